@@ -1,0 +1,51 @@
+//! The time of day, computed from tokio's clock.
+//!
+//! Intervals and deadlines always come from `tokio::time`. Where a date is needed (signing, expiry, stamping), it
+//! comes from here: the system's in production; in the sandbox a date that advances with tokio's clock, so that hours
+//! pass in no time under a paused runtime.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// A source of the time of day.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    virtual_start: Option<(SystemTime, Instant)>,
+}
+
+/// Where a virtual clock starts: 2026-11-02 09:00:00 UTC, a Monday morning.
+const VIRTUAL_START: Duration = Duration::from_secs(1_793_610_000);
+
+impl Clock {
+    /// Returns the system's clock.
+    pub fn system() -> Self {
+        Self { virtual_start: None }
+    }
+
+    /// Returns a clock that starts at a fixed date and advances with tokio's.
+    pub fn tokio() -> Self {
+        Self { virtual_start: Some((UNIX_EPOCH + VIRTUAL_START, Instant::now())) }
+    }
+
+    /// Returns a clock that starts at the system's date and advances with tokio's: for a sandbox that real clients use.
+    pub fn tokio_from_system() -> Self {
+        Self { virtual_start: Some((Self::system().now(), Instant::now())) }
+    }
+
+    /// Returns the time of day.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    pub fn now(&self) -> SystemTime {
+        match self.virtual_start {
+            Some((start, instant)) => start + instant.elapsed(),
+            None => SystemTime::now(),
+        }
+    }
+
+    /// Returns the time of day as a timestamp, in whole milliseconds.
+    pub fn timestamp(&self) -> Timestamp {
+        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default()
+    }
+}

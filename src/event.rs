@@ -1,0 +1,205 @@
+//! The facts of a run, in the order in which they happened.
+//!
+//! The engine sends [`Event`]s through one bounded channel; [`Stamper`] numbers and dates them once, so that every
+//! view, file and report agrees. Guarantees:
+//! - the first event is [`Event::RunStarted`] and it carries the plan; the last is [`Event::RunFinished`];
+//! - each target that was started has exactly one [`Event::RolloutFinished`], on cancel and on panic too; each that
+//!   was not has one [`Event::RolloutSkipped`]; an unchanged target has neither: the plan says it;
+//! - after a target's terminal event only [`Event::TargetDegraded`] may follow for it, during its wave's bake.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::{Outcome, Revision, TargetId};
+use crate::plan::Outline;
+
+/// The version of the written form of events. A reader ignores kinds that it does not know.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// An event with its number and time: one line of `--format jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// [`FORMAT_VERSION`].
+    pub version: u32,
+    /// The run's id, the same in every event of a run.
+    pub run: String,
+    /// From 0, without gaps.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The fact.
+    pub event: Event,
+}
+
+/// A fact of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The plan is made and is about to be carried out.
+    RunStarted {
+        /// What each target needs.
+        plan: Outline,
+        /// Whether this is the embedded sandbox and no AWS account.
+        sandbox: bool,
+    },
+    /// A wave began.
+    WaveStarted {
+        /// The wave's name.
+        wave: String,
+    },
+    /// A target's rollout began; nothing has been asked of ECS yet.
+    RolloutStarted {
+        /// The target.
+        target: TargetId,
+    },
+    /// The target's revision exists in ECS.
+    RevisionRegistered {
+        /// The target.
+        target: TargetId,
+        /// The revision.
+        revision: Revision,
+        /// Whether it was there already, registered before or for another target.
+        reused: bool,
+    },
+    /// ECS started our deployment.
+    DeploymentStarted {
+        /// The target.
+        target: TargetId,
+        /// ECS's id of it: `ecs-svc/…`.
+        deployment: String,
+        /// The revision that it deploys.
+        revision: Revision,
+        /// Whether it was already under way and is only followed.
+        attached: bool,
+    },
+    /// The task counts of our deployment changed.
+    TasksChanged {
+        /// The target.
+        target: TargetId,
+        /// The counts.
+        tasks: Tasks,
+    },
+    /// ECS says something of the service that a person should see.
+    ServiceMessage {
+        /// The target.
+        target: TargetId,
+        /// ECS's words.
+        text: String,
+    },
+    /// A rollout ended.
+    RolloutFinished {
+        /// The target.
+        target: TargetId,
+        /// How.
+        outcome: Outcome,
+        /// Why, unless it succeeded.
+        reason: Option<Reason>,
+        /// The revision that the service runs now, where that is known.
+        revision: Option<Revision>,
+    },
+    /// A target was not started.
+    RolloutSkipped {
+        /// The target.
+        target: TargetId,
+        /// [`Outcome::NotStarted`] or [`Outcome::Cancelled`].
+        outcome: Outcome,
+        /// The target whose failure was the cause, if one was.
+        cause: Option<TargetId>,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A deployed target did not stay healthy through its wave's bake: it counts as a failure of the wave.
+    TargetDegraded {
+        /// The target.
+        target: TargetId,
+        /// What was seen.
+        reason: Reason,
+    },
+    /// A wave's bake began.
+    BakeStarted {
+        /// The wave's name.
+        wave: String,
+        /// Its length, in whole seconds.
+        seconds: u64,
+    },
+    /// A wave ended.
+    WaveFinished {
+        /// The wave's name.
+        wave: String,
+        /// How many of its targets failed.
+        failed: usize,
+        /// Whether the next wave may start.
+        passed: bool,
+    },
+    /// No new target starts from here on; those that run are watched to their end.
+    RunHalted {
+        /// The wave whose failure budget was exceeded.
+        wave: String,
+        /// The first target that failed in it.
+        cause: TargetId,
+        /// How many failed.
+        failed: usize,
+        /// How many were allowed to.
+        max_failures: usize,
+    },
+    /// The run stopped before a gated wave, with everything before it done.
+    GateReached {
+        /// The gated wave's name.
+        wave: String,
+    },
+    /// A signal asked the run to stop.
+    RunCancelled {
+        /// `SIGINT` or `SIGTERM`.
+        signal: String,
+    },
+    /// The run is over.
+    RunFinished,
+    /// An event of a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The task counts of one deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tasks {
+    /// How many it should run.
+    pub desired: u32,
+    /// How many run.
+    pub running: u32,
+    /// How many are on their way.
+    pub pending: u32,
+    /// How many failed to start, in a row (ECS's `failedTasks`).
+    pub failed: u32,
+}
+
+/// Why a rollout did not succeed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reason {
+    /// One line, a lower-case fragment without a full stop.
+    pub summary: String,
+    /// What was found: stopped tasks' reasons and exit codes, ECS's last events; a line each, each once.
+    pub evidence: Vec<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// Numbers and dates events, once, for every observer.
+#[derive(Debug)]
+pub struct Stamper {
+    run: String,
+    next: u64,
+}
+
+impl Stamper {
+    /// Starts a run's numbering.
+    pub fn new(run: impl Into<String>) -> Self {
+        Self { run: run.into(), next: 0 }
+    }
+
+    /// Stamps the next event.
+    pub fn stamp(&mut self, at: Timestamp, event: Event) -> Stamped {
+        let seq = self.next;
+        self.next += 1;
+        Stamped { version: FORMAT_VERSION, run: self.run.clone(), seq, at, event }
+    }
+}

@@ -1,0 +1,466 @@
+//! The vocabulary: accounts, role chains, targets, waves, revisions and outcomes, with every default already applied.
+//!
+//! A [`Fleet`] is what a manifest means. Nothing here reads a file, calls AWS or prints.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Everything a manifest says, resolved: interpolated for each target, checked, and with no default left to apply.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// Where the web identity comes from, and which STS endpoint takes it.
+    pub identity: Identity,
+    /// The accounts, in the manifest's order.
+    pub accounts: Vec<Arc<Account>>,
+    /// Every target, in the manifest's order: account, then region, then service.
+    pub targets: Vec<TargetSpec>,
+    /// The waves, in the order in which they run. Each target is in exactly one of them.
+    pub waves: Vec<Wave>,
+    /// What a person should know though it stops nothing, such as a wave without targets.
+    pub warnings: Vec<String>,
+}
+
+/// Where the run's first credentials come from.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The source of the web identity token, or the SDK's own credentials.
+    pub source: IdentitySource,
+    /// The region whose STS endpoint is used for every hop.
+    pub region: String,
+    /// The role session name of every hop: 2 to 64 of `[\w+=,.@-]` (STS model, RoleSessionName).
+    pub session_name: String,
+}
+
+/// The source of the first credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// The environment variable, by name, that holds the ID token (GitLab `id_tokens:`).
+    TokenEnv(String),
+    /// The file that holds the ID token; read again at each exchange.
+    TokenFile(PathBuf),
+    /// The SDK's default credential chain: for a laptop.
+    Ambient,
+}
+
+/// An AWS account that the manifest names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The 12-digit id.
+    pub id: AccountId,
+    /// The manifest's name for it; unique.
+    pub name: String,
+    /// What selectors match.
+    pub labels: BTreeMap<String, String>,
+    /// The regions in which it has targets, in the manifest's order.
+    pub regions: Vec<String>,
+    /// How a session in it is reached.
+    pub chain: RoleChain,
+}
+
+/// The roles that are walked, left to right, to reach an account. Empty only where the identity is ambient, and
+/// then the ambient credentials themselves must belong to the account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct RoleChain {
+    /// The hops. With a web identity the first is AssumeRoleWithWebIdentity and the others are AssumeRole.
+    pub hops: Vec<Hop>,
+}
+
+/// One role of a chain and the parameters with which it is assumed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hop {
+    /// The manifest's name for the role.
+    pub role: String,
+    /// The role's ARN, resolved for the account.
+    pub arn: RoleArn,
+    /// `sts:ExternalId`; AssumeRole only.
+    pub external_id: Option<String>,
+    /// Session tags; AssumeRole only.
+    pub tags: BTreeMap<String, String>,
+    /// The keys of those tags that pass to the next hop.
+    pub transitive_tags: Vec<String>,
+    /// `sts:SourceIdentity`; AssumeRole only.
+    pub source_identity: Option<String>,
+    /// An inline session policy: JSON text.
+    pub policy: Option<String>,
+    /// Managed session policies, at most 10.
+    pub policy_arns: Vec<String>,
+    /// The session's length; `None` = STS's default of one hour.
+    pub duration: Option<Duration>,
+}
+
+/// A 12-digit AWS account id. A string, since ids may begin with zeros.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(String);
+
+impl AccountId {
+    /// Returns the 12 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("`{text}` is not an AWS account id: 12 digits"))
+        }
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(id: AccountId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The ARN of an IAM role, of any partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RoleArn {
+    text: String,
+    account: AccountId,
+}
+
+impl RoleArn {
+    /// Returns the whole ARN.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the account that the role lives in.
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// Returns `aws`, `aws-cn`, `aws-us-gov` or another partition.
+    pub fn partition(&self) -> &str {
+        self.text.split(':').nth(1).unwrap_or("aws")
+    }
+
+    /// Returns the role's name without its path.
+    pub fn name(&self) -> &str {
+        self.text.rsplit('/').next().unwrap_or(&self.text)
+    }
+}
+
+impl FromStr for RoleArn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wanted = "a role's ARN looks like arn:aws:iam::111122223333:role/name";
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let [arn, partition, service, region, account, resource] = parts[..] else {
+            return Err(format!("`{text}` is not an ARN; {wanted}"));
+        };
+        let known = partition == "aws" || partition.starts_with("aws-");
+        if arn != "arn" || !known || service != "iam" || !region.is_empty() {
+            return Err(format!("`{text}` is not an IAM ARN; {wanted}"));
+        }
+        let account: AccountId = account.parse().map_err(|error| format!("{error}, in `{text}`"))?;
+        match resource.strip_prefix("role/").and_then(|path| path.rsplit('/').next()) {
+            Some(name) if !name.is_empty() && name.len() <= 64 => Ok(Self { text: text.to_owned(), account }),
+            _ => Err(format!("`{text}` does not name a role; {wanted}")),
+        }
+    }
+}
+
+impl fmt::Display for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Names a target: the manifest's account and service names, and the region. Prints as `account/region/service`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TargetId {
+    /// The manifest's account name.
+    pub account: Arc<str>,
+    /// The AWS region.
+    pub region: Arc<str>,
+    /// The manifest's service name, which may differ from the name in ECS.
+    pub service: Arc<str>,
+}
+
+impl fmt::Display for TargetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.account, self.region, self.service)
+    }
+}
+
+impl TryFrom<String> for TargetId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let [account, region, service] = parts[..] else {
+            return Err(format!("`{text}` is not account/region/service"));
+        };
+        Ok(Self { account: account.into(), region: region.into(), service: service.into() })
+    }
+}
+
+impl From<TargetId> for String {
+    fn from(id: TargetId) -> Self {
+        id.to_string()
+    }
+}
+
+/// One ECS service in one cluster, region and account, and what the manifest wants of it.
+#[derive(Clone, Debug)]
+pub struct TargetSpec {
+    /// Its name in every message, event and report.
+    pub id: TargetId,
+    /// The account it lives in.
+    pub account: Arc<Account>,
+    /// The cluster's name or ARN.
+    pub cluster: String,
+    /// The service's name in ECS.
+    pub service: String,
+    /// What it should become.
+    pub desired: Desired,
+    /// How long its rollout may take, from UpdateService on.
+    pub timeout: Duration,
+}
+
+/// What the manifest declares of a target. Anything absent is left as it is in ECS.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    /// The task definition in AWS's own JSON, interpolated; `None` = start from the live revision.
+    pub task_definition: Option<Arc<Value>>,
+    /// Image by container name.
+    pub images: IndexMap<String, String>,
+    /// Environment variables by container name.
+    pub environment: IndexMap<String, IndexMap<String, String>>,
+    /// `valueFrom` ARNs by container name and secret name.
+    pub secrets: IndexMap<String, IndexMap<String, String>>,
+    /// The service's desired count; `None` = never touched.
+    pub desired_count: Option<u32>,
+    /// `deploymentConfiguration` in ECS's own (camelCase) terms; `None` = as it is.
+    pub deployment: Option<Value>,
+}
+
+/// Targets that may run together; the next wave waits for it and its bake.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wave {
+    /// The wave's name.
+    pub name: String,
+    /// Its targets, as indices into [`Fleet::targets`].
+    pub targets: Vec<usize>,
+    /// How many run at once.
+    pub max_parallel: Parallelism,
+    /// How many of one account run at once; `None` = no bound of its own.
+    pub max_parallel_per_account: Option<usize>,
+    /// How many may fail; one more halts the run.
+    pub max_failures: Amount,
+    /// Never more in flight than the failures still tolerated plus one.
+    pub strict: bool,
+    /// How long every deployed target must stay healthy after the wave's last success.
+    pub bake: Duration,
+    /// Stop the run before this wave unless it is told to go on from here.
+    pub gate: bool,
+}
+
+/// How many targets of a wave run at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parallelism {
+    /// A sliding window.
+    Window(Amount),
+    /// Successive batches with a barrier between them; the last size repeats.
+    Batches(Vec<Amount>),
+}
+
+/// A number of targets, or a per cent of a wave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// Just so many.
+    Count(usize),
+    /// A per cent, 0 to 100, of the wave's targets.
+    Percent(u8),
+}
+
+impl Amount {
+    /// Returns the number of targets out of `total`. Per cent rounds down.
+    pub fn of(self, total: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => total * usize::from(percent) / 100,
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// A revision of a task definition: `family:number`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Revision {
+    /// The family.
+    pub family: String,
+    /// The number, from 1.
+    pub number: u32,
+}
+
+impl FromStr for Revision {
+    type Err = String;
+
+    /// Reads `family:n` or a task definition's ARN.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.rsplit('/').next().unwrap_or(text);
+        name.rsplit_once(':')
+            .and_then(|(family, number)| Some(Self { family: family.to_owned(), number: number.parse().ok()? }))
+            .filter(|revision| !revision.family.is_empty())
+            .ok_or_else(|| format!("`{text}` is not a task definition's family:revision"))
+    }
+}
+
+impl TryFrom<String> for Revision {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Revision> for String {
+    fn from(revision: Revision) -> Self {
+        revision.to_string()
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.family, self.number)
+    }
+}
+
+/// How a target ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It already was as the manifest wants it.
+    Unchanged,
+    /// Our own deployment completed, and is PRIMARY.
+    Succeeded,
+    /// It failed, and is back on what it ran before.
+    RolledBack,
+    /// It failed, and stays as ECS left it.
+    Failed,
+    /// Our deadline passed; the deployment may still go on in ECS.
+    TimedOut,
+    /// A newer deployment, not ours, took its place.
+    Superseded,
+    /// The run was cancelled before ECS was asked for anything.
+    Cancelled,
+    /// The run was cancelled while the deployment went on in ECS.
+    Detached,
+    /// It was never started because of another target's failure.
+    NotStarted,
+    /// The undo itself failed: a person is needed.
+    Stuck,
+}
+
+impl Outcome {
+    /// Whether this outcome counts against a wave's failure budget.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::RolledBack | Self::Failed | Self::TimedOut | Self::Superseded | Self::Stuck => true,
+            Self::Unchanged | Self::Succeeded | Self::Cancelled | Self::Detached | Self::NotStarted => false,
+        }
+    }
+
+    /// Returns the outcome in words, for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Succeeded => "succeeded",
+            Self::RolledBack => "rolled back",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed out",
+            Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
+            Self::Detached => "detached",
+            Self::NotStarted => "not started",
+            Self::Stuck => "stuck",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn role_arns_of_every_partition_are_read() {
+        for text in [
+            "arn:aws:iam::111111111111:role/hub",
+            "arn:aws-cn:iam::111111111111:role/team/a/hub",
+            "arn:aws-us-gov:iam::011111111111:role/hub",
+        ] {
+            let arn: RoleArn = text.parse().expect(text);
+            assert_eq!((arn.as_str(), arn.name()), (text, "hub"));
+        }
+    }
+
+    #[test]
+    fn malformed_role_arns_are_refused_with_the_reason() {
+        for (text, reason) in [
+            ("hub", "is not an ARN"),
+            ("arn:aws:sts::111111111111:role/hub", "is not an IAM ARN"),
+            ("arn:aws:iam:eu-west-1:111111111111:role/hub", "is not an IAM ARN"),
+            ("arn:aws:iam::1111:role/hub", "is not an AWS account id"),
+            ("arn:aws:iam::111111111111:user/hub", "does not name a role"),
+            ("arn:aws:iam::111111111111:role/", "does not name a role"),
+        ] {
+            let error = text.parse::<RoleArn>().expect_err(text);
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn revisions_are_read_from_arns_and_names() {
+        let revision: Revision = "arn:aws:ecs:eu-west-1:1:task-definition/api:7".parse().expect("an ARN");
+        assert_eq!(revision.to_string(), "api:7");
+        assert!("api".parse::<Revision>().is_err());
+    }
+
+    #[test]
+    fn per_cent_rounds_down() {
+        assert_eq!(Amount::Percent(25).of(7), 1);
+        assert_eq!(Amount::Percent(25).of(3), 0);
+        assert_eq!(Amount::Count(9).of(3), 9);
+    }
+}

@@ -1,0 +1,2 @@
+//! roleout.
+fn main() {}

@@ -1,0 +1,92 @@
+//! What each target needs: nothing, a new revision, a new deployment, new settings, or a reason why it is blocked.
+//!
+//! Pure: a plan is computed from a fleet and what was observed of it. Nothing here calls AWS or prints. The parts
+//! that people and events see are in [`Outline`]; it holds no environment value.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::{AccountId, Revision, TargetId};
+
+/// What a plan says to people, events and reports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outline {
+    /// The waves, in the order in which they run.
+    pub waves: Vec<WaveOutline>,
+    /// Every target, wave by wave.
+    pub changes: Vec<ChangeOutline>,
+}
+
+/// What a plan says of a wave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WaveOutline {
+    /// The wave's name.
+    pub name: String,
+    /// How many targets it has.
+    pub targets: usize,
+    /// How many of them have something to do.
+    pub changing: usize,
+    /// How many run at once, as the manifest says it: `5`, `25%` or `1, 5, 25%`.
+    pub max_parallel: String,
+    /// How many may fail before the run halts.
+    pub max_failures: usize,
+    /// How many can have failed, at the worst, when the run halts in this wave.
+    pub worst_case_failures: usize,
+    /// The bake, in whole seconds.
+    pub bake_seconds: u64,
+    /// Whether the run stops before this wave.
+    pub gate: bool,
+}
+
+/// What a plan says of a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangeOutline {
+    /// The target.
+    pub target: TargetId,
+    /// Its account's id.
+    pub account_id: AccountId,
+    /// Its cluster's name.
+    pub cluster: String,
+    /// The service's name in ECS.
+    pub service: String,
+    /// The name of its wave.
+    pub wave: String,
+    /// What it needs.
+    pub action: Action,
+    /// The revision that it runs now; `None` where it could not be read.
+    pub from: Option<Revision>,
+    /// The revision that it will run, where that one exists already.
+    pub to: Option<Revision>,
+    /// What changes, a line each, without values of environment variables.
+    pub summary: Vec<String>,
+}
+
+/// What a target needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing.
+    Unchanged,
+    /// A new revision, and a deployment of it.
+    Register,
+    /// A deployment of a revision that exists.
+    Deploy,
+    /// New settings that start no deployment.
+    Update,
+    /// It cannot be deployed.
+    Blocked {
+        /// Why, as a lower-case fragment.
+        reason: String,
+        /// What to do about it.
+        help: Option<String>,
+    },
+}
+
+impl Action {
+    /// Whether carrying it out calls AWS to change something.
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Register | Self::Deploy | Self::Update => true,
+            Self::Unchanged | Self::Blocked { .. } => false,
+        }
+    }
+}

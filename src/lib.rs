@@ -2,8 +2,11 @@
 //!
 //! The library behind the `roleout` binary; it makes no semver promise. ARCHITECTURE.md is the map.
 
+pub mod aws;
 pub mod clock;
+pub mod error;
 pub mod event;
 pub mod exit;
 pub mod fleet;
+pub mod identity;
 pub mod plan;

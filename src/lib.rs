@@ -5,8 +5,10 @@
 pub mod aws;
 pub mod clock;
 pub mod error;
+pub mod engine;
 pub mod event;
 pub mod exit;
 pub mod fleet;
 pub mod identity;
+pub mod observe;
 pub mod plan;

@@ -3,6 +3,8 @@
 //! Pure: a plan is computed from a fleet and what was observed of it. Nothing here calls AWS or prints. The parts
 //! that people and events see are in [`Outline`]; it holds no environment value.
 
+pub mod taskdef;
+
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::{AccountId, Revision, TargetId};

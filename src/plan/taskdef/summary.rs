@@ -297,6 +297,12 @@ mod tests {
     }
 
     #[test]
+    fn what_a_label_holds_is_not_shown_whatever_its_name() {
+        let with = |user: &str| json!({"containerDefinitions": [{"name": "a", "dockerLabels": {"user": user}}]});
+        assert_eq!(summary(&with("hunter2"), &with("hunter3")), ["a: dockerLabels.user changed"]);
+    }
+
+    #[test]
     fn a_difference_among_repeated_names_is_not_lost() {
         let with = |first: &str| {
             json!({"containerDefinitions": [{"name": "a", "environment": [

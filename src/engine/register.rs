@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::write::write;
+use super::write::{Write, carry_out};
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Revision, TargetSpec};
@@ -58,23 +58,38 @@ impl Families {
             return registered(arn.clone(), true);
         }
         let before = family.newest.max(newest);
-        let answer = write(
-            async || ecs.register_task_definition(definition).await,
-            async || match ecs.describe_task_definition(&name).await {
-                Ok(newest) => {
-                    let is_new = newest["revision"].as_u64().is_some_and(|number| number > before);
-                    Ok((is_new && taskdef::same(definition, &newest)).then_some(newest))
-                }
-                // A family without any revision is not an error here: the registration never arrived.
-                Err(error) if error.kind == Kind::Refused => Ok(None),
-                Err(error) => Err(error),
-            },
-        )
-        .await?;
+        let answer = carry_out(&Registration { ecs, definition, family: &name, before }).await?;
         let arn = answer["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
         family.newest = answer["revision"].as_u64().unwrap_or(before);
         family.registered.push((Arc::clone(definition), arn.clone()));
         registered(arn, false)
+    }
+}
+
+/// One RegisterTaskDefinition.
+struct Registration<'a> {
+    ecs: &'a Ecs,
+    definition: &'a Value,
+    family: &'a str,
+    /// The number of the family's newest revision before.
+    before: u64,
+}
+
+impl Write for Registration<'_> {
+    async fn send(&self) -> Result<Value, CallError> {
+        self.ecs.register_task_definition(self.definition).await
+    }
+
+    async fn landed(&self) -> Result<Option<Value>, CallError> {
+        match self.ecs.describe_task_definition(self.family).await {
+            Ok(newest) => {
+                let is_new = newest["revision"].as_u64().is_some_and(|number| number > self.before);
+                Ok((is_new && taskdef::same(self.definition, &newest)).then_some(newest))
+            }
+            // A family without any revision is no error here: the registration never arrived.
+            Err(error) if error.kind == Kind::Refused => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::evidence;
 use super::register::Registered;
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, Looks, ROLLOUT_PACE};
-use super::write::write;
+use super::write::{Write, carry_out};
 use super::Run;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
@@ -97,8 +97,9 @@ pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
                 deployment: work.deployment.clone(),
                 force: matches!(work.definition, Definition::Existing { force: true, .. }),
             };
-            let answer = match rollout.update(&update).await {
-                Ok(answer) => answer,
+            let update = Update { ecs: &ecs, target, work, update };
+            let answer = match carry_out(&update).await {
+                Ok(answer) => LiveService::read(&answer),
                 Err(error) => return Ended::refused(&error, target),
             };
             rollout.messages = Messages::after(&answer);
@@ -144,6 +145,40 @@ async fn definition(
     Ok(Some(registered))
 }
 
+/// One UpdateService.
+struct Update<'a> {
+    ecs: &'a Ecs,
+    target: &'a TargetSpec,
+    work: &'a Work,
+    update: ServiceUpdate,
+}
+
+impl Write for Update<'_> {
+    async fn send(&self) -> Result<Value, CallError> {
+        self.ecs.update_service(&self.target.cluster, &self.target.service, &self.update).await
+    }
+
+    /// It took effect if its deployment is PRIMARY and was not there before; or, where it starts none, if its settings
+    /// hold.
+    async fn landed(&self) -> Result<Option<Value>, CallError> {
+        let services = self.ecs.describe_services(&self.target.cluster, &[self.target.service.as_str()]).await?;
+        let landed = |service: &LiveService| match &self.update.task_definition {
+            Some(arn) => service
+                .primary()
+                .is_some_and(|primary| primary.task_definition == *arn && !self.work.deployments.contains(&primary.id)),
+            None => {
+                self.update.desired_count.is_none_or(|count| service.desired == count)
+                    && self
+                        .update
+                        .deployment
+                        .as_ref()
+                        .is_none_or(|declared| taskdef::settings_hold(declared, &service.configuration))
+            }
+        };
+        Ok(services.found.into_iter().find(|service| landed(&LiveService::read(service))))
+    }
+}
+
 /// A deployment that is being watched.
 struct Rollout<'a> {
     run: &'a Run,
@@ -174,36 +209,6 @@ impl<'a> Rollout<'a> {
             messages: Messages::default(),
             last_error: None,
             misses: 0,
-        }
-    }
-
-    async fn update(&self, update: &ServiceUpdate) -> Result<LiveService, CallError> {
-        let (cluster, name) = (&self.target.cluster, &self.target.service);
-        let answer = write(
-            async || self.ecs.update_service(cluster, name, update).await,
-            async || {
-                let services = self.ecs.describe_services(cluster, &[name.as_str()]).await?;
-                Ok(services.found.into_iter().find(|service| self.has_landed(update, &LiveService::read(service))))
-            },
-        )
-        .await?;
-        Ok(LiveService::read(&answer))
-    }
-
-    /// Whether an update whose answer was lost has taken effect: its deployment is PRIMARY and was not there before; or,
-    /// where it starts none, its settings hold.
-    fn has_landed(&self, update: &ServiceUpdate, service: &LiveService) -> bool {
-        match &update.task_definition {
-            Some(arn) => service
-                .primary()
-                .is_some_and(|primary| primary.task_definition == *arn && !self.work.deployments.contains(&primary.id)),
-            None => {
-                update.desired_count.is_none_or(|count| service.desired == count)
-                    && update
-                        .deployment
-                        .as_ref()
-                        .is_none_or(|declared| taskdef::settings_hold(declared, &service.configuration))
-            }
         }
     }
 

@@ -117,7 +117,7 @@ impl Poller {
                 tokio::time::sleep(ROLLOUT_PACE).await;
                 continue;
             };
-            let batches = names.chunks(SERVICES_PER_CALL).map(|names| self.look(names));
+            let batches: Vec<_> = names.chunks(SERVICES_PER_CALL).map(|names| self.look(names)).collect();
             futures::stream::iter(batches).buffer_unordered(4).collect::<()>().await;
             tokio::time::sleep(pace).await;
         }

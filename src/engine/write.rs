@@ -3,6 +3,7 @@
 //! RegisterTaskDefinition and UpdateService have no idempotency token, so neither is ever repeated blindly. What AWS
 //! refused before acting is sent again; where it is not known whether AWS acted, the state is read first.
 
+use std::future::Future;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,15 +17,20 @@ const LATE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 /// The longest wait between attempts.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Sends `send` until it is answered. After an answer that was lost, `landed` reads whether it took effect, and returns
-/// what `send` would have.
-pub async fn write(
-    send: impl AsyncFn() -> Result<Value, CallError>,
-    landed: impl AsyncFn() -> Result<Option<Value>, CallError>,
-) -> Result<Value, CallError> {
+/// A write without an idempotency token.
+pub trait Write: Sync {
+    /// Sends it once, and returns AWS's answer.
+    fn send(&self) -> impl Future<Output = Result<Value, CallError>> + Send;
+
+    /// Reads whether it took effect after an answer that was lost, and returns what `send` would have.
+    fn landed(&self) -> impl Future<Output = Result<Option<Value>, CallError>> + Send;
+}
+
+/// Sends a write until it is answered.
+pub async fn carry_out(write: &impl Write) -> Result<Value, CallError> {
     let mut attempt = 1;
     loop {
-        let error = match send().await {
+        let error = match write.send().await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
@@ -32,7 +38,7 @@ pub async fn write(
             Kind::Unknown => {
                 for wait in LATE {
                     tokio::time::sleep(wait).await;
-                    if let Some(answer) = landed().await? {
+                    if let Some(answer) = write.landed().await? {
                         return Ok(answer);
                     }
                 }
@@ -60,64 +66,72 @@ fn backoff(attempt: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use serde_json::json;
 
     use super::*;
 
-    fn error(kind: Kind, message: &str) -> CallError {
-        CallError::plain("UpdateService", kind, message)
+    /// Fails with `error` until it has been sent `works_at` times; `landed` is what a look after a lost answer finds.
+    struct Script {
+        error: CallError,
+        works_at: u32,
+        landed: Option<Value>,
+        sent: AtomicU32,
+        looked: AtomicU32,
+    }
+
+    impl Script {
+        fn new(kind: Kind, message: &str, works_at: u32) -> Self {
+            let error = CallError::plain("UpdateService", kind, message);
+            Self { error, works_at, landed: None, sent: AtomicU32::new(0), looked: AtomicU32::new(0) }
+        }
+    }
+
+    impl Write for Script {
+        async fn send(&self) -> Result<Value, CallError> {
+            let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
+            if sent < self.works_at { Err(self.error.clone()) } else { Ok(json!(sent)) }
+        }
+
+        async fn landed(&self) -> Result<Option<Value>, CallError> {
+            self.looked.fetch_add(1, Ordering::Relaxed);
+            Ok(self.landed.clone())
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_answer_is_looked_up_and_not_sent_again() {
-        let sent = Cell::new(0);
-        let answer = write(
-            async || {
-                sent.set(sent.get() + 1);
-                Err(error(Kind::Unknown, "reset"))
-            },
-            async || Ok(Some(json!("landed"))),
-        );
-        assert_eq!(answer.await.expect("landed"), json!("landed"));
-        assert_eq!(sent.get(), 1);
+        let write = Script { landed: Some(json!("landed")), ..Script::new(Kind::Unknown, "reset", 99) };
+        assert_eq!(carry_out(&write).await.expect("landed"), json!("landed"));
+        assert_eq!(write.sent.into_inner(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_never_arrived_is_sent_again_after_looking() {
-        let (sent, looked) = (Cell::new(0), Cell::new(0));
-        let answer = write(
-            async || {
-                sent.set(sent.get() + 1);
-                if sent.get() < 3 { Err(error(Kind::Unknown, "timeout")) } else { Ok(json!(sent.get())) }
-            },
-            async || {
-                looked.set(looked.get() + 1);
-                Ok(None)
-            },
-        );
-        assert_eq!(answer.await.expect("the third"), json!(3));
-        assert_eq!(looked.get(), 4);
+        let write = Script::new(Kind::Unknown, "timeout", 3);
+        assert_eq!(carry_out(&write).await.expect("the third"), json!(3));
+        assert_eq!(write.looked.into_inner(), 4);
     }
 
     #[tokio::test(start_paused = true)]
     async fn throttling_and_races_are_repeated_and_refusals_are_not() {
-        for (first, sends) in [
-            (error(Kind::Throttled, "Rate exceeded"), 2),
-            (error(Kind::Refused, "Too many concurrent attempts to create a new revision"), 2),
-            (error(Kind::Refused, "TaskDefinition is inactive"), 1),
-            (error(Kind::Denied, "no"), 1),
+        for (kind, message, sends) in [
+            (Kind::Throttled, "Rate exceeded", 2),
+            (Kind::Refused, "Too many concurrent attempts to create a new revision", 2),
+            (Kind::Refused, "TaskDefinition is inactive", 1),
+            (Kind::Denied, "no", 1),
         ] {
-            let sent = Cell::new(0);
-            let result = write(
-                async || {
-                    sent.set(sent.get() + 1);
-                    if sent.get() == 1 { Err(first.clone()) } else { Ok(json!(null)) }
-                },
-                async || unreachable!("nothing was lost"),
-            );
-            assert_eq!((result.await.is_ok(), sent.get()), (sends == 2, sends), "{first}");
+            let write = Script::new(kind, message, 2);
+            assert_eq!(carry_out(&write).await.is_ok(), sends == 2, "{message}");
+            assert_eq!((write.sent.into_inner(), write.looked.into_inner()), (sends, 0), "{message}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_gives_up_after_some_attempts() {
+        let write = Script::new(Kind::Throttled, "Rate exceeded", 99);
+        assert!(carry_out(&write).await.is_err());
+        assert_eq!(write.sent.into_inner(), ATTEMPTS);
     }
 }

@@ -7,3 +7,5 @@ pub mod event;
 pub mod exit;
 pub mod fleet;
 pub mod plan;
+pub mod state;
+pub mod view;

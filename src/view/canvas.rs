@@ -51,6 +51,14 @@ impl Canvas {
         screen.commit();
     }
 
+    /// Writes lines for good and clears the foot, so that others can write on the line below.
+    pub fn leave(&self, kept: &[String]) {
+        self.draw(kept, &[], Vec::new());
+        let mut screen = self.terminal.screen();
+        screen.next_line();
+        screen.commit();
+    }
+
     /// Clears the foot and gives the writer back.
     pub fn close(self) -> Box<dyn Write + Send> {
         self.foot.finish_and_clear();
@@ -91,9 +99,10 @@ impl Screen {
         let columns = size.0.max(1);
         let rows: usize = self.foot.iter().map(|width| width.div_ceil(columns).max(1)).sum();
         if columns < old.0 && rows > self.foot.len() {
-            self.up(rows - 1);
-            self.buffer.push_str("\r\x1b[J");
-            self.buffer.push_str(&"\n".repeat(self.foot.len() - 1));
+            // Row by row: tmux moves a whole screen that is erased at once into its history.
+            self.buffer.push_str(&"\r\x1b[2K\x1b[1A".repeat(rows - 1));
+            self.buffer.push_str("\r\x1b[2K");
+            self.buffer.push_str(&"\n".repeat(self.foot.len().saturating_sub(1)));
             self.line_is_full = false;
         }
     }

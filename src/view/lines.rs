@@ -20,8 +20,6 @@ const HEARTBEAT_NAMES: usize = 3;
 /// How long a target's task counts rest between two lines, unless they are complete or a task failed; longer the more
 /// targets run, so that 200 of them write no more than some 10 lines a second.
 const REST_MS: u64 = 5_000;
-/// Names longer than this do not push everyone's column.
-const NAME_COLUMNS: usize = 44;
 
 /// Lines on a writer.
 pub struct Lines {
@@ -62,9 +60,7 @@ impl Lines {
     pub fn event(&mut self, event: &Stamped, state: &RunState) {
         self.last_at.get_or_insert(event.at);
         if let Event::RunStarted { plan, .. } = &event.event {
-            let changing = plan.changes.iter().filter(|change| change.action.changes());
-            let widths = changing.map(|change| style::width(&change.target.to_string()));
-            self.column = widths.max().unwrap_or(0).min(NAME_COLUMNS);
+            self.column = style::name_column(plan);
         }
         if let Event::TasksChanged { target, tasks } = &event.event {
             self.counts(target, *tasks, event.at, state);

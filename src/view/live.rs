@@ -34,6 +34,8 @@ pub struct Live {
     size: Size,
     fallback: (usize, usize),
     kept: Vec<String>,
+    /// The columns of names in kept lines.
+    column: usize,
     phase: Option<(String, Option<Timestamp>)>,
     drawn_at: Option<Timestamp>,
     frame: usize,
@@ -49,6 +51,7 @@ impl Live {
             size,
             fallback,
             kept: Vec::new(),
+            column: 0,
             phase: None,
             drawn_at: None,
             frame: 0,
@@ -75,20 +78,22 @@ impl Live {
 
     /// Clears the foot so that others can write, until the next frame.
     pub fn flush(&mut self) {
-        self.canvas.draw(&std::mem::take(&mut self.kept), &[], Vec::new());
+        self.canvas.leave(&std::mem::take(&mut self.kept));
     }
 
     /// Keeps a line for an event that stays of interest, and draws if a frame is due.
     pub fn event(&mut self, event: &Stamped, state: &RunState) {
-        if matches!(event.event, Event::RunStarted { .. }) {
+        if let Event::RunStarted { plan, .. } = &event.event {
             self.phase = None;
+            self.column = style::name_column(plan);
         }
         if let Some(sentence) = self.narrator.tell(event, state).filter(|sentence| !sentence.progress) {
-            let name = sentence.target.as_ref().map(|target| format!("{}  ", clean(&target.to_string())));
+            let name = sentence.target.as_ref().map(|target| clean(&target.to_string()).into_owned());
+            let name = name.map(|name| style::pad(&name, self.column) + "  ").unwrap_or_default();
             let mark = self.paint.paint(sentence.tone, sentence.mark);
             let words = if sentence.target.is_none() { sentence.tone } else { Tone::Plain };
             let text = self.paint.paint(words, &sentence.text);
-            self.keep(format!("{mark} {}{text}", name.unwrap_or_default()));
+            self.keep(format!("{mark} {name}{text}"));
         }
         self.tick(event.at, state);
     }
@@ -247,16 +252,18 @@ fn totals(state: &RunState, spinner: &str, elapsed_ms: u64, now: Timestamp) -> R
     if totals.failures() > 0 {
         row = row.comma().with(Tone::Bad, &format!("{} failed", totals.failures()));
     }
-    row = row.comma().with(Tone::Plain, &format!("{} running", totals.running));
+    let wave = state.current_wave();
+    if let Some(left) = wave.and_then(|(_, wave)| wave.bake_left(now)) {
+        row = row.comma().with(Tone::Plain, &format!("bakes {} more", style::duration(left * 1000)));
+    } else {
+        row = row.comma().with(Tone::Plain, &format!("{} running", totals.running));
+    }
     if totals.waiting > 0 {
         row = row.comma().with(Tone::Plain, &format!("{} waiting", totals.waiting));
     }
-    if let Some((place, wave)) = state.current_wave() {
+    if let Some((place, wave)) = wave {
         let of = format!(" wave {} ({place} of {})", clean(&wave.outline.name), state.waves().count());
         row = row.with(Tone::Dim, &of);
-        if let Some(left) = wave.bake_left(now) {
-            row = row.comma().with(Tone::Plain, &format!("bakes {} more", style::duration(left * 1000)));
-        }
     }
     if state.cancelled().is_some() {
         row = row.comma().with(Tone::Warn, "cancelled");

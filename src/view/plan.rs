@@ -63,10 +63,15 @@ impl Page {
             let line = format!("  ~ {word}  {}  {}", clean(&change.target.to_string()), revisions(change));
             self.line(Tone::Warn, line.trim_end());
         } else {
-            self.line(Tone::Warn, &format!("  ~ {word}, the same in {}:", count(group.len(), "target")));
+            // Revisions are said once where every target has the same, else with each name.
+            let first = group.first().map(|change| revisions(change)).unwrap_or_default();
+            let same = group.iter().all(|change| revisions(change) == first);
+            let said = if same && !first.is_empty() { format!("  {first}") } else { String::new() };
+            self.line(Tone::Warn, &format!("  ~ {word}, the same in {}:{said}", count(group.len(), "target")));
+            let each = |change: &ChangeOutline| if same { String::new() } else { revisions(change) };
             let names: Vec<_> = group
                 .iter()
-                .map(|change| format!("{} {}", change.target, revisions(change)).trim_end().to_owned())
+                .map(|change| format!("{} {}", change.target, each(change)).trim_end().to_owned())
                 .collect();
             for line in style::list(names.iter().map(String::as_str), NAMED, 6, self.columns) {
                 self.line(Tone::Plain, &line);

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar;
 
 use crate::fleet::Outcome;
+use crate::plan::Outline;
 use crate::state::Totals;
 
 /// What a piece of text means.
@@ -116,6 +117,13 @@ fn take(chars: impl Iterator<Item = char>, columns: usize) -> (String, usize) {
 /// Returns the text filled up with spaces to so many columns.
 pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+/// Returns the columns that the names of a plan's changing targets take, so that what follows them stands aligned. A
+/// name that is much longer than others does not push everyone's.
+pub fn name_column(plan: &Outline) -> usize {
+    let changing = plan.changes.iter().filter(|change| change.action.changes());
+    changing.map(|change| width(&clean(&change.target.to_string()))).max().unwrap_or(0).min(44)
 }
 
 /// Returns a length of time in words: `0.4s`, `42s`, `2m 05s`, `1h 02m`.

@@ -24,7 +24,7 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, quiet: bool) -> Stri
         return page.text;
     }
     if !quiet {
-        for wave in state.waves() {
+        for wave in state.waves().filter(|wave| wave.outline.targets > 0) {
             page.wave(state, wave);
         }
         page.blocked(state);
@@ -236,10 +236,15 @@ fn verdict(state: &RunState) -> (Tone, String) {
         | Exit::Stuck
         | Exit::TimedOut => (Tone::Bad, "✖"),
     };
+    let words = match exit {
+        Exit::Done if state.totals().succeeded > 0 => "done",
+        Exit::Done => "nothing to do",
+        _ => exit.words(),
+    };
     let more = match (exit, state.gate(), state.halted()) {
         (Exit::Gate, Some(wave), _) => format!(" before wave {0}; go on with --from {0}", clean(wave)),
         (_, _, Some(halt)) => format!("; halted in wave {}", clean(&halt.wave)),
         _ => String::new(),
     };
-    (tone, format!("{word} {}{more} (exit code {})", exit.words(), exit.code()))
+    (tone, format!("{word} {words}{more} (exit code {})", exit.code()))
 }

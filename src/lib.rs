@@ -12,3 +12,5 @@ pub mod fleet;
 pub mod identity;
 pub mod observe;
 pub mod plan;
+pub mod state;
+pub mod view;

@@ -37,12 +37,15 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(45);
 /// for an account whose other users have emptied its bucket.
 const ATTEMPTS: u32 = 6;
 
+/// The ECS clients that exist, by account and region.
+type Clients = BTreeMap<(String, String), Arc<ecs::Ecs>>;
+
 /// What every client shares: HTTP client, clock, timeouts, retries and endpoints.
 #[derive(Clone, Debug)]
 pub struct Aws {
     base: SdkConfig,
     clock: Clock,
-    clients: Arc<Mutex<BTreeMap<(String, String), Arc<ecs::Ecs>>>>,
+    clients: Arc<Mutex<Clients>>,
 }
 
 /// The SDK's view of a [`Clock`].
@@ -111,7 +114,12 @@ impl Aws {
     }
 
     /// Returns the ECS client of one account and region, made at the first call with `credentials`.
-    pub fn ecs(&self, account: &str, region: &str, credentials: impl Fn() -> SharedCredentialsProvider) -> Arc<ecs::Ecs> {
+    pub fn ecs(
+        &self,
+        account: &str,
+        region: &str,
+        credentials: impl Fn() -> SharedCredentialsProvider,
+    ) -> Arc<ecs::Ecs> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (account.to_owned(), region.to_owned());
         Arc::clone(clients.entry(key).or_insert_with(|| {
@@ -147,9 +155,10 @@ fn https_client() -> Result<SharedHttpClient, Error> {
         })?;
         trust = trust.with_pem_certificate(pem);
     }
-    let tls = TlsContext::builder().with_trust_store(trust).build().map_err(|error| {
-        Error::new(Exit::Unexpected, format!("the TLS trust store cannot be used: {error}"))
-    })?;
+    let tls = TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| Error::new(Exit::Unexpected, format!("the TLS trust store cannot be used: {error}")))?;
     Ok(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
         connector.set_connector_settings(settings.cloned());

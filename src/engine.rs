@@ -64,7 +64,14 @@ enum Stop {
 }
 
 /// Carries out `plan`. Returns once everything that was started has ended or was let go.
-pub async fn run(fleet: Fleet, plan: Plan, clients: Clients, events: mpsc::Sender<Event>, cancel: Cancel, start: Start) {
+pub async fn run(
+    fleet: Fleet,
+    plan: Plan,
+    clients: Clients,
+    events: mpsc::Sender<Event>,
+    cancel: Cancel,
+    start: Start,
+) {
     let run = Arc::new(Run {
         fleet,
         plan,
@@ -167,12 +174,20 @@ impl Run {
             let reason = "the run was cancelled".to_owned();
             Event::RolloutSkipped { target, outcome: Outcome::Cancelled, cause: None, reason }
         } else {
-            Event::RolloutSkipped { target, outcome: Outcome::NotStarted, cause: cause.cloned(), reason: because(cause) }
+            Event::RolloutSkipped {
+                target,
+                outcome: Outcome::NotStarted,
+                cause: cause.cloned(),
+                reason: because(cause),
+            }
         };
         self.emit(event).await;
     }
 }
 
 fn because(cause: Option<&TargetId>) -> String {
-    cause.map_or_else(|| "the run was halted".to_owned(), |cause| format!("the run was halted by the failure of {cause}"))
+    cause.map_or_else(
+        || "the run was halted".to_owned(),
+        |cause| format!("the run was halted by the failure of {cause}"),
+    )
 }

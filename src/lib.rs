@@ -3,9 +3,11 @@
 //! The library behind the `roleout` binary; it makes no semver promise. ARCHITECTURE.md is the map.
 
 pub mod aws;
+pub mod cli;
 pub mod clock;
-pub mod error;
+// pub mod commands;
 pub mod engine;
+pub mod error;
 pub mod event;
 pub mod exit;
 pub mod fleet;

@@ -39,28 +39,24 @@ pub struct Unseen {
     pub reason: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether AWS answered: there is no such service. Otherwise it refused, or did not answer.
+    pub answered: bool,
 }
 
-/// Reads every target of the fleet; the answer is indexed as [`Fleet::targets`].
+/// Reads targets of the fleet, by their indices into [`Fleet::targets`], in no particular order.
 ///
 /// `client` gives the ECS client of a target's account and region.
-pub async fn fleet(fleet: &Fleet, client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) -> Vec<Seen> {
+pub async fn targets(fleet: &Fleet, indices: &[usize], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) -> Vec<(usize, Seen)> {
     let mut groups: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
-    for (index, target) in fleet.targets.iter().enumerate() {
+    for &index in indices {
+        let target = &fleet.targets[index];
         groups.entry((target.account.id.as_str(), &target.id.region)).or_default().push(index);
     }
-    let mut seen: Vec<Option<Seen>> = (0..fleet.targets.len()).map(|_| None).collect();
     let reads = groups.into_values().map(|targets| async move {
         let ecs = client(&fleet.targets[targets[0]]);
         group(fleet, &ecs, &targets).await
     });
-    let mut reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
-    while let Some(group) = reads.next().await {
-        for (index, result) in group {
-            seen[index] = Some(result);
-        }
-    }
-    seen.into_iter().map(|result| result.expect("every target is in one group")).collect()
+    futures::stream::iter(reads).buffer_unordered(AT_ONCE).flat_map(futures::stream::iter).collect().await
 }
 
 /// Reads the targets of one account and region.
@@ -103,11 +99,13 @@ async fn describe(
                      `cluster` in the manifest"
                         .into(),
                 ),
+                answered: true,
             })
         }
         Err(error) if error.is("ClusterNotFoundException") => Err(Unseen {
             reason: format!("there is no cluster `{cluster}`"),
             help: Some("correct `cluster` in the manifest, or the account's regions".into()),
+            answered: true,
         }),
         Err(error) => Err(unseen(error)),
     };
@@ -167,5 +165,5 @@ fn unseen(error: &CallError) -> Unseen {
         Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
         Kind::Expired | Kind::Refused | Kind::NotSent => None,
     };
-    Unseen { reason: error.to_string(), help }
+    Unseen { reason: error.to_string(), help, answered: false }
 }

@@ -7,7 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ecs::Client;
-use aws_sdk_ecs::config::interceptors::{AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut};
+use aws_sdk_ecs::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::config::{Config, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ecs::error::BoxError;
@@ -167,7 +169,12 @@ impl Ecs {
     }
 
     /// Updates a service: once, never repeated by the SDK, since the call has no idempotency token.
-    pub async fn update_service(&self, cluster: &str, service: &str, update: &ServiceUpdate) -> Result<Value, CallError> {
+    pub async fn update_service(
+        &self,
+        cluster: &str,
+        service: &str,
+        update: &ServiceUpdate,
+    ) -> Result<Value, CallError> {
         let mut body = json!({ "cluster": cluster, "service": service });
         if let Some(task_definition) = &update.task_definition {
             body["taskDefinition"] = json!(task_definition);

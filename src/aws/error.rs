@@ -95,13 +95,28 @@ fn has_credentials_error(error: &(dyn std::error::Error + 'static)) -> bool {
 
 fn kind_of(code: Option<&str>, status: u16) -> Kind {
     match code.unwrap_or_default() {
-        "Throttling" | "ThrottlingException" | "ThrottledException" | "RequestThrottled" | "RequestLimitExceeded"
-        | "TooManyRequestsException" | "SlowDown" | "RequestThrottledException" => Kind::Throttled,
-        "AccessDenied" | "AccessDeniedException" | "UnrecognizedClientException" | "InvalidClientTokenId"
-        | "OptInRequired" | "UnauthorizedOperation" => Kind::Denied,
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "SlowDown"
+        | "RequestThrottledException" => Kind::Throttled,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "OptInRequired"
+        | "UnauthorizedOperation" => Kind::Denied,
         "ExpiredToken" | "ExpiredTokenException" => Kind::Expired,
-        "ServerException" | "InternalFailure" | "InternalError" | "ServiceUnavailable" | "ServiceUnavailableException"
-        | "RequestTimeout" | "RequestTimeoutException" => Kind::Unknown,
+        "ServerException"
+        | "InternalFailure"
+        | "InternalError"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "RequestTimeout"
+        | "RequestTimeoutException" => Kind::Unknown,
         _ if status >= 500 => Kind::Unknown,
         _ => Kind::Refused,
     }

@@ -36,7 +36,12 @@ impl Sts {
     }
 
     /// AssumeRoleWithWebIdentity: unsigned, by the ID token alone.
-    pub async fn assume_with_web_identity(&self, hop: &Hop, session_name: &str, token: &str) -> Result<Grant, CallError> {
+    pub async fn assume_with_web_identity(
+        &self,
+        hop: &Hop,
+        session_name: &str,
+        token: &str,
+    ) -> Result<Grant, CallError> {
         const OPERATION: &str = "AssumeRoleWithWebIdentity";
         let answer = self
             .client
@@ -54,7 +59,12 @@ impl Sts {
     }
 
     /// AssumeRole, signed with the session before it.
-    pub async fn assume(&self, hop: &Hop, session_name: &str, from: SharedCredentialsProvider) -> Result<Grant, CallError> {
+    pub async fn assume(
+        &self,
+        hop: &Hop,
+        session_name: &str,
+        from: SharedCredentialsProvider,
+    ) -> Result<Grant, CallError> {
         const OPERATION: &str = "AssumeRole";
         let tags = hop.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let tags = tags

@@ -10,8 +10,8 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::Run;
-use super::wave::WaveEnd;
 use super::watch::Look;
+use super::wave::WaveEnd;
 use crate::event::{Event, Reason};
 use crate::fleet::{TargetSpec, Wave};
 use crate::observe::service::LiveService;

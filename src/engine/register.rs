@@ -29,10 +29,13 @@ struct Family {
     newest: u64,
 }
 
+/// Account, region and family.
+type Key = (String, String, String);
+
 /// All families of a run.
 #[derive(Debug, Default)]
 pub struct Families {
-    families: Mutex<HashMap<(String, String, String), Arc<tokio::sync::Mutex<Family>>>>,
+    families: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Family>>>>,
 }
 
 impl Families {

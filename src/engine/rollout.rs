@@ -9,12 +9,12 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::Run;
 use super::evidence;
 use super::register::Registered;
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, Looks, ROLLOUT_PACE};
 use super::write::{Write, carry_out};
-use super::Run;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::event::{Event, Reason, Tasks};
@@ -124,21 +124,15 @@ pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
 }
 
 /// Makes sure that the wanted revision exists; `None` where the service keeps its own.
-async fn definition(
-    run: &Run,
-    target: &TargetSpec,
-    ecs: &Ecs,
-    work: &Work,
-) -> Result<Option<Registered>, CallError> {
+async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> Result<Option<Registered>, CallError> {
     let registered = match &work.definition {
         Definition::Keep | Definition::Follow { .. } => return Ok(None),
         Definition::Existing { arn, .. } => {
-            let revision = arn.parse().map_err(|error: String| CallError::plain("UpdateService", Kind::NotSent, error))?;
+            let revision =
+                arn.parse().map_err(|error: String| CallError::plain("UpdateService", Kind::NotSent, error))?;
             Registered { arn: arn.clone(), revision, reused: true }
         }
-        Definition::Register { definition, newest } => {
-            run.families.register(target, ecs, definition, *newest).await?
-        }
+        Definition::Register { definition, newest } => run.families.register(target, ecs, definition, *newest).await?,
     };
     let (revision, reused) = (registered.revision.clone(), registered.reused);
     run.emit(Event::RevisionRegistered { target: target.id.clone(), revision, reused }).await;
@@ -245,7 +239,7 @@ impl<'a> Rollout<'a> {
 
     /// Takes in a look at the service; returns the end if this is it.
     async fn see(&mut self, service: &LiveService, object: Option<&Value>, elapsed: Duration) -> Option<Ended> {
-        for message in self.messages.new(service) {
+        for message in self.messages.take(service) {
             let target = self.target.id.clone();
             self.run.emit(Event::ServiceMessage { target, text: message.text }).await;
         }
@@ -375,7 +369,7 @@ impl Messages {
     }
 
     /// Returns those that were not seen before, oldest first, and keeps them.
-    fn new(&mut self, service: &LiveService) -> Vec<Message> {
+    fn take(&mut self, service: &LiveService) -> Vec<Message> {
         if !self.since {
             *self = Self::after(service);
         }

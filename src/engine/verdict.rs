@@ -109,9 +109,7 @@ impl Followed {
         let state = state(primary, service);
         let settled = match state {
             State::InProgress => false,
-            State::Completed | State::Failed => {
-                elapsed.saturating_sub(*self.doubted.get_or_insert(elapsed)) >= SETTLE
-            }
+            State::Completed | State::Failed => elapsed.saturating_sub(*self.doubted.get_or_insert(elapsed)) >= SETTLE,
         };
         match (state, status) {
             (State::InProgress, _) => {
@@ -276,9 +274,7 @@ mod tests {
     #[test]
     fn the_service_deployment_decides_only_where_it_is_ours() {
         let look = service(&[deployment(2, "PRIMARY", 2, "COMPLETED")]);
-        let object = |number: u32, status: &str| {
-            json!({ "status": status, "targetServiceRevision": { "arn": format!("arn:x:service-revision/c/s/{number}") } })
-        };
+        let object = |number: u32, status: &str| json!({ "status": status, "targetServiceRevision": { "arn": format!("arn:x:service-revision/c/s/{number}") } });
         for (object, verdict) in [
             (object(2, "SUCCESSFUL"), Verdict::Succeeded),
             (object(2, "IN_PROGRESS"), Verdict::Wait),

@@ -138,7 +138,7 @@ impl Poller {
                 let found: BTreeMap<String, LiveService> = answer
                     .found
                     .iter()
-                    .map(|service| LiveService::read(service))
+                    .map(LiveService::read)
                     .map(|service| (service.name.clone(), service))
                     .collect();
                 let objects = self.service_deployments(&found).await;

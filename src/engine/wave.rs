@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::rollout::{Ended, rollout};
 use super::Run;
+use super::rollout::{Ended, rollout};
 use crate::event::{Event, Reason};
 use crate::fleet::{Outcome, Parallelism, TargetId, Wave};
 use crate::plan::build::at_least_one;

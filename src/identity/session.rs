@@ -232,11 +232,19 @@ impl Sessions {
         }
         let called = match self.shared.ambient.clone() {
             Some(from) => self.shared.sts.caller(from).await,
-            None => Err(CallError::plain("GetCallerIdentity", Kind::NotSent, "the SDK found no credentials of its own")),
+            None => {
+                Err(CallError::plain("GetCallerIdentity", Kind::NotSent, "the SDK found no credentials of its own"))
+            }
         };
         called.map_err(|error| {
             let help = vec!["an account with an empty chain uses the SDK's own credentials; are they set?".to_owned()];
-            Arc::new(HopError { number: 0, role: "ambient".into(), arn: "the SDK's own credentials".into(), error, help })
+            Arc::new(HopError {
+                number: 0,
+                role: "ambient".into(),
+                arn: "the SDK's own credentials".into(),
+                error,
+                help,
+            })
         })
     }
 }
@@ -261,9 +269,9 @@ impl ProvideCredentials for ChainProvider {
     {
         future::ProvideCredentials::new(async {
             let session = self.sessions.session(&self.hops).await;
-            session.map(|session| -> Credentials { session.grant.credentials.clone() }).map_err(|error| {
-                CredentialsError::provider_error(HopError::clone(&error))
-            })
+            session
+                .map(|session| -> Credentials { session.grant.credentials.clone() })
+                .map_err(|error| CredentialsError::provider_error(HopError::clone(&error)))
         })
     }
 }

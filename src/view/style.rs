@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar;
 
+use crate::error::Error;
+use crate::exit::Exit;
 use crate::fleet::Outcome;
 use crate::plan::Outline;
 use crate::state::Totals;
@@ -210,4 +212,18 @@ pub fn wrap(text: &str, indent: usize, columns: usize) -> Vec<String> {
         }
     }
     lines
+}
+/// Writes out what ended a command early, with its hints, in colours that a stream may strip.
+pub fn error(error: &Error) -> String {
+    let paint = Paint(true);
+    // The manifest's faults arrive rendered, with their snippets; everything else may hold text of others.
+    let lines = |text: &str, indent: &str| match error.exit {
+        Exit::Manifest => text.to_owned(),
+        _ => text.lines().map(clean).collect::<Vec<_>>().join(&format!("\n{indent}")),
+    };
+    let mut text = format!("{} {}\n", paint.paint(Tone::Bad, "error:"), lines(&error.message, ""));
+    for hint in &error.help {
+        text.push_str(&format!("  help: {}\n", lines(hint, "        ")));
+    }
+    text
 }

@@ -6,4 +6,5 @@ pub mod clock;
 pub mod event;
 pub mod exit;
 pub mod fleet;
+pub mod manifest;
 pub mod plan;

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod fleet;
 pub mod identity;
 pub mod observe;
+pub mod manifest;
 pub mod plan;
 pub mod state;
 pub mod view;

@@ -2,8 +2,17 @@
 //!
 //! The library behind the `roleout` binary; it makes no semver promise. ARCHITECTURE.md is the map.
 
+pub mod aws;
+pub mod cli;
 pub mod clock;
+// pub mod commands;
+pub mod engine;
+pub mod error;
 pub mod event;
 pub mod exit;
 pub mod fleet;
+pub mod identity;
+pub mod observe;
 pub mod plan;
+pub mod state;
+pub mod view;

@@ -7,3 +7,4 @@ pub mod event;
 pub mod exit;
 pub mod fleet;
 pub mod plan;
+pub mod sandbox;

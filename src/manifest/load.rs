@@ -35,7 +35,8 @@ pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<F
         Ok(text) => load_str(&name, base, &text, variables),
         Err(reason) => {
             let source = Arc::new(Source::new(name, String::new()));
-            let fault = Fault::of_file(source, reason).help("name the manifest with --file; deploy.yaml.example is one to start from");
+            let fault = Fault::of_file(source, reason)
+                .help("name the manifest with --file; deploy.yaml.example is one to start from");
             Err(LoadError { faults: vec![fault] })
         }
     }

@@ -153,7 +153,7 @@ pub fn manifest(accounts: usize, services: usize, rollout: &str) -> String {
     text.push_str("services:\n");
     for number in 0..services {
         text.push_str(&format!(
-            "  - {{ name: s{number}, cluster: main, images: {{ app: \"registry.example.com/s{number}:v2\" }} }}\n"
+            "  - name: s{number}\n    cluster: main\n    images: {{ app: \"registry.example.com/s{number}:v2\" }}\n"
         ));
     }
     text.push_str(rollout);

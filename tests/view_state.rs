@@ -257,6 +257,7 @@ fn is_terminal(event: &Event) -> bool {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn every_target_is_counted_once_at_every_moment(number in 1usize..14, choices in prop::collection::vec(any::<u8>(), 1..200)) {
         let events = steered(number, &choices);

@@ -150,6 +150,15 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// Returns a wave's `max_parallel` in words: `all at once`, `5 at a time`, `1, then 5, then 25% at a time`.
+pub fn parallel(text: &str) -> String {
+    if text == "100%" {
+        "all at once".to_owned()
+    } else {
+        format!("{} at a time", clean(text).replace(", ", ", then "))
+    }
+}
+
 /// Returns the counts that are not zero: `2 succeeded, 1 failed`.
 pub fn counts(totals: &Totals) -> String {
     let named = totals.named();

@@ -92,7 +92,7 @@ fn rows_of_active_targets_stand_below_what_is_finished() {
     ");
     (0..30).for_each(|step| watched.view.tick(time(step * 100)));
     assert_snapshot!(watched.look(), @"
-    ⠋ walking 6 role chains
+    ⠋ walking 6 role chains 00:02
     ");
     run.events.iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(42_000));
@@ -170,6 +170,18 @@ fn a_frame_is_drawn_at_most_ten_times_a_second() {
     }
     // 1000 targets start within ten seconds, and then their counts change within ten others.
     assert!(frames <= 202, "{frames}");
+}
+
+#[test]
+fn a_view_that_is_dropped_leaves_a_clean_line() {
+    let mut watched = Watched::new(live(80, 24));
+    watched.view.phase("walking 6 role chains");
+    watched.view.warning("the token ends in 4m");
+    watched.view.tick(time(100));
+    drop(watched.view);
+    watched.terminal.feed(&watched.err.take());
+    watched.terminal.feed("error: no");
+    assert_eq!(watched.terminal.text(), "warning: the token ends in 4m\nerror: no");
 }
 
 static COLUMNS: AtomicUsize = AtomicUsize::new(100);

@@ -169,8 +169,7 @@ fn steered(number: usize, choices: &[u8]) -> Vec<Stamped> {
             ms += 700;
             let place = choose(open.len());
             let (target, stage) = open[place].clone();
-            if stopped.is_some() && stage == 0 {
-                let outcome = stopped.expect("checked");
+            if let (Some(outcome), 0) = (stopped, stage) {
                 let reason = "the run stopped".to_owned();
                 run.at(ms, Event::RolloutSkipped { target, outcome, cause: cause.clone(), reason });
                 open.remove(place);

@@ -8,9 +8,10 @@ use crate::harness::{Ran, Scene, manifest};
 
 const ONE: &str = "a0/eu-west-1/s0";
 const TIMEOUT: &str = "rollout: { timeout: 30m }\n";
+const ROLLBACK: &str = "enable: true, rollback: true";
 
 async fn one(fault: &str) -> Ran {
-    Scene::of(1, 1, TIMEOUT).fault(&format!("*={fault}")).deploy().await
+    breaker("enable: false, rollback: false").fault(&format!("*={fault}")).deploy().await
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,35 +48,36 @@ async fn a_crash_without_a_breaker_times_out_and_says_what_stopped() {
     assert!(reason.contains("Essential container in task exited (app exited with 1"), "{reason}");
 }
 
-/// A fleet of one with the circuit breaker.
-fn breaker(rollback: bool) -> Scene {
-    let breaker = format!("    deployment: {{ circuit_breaker: {{ enable: true, rollback: {rollback} }} }}\n");
+/// A fleet of one with the circuit breaker set so.
+fn breaker(settings: &str) -> Scene {
+    let breaker = format!("    deployment: {{ circuit_breaker: {{ {settings} }} }}\n");
     Scene::new(&manifest(1, 1, TIMEOUT).replace("    cluster: main\n", &format!("    cluster: main\n{breaker}")))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_breaker_with_rollback_ends_rolled_back_and_never_as_success() {
-    let scene = breaker(true).fault("*=crash");
+    let scene = breaker(ROLLBACK).fault("*=crash");
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
     let reason = ran.reason(ONE);
     assert!(reason.starts_with("ECS deployment circuit breaker"), "{reason}");
     assert!(reason.contains("app exited with 1"), "{reason}");
     let service = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
-    assert!(service.task_definition.ends_with(":1") || !service.task_definition.is_empty());
+    let old = ran.state.targets().next().and_then(|state| state.from.clone()).expect("it ran a revision before");
+    assert!(service.task_definition.ends_with(&old.to_string()), "{service:?}");
     assert_eq!(service.running, service.desired, "{service:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_breaker_without_rollback_fails() {
-    let ran = breaker(false).fault("*=crash").deploy().await;
+    let ran = breaker("enable: true, rollback: false").fault("*=crash").deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
     assert!(ran.reason(ONE).contains("tasks failed to start"), "{}", ran.reason(ONE));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_deployment_is_repeated_and_not_taken_for_unchanged() {
-    let scene = breaker(false).fault("*=crash");
+    let scene = breaker("enable: true, rollback: false").fault("*=crash");
     assert_eq!(scene.deploy().await.code(), Exit::Failed);
     scene.sandbox.clear_faults();
     let again = scene.deploy().await;
@@ -111,7 +113,7 @@ async fn a_deployment_of_somebody_else_supersedes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rollback_that_fails_is_stuck() {
-    let ran = breaker(true).fault("*=stuck").deploy().await;
+    let ran = breaker(ROLLBACK).fault("*=stuck").deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
 }
 
@@ -133,7 +135,7 @@ async fn a_bake_without_trouble_passes() {
 async fn without_the_service_deployment_api_the_outcome_is_the_same() {
     let ran = one("no-service-deployments").await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::Succeeded), "{}", ran.said);
-    let ran = breaker(true).fault("*=no-service-deployments").fault("*=crash").deploy().await;
+    let ran = breaker(ROLLBACK).fault("*=no-service-deployments").fault("*=crash").deploy().await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::RolledBack), "{}", ran.said);
 }
 

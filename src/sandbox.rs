@@ -119,6 +119,11 @@ impl Sandbox {
         world.issuer.token(claims, now, world.chance)
     }
 
+    /// Returns the pretend GitLab's public keys, as `/oauth/discovery/keys` gives them.
+    pub fn key_set(&self) -> Value {
+        self.world().issuer.key_set()
+    }
+
     /// Returns the predefined `CI_*` variables of the pretend GitLab job, name and value; the ID token is not among them.
     pub fn job_variables() -> Vec<(&'static str, &'static str)> {
         issuer::job_variables()

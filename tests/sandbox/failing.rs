@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_ecs::types::{
     Deployment, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentRolloutState, DesiredStatus, Service,
-    ServiceDeployment, ServiceDeploymentCircuitBreakerStatus, ServiceDeploymentStatus, StopServiceDeploymentStopType,
+    ServiceDeployment, ServiceDeploymentRollbackMonitorsStatus, ServiceDeploymentStatus, StopServiceDeploymentStopType,
     TaskStopCode,
 };
 use roleout::sandbox::Fault;
@@ -85,7 +85,7 @@ async fn a_crash_trips_the_breaker_and_rolls_back_under_the_old_id() {
         Some("Service deployment rolled back because the circuit breaker threshold was exceeded.")
     );
     let breaker = record.deployment_circuit_breaker().expect("a breaker");
-    assert_eq!(breaker.status(), Some(&ServiceDeploymentCircuitBreakerStatus::Triggered));
+    assert_eq!(breaker.status(), Some(&ServiceDeploymentRollbackMonitorsStatus::Triggered));
     assert_eq!(breaker.threshold(), 3);
     assert!(record.rollback().and_then(|rollback| rollback.service_revision_arn()).is_some());
 

@@ -32,8 +32,8 @@ pub(crate) struct Service {
     pub(crate) tasks: Vec<Task>,
     /// Stopped tasks of the last hour.
     pub(crate) stopped: VecDeque<Task>,
-    /// The newest first.
-    pub(crate) events: VecDeque<(Moment, String)>,
+    /// As they are shown, the newest first: a service is described far more often than something happens to it.
+    pub(crate) events: VecDeque<(Moment, Value)>,
     pub(crate) records: Vec<Record>,
     pub(crate) revisions: Vec<ServiceRevision>,
     /// The task definitions that completed here once: a rollout fault spares them.
@@ -48,6 +48,7 @@ pub(crate) struct Service {
     pub(crate) acts: Vec<(Moment, Act)>,
     /// Numbers everything that needs a name.
     pub(crate) serial: u64,
+    pub(crate) chance: Chance,
     /// Distinguishes the service's derived values from every other's.
     pub(crate) key: String,
 }
@@ -194,7 +195,10 @@ impl Service {
 
     /// Adds an event as ECS words it, with `(service NAME)` before the text.
     pub(crate) fn say(&mut self, at: Moment, text: &str) {
-        self.events.push_front((at, format!("(service {}) {text}", self.name)));
+        let name = self.next_name("event");
+        let id = self.chance.uuid(&name);
+        let message = format!("(service {}) {text}", self.name);
+        self.events.push_front((at, json!({ "id": id, "createdAt": epoch(at), "message": message })));
         self.events.truncate(100);
     }
 
@@ -221,7 +225,7 @@ impl Service {
     }
 
     /// Returns the service as DescribeServices has it.
-    pub(crate) fn describe(&self, region: &Region, now: Moment, chance: Chance) -> Value {
+    pub(crate) fn describe(&self, region: &Region, now: Moment) -> Value {
         let counts = self.counts(None);
         let mut body = Map::new();
         let mut put = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));
@@ -244,10 +248,8 @@ impl Service {
             self.deployments.iter().enumerate().map(|(at, one)| self.describe_deployment(one, at == 0, now)).collect();
         put("deployments", json!(deployments));
         put("roleArn", json!(self.role_arn(region)));
-        let events = self.events.iter().filter(|(at, _)| *at <= now).map(|(at, text)| {
-            json!({ "id": chance.uuid(&format!("{}/{at}/{text}", self.key)), "createdAt": epoch(*at), "message": text })
-        });
-        put("events", json!(events.collect::<Vec<_>>()));
+        let events = self.events.iter().filter(|(at, _)| *at <= now).map(|(_, event)| event.clone());
+        put("events", events.collect());
         put("createdAt", epoch(self.created));
         put("createdBy", json!(self.created_by));
         if self.is_rolling() {

@@ -79,12 +79,11 @@ impl World {
     }
 
     fn described(&mut self, call: &Call, cluster: Option<&str>, name: &str) -> Result<Value, AwsError> {
-        let chance = self.chance;
         let region = self.region(&call.account, &call.region);
         let cluster_name = region.cluster_name(cluster);
         let found = region.clusters.get(&cluster_name).and_then(|cluster| cluster.services.get(short(name)));
         let service = found.ok_or_else(|| AwsError::new("ServiceNotFoundException", "Service not found."))?;
-        Ok(service.describe(region, call.now, chance))
+        Ok(service.describe(region, call.now))
     }
 
     /// Finds an ACTIVE definition to deploy.
@@ -147,6 +146,7 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
         never_ran: 0,
         acts: Vec::new(),
         serial: 0,
+        chance: pace.chance,
         key: seed,
     };
     service.deploy(&arn, definition, behaviour, call.now, pace);

@@ -245,7 +245,9 @@ impl Sandbox {
             now,
         };
         world.requests += 1;
-        ecs::dispatch(&mut world, &call, input).map_err(|error| format!("{}: {}", error.code, error.message))
+        let text =
+            ecs::answer(&mut world, &call, input).map_err(|error| format!("{}: {}", error.code, error.message))?;
+        serde_json::from_str(&text).map_err(|error| error.to_string())
     }
 
     /// Returns a service as it is now, its account by name or id.

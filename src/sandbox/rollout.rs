@@ -74,6 +74,7 @@ impl Service {
 
     /// Makes sure that the service is looked at then.
     pub(crate) fn wake_at(&mut self, at: Moment) {
+        self.shown = None;
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
@@ -86,6 +87,7 @@ impl Service {
     }
 
     fn step(&mut self, at: Moment, pace: Pace) {
+        self.shown = None;
         for index in 0..self.tasks.len() {
             let Some(task) = self.tasks.get_mut(index).filter(|task| task.due.is_some_and(|due| due <= at)) else {
                 continue;
@@ -257,7 +259,7 @@ impl Service {
                     self.deploy(&candidate.task_definition, candidate.definition, behaviour, at, pace);
                 }
             }
-            Act::Rollback(record) if is_current(self, &record) => {
+            Act::RollBack(record) if is_current(self, &record) => {
                 if let Some(primary) = self.deployments.first_mut() {
                     primary.progress = Progress::Failed;
                     primary.reason = format!("ECS deployment {} was stopped.", primary.id);
@@ -274,7 +276,7 @@ impl Service {
                 let reason = "Service deployment stopped because of a StopServiceDeployment request.";
                 self.finish(&record, Status::Stopped, Some(reason), at);
             }
-            Act::Rollback(_) | Act::Abort(_) => {}
+            Act::RollBack(_) | Act::Abort(_) => {}
         }
     }
 

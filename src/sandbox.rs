@@ -6,6 +6,7 @@
 //! tasks are numbers that change at the times that [`Timing`] says.
 
 mod account;
+mod behaviour;
 mod bucket;
 mod calls;
 mod chance;
@@ -113,10 +114,10 @@ impl Sandbox {
     }
 
     /// Returns an ID token of the pretend GitLab.
-    pub fn id_token(&self, claims: &Claims) -> SecretString {
+    pub fn id_token(&self, claims: Claims) -> SecretString {
         let now = self.now();
         let world = self.world();
-        world.issuer.token(claims, now, world.chance)
+        world.issuer.token(&claims, now, world.chance)
     }
 
     /// Returns the pretend GitLab's public keys, as `/oauth/discovery/keys` gives them.

@@ -71,7 +71,7 @@ pub(crate) enum Act {
 
 /// Where a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum RolloutState {
     InProgress,
     Completed,
     Failed,
@@ -89,7 +89,7 @@ pub(crate) struct Deployment {
     pub(crate) settings: Map<String, Value>,
     pub(crate) created: Moment,
     pub(crate) updated: Moment,
-    pub(crate) progress: Progress,
+    pub(crate) progress: RolloutState,
     pub(crate) reason: String,
     /// `failedTasks`: in a row.
     pub(crate) failed: u32,
@@ -205,6 +205,14 @@ impl Service {
         self.events.truncate(100);
     }
 
+    /// Adds an event unless it is the newest already.
+    pub(crate) fn say_once(&mut self, at: Moment, text: &str) {
+        let message = format!("(service {}) {text}", self.name);
+        if self.events.front().is_none_or(|(_, event)| event["message"] != message.as_str()) {
+            self.say(at, text);
+        }
+    }
+
     /// Returns the deployment that should run.
     pub(crate) fn primary(&self) -> Option<&Deployment> {
         self.deployments.first()
@@ -292,7 +300,7 @@ impl Service {
         let counts = self.counts(Some(&deployment.id));
         let status = match deployment.progress {
             _ if primary => "PRIMARY",
-            Progress::Failed if counts.live == 0 => "DRAINING",
+            RolloutState::Failed if counts.live == 0 => "DRAINING",
             _ => "ACTIVE",
         };
         let mut body = json!({
@@ -313,9 +321,9 @@ impl Service {
         }
         if self.is_rolling() {
             body["rolloutState"] = json!(match deployment.progress {
-                Progress::InProgress => "IN_PROGRESS",
-                Progress::Completed => "COMPLETED",
-                Progress::Failed => "FAILED",
+                RolloutState::InProgress => "IN_PROGRESS",
+                RolloutState::Completed => "COMPLETED",
+                RolloutState::Failed => "FAILED",
             });
             body["rolloutStateReason"] = json!(deployment.reason);
         }
@@ -327,7 +335,7 @@ impl Service {
         let primary = self.primary().is_some_and(|primary| primary.id == deployment.id);
         let scheduled = now >= self.launch_after || counts.present > 0 || deployment.failed > 0;
         match deployment.progress {
-            Progress::InProgress if primary && !scheduled => 0,
+            RolloutState::InProgress if primary && !scheduled => 0,
             _ if primary => self.desired,
             _ => counts.live,
         }

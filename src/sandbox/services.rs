@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::account::parts;
+use super::behaviour::Behaviour;
 use super::ecs::{list_of, page, short, text_of};
 use super::fault::Fault;
-use super::rollout::Behaviour;
 use super::service::{Act, Service};
 use super::task::{Nature, Pace};
 use super::wire::AwsError;

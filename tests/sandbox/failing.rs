@@ -330,3 +330,37 @@ async fn bounds_are_kept_without_room_for_more() {
         assert!(service.running_count() >= 2);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn bounds_that_permit_nothing_stall_and_ecs_says_so() {
+    let house = House::new().await;
+    let input = json!({ "cluster": CLUSTER, "service": "api", "deploymentConfiguration": { "maximumPercent": 100 } });
+    house.sandbox.behind_the_back(PROD, REGION, "UpdateService", &input).expect("an update");
+    house.deploy("registry.example.com/api:2").await;
+    advance(Duration::from_secs(3600)).await;
+    let service = house.service().await;
+    assert_eq!(service.deployments()[0].rollout_state(), Some(&DeploymentRolloutState::InProgress));
+    assert_eq!(service.deployments()[1].running_count(), 2);
+    let text = "(service api) was unable to stop or start tasks during a deployment because of the service deployment \
+                configuration. Update the minimumHealthyPercent or maximumPercent value and try again.";
+    assert_eq!(service.events()[0].message(), Some(text));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_early_success_leaves_old_tasks_to_drain() {
+    let house = House::new().await;
+    let input = json!({ "cluster": CLUSTER, "service": "api", "desiredCount": 4, "deploymentConfiguration": {
+        "earlySuccessCriteria": { "enable": true, "healthyPercent": 50, "sourceServiceRevisionCleanup": "DEFERRED" } } });
+    house.sandbox.behind_the_back(PROD, REGION, "UpdateService", &input).expect("an update");
+    advance(Duration::from_secs(300)).await;
+    let (id, _) = house.deploy("registry.example.com/api:2").await;
+    let (statuses, services) = settle(&house, Duration::from_secs(600)).await;
+    assert_eq!(statuses.last(), Some(&ServiceDeploymentStatus::Successful));
+    let last = services.last().expect("one");
+    assert!(last.deployments().len() == 2, "the old deployment is still there");
+    assert!(last.deployments()[0].running_count() >= 2);
+    advance(Duration::from_secs(300)).await;
+    let service = house.service().await;
+    assert_eq!((service.deployments().len(), service.running_count()), (1, 4));
+    assert_eq!(service.deployments()[0].id(), Some(id.as_str()));
+}

@@ -154,7 +154,7 @@ impl House {
         claims: &Claims,
         duration: Option<i32>,
     ) -> Result<Credentials, AssumeRoleWithWebIdentityError> {
-        self.web_identity(HUB, self.sandbox.id_token(claims).expose_secret(), duration).await
+        self.web_identity(HUB, self.sandbox.id_token(claims.clone()).expose_secret(), duration).await
     }
 
     pub(crate) async fn web_identity(

@@ -58,7 +58,7 @@ async fn a_web_identity_is_refused_as_sts_does_it() {
         told(&error).1,
         "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
     );
-    let token = house.sandbox.id_token(&Claims::default());
+    let token = house.sandbox.id_token(Claims::default());
     let missing = "arn:aws:iam::111111111111:role/no-such-role";
     let error = house.web_identity(missing, token.expose_secret(), None).await.expect_err("no role");
     assert_eq!(told(&error), ("AccessDenied".into(), DENIED.into()));
@@ -273,7 +273,7 @@ async fn another_issuers_tokens_are_checked_against_its_own_keys() {
             "Condition": { "StringEquals": { "gitlab.example.com:aud": ["sts"] } },
         }] });
     });
-    let token = other.id_token(&claims);
+    let token = other.id_token(claims);
     house.sandbox.set_provider(HUB_ACCOUNT, provider(house.sandbox.key_set()));
     let error = house.web_identity(HUB, token.expose_secret(), None).await.expect_err("signed by another");
     assert!(told(&error).1.contains("could not be validated"));

@@ -5,6 +5,7 @@
 //! optional in the types; which ones are required, `check.rs` says, so that one missing key hides no other fault.
 
 pub mod check;
+pub mod decode;
 pub mod deployment;
 pub mod fault;
 pub mod interpolate;

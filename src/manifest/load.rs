@@ -12,10 +12,11 @@ use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use super::Manifest;
 use super::check;
+use super::decode::Decoder;
+pub use super::fault::LoadError;
 use super::fault::{Context, Fault, Source};
-pub use super::fault::{Fault as LoadFault, LoadError};
 use super::interpolate::Template;
-use super::node::{Decoder, Node, Value, expand};
+use super::node::{Node, Value, expand};
 use super::spanned::{Span, Spanned};
 use crate::fleet::Fleet;
 

@@ -70,18 +70,18 @@ fn the_manifest_of_these_tests_has_no_fault() {
 
 #[test]
 fn a_tab() {
-    insta::assert_snapshot!(edited("    cluster: web", "\tcluster: web"), @r"
-      × while scanning a plain scalar, found a tab
-        ╭─[deploy.yaml:18:11]
-     17 │ services:
+    insta::assert_snapshot!(edited("    cluster: web", "\tcluster: web"), @r#"
+      × a tab in the indentation
+        ╭─[deploy.yaml:19:1]
      18 │   - name: api
-        ·           ─
      19 │     cluster: web
+        · ────
+     20 │     images: { app: "api:1" }
         ╰────
       help: indent with spaces: YAML does not allow tabs
 
-    1 fault; deploy.yaml was not used
-    ");
+    deploy.yaml: 1 fault
+    "#);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn bad_indentation() {
         ╰────
       help: check the indentation of this line against the ones above
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -112,7 +112,7 @@ fn a_bracket_that_is_never_closed() {
         ╰────
       help: check the indentation, the closing brackets, and put text with `: ` in it in quotes
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -126,23 +126,23 @@ fn an_empty_manifest() {
        ╰────
       help: start with `version: 1`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
 #[test]
 fn two_documents() {
     insta::assert_snapshot!(faults(&format!("{MANIFEST}---\n{MANIFEST}")), @r"
-      × budget breached: Documents { documents: 2 }
+      × more than one YAML document
         ╭─[deploy.yaml:25:1]
      24 │     - name: rest
      25 │ ---
         · ─
      26 │ version: 1
         ╰────
-      help: a manifest is far smaller than this limit: look for aliases of aliases, or split it
+      help: a manifest is one document: remove `---` and the rest
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -162,7 +162,7 @@ fn the_second_of_two_equal_keys() {
         ╰────
       help: keep one of the two
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -178,7 +178,7 @@ fn an_unknown_key() {
         ╰────
       help: did you mean `regions`?
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -194,7 +194,7 @@ fn hooks_are_not_part_of_this_version() {
         ╰────
       help: hooks are not part of version 1; run them as jobs of their own
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -210,7 +210,7 @@ fn a_missing_key() {
        ╰────
       help: add `chain:`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -225,37 +225,35 @@ fn an_unknown_version() {
        ╰────
       help: this program reads version 1
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
 #[test]
 fn an_account_id_that_lost_its_quotes() {
     insta::assert_snapshot!(edited("\"222222222222\"", "222222222222"), @r#"
-      × expected text, found the number `222222222222`
+      × `222222222222` is a number here, not an account id
        ╭─[deploy.yaml:8:9]
      7 │   - name: staging
      8 │     id: 222222222222
        ·         ────────────
      9 │     chain: [hub, deployer]
        ╰────
-      help: put it in quotes, "222222222222": an account id is text, since numbers lose their leading
-            zeros
+      help: put it in quotes, "222222222222": an id is text, and numbers lose their leading zeros
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
     insta::assert_snapshot!(edited("\"222222222222\"", "012345670123"), @r#"
-      × expected text, found the number `012345670123`
+      × `012345670123` is a number here, not an account id
        ╭─[deploy.yaml:8:9]
      7 │   - name: staging
      8 │     id: 012345670123
        ·         ────────────
      9 │     chain: [hub, deployer]
        ╰────
-      help: put it in quotes, "012345670123": an account id is text, since numbers lose their leading
-            zeros
+      help: put it in quotes, "012345670123": an id is text, and numbers lose their leading zeros
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -271,7 +269,7 @@ fn an_account_id_of_the_wrong_length() {
        ╰────
       help: write its 12 digits in quotes
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -287,7 +285,7 @@ fn a_word_where_a_list_belongs() {
         ╰────
       help: write a list: [eu-west-1]
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -303,7 +301,7 @@ fn yes_is_not_a_boolean() {
         ╰────
       help: write `true`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -327,7 +325,7 @@ fn two_equal_names() {
         ╰────
       help: give one of them another name
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -343,7 +341,7 @@ fn a_name_that_cannot_be_one() {
         ╰────
       help: use letters, digits, `.`, `_` and `-`: names are part of `account/region/service`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -359,7 +357,7 @@ fn an_unknown_role() {
         ╰────
       help: did you mean `hub`?
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -375,7 +373,7 @@ fn a_malformed_region() {
         ╰────
       help: a region looks like `eu-west-1`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -392,7 +390,7 @@ fn a_malformed_arn() {
        ╰────
       help: copy the ARN from the IAM console
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -415,7 +413,7 @@ fn a_chain_that_ends_in_another_account() {
         ╰────
       help: the last role must live in the account itself: `arn:aws:iam::${account.id}:role/...`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -431,7 +429,7 @@ fn an_empty_chain() {
         ╰────
       help: name its role, or use `identity: { ambient: true }` for your own credentials
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -447,7 +445,7 @@ fn a_session_that_is_too_short() {
        ╰────
       help: STS allows 15m to 12h
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -461,10 +459,9 @@ fn a_chained_session_that_is_too_long() {
        ·               ──
      7 │ accounts:
        ╰────
-      help: remove `duration`: AWS limits role chaining to one hour, and sessions are renewed as
-            needed
+      help: remove `duration`: AWS limits role chaining to one hour, and sessions are renewed as needed
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -489,7 +486,7 @@ fn what_a_web_identity_cannot_have() {
        ╰────
       help: remove it, or set it on the next role: only AssumeRole takes it
 
-    2 faults; deploy.yaml was not used
+    deploy.yaml: 2 faults
     "#);
 }
 
@@ -533,7 +530,7 @@ fn session_tags_beyond_the_limits() {
        ╰────
       help: did you mean `Team`?
 
-    4 faults; deploy.yaml was not used
+    deploy.yaml: 4 faults
     "#);
 }
 
@@ -549,7 +546,7 @@ fn an_external_id_is_refused_without_being_repeated() {
        ╰────
       help: use 2 to 1224 letters, digits and `_+=,.@:/-`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -565,7 +562,7 @@ fn a_policy_that_is_not_one() {
        ╰────
       help: write it as JSON in a block, `policy: |`, or as YAML
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
     insta::assert_snapshot!(edited(":role/deployer\"", ":role/deployer\"\n    policy: { Version: \"2012-10-17\" }"), @r#"
       × the policy has no `Statement`
@@ -577,26 +574,26 @@ fn a_policy_that_is_not_one() {
        ╰────
       help: write `Version: "2012-10-17"` and a `Statement` list
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
 #[test]
 fn a_policy_that_is_too_long() {
-    let resource = "x".repeat(2100);
-    let policy = format!(":role/deployer\"\n    policy:\n      Statement: [{{ Effect: Allow, Resource: {resource} }}]");
-    insta::assert_snapshot!(edited(":role/deployer\"", &policy), @r"
-      × the session policies have 2148 characters; STS allows 2048
+    let statement = "\n        - { Effect: Allow, Action: \"ecs:*\", Resource: \"*\" }".repeat(50);
+    let policy = format!(":role/deployer\"\n    policy:\n      Statement:{statement}");
+    insta::assert_snapshot!(edited(":role/deployer\"", &policy), @r#"
+      × the session policies have 2565 characters; STS allows 2048
        ╭─[deploy.yaml:7:7]
      6 │     policy:
-     7 │       Statement: [{ Effect: Allow, Resource: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx }]
-       ·       ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-     8 │ accounts:
+     7 │       Statement:
+       ·       ──────────
+     8 │         - { Effect: Allow, Action: "ecs:*", Resource: "*" }
        ╰────
       help: shorten the policy, or attach it to the role itself
 
-    1 fault; deploy.yaml was not used
-    ");
+    deploy.yaml: 1 fault
+    "#);
 }
 
 #[test]
@@ -611,7 +608,7 @@ fn a_session_name_that_sts_refuses() {
        ╰────
       help: use 2 to 64 letters, digits and `_+=,.@-`; branch names with `/` do not fit
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -628,22 +625,13 @@ fn two_sources_of_credentials() {
        ╰────
       help: keep one: a run has one source of credentials
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
 #[test]
 fn the_token_never_passes_through_the_manifest() {
     insta::assert_snapshot!(edited("roles:", "identity: { token_env: \"${GITLAB_OIDC_TOKEN}\" }\nroles:"), @r#"
-      × `token_env` is empty
-       ╭─[deploy.yaml:2:24]
-     1 │ version: 1
-     2 │ identity: { token_env: "${GITLAB_OIDC_TOKEN}" }
-       ·                        ──────────────────────
-     3 │ roles:
-       ╰────
-      help: give it a value, or remove the key
-
       × `${GITLAB_OIDC_TOKEN}` is the ID token, and the token never passes through the manifest
        ╭─[deploy.yaml:2:25]
      1 │ version: 1
@@ -653,7 +641,7 @@ fn the_token_never_passes_through_the_manifest() {
        ╰────
       help: name the variable instead: `identity: { token_env: GITLAB_OIDC_TOKEN }`
 
-    2 faults; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
     insta::assert_snapshot!(edited("api:1", "api:${GITLAB_OIDC_TOKEN}"), @r#"
       × `${GITLAB_OIDC_TOKEN}` is the ID token, and the token never passes through the manifest
@@ -665,7 +653,7 @@ fn the_token_never_passes_through_the_manifest() {
         ╰────
       help: name the variable instead: `identity: { token_env: GITLAB_OIDC_TOKEN }`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -690,7 +678,7 @@ fn every_unset_variable_at_its_place() {
         ╰────
       help: set `LOG_SHA` for the job, or give a default: `${LOG_SHA:-...}`
 
-    2 faults; deploy.yaml was not used
+    deploy.yaml: 2 faults
     "#);
 }
 
@@ -706,7 +694,7 @@ fn references_that_are_malformed() {
         ╰────
       help: add `}`, or write `$$` for a literal `$`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
     insta::assert_snapshot!(edited("api:1", "api:${SHA-1}"), @r#"
       × `${SHA` is followed by something that is not known
@@ -718,7 +706,7 @@ fn references_that_are_malformed() {
         ╰────
       help: `${SHA}`, `${SHA:-default}` and `${SHA:?message}` exist; write `$$` for a literal `$`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
     insta::assert_snapshot!(edited("api:1", "api:${}"), @r#"
       × `${` is not followed by a name
@@ -730,7 +718,7 @@ fn references_that_are_malformed() {
         ╰────
       help: write `$$` for a literal `$`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -746,28 +734,19 @@ fn names_that_a_target_does_not_have() {
         ╰────
       help: did you mean `${account.name}`?
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
     insta::assert_snapshot!(edited("api:1", "api:${vars.tag}"), @r#"
-      × account `staging` has no `tag` in its `vars`
+      × accounts `staging`, `prod` have no `tag` in their `vars`
         ╭─[deploy.yaml:20:25]
      19 │     cluster: web
      20 │     images: { app: "api:${vars.tag}" }
         ·                         ───────────
      21 │ rollout:
         ╰────
-      help: add `tag` to its `vars`, or give a default: `${vars.tag:-...}`
+      help: add `tag` to `vars`, or give a default: `${vars.tag:-...}`
 
-      × account `prod` has no `tag` in its `vars`
-        ╭─[deploy.yaml:20:25]
-     19 │     cluster: web
-     20 │     images: { app: "api:${vars.tag}" }
-        ·                         ───────────
-     21 │ rollout:
-        ╰────
-      help: add `tag` to its `vars`, or give a default: `${vars.tag:-...}`
-
-    2 faults; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -783,7 +762,7 @@ fn names_that_are_not_known_here() {
        ╰────
       help: here `${account.id}`, `${account.name}` and `${vars.*}` are known
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
     insta::assert_snapshot!(edited("name: rest", "name: \"${region}\""), @r#"
       × `${region}` is not known here
@@ -794,7 +773,7 @@ fn names_that_are_not_known_here() {
         ╰────
       help: only an environment variable, `${NAME}`, can be used here
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
     insta::assert_snapshot!(edited("env: prod", "env: \"${account.name}\""), @r#"
       × `${account.name}` is not known here
@@ -806,7 +785,7 @@ fn names_that_are_not_known_here() {
         ╰────
       help: only an environment variable, `${NAME}`, can be used here
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -822,7 +801,7 @@ fn keys_are_not_interpolated() {
         ╰────
       help: write the key out
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -838,7 +817,7 @@ fn unknown_words_in_a_selector() {
         ╰────
       help: did you mean `env`?
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
     insta::assert_snapshot!(edited("select: { env: staging }", "select: { env: [stagign], account: dev, not: { region: eu-west-2 } }"), @r"
       × no account has `env: stagign`
@@ -868,7 +847,7 @@ fn unknown_words_in_a_selector() {
         ╰────
       help: did you mean `eu-west-1`?
 
-    3 faults; deploy.yaml was not used
+    deploy.yaml: 3 faults
     ");
 }
 
@@ -883,7 +862,7 @@ fn a_target_in_no_wave() {
         ╰────
       help: add a wave without `select`: it takes the rest
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -902,7 +881,7 @@ fn a_target_in_two_waves() {
         ╰────
       help: exclude them with `not` in one of the two, or let `rest` take the rest
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -921,7 +900,7 @@ fn two_waves_that_take_the_rest() {
         ╰────
       help: give one of them a `select`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -950,7 +929,7 @@ fn amounts_that_start_nothing() {
         ╰────
       help: write 1 or more, or remove the key for no bound
 
-    2 faults; deploy.yaml was not used
+    deploy.yaml: 2 faults
     ");
 }
 
@@ -974,7 +953,7 @@ fn amounts_that_are_none() {
         ╰────
       help: write `0%` to `100%`, in whole numbers
 
-    2 faults; deploy.yaml was not used
+    deploy.yaml: 2 faults
     ");
 }
 
@@ -990,7 +969,7 @@ fn durations_that_are_none() {
         ╰────
       help: write how long one may take
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
     insta::assert_snapshot!(edited("name: rest", "name: rest\n      bake: soon"), @r"
       × `soon` is not a duration
@@ -1001,26 +980,26 @@ fn durations_that_are_none() {
         ╰────
       help: write `90s`, `10m` or `1h30m`; a bare number is seconds
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
 #[test]
 fn words_that_are_not_known() {
     insta::assert_snapshot!(edited("  waves:", "  on_failure: rollback\n  waves:"), @r"
-      × unknown value `rollback`
+      × `on_failure` cannot be `rollback`
         ╭─[deploy.yaml:22:15]
      21 │ rollout:
      22 │   on_failure: rollback
         ·               ────────
      23 │   waves:
         ╰────
-      help: known: `stop`
+      help: write `stop`: going back is for ECS's circuit breaker, in `deployment`
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
     insta::assert_snapshot!(edited("name: rest", "name: rest\n      gate: manuel"), @r"
-      × unknown value `manuel`
+      × `gate` cannot be `manuel`
         ╭─[deploy.yaml:25:13]
      24 │     - name: rest
      25 │       gate: manuel
@@ -1028,7 +1007,7 @@ fn words_that_are_not_known() {
         ╰────
       help: did you mean `manual`?
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -1055,15 +1034,14 @@ fn a_deployment_that_cannot_move() {
         ╰────
       help: leave room to start a task first (100 and 200) or to stop one (50 and 100)
 
-    2 faults; deploy.yaml was not used
+    deploy.yaml: 2 faults
     "#);
 }
 
 #[test]
 fn two_services_that_are_the_same() {
     insta::assert_snapshot!(edited("  - name: api", "  - { name: web, cluster: web, service: api }\n  - name: api"), @r"
-      × services `web` and `api` are the same ECS service: `api` in web, account 222222222222, eu-
-      │ west-1
+      × services `web` and `api` are the same ECS service: `api` in web, account 222222222222, eu-west-1
         ╭─[deploy.yaml:19:11]
      17 │ services:
      18 │   - { name: web, cluster: web, service: api }
@@ -1075,7 +1053,7 @@ fn two_services_that_are_the_same() {
         ╰────
       help: change `service`, `cluster` or `select`, so that each target is there once
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -1095,7 +1073,7 @@ fn a_name_that_is_a_variable_and_a_secret() {
         ╰────
       help: keep one: ECS refuses a name that is there twice
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -1111,7 +1089,7 @@ fn an_empty_image() {
         ╰────
       help: check the variables in it
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -1127,7 +1105,7 @@ fn a_task_definition_that_is_not_there() {
         ╰────
       help: looked for tests/manifest/deploy/api.json: the path is relative to the manifest
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -1143,7 +1121,7 @@ fn a_task_definition_that_is_not_json() {
        ╰────
       help: correct the JSON here, or just before
 
-    1 fault; tests/manifest/broken.json was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -1164,7 +1142,7 @@ fn a_task_definition_without_what_it_needs() {
        ╰────
       help: add at least one container
 
-    2 faults; tests/manifest/bare.json was not used
+    deploy.yaml: 2 faults
     "#);
 }
 
@@ -1180,25 +1158,16 @@ fn a_task_definition_with_names_that_a_target_does_not_have() {
        ╰────
       help: did you mean `${account.name}`?
 
-      × account `staging` has no `size` in its `vars`
+      × accounts `staging`, `prod` have no `size` in their `vars`
        ╭─[tests/manifest/names.json:7:66]
      6 │       "image": "api:1",
      7 │       "command": ["sh", "-c", "exec server --home ${HOME} --size ${vars.size}"]
        ·                                                                  ────────────
      8 │     }
        ╰────
-      help: add `size` to its `vars`, or give a default: `${vars.size:-...}`
+      help: add `size` to `vars`, or give a default: `${vars.size:-...}`
 
-      × account `prod` has no `size` in its `vars`
-       ╭─[tests/manifest/names.json:7:66]
-     6 │       "image": "api:1",
-     7 │       "command": ["sh", "-c", "exec server --home ${HOME} --size ${vars.size}"]
-       ·                                                                  ────────────
-     8 │     }
-       ╰────
-      help: add `size` to its `vars`, or give a default: `${vars.size:-...}`
-
-    3 faults; tests/manifest/names.json was not used
+    deploy.yaml: 2 faults
     "#);
 }
 
@@ -1214,7 +1183,7 @@ fn containers_that_the_task_definition_does_not_have() {
         ╰────
       help: did you mean `app`?
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     "#);
 }
 
@@ -1226,16 +1195,16 @@ fn an_alias_bomb() {
         bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
     }
     insta::assert_snapshot!(faults(&bomb), @r"
-      × budget breached: RecordedAnchorEvents { recorded_anchor_events: 200001 }
+      × the manifest is too large or too deep for the YAML parser (RecordedAnchorEvents)
        ╭─[deploy.yaml:6:10]
      5 │ a4: &a4 [*a3, *a3, *a3, *a3, *a3, *a3, *a3, *a3, *a3, *a3]
      6 │ a5: &a5 [*a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4]
        ·          ─
      7 │ a6: &a6 [*a5, *a5, *a5, *a5, *a5, *a5, *a5, *a5, *a5, *a5]
        ╰────
-      help: an alias `*name` needs an anchor `&name` before it
+      help: a manifest is far smaller than the limits: look for aliases of aliases, or split it
 
-    1 fault; deploy.yaml was not used
+    deploy.yaml: 1 fault
     ");
 }
 
@@ -1243,10 +1212,10 @@ fn an_alias_bomb() {
 fn a_manifest_that_is_not_there() {
     let error = load(Path::new("tests/manifest/none.yaml"), &variables).expect_err("there is no such file");
     insta::assert_snapshot!(error.render(false, 100), @r"
-      × the file does not exist
-      help: name the manifest with --file, or run `roleout init`
+      × tests/manifest/none.yaml: the file does not exist
+      help: name the manifest with --file, or write one with `roleout init`
 
-    1 fault; tests/manifest/none.yaml was not used
+    tests/manifest/none.yaml: 1 fault
     ");
 }
 
@@ -1259,15 +1228,14 @@ fn every_fault_is_reported_at_once() {
         .replacen("select: { env: staging }", "slect: { env: staging }", 1)
         .replacen("name: rest", "name: rest\n      max_parallel: 0", 1);
     insta::assert_snapshot!(faults(&text), @r#"
-      × expected text, found the number `222222222222`
+      × `222222222222` is a number here, not an account id
        ╭─[deploy.yaml:8:9]
      7 │   - name: staging
      8 │     id: 222222222222
        ·         ────────────
      9 │     chain: [hubb, deployer]
        ╰────
-      help: put it in quotes, "222222222222": an account id is text, since numbers lose their leading
-            zeros
+      help: put it in quotes, "222222222222": an id is text, and numbers lose their leading zeros
 
       × unknown role `hubb`
         ╭─[deploy.yaml:9:13]
@@ -1296,19 +1264,6 @@ fn every_fault_is_reported_at_once() {
         ╰────
       help: did you mean `select`?
 
-      × two waves have no `select`: only one can take the rest
-        ╭─[deploy.yaml:24:13]
-     22 │   waves:
-     23 │     - { name: canary, slect: { env: staging } }
-        ·               ───┬──
-        ·                  ╰── and this one
-     24 │     - name: rest
-        ·             ──┬─
-        ·               ╰── this one
-     25 │       max_parallel: 0
-        ╰────
-      help: give one of them a `select`
-
       × `max_parallel` is 0: nothing would ever start
         ╭─[deploy.yaml:25:21]
      24 │     - name: rest
@@ -1317,15 +1272,14 @@ fn every_fault_is_reported_at_once() {
         ╰────
       help: write 1 or more; for a person's go-ahead before a wave, use `gate: manual`
 
-    6 faults; deploy.yaml was not used
+    deploy.yaml: 5 faults
     "#);
     let error = load_str("deploy.yaml", base(), &text, &variables).expect_err("five faults");
     insta::assert_snapshot!(error, @r#"
-    deploy.yaml:8:9: expected text, found the number `222222222222` (put it in quotes, "222222222222": an account id is text, since numbers lose their leading zeros)
+    deploy.yaml:8:9: `222222222222` is a number here, not an account id (put it in quotes, "222222222222": an id is text, and numbers lose their leading zeros)
     deploy.yaml:9:13: unknown role `hubb` (did you mean `hub`?)
     deploy.yaml:20:25: the variable `SHAA` is not set (set `SHAA` for the job, or give a default: `${SHAA:-...}`)
     deploy.yaml:23:23: unknown key `slect` in a wave (did you mean `select`?)
-    deploy.yaml:24:13: two waves have no `select`: only one can take the rest (give one of them a `select`)
     deploy.yaml:25:21: `max_parallel` is 0: nothing would ever start (write 1 or more; for a person's go-ahead before a wave, use `gate: manual`)
     "#);
 }
@@ -1352,6 +1306,6 @@ fn a_narrow_terminal() {
         ╰────
       help: did you mean `hub`?
 
-    2 faults; deploy.yaml was not used
+    deploy.yaml: 2 faults
     "#);
 }

@@ -130,7 +130,10 @@ impl<'a> Checker<'a> {
     /// Returns the first line of a span: enough to point at a mapping.
     fn head(self, span: Span) -> Span {
         let text = self.context.text().get(span.start..span.end).unwrap_or_default();
-        Span { end: span.start + text.find('\n').unwrap_or(text.len()), ..span }
+        // A longer line of dashes points at nothing.
+        let line = text.lines().next().unwrap_or_default();
+        let length: usize = line.chars().take(60).map(char::len_utf8).sum();
+        Span { end: span.start + length, ..span }
     }
 
     /// Returns a name where it is well formed.

@@ -64,12 +64,21 @@ impl<'a> Decoder<'a> {
     }
 
     fn mismatch<T>(self, expected: &str) -> Result<T, DecodeError> {
+        if let Value::Broken = self.node.value {
+            return Err(DecodeError::Recorded);
+        }
+        if let Value::Number(raw) = &self.node.value
+            && expected == "text"
+            && raw.len() == 12
+            && raw.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            let message = format!("`{raw}` is a number here, not an account id");
+            let help = format!("put it in quotes, \"{raw}\": an id is text, and numbers lose their leading zeros");
+            return self.refuse(message, help);
+        }
         let message = format!("expected {expected}, found {}", self.node.kind());
         let help = match &self.node.value {
             Value::Null => "give it a value, or remove the key".to_owned(),
-            Value::Number(raw) if expected == "text" && raw.len() == 12 => {
-                format!("put it in quotes, \"{raw}\": an account id is text, since numbers lose their leading zeros")
-            }
             Value::Number(raw) | Value::Bool(_, raw) if expected == "text" => format!("put it in quotes: \"{raw}\""),
             Value::Text(text) if expected == "a list" => match text.as_literal() {
                 Some(text) if !text.contains('\n') => format!("write a list: [{text}]"),
@@ -104,11 +113,9 @@ impl<'a> Decoder<'a> {
             (Some(text), _) => Ok(text),
             (None, name) => {
                 let name = name.copied().unwrap_or_default();
-                let problem = Problem {
-                    needle: format!("${{{name}"),
-                    message: format!("`${{{name}}}` is not known here"),
-                    help: "only an environment variable, `${NAME}`, can be used here".to_owned(),
-                };
+                let message = format!("`${{{name}}}` is not known here");
+                let help = "only an environment variable, `${NAME}`, can be used here";
+                let problem = Problem::new(format!("${{{name}"), message, help);
                 record(self.context, self.node.span, problem);
                 Err(DecodeError::Recorded)
             }
@@ -135,7 +142,9 @@ impl<'a> Decoder<'a> {
 fn title(name: &str) -> String {
     match name {
         "Manifest" => "the manifest".to_owned(),
-        "Identity" | "Rollout" | "Deployment" => format!("`{}`", name.to_lowercase()),
+        "Identity" | "Rollout" | "Deployment" | "Gate" | "Strategy" => format!("`{}`", name.to_lowercase()),
+        "OnFailure" => "`on_failure`".to_owned(),
+        "CircuitBreaker" => "`circuit_breaker`".to_owned(),
         "Account" | "Override" => format!("an {}", name.to_lowercase()),
         "Role" | "Service" | "Wave" => format!("a {}", name.to_lowercase()),
         _ => "this mapping".to_owned(),
@@ -147,6 +156,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match &self.node.value {
+            Value::Broken => Err(DecodeError::Recorded),
             Value::Null => visitor.visit_unit(),
             Value::Bool(value, _) => visitor.visit_bool(*value),
             Value::Number(raw) => match (raw.parse::<i64>(), raw.parse::<f64>()) {
@@ -263,13 +273,18 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         let word = self.literal("a word")?;
         if !variants.contains(&word) {
-            return self.refuse(format!("unknown value `{word}`"), suggest(word, variants.iter().copied()));
+            let message = format!("{} cannot be `{word}`", title(name));
+            let help = match (name, word) {
+                ("OnFailure", _) => "write `stop`: going back is for ECS's circuit breaker, in `deployment`".to_owned(),
+                _ => suggest(word, variants.iter().copied()),
+            };
+            return self.refuse(message, help);
         }
         visitor.visit_enum(Word(word))
     }
@@ -410,7 +425,9 @@ impl<'de> de::Deserializer<'de> for Key<'_> {
             Value::Text(text) => visitor.visit_str(text.as_literal().unwrap_or_default()),
             Value::Number(raw) | Value::Bool(_, raw) => visitor.visit_str(raw),
             Value::Null => visitor.visit_str("null"),
-            Value::List(_) | Value::Map(_) => self.0.refuse("a key must be a word", "write a word here"),
+            Value::List(_) | Value::Map(_) | Value::Broken => {
+                self.0.refuse("a key must be a word", "write a word here")
+            }
         }
     }
 

@@ -25,12 +25,42 @@ pub struct Fault {
     label: Option<String>,
     related: Vec<(Span, String)>,
     help: Option<String>,
+    missing: Option<Missing>,
+}
+
+/// Accounts that lack a variable: one fault however many they are.
+#[derive(Clone, Debug)]
+struct Missing {
+    accounts: Vec<String>,
+    key: String,
+}
+
+impl Missing {
+    fn message(&self) -> String {
+        let named: Vec<String> = self.accounts.iter().take(3).map(|name| format!("`{name}`")).collect();
+        let key = &self.key;
+        match (named.as_slice(), self.accounts.len()) {
+            ([only], _) => format!("account {only} has no `{key}` in its `vars`"),
+            (_, 0..=3) => format!("accounts {} have no `{key}` in their `vars`", named.join(", ")),
+            (_, count) => {
+                format!("accounts {} and {} more have no `{key}` in their `vars`", named.join(", "), count - 3)
+            }
+        }
+    }
 }
 
 impl Fault {
     /// Makes a fault of a whole file: one that is missing, too large or not text.
     pub fn of_file(source: Arc<Source>, message: impl Into<String>) -> Self {
-        Self { source, span: None, message: message.into(), label: None, related: Vec::new(), help: None }
+        Self {
+            source,
+            span: None,
+            message: message.into(),
+            label: None,
+            related: Vec::new(),
+            help: None,
+            missing: None,
+        }
     }
 
     /// Makes a fault at a place of a file.
@@ -49,6 +79,13 @@ impl Fault {
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Makes it the fault of an account that has no such variable; several such accounts make one fault.
+    #[must_use]
+    pub fn missing(mut self, account: &str, key: &str) -> Self {
+        self.missing = Some(Missing { accounts: vec![account.to_owned()], key: key.to_owned() });
         self
     }
 
@@ -136,17 +173,27 @@ impl Diagnostic for Fault {
 pub struct LoadError {
     /// The faults: the manifest's own in the order of their places, then those of other files. Never empty.
     pub faults: Vec<Fault>,
+    /// The name of the manifest.
+    manifest: String,
 }
 
 impl LoadError {
+    /// Makes an error of one fault of the manifest as a whole.
+    pub fn of_file(manifest: &str, reason: impl Into<String>, help: impl Into<String>) -> Self {
+        let source = Arc::new(Source::new(manifest, String::new()));
+        Self { faults: vec![Fault::of_file(source, reason).help(help)], manifest: manifest.to_owned() }
+    }
+
     /// Renders every fault with its place, a snippet and what to do, `width` columns wide.
     pub fn render(&self, color: bool, width: usize) -> String {
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(width.max(40)).with_links(false);
+        let width = width.max(40);
+        let handler =
+            GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false).with_wrap_lines(false);
         let mut text = String::new();
         for fault in self.faults.iter().take(SHOWN) {
             let start = text.len();
-            if handler.render_report(&mut text, fault).is_err() {
+            if handler.render_report(&mut text, &Wrapped::new(fault, width)).is_err() {
                 text.truncate(start);
                 text.push_str(&plain(fault));
             }
@@ -162,11 +209,71 @@ impl LoadError {
     }
 
     fn summary(&self) -> String {
-        let file = self.faults.first().map_or("the manifest", Fault::file);
         match self.faults.len() {
-            1 => format!("1 fault; {file} was not used"),
-            count => format!("{count} faults; {file} was not used"),
+            1 => format!("{}: 1 fault", self.manifest),
+            count => format!("{}: {count} faults", self.manifest),
         }
+    }
+}
+
+/// A fault with its text wrapped at spaces. The handler's own wrapping breaks at hyphens too, and a region or an ARN in
+/// two pieces can be neither read nor copied.
+#[derive(Debug)]
+struct Wrapped<'a> {
+    fault: &'a Fault,
+    message: String,
+    help: Option<String>,
+}
+
+impl<'a> Wrapped<'a> {
+    fn new(fault: &'a Fault, width: usize) -> Self {
+        // What the handler puts before the text: `  × ` and `  help: `.
+        let message = match fault.span {
+            Some(_) => wrap(&fault.message, width - 4),
+            // There is no snippet that names the file.
+            None => wrap(&format!("{}: {}", fault.file(), fault.message), width - 4),
+        };
+        Self { fault, message, help: fault.help.as_ref().map(|help| wrap(help, width - 8)) }
+    }
+}
+
+fn wrap(text: &str, width: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len());
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            wrapped.push('\n');
+            column = 0;
+        } else if column > 0 {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(word);
+        column += length;
+    }
+    wrapped
+}
+
+impl fmt::Display for Wrapped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Wrapped<'_> {}
+
+impl Diagnostic for Wrapped<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.fault.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.fault.labels()
     }
 }
 
@@ -225,8 +332,28 @@ impl Context {
         let mut faults = self.faults.borrow_mut();
         let same =
             |other: &Fault| other.span == fault.span && other.message == fault.message && other.file() == fault.file();
-        if !faults.iter().any(same) {
-            faults.push(fault);
+        if faults.iter().any(same) {
+            return;
+        }
+        let grows = |other: &&mut Fault| {
+            let key = |fault: &Fault| fault.missing.as_ref().map(|missing| missing.key.clone());
+            other.span == fault.span
+                && other.file() == fault.file()
+                && key(other).is_some()
+                && key(other) == key(&fault)
+        };
+        match faults.iter_mut().find(grows) {
+            Some(other) => {
+                if let (Some(missing), Some(more)) = (&mut other.missing, fault.missing) {
+                    for name in more.accounts {
+                        if !missing.accounts.contains(&name) {
+                            missing.accounts.push(name);
+                        }
+                    }
+                    other.message = missing.message();
+                }
+            }
+            None => faults.push(fault),
         }
     }
 
@@ -250,7 +377,7 @@ impl Context {
         let mut faults = self.faults.into_inner();
         let own = self.source.name().to_owned();
         faults.sort_by_key(|fault| (fault.file() != own, fault.file().to_owned(), fault.span.map(|span| span.start)));
-        (!faults.is_empty()).then_some(LoadError { faults })
+        (!faults.is_empty()).then_some(LoadError { faults, manifest: own })
     }
 }
 

@@ -45,11 +45,14 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub help: String,
+    /// The account and the key of its `vars`, where it is a lack of that account alone.
+    pub missing: Option<(String, String)>,
 }
 
 impl Problem {
-    fn new(needle: impl Into<String>, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { needle: needle.into(), message: message.into(), help: help.into() }
+    /// Makes a problem of the template itself.
+    pub fn new(needle: impl Into<String>, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { needle: needle.into(), message: message.into(), help: help.into(), missing: None }
     }
 }
 
@@ -382,14 +385,12 @@ fn unset(name: &str, message: &str) -> Problem {
 fn lacking(name: &str, scope: &Scope<'_>, message: &str) -> Problem {
     let key = name.strip_prefix("vars.").unwrap_or(name);
     let account = scope.account.map_or("?", |(name, _, _)| name);
-    let text = if message.is_empty() {
-        format!("account `{account}` has no `{key}` in its `vars`")
-    } else {
-        format!("account `{account}` has no `{key}` in its `vars`: {message}")
-    };
+    let text = format!("account `{account}` has no `{key}` in its `vars`");
     let help = match scope.account.and_then(|(_, _, vars)| nearest(key, vars.keys().map(String::as_str))) {
+        _ if !message.is_empty() => message.to_owned(),
         Some(near) => format!("did you mean `${{vars.{near}}}`?"),
-        None => format!("add `{key}` to its `vars`, or give a default: `${{{name}:-...}}`"),
+        None => format!("add `{key}` to `vars`, or give a default: `${{{name}:-...}}`"),
     };
-    Problem::new(format!("${{{name}"), text, help)
+    let missing = Some((account.to_owned(), key.to_owned()));
+    Problem { missing, ..Problem::new(format!("${{{name}"), text, help) }
 }

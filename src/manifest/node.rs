@@ -25,6 +25,8 @@ pub enum Value {
     Bool(bool, String),
     /// A number, as written.
     Number(String),
+    /// Text with a reference that is wrong; the fault is recorded.
+    Broken,
     /// Text, with its references.
     Text(Template),
     /// A list.
@@ -45,6 +47,7 @@ impl Node {
     pub fn kind(&self) -> String {
         match &self.value {
             Value::Null => "nothing".to_owned(),
+            Value::Broken => "text".to_owned(),
             Value::Bool(_, raw) => format!("`{raw}`"),
             Value::Number(raw) => format!("the number `{raw}`"),
             Value::Text(text) => match text.as_literal() {
@@ -70,6 +73,9 @@ pub fn expand(node: &mut Node, variables: &dyn Fn(&str) -> Option<String>, hidde
                 Ok(parsed) => *template = parsed.expand(variables, hidden, &mut problems),
                 Err(problem) => problems.push(problem),
             }
+            if !problems.is_empty() {
+                node.value = Value::Broken;
+            }
             for problem in problems {
                 record(context, node.span, problem);
             }
@@ -86,7 +92,7 @@ pub fn expand(node: &mut Node, variables: &dyn Fn(&str) -> Option<String>, hidde
                 expand(value, variables, hidden, context);
             }
         }
-        Value::Null | Value::Bool(..) | Value::Number(_) => {}
+        Value::Null | Value::Bool(..) | Value::Number(_) | Value::Broken => {}
     }
 }
 
@@ -101,5 +107,9 @@ pub fn record(context: &Context, span: Span, problem: Problem) {
         }
         None => span,
     };
-    context.push(context.fault(span, problem.message).help(problem.help));
+    let fault = context.fault(span, problem.message).help(problem.help);
+    context.push(match problem.missing {
+        Some((account, key)) => fault.missing(&account, &key),
+        None => fault,
+    });
 }

@@ -85,7 +85,9 @@ impl Checker<'_> {
                 self.unique(&mut seen, "waves", name, place);
             }
             whole &= self.selector(&wave.select, vocabulary);
-            if wave.select.is_none() {
+            if wave.select.is_none() && self.context.is_meant(written.span, "select") {
+                whole = false;
+            } else if wave.select.is_none() {
                 match rest {
                     Some((_, first)) => {
                         let fault = self.context.fault(place, "two waves have no `select`: only one can take the rest");

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod interpolate;
 pub mod load;
 pub mod node;
+pub mod render;
 pub mod scalar;
 pub mod schema;
 pub mod select;

@@ -1309,3 +1309,332 @@ fn a_narrow_terminal() {
     deploy.yaml: 2 faults
     "#);
 }
+
+#[test]
+fn a_long_line_is_cut_to_the_part_around_the_fault() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: long.json"), @r#"
+      × accounts `staging`, `prod` have no `size` in their `vars`
+       ╭─[tests/manifest/long.json:1:731]
+     1 │ , {"name": "V19", "value": "x"}, {"name": "SIZE", "value": "${vars.size}"}, {"name": "W0", "value": "x"}, {"name": "W1", "value": "x
+       ·                                                             ────────────
+       ╰────
+      help: add `size` to `vars`, or give a default: `${vars.size:-...}`
+
+    deploy.yaml: 1 fault
+    "#);
+    let names: Vec<String> = (0..80).map(|number| format!("V{number}: x")).collect();
+    let environment = format!("cluster: web\n    environment: {{ app: {{ {}, V0: y }} }}", names.join(", "));
+    insta::assert_snapshot!(edited("cluster: web", &environment), @r"
+      × duplicate key `V0`
+        ╭─[deploy.yaml:20:657]
+     20 │  x, V73: x, V74: x, V75: x, V76: x, V77: x, V78: x, V79: x, V0: y } }
+        ·                                                             ─┬
+        ·                                                              ╰── again here
+        ╰────
+      help: keep one of the two
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn sections_that_are_missing() {
+    insta::assert_snapshot!(faults("version: 1\nrollout: {}\n"), @r"
+      × the manifest has no `accounts`
+       ╭─[deploy.yaml:1:1]
+     1 │ version: 1
+       · ──────────
+     2 │ rollout: {}
+       ╰────
+      help: add `accounts:`
+
+      × the manifest has no `services`
+       ╭─[deploy.yaml:1:1]
+     1 │ version: 1
+       · ──────────
+     2 │ rollout: {}
+       ╰────
+      help: add `services:`
+
+    deploy.yaml: 2 faults
+    ");
+    insta::assert_snapshot!(faults("version: 1\naccounts: []\nservices: []\n"), @r"
+      × there are no accounts
+       ╭─[deploy.yaml:2:11]
+     1 │ version: 1
+     2 │ accounts: []
+       ·           ─
+     3 │ services: []
+       ╰────
+      help: add one: { name: ..., id: ..., chain: [...], regions: [...] }
+
+      × there are no services
+       ╭─[deploy.yaml:3:11]
+     2 │ accounts: []
+     3 │ services: []
+       ·           ─
+       ╰────
+      help: add one: { name: ..., cluster: ... }
+
+    deploy.yaml: 2 faults
+    ");
+    insta::assert_snapshot!(faults("- version: 1\n"), @r"
+      × expected a mapping, found a list
+       ╭─[deploy.yaml:1:1]
+     1 │ - version: 1
+       · ────────────
+       ╰────
+      help: write a mapping here
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_role_assumed_with_the_callers_own_role_is_chained_too() {
+    let ambient = MANIFEST.replace("roles:", "identity: { ambient: true }\nroles:");
+    insta::assert_snapshot!(faults(&ambient.replace("role/hub\" }", "role/hub\", duration: 2h }")), @r#"
+      × role `hub` is assumed from another role, so its session cannot exceed 1h
+       ╭─[deploy.yaml:4:63]
+     3 │ roles:
+     4 │   hub: { arn: "arn:aws:iam::111111111111:role/hub", duration: 2h }
+       ·                                                               ──
+     5 │   deployer:
+       ╰────
+      help: remove `duration`: AWS limits role chaining to one hour, and sessions are renewed as needed
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_hub_that_is_given_as_the_last_role() {
+    insta::assert_snapshot!(edited("[hub, deployer]", "[deployer, hub]"), @r#"
+      × the chain of account `staging` ends in account 111111111111, but its id is 222222222222
+       ╭─[deploy.yaml:3:15]
+     2 │ roles:
+     3 │   hub: { arn: "arn:aws:iam::111111111111:role/hub" }
+       ·               ──────────────────┬─────────────────
+       ·                                 ╰── this role
+     4 │   deployer:
+       ╰────
+        ╭─[deploy.yaml:9:23]
+      8 │     id: "222222222222"
+      9 │     chain: [deployer, hub]
+        ·                       ───
+     10 │     regions: [eu-west-1]
+        ╰────
+      help: the last role must live in the account itself: `arn:aws:iam::${account.id}:role/...`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_label_that_select_knows_already() {
+    insta::assert_snapshot!(edited("env: prod", "env: prod, region: eu"), @r"
+      × `region` cannot be a label
+        ╭─[deploy.yaml:16:26]
+     15 │     regions: [eu-west-1, us-east-1]
+     16 │     labels: { env: prod, region: eu }
+        ·                          ──────
+     17 │ services:
+        ╰────
+      help: `select` knows this word already; choose another one
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_role_named_where_there_are_none() {
+    let start = MANIFEST.find("roles:").expect("roles");
+    let end = MANIFEST.find("accounts:").expect("accounts");
+    let text = format!("{}{}", &MANIFEST[..start], &MANIFEST[end..]).replacen("[hub, deployer]", "[hub]", 1);
+    insta::assert_snapshot!(faults(&text.replacen("[hub, deployer]", "[]", 1)), @r#"
+      × unknown role `hub`
+       ╭─[deploy.yaml:5:13]
+     4 │     id: "222222222222"
+     5 │     chain: [hub]
+       ·             ───
+     6 │     regions: [eu-west-1]
+       ╰────
+      help: add `hub` under `roles:`
+
+      × account `prod` has an empty chain
+        ╭─[deploy.yaml:10:12]
+      9 │     id: "333333333333"
+     10 │     chain: []
+        ·            ─
+     11 │     regions: [eu-west-1, us-east-1]
+        ╰────
+      help: name its role, or use `identity: { ambient: true }` for your own credentials
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn a_number_of_tasks_that_is_none() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    desired_count: many"), @r#"
+      × `many` is not a whole number
+        ╭─[deploy.yaml:20:20]
+     19 │     cluster: web
+     20 │     desired_count: many
+        ·                    ────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write a number such as 2
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    desired_count: \"${account.name}\""), @r#"
+      × `staging` is not a whole number
+        ╭─[deploy.yaml:20:20]
+     19 │     cluster: web
+     20 │     desired_count: "${account.name}"
+        ·                    ─────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write a number such as 2
+
+      × `prod` is not a whole number
+        ╭─[deploy.yaml:20:20]
+     19 │     cluster: web
+     20 │     desired_count: "${account.name}"
+        ·                    ─────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write a number such as 2
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn text_where_nothing_stands() {
+    insta::assert_snapshot!(edited("api:1\" }", "api:1\", log: }"), @r#"
+      × expected text, found nothing
+        ╭─[deploy.yaml:20:32]
+     19 │     cluster: web
+     20 │     images: { app: "api:1", log: }
+        ·                                ▲
+     21 │ rollout:
+        ╰────
+      help: give it a value, or remove the key
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn an_override_without_a_select() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    overrides: [{ desired_count: 1 }]"), @r#"
+      × an override has no `select`
+        ╭─[deploy.yaml:20:17]
+     19 │     cluster: web
+     20 │     overrides: [{ desired_count: 1 }]
+        ·                 ──────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `select:`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn what_stops_nothing_is_a_warning() {
+    let text = MANIFEST
+        .replacen("deployer:\n", "spare: { arn: \"arn:aws:iam::111111111111:role/spare\" }\n  deployer:\n", 1)
+        .replacen(
+            "  - name: api",
+            "  - { name: idle, cluster: web, select: { env: prod, account: staging } }\n  - name: api",
+            1,
+        )
+        .replacen("    cluster: web\n", "    cluster: web\n    select: { env: staging }\n", 1);
+    insta::assert_snapshot!(faults(&text), @r#"no fault; warnings: ["role `spare` is in no account's chain", "service `idle` is in no account: its `select` matches nothing", "wave `rest` has no targets", "account `prod` has no targets: no service selects it"]"#);
+}
+
+#[test]
+fn windows_line_ends_and_a_byte_order_mark() {
+    let windows = format!("\u{feff}{}", MANIFEST.replace('\n', "\r\n"));
+    insta::assert_snapshot!(faults(&windows), @"no fault; warnings: []");
+    insta::assert_snapshot!(faults(&windows.replacen("[hub,", "[hubb,", 1)), @r#"
+      × unknown role `hubb`
+        ╭─[deploy.yaml:9:13]
+      8 │     id: "222222222222"
+      9 │     chain: [hubb, deployer]
+        ·             ────
+     10 │     regions: [eu-west-1]
+        ╰────
+      help: did you mean `hub`?
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn letters_of_two_cells_and_of_many_bytes() {
+    insta::assert_snapshot!(edited("{ env: staging } }\n", "{ env: 日本 } } # é\n"), @r"
+      × no account has `env: 日本`
+        ╭─[deploy.yaml:23:38]
+     22 │   waves:
+     23 │     - { name: canary, select: { env: 日本 } } # é
+        ·                                      ────
+     24 │     - name: rest
+        ╰────
+      help: known: `prod`, `staging`
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_manifest_that_is_too_large() {
+    let large = format!("{MANIFEST}# {}\n", "x".repeat(1 << 20));
+    let error = load_str("deploy.yaml", base(), &large, &variables).expect_err("a fault").to_string();
+    insta::assert_snapshot!(error, @"deploy.yaml:1:1: the manifest has 1049127 bytes; the limit is 1048576 (split the fleet into several manifests)");
+}
+
+#[test]
+fn a_manifest_that_nests_too_deeply() {
+    insta::assert_snapshot!(faults(&format!("version: {}1{}", "[".repeat(40), "]".repeat(40))), @r"
+      × the manifest is too large or too deep for the YAML parser (Depth)
+       ╭─[deploy.yaml:1:41]
+     1 │ version: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]
+       ·                                         ─
+       ╰────
+      help: a manifest is far smaller than the limits: look for aliases of aliases, or split it
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn more_faults_than_anyone_reads() {
+    let text = MANIFEST.replacen("[eu-west-1]", &format!("[{}]", vec!["x"; 70].join(", ")), 1);
+    let error = load_str("deploy.yaml", base(), &text, &variables).expect_err("faults");
+    assert_eq!(error.faults.len(), 70);
+    let rendered = error.render(false, 100);
+    assert_eq!(rendered.matches('×').count(), 50);
+    assert!(rendered.ends_with("and 20 more\ndeploy.yaml: 70 faults\n"), "{rendered}");
+}
+
+#[test]
+fn colour_changes_no_word() {
+    let error = load_str("deploy.yaml", base(), &MANIFEST.replace("[hub,", "[hubb,"), &variables).expect_err("a fault");
+    let colored = error.render(true, 100);
+    assert!(colored.contains("\u{1b}["));
+    let mut plain = String::new();
+    let mut escape = false;
+    for char in colored.chars() {
+        match char {
+            '\u{1b}' => escape = true,
+            'm' if escape => escape = false,
+            _ if escape => {}
+            char => plain.push(char),
+        }
+    }
+    assert_eq!(plain, error.render(false, 100));
+}

@@ -37,13 +37,14 @@ proptest! {
 
     #[test]
     fn no_damage_to_a_manifest_makes_it_panic(
-        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0usize..30, r#"[a-z:\-\[\]{}"'$ \n\t&*0-9é]{0,6}"#), 1..4)
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0usize..30, r#"[a-z:\-\[\]{}"'$ \n\t&*0-9é]{0,6}"#, 0usize..3), 1..4)
     ) {
         let mut text: Vec<char> = EXAMPLE.chars().collect();
-        for (at, length, with) in cuts {
+        for (at, length, with, hundreds) in cuts {
             let from = at.index(text.len());
             let to = (from + length).min(text.len());
-            text.splice(from..to, with.chars());
+            // Long lines are shown in part.
+            text.splice(from..to, with.repeat(1.max(hundreds * 100)).chars());
         }
         survive(&text.into_iter().collect::<String>());
     }

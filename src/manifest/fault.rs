@@ -1,17 +1,18 @@
 //! A fault: one thing that is wrong with a manifest, where it stands, and what to do about it.
 //!
-//! Faults are collected in a [`Context`] and shown all at once as a [`LoadError`]. Nothing here decides what is wrong.
+//! Faults are collected in a [`Context`] and end as a [`LoadError`], which `render.rs` shows. Nothing here decides what is
+//! wrong.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::NamedSource;
 
 use super::spanned::Span;
 
-/// More faults than this are counted and not shown: the first ones are what a person works on.
-const SHOWN: usize = 50;
+/// More faults than this are not collected: a manifest with so many is not one, and comparing them would take long.
+const COLLECTED: usize = 1000;
 
 /// A file that faults point into: its name, as messages give it, and its text.
 pub type Source = NamedSource<String>;
@@ -120,6 +121,17 @@ impl Fault {
         self.help.as_deref()
     }
 
+    /// Returns the text of the file.
+    pub fn text(&self) -> &str {
+        self.source.inner()
+    }
+
+    /// Returns its place and every other place that it points at, each with its words.
+    pub fn places(&self) -> impl Iterator<Item = (Span, Option<&str>)> {
+        let own = self.span.map(|span| (self.clamp(span), self.label.as_deref()));
+        own.into_iter().chain(self.related.iter().map(|(span, label)| (self.clamp(*span), Some(label.as_str()))))
+    }
+
     /// Narrows a span to whole characters inside the text, so that no span can break the rendering.
     fn clamp(&self, span: Span) -> Span {
         let text = self.source.inner();
@@ -133,11 +145,6 @@ impl Fault {
         let start = inside(span.start);
         Span { start, end: inside(span.end.max(start)) }
     }
-
-    fn labelled(&self, span: Span, label: Option<String>) -> (Option<String>, std::ops::Range<usize>) {
-        let Span { start, end } = self.clamp(span);
-        (label, start..end)
-    }
 }
 
 impl fmt::Display for Fault {
@@ -147,26 +154,6 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
-
-impl Diagnostic for Fault {
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.span.map(|_| &*self.source as &dyn SourceCode)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (label, range) = self.labelled(self.span?, self.label.clone());
-        let primary = LabeledSpan::new_primary_with_span(label, range);
-        let related = self.related.iter().map(|(span, label)| {
-            let (label, range) = self.labelled(*span, Some(label.clone()));
-            LabeledSpan::new_with_span(label, range)
-        });
-        Some(Box::new(std::iter::once(primary).chain(related)))
-    }
-}
 
 /// Everything that is wrong with a manifest and the files that it names.
 #[derive(Clone, Debug)]
@@ -184,96 +171,13 @@ impl LoadError {
         Self { faults: vec![Fault::of_file(source, reason).help(help)], manifest: manifest.to_owned() }
     }
 
-    /// Renders every fault with its place, a snippet and what to do, `width` columns wide.
-    pub fn render(&self, color: bool, width: usize) -> String {
-        let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let width = width.max(40);
-        let handler =
-            GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false).with_wrap_lines(false);
-        let mut text = String::new();
-        for fault in self.faults.iter().take(SHOWN) {
-            let start = text.len();
-            if handler.render_report(&mut text, &Wrapped::new(fault, width)).is_err() {
-                text.truncate(start);
-                text.push_str(&plain(fault));
-            }
-            text.push('\n');
-        }
-        let hidden = self.faults.len().saturating_sub(SHOWN);
-        if hidden > 0 {
-            text.push_str(&format!("and {hidden} more\n"));
-        }
-        text.push_str(&self.summary());
-        text.push('\n');
-        text
-    }
-
-    fn summary(&self) -> String {
+    /// Returns how many faults there are, in which manifest.
+    pub fn summary(&self) -> String {
         match self.faults.len() {
             1 => format!("{}: 1 fault", self.manifest),
+            COLLECTED => format!("{}: {COLLECTED} faults or more", self.manifest),
             count => format!("{}: {count} faults", self.manifest),
         }
-    }
-}
-
-/// A fault with its text wrapped at spaces. The handler's own wrapping breaks at hyphens too, and a region or an ARN in
-/// two pieces can be neither read nor copied.
-#[derive(Debug)]
-struct Wrapped<'a> {
-    fault: &'a Fault,
-    message: String,
-    help: Option<String>,
-}
-
-impl<'a> Wrapped<'a> {
-    fn new(fault: &'a Fault, width: usize) -> Self {
-        // What the handler puts before the text: `  × ` and `  help: `.
-        let message = match fault.span {
-            Some(_) => wrap(&fault.message, width - 4),
-            // There is no snippet that names the file.
-            None => wrap(&format!("{}: {}", fault.file(), fault.message), width - 4),
-        };
-        Self { fault, message, help: fault.help.as_ref().map(|help| wrap(help, width - 8)) }
-    }
-}
-
-fn wrap(text: &str, width: usize) -> String {
-    let mut wrapped = String::with_capacity(text.len());
-    let mut column = 0;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            wrapped.push('\n');
-            column = 0;
-        } else if column > 0 {
-            wrapped.push(' ');
-            column += 1;
-        }
-        wrapped.push_str(word);
-        column += length;
-    }
-    wrapped
-}
-
-impl fmt::Display for Wrapped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Wrapped<'_> {}
-
-impl Diagnostic for Wrapped<'_> {
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.fault.source_code()
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        self.fault.labels()
     }
 }
 
@@ -292,7 +196,7 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// Returns `file:line:column: message (help)`.
-fn plain(fault: &Fault) -> String {
+pub fn plain(fault: &Fault) -> String {
     let place = match fault.position() {
         Some((line, column)) => format!("{}:{line}:{column}", fault.file()),
         None => fault.file().to_owned(),
@@ -332,7 +236,7 @@ impl Context {
         let mut faults = self.faults.borrow_mut();
         let same =
             |other: &Fault| other.span == fault.span && other.message == fault.message && other.file() == fault.file();
-        if faults.iter().any(same) {
+        if faults.len() >= COLLECTED || faults.iter().any(same) {
             return;
         }
         let grows = |other: &&mut Fault| {

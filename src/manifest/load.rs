@@ -35,7 +35,10 @@ pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<F
     match read(path, MAX_MANIFEST) {
         Ok(text) => load_str(&name, base, &text, variables),
         Err(reason) => {
-            let help = "name the manifest with --file, or write one with `roleout init`";
+            let help = match reason.contains("does not exist") {
+                true => "name the manifest with --file, or write one with `roleout init`",
+                false => "a manifest is YAML text of at most 1 MiB",
+            };
             Err(LoadError::of_file(&name, reason, help))
         }
     }

@@ -1489,7 +1489,7 @@ fn a_number_of_tasks_that_is_none() {
     deploy.yaml: 1 fault
     "#);
     insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    desired_count: \"${account.name}\""), @r#"
-      × `staging` is not a whole number
+      × `staging` is not a whole number, and 1 more like it
         ╭─[deploy.yaml:20:20]
      19 │     cluster: web
      20 │     desired_count: "${account.name}"
@@ -1498,16 +1498,7 @@ fn a_number_of_tasks_that_is_none() {
         ╰────
       help: write a number such as 2
 
-      × `prod` is not a whole number
-        ╭─[deploy.yaml:20:20]
-     19 │     cluster: web
-     20 │     desired_count: "${account.name}"
-        ·                    ─────────────────
-     21 │     images: { app: "api:1" }
-        ╰────
-      help: write a number such as 2
-
-    deploy.yaml: 2 faults
+    deploy.yaml: 1 fault
     "#);
 }
 

@@ -4,6 +4,7 @@
 //! wrong.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct Fault {
     related: Vec<(Span, String)>,
     help: Option<String>,
     missing: Option<Missing>,
+    /// What is said of other accounts at the same place.
+    alike: BTreeSet<String>,
 }
 
 /// Accounts that lack a variable: one fault however many they are.
@@ -61,6 +64,7 @@ impl Fault {
             related: Vec::new(),
             help: None,
             missing: None,
+            alike: BTreeSet::new(),
         }
     }
 
@@ -231,12 +235,23 @@ impl Context {
         Fault::at(Arc::clone(&self.source), span, message)
     }
 
-    /// Adds a fault, unless the very same one is there already (the same role checked for a second account).
+    /// Adds a fault. Where the same one is there already, perhaps for another account, it is counted or left out.
     pub fn push(&self, fault: Fault) {
         let mut faults = self.faults.borrow_mut();
         let same =
             |other: &Fault| other.span == fault.span && other.message == fault.message && other.file() == fault.file();
         if faults.len() >= COLLECTED || faults.iter().any(same) {
+            return;
+        }
+        let alike = |other: &&mut Fault| {
+            other.missing.is_none()
+                && fault.missing.is_none()
+                && fault.help.is_some()
+                && (other.span, &other.help, &other.related) == (fault.span, &fault.help, &fault.related)
+                && other.file() == fault.file()
+        };
+        if let Some(other) = faults.iter_mut().find(alike) {
+            other.alike.insert(fault.message);
             return;
         }
         let grows = |other: &&mut Fault| {
@@ -280,6 +295,9 @@ impl Context {
     pub fn into_error(self) -> Option<LoadError> {
         let mut faults = self.faults.into_inner();
         let own = self.source.name().to_owned();
+        for fault in faults.iter_mut().filter(|fault| !fault.alike.is_empty()) {
+            fault.message = format!("{}, and {} more like it", fault.message, fault.alike.len());
+        }
         faults.sort_by_key(|fault| (fault.file() != own, fault.file().to_owned(), fault.span.map(|span| span.start)));
         (!faults.is_empty()).then_some(LoadError { faults, manifest: own })
     }

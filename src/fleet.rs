@@ -2,6 +2,10 @@
 //!
 //! A [`Fleet`] is what a manifest means. Nothing here reads a file, calls AWS or prints.
 
+mod select;
+
+pub use select::SelectError;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;

@@ -158,7 +158,9 @@ fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outline: &
         .map(|(target, _)| &target.id)
         .collect();
     for change in &outline.changes {
-        if let (Action::Blocked { reason, help: hint }, false) = (&change.action, lost.contains(&*change.target.account)) {
+        if let (Action::Blocked { reason, help: hint }, false) =
+            (&change.action, lost.contains(&*change.target.account))
+        {
             lines.push(format!("{}: {reason}", change.target));
             help.extend(hint.clone());
         }

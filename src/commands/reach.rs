@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::manifest::environment;
-use crate::aws::Aws;
+use crate::aws::{Aws, SharedCredentialsProvider};
 use crate::clock::Clock;
 use crate::engine::Clients;
 use crate::error::Error;
@@ -11,8 +11,7 @@ use crate::exit::Exit;
 use crate::fleet::{Fleet, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenSource;
-use crate::sandbox::issuer::Claims;
-use crate::sandbox::{self, Sandbox};
+use crate::sandbox::{self, Claims, Sandbox};
 
 /// A way to AWS: clients' configuration and the sessions they use.
 #[derive(Clone, Debug)]
@@ -41,7 +40,7 @@ impl Reach {
         let identity = &fleet.identity;
         let aws = Aws::in_process(sandbox.http_client(), sandbox.clock(), &identity.region);
         let (token, ambient) = match &identity.source {
-            IdentitySource::Ambient => (None, fleet.accounts.first().map(|it| sandbox.account_credentials(&it.id))),
+            IdentitySource::Ambient => (None, ambient(fleet)),
             IdentitySource::TokenEnv(variable) => (Some(variable.clone()), None),
             IdentitySource::TokenFile(path) => (Some(path.display().to_string()), None),
         };
@@ -61,6 +60,12 @@ impl Reach {
     }
 }
 
+/// Returns the sandbox's stand-in for the SDK's own credentials: those of the first account.
+fn ambient(fleet: &Fleet) -> Option<SharedCredentialsProvider> {
+    let account = fleet.accounts.first()?;
+    Some(SharedCredentialsProvider::new(Sandbox::account_credentials(account.id.as_str())))
+}
+
 /// Makes a sandbox in which every target of the fleet exists, with the faults of the command line.
 pub fn seeded(fleet: &Fleet, seed: u64, clock: Clock, faults: &[String]) -> Result<Sandbox, Error> {
     let sandbox = Sandbox::for_fleet(fleet, seed, clock);
@@ -75,6 +80,6 @@ pub fn seeded(fleet: &Fleet, seed: u64, clock: Clock, faults: &[String]) -> Resu
 pub fn job_environment(name: &str) -> Option<String> {
     environment(name).or_else(|| {
         let mut variables = Sandbox::job_variables().into_iter();
-        variables.find(|(known, _)| *known == name).map(|(_, value)| value)
+        variables.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
     })
 }

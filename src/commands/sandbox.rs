@@ -11,8 +11,7 @@ use crate::clock::Clock;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::sandbox::Sandbox;
-use crate::sandbox::issuer::Claims;
+use crate::sandbox::{Claims, Sandbox};
 use crate::view::View;
 
 /// Serves the sandbox until it is told to stop.
@@ -44,10 +43,8 @@ pub async fn sandbox(args: &cli::Sandbox, mut view: View, cancel: Cancel) -> Res
 
 /// Writes an ID token for clients that read one from a file; only its owner may read it.
 fn write_token(path: &Path, sandbox: &Sandbox) -> Result<(), Error> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-
     use secrecy::ExposeSecret;
+    use std::io::Write;
 
     let failed = |error: std::io::Error| Error::new(Exit::Unexpected, format!("{}: {error}", path.display()));
     let mut options = fs_err::OpenOptions::new();

@@ -135,12 +135,8 @@ impl Poller {
         let asked: Vec<&str> = names.iter().map(String::as_str).collect();
         match self.ecs.describe_services(&self.cluster, &asked).await {
             Ok(answer) => {
-                let found: BTreeMap<String, LiveService> = answer
-                    .found
-                    .iter()
-                    .map(LiveService::read)
-                    .map(|service| (service.name.clone(), service))
-                    .collect();
+                let found: BTreeMap<String, LiveService> =
+                    answer.found.iter().map(LiveService::read).map(|service| (service.name.clone(), service)).collect();
                 let objects = self.service_deployments(&found).await;
                 for name in names {
                     let look = match found.get(name) {

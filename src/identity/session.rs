@@ -9,9 +9,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use secrecy::ExposeSecret;
@@ -20,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::token::{Claims, TokenSource};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::sts::{Grant, Sts};
+use crate::aws::{Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future};
 use crate::clock::Clock;
 use crate::fleet::{Hop, RoleChain};
 
@@ -263,11 +261,11 @@ struct ChainProvider {
 }
 
 impl ProvideCredentials for ChainProvider {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    fn provide_credentials<'a>(&'a self) -> credentials_future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(async {
+        credentials_future::ProvideCredentials::new(async {
             let session = self.sessions.session(&self.hops).await;
             session
                 .map(|session| -> Credentials { session.grant.credentials.clone() })

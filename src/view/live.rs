@@ -20,8 +20,6 @@ const FRAME_MS: u64 = 100;
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 /// How many columns the bar of a target takes.
 const BAR: usize = 8;
-/// Names longer than this are cut so that the columns after them stay on the screen.
-const NAME_COLUMNS: usize = 48;
 
 /// The terminal's columns and rows, if it can be asked.
 pub type Size = fn() -> Option<(usize, usize)>;
@@ -139,11 +137,15 @@ impl Live {
         if state.finished_at().is_some() {
             return Vec::new();
         }
-        let running: Vec<_> = state.targets().filter(|target| target.is_running()).collect();
-        // One row for the totals, and one that the cursor's shell prompt or an echoed ^C may need.
+        let mut running: Vec<_> = state.targets().filter(|target| target.is_running()).collect();
+        // One row for the totals, and one that a prompt or an echoed ^C may need.
         let room = rows.saturating_sub(2);
-        let shown = if running.len() > room { room.saturating_sub(1) } else { running.len() };
-        let grid = Grid::new(&running[..shown], columns, now);
+        let mut shown = running.len();
+        if shown > room {
+            shown = room.saturating_sub(1);
+            running.sort_by_key(|target| !is_failing(target));
+        }
+        let grid = Grid::new(&running[..shown], self.column, columns, now);
         let mut foot: Vec<Row> = running[..shown].iter().map(|target| grid.row(target, now).cut(columns)).collect();
         if shown < running.len() && room > 0 {
             let rest = format!("… and {} more running", running.len() - shown);
@@ -165,16 +167,17 @@ struct Grid {
 }
 
 impl Grid {
-    /// Gives each column what its longest text takes, while there is room: the name, the counts and the time always,
-    /// then the bar, the revision, what goes on, and the wave.
-    fn new(targets: &[&TargetState], columns: usize, now: Timestamp) -> Self {
+    /// Gives each column what its longest text takes, while there is room: the counts and the time always, then the
+    /// name, the bar, the revision, what goes on, and the wave. The name's is the same for the whole run, so that rows
+    /// do not move sideways when targets come and go.
+    fn new(targets: &[&TargetState], name: usize, columns: usize, now: Timestamp) -> Self {
         let longest = |text: &dyn Fn(&TargetState) -> String| {
             targets.iter().map(|target| style::width(&text(target))).max().unwrap_or(0)
         };
         let tasks = longest(&counts);
         let time = longest(&|target| style::clock(target.elapsed_ms(Some(now)).unwrap_or(0)));
         let mut left = columns.saturating_sub(2 + tasks + 2 + time);
-        let name = longest(&name).min(NAME_COLUMNS).min(left.max(1));
+        let name = name.min(left.max(1));
         left = left.saturating_sub(name);
         let mut place = |wanted: usize| {
             let fits = wanted > 0 && wanted + 2 <= left;
@@ -198,7 +201,7 @@ impl Grid {
             row = row.with(Tone::Dim, &style::pad(&clean(&target.wave), self.wave)).gap();
         }
         row = row.with(Tone::Plain, &style::pad(&style::cut_middle(&name, self.name), self.name)).gap();
-        let failing = target.tasks.is_some_and(|tasks| tasks.failed > 0);
+        let failing = is_failing(target);
         if self.bar {
             row = row.with(if failing { Tone::Warn } else { Tone::Good }, &bar(target)).gap();
         }
@@ -220,6 +223,11 @@ impl Grid {
         }
         row.with(Tone::Dim, &time)
     }
+}
+
+/// Whether tasks of its deployment fail to start: such targets are shown first where not all fit.
+fn is_failing(target: &TargetState) -> bool {
+    target.tasks.is_some_and(|tasks| tasks.failed > 0)
 }
 
 fn name(target: &TargetState) -> String {

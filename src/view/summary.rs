@@ -10,7 +10,8 @@ use crate::state::{RunState, TargetState, Totals, WaveState};
 use crate::view::console;
 use crate::view::style::{self, Paint, Tone, clean, count, duration};
 
-/// With more targets than this, those that went well are counted and not listed.
+/// With more targets than this, those that went well are counted and not listed; with more failures than this, they
+/// are only told in their groups.
 const LISTED: usize = 60;
 /// How many targets a group names before it counts the rest.
 const NAMED: usize = 40;
@@ -54,10 +55,13 @@ impl Page {
         let targets = || state.targets().filter(|target| target.wave == wave.outline.name);
         let totals = Totals::of(targets());
         self.line(Tone::Strong, &format!("wave {}: {}", clean(&wave.outline.name), style::counts(&totals)));
+        let totals_of_run = state.totals();
+        let lists_good = totals_of_run.all() <= LISTED;
+        let lists_bad = totals_of_run.failures() + totals_of_run.detached <= LISTED;
         let listed = |target: &&TargetState| match target.outcome() {
             // Those that were not started, blocked or left running are told below, together.
             None | Some(Outcome::NotStarted | Outcome::Cancelled) => false,
-            Some(Outcome::Unchanged | Outcome::Succeeded) => state.totals().all() <= LISTED,
+            Some(Outcome::Unchanged | Outcome::Succeeded) => lists_good,
             Some(
                 Outcome::RolledBack
                 | Outcome::Failed
@@ -65,7 +69,7 @@ impl Page {
                 | Outcome::Superseded
                 | Outcome::Detached
                 | Outcome::Stuck,
-            ) => true,
+            ) => lists_bad,
         };
         let name = targets().filter(listed).map(|target| style::width(&name(&target.target))).max().unwrap_or(0);
         for target in targets().filter(listed) {

@@ -1,0 +1,239 @@
+//! The manifest, `deploy.yaml`, as it is written: the types that mirror the YAML.
+//!
+//! The doc comments of the fields are the descriptions of the JSON Schema, so they speak to whoever writes a manifest.
+//! Nothing here is checked or resolved: [`load::load`] makes a [`Fleet`](crate::fleet::Fleet) of it. Every field is
+//! optional in the types; which ones are required, `check.rs` says, so that one missing key hides no other fault.
+
+pub mod check;
+pub mod deployment;
+pub mod fault;
+pub mod interpolate;
+pub mod load;
+pub mod node;
+pub mod scalar;
+pub mod schema;
+pub mod select;
+pub mod spanned;
+pub mod taskdef;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use deployment::Deployment;
+use interpolate::Template;
+use scalar::{AmountValue, Count, DurationValue, Json, Scalar};
+use select::Selector;
+use spanned::{Entries, OneOrMany, Spanned};
+
+/// Which ECS services are deployed to which AWS accounts, how those are reached, and in what order.
+///
+/// Every text value may use `${NAME}`, `${NAME:-default}` and `${NAME:?message}` for environment variables; `$$` is a
+/// literal `$`. Where a target is known, its own names work the same way: `${account.id}`, `${account.name}`,
+/// `${region}`, `${service.name}` and `${vars.x}`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The version of this format: 1.
+    #[schemars(required, range(min = 1, max = 1))]
+    pub version: Option<Spanned<u32>>,
+    /// Where the run's first credentials come from. Default: the ID token in the variable `GITLAB_OIDC_TOKEN`.
+    pub identity: Option<Spanned<Identity>>,
+    /// The IAM roles, by a name of your own that `chain` uses.
+    pub roles: Option<Spanned<Entries<Role>>>,
+    /// The AWS accounts.
+    #[schemars(required)]
+    pub accounts: Option<Spanned<Vec<Spanned<Account>>>>,
+    /// The ECS services.
+    #[schemars(required)]
+    pub services: Option<Spanned<Vec<Spanned<Service>>>>,
+    /// The order of the rollout, and how much of it may fail. Default: every target at once, in one wave named `all`.
+    pub rollout: Option<Spanned<Rollout>>,
+}
+
+/// Where the run's first credentials come from: one of `token_env`, `token_file` and `ambient`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The name of the variable that holds the ID token, as the job's `id_tokens` has it. The name, not `${NAME}`:
+    /// the token never passes through the manifest. Default: `GITLAB_OIDC_TOKEN`.
+    pub token_env: Option<Spanned<String>>,
+    /// The path of a file that holds the ID token, relative to the manifest.
+    pub token_file: Option<Spanned<String>>,
+    /// `true`: use the AWS SDK's own credentials, such as a profile. For a laptop.
+    pub ambient: Option<Spanned<bool>>,
+    /// The region whose STS endpoint is used. Default: `AWS_REGION`, then `AWS_DEFAULT_REGION`, then the first
+    /// account's first region.
+    pub region: Option<Spanned<String>>,
+    /// The role session name of every hop, as CloudTrail shows it: 2 to 64 of letters, digits and `_+=,.@-`. Default:
+    /// `gl-${CI_PROJECT_ID}-${CI_PIPELINE_ID}-${CI_JOB_ID}` in a GitLab job, otherwise `roleout`.
+    pub session_name: Option<Spanned<String>>,
+}
+
+/// An IAM role and the parameters with which it is assumed. `${account.id}`, `${account.name}` and `${vars.x}` are those
+/// of the account whose chain it is in.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// The role's ARN, such as `arn:aws:iam::${account.id}:role/ecs-deployer`.
+    #[schemars(required)]
+    pub arn: Option<Spanned<Template>>,
+    /// The external id that the role's trust policy asks for. Not for the first role of a web identity.
+    pub external_id: Option<Spanned<Template>>,
+    /// Session tags, at most 50. Not for the first role of a web identity: there, tags come from the token.
+    pub tags: Option<Spanned<Entries<Scalar>>>,
+    /// The keys of those tags that pass on to the next role.
+    pub transitive_tags: Option<Spanned<Vec<Spanned<String>>>>,
+    /// The source identity, which CloudTrail keeps through the whole chain. Not for the first role of a web identity.
+    pub source_identity: Option<Spanned<Template>>,
+    /// A session policy that narrows the role: an IAM policy document, written inline as YAML or as a string of JSON.
+    /// An IAM policy variable is written with two dollars: `$${aws:username}`.
+    pub policy: Option<Spanned<Json>>,
+    /// The ARNs of managed session policies, at most 10.
+    pub policy_arns: Option<Spanned<Vec<Spanned<Template>>>>,
+    /// How long the session lasts, 15m to 12h; a role that is assumed from another role, at most 1h. Default: 1h.
+    pub duration: Option<Spanned<DurationValue>>,
+}
+
+/// An AWS account.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// A unique name of your own: letters, digits, `.`, `_` and `-`.
+    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    pub name: Option<Spanned<String>>,
+    /// The 12-digit id, in quotes.
+    #[schemars(required, regex(pattern = r"^[0-9]{12}$|\$\{"))]
+    pub id: Option<Spanned<String>>,
+    /// The roles that lead to the account, from left to right. A single one means that the account has its own identity
+    /// provider. May be empty only with `identity: { ambient: true }`.
+    #[schemars(required)]
+    pub chain: Option<Spanned<Vec<Spanned<String>>>>,
+    /// The regions to deploy to.
+    #[schemars(required)]
+    pub regions: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Labels for `select`, such as `env: prod`.
+    pub labels: Option<Spanned<Entries<Scalar>>>,
+    /// Values that `${vars.x}` stands for in this account's targets.
+    pub vars: Option<Spanned<Entries<Scalar>>>,
+    /// `false`: leave the account out, with all of its targets. Default: true.
+    pub enabled: Option<Spanned<bool>>,
+}
+
+/// An ECS service that exists in the accounts and regions that it selects.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// A unique name of your own: letters, digits, `.`, `_` and `-`.
+    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    pub name: Option<Spanned<String>>,
+    /// Which accounts and regions have the service. Default: all of them.
+    pub select: Option<Spanned<Selector>>,
+    /// The cluster's name or ARN.
+    #[schemars(required)]
+    pub cluster: Option<Spanned<Template>>,
+    /// The service's name in ECS. Default: `name`.
+    pub service: Option<Spanned<Template>>,
+    /// The path, relative to the manifest, of a task definition in AWS's own JSON: what `aws ecs
+    /// register-task-definition --cli-input-json` takes or `describe-task-definition` gives back. In its text values
+    /// only the target's own names are put in (`${account.id}`, `${account.name}`, `${region}`, `${service.name}`,
+    /// `${vars.x}`); every other `$` is left to the container, and `$${region}` is a literal `${region}`. Default: the
+    /// revision that runs now, with the changes below.
+    pub task_definition: Option<Spanned<Template>>,
+    /// The image of each container that changes.
+    pub images: Option<Spanned<Entries<Template>>>,
+    /// Environment variables by container. Those not named stay as they are.
+    pub environment: Option<Spanned<Entries<Entries<Scalar>>>>,
+    /// Secrets by container: the ARN of a Secrets Manager secret or an SSM parameter for each variable.
+    pub secrets: Option<Spanned<Entries<Entries<Template>>>>,
+    /// How many tasks should run. Default: never touched, since autoscaling may own it.
+    pub desired_count: Option<Spanned<Count>>,
+    /// ECS's deployment configuration, with its names in snake case. Default: as it is.
+    pub deployment: Option<Spanned<Deployment>>,
+    /// What differs on some targets: applied in order, each on top of the ones before.
+    pub overrides: Option<Spanned<Vec<Spanned<Override>>>>,
+}
+
+/// What differs on the targets that it selects. Mappings are merged key by key; anything else is replaced.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// Which of the service's targets it is for.
+    #[schemars(required)]
+    pub select: Option<Spanned<Selector>>,
+    /// Another cluster.
+    pub cluster: Option<Spanned<Template>>,
+    /// Another name in ECS.
+    pub service: Option<Spanned<Template>>,
+    /// Another task definition.
+    pub task_definition: Option<Spanned<Template>>,
+    /// Other images.
+    pub images: Option<Spanned<Entries<Template>>>,
+    /// More or other environment variables.
+    pub environment: Option<Spanned<Entries<Entries<Scalar>>>>,
+    /// More or other secrets.
+    pub secrets: Option<Spanned<Entries<Entries<Template>>>>,
+    /// Another number of tasks.
+    pub desired_count: Option<Spanned<Count>>,
+    /// More or other deployment settings.
+    pub deployment: Option<Spanned<Deployment>>,
+}
+
+/// The order of the rollout, and how much of it may fail. The settings here are the defaults of every wave.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    /// How long each target may take, from the call to ECS on. Default: 20m.
+    pub timeout: Option<Spanned<DurationValue>>,
+    /// What to do with a target that fails. `stop`: leave it as ECS's circuit breaker leaves it. Default: stop.
+    pub on_failure: Option<Spanned<OnFailure>>,
+    /// How many targets of a wave run at once: a number or a per cent, or a list of batches. Default: 100%.
+    pub max_parallel: Option<Spanned<OneOrMany<AmountValue>>>,
+    /// How many targets of one account run at once. Default: no bound of its own.
+    pub max_parallel_per_account: Option<Spanned<Count>>,
+    /// How many targets of a wave may fail before nothing new is started: a number or a per cent. Default: 0.
+    pub max_failures: Option<Spanned<AmountValue>>,
+    /// `true`: never run more targets at once than may still fail, plus one. Default: false.
+    pub strict: Option<Spanned<bool>>,
+    /// The waves, in order. Every target is in exactly one of them. Default: one wave named `all`.
+    pub waves: Option<Spanned<Vec<Spanned<Wave>>>>,
+}
+
+/// Targets that are rolled out together; the next wave waits for them.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wave {
+    /// A unique name of your own: letters, digits, `.`, `_` and `-`.
+    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    pub name: Option<Spanned<String>>,
+    /// Which targets are in it. One wave may go without: it takes the rest.
+    pub select: Option<Spanned<Selector>>,
+    /// How many targets run at once. A number or a per cent of the wave is a sliding window; a list such as
+    /// `[1, 5, 25%]` is a row of batches, each of which waits for the one before, and the last repeats.
+    pub max_parallel: Option<Spanned<OneOrMany<AmountValue>>>,
+    /// How many targets of one account run at once.
+    pub max_parallel_per_account: Option<Spanned<Count>>,
+    /// How many targets may fail before nothing new is started in this or any later wave: a number or a per cent.
+    pub max_failures: Option<Spanned<AmountValue>>,
+    /// `true`: never run more targets at once than may still fail, plus one.
+    pub strict: Option<Spanned<bool>>,
+    /// How long every deployed target must stay healthy before the next wave starts. Default: 0s.
+    pub bake: Option<Spanned<DurationValue>>,
+    /// `manual`: stop the run before this wave. `deploy --from WAVE` goes on with it, for example from a manual job.
+    pub gate: Option<Spanned<Gate>>,
+}
+
+/// What to do with a target that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Leave it as ECS's circuit breaker leaves it.
+    Stop,
+}
+
+/// What must happen before a wave starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// A person lets it start.
+    Manual,
+}

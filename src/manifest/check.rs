@@ -1,0 +1,184 @@
+//! Checking: from the manifest as written to a [`Fleet`], with every fault recorded on the way.
+//!
+//! A fault hides no other one that does not follow from it: what is broken is left out, and the rest is still checked.
+//! Pure but for the task definition files, which come through [`Files`].
+
+mod accounts;
+mod chain;
+mod identity;
+mod services;
+mod waves;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Manifest;
+use super::fault::Context;
+use super::interpolate::{Scope, Template};
+use super::node::record;
+use super::spanned::{Entries, Span, Spanned};
+use crate::fleet::{Account, Fleet, RoleChain, TargetSpec};
+
+/// The variable that holds the ID token where the manifest names none.
+pub const DEFAULT_TOKEN_ENV: &str = "GITLAB_OIDC_TOKEN";
+
+/// A file's name for messages, and its text or the reason why there is none.
+pub type Reading = (String, Result<String, String>);
+
+/// How the files that a manifest names are reached.
+pub struct Files<'a> {
+    /// Reads a task definition.
+    pub read: &'a dyn Fn(&str) -> Reading,
+    /// Makes a path that the manifest names usable from where the program runs.
+    pub path: &'a dyn Fn(&str) -> PathBuf,
+}
+
+/// Checks a manifest whose variables are expanded. Returns a fleet only where the context has no fault.
+pub fn check(
+    manifest: &Spanned<Manifest>,
+    context: &Context,
+    variables: &dyn Fn(&str) -> Option<String>,
+    files: &Files<'_>,
+) -> Option<Fleet> {
+    let span = manifest.span;
+    let manifest = manifest.get()?;
+    let checker = Checker { context };
+    if let Some(version) = checker.need(&manifest.version, span, "the manifest", "version")
+        && *version != 1
+    {
+        let place = manifest.version.as_ref().map_or(span, |version| version.span);
+        let message = format!("version {version} is not known");
+        context.push(context.fault(place, message).help("this program reads version 1"));
+    }
+    let mut warnings = Vec::new();
+    let ambient = identity::is_ambient(manifest);
+    let accounts = checker.accounts(manifest, span, ambient, &mut warnings);
+    let identity = checker.identity(manifest, &accounts.list, variables, files);
+    let services = checker.services(manifest, span);
+    let vocabulary = accounts.vocabulary(&services);
+    let targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
+    let timeout = checker.timeout(manifest);
+    let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, &mut warnings);
+    if context.count() > 0 {
+        return None;
+    }
+    Some(assemble(identity?, &accounts.list, targets.list, timeout, waves?, warnings))
+}
+
+fn assemble(
+    identity: crate::fleet::Identity,
+    drafts: &[accounts::Draft],
+    targets: Vec<services::Target>,
+    timeout: Duration,
+    waves: Vec<crate::fleet::Wave>,
+    mut warnings: Vec<String>,
+) -> Fleet {
+    let mut accounts: Vec<Option<Arc<Account>>> = Vec::new();
+    for (index, draft) in drafts.iter().enumerate() {
+        let has_targets =
+            |region: &&String| targets.iter().any(|target| target.account == index && *target.id.region == ***region);
+        let regions: Vec<String> = draft.regions.iter().filter(has_targets).cloned().collect();
+        if regions.is_empty() && draft.enabled {
+            warnings.push(format!("account `{}` has no targets: no service selects it", draft.name));
+        }
+        accounts.push(draft.id.clone().filter(|_| !regions.is_empty()).map(|id| {
+            Arc::new(Account {
+                id,
+                name: draft.name.clone(),
+                labels: draft.labels.clone(),
+                regions,
+                chain: RoleChain { hops: draft.hops.clone() },
+            })
+        }));
+    }
+    let targets = targets
+        .into_iter()
+        .filter_map(|target| {
+            let account = accounts.get(target.account)?.clone()?;
+            let services::Target { id, cluster, service, desired, .. } = target;
+            Some(TargetSpec { id, account, cluster, service, desired, timeout })
+        })
+        .collect();
+    Fleet { identity, accounts: accounts.into_iter().flatten().collect(), targets, waves, warnings }
+}
+
+/// What every check needs.
+#[derive(Clone, Copy)]
+struct Checker<'a> {
+    context: &'a Context,
+}
+
+impl<'a> Checker<'a> {
+    fn fault(self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.context.push(self.context.fault(span, message).help(help));
+    }
+
+    /// Returns a required value. Records its absence, but not where it is broken or its key is misspelt: that is said.
+    fn need<'t, T>(self, value: &'t Option<Spanned<T>>, parent: Span, owner: &str, key: &str) -> Option<&'t T> {
+        match value {
+            Some(value) => value.get(),
+            None => {
+                if !self.context.is_meant(parent, key) {
+                    self.fault(self.head(parent), format!("{owner} has no `{key}`"), format!("add `{key}:`"));
+                }
+                None
+            }
+        }
+    }
+
+    /// Returns the first line of a span: enough to point at a mapping.
+    fn head(self, span: Span) -> Span {
+        let text = self.context.text().get(span.start..span.end).unwrap_or_default();
+        Span { end: span.start + text.find('\n').unwrap_or(text.len()), ..span }
+    }
+
+    /// Returns a name where it is well formed.
+    fn name<'t>(self, name: &'t Option<Spanned<String>>, parent: Span, owner: &str) -> Option<&'t str> {
+        let text = self.need(name, parent, owner, "name")?;
+        let place = name.as_ref().map_or(parent, |name| name.span);
+        let allowed = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+        if text.is_empty() || !text.chars().all(allowed) {
+            let help = "use letters, digits, `.`, `_` and `-`: names are part of `account/region/service`";
+            self.fault(place, format!("`{text}` is not a name"), help);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// Records the second of two equal names. Returns whether this one is the first.
+    fn unique<'t>(self, seen: &mut Vec<(&'t str, Span)>, what: &str, name: &'t str, span: Span) -> bool {
+        if let Some((_, first)) = seen.iter().find(|(other, _)| *other == name) {
+            let fault = self.context.fault(span, format!("there are two {what} named `{name}`"));
+            let fault = fault.label("again here").also(*first, "first here");
+            self.context.push(fault.help("give one of them another name"));
+            return false;
+        }
+        seen.push((name, span));
+        true
+    }
+
+    /// Puts the target's own names into a text, and records what is wrong with its references.
+    fn resolve(self, text: &Spanned<Template>, scope: &Scope<'_>) -> Option<String> {
+        self.resolve_at(text.get()?, text.span, scope)
+    }
+
+    fn resolve_at(self, template: &Template, span: Span, scope: &Scope<'_>) -> Option<String> {
+        template.resolve(scope).map_err(|problem| record(self.context, span, problem)).ok()
+    }
+}
+
+/// Returns the entries of an optional mapping.
+fn entries<T>(value: &Option<Spanned<Entries<T>>>) -> &[super::spanned::Entry<T>] {
+    value.as_ref().and_then(Spanned::get).map(|entries| entries.0.as_slice()).unwrap_or_default()
+}
+
+/// Returns the items of an optional list.
+fn items<T>(value: &Option<Spanned<Vec<Spanned<T>>>>) -> &[Spanned<T>] {
+    value.as_ref().and_then(Spanned::get).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Returns an optional value that could be read.
+fn given<T>(value: &Option<Spanned<T>>) -> Option<&T> {
+    value.as_ref().and_then(Spanned::get)
+}

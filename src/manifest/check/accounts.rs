@@ -1,0 +1,200 @@
+//! `accounts:`: names, ids, regions, labels and variables. The chains are `chain.rs`'s.
+
+use std::collections::BTreeMap;
+
+use super::services::ServiceDraft;
+use super::{Checker, entries, given, items};
+use crate::fleet::{AccountId, Hop};
+use crate::manifest::Manifest;
+use crate::manifest::fault::suggest;
+use crate::manifest::interpolate::Scope;
+use crate::manifest::scalar::Scalar;
+use crate::manifest::select::{OWN_KEYS, Vocabulary};
+use crate::manifest::spanned::{Entries, Span, Spanned};
+
+/// An account as far as it could be read.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub name: String,
+    pub id: Option<AccountId>,
+    pub regions: Vec<String>,
+    pub labels: BTreeMap<String, String>,
+    pub vars: BTreeMap<String, String>,
+    pub hops: Vec<Hop>,
+    pub enabled: bool,
+}
+
+impl Draft {
+    /// Returns the names that a target of this account has.
+    pub fn scope(&self) -> Scope<'_> {
+        let id = self.id.as_ref().map_or("", AccountId::as_str);
+        Scope { account: Some((&self.name, id, &self.vars)), ..Scope::default() }
+    }
+}
+
+/// The accounts that could be read.
+pub struct Accounts {
+    pub list: Vec<Draft>,
+    /// Whether that is all of them, each with its name, labels and regions.
+    pub complete: bool,
+}
+
+impl Accounts {
+    /// Returns every word that a selector can use.
+    pub fn vocabulary(&self, services: &[ServiceDraft<'_>]) -> Vocabulary {
+        let mut words = Vocabulary::default();
+        words.complete = self.complete;
+        for account in &self.list {
+            words.add("account", &account.name);
+            account.regions.iter().for_each(|region| words.add("region", region));
+            account.labels.iter().for_each(|(label, value)| words.add(label, value));
+        }
+        services.iter().for_each(|service| words.add("service", service.name));
+        words
+    }
+}
+
+impl Checker<'_> {
+    /// Reads every account. Records what is wrong with them, and warns of roles that no chain uses.
+    pub fn accounts(self, manifest: &Manifest, root: Span, ambient: bool, warnings: &mut Vec<String>) -> Accounts {
+        let mut accounts = Accounts { list: Vec::new(), complete: true };
+        let roles = entries(&manifest.roles);
+        let Some(list) = self.need(&manifest.accounts, root, "the manifest", "accounts") else {
+            accounts.complete = false;
+            return accounts;
+        };
+        if list.is_empty() {
+            let span = manifest.accounts.as_ref().map_or(root, |accounts| accounts.span);
+            self.fault(span, "there are no accounts", "add one: { name: ..., id: ..., chain: [...], regions: [...] }");
+        }
+        let mut seen = Vec::new();
+        for written in list {
+            let Some(account) = written.get() else {
+                accounts.complete = false;
+                continue;
+            };
+            let name = self.name(&account.name, written.span, "an account");
+            let place = account.name.as_ref().map_or(written.span, |name| name.span);
+            let owner = name.map_or("an account".to_owned(), |name| format!("account `{name}`"));
+            let id = self.account_id(&account.id, written.span, &owner);
+            let regions = self.regions(&account.regions, written.span, &owner);
+            let (labels, labels_whole) = self.plain(&account.labels, "label");
+            for entry in entries(&account.labels) {
+                if OWN_KEYS.contains(&entry.key.as_str()) {
+                    let message = format!("`{}` cannot be a label", entry.key);
+                    self.fault(entry.key_span, message, "`select` knows this word already; choose another one");
+                }
+            }
+            let (vars, _) = self.plain(&account.vars, "variable");
+            let first = name.is_some_and(|name| self.unique(&mut seen, "accounts", name, place));
+            accounts.complete &= name.is_some() && labels_whole && regions.is_some();
+            let mut draft = Draft {
+                name: name.unwrap_or("?").to_owned(),
+                id,
+                regions: regions.unwrap_or_default(),
+                labels,
+                vars,
+                hops: Vec::new(),
+                enabled: given(&account.enabled).copied().unwrap_or(true),
+            };
+            if let Some(chain) = self.need(&account.chain, written.span, &owner, "chain") {
+                let span = account.chain.as_ref().map_or(written.span, |chain| chain.span);
+                draft.hops = self.chain(chain, span, roles, &draft, ambient);
+            }
+            if first {
+                accounts.list.push(draft);
+            }
+        }
+        for role in roles {
+            let named = |item: &Spanned<String>| item.get() == Some(&role.key);
+            let used = list.iter().filter_map(Spanned::get).any(|account| items(&account.chain).iter().any(named));
+            if !used {
+                warnings.push(format!("role `{}` is in no account's chain", role.key));
+            }
+        }
+        accounts
+    }
+
+    fn account_id(self, id: &Option<Spanned<String>>, parent: Span, owner: &str) -> Option<AccountId> {
+        let text = self.need(id, parent, owner, "id")?;
+        let place = id.as_ref().map_or(parent, |id| id.span);
+        let parsed: Result<AccountId, String> = text.parse();
+        parsed.map_err(|message| self.fault(place, message, "write its 12 digits in quotes")).ok()
+    }
+
+    fn regions(
+        self,
+        regions: &Option<Spanned<Vec<Spanned<String>>>>,
+        parent: Span,
+        owner: &str,
+    ) -> Option<Vec<String>> {
+        let list = self.need(regions, parent, owner, "regions")?;
+        let place = regions.as_ref().map_or(parent, |regions| regions.span);
+        if list.is_empty() {
+            self.fault(place, format!("{owner} has no regions"), "name at least one, such as [eu-west-1]");
+        }
+        let mut seen: Vec<(&str, Span)> = Vec::new();
+        let mut whole = true;
+        for item in list {
+            match item.get() {
+                Some(region) if self.region(region, item.span) => {
+                    whole &= self.unique(&mut seen, "regions", region, item.span);
+                }
+                _ => whole = false,
+            }
+        }
+        whole.then(|| seen.into_iter().map(|(region, _)| region.to_owned()).collect())
+    }
+
+    /// Records a region that does not look like one. Returns whether it does.
+    pub fn region(self, region: &str, span: Span) -> bool {
+        // Not a list of regions: AWS adds some every year.
+        let parts: Vec<&str> = region.split('-').collect();
+        let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+        let valid = match parts.as_slice() {
+            [partition, words @ .., number] => {
+                letters(partition)
+                    && partition.len() >= 2
+                    && !words.is_empty()
+                    && words.iter().all(letters)
+                    && number.len() == 1
+                    && number.bytes().all(|byte| byte.is_ascii_digit())
+            }
+            _ => false,
+        };
+        if !valid {
+            self.fault(span, format!("`{region}` is not an AWS region"), "a region looks like `eu-west-1`");
+        }
+        valid
+    }
+
+    /// Reads a mapping of plain texts. Returns it, and whether all of it could be read.
+    fn plain(self, map: &Option<Spanned<Entries<Scalar>>>, what: &str) -> (BTreeMap<String, String>, bool) {
+        let mut values = BTreeMap::new();
+        let mut whole = map.as_ref().is_none_or(|map| map.get().is_some());
+        for entry in entries(map) {
+            let value = entry.value.get();
+            match value.and_then(|Scalar(template)| self.resolve_at(template, entry.value.span, &Scope::default())) {
+                Some(value) => {
+                    values.insert(entry.key.clone(), value);
+                }
+                None => whole = false,
+            }
+            let word = |char: char| char.is_ascii_alphanumeric() || "._/-".contains(char);
+            if entry.key.is_empty() || !entry.key.chars().all(word) {
+                let message = format!("`{}` is not the name of a {what}", entry.key);
+                self.fault(entry.key_span, message, "use letters, digits, `.`, `_` and `-`");
+            }
+        }
+        (values, whole)
+    }
+
+    /// Records a role that does not exist.
+    pub fn unknown_role(self, name: &str, span: Span, known: &[&str]) {
+        let help = match suggest(name, known.iter().copied()) {
+            help if known.is_empty() => format!("{help}: add it under `roles:`"),
+            help => help,
+        };
+        self.fault(span, format!("unknown role `{name}`"), help);
+    }
+}

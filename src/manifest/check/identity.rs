@@ -1,0 +1,102 @@
+//! `identity:`: which source of credentials, which STS region, which session name.
+
+use super::accounts::Draft;
+use super::{Checker, DEFAULT_TOKEN_ENV, Files, given};
+use crate::fleet::{Identity, IdentitySource};
+use crate::manifest::Manifest;
+use crate::manifest::spanned::Spanned;
+
+/// Whether the manifest says `ambient: true`.
+pub fn is_ambient(manifest: &Manifest) -> bool {
+    given(&manifest.identity).and_then(|identity| given(&identity.ambient)).is_some_and(|ambient| *ambient)
+}
+
+impl Checker<'_> {
+    /// Resolves the identity. `None` where a fault is recorded, or no account has a region to fall back on.
+    pub fn identity(
+        self,
+        manifest: &Manifest,
+        accounts: &[Draft],
+        variables: &dyn Fn(&str) -> Option<String>,
+        files: &Files<'_>,
+    ) -> Option<Identity> {
+        let variable = |name: &str| variables(name).filter(|value| !value.is_empty());
+        let default_region = || {
+            let first = || accounts.iter().find_map(|account| account.regions.first().cloned());
+            variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).or_else(first)
+        };
+        let default_session = || {
+            let (project, pipeline, job) =
+                (variable("CI_PROJECT_ID")?, variable("CI_PIPELINE_ID")?, variable("CI_JOB_ID")?);
+            Some(format!("gl-{project}-{pipeline}-{job}")).filter(|name| is_session_name(name))
+        };
+        let written = manifest.identity.as_ref();
+        let Some(written) = written else {
+            let session_name = default_session().unwrap_or_else(|| "roleout".to_owned());
+            let source = IdentitySource::TokenEnv(DEFAULT_TOKEN_ENV.to_owned());
+            return Some(Identity { source, region: default_region()?, session_name });
+        };
+        let identity = written.get()?;
+        let ambient = identity.ambient.as_ref().filter(|ambient| ambient.get() == Some(&true));
+        let sources = [
+            identity.token_env.as_ref().map(|source| ("token_env", source.span)),
+            identity.token_file.as_ref().map(|source| ("token_file", source.span)),
+            ambient.map(|source| ("ambient", source.span)),
+        ];
+        let sources: Vec<_> = sources.into_iter().flatten().collect();
+        if let [(first, place), (second, again), ..] = sources[..] {
+            let message = format!("`{first}` and `{second}` are both set");
+            let fault = self.context.fault(place, message).also(again, "and here");
+            self.context.push(fault.help("keep one: a run has one source of credentials"));
+        }
+        let source = match (&identity.token_env, &identity.token_file) {
+            _ if ambient.is_some() => IdentitySource::Ambient,
+            (Some(name), _) => IdentitySource::TokenEnv(self.variable_name(name)?),
+            (None, Some(file)) => IdentitySource::TokenFile((files.path)(self.filled(file, "token_file")?)),
+            (None, None) => IdentitySource::TokenEnv(DEFAULT_TOKEN_ENV.to_owned()),
+        };
+        let region = match &identity.region {
+            Some(region) => Some(region.get()?.clone()).filter(|name| self.region(name, region.span)),
+            None => default_region(),
+        };
+        let session_name = match &identity.session_name {
+            Some(name) => {
+                let text = name.get()?;
+                if !is_session_name(text) {
+                    let help = "use 2 to 64 letters, digits and `_+=,.@-`; branch names with `/` do not fit";
+                    self.fault(name.span, format!("`{text}` is not a role session name"), help);
+                }
+                text.clone()
+            }
+            None => default_session().unwrap_or_else(|| "roleout".to_owned()),
+        };
+        Some(Identity { source, region: region?, session_name })
+    }
+
+    fn filled<'t>(self, text: &'t Spanned<String>, key: &str) -> Option<&'t str> {
+        let value = text.get()?;
+        if value.is_empty() {
+            self.fault(text.span, format!("`{key}` is empty"), "give it a value, or remove the key");
+            return None;
+        }
+        Some(value)
+    }
+
+    fn variable_name(self, name: &Spanned<String>) -> Option<String> {
+        let text = self.filled(name, "token_env")?;
+        let mut chars = text.chars();
+        let first = chars.next().is_some_and(|char| char.is_ascii_alphabetic() || char == '_');
+        if !first || !chars.all(|char| char.is_ascii_alphanumeric() || char == '_') {
+            // The text is not repeated: it may be the token itself.
+            let help = "write the name of the job's `id_tokens` variable, such as GITLAB_OIDC_TOKEN";
+            self.fault(name.span, "`token_env` is not the name of a variable", help);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+}
+
+fn is_session_name(text: &str) -> bool {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || "_+=,.@-".contains(char);
+    (2..=64).contains(&text.len()) && text.chars().all(allowed)
+}

@@ -1,0 +1,453 @@
+//! `services:`: every target, with what the manifest wants of it. Which wave it is in, `waves.rs` says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::accounts::Accounts;
+use super::{Checker, Files, entries, given, items};
+use crate::fleet::{Desired, TargetId};
+use crate::manifest::deployment::Deployment;
+use crate::manifest::fault::suggest;
+use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::scalar::{Count, Scalar, parse_count};
+use crate::manifest::select::{Candidate, Selector, Vocabulary};
+use crate::manifest::spanned::{Entries, Span, Spanned};
+use crate::manifest::taskdef::{TaskDefinition, map_text};
+use crate::manifest::{Manifest, Override, Service};
+
+/// A service as far as it could be read.
+pub struct ServiceDraft<'a> {
+    pub name: &'a str,
+    span: Span,
+    written: &'a Service,
+}
+
+/// A target before its account is shared.
+pub struct Target {
+    pub id: TargetId,
+    /// The index of its account's draft.
+    pub account: usize,
+    pub cluster: String,
+    pub service: String,
+    pub desired: Desired,
+}
+
+/// The targets of every enabled account.
+pub struct Targets {
+    pub list: Vec<Target>,
+    /// Whether that is all of them: if not, nothing can be said about the waves.
+    pub complete: bool,
+}
+
+/// What a service or an override says of a target.
+struct Layer<'a> {
+    cluster: &'a Option<Spanned<Template>>,
+    service: &'a Option<Spanned<Template>>,
+    task_definition: &'a Option<Spanned<Template>>,
+    images: &'a Option<Spanned<Entries<Template>>>,
+    environment: &'a Option<Spanned<Entries<Entries<Scalar>>>>,
+    secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
+    desired_count: &'a Option<Spanned<Count>>,
+    deployment: &'a Option<Spanned<Deployment>>,
+}
+
+macro_rules! layer {
+    ($from:expr) => {
+        Layer {
+            cluster: &$from.cluster,
+            service: &$from.service,
+            task_definition: &$from.task_definition,
+            images: &$from.images,
+            environment: &$from.environment,
+            secrets: &$from.secrets,
+            desired_count: &$from.desired_count,
+            deployment: &$from.deployment,
+        }
+    };
+}
+
+impl<'a> From<&'a Service> for Layer<'a> {
+    fn from(service: &'a Service) -> Self {
+        layer!(service)
+    }
+}
+
+impl<'a> From<&'a Override> for Layer<'a> {
+    fn from(other: &'a Override) -> Self {
+        layer!(other)
+    }
+}
+
+/// Task definition files that were read, by path; `None` = its faults are recorded.
+type Definitions = BTreeMap<String, Option<Arc<TaskDefinition>>>;
+
+impl Checker<'_> {
+    /// Reads the services' names. Records what is wrong with each service by itself.
+    pub fn services<'t>(self, manifest: &'t Manifest, root: Span) -> Vec<ServiceDraft<'t>> {
+        let mut drafts = Vec::new();
+        let Some(list) = self.need(&manifest.services, root, "the manifest", "services") else { return drafts };
+        if list.is_empty() {
+            let span = manifest.services.as_ref().map_or(root, |services| services.span);
+            self.fault(span, "there are no services", "add one: { name: ..., cluster: ... }");
+        }
+        let mut seen = Vec::new();
+        for written in list {
+            let Some(service) = written.get() else { continue };
+            let name = self.name(&service.name, written.span, "a service");
+            let place = service.name.as_ref().map_or(written.span, |name| name.span);
+            let owner = name.map_or("a service".to_owned(), |name| format!("service `{name}`"));
+            self.need(&service.cluster, written.span, &owner, "cluster");
+            for other in items(&service.overrides) {
+                if let Some(other_value) = other.get() {
+                    self.need(&other_value.select, other.span, "an override", "select");
+                    self.deployment(&other_value.deployment);
+                }
+            }
+            self.deployment(&service.deployment);
+            if let Some(name) = name.filter(|name| self.unique(&mut seen, "services", name, place)) {
+                drafts.push(ServiceDraft { name, span: place, written: service });
+            }
+        }
+        drafts
+    }
+
+    /// Resolves every target, in the order of account, region, service.
+    pub fn targets(
+        self,
+        services: &[ServiceDraft<'_>],
+        accounts: &Accounts,
+        vocabulary: &Vocabulary,
+        files: &Files<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Targets {
+        let mut whole = accounts.complete && accounts.list.iter().all(|account| account.id.is_some());
+        for service in services {
+            whole &= self.selector(&service.written.select, vocabulary);
+            for other in items(&service.written.overrides).iter().filter_map(Spanned::get) {
+                whole &= self.selector(&other.select, vocabulary);
+            }
+        }
+        let mut definitions = Definitions::new();
+        let mut list: Vec<Target> = Vec::new();
+        let mut places: BTreeMap<(String, String, String, String), usize> = BTreeMap::new();
+        let mut clashes = BTreeSet::new();
+        let mut selected = BTreeSet::new();
+        for (index, account) in accounts.list.iter().enumerate() {
+            for region in &account.regions {
+                for (number, service) in services.iter().enumerate() {
+                    let candidate =
+                        Candidate { account: &account.name, labels: &account.labels, region, service: service.name };
+                    if !matches(&service.written.select, candidate) {
+                        continue;
+                    }
+                    selected.insert(number);
+                    if !account.enabled {
+                        continue;
+                    }
+                    let scope = Scope { region: Some(region), service: Some(service.name), ..account.scope() };
+                    let Some((cluster, name, desired)) =
+                        self.target(service.written, candidate, &scope, files, &mut definitions)
+                    else {
+                        whole = false;
+                        continue;
+                    };
+                    let name = name.unwrap_or_else(|| service.name.to_owned());
+                    let id = account.id.as_ref().map(ToString::to_string).unwrap_or_default();
+                    let short = cluster.rsplit('/').next().unwrap_or(&cluster).to_owned();
+                    let place = (id, region.clone(), short, name.clone());
+                    if let Some(first) = places.get(&place).filter(|_| account.id.is_some()) {
+                        if clashes.insert((*first, number)) {
+                            self.clash(services, *first, number, &place);
+                        }
+                    } else {
+                        places.insert(place, number);
+                    }
+                    let id = TargetId {
+                        account: account.name.as_str().into(),
+                        region: region.as_str().into(),
+                        service: service.name.into(),
+                    };
+                    list.push(Target { id, account: index, cluster, service: name, desired });
+                }
+            }
+        }
+        for (number, service) in services.iter().enumerate() {
+            if !selected.contains(&number) && whole {
+                warnings.push(format!("service `{}` is in no account: its `select` matches nothing", service.name));
+            }
+        }
+        Targets { list, complete: whole }
+    }
+
+    fn clash(
+        self,
+        services: &[ServiceDraft<'_>],
+        first: usize,
+        second: usize,
+        (id, region, cluster, name): &(String, String, String, String),
+    ) {
+        let (Some(one), Some(two)) = (services.get(first), services.get(second)) else { return };
+        let message = if first == second {
+            format!("service `{}` has the same target twice: `{name}` in {cluster}, account {id}, {region}", one.name)
+        } else {
+            format!(
+                "services `{}` and `{}` are the same ECS service: `{name}` in {cluster}, account {id}, {region}",
+                one.name, two.name
+            )
+        };
+        let fault = self.context.fault(two.span, message);
+        let fault = if first == second { fault } else { fault.also(one.span, "the other one") };
+        self.context.push(fault.help("change `service`, `cluster` or `select`, so that each target is there once"));
+    }
+
+    /// Checks a selector that may be absent. Returns whether it is whole.
+    pub fn selector(self, select: &Option<Spanned<Selector>>, vocabulary: &Vocabulary) -> bool {
+        match select {
+            Some(select) => select.get().is_some_and(|select| select.check(vocabulary, self.context)),
+            None => true,
+        }
+    }
+
+    /// Resolves one target: its cluster, its service's name where that is written, and what is wanted of it.
+    fn target(
+        self,
+        service: &Service,
+        candidate: Candidate<'_>,
+        scope: &Scope<'_>,
+        files: &Files<'_>,
+        definitions: &mut Definitions,
+    ) -> Option<(String, Option<String>, Desired)> {
+        let before = self.context.count();
+        let overrides = items(&service.overrides).iter().filter_map(Spanned::get);
+        let matching = overrides.filter(|other| other.select.is_some() && matches(&other.select, candidate));
+        let layers: Vec<Layer<'_>> = std::iter::once(service.into()).chain(matching.map(Layer::from)).collect();
+        let (mut cluster, mut name, mut file) = (None, None, None);
+        let mut desired = Desired::default();
+        for layer in &layers {
+            cluster = self.word(layer.cluster, scope, "cluster").or(cluster);
+            name = self.word(layer.service, scope, "service").or(name);
+            file = layer.task_definition.as_ref().or(file);
+            for entry in entries(layer.images) {
+                let Some(image) = self.resolve(&entry.value, scope) else { continue };
+                if image.trim().is_empty() {
+                    self.fault(entry.value.span, "the image is empty", "check the variables in it");
+                }
+                desired.images.insert(entry.key.clone(), image);
+            }
+            let plain = |scalar: &Scalar, span| self.resolve_at(&scalar.0, span, scope);
+            merge(layer.environment, &mut desired.environment, plain);
+            let reference = |template: &Template, span| {
+                let value = self.resolve_at(template, span, scope)?;
+                if value.is_empty() {
+                    self.fault(span, "the secret is empty", "write the ARN of a secret or of an SSM parameter");
+                }
+                Some(value)
+            };
+            merge(layer.secrets, &mut desired.secrets, reference);
+            if let Some(count) = layer.desired_count
+                && let Some(template) = count.get().map(|Count(template)| template)
+                && let Some(text) = self.resolve_at(template, count.span, scope)
+            {
+                match parse_count(&text) {
+                    Ok(number) => desired.desired_count = Some(number),
+                    Err(error) => self.split_fault(count.span, &error),
+                }
+            }
+            if let Some(settings) = self.settings(layer.deployment, scope) {
+                match &mut desired.deployment {
+                    Some(base) => merge_json(base, settings),
+                    none => *none = Some(settings),
+                }
+            }
+        }
+        if let Some(file) = file {
+            let definition = self.definition(file, scope, files, definitions);
+            if let Some(definition) = &definition {
+                layers.iter().for_each(|layer| self.containers(layer, definition.containers()));
+            }
+            desired.task_definition = definition.and_then(|definition| {
+                let refused = |faults: Vec<_>| faults.into_iter().for_each(|fault| self.context.push(fault));
+                definition.resolve(scope).map_err(refused).ok()
+            });
+        }
+        self.both(&layers);
+        (self.context.count() == before).then_some((cluster?, name, desired))
+    }
+
+    fn word(self, text: &Option<Spanned<Template>>, scope: &Scope<'_>, key: &str) -> Option<String> {
+        let text = text.as_ref()?;
+        let value = self.resolve(text, scope)?;
+        if value.trim().is_empty() {
+            self.fault(text.span, format!("`{key}` is empty"), "check the variables in it");
+        }
+        Some(value)
+    }
+
+    /// Records a fault whose second line is its help.
+    pub fn split_fault(self, span: Span, text: &str) {
+        let (message, help) = text.split_once('\n').unwrap_or((text, "correct it"));
+        self.fault(span, message, help);
+    }
+
+    fn definition(
+        self,
+        file: &Spanned<Template>,
+        scope: &Scope<'_>,
+        files: &Files<'_>,
+        definitions: &mut Definitions,
+    ) -> Option<Arc<TaskDefinition>> {
+        let path = self.resolve(file, scope)?;
+        if let Some(known) = definitions.get(&path) {
+            return known.clone();
+        }
+        let (name, text) = (files.read)(&path);
+        let definition = match text {
+            Err(reason) => {
+                let help = format!("looked for {name}: the path is relative to the manifest");
+                self.fault(file.span, format!("`{path}`: {reason}"), help);
+                None
+            }
+            Ok(text) => match TaskDefinition::parse(&name, text) {
+                Ok(definition) => Some(Arc::new(definition)),
+                Err(faults) => {
+                    faults.into_iter().for_each(|fault| self.context.push(fault));
+                    None
+                }
+            },
+        };
+        definitions.insert(path, definition.clone());
+        definition
+    }
+
+    /// Records containers that the task definition does not have.
+    fn containers(self, layer: &Layer<'_>, known: &[String]) {
+        let images = entries(layer.images).iter().map(|entry| (&entry.key, entry.key_span));
+        let environment = entries(layer.environment).iter().map(|entry| (&entry.key, entry.key_span));
+        let secrets = entries(layer.secrets).iter().map(|entry| (&entry.key, entry.key_span));
+        for (container, span) in images.chain(environment).chain(secrets) {
+            if !known.contains(container) {
+                let message = format!("the task definition has no container `{container}`");
+                self.fault(span, message, suggest(container, known.iter().map(String::as_str)));
+            }
+        }
+    }
+
+    /// Records names that are both a variable and a secret of a container: ECS refuses those.
+    fn both(self, layers: &[Layer<'_>]) {
+        for secret in layers.iter().flat_map(|layer| entries(layer.secrets)) {
+            let names = secret.value.get().map(|names| names.0.as_slice()).unwrap_or_default();
+            for name in names {
+                let variable = layers
+                    .iter()
+                    .flat_map(|layer| entries(layer.environment))
+                    .filter(|entry| entry.key == secret.key)
+                    .filter_map(|entry| entry.value.get())
+                    .flat_map(|names| &names.0)
+                    .find(|variable| variable.key == name.key);
+                if let Some(variable) = variable {
+                    let message =
+                        format!("`{}` is both a variable and a secret of container `{}`", name.key, secret.key);
+                    let fault = self.context.fault(name.key_span, message).also(variable.key_span, "the variable");
+                    self.context.push(fault.help("keep one: ECS refuses a name that is there twice"));
+                }
+            }
+        }
+    }
+
+    fn settings(self, deployment: &Option<Spanned<Deployment>>, scope: &Scope<'_>) -> Option<Value> {
+        let written = deployment.as_ref()?;
+        let mut value = serde_json::to_value(written.get()?).ok()?;
+        map_text(&mut value, &mut |text| {
+            let template = Template::parse(text).ok()?;
+            self.resolve_at(&template, written.span, scope)
+        });
+        Some(value)
+    }
+
+    /// Records settings that ECS requires inside others, and per cents that cannot be.
+    fn deployment(self, deployment: &Option<Spanned<Deployment>>) {
+        let Some(settings) = given(deployment) else { return };
+        if let Some(breaker) = &settings.circuit_breaker
+            && let Some(value) = breaker.get()
+        {
+            self.need(&value.enable, breaker.span, "`circuit_breaker`", "enable");
+            self.need(&value.rollback, breaker.span, "`circuit_breaker`", "rollback");
+            if let Some(threshold) = &value.threshold
+                && let Some(value) = threshold.get()
+            {
+                self.need(&value.r#type, threshold.span, "`threshold`", "type");
+                self.need(&value.value, threshold.span, "`threshold`", "value");
+            }
+        }
+        if let Some(alarms) = &settings.alarms
+            && let Some(value) = alarms.get()
+        {
+            self.need(&value.alarm_names, alarms.span, "`alarms`", "alarm_names");
+            self.need(&value.enable, alarms.span, "`alarms`", "enable");
+            self.need(&value.rollback, alarms.span, "`alarms`", "rollback");
+        }
+        if let Some(early) = &settings.early_success_criteria
+            && let Some(value) = early.get()
+        {
+            self.need(&value.enable, early.span, "`early_success_criteria`", "enable");
+        }
+        let minimum = settings.minimum_healthy_percent.as_ref();
+        let maximum = settings.maximum_percent.as_ref();
+        if let Some(written) = minimum
+            && written.get().is_some_and(|percent| *percent > 100)
+        {
+            self.fault(written.span, "`minimum_healthy_percent` is more than 100", "write 0 to 100");
+        }
+        if let (Some(low), Some(high)) = (minimum, maximum)
+            && let (Some(from), Some(to)) = (low.get(), high.get())
+            && from >= to
+        {
+            let message = format!("`maximum_percent` is {to} and `minimum_healthy_percent` {from}: no task can move");
+            let fault = self.context.fault(high.span, message).also(low.span, "the minimum");
+            self.context.push(fault.help("leave room to start a task first (100 and 200) or to stop one (50 and 100)"));
+        }
+    }
+}
+
+fn matches(select: &Option<Spanned<Selector>>, candidate: Candidate<'_>) -> bool {
+    match select {
+        Some(select) => select.get().is_some_and(|select| select.matches(candidate)),
+        None => true,
+    }
+}
+
+fn merge<T>(
+    layer: &Option<Spanned<Entries<Entries<T>>>>,
+    into: &mut IndexMap<String, IndexMap<String, String>>,
+    mut value: impl FnMut(&T, Span) -> Option<String>,
+) {
+    for container in entries(layer) {
+        let names = container.value.get().map(|names| names.0.as_slice()).unwrap_or_default();
+        let values = into.entry(container.key.clone()).or_default();
+        for name in names {
+            if let Some(text) = name.value.get().and_then(|written| value(written, name.value.span)) {
+                values.insert(name.key.clone(), text);
+            }
+        }
+    }
+}
+
+/// Puts `over` on top of `base`: objects key by key, anything else as a whole.
+fn merge_json(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                match base.get_mut(&key) {
+                    Some(inner) => merge_json(inner, value),
+                    None => {
+                        base.insert(key, value);
+                    }
+                }
+            }
+        }
+        (base, over) => *base = over,
+    }
+}

@@ -1,0 +1,395 @@
+//! Interpolation: `${NAME}` from the environment and `${account.id}` from the target, inside one string.
+//!
+//! A string is parsed once into a [`Template`]; values that are put in are never parsed again, so no value of a
+//! variable can inject a reference or YAML. There is no logic: no conditions, no functions. Reads no environment itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::fault::nearest;
+
+/// References inside references deeper than this are refused: nobody writes them, and parsing must not recurse freely.
+const MAX_DEPTH: usize = 8;
+
+/// The names that a target has of its own, besides `vars.*`.
+pub const OWN_NAMES: [&str; 4] = ["account.id", "account.name", "region", "service.name"];
+
+/// A string with references.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Reference { name: String, fallback: Fallback },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fallback {
+    /// `${NAME}`: must be set, though it may be empty.
+    None,
+    /// `${NAME:-default}`: taken where the name is unset or empty.
+    Default(Template),
+    /// `${NAME:?message}`: shown where the name is unset or empty.
+    Message(Template),
+}
+
+/// Something wrong in a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The text to point at inside the string, such as `${NAME`.
+    pub needle: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Problem {
+    fn new(needle: impl Into<String>, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { needle: needle.into(), message: message.into(), help: help.into() }
+    }
+}
+
+/// What the own names of a target mean at some place of the manifest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scope<'a> {
+    /// The account's name and id, and its `vars`.
+    pub account: Option<(&'a str, &'a str, &'a BTreeMap<String, String>)>,
+    /// The target's region.
+    pub region: Option<&'a str>,
+    /// The service's name in the manifest.
+    pub service: Option<&'a str>,
+}
+
+impl Scope<'_> {
+    /// Returns the value of an own name, or `None` where it is one that this account lacks (`vars` only).
+    fn value(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let needle = format!("${{{name}");
+        let unavailable = || {
+            let message = format!("`${{{name}}}` is not known here");
+            let help = match (self.account, self.region) {
+                (None, _) => "only an environment variable, `${NAME}`, can be used here",
+                (Some(_), _) => "here `${account.id}`, `${account.name}` and `${vars.*}` are known",
+            };
+            Problem::new(needle.clone(), message, help)
+        };
+        match (name, name.strip_prefix("vars.")) {
+            ("account.id", _) => self.account.map(|(_, id, _)| Some(id)).ok_or_else(unavailable),
+            ("account.name", _) => self.account.map(|(name, _, _)| Some(name)).ok_or_else(unavailable),
+            ("region", _) => self.region.map(Some).ok_or_else(unavailable),
+            ("service.name", _) => self.service.map(Some).ok_or_else(unavailable),
+            (_, Some(key)) => {
+                let (_, _, vars) = self.account.ok_or_else(unavailable)?;
+                Ok(vars.get(key).map(String::as_str))
+            }
+            _ => {
+                let help = match nearest(name, OWN_NAMES) {
+                    Some(near) => format!("did you mean `${{{near}}}`?"),
+                    None => {
+                        let known: Vec<String> = OWN_NAMES.iter().map(|name| format!("`${{{name}}}`")).collect();
+                        format!("a target has {} and `${{vars.*}}`", known.join(", "))
+                    }
+                };
+                Err(Problem::new(needle, format!("unknown name `${{{name}}}`"), help))
+            }
+        }
+    }
+}
+
+impl Template {
+    /// Makes a template without references.
+    pub fn literal(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { parts: if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] } }
+    }
+
+    /// Parses a manifest's string: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$$` for a `$`.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let (template, rest) = parse(text, 0)?;
+        debug_assert!(rest.is_empty(), "the top level takes everything");
+        Ok(template)
+    }
+
+    /// Parses a string of a task definition: only `${...}` with an own name is a reference, and `$${...}` with an own
+    /// name is its literal. Every other `$` belongs to the container, such as a shell's `${HOME}` in a command.
+    pub fn parse_own(text: &str) -> Result<Self, Problem> {
+        let mut template = Self::default();
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            let (before, tail) = rest.split_at(at);
+            let name = name_of(&tail[2..]);
+            if !is_own(name) {
+                template.push_text(before);
+                template.push_text("${");
+                rest = &tail[2..];
+            } else if let Some(before) = before.strip_suffix('$') {
+                template.push_text(before);
+                template.push_text("${");
+                rest = &tail[2..];
+            } else {
+                template.push_text(before);
+                let (part, after) = parse_reference(tail, 0)?;
+                template.parts.push(part);
+                rest = after;
+            }
+        }
+        template.push_text(rest);
+        Ok(template)
+    }
+
+    /// Returns the text, where there is no reference.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Puts environment variables in, and leaves the target's own names. `hidden` is the variable that holds the
+    /// token: a manifest may not read it.
+    pub fn expand(
+        self,
+        variables: &dyn Fn(&str) -> Option<String>,
+        hidden: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Template {
+        let mut expanded = Self::default();
+        for part in self.parts {
+            match part {
+                Part::Text(text) => expanded.push_text(&text),
+                Part::Reference { name, fallback } if is_own(&name) => {
+                    let fallback = match fallback {
+                        Fallback::None => Fallback::None,
+                        Fallback::Default(template) => Fallback::Default(template.expand(variables, hidden, problems)),
+                        Fallback::Message(template) => Fallback::Message(template.expand(variables, hidden, problems)),
+                    };
+                    expanded.parts.push(Part::Reference { name, fallback });
+                }
+                Part::Reference { name, .. } if name == hidden => problems.push(Problem::new(
+                    format!("${{{name}"),
+                    format!("`${{{name}}}` is the ID token, and the token never passes through the manifest"),
+                    format!("name the variable instead: `identity: {{ token_env: {name} }}`"),
+                )),
+                Part::Reference { name, fallback } => match (variables(&name), fallback) {
+                    (Some(value), Fallback::None) => expanded.push_text(&value),
+                    (Some(value), _) if !value.is_empty() => expanded.push_text(&value),
+                    (_, Fallback::Default(template)) => {
+                        for part in template.expand(variables, hidden, problems).parts {
+                            expanded.push(part);
+                        }
+                    }
+                    (_, Fallback::Message(template)) => {
+                        let message = template.expand(variables, hidden, problems);
+                        problems.push(unset(&name, &message.to_text()));
+                    }
+                    (None, Fallback::None) => problems.push(unset(&name, "")),
+                },
+            }
+        }
+        expanded
+    }
+
+    /// Puts the target's own names in.
+    pub fn resolve(&self, scope: &Scope<'_>) -> Result<String, Problem> {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(literal) => text.push_str(literal),
+                Part::Reference { name, fallback } => {
+                    let value = scope.value(name)?;
+                    match (value, fallback) {
+                        (Some(value), Fallback::None) => text.push_str(value),
+                        (Some(value), _) if !value.is_empty() => text.push_str(value),
+                        (_, Fallback::Default(template)) => text.push_str(&template.resolve(scope)?),
+                        (_, Fallback::Message(template)) => {
+                            let message = template.resolve(scope)?;
+                            return Err(lacking(name, scope, &message));
+                        }
+                        (None, Fallback::None) => return Err(lacking(name, scope, "")),
+                    }
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    /// Returns the references' names, those inside defaults too.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for part in &self.parts {
+            if let Part::Reference { name, fallback } = part {
+                names.push(name.as_str());
+                if let Fallback::Default(template) | Fallback::Message(template) = fallback {
+                    names.extend(template.names());
+                }
+            }
+        }
+        names
+    }
+
+    fn push_text(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        match self.parts.last_mut() {
+            Some(Part::Text(last)) => last.push_str(text),
+            _ => self.parts.push(Part::Text(text.to_owned())),
+        }
+    }
+
+    fn push(&mut self, part: Part) {
+        match part {
+            Part::Text(text) => self.push_text(&text),
+            reference => self.parts.push(reference),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        self.as_literal().map_or_else(|| self.to_string(), str::to_owned)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, nested: bool) -> fmt::Result {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => {
+                    let text = text.replace('$', "$$");
+                    f.write_str(&if nested { text.replace('}', "$}") } else { text })?;
+                }
+                Part::Reference { name, fallback } => {
+                    write!(f, "${{{name}")?;
+                    match fallback {
+                        Fallback::None => {}
+                        Fallback::Default(template) => {
+                            f.write_str(":-")?;
+                            template.write(f, true)?;
+                        }
+                        Fallback::Message(template) => {
+                            f.write_str(":?")?;
+                            template.write(f, true)?;
+                        }
+                    }
+                    f.write_str("}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prints the template so that parsing gives it back.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, false)
+    }
+}
+
+/// Whether a name is the target's own rather than an environment variable: `region`, or one with a dot.
+fn is_own(name: &str) -> bool {
+    name == "region" || name.contains('.')
+}
+
+fn name_of(text: &str) -> &str {
+    let end = text.find(|char: char| !(char.is_ascii_alphanumeric() || "_.-".contains(char)));
+    // A `-` belongs to `vars.log-level`, and no variable's name has one.
+    let name = &text[..end.unwrap_or(text.len())];
+    if name.contains('.') { name } else { &name[..name.find('-').unwrap_or(name.len())] }
+}
+
+/// Parses up to the end, or inside a reference up to its closing brace; returns what is left.
+fn parse(text: &str, depth: usize) -> Result<(Template, &str), Problem> {
+    let mut template = Template::default();
+    let mut rest = text;
+    loop {
+        let special = |char: char| char == '$' || (depth > 0 && char == '}');
+        let Some(at) = rest.find(special) else {
+            template.push_text(rest);
+            return Ok((template, ""));
+        };
+        template.push_text(&rest[..at]);
+        rest = &rest[at..];
+        if rest.starts_with('}') {
+            return Ok((template, rest));
+        } else if rest.starts_with("${") {
+            let (part, after) = parse_reference(rest, depth)?;
+            template.parts.push(part);
+            rest = after;
+        } else if rest.starts_with("$$") {
+            template.push_text("$");
+            rest = &rest[2..];
+        } else if depth > 0 && rest.starts_with("$}") {
+            template.push_text("}");
+            rest = &rest[2..];
+        } else {
+            template.push_text("$");
+            rest = &rest[1..];
+        }
+    }
+}
+
+/// Parses one `${...}`; `text` begins with it.
+fn parse_reference(text: &str, depth: usize) -> Result<(Part, &str), Problem> {
+    let literal = "write `$$` for a literal `$`";
+    if depth >= MAX_DEPTH {
+        return Err(Problem::new("${", "references inside references are too deep", "use a variable of its own"));
+    }
+    let inner = &text[2..];
+    let name = name_of(inner);
+    let needle = format!("${{{name}");
+    let rest = &inner[name.len()..];
+    let valid = match name.strip_prefix("vars.") {
+        Some(key) => !key.is_empty(),
+        None => name.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_') && !name.ends_with('.'),
+    };
+    if !valid {
+        return Err(Problem::new(needle, "`${` is not followed by a name", literal));
+    }
+    if let Some(rest) = rest.strip_prefix('}') {
+        return Ok((Part::Reference { name: name.to_owned(), fallback: Fallback::None }, rest));
+    }
+    let (is_default, tail) = match (rest.strip_prefix(":-"), rest.strip_prefix(":?")) {
+        (Some(tail), _) => (true, tail),
+        (_, Some(tail)) => (false, tail),
+        _ if rest.is_empty() => {
+            return Err(Problem::new(needle, "`${` is never closed", format!("add `}}`, or {literal}")));
+        }
+        _ => {
+            let message = format!("`${{{name}` is followed by something that is not known");
+            let help = format!("`${{{name}}}`, `${{{name}:-default}}` and `${{{name}:?message}}` exist; {literal}");
+            return Err(Problem::new(needle, message, help));
+        }
+    };
+    let (template, rest) = parse(tail, depth + 1)?;
+    let Some(rest) = rest.strip_prefix('}') else {
+        return Err(Problem::new(needle, "`${` is never closed", format!("add `}}`, or {literal}")));
+    };
+    let fallback = if is_default { Fallback::Default(template) } else { Fallback::Message(template) };
+    Ok((Part::Reference { name: name.to_owned(), fallback }, rest))
+}
+
+fn unset(name: &str, message: &str) -> Problem {
+    let text = if message.is_empty() {
+        format!("the variable `{name}` is not set")
+    } else {
+        format!("the variable `{name}` is not set: {message}")
+    };
+    Problem::new(format!("${{{name}"), text, format!("set `{name}` for the job, or give a default: `${{{name}:-...}}`"))
+}
+
+fn lacking(name: &str, scope: &Scope<'_>, message: &str) -> Problem {
+    let key = name.strip_prefix("vars.").unwrap_or(name);
+    let account = scope.account.map_or("?", |(name, _, _)| name);
+    let text = if message.is_empty() {
+        format!("account `{account}` has no `{key}` in its `vars`")
+    } else {
+        format!("account `{account}` has no `{key}` in its `vars`: {message}")
+    };
+    let help = match scope.account.and_then(|(_, _, vars)| nearest(key, vars.keys().map(String::as_str))) {
+        Some(near) => format!("did you mean `${{vars.{near}}}`?"),
+        None => format!("add `{key}` to its `vars`, or give a default: `${{{name}:-...}}`"),
+    };
+    Problem::new(format!("${{{name}"), text, help)
+}

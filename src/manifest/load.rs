@@ -1,0 +1,353 @@
+//! Loading: read `deploy.yaml` and the files that it names, and make a fleet of them or list every fault.
+//!
+//! The only part of `manifest/` that does I/O, and the only one that names the YAML crate. It decides nothing about
+//! what a manifest means: see `check.rs`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+
+use super::Manifest;
+use super::check;
+use super::fault::{Context, Fault, Source};
+pub use super::fault::{Fault as LoadFault, LoadError};
+use super::interpolate::Template;
+use super::node::{Decoder, Node, Value, expand};
+use super::spanned::{Span, Spanned};
+use crate::fleet::Fleet;
+
+/// A thousand accounts with a dozen lines each are below 300 KiB.
+const MAX_MANIFEST: u64 = 1 << 20;
+/// ECS takes a task definition of at most 64 KiB; indentation and read-only fields may make a file larger.
+const MAX_TASK_DEFINITION: u64 = 256 << 10;
+
+/// Loads a manifest and checks it. `variables` is the environment.
+///
+/// # Errors
+/// Every fault of the manifest and of the files that it names, at once.
+pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, LoadError> {
+    let name = path.display().to_string();
+    let base = path.parent().unwrap_or(Path::new(""));
+    match read(path, MAX_MANIFEST) {
+        Ok(text) => load_str(&name, base, &text, variables),
+        Err(reason) => {
+            let source = Arc::new(Source::new(name, String::new()));
+            let fault = Fault::of_file(source, reason)
+                .help("name the manifest with --file; deploy.yaml.example is one to start from");
+            Err(LoadError { faults: vec![fault] })
+        }
+    }
+}
+
+/// Loads a manifest from its text. `name` is what messages call it, and the files that it names are below `base`.
+///
+/// # Errors
+/// Every fault of the manifest and of the files that it names, at once.
+pub fn load_str(
+    name: &str,
+    base: &Path,
+    text: &str,
+    variables: &dyn Fn(&str) -> Option<String>,
+) -> Result<Fleet, LoadError> {
+    let context = Context::new(Arc::new(Source::new(name, text.to_owned())));
+    let fleet = parse(text, &context).and_then(|mut root| {
+        let hidden = token_variable(&root);
+        expand(&mut root, variables, &hidden, &context);
+        let manifest = Spanned::<Manifest>::deserialize(Decoder::new(&root, &context)).ok()?;
+        let read = |path: &str| {
+            let path = join(base, path);
+            (path.display().to_string(), read(&path, MAX_TASK_DEFINITION))
+        };
+        let files = check::Files { read: &read, path: &|path| join(base, path) };
+        check::check(&manifest, &context, variables, &files)
+    });
+    match (context.into_error(), fleet) {
+        (Some(error), _) => Err(error),
+        (None, Some(fleet)) => Ok(fleet),
+        (None, None) => {
+            let source = Arc::new(Source::new(name, String::new()));
+            Err(LoadError { faults: vec![Fault::of_file(source, "the manifest could not be read")] })
+        }
+    }
+}
+
+fn join(base: &Path, path: &str) -> PathBuf {
+    base.join(path.strip_prefix("./").unwrap_or(path))
+}
+
+/// Returns the name of the variable that holds the token, from the tree as it is written.
+fn token_variable(root: &Node) -> String {
+    let named = root.get("identity").and_then(|identity| identity.get("token_env"));
+    let name = match named.map(|node| &node.value) {
+        Some(Value::Text(text)) => text.as_literal().unwrap_or_default(),
+        _ => "",
+    };
+    // `token_env: ${TOKEN}` is the very mistake that this is for.
+    let name = name.strip_prefix("${").and_then(|name| name.strip_suffix('}')).unwrap_or(name);
+    if name.is_empty() { check::DEFAULT_TOKEN_ENV.to_owned() } else { name.to_owned() }
+}
+
+fn read(path: &Path, limit: u64) -> Result<String, String> {
+    // The kind of the error without the path, which the fault names already, and without the system's number.
+    let reason = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "the file does not exist".to_owned(),
+        kind => format!("the file cannot be read: {kind}"),
+    };
+    let size = fs_err::metadata(path).map_err(reason)?.len();
+    if size > limit {
+        return Err(format!("the file has {size} bytes; the limit is {limit}"));
+    }
+    let bytes = fs_err::read(path).map_err(reason)?;
+    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
+}
+
+/// Parses YAML into nodes. Records a syntax error, and every duplicate key.
+fn parse(text: &str, context: &Context) -> Option<Node> {
+    let whole = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
+    if text.len() as u64 > MAX_MANIFEST {
+        let message = format!("the manifest has {} bytes; the limit is {MAX_MANIFEST}", text.len());
+        context.push(context.fault(Span::default(), message).help("split the fleet into several manifests"));
+        return None;
+    }
+    let options = serde_yaml::options! {
+        // Far above any real fleet, and far below what would be felt: see MAX_MANIFEST.
+        budget: serde_yaml::budget! {
+            max_documents: 1,
+            max_depth: 32,
+            max_nodes: 200_000,
+            max_events: 500_000,
+            max_aliases: 2_000,
+            max_anchors: 500,
+            max_merge_keys: 2_000,
+            max_total_scalar_bytes: 4 << 20,
+            max_recorded_anchor_events: 200_000,
+        },
+        alias_limits: serde_yaml::alias_limits! {
+            max_total_replayed_events: 200_000,
+            max_replay_stack_depth: 8,
+        },
+        // Passed through so that every duplicate is reported, with the place of the first.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    };
+    match serde_yaml::from_str_with_options::<Yaml>(text, options) {
+        Ok(yaml) => {
+            let node = yaml.into_node(text);
+            if matches!(node.value, Value::Null) {
+                context.push(context.fault(whole, "the manifest is empty").help("start with `version: 1`"));
+                return None;
+            }
+            Some(unique(node, context))
+        }
+        Err(error) => {
+            let (message, help) = explain(&error.to_string());
+            let span = error.location().and_then(|location| at(text, location.line(), location.column()));
+            let fault = context.fault(span.unwrap_or(whole), message);
+            context.push(fault.help(help));
+            None
+        }
+    }
+}
+
+/// Returns the span of the character at a line and a column, both from 1.
+fn at(text: &str, line: u64, column: u64) -> Option<Span> {
+    let (line, column) = (usize::try_from(line).ok()?.checked_sub(1)?, usize::try_from(column).ok()?.checked_sub(1)?);
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = text.get(start..)?;
+    let mut chars = rest.char_indices().skip(column);
+    let from = chars.next().map_or(rest.len(), |(at, _)| at);
+    let to = chars.next().map_or(rest.len(), |(at, _)| at);
+    Some(Span { start: start + from, end: start + to })
+}
+
+/// Turns the parser's words into what is wrong and what to do.
+fn explain(error: &str) -> (String, &'static str) {
+    // The place is said by the fault itself.
+    let message = error.split(" at line ").next().unwrap_or(error);
+    let help = if message.contains("tab") {
+        "indent with spaces: YAML does not allow tabs"
+    } else if message.contains("mapping values are not allowed") || message.contains("illegal placement of ':'") {
+        "check the indentation, the closing brackets, and put text with `: ` in it in quotes"
+    } else if message.contains("quote") {
+        "close the quote"
+    } else if message.contains("multiple YAML documents") {
+        return ("more than one YAML document".to_owned(), "a manifest is one document: remove `---` and what follows");
+    } else if message.contains("did not find expected") {
+        "check the indentation of this line against the ones above"
+    } else if message.contains("anchor") {
+        "an alias `*name` needs an anchor `&name` before it"
+    } else if message.contains("unexpected character") {
+        "put text that begins with a special character in quotes"
+    } else if message.contains("budget") || message.contains("limit") || message.contains("breach") {
+        "a manifest is far smaller than this limit: look for aliases of aliases, or split it"
+    } else {
+        "the text is not valid YAML here"
+    };
+    (message.to_owned(), help)
+}
+
+/// Removes and records duplicate keys; the first one stays.
+fn unique(node: Node, context: &Context) -> Node {
+    let value = match node.value {
+        Value::List(items) => Value::List(items.into_iter().map(|item| unique(item, context)).collect()),
+        Value::Map(entries) => {
+            let mut kept: indexmap::IndexMap<String, (Node, Node)> = indexmap::IndexMap::new();
+            for (index, (key, value)) in entries.into_iter().enumerate() {
+                let word = match &key.value {
+                    Value::Text(text) => text.as_literal().unwrap_or_default().to_owned(),
+                    Value::Number(raw) | Value::Bool(_, raw) => raw.clone(),
+                    Value::Null => "null".to_owned(),
+                    // Not a word at all: the decoder says so. The space keeps it apart from every key.
+                    Value::List(_) | Value::Map(_) => format!(" {index}"),
+                };
+                match kept.get(&word) {
+                    Some((first, _)) => {
+                        let fault = context.fault(key.span, format!("duplicate key `{word}`"));
+                        let fault = fault.label("again here").also(first.span, "first here");
+                        context.push(fault.help("keep one of the two"));
+                    }
+                    None => {
+                        kept.insert(word, (key, unique(value, context)));
+                    }
+                }
+            }
+            Value::Map(kept.into_values().collect())
+        }
+        other => other,
+    };
+    Node { value, ..node }
+}
+
+/// A value as the YAML crate gives it.
+struct Yaml {
+    span: Span,
+    value: YamlValue,
+}
+
+enum YamlValue {
+    Null,
+    Bool(bool),
+    Number(String),
+    Text(String),
+    List(Vec<Yaml>),
+    Map(Vec<(Yaml, Yaml)>),
+}
+
+impl Yaml {
+    fn into_node(self, text: &str) -> Node {
+        let raw = text.get(self.span.start..self.span.end).unwrap_or_default();
+        let mut span = self.span;
+        let mut widen = |child: Span| {
+            // An alias stands elsewhere in the file and widens nothing.
+            if child.start >= span.start {
+                span.end = span.end.max(child.end);
+            }
+        };
+        let value = match self.value {
+            YamlValue::Null => Value::Null,
+            YamlValue::Bool(value) => Value::Bool(value, raw.to_owned()),
+            // As written, unless an anchor or a tag stands before it.
+            YamlValue::Number(_) if raw.starts_with(|char: char| char.is_ascii_digit() || "+-.".contains(char)) => {
+                Value::Number(raw.to_owned())
+            }
+            YamlValue::Number(number) => Value::Number(number),
+            YamlValue::Text(value) => Value::Text(Template::literal(value)),
+            YamlValue::List(items) => {
+                let items: Vec<Node> = items.into_iter().map(|item| item.into_node(text)).collect();
+                items.iter().for_each(|item| widen(item.span));
+                Value::List(items)
+            }
+            YamlValue::Map(entries) => {
+                let node = |(key, value): (Yaml, Yaml)| (key.into_node(text), value.into_node(text));
+                let entries: Vec<(Node, Node)> = entries.into_iter().map(node).collect();
+                for (key, value) in &entries {
+                    widen(key.span);
+                    widen(value.span);
+                }
+                Value::Map(entries)
+            }
+        };
+        Node { span, value }
+    }
+}
+
+impl<'de> Deserialize<'de> for Yaml {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = serde_yaml::Spanned::<YamlValue>::deserialize(deserializer)?;
+        let place = spanned.defined.span();
+        let number = |offset: Option<u64>| offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or(0);
+        let start = number(place.byte_offset());
+        let end = start.saturating_add(number(place.byte_len()));
+        Ok(Self { span: Span { start, end }, value: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for YamlValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = YamlValue;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_unit<E>(self) -> Result<YamlValue, E> {
+                Ok(YamlValue::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<YamlValue, E> {
+                Ok(YamlValue::Bool(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<YamlValue, E> {
+                Ok(YamlValue::Number(value.to_string()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<YamlValue, E> {
+                Ok(YamlValue::Number(value.to_string()))
+            }
+
+            fn visit_i128<E>(self, value: i128) -> Result<YamlValue, E> {
+                Ok(YamlValue::Number(value.to_string()))
+            }
+
+            fn visit_u128<E>(self, value: u128) -> Result<YamlValue, E> {
+                Ok(YamlValue::Number(value.to_string()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<YamlValue, E> {
+                Ok(YamlValue::Number(value.to_string()))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<YamlValue, E> {
+                Ok(YamlValue::Text(value.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<YamlValue, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(YamlValue::List(items))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<YamlValue, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(YamlValue::Map(entries))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}

@@ -1,0 +1,145 @@
+//! A task definition file: AWS's own JSON, unwrapped, with the target's own names put in.
+//!
+//! Knows the file's family and containers and nothing else of it: fields that this program does not know pass through,
+//! and read-only fields are left for the plan to strip. Reads no file itself.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::fault::{Fault, Source};
+use super::interpolate::{Problem, Scope, Template};
+use super::spanned::Span;
+
+/// A task definition file that was read.
+#[derive(Debug)]
+pub struct TaskDefinition {
+    source: Arc<Source>,
+    value: Arc<Value>,
+    containers: Vec<String>,
+    interpolated: bool,
+}
+
+impl TaskDefinition {
+    /// Parses a file: what `register-task-definition --cli-input-json` takes, or `describe-task-definition` gives back.
+    ///
+    /// # Errors
+    /// What is wrong with it, at its place.
+    pub fn parse(name: &str, text: String) -> Result<Self, Vec<Fault>> {
+        let source = Arc::new(Source::new(name, text));
+        let text = source.inner();
+        let fault = |span: Span, message: String, help: &str| Fault::at(Arc::clone(&source), span, message).help(help);
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
+            let span = place(text, error.line(), error.column());
+            vec![fault(span, format!("not valid JSON: {message}"), "correct the JSON here, or just before")]
+        })?;
+        let start = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
+        let Value::Object(mut definition) = value else {
+            let help = "it begins with `{`, as `aws ecs register-task-definition --generate-cli-skeleton` prints it";
+            return Err(vec![fault(start, "a task definition is a JSON object".to_owned(), help)]);
+        };
+        if let Some(Value::Object(mut inner)) = definition.remove("taskDefinition") {
+            // describe-task-definition puts the tags beside the definition; register-task-definition wants them inside.
+            if let Some(tags @ Value::Array(_)) = definition.remove("tags")
+                && tags.as_array().is_some_and(|tags| !tags.is_empty())
+            {
+                inner.entry("tags").or_insert(tags);
+            }
+            definition = inner;
+        }
+        let mut faults = Vec::new();
+        if definition.get("family").and_then(Value::as_str).is_none_or(str::is_empty) {
+            faults.push(fault(start, "the task definition has no `family`".to_owned(), "add \"family\": \"...\""));
+        }
+        let list = definition.get("containerDefinitions").and_then(Value::as_array);
+        let names = |list: &Vec<Value>| -> Option<Vec<String>> {
+            list.iter().map(|container| Some(container.get("name")?.as_str()?.to_owned())).collect()
+        };
+        let containers = match list {
+            Some(list) if !list.is_empty() => names(list),
+            _ => {
+                let message = "the task definition has no `containerDefinitions`".to_owned();
+                faults.push(fault(start, message, "add at least one container"));
+                Some(Vec::new())
+            }
+        };
+        let containers = containers.unwrap_or_else(|| {
+            let message = "an entry of `containerDefinitions` has no `name`".to_owned();
+            faults.push(fault(start, message, "give every container a \"name\""));
+            Vec::new()
+        });
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let value = Value::Object(definition);
+        let interpolated = any_text(&value, &mut |text| text.contains("${"));
+        Ok(Self { source: Arc::clone(&source), value: Arc::new(value), containers, interpolated })
+    }
+
+    /// Returns the containers' names, in the order of the file.
+    pub fn containers(&self) -> &[String] {
+        &self.containers
+    }
+
+    /// Returns the definition for one target. Targets share it where the file has nothing to put in.
+    ///
+    /// # Errors
+    /// References that the target cannot resolve, each at its place in the file.
+    pub fn resolve(&self, scope: &Scope<'_>) -> Result<Arc<Value>, Vec<Fault>> {
+        if !self.interpolated {
+            return Ok(Arc::clone(&self.value));
+        }
+        let mut problems = Vec::new();
+        let mut value = (*self.value).clone();
+        map_text(&mut value, &mut |text| {
+            let resolved = Template::parse_own(text).and_then(|template| template.resolve(scope));
+            resolved.map_err(|problem| problems.push(problem)).ok()
+        });
+        if problems.is_empty() { Ok(Arc::new(value)) } else { Err(self.locate(problems)) }
+    }
+
+    fn locate(&self, problems: Vec<Problem>) -> Vec<Fault> {
+        let text = self.source.inner();
+        let fault = |problem: Problem| {
+            let start = text.find(&problem.needle).unwrap_or(0);
+            let end = start + if text[start..].starts_with(&problem.needle) { problem.needle.len() } else { 1 };
+            let end = end + usize::from(text.get(end..).is_some_and(|rest| rest.starts_with('}')));
+            Fault::at(Arc::clone(&self.source), Span { start, end }, problem.message).help(problem.help)
+        };
+        problems.into_iter().map(fault).collect()
+    }
+}
+
+/// Changes every text value of a JSON document, but no key.
+pub fn map_text(value: &mut Value, change: &mut dyn FnMut(&str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if text.contains('$')
+                && let Some(changed) = change(text)
+            {
+                *text = changed;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| map_text(item, change)),
+        Value::Object(entries) => entries.values_mut().for_each(|value| map_text(value, change)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn any_text(value: &Value, test: &mut dyn FnMut(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => test(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, test)),
+        Value::Object(entries) => entries.values().any(|value| any_text(value, test)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Returns the span of one byte from a line and a column, both from 1 as serde_json counts them (in bytes).
+fn place(text: &str, line: usize, column: usize) -> Span {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let start = (start + column.saturating_sub(1)).min(text.len());
+    Span { start, end: (start + 1).min(text.len()) }
+}

@@ -18,6 +18,7 @@ use crate::fleet::{Fleet, TargetId};
 use crate::identity::preflight::{self, Unreachable};
 use crate::observe::{self, Seen, Unseen};
 use crate::plan::{Action, Outline, build};
+use crate::sandbox::Claims;
 use crate::view::View;
 
 /// How many faults of one kind are listed before the rest is only counted.
@@ -32,7 +33,7 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     }
     let reach = if args.sandbox {
         let sandbox = seeded(&fleet, args.sandbox_seed, Clock::tokio_from_system(), &args.sandbox_fault)?;
-        Reach::sandbox(&fleet, &sandbox)
+        Reach::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
     } else {
         Reach::production(&fleet).await?
     };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use super::manifest::environment;
 use crate::aws::{Aws, SharedCredentialsProvider};
 use crate::clock::Clock;
@@ -11,7 +13,7 @@ use crate::exit::Exit;
 use crate::fleet::{Fleet, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenSource;
-use crate::sandbox::{self, Claims, Sandbox};
+use crate::sandbox::{self, Sandbox};
 
 /// A way to AWS: clients' configuration and the sessions they use.
 #[derive(Clone, Debug)]
@@ -35,16 +37,16 @@ impl Reach {
         Ok(Self { aws, sessions })
     }
 
-    /// Reaches a sandbox, and nothing else.
-    pub fn sandbox(fleet: &Fleet, sandbox: &Sandbox) -> Self {
+    /// Reaches a sandbox, and nothing else, with an ID token of its issuer.
+    pub fn sandbox(fleet: &Fleet, sandbox: &Sandbox, token: SecretString) -> Self {
         let identity = &fleet.identity;
         let aws = Aws::in_process(sandbox.http_client(), sandbox.clock(), &identity.region);
-        let (token, ambient) = match &identity.source {
+        let (name, ambient) = match &identity.source {
             IdentitySource::Ambient => (None, ambient(fleet)),
             IdentitySource::TokenEnv(variable) => (Some(variable.clone()), None),
             IdentitySource::TokenFile(path) => (Some(path.display().to_string()), None),
         };
-        let token = token.map(|variable| TokenSource::Held { variable, token: sandbox.id_token(&Claims::default()) });
+        let token = name.map(|variable| TokenSource::Held { variable, token });
         let sts = aws.sts(&identity.region);
         let sessions = Sessions::new(sts, aws.clock(), identity.session_name.clone(), token, ambient);
         Self { aws, sessions }

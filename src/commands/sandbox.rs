@@ -53,5 +53,5 @@ fn write_token(path: &Path, sandbox: &Sandbox) -> Result<(), Error> {
         use fs_err::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600).open(path).map_err(failed)?
     };
-    file.write_all(sandbox.id_token(&Claims::default()).expose_secret().as_bytes()).map_err(failed)
+    file.write_all(sandbox.id_token(Claims::default()).expose_secret().as_bytes()).map_err(failed)
 }

@@ -1,1 +1,91 @@
+//! When AWS misbehaves: lost answers, throttling, silence, resets.
 
+use std::collections::BTreeMap;
+
+use roleout::exit::Exit;
+use roleout::fleet::Outcome;
+
+use crate::harness::Scene;
+
+const ROLLOUT: &str = "rollout: { timeout: 30m }\n";
+
+#[tokio::test(start_paused = true)]
+async fn lost_answers_start_no_second_deployment_and_leave_no_orphan_revision() {
+    let scene = Scene::of(30, 3, ROLLOUT).fault("*=lost:20");
+    let before: BTreeMap<String, usize> = revisions(&scene);
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 90), "{}", ran.said);
+    let writes = scene.sandbox.calls().writes;
+    let count = |operation: &str| {
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for write in writes.iter().filter(|write| write.operation == operation && write.error.is_none()) {
+            let what = write.input.get("service").or(write.input.get("family")).cloned().unwrap_or_default();
+            *counts.entry(format!("{} {what}", write.account)).or_default() += 1;
+        }
+        counts
+    };
+    let updates = count("UpdateService");
+    assert!(updates.len() == 90 && updates.values().all(|count| *count == 1), "{updates:?}");
+    for (family, number) in revisions(&scene) {
+        assert_eq!(number, before[&family] + 1, "{family}");
+    }
+}
+
+/// How many ACTIVE revisions each family of each account has.
+fn revisions(scene: &Scene) -> BTreeMap<String, usize> {
+    let each = scene.fleet.targets.iter().map(|target| {
+        let (account, region) = (target.account.id.as_str(), &*target.id.region);
+        (target.id.to_string(), scene.sandbox.revisions(account, region, &target.service).len())
+    });
+    each.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_throttled_account_does_not_slow_the_others() {
+    let rollout = "rollout: { timeout: 60m }\n";
+    let calm = Scene::of(10, 3, rollout).deploy().await;
+    assert_eq!(calm.code(), Exit::Done, "{}", calm.said);
+    let ran = Scene::of(10, 3, rollout).fault("a3=throttle:1").deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 30), "{}", ran.said);
+    let finished = |ran: &crate::harness::Ran| {
+        let others = ran.state.targets().filter(|it| &*it.target.account != "a3");
+        others.filter_map(|it| it.elapsed_ms(None)).max().expect("others finished")
+    };
+    assert!(finished(&ran) <= finished(&calm) + 3_000, "{} and {} ms", finished(&ran), finished(&calm));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_stops_answering_times_out_and_the_others_succeed() {
+    let rollout = "rollout: { timeout: 10m, max_failures: 1 }\n";
+    let scene = Scene::of(3, 1, rollout);
+    let sandbox = scene.sandbox.clone();
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+        sandbox.fault("a1", roleout::sandbox::Fault::Silent).expect("a fault");
+    });
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Tolerated, 2), "{}", ran.said);
+    assert_eq!(ran.outcome("a1/eu-west-1/s0"), Some(Outcome::TimedOut));
+    assert!(ran.reason("a1/eu-west-1/s0").starts_with("ECS gave no answer"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn resets_and_5xx_are_ridden_out() {
+    let ran = Scene::of(5, 2, ROLLOUT).fault("*=unavailable:20").deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 10), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_account_fails_preflight_within_a_minute() {
+    let scene = Scene::of(3, 1, ROLLOUT).fault("a2=silent");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Preflight, "{}", ran.said);
+    assert!(ran.seconds <= 100, "{} s", ran.seconds);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_update_fails_its_target_and_says_what_to_allow() {
+    let ran = Scene::of(2, 1, "rollout: { max_failures: 1 }\n").fault("a1=deny:ecs:UpdateService").deploy().await;
+    assert_eq!((ran.code(), ran.outcome("a1/eu-west-1/s0")), (Exit::Tolerated, Some(Outcome::Failed)), "{}", ran.said);
+    assert!(ran.said.contains("allow ecs:UpdateService to arn:aws:iam::200000000001:role/leaf"), "{}", ran.said);
+}

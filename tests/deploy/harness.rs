@@ -14,14 +14,16 @@ use roleout::event::{Event, Stamped};
 use roleout::exit::Exit;
 use roleout::fleet::{Fleet, Outcome};
 use roleout::manifest::load::load_str;
-use roleout::sandbox::{Sandbox, parse_fault};
+use roleout::sandbox::{Claims, Sandbox, parse_fault};
 use roleout::state::RunState;
 use roleout::view::{Format, Options, View};
+use secrecy::SecretString;
 
 /// A fleet, and the AWS in which it exists.
 pub struct Scene {
     pub fleet: Fleet,
     pub sandbox: Sandbox,
+    pub token: SecretString,
     pub start: Start,
     pub choice: Choice,
     pub cancel: Cancel,
@@ -45,7 +47,8 @@ impl Scene {
         let fleet = fleet(manifest);
         let sandbox = Sandbox::for_fleet(&fleet, 1, Clock::tokio());
         sandbox.set_timing(roleout::sandbox::Timing::realistic());
-        Self { fleet, sandbox, start: Start::default(), choice: Choice::default(), cancel: Cancel::default() }
+        let token = sandbox.id_token(Claims::default());
+        Self { fleet, sandbox, token, start: Start::default(), choice: Choice::default(), cancel: Cancel::default() }
     }
 
     /// `accounts` accounts with one region and `services` services each, behind one hub.
@@ -60,15 +63,9 @@ impl Scene {
         self
     }
 
-    /// Puts another manifest in the place of the first; AWS stays as it is.
-    pub fn with(&self, manifest: &str) -> Self {
-        Self {
-            fleet: fleet(manifest),
-            sandbox: self.sandbox.clone(),
-            start: Start::default(),
-            choice: Choice::default(),
-            cancel: Cancel::default(),
-        }
+    /// Comes with another ID token.
+    pub fn claims(self, claims: Claims) -> Self {
+        Self { token: self.sandbox.id_token(claims), ..self }
     }
 
     /// Deploys.
@@ -76,7 +73,7 @@ impl Scene {
         let (out, err) = (Shared::default(), Shared::default());
         let options = Options { format: Format::Jsonl, ..Options::default() };
         let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
-        let reach = Reach::sandbox(&self.fleet, &self.sandbox);
+        let reach = Reach::sandbox(&self.fleet, &self.sandbox, self.token.clone());
         let began = tokio::time::Instant::now();
         let exit = run(self.fleet.clone(), &reach, self.choice, self.start.clone(), view, self.cancel.clone()).await;
         let seconds = began.elapsed().as_secs();

@@ -1,1 +1,126 @@
+//! Role chains: walked once, renewed in time, and refused before anything is changed.
 
+use std::time::Duration;
+
+use roleout::exit::Exit;
+use roleout::fleet::Outcome;
+use roleout::sandbox::Claims;
+
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use crate::harness::{Scene, manifest};
+
+#[tokio::test(start_paused = true)]
+async fn the_token_is_exchanged_once_however_many_accounts_share_the_hub() {
+    let scene = Scene::of(40, 3, "");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().operation("AssumeRoleWithWebIdentity"), 1);
+    assert_eq!(scene.sandbox.calls().operation("AssumeRole"), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_that_expires_every_fifteen_minutes_lasts_through_two_hours() {
+    let short = manifest(2, 1, "rollout: { timeout: 3h }\n")
+        .replace("role/hub\" }", "role/hub\", duration: 15m }")
+        .replace("external_id: team }", "external_id: team, duration: 15m }");
+    let scene = Scene::new(&short).claims(Claims { lifetime: Duration::from_secs(4 * 3600), ..Claims::default() });
+    // Slow tasks: 60 times the usual two minutes.
+    let scene = scene.fault("*=slow:60");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    assert!(ran.seconds > 7_000, "{} s", ran.seconds);
+    let calls = scene.sandbox.calls();
+    let exchanges = calls.operation("AssumeRoleWithWebIdentity");
+    assert!((8..=16).contains(&exchanges), "{exchanges} exchanges in {} s", ran.seconds);
+    assert!(!ran.said.contains("Expired"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_refused_chain_is_named_and_nothing_is_changed() {
+    let scene = Scene::of(4, 1, "");
+    for account in ["200000000001", "200000000003"] {
+        let arn = format!("arn:aws:iam::{account}:role/leaf");
+        assert!(scene.sandbox.change_role(&arn, |role| role.trust["Statement"] = json!([])), "{arn}");
+    }
+    let ran = scene.deploy().await;
+    let error = ran.exit.expect_err("refused");
+    assert_eq!(error.exit, Exit::Preflight);
+    for account in ["a1", "a3"] {
+        let hop = format!("{account} (20000000000{}): hop 2 (leaf, arn:aws:iam::", &account[1..]);
+        assert!(error.message.contains(&hop), "{error}");
+    }
+    assert!(error.help.iter().any(|help| help.contains("sts:AssumeRole")), "{:?}", error.help);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_says_what_the_token_claims_and_is_not_tried_again() {
+    for (claims, text) in [
+        (Claims { subject: "project_path:x/y:ref_type:branch:ref:dev".into(), ..Claims::default() }, "AccessDenied"),
+        (Claims { audience: vec!["https://elsewhere.example".into()], ..Claims::default() }, "InvalidIdentityToken"),
+        (Claims { forged: true, ..Claims::default() }, "InvalidIdentityToken"),
+        (Claims { lifetime: Duration::ZERO, ..Claims::default() }, "ExpiredToken"),
+    ] {
+        let scene = Scene::of(2, 1, "").claims(claims);
+        let ran = scene.deploy().await;
+        let error = ran.exit.expect_err(text);
+        assert_eq!(error.exit, Exit::Preflight);
+        assert!(error.message.contains("hop 1 (hub, ") && error.message.contains(text), "{error}");
+        assert!(error.help.iter().any(|help| help.starts_with("the token says: iss ")), "{:?}", error.help);
+        assert_eq!(scene.sandbox.calls().operation("AssumeRoleWithWebIdentity"), 1, "{text} is tried once");
+        assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_in_another_account_stops_the_run() {
+    let scene = Scene::of(2, 1, "").fault("a1=wrong-account");
+    let ran = scene.deploy().await;
+    let error = ran.exit.expect_err("refused");
+    assert_eq!(error.exit, Exit::Preflight);
+    assert!(error.message.contains("and not in 200000000001"), "{error}");
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_account_with_its_own_provider_is_exchanged_four_at_a_time() {
+    let own = manifest(12, 1, "").replace("chain: [hub, leaf]", "chain: [leaf]").replace(", external_id: team", "");
+    let mut scene = Scene::new(&own);
+    scene.choice.dry_run = true;
+    scene.sandbox.set_latency(Duration::from_secs(1));
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().operation("AssumeRoleWithWebIdentity"), 12);
+    // Three rounds of four, then DescribeServices and DescribeTaskDefinition of all accounts at once.
+    assert_eq!(ran.seconds, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_role_is_enough_for_a_dry_run_and_a_missing_read_is_named() {
+    let mut scene = Scene::of(2, 1, "");
+    let arn = "arn:aws:iam::200000000001:role/leaf";
+    let read = ["ecs:DescribeServices", "ecs:DescribeTaskDefinition"];
+    scene.sandbox.change_role(arn, |role| role.actions = Some(read.iter().map(ToString::to_string).collect()));
+    scene.choice.dry_run = true;
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    scene.choice.dry_run = false;
+    scene.sandbox.change_role(arn, |role| role.actions = Some(vec![read[1].to_owned()]));
+    let ran = scene.deploy().await;
+    let error = ran.exit.expect_err("refused");
+    assert_eq!(error.exit, Exit::Preflight);
+    assert!(error.message.contains("ecs:DescribeServices") && error.message.contains("assumed-role/leaf/"), "{error}");
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_shows_anywhere() {
+    let scene = Scene::of(2, 1, "").fault("a1/*/*=crash");
+    let ran = scene.deploy().await;
+    let everything = format!("{}{:?}{:?}", ran.said, ran.events, ran.exit);
+    let token = scene.token.expose_secret();
+    assert!(token.len() > 100 && token.split('.').all(|part| !everything.contains(part)), "the token is shown");
+    assert!(!everything.contains("ASIA"), "an access key is shown");
+}

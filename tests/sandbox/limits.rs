@@ -311,3 +311,29 @@ async fn nine_hundred_services_for_hours_cost_little() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_deployment_controller_refuses_a_new_task_definition() {
+    let house = House::new().await;
+    let ask = |operation: &str, input| house.sandbox.behind_the_back(PROD, REGION, operation, &input);
+    let service = json!({ "cluster": CLUSTER, "serviceName": "blue", "taskDefinition": "api",
+        "deploymentController": { "type": "CODE_DEPLOY" } });
+    let created = ask("CreateService", service).expect("a service");
+    assert!(created["service"]["deployments"][0].get("rolloutState").is_none());
+    let force = json!({ "cluster": CLUSTER, "service": "blue", "forceNewDeployment": true });
+    assert_eq!(
+        ask("UpdateService", force).expect_err("refused"),
+        "InvalidParameterException: Cannot force a new deployment on services with a CODE_DEPLOY deployment controller. Use \
+         AWS CodeDeploy to trigger a new deployment."
+    );
+    let revision = json!({ "cluster": CLUSTER, "service": "blue", "taskDefinition": "api" });
+    let error = ask("UpdateService", revision).expect_err("refused");
+    assert!(error.contains("Unable to update task definition on services with a CODE_DEPLOY deployment controller."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_big_fleet_is_furnished_quickly() {
+    let house = House::with_services(3000).await;
+    let service = house.sandbox.service("prod", REGION, CLUSTER, "api-2999").expect("a service");
+    assert_eq!((service.running, service.deployments.len()), (2, 1));
+}

@@ -249,6 +249,7 @@ impl Sandbox {
             account,
             region: region.to_owned(),
             operation: operation.to_owned(),
+            sent: now,
             now,
         };
         world.requests += 1;
@@ -295,12 +296,13 @@ impl Sandbox {
 
     /// Carries a request, from its arrival to what becomes of it.
     async fn carry(&self, request: &Request) -> Fate {
+        let sent = self.now();
         let latency = self.world().latency(request);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
         let now = self.now();
-        self.world().handle(request, now)
+        self.world().handle(request, sent, now)
     }
 
     fn now(&self) -> Moment {

@@ -86,6 +86,7 @@ impl World {
             region: region_name.to_owned(),
             operation: "CreateService".to_owned(),
             principal: admin(account),
+            sent: then,
             now: then,
         };
         let (chance, pace) = (self.chance, self.pace());

@@ -337,3 +337,20 @@ async fn a_big_fleet_is_furnished_quickly() {
     let service = house.sandbox.service("prod", REGION, CLUSTER, "api-2999").expect("a service");
     assert_eq!((service.running, service.deployments.len()), (2, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn registering_a_family_twice_at_once_is_refused() {
+    let house = House::new().await;
+    let ecs = house.ecs().await;
+    let register = |family: &str| {
+        let container =
+            aws_sdk_ecs::types::ContainerDefinition::builder().name("app").image("api:2").memory(64).build();
+        ecs.register_task_definition().family(family).container_definitions(container).send()
+    };
+    let (first, second, other) = tokio::join!(register("api"), register("api"), register("web"));
+    assert!(other.is_ok() && first.is_ok() != second.is_ok(), "one of the two");
+    let error = first.and(second).expect_err("at once").into_service_error();
+    let text = "Too many concurrent attempts to create a new revision of the specified family.";
+    assert!(error.is_client_exception() && error.message() == Some(text));
+    register("api").await.expect("one after the other");
+}

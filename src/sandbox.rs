@@ -4,6 +4,12 @@
 //! thing, or behind a loopback server ([`Sandbox::serve`]). Time comes from the clock that it is given and chance from
 //! the seed: under a paused runtime hours pass in no time, and a run repeats exactly. It is not a container runtime:
 //! tasks are numbers that change at the times that [`Timing`] says.
+//!
+//! Codes, texts and orders are AWS's where they are documented or were recorded. Not known and made up in the same
+//! style: why a service deployment is STOPPED (superseded, stopped by a person, circuit breaker without rollback), the
+//! words of StopServiceDeployment's ConflictException, of a token whose `nbf` is in the future, and the per cent of
+//! PackedPolicySize. Rolling deployments only: BLUE_GREEN, LINEAR and CANARY roll as ROLLING does, alarms and hooks are
+//! kept and never act, and services of other deployment controllers stand still.
 
 mod account;
 mod behaviour;
@@ -243,6 +249,7 @@ impl Sandbox {
             account,
             region: region.to_owned(),
             operation: operation.to_owned(),
+            sent: now,
             now,
         };
         world.requests += 1;
@@ -289,12 +296,13 @@ impl Sandbox {
 
     /// Carries a request, from its arrival to what becomes of it.
     async fn carry(&self, request: &Request) -> Fate {
+        let sent = self.now();
         let latency = self.world().latency(request);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
         let now = self.now();
-        self.world().handle(request, now)
+        self.world().handle(request, sent, now)
     }
 
     fn now(&self) -> Moment {

@@ -139,11 +139,7 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
                 task.started_by = by.map(str::to_owned);
                 task.group = text_of(input, "group").map_or_else(|| format!("family:{family}"), str::to_owned);
                 task.launch_type = launch.clone();
-                if let Some(overrides) = input.get("overrides").and_then(Value::as_object) {
-                    for (key, value) in overrides {
-                        task.overrides[key] = value.clone();
-                    }
-                }
+                task.overrides = input.get("overrides").and_then(Value::as_object).cloned().unwrap_or_default();
                 cluster.tasks.insert(id.clone(), task);
                 ids.push(id);
             }

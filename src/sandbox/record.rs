@@ -1,5 +1,7 @@
 //! Service deployments and service revisions: ECS's own history of a service.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::moment::{Moment, epoch};
@@ -24,7 +26,7 @@ pub(crate) struct Record {
     pub(crate) status: Status,
     pub(crate) reason: Option<String>,
     pub(crate) rollback: Option<Rollback>,
-    pub(crate) configuration: Value,
+    pub(crate) configuration: Arc<Value>,
     /// `None` where the circuit breaker is off.
     pub(crate) threshold: Option<u32>,
     pub(crate) failures: u32,
@@ -67,7 +69,7 @@ pub(crate) struct ServiceRevision {
     pub(crate) deployment: String,
     pub(crate) task_definition: String,
     pub(crate) images: Vec<(String, String)>,
-    pub(crate) settings: Map<String, Value>,
+    pub(crate) settings: Arc<Map<String, Value>>,
     pub(crate) load_balancers: Value,
     pub(crate) created: Moment,
 }
@@ -152,7 +154,7 @@ impl Record {
         let requested =
             target.map(|deployment| service.requested(deployment, service.counts(Some(&deployment.id)), now));
         body["targetServiceRevision"] = summary(&self.deployment, requested);
-        body["deploymentConfiguration"] = self.configuration.clone();
+        body["deploymentConfiguration"] = (*self.configuration).clone();
         if let Some(rollback) = &self.rollback {
             body["rollback"] = json!({
                 "reason": rollback.reason,
@@ -192,7 +194,7 @@ impl ServiceRevision {
             "loadBalancers": self.load_balancers,
             "createdAt": epoch(self.created),
         });
-        for (key, value) in &self.settings {
+        for (key, value) in self.settings.iter() {
             let latest = key == "platformVersion" && value == "LATEST";
             body[key] = if latest { json!("1.4.0") } else { value.clone() };
         }

@@ -188,7 +188,7 @@ impl Service {
         candidate.record = record.to_owned();
         candidate.counted = 0;
         candidate.failed = 0;
-        self.settings.extend(candidate.settings.clone());
+        self.settings.extend((*candidate.settings).clone());
         self.deployments.retain(|one| one.id != old);
         // One millisecond after the failure that caused it.
         self.say(at + 1, &format!("rolling back to deployment {old}."));
@@ -285,6 +285,7 @@ impl Service {
             let status = if rolling_back { Status::RollbackFailed } else { Status::Stopped };
             self.finish(&old, status, Some(reason), at);
         }
+        let settings = Arc::new(self.deployment_settings());
         let sources = self.deployments.iter().map(|one| (one.id.clone(), self.counts(Some(&one.id)).live)).collect();
         let containers = definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -292,7 +293,7 @@ impl Service {
             deployment: id.clone(),
             task_definition: task_definition.to_owned(),
             images: containers.map(|container| (text(&container["name"]), text(&container["image"]))).collect(),
-            settings: self.deployment_settings(),
+            settings: settings.clone(),
             load_balancers: self.settings.get("loadBalancers").cloned().unwrap_or_else(|| json!([])),
             created: at,
         });
@@ -310,7 +311,7 @@ impl Service {
             status: Status::InProgress,
             reason: None,
             rollback: None,
-            configuration: self.settings.get("deploymentConfiguration").cloned().unwrap_or_else(|| json!({})),
+            configuration: Arc::new(self.settings.get("deploymentConfiguration").cloned().unwrap_or_default()),
             threshold: self.threshold(),
             failures: 0,
             triggered: false,
@@ -322,7 +323,7 @@ impl Service {
                 id: id.clone(),
                 task_definition: task_definition.to_owned(),
                 definition,
-                settings: self.deployment_settings(),
+                settings: settings.clone(),
                 created: at,
                 updated: at,
                 progress: RolloutState::InProgress,

@@ -86,6 +86,7 @@ impl World {
             region: region_name.to_owned(),
             operation: "CreateService".to_owned(),
             principal: admin(account),
+            sent: then,
             now: then,
         };
         let (chance, pace) = (self.chance, self.pace());
@@ -207,5 +208,45 @@ fn repository(image: &str) -> &str {
     match image.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,
         _ => image,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn images_lose_their_tag_and_digest_but_not_the_registrys_port() {
+        for (image, wanted) in [
+            ("api", "api"),
+            ("api:1", "api"),
+            ("localhost:5000/api", "localhost:5000/api"),
+            ("localhost:5000/api:1@sha256:0", "localhost:5000/api"),
+        ] {
+            assert_eq!(repository(image), wanted);
+        }
+    }
+
+    #[test]
+    fn the_older_definition_keeps_the_file_and_lacks_what_the_manifest_sets() {
+        let given = json!({ "family": "shop-api", "containerDefinitions": [
+            { "name": "app", "image": "r/api:0", "environment": [{ "name": "NEW", "value": "1" }, { "name": "OLD", "value": "1" }] },
+            { "name": "proxy", "image": "r/proxy:3" },
+        ] });
+        let desired = Desired {
+            task_definition: Some(Arc::new(given)),
+            images: [("app".to_owned(), "r/api:sha".to_owned())].into_iter().collect(),
+            environment: [("app".to_owned(), [("NEW".to_owned(), "2".to_owned())].into_iter().collect())]
+                .into_iter()
+                .collect(),
+            ..Desired::default()
+        };
+        let older = older(&desired, "api");
+        assert_eq!(older["family"], "shop-api");
+        assert_eq!(older["containerDefinitions"][0]["image"], "r/api:previous");
+        assert_eq!(older["containerDefinitions"][0]["environment"], json!([{ "name": "OLD", "value": "1" }]));
+        assert_eq!(older["containerDefinitions"][1]["image"], "r/proxy:previous");
     }
 }

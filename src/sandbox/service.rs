@@ -86,7 +86,7 @@ pub(crate) struct Deployment {
     pub(crate) task_definition: String,
     pub(crate) definition: Arc<Value>,
     /// The service's settings at the time that belong to a deployment.
-    pub(crate) settings: Map<String, Value>,
+    pub(crate) settings: Arc<Map<String, Value>>,
     pub(crate) created: Moment,
     pub(crate) updated: Moment,
     pub(crate) progress: RolloutState,
@@ -314,7 +314,7 @@ impl Service {
             "createdAt": epoch(deployment.created),
             "updatedAt": epoch(deployment.updated),
         });
-        for (key, value) in &deployment.settings {
+        for (key, value) in deployment.settings.iter() {
             // The service says LATEST; a deployment says what that is.
             let latest = key == "platformVersion" && value == "LATEST";
             body[key] = if latest { json!("1.4.0") } else { value.clone() };

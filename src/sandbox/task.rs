@@ -63,7 +63,8 @@ pub(crate) struct Task {
     pub(crate) stop_reason: Option<String>,
     pub(crate) container_reason: Option<String>,
     pub(crate) exit_code: Option<i32>,
-    pub(crate) overrides: Value,
+    /// What RunTask overrides.
+    pub(crate) overrides: Map<String, Value>,
     pub(crate) launch_type: String,
 }
 
@@ -127,7 +128,7 @@ impl Task {
             stop_reason: None,
             container_reason: None,
             exit_code: None,
-            overrides: json!({ "containerOverrides": [], "inferenceAcceleratorOverrides": [] }),
+            overrides: Map::new(),
             launch_type: "FARGATE".to_owned(),
         }
     }
@@ -270,7 +271,11 @@ impl Task {
         put("healthStatus", json!(if self.healthy { "HEALTHY" } else { "UNKNOWN" }));
         put("lastStatus", json!(self.status()));
         put("launchType", json!(self.launch_type));
-        put("overrides", self.overrides.clone());
+        let mut overrides = json!({ "containerOverrides": [], "inferenceAcceleratorOverrides": [] });
+        for (key, value) in &self.overrides {
+            overrides[key] = value.clone();
+        }
+        put("overrides", overrides);
         if self.launch_type == "FARGATE" {
             put("platformVersion", json!("1.4.0"));
             put("platformFamily", json!("Linux"));

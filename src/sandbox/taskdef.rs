@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::ecs::{list_of, page, text_of};
-use super::moment::epoch;
+use super::moment::{Moment, epoch};
 use super::region::Region;
 use super::wire::AwsError;
 use super::world::{Call, World};
@@ -18,6 +18,8 @@ use super::world::{Call, World};
 pub(crate) struct Family {
     /// The newest number ever given; it never goes back.
     pub(crate) last: u32,
+    /// When that was.
+    pub(crate) registered: Moment,
     pub(crate) revisions: BTreeMap<u32, Definition>,
 }
 
@@ -43,6 +45,11 @@ pub(crate) fn register(world: &mut World, call: &Call, input: &Value) -> Result<
         None => Vec::new(),
     };
     let region = world.region(&call.account, &call.region);
+    // Two requests of one family that overlap in time: ECS carries the first out, and refuses the other.
+    if region.families.get(family).is_some_and(|family| family.registered > call.sent) {
+        let text = "Too many concurrent attempts to create a new revision of the specified family.";
+        return Err(AwsError::client(text));
+    }
     let body = region.register(family, input, tags.clone(), &call.principal.arn, call.now);
     let mut output = json!({ "taskDefinition": *body });
     if !tags.is_empty() {
@@ -68,6 +75,7 @@ impl Region {
         let body = Arc::new(Value::Object(body));
         let entry = self.families.entry(family.to_owned()).or_default();
         entry.last = number;
+        entry.registered = now;
         entry.revisions.insert(number, Definition { body: body.clone(), tags, active: true });
         body
     }

@@ -52,6 +52,9 @@ pub(crate) struct Call {
     pub(crate) region: String,
     pub(crate) operation: String,
     pub(crate) principal: Principal,
+    /// When the request was sent.
+    pub(crate) sent: Moment,
+    /// When it is carried out.
     pub(crate) now: Moment,
 }
 
@@ -103,7 +106,7 @@ impl World {
     }
 
     /// Carries a request out.
-    pub(crate) fn handle(&mut self, request: &Request, now: Moment) -> Fate {
+    pub(crate) fn handle(&mut self, request: &Request, sent: Moment, now: Moment) -> Fate {
         self.requests += 1;
         let claimed = signature::claimed(request);
         let target = request.header("x-amz-target").unwrap_or_default();
@@ -111,7 +114,7 @@ impl World {
             return Fate::Answered(self.metadata(request));
         }
         match target.strip_prefix(TARGET_PREFIX) {
-            Some(operation) => self.ecs(request, claimed.as_ref(), operation, now),
+            Some(operation) => self.ecs(request, claimed.as_ref(), operation, sent, now),
             None if target.is_empty() => self.sts(request, claimed.as_ref(), now),
             None => {
                 let error = AwsError::new("UnknownOperationException", format!("Unknown operation {target}"));
@@ -137,7 +140,14 @@ impl World {
         Answer { status, content_type: "application/json", request_id: self.request_id(), body }
     }
 
-    fn ecs(&mut self, request: &Request, claimed: Option<&Claimed>, operation: &str, now: Moment) -> Fate {
+    fn ecs(
+        &mut self,
+        request: &Request,
+        claimed: Option<&Claimed>,
+        operation: &str,
+        sent: Moment,
+        now: Moment,
+    ) -> Fate {
         let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
         let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
         let region = claimed.map(|claimed| claimed.region.clone()).unwrap_or_default();
@@ -160,7 +170,7 @@ impl World {
         let outcome = verify(session, request, claimed, now).map_err(Refusal::ecs).and_then(|principal| {
             let input =
                 input.map_err(|_| AwsError::new("SerializationException", "The request body is not valid JSON"))?;
-            let call = Call { account, region, operation: operation.to_owned(), principal, now };
+            let call = Call { account, region, operation: operation.to_owned(), principal, sent, now };
             self.ecs_call(&call, &input, &faults)
         });
         let lost = |percent: u8| self.chance.happens(percent, &format!("lost/{name}"));

@@ -311,3 +311,46 @@ async fn nine_hundred_services_for_hours_cost_little() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_deployment_controller_refuses_a_new_task_definition() {
+    let house = House::new().await;
+    let ask = |operation: &str, input| house.sandbox.behind_the_back(PROD, REGION, operation, &input);
+    let service = json!({ "cluster": CLUSTER, "serviceName": "blue", "taskDefinition": "api",
+        "deploymentController": { "type": "CODE_DEPLOY" } });
+    let created = ask("CreateService", service).expect("a service");
+    assert!(created["service"]["deployments"][0].get("rolloutState").is_none());
+    let force = json!({ "cluster": CLUSTER, "service": "blue", "forceNewDeployment": true });
+    assert_eq!(
+        ask("UpdateService", force).expect_err("refused"),
+        "InvalidParameterException: Cannot force a new deployment on services with a CODE_DEPLOY deployment controller. Use \
+         AWS CodeDeploy to trigger a new deployment."
+    );
+    let revision = json!({ "cluster": CLUSTER, "service": "blue", "taskDefinition": "api" });
+    let error = ask("UpdateService", revision).expect_err("refused");
+    assert!(error.contains("Unable to update task definition on services with a CODE_DEPLOY deployment controller."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_big_fleet_is_furnished_quickly() {
+    let house = House::with_services(3000).await;
+    let service = house.sandbox.service("prod", REGION, CLUSTER, "api-2999").expect("a service");
+    assert_eq!((service.running, service.deployments.len()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn registering_a_family_twice_at_once_is_refused() {
+    let house = House::new().await;
+    let ecs = house.ecs().await;
+    let register = |family: &str| {
+        let container =
+            aws_sdk_ecs::types::ContainerDefinition::builder().name("app").image("api:2").memory(64).build();
+        ecs.register_task_definition().family(family).container_definitions(container).send()
+    };
+    let (first, second, other) = tokio::join!(register("api"), register("api"), register("web"));
+    assert!(other.is_ok() && first.is_ok() != second.is_ok(), "one of the two");
+    let error = first.and(second).expect_err("at once").into_service_error();
+    let text = "Too many concurrent attempts to create a new revision of the specified family.";
+    assert!(error.is_client_exception() && error.message() == Some(text));
+    register("api").await.expect("one after the other");
+}

@@ -2,9 +2,19 @@
 //!
 //! The library behind the `roleout` binary; it makes no semver promise. ARCHITECTURE.md is the map.
 
+pub mod aws;
+pub mod cli;
 pub mod clock;
+pub mod commands;
+pub mod engine;
+pub mod error;
 pub mod event;
 pub mod exit;
 pub mod fleet;
+pub mod identity;
 pub mod manifest;
+pub mod observe;
 pub mod plan;
+pub mod sandbox;
+pub mod state;
+pub mod view;

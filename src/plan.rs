@@ -3,9 +3,76 @@
 //! Pure: a plan is computed from a fleet and what was observed of it. Nothing here calls AWS or prints. The parts
 //! that people and events see are in [`Outline`]; it holds no environment value.
 
+pub mod build;
+pub mod taskdef;
+
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::fleet::{AccountId, Revision, TargetId};
+use crate::observe::service::LiveService;
+
+/// A plan: what people see of it, and what the engine carries out.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What each target needs, for people, events and reports.
+    pub outline: Outline,
+    /// The work, indexed as the fleet's targets; `None` where there is nothing to do or the target is blocked.
+    pub work: Vec<Option<Work>>,
+}
+
+/// What is to be done to one target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// Which task definition it should run.
+    pub definition: Definition,
+    /// The desired count to set.
+    pub desired_count: Option<u32>,
+    /// The `deploymentConfiguration` to set, in ECS's own terms.
+    pub deployment: Option<Value>,
+    /// The task definition's ARN that the service had when the plan was made.
+    pub from: String,
+    /// The ids of the deployments that it had then, PRIMARY first.
+    pub deployments: Vec<String>,
+}
+
+impl Work {
+    /// Starts with a definition and what was seen of the service.
+    pub fn new(definition: Definition, service: &LiveService) -> Self {
+        let primary = service.primary().into_iter();
+        let others = service.deployments.iter().filter(|deployment| deployment.status != "PRIMARY");
+        let deployments = primary.chain(others).map(|deployment| deployment.id.clone()).collect();
+        Self { definition, desired_count: None, deployment: None, from: service.task_definition.clone(), deployments }
+    }
+}
+
+/// Which task definition a target should run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Definition {
+    /// The one that it runs.
+    Keep,
+    /// One that exists.
+    Existing {
+        /// Its ARN.
+        arn: String,
+        /// Deploy it even though the service has it already.
+        force: bool,
+    },
+    /// A new revision.
+    Register {
+        /// What to register, in AWS's JSON.
+        definition: Arc<Value>,
+        /// The family's newest ACTIVE revision when the plan was made; 0 where the family is new.
+        newest: u64,
+    },
+    /// The one that it runs, whose deployment is still under way: it is only watched.
+    Follow {
+        /// The deployment's id.
+        deployment: String,
+    },
+}
 
 /// What a plan says to people, events and reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,170 @@
+//! The one place that reaches AWS: configuration, clients, limits and typed errors.
+//!
+//! Everything is the real SDK. Production passes one shared HTTPS client, the sandbox passes an in-process one; that
+//! HTTP client is the only seam. What a run means is not known here.
+
+pub mod ecs;
+pub mod error;
+pub mod limits;
+pub mod sts;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+pub use aws_credential_types::Credentials;
+pub use aws_credential_types::provider::error::CredentialsError;
+pub use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future as credentials_future};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::TimeSource;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::exit::Exit;
+
+/// Without these the SDK waits for ever on a server that accepts and never answers: it sets only a connect timeout.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Attempts at a call that may be repeated. The SDK's default of three gives up within about three seconds, too soon
+/// for an account whose other users have emptied its bucket.
+const ATTEMPTS: u32 = 6;
+
+/// The ECS clients that exist, by account and region.
+type Clients = BTreeMap<(String, String), Arc<ecs::Ecs>>;
+
+/// What every client shares: HTTP client, clock, timeouts, retries and endpoints.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    base: SdkConfig,
+    clock: Clock,
+    clients: Arc<Mutex<Clients>>,
+}
+
+/// The SDK's view of a [`Clock`].
+#[derive(Clone, Debug)]
+struct ClockSource(Clock);
+
+impl TimeSource for ClockSource {
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+}
+
+impl Aws {
+    /// Reads endpoints, retries, FIPS and dual-stack settings as the SDK does (`AWS_ENDPOINT_URL`, `AWS_MAX_ATTEMPTS`
+    /// and the rest), and makes the one HTTPS client, which honours `HTTPS_PROXY`, `NO_PROXY` and `AWS_CA_BUNDLE`.
+    pub async fn from_environment(region: &str, ambient: bool) -> Result<Self, Error> {
+        let clock = Clock::system();
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(Region::new(region.to_owned()))
+            .http_client(https_client()?)
+            .sleep_impl(TokioSleep::new())
+            .timeout_config(timeouts());
+        let loader = if ambient { loader } else { loader.no_credentials() };
+        let base = loader.load().await;
+        let retry = match base.retry_config() {
+            Some(retry) if std::env::var_os("AWS_MAX_ATTEMPTS").is_some() => retry.clone(),
+            _ => RetryConfig::standard().with_max_attempts(ATTEMPTS),
+        };
+        Ok(Self::new(base.into_builder().retry_config(retry).build(), clock))
+    }
+
+    /// Reaches nothing but `http_client`, on `clock`: for the sandbox.
+    pub fn in_process(http_client: SharedHttpClient, clock: Clock, region: &str) -> Self {
+        let base = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(region.to_owned()))
+            .http_client(http_client)
+            .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(TokioSleep::new()))
+            .time_source(aws_smithy_async::time::SharedTimeSource::new(ClockSource(clock)))
+            .timeout_config(timeouts())
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .build();
+        Self::new(base, clock)
+    }
+
+    fn new(base: SdkConfig, clock: Clock) -> Self {
+        Self { base, clock, clients: Arc::default() }
+    }
+
+    /// Returns the clock that dates expiry and events.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Returns the SDK's own credentials, where the identity is ambient.
+    pub fn ambient_credentials(&self) -> Option<SharedCredentialsProvider> {
+        self.base.credentials_provider()
+    }
+
+    /// Returns an STS client for the region, unsigned.
+    pub fn sts(&self, region: &str) -> sts::Sts {
+        let mut config = aws_sdk_sts::config::Builder::from(&self.base).region(Region::new(region.to_owned()));
+        config.set_credentials_provider(None);
+        config.set_identity_cache(aws_sdk_sts::config::IdentityCache::no_cache());
+        sts::Sts::new(aws_sdk_sts::Client::from_conf(config.build()))
+    }
+
+    /// Returns the ECS client of one account and region, made at the first call with `credentials`.
+    pub fn ecs(
+        &self,
+        account: &str,
+        region: &str,
+        credentials: impl Fn() -> SharedCredentialsProvider,
+    ) -> Arc<ecs::Ecs> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (account.to_owned(), region.to_owned());
+        Arc::clone(clients.entry(key).or_insert_with(|| {
+            // The SDK's retry bucket is shared by every account of a region unless it is given one of its own.
+            let partition = aws_sdk_ecs::config::retry::RetryPartition::custom(format!("{account}/{region}")).build();
+            let config = aws_sdk_ecs::config::Builder::from(&self.base)
+                .region(Region::new(region.to_owned()))
+                .credentials_provider(credentials())
+                // Sessions renew themselves; a second cache in front of them would only hide it.
+                .identity_cache(aws_sdk_ecs::config::IdentityCache::no_cache())
+                .retry_partition(partition)
+                .build();
+            Arc::new(ecs::Ecs::new(aws_sdk_ecs::Client::from_conf(config)))
+        }))
+    }
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
+}
+
+/// Makes the one HTTPS client of the process: its connections serve every account of a region.
+fn https_client() -> Result<SharedHttpClient, Error> {
+    let mut trust = TrustStore::default();
+    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
+        let pem = fs_err::read(std::path::Path::new(&path)).map_err(|error| {
+            Error::new(Exit::Usage, format!("AWS_CA_BUNDLE: {error}"))
+                .help("AWS_CA_BUNDLE names a PEM file of certificate authorities; correct or unset it")
+        })?;
+        trust = trust.with_pem_certificate(pem);
+    }
+    let tls = TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| Error::new(Exit::Unexpected, format!("the TLS trust store cannot be used: {error}")))?;
+    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls.clone()).build()
+    }))
+}

@@ -1,0 +1,243 @@
+//! ECS: the calls of one account and region, in AWS's own JSON.
+//!
+//! The SDK's types have no serde, and a mapping of some sixty structures would lose whatever AWS adds next. So each call
+//! carries a JSON value through the real SDK: an interceptor puts it in as the body before signing and reads the
+//! answer's bytes after deserialising. Only this file knows the trick.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
+use aws_sdk_ecs::config::retry::RetryConfig;
+use aws_sdk_ecs::config::{Config, ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_ecs::error::BoxError;
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+
+use super::error::{CallError, Kind};
+use super::limits::{Group, Limits};
+
+/// DescribeServices takes at most so many services (ECS model).
+pub const SERVICES_PER_CALL: usize = 10;
+/// DescribeServiceDeployments takes at most so many ARNs (ECS model).
+pub const DEPLOYMENTS_PER_CALL: usize = 20;
+/// DescribeTasks takes at most so many tasks (ECS model).
+const TASKS_PER_CALL: usize = 100;
+
+/// The ECS of one account and region, with its own limits and retry bucket.
+#[derive(Debug)]
+pub struct Ecs {
+    client: Client,
+    limits: Limits,
+}
+
+/// What DescribeServices answers.
+#[derive(Debug, Default)]
+pub struct Services {
+    /// The services, in AWS's JSON.
+    pub found: Vec<Value>,
+    /// What it could not describe: the ARN or name, and the reason, such as `MISSING`.
+    pub failures: Vec<(String, String)>,
+}
+
+/// The changes that one UpdateService asks for. Absent members keep their live values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceUpdate {
+    /// The task definition's ARN.
+    pub task_definition: Option<String>,
+    /// The desired count.
+    pub desired_count: Option<u32>,
+    /// `deploymentConfiguration` in ECS's own terms.
+    pub deployment: Option<Value>,
+    /// Starts a deployment even where nothing else changes.
+    pub force: bool,
+}
+
+/// Carries one JSON body in and one out.
+#[derive(Clone, Debug)]
+struct Wire {
+    request: Arc<Vec<u8>>,
+    answer: Arc<Mutex<Option<Value>>>,
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for Wire {
+    fn name(&self) -> &'static str {
+        "Wire"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        request.headers_mut().insert("content-length", self.request.len().to_string());
+        *request.body_mut() = SdkBody::from(self.request.as_slice());
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let answer = context.response().body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok());
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+        Ok(())
+    }
+}
+
+/// Sends one operation with a JSON body, and returns the answer's JSON.
+macro_rules! call {
+    ($self:ident, $group:expr, $name:literal, $operation:ident, $body:expr $(, $config:expr)?) => {{
+        let body: Value = $body;
+        let wire = Wire { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default() };
+        $self.limits.take($group).await;
+        let request = $self.client.$operation().customize().interceptor(wire.clone());
+        $(let request = request.config_override($config);)?
+        let result = request.send().await;
+        $self.settle($group, $name, result.map(drop), wire)
+    }};
+}
+
+impl Ecs {
+    /// Wraps a client.
+    pub fn new(client: Client) -> Self {
+        Self { client, limits: Limits::default() }
+    }
+
+    fn settle<E>(
+        &self,
+        group: Group,
+        operation: &'static str,
+        result: Result<(), aws_sdk_ecs::error::SdkError<E>>,
+        wire: Wire,
+    ) -> Result<Value, CallError>
+    where
+        E: aws_sdk_ecs::error::ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match result {
+            Ok(()) => {
+                self.limits.answered(group);
+                let answer = wire.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+                answer.ok_or_else(|| CallError::plain(operation, Kind::Unknown, "the answer is not JSON"))
+            }
+            Err(error) => {
+                let error = CallError::new(operation, &error);
+                if error.kind == Kind::Throttled {
+                    self.limits.throttled(group);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Describes at most [`SERVICES_PER_CALL`] services of one cluster.
+    pub async fn describe_services(&self, cluster: &str, names: &[&str]) -> Result<Services, CallError> {
+        let body = json!({ "cluster": cluster, "services": names });
+        let mut answer = call!(self, Group::ServiceRead, "DescribeServices", describe_services, body)?;
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let failures = list(&mut answer, "failures");
+        let failures = failures.iter().map(|failure| (text(failure, "arn"), text(failure, "reason"))).collect();
+        Ok(Services { found: list(&mut answer, "services"), failures })
+    }
+
+    /// Describes a revision, by `family`, `family:revision` or ARN. A family alone means its newest ACTIVE revision.
+    pub async fn describe_task_definition(&self, name: &str) -> Result<Value, CallError> {
+        let body = json!({ "taskDefinition": name });
+        let mut answer =
+            call!(self, Group::TaskDefinitionRead, "DescribeTaskDefinition", describe_task_definition, body)?;
+        Ok(answer["taskDefinition"].take())
+    }
+
+    /// Registers a revision: once, never repeated by the SDK, since the call has no idempotency token.
+    pub async fn register_task_definition(&self, definition: &Value) -> Result<Value, CallError> {
+        let mut answer = call!(
+            self,
+            Group::TaskDefinitionModify,
+            "RegisterTaskDefinition",
+            register_task_definition,
+            definition.clone(),
+            once()
+        )?;
+        Ok(answer["taskDefinition"].take())
+    }
+
+    /// Updates a service: once, never repeated by the SDK, since the call has no idempotency token.
+    pub async fn update_service(
+        &self,
+        cluster: &str,
+        service: &str,
+        update: &ServiceUpdate,
+    ) -> Result<Value, CallError> {
+        let mut body = json!({ "cluster": cluster, "service": service });
+        if let Some(task_definition) = &update.task_definition {
+            body["taskDefinition"] = json!(task_definition);
+        }
+        if let Some(count) = update.desired_count {
+            body["desiredCount"] = json!(count);
+        }
+        if let Some(deployment) = &update.deployment {
+            body["deploymentConfiguration"] = deployment.clone();
+        }
+        if update.force {
+            body["forceNewDeployment"] = json!(true);
+        }
+        let mut answer = call!(self, Group::ServiceModify, "UpdateService", update_service, body, once())?;
+        Ok(answer["service"].take())
+    }
+
+    /// Lists the newest service deployments of a service, newest first.
+    pub async fn list_service_deployments(&self, cluster: &str, service: &str) -> Result<Vec<Value>, CallError> {
+        let body = json!({ "cluster": cluster, "service": service });
+        let mut answer =
+            call!(self, Group::ServiceDeployment, "ListServiceDeployments", list_service_deployments, body, once())?;
+        Ok(list(&mut answer, "serviceDeployments"))
+    }
+
+    /// Describes at most [`DEPLOYMENTS_PER_CALL`] service deployments.
+    pub async fn describe_service_deployments(&self, arns: &[&str]) -> Result<Vec<Value>, CallError> {
+        let body = json!({ "serviceDeploymentArns": arns });
+        let mut answer = call!(
+            self,
+            Group::ServiceDeployment,
+            "DescribeServiceDeployments",
+            describe_service_deployments,
+            body,
+            once()
+        )?;
+        Ok(list(&mut answer, "serviceDeployments"))
+    }
+
+    /// Describes up to a hundred stopped tasks that a deployment started.
+    pub async fn stopped_tasks(&self, cluster: &str, deployment: &str) -> Result<Vec<Value>, CallError> {
+        let body = json!({
+            "cluster": cluster, "startedBy": deployment, "desiredStatus": "STOPPED", "maxResults": TASKS_PER_CALL,
+        });
+        let mut answer = call!(self, Group::ClusterResourceRead, "ListTasks", list_tasks, body)?;
+        let arns = list(&mut answer, "taskArns");
+        if arns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let body = json!({ "cluster": cluster, "tasks": arns });
+        let mut answer = call!(self, Group::ClusterResourceRead, "DescribeTasks", describe_tasks, body)?;
+        Ok(list(&mut answer, "tasks"))
+    }
+}
+
+/// One attempt only.
+fn once() -> aws_sdk_ecs::config::Builder {
+    Config::builder().retry_config(RetryConfig::standard().with_max_attempts(1))
+}
+
+fn list(answer: &mut Value, key: &str) -> Vec<Value> {
+    match answer.get_mut(key).map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,166 @@
+//! How fast an account and region may be called: a token bucket for each of ECS's groups of operations.
+//!
+//! The figures are a share of what AWS documents, since an account's own users, its autoscaling and its console call
+//! too. A bucket slows down when AWS says it is throttled and recovers as calls succeed.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The part of an account's documented rate that one run may use.
+const SHARE: f64 = 0.6;
+/// However throttled, a bucket lets through one call every two seconds: it must notice when it may go faster.
+const SLOWEST: f64 = 0.5;
+
+/// ECS's groups of operations that share a bucket (ECS API Reference, request throttling).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// UpdateService: burst 50, 5 a second.
+    ServiceModify,
+    /// DescribeServices, ListServices: burst 100, 20 a second.
+    ServiceRead,
+    /// ListServiceDeployments, DescribeServiceDeployments: burst 50, 20 a second.
+    ServiceDeployment,
+    /// RegisterTaskDefinition: burst 20, 1 a second.
+    TaskDefinitionModify,
+    /// DescribeTaskDefinition: burst 50, 20 a second.
+    TaskDefinitionRead,
+    /// ListTasks, DescribeTasks: burst 100, 20 a second.
+    ClusterResourceRead,
+}
+
+impl Group {
+    fn documented(self) -> (f64, f64) {
+        match self {
+            Self::ServiceModify => (50.0, 5.0),
+            Self::ServiceRead | Self::ClusterResourceRead => (100.0, 20.0),
+            Self::ServiceDeployment | Self::TaskDefinitionRead => (50.0, 20.0),
+            Self::TaskDefinitionModify => (20.0, 1.0),
+        }
+    }
+}
+
+/// The buckets of one account and region.
+#[derive(Debug)]
+pub struct Limits {
+    buckets: [Mutex<Bucket>; 6],
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        use Group::{
+            ClusterResourceRead, ServiceDeployment, ServiceModify, ServiceRead, TaskDefinitionModify,
+            TaskDefinitionRead,
+        };
+        // In the order of the enum, which indexes it.
+        let groups = [
+            ServiceModify,
+            ServiceRead,
+            ServiceDeployment,
+            TaskDefinitionModify,
+            TaskDefinitionRead,
+            ClusterResourceRead,
+        ];
+        Self { buckets: groups.map(|group| Mutex::new(Bucket::new(group.documented()))) }
+    }
+}
+
+impl Limits {
+    /// Waits for the group's next token. Callers are served in the order in which they ask.
+    pub async fn take(&self, group: Group) {
+        let wait = self.with(group, |bucket| bucket.reserve(Instant::now()));
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Slows the group down: AWS said that it was throttled.
+    pub fn throttled(&self, group: Group) {
+        self.with(group, |bucket| bucket.throttled(Instant::now()));
+    }
+
+    /// Lets the group recover: a call was answered.
+    pub fn answered(&self, group: Group) {
+        self.with(group, Bucket::answered);
+    }
+
+    fn with<T>(&self, group: Group, act: impl FnOnce(&mut Bucket) -> T) -> T {
+        act(&mut self.buckets[group as usize].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[derive(Debug)]
+struct Bucket {
+    burst: f64,
+    full_rate: f64,
+    rate: f64,
+    tokens: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn new((burst, rate): (f64, f64)) -> Self {
+        let (burst, rate) = (burst * SHARE, rate * SHARE);
+        Self { burst, full_rate: rate, rate, tokens: burst, at: Instant::now() }
+    }
+
+    /// Takes a token, going below zero, and returns how long its taker must wait for it.
+    fn reserve(&mut self, now: Instant) -> Duration {
+        self.refill(now);
+        self.tokens -= 1.0;
+        if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / self.rate) }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let elapsed = now.duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * self.rate).min(self.burst);
+        self.at = now;
+    }
+
+    fn throttled(&mut self, now: Instant) {
+        self.refill(now);
+        self.tokens = self.tokens.min(0.0);
+        self.rate = (self.rate / 2.0).max(SLOWEST.min(self.full_rate));
+    }
+
+    fn answered(&mut self) {
+        self.rate = (self.rate + self.full_rate * 0.05).min(self.full_rate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_free_and_then_the_rate_holds() {
+        let limits = Limits::default();
+        let start = Instant::now();
+        for _ in 0..12 {
+            limits.take(Group::TaskDefinitionModify).await;
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        for _ in 0..6 {
+            limits.take(Group::TaskDefinitionModify).await;
+        }
+        assert_eq!(start.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttling_slows_and_answers_restore() {
+        let limits = Limits::default();
+        for _ in 0..20 {
+            limits.throttled(Group::ServiceRead);
+        }
+        let start = Instant::now();
+        limits.take(Group::ServiceRead).await;
+        assert_eq!(start.elapsed().as_secs(), 2);
+        for _ in 0..20 {
+            limits.answered(Group::ServiceRead);
+        }
+        let start = Instant::now();
+        limits.take(Group::ServiceRead).await;
+        assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+    }
+}

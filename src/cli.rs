@@ -1,0 +1,155 @@
+//! The command line: flags, their variables and the help text. Nothing is carried out here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+use crate::view::Format;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold());
+
+/// The table of exit codes, at the foot of the help.
+static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
+    let rows = Exit::ALL.iter().map(|exit| format!("  {:>3}  {}", exit.code(), exit.words()));
+    format!("Exit codes:\n{}", rows.collect::<Vec<_>>().join("\n"))
+});
+
+/// Rolls Amazon ECS services out in many AWS accounts from one GitLab job.
+#[derive(Debug, Parser)]
+#[command(name = "roleout", version, styles = STYLES, after_help = EXIT_CODES.as_str(), max_term_width = 100)]
+pub struct Cli {
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Roll out every target of the manifest, in waves, and watch each to its end
+    Deploy(Deploy),
+    /// Check the manifest alone, offline
+    Check(Check),
+    /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
+    Sandbox(Sandbox),
+    /// Print the JSON Schema of the manifest
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which manifest, and which of its targets.
+#[derive(Clone, Debug, Args)]
+pub struct Selection {
+    /// The manifest
+    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = "deploy.yaml")]
+    pub file: PathBuf,
+    /// Only targets that match ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/SERVICE, with globs; repeatable
+    #[arg(long, value_name = "GLOB", env = "ROLEOUT_ONLY", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Only this wave; repeatable
+    #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ',')]
+    pub wave: Vec<String>,
+}
+
+/// How much is said, and how.
+#[derive(Clone, Debug, Args)]
+pub struct Talk {
+    /// Say only what failed, and the verdict
+    #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say everything that ECS says, line by line
+    #[arg(short, long, env = "ROLEOUT_VERBOSE")]
+    pub verbose: bool,
+    /// What stdout gets: nothing but the plan, or each event as a line of JSON
+    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_FORMAT", default_value = "text")]
+    pub format: OutputFormat,
+}
+
+/// The values of `--format`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum OutputFormat {
+    /// The plan, for people
+    Text,
+    /// Events, for programs
+    Jsonl,
+}
+
+impl From<OutputFormat> for Format {
+    fn from(format: OutputFormat) -> Self {
+        match format {
+            OutputFormat::Text => Self::Text,
+            OutputFormat::Jsonl => Self::Jsonl,
+        }
+    }
+}
+
+/// `roleout deploy`
+#[derive(Clone, Debug, Args)]
+pub struct Deploy {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How much is said
+    #[command(flatten)]
+    pub talk: Talk,
+    /// Print what would happen to each target, and change nothing
+    #[arg(long, env = "ROLEOUT_DRY_RUN")]
+    pub dry_run: bool,
+    /// Begin at this wave, and pass its gate
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    pub from: Option<String>,
+    /// Go on without the targets that cannot be reached or deployed
+    #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
+    pub skip_blocked: bool,
+    /// Run against the embedded AWS, seeded from the manifest: no account, no token, no network
+    #[arg(long, env = "ROLEOUT_SANDBOX")]
+    pub sandbox: bool,
+    /// Make the sandbox fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
+    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ',', requires = "sandbox")]
+    pub sandbox_fault: Vec<String>,
+    /// The seed of the sandbox's chances
+    #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
+    pub sandbox_seed: u64,
+}
+
+/// `roleout check`
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// `roleout sandbox`
+#[derive(Clone, Debug, Args)]
+pub struct Sandbox {
+    /// The address to listen on; a loopback address, unless --allow-remote is given
+    #[arg(long, value_name = "ADDRESS", env = "ROLEOUT_SANDBOX_LISTEN", default_value = "127.0.0.1:4566")]
+    pub listen: SocketAddr,
+    /// Listen on an address that other machines can reach; the sandbox has no protection of its own
+    #[arg(long, env = "ROLEOUT_SANDBOX_ALLOW_REMOTE")]
+    pub allow_remote: bool,
+    /// Seed it from this manifest: its accounts, roles, clusters and services
+    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE")]
+    pub file: Option<PathBuf>,
+    /// Make it fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
+    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ',')]
+    pub sandbox_fault: Vec<String>,
+    /// The seed of its chances
+    #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
+    pub sandbox_seed: u64,
+    /// Write an ID token of its issuer to this file, for `web_identity_token_file`
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_SANDBOX_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+}

@@ -1,0 +1,7 @@
+//! The commands: one file a verb. Each wires the parts together and returns an exit code; none decides anything itself.
+
+pub mod check;
+pub mod deploy;
+pub mod manifest;
+pub mod reach;
+pub mod sandbox;

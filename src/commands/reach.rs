@@ -1,0 +1,85 @@
+//! How a command reaches AWS: the real one by the job's identity, or the sandbox by a token of its own issuer.
+
+use std::sync::Arc;
+
+use super::manifest::environment;
+use crate::aws::{Aws, SharedCredentialsProvider};
+use crate::clock::Clock;
+use crate::engine::Clients;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::fleet::{Fleet, IdentitySource, TargetSpec};
+use crate::identity::session::Sessions;
+use crate::identity::token::TokenSource;
+use crate::sandbox::{self, Claims, Sandbox};
+
+/// A way to AWS: clients' configuration and the sessions they use.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// Configuration and clients.
+    pub aws: Aws,
+    /// The role chains.
+    pub sessions: Sessions,
+}
+
+impl Reach {
+    /// Reaches AWS with the identity that the manifest names.
+    pub async fn production(fleet: &Fleet) -> Result<Self, Error> {
+        let identity = &fleet.identity;
+        let token = TokenSource::find(&identity.source, &environment)
+            .map_err(|error| Error::new(Exit::Preflight, error.message).help(error.help))?;
+        let aws = Aws::from_environment(&identity.region, identity.source == IdentitySource::Ambient).await?;
+        let ambient = token.is_none().then(|| aws.ambient_credentials()).flatten();
+        let sts = aws.sts(&identity.region);
+        let sessions = Sessions::new(sts, aws.clock(), identity.session_name.clone(), token, ambient);
+        Ok(Self { aws, sessions })
+    }
+
+    /// Reaches a sandbox, and nothing else.
+    pub fn sandbox(fleet: &Fleet, sandbox: &Sandbox) -> Self {
+        let identity = &fleet.identity;
+        let aws = Aws::in_process(sandbox.http_client(), sandbox.clock(), &identity.region);
+        let (token, ambient) = match &identity.source {
+            IdentitySource::Ambient => (None, ambient(fleet)),
+            IdentitySource::TokenEnv(variable) => (Some(variable.clone()), None),
+            IdentitySource::TokenFile(path) => (Some(path.display().to_string()), None),
+        };
+        let token = token.map(|variable| TokenSource::Held { variable, token: sandbox.id_token(&Claims::default()) });
+        let sts = aws.sts(&identity.region);
+        let sessions = Sessions::new(sts, aws.clock(), identity.session_name.clone(), token, ambient);
+        Self { aws, sessions }
+    }
+
+    /// Returns the way to each target's ECS client.
+    pub fn clients(&self) -> Clients {
+        let reach = self.clone();
+        Arc::new(move |target: &TargetSpec| {
+            let chain = &target.account.chain;
+            reach.aws.ecs(target.account.id.as_str(), &target.id.region, || reach.sessions.provider(chain))
+        })
+    }
+}
+
+/// Returns the sandbox's stand-in for the SDK's own credentials: those of the first account.
+fn ambient(fleet: &Fleet) -> Option<SharedCredentialsProvider> {
+    let account = fleet.accounts.first()?;
+    Some(SharedCredentialsProvider::new(Sandbox::account_credentials(account.id.as_str())))
+}
+
+/// Makes a sandbox in which every target of the fleet exists, with the faults of the command line.
+pub fn seeded(fleet: &Fleet, seed: u64, clock: Clock, faults: &[String]) -> Result<Sandbox, Error> {
+    let sandbox = Sandbox::for_fleet(fleet, seed, clock);
+    for text in faults {
+        let (pattern, fault) = sandbox::parse_fault(text).map_err(|error| Error::new(Exit::Usage, error))?;
+        sandbox.fault(&pattern, fault).map_err(|error| Error::new(Exit::Usage, error))?;
+    }
+    Ok(sandbox)
+}
+
+/// Looks a variable up in the environment, and then among those of the sandbox's pretended GitLab job.
+pub fn job_environment(name: &str) -> Option<String> {
+    environment(name).or_else(|| {
+        let mut variables = Sandbox::job_variables().into_iter();
+        variables.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+    })
+}

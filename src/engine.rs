@@ -1,0 +1,193 @@
+//! Carries out a plan: waves, windows, rollouts, bakes; the only part that changes anything in AWS.
+//!
+//! It is given everything and asks nobody: a plan, clients, a channel for events and the wish to cancel. It owns every
+//! task that it starts. Observers listen to the events and cannot stop or change a run.
+
+mod bake;
+pub mod cancel;
+mod evidence;
+mod register;
+mod rollout;
+mod verdict;
+mod watch;
+mod wave;
+mod write;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::ecs::Ecs;
+use crate::event::Event;
+use crate::fleet::{Fleet, Outcome, TargetId, TargetSpec, Wave};
+use crate::plan::Plan;
+use cancel::Cancel;
+use register::Families;
+use watch::Watches;
+use wave::WaveEnd;
+
+pub use evidence::is_trouble;
+
+/// Gives the ECS client of a target's account and region.
+pub type Clients = Arc<dyn Fn(&TargetSpec) -> Arc<Ecs> + Send + Sync>;
+
+/// How many events may wait for a slow reader before the engine waits for it.
+pub const EVENTS: usize = 1024;
+
+/// A run: what it works on and what it shares between its rollouts.
+pub struct Run {
+    fleet: Fleet,
+    plan: Plan,
+    clients: Clients,
+    events: mpsc::Sender<Event>,
+    cancel: Cancel,
+    watches: Watches,
+    families: Families,
+}
+
+/// Where a run begins and what it says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Begin at this wave, and treat its gate as passed; earlier waves are not touched.
+    pub from: Option<String>,
+    /// Whether AWS is the embedded sandbox.
+    pub sandbox: bool,
+}
+
+/// Why targets of later waves are not started.
+enum Stop {
+    Halted { cause: Option<TargetId> },
+    Gate { wave: String },
+    Cancelled,
+}
+
+/// Carries out `plan`. Returns once everything that was started has ended or was let go.
+pub async fn run(
+    fleet: Fleet,
+    plan: Plan,
+    clients: Clients,
+    events: mpsc::Sender<Event>,
+    cancel: Cancel,
+    start: Start,
+) {
+    let run = Arc::new(Run {
+        fleet,
+        plan,
+        clients,
+        events,
+        cancel,
+        watches: Watches::default(),
+        families: Families::default(),
+    });
+    run.emit(Event::RunStarted { plan: run.plan.outline.clone(), sandbox: start.sandbox }).await;
+    let mut pollers = JoinSet::new();
+    let stop_pollers = CancellationToken::new();
+    for (index, target) in run.fleet.targets.iter().enumerate() {
+        if run.plan.work[index].is_some() {
+            run.watches.start(target, &run.ecs(target), &mut pollers, &stop_pollers);
+        }
+    }
+    run.waves(&start).await;
+    if let Some(signal) = run.cancel.signal() {
+        run.emit(Event::RunCancelled { signal: signal.name().to_owned() }).await;
+    }
+    stop_pollers.cancel();
+    while pollers.join_next().await.is_some() {}
+    run.emit(Event::RunFinished).await;
+}
+
+impl Run {
+    fn ecs(&self, target: &TargetSpec) -> Arc<Ecs> {
+        (self.clients)(target)
+    }
+
+    async fn emit(&self, event: Event) {
+        // A reader that has gone away does not stop a run: what was started is still watched to its end.
+        let _ = self.events.send(event).await;
+    }
+
+    async fn waves(self: &Arc<Self>, start: &Start) {
+        let first = start.from.as_ref().and_then(|from| self.fleet.waves.iter().position(|wave| wave.name == *from));
+        let mut stop: Option<Stop> = None;
+        for (number, wave) in self.fleet.waves.iter().enumerate().skip(first.unwrap_or_default()) {
+            if stop.is_none() && self.cancel.is_cancelled() {
+                stop = Some(Stop::Cancelled);
+            }
+            if stop.is_none() && wave.gate && first != Some(number) {
+                self.emit(Event::GateReached { wave: wave.name.clone() }).await;
+                stop = Some(Stop::Gate { wave: wave.name.clone() });
+            }
+            match &stop {
+                Some(stop) => self.skip_wave(wave, stop).await,
+                None => stop = self.wave(wave).await,
+            }
+        }
+    }
+
+    /// Runs a wave and its bake; returns why nothing may follow, if so.
+    async fn wave(self: &Arc<Self>, wave: &Wave) -> Option<Stop> {
+        if !wave.targets.iter().any(|&index| self.plan.work[index].is_some()) {
+            return None;
+        }
+        self.emit(Event::WaveStarted { wave: wave.name.clone() }).await;
+        let max_failures = wave.max_failures.of(wave.targets.len());
+        let mut end = wave::run(self, wave).await;
+        let bakes = !wave.bake.is_zero() && !end.deployed.is_empty() && end.failed <= max_failures;
+        if bakes && !self.cancel.is_cancelled() {
+            bake::bake(self, wave, &mut end, max_failures).await;
+        }
+        let passed = end.failed <= max_failures && !self.cancel.is_cancelled();
+        self.emit(Event::WaveFinished { wave: wave.name.clone(), failed: end.failed, passed }).await;
+        if self.cancel.is_cancelled() {
+            Some(Stop::Cancelled)
+        } else {
+            (!passed).then_some(Stop::Halted { cause: end.first_failure })
+        }
+    }
+
+    async fn halted(&self, wave: &Wave, end: &WaveEnd, max_failures: usize) {
+        let Some(cause) = end.first_failure.clone() else { return };
+        self.emit(Event::RunHalted { wave: wave.name.clone(), cause, failed: end.failed, max_failures }).await;
+    }
+
+    async fn skip_wave(&self, wave: &Wave, stop: &Stop) {
+        for &index in &wave.targets {
+            if self.plan.work[index].is_none() {
+                continue;
+            }
+            let target = self.fleet.targets[index].id.clone();
+            let (outcome, cause, reason) = match stop {
+                Stop::Cancelled => (Outcome::Cancelled, None, "the run was cancelled".to_owned()),
+                Stop::Gate { wave } => (Outcome::NotStarted, None, format!("the wave {wave} waits at its gate")),
+                Stop::Halted { cause } => (Outcome::NotStarted, cause.clone(), because(cause.as_ref())),
+            };
+            self.emit(Event::RolloutSkipped { target, outcome, cause, reason }).await;
+        }
+    }
+
+    /// Says of a target of the running wave that it was not started.
+    async fn skip(&self, index: usize, cause: Option<&TargetId>) {
+        let target = self.fleet.targets[index].id.clone();
+        let event = if self.cancel.is_cancelled() {
+            let reason = "the run was cancelled".to_owned();
+            Event::RolloutSkipped { target, outcome: Outcome::Cancelled, cause: None, reason }
+        } else {
+            Event::RolloutSkipped {
+                target,
+                outcome: Outcome::NotStarted,
+                cause: cause.cloned(),
+                reason: because(cause),
+            }
+        };
+        self.emit(event).await;
+    }
+}
+
+fn because(cause: Option<&TargetId>) -> String {
+    cause.map_or_else(
+        || "the run was halted".to_owned(),
+        |cause| format!("the run was halted by the failure of {cause}"),
+    )
+}

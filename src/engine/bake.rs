@@ -1,0 +1,126 @@
+//! The bake: for some time after a wave's last success, every deployed target must stay what it became.
+//!
+//! A third verdict besides good and bad: a target that could not be looked at for long is not known to be good, and
+//! counts as degraded.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::Run;
+use super::watch::Look;
+use super::wave::WaveEnd;
+use crate::event::{Event, Reason};
+use crate::fleet::{TargetSpec, Wave};
+use crate::observe::service::LiveService;
+
+/// A task may be replaced for good reasons; missing tasks count once they have been missing for so long, or at the end.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a baking target is looked at.
+const PACE: Duration = Duration::from_secs(5);
+
+/// Watches the wave's deployed targets through its bake, and counts those that degrade as failures.
+pub async fn bake(run: &Run, wave: &Wave, end: &mut WaveEnd, max_failures: usize) {
+    let deadline = Instant::now() + wave.bake;
+    run.emit(Event::BakeStarted { wave: wave.name.clone(), seconds: wave.bake.as_secs() }).await;
+    let targets = end.deployed.iter().map(|(index, deployment)| {
+        let target = &run.fleet.targets[*index];
+        async move { (target, watch(run, target, deployment.as_deref(), deadline, wave.bake).await) }
+    });
+    let mut baking: FuturesUnordered<_> = targets.collect();
+    loop {
+        let (target, reason) = tokio::select! {
+            biased;
+            () = run.cancel.cancelled() => return,
+            ended = baking.next() => match ended {
+                Some((target, Some(reason))) => (target, reason),
+                Some((_, None)) => continue,
+                None => return,
+            },
+        };
+        end.failed += 1;
+        end.first_failure.get_or_insert_with(|| target.id.clone());
+        run.emit(Event::TargetDegraded { target: target.id.clone(), reason }).await;
+        if end.failed == max_failures + 1 {
+            run.halted(wave, end, max_failures).await;
+        }
+    }
+}
+
+/// Returns why a target did not stay healthy, or `None` at the end of the bake.
+async fn watch(
+    run: &Run,
+    target: &TargetSpec,
+    deployment: Option<&str>,
+    deadline: Instant,
+    bake: Duration,
+) -> Option<Reason> {
+    let pace = (bake / 4).clamp(Duration::from_millis(500), PACE);
+    let mut looks = run.watches.follow(target, pace, false);
+    let (mut failed_before, mut short_since, mut blind_since) = (None, None::<Instant>, Some(Instant::now()));
+    let mut blind_because = "no look was possible".to_owned();
+    loop {
+        let look = tokio::select! {
+            biased;
+            look = looks.next() => Some(look),
+            () = tokio::time::sleep_until(deadline) => None,
+        };
+        let now = Instant::now();
+        match look {
+            Some(Look::Service(service, _)) => {
+                blind_since = None;
+                if let Some(summary) = broken(&service, deployment, &mut failed_before) {
+                    return Some(degraded(summary));
+                }
+                if service.running < service.desired {
+                    let since = *short_since.get_or_insert(now);
+                    if now.duration_since(since) >= PATIENCE {
+                        return Some(degraded(short(&service)));
+                    }
+                } else {
+                    short_since = None;
+                }
+            }
+            Some(Look::Missing) => return Some(degraded("the service vanished".to_owned())),
+            Some(Look::NoAnswer(error)) => {
+                blind_since.get_or_insert(now);
+                blind_because = error.to_string();
+            }
+            None => {
+                // Blind for most of the bake is not a pass.
+                if blind_since.is_some_and(|since| now.duration_since(since) >= (bake / 2).min(PATIENCE)) {
+                    return Some(degraded(format!("inconclusive: {blind_because}")));
+                }
+                return short_since.map(|_| degraded("tasks were missing at the end of the bake".to_owned()));
+            }
+        }
+    }
+}
+
+fn broken(service: &LiveService, deployment: Option<&str>, failed_before: &mut Option<u32>) -> Option<String> {
+    if service.status != "ACTIVE" {
+        return Some(format!("the service is {}", service.status));
+    }
+    let primary = service.primary()?;
+    if let Some(ours) = deployment
+        && primary.id != ours
+    {
+        return Some(format!("{} is PRIMARY instead of {ours}", primary.id));
+    }
+    if primary.is("FAILED") {
+        return Some(primary.rollout_reason.clone().unwrap_or_else(|| "its deployment failed".to_owned()));
+    }
+    let before = *failed_before.get_or_insert(primary.tasks.failed);
+    (primary.tasks.failed > before).then(|| format!("{} tasks failed during the bake", primary.tasks.failed - before))
+}
+
+fn short(service: &LiveService) -> String {
+    format!("{} of {} tasks run", service.running, service.desired)
+}
+
+fn degraded(summary: String) -> Reason {
+    let help = "it was deployed and then did not stay healthy: look at its tasks before the next run";
+    Reason { summary, evidence: Vec::new(), help: Some(help.to_owned()) }
+}

@@ -1,0 +1,65 @@
+//! Cancelling a run: which signal asked for it, and that it did.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Exit;
+
+/// A signal that ends a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// What GitLab sends when a job is cancelled or runs out of time.
+    Terminate,
+}
+
+impl Signal {
+    /// Returns the signal's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
+
+    /// Returns the exit code of a run that it cancelled.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Interrupt => Exit::Interrupted,
+            Self::Terminate => Exit::Terminated,
+        }
+    }
+}
+
+/// The wish to stop. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel {
+    token: CancellationToken,
+    signal: Arc<OnceLock<Signal>>,
+}
+
+impl Cancel {
+    /// Asks the run to stop; only the first signal counts.
+    pub fn cancel(&self, signal: Signal) {
+        if self.signal.set(signal).is_ok() {
+            self.token.cancel();
+        }
+    }
+
+    /// Returns the signal, once there was one.
+    pub fn signal(&self) -> Option<Signal> {
+        self.signal.get().copied()
+    }
+
+    /// Whether the run should stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Waits until the run should stop.
+    pub async fn cancelled(&self) {
+        self.token.cancelled().await;
+    }
+}

@@ -1,0 +1,383 @@
+//! One rollout, from the first write to its outcome: register, update once, bind to that deployment, watch it.
+//!
+//! A rollout returns how it ended; the terminal event is sent by the wave, so that there is exactly one, also where a
+//! rollout is aborted or panics. Cancellation is looked at only where it waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Run;
+use super::evidence;
+use super::register::Registered;
+use super::verdict::{Followed, Verdict};
+use super::watch::{Look, Looks, ROLLOUT_PACE};
+use super::write::{Write, carry_out};
+use crate::aws::ecs::{Ecs, ServiceUpdate};
+use crate::aws::error::{CallError, Kind};
+use crate::event::{Event, Reason, Tasks};
+use crate::fleet::{Outcome, Revision, TargetSpec};
+use crate::observe::service::{LiveService, Message};
+use crate::plan::{Definition, Work, taskdef};
+
+/// So many looks in a row must miss a service before it counts as gone: reads of ECS may lag behind.
+const MISSES: u32 = 3;
+
+/// How a rollout ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why, unless it succeeded.
+    pub reason: Option<Reason>,
+    /// The revision that the service runs now, where that is known.
+    pub revision: Option<Revision>,
+    /// Our deployment's id, where there is one.
+    pub deployment: Option<String>,
+}
+
+impl Ended {
+    fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
+        let reason = Reason { summary: summary.into(), ..Reason::default() };
+        Self { outcome, reason: Some(reason), revision: None, deployment: None }
+    }
+
+    fn succeeded(revision: Option<Revision>, deployment: Option<String>) -> Self {
+        Self { outcome: Outcome::Succeeded, reason: None, revision, deployment }
+    }
+
+    /// A write that ECS refused, or whose fate is not known.
+    fn refused(error: &CallError, target: &TargetSpec) -> Self {
+        let mut ended = Self::new(Outcome::Failed, error.to_string());
+        let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.as_str());
+        let help = match error.kind {
+            Kind::Denied if error.message.contains("iam:PassRole") => {
+                Some(format!("allow iam:PassRole on the task's roles to {role}"))
+            }
+            Kind::Denied => Some(format!("allow ecs:{} to {role}", error.operation)),
+            Kind::Expired | Kind::NotSent => Some("the session could not be renewed; run again".to_owned()),
+            Kind::Unknown => Some("look at the service before running again: ECS may have acted".to_owned()),
+            Kind::Throttled | Kind::Refused => None,
+        };
+        if let Some(reason) = &mut ended.reason {
+            reason.help = help;
+        }
+        ended
+    }
+}
+
+/// Carries out the work of one target.
+pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
+    let ecs = run.ecs(target);
+    if run.cancel.is_cancelled() {
+        return Ended::new(Outcome::Cancelled, "the run was cancelled before anything was asked of ECS");
+    }
+    let registered = match definition(run, target, &ecs, work).await {
+        Ok(registered) => registered,
+        Err(error) => return Ended::refused(&error, target),
+    };
+    if run.cancel.is_cancelled() {
+        let what = registered.map_or_else(String::new, |it| format!("; {} exists and is not used", it.revision));
+        return Ended::new(Outcome::Cancelled, format!("the run was cancelled before UpdateService{what}"));
+    }
+    let deadline = Instant::now() + target.timeout;
+    let mut rollout = Rollout::new(run, target, &ecs, work);
+    match &work.definition {
+        Definition::Follow { deployment } => {
+            rollout.followed = Some(Followed::attached(deployment.clone(), work.from.clone()));
+            rollout.revision = work.from.parse().ok();
+            rollout.started(deployment, true).await;
+        }
+        _ => {
+            let update = ServiceUpdate {
+                task_definition: registered.as_ref().map(|registered| registered.arn.clone()),
+                desired_count: work.desired_count,
+                deployment: work.deployment.clone(),
+                force: matches!(work.definition, Definition::Existing { force: true, .. }),
+            };
+            let update = Update { ecs: &ecs, target, work, update };
+            let answer = match carry_out(&update).await {
+                Ok(answer) => LiveService::read(&answer),
+                Err(error) => return Ended::refused(&error, target),
+            };
+            rollout.messages = Messages::after(&answer);
+            match registered {
+                Some(registered) => {
+                    rollout.revision = Some(registered.revision);
+                    let before = work.deployments.clone();
+                    rollout.followed = Some(Followed::new(registered.arn, work.from.clone(), before));
+                    // The answer is the first look.
+                    if let Some(ended) = rollout.see(&answer, None, Duration::ZERO).await {
+                        return ended;
+                    }
+                }
+                None if work.desired_count.is_none() => {
+                    return Ended::succeeded(answer.revision(), None);
+                }
+                None => rollout.revision = answer.revision(),
+            }
+        }
+    }
+    rollout.watch(deadline).await
+}
+
+/// Makes sure that the wanted revision exists; `None` where the service keeps its own.
+async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> Result<Option<Registered>, CallError> {
+    let registered = match &work.definition {
+        Definition::Keep | Definition::Follow { .. } => return Ok(None),
+        Definition::Existing { arn, .. } => {
+            let revision =
+                arn.parse().map_err(|error: String| CallError::plain("UpdateService", Kind::NotSent, error))?;
+            Registered { arn: arn.clone(), revision, reused: true }
+        }
+        Definition::Register { definition, newest } => run.families.register(target, ecs, definition, *newest).await?,
+    };
+    let (revision, reused) = (registered.revision.clone(), registered.reused);
+    run.emit(Event::RevisionRegistered { target: target.id.clone(), revision, reused }).await;
+    Ok(Some(registered))
+}
+
+/// One UpdateService.
+struct Update<'a> {
+    ecs: &'a Ecs,
+    target: &'a TargetSpec,
+    work: &'a Work,
+    update: ServiceUpdate,
+}
+
+impl Write for Update<'_> {
+    async fn send(&self) -> Result<Value, CallError> {
+        self.ecs.update_service(&self.target.cluster, &self.target.service, &self.update).await
+    }
+
+    /// It took effect if its deployment is PRIMARY and was not there before; or, where it starts none, if its settings
+    /// hold.
+    async fn landed(&self) -> Result<Option<Value>, CallError> {
+        let services = self.ecs.describe_services(&self.target.cluster, &[self.target.service.as_str()]).await?;
+        let landed = |service: &LiveService| match &self.update.task_definition {
+            Some(arn) => service
+                .primary()
+                .is_some_and(|primary| primary.task_definition == *arn && !self.work.deployments.contains(&primary.id)),
+            None => {
+                self.update.desired_count.is_none_or(|count| service.desired == count)
+                    && self
+                        .update
+                        .deployment
+                        .as_ref()
+                        .is_none_or(|declared| taskdef::settings_hold(declared, &service.configuration))
+            }
+        };
+        Ok(services.found.into_iter().find(|service| landed(&LiveService::read(service))))
+    }
+}
+
+/// A deployment that is being watched.
+struct Rollout<'a> {
+    run: &'a Run,
+    target: &'a TargetSpec,
+    ecs: &'a Arc<Ecs>,
+    work: &'a Work,
+    /// `None` where only the desired count changes, and no deployment is started.
+    followed: Option<Followed>,
+    revision: Option<Revision>,
+    announced: bool,
+    tasks: Option<Tasks>,
+    messages: Messages,
+    last_error: Option<Arc<CallError>>,
+    misses: u32,
+}
+
+impl<'a> Rollout<'a> {
+    fn new(run: &'a Run, target: &'a TargetSpec, ecs: &'a Arc<Ecs>, work: &'a Work) -> Self {
+        Self {
+            run,
+            target,
+            ecs,
+            work,
+            followed: None,
+            revision: None,
+            announced: false,
+            tasks: None,
+            messages: Messages::default(),
+            last_error: None,
+            misses: 0,
+        }
+    }
+
+    async fn watch(mut self, deadline: Instant) -> Ended {
+        let start = Instant::now();
+        let mut looks: Looks = self.run.watches.follow(self.target, ROLLOUT_PACE, true);
+        loop {
+            let look = tokio::select! {
+                biased;
+                () = self.run.cancel.cancelled() => return self.detached(),
+                () = tokio::time::sleep_until(deadline) => return self.timed_out().await,
+                look = looks.next() => look,
+            };
+            let ended = match look {
+                Look::Service(service, object) => {
+                    (self.misses, self.last_error) = (0, None);
+                    self.see(&service, object.as_deref(), start.elapsed()).await
+                }
+                Look::Missing => {
+                    self.misses += 1;
+                    let gone = Ended::new(Outcome::Failed, "the service vanished: ECS does not know it any more");
+                    (self.misses >= MISSES).then(|| self.with_deployment(gone))
+                }
+                Look::NoAnswer(error) => {
+                    self.last_error = Some(error);
+                    None
+                }
+            };
+            if let Some(ended) = ended {
+                return ended;
+            }
+        }
+    }
+
+    /// Takes in a look at the service; returns the end if this is it.
+    async fn see(&mut self, service: &LiveService, object: Option<&Value>, elapsed: Duration) -> Option<Ended> {
+        for message in self.messages.take(service) {
+            let target = self.target.id.clone();
+            self.run.emit(Event::ServiceMessage { target, text: message.text }).await;
+        }
+        let Some(followed) = &mut self.followed else { return self.see_count(service).await };
+        let verdict = followed.judge(service, object, elapsed);
+        let ours = followed.ours.clone();
+        if let Some(ours) = &ours {
+            if !self.announced {
+                self.started(ours, false).await;
+            }
+            if let Some(deployment) = service.deployment(ours) {
+                self.count(deployment.tasks).await;
+            }
+        }
+        let why = |followed: &Option<Followed>| followed.as_ref().and_then(|followed| followed.why.clone());
+        let ended = match verdict {
+            Verdict::Wait | Verdict::RollingBack => return None,
+            Verdict::Succeeded => Ended::succeeded(self.revision.clone(), None),
+            Verdict::Failed(summary) => self.explained(Outcome::Failed, summary).await,
+            Verdict::RolledBack => {
+                let summary = why(&self.followed).unwrap_or_else(|| "ECS rolled the deployment back".to_owned());
+                self.explained(Outcome::RolledBack, summary).await
+            }
+            Verdict::Stuck(summary) => {
+                let mut ended = self.explained(Outcome::Stuck, summary).await;
+                if let Some(reason) = &mut ended.reason {
+                    reason.help = Some("ECS could not return to what ran before: look at the service now".to_owned());
+                }
+                ended
+            }
+            Verdict::Superseded(summary) => Ended::new(Outcome::Superseded, summary),
+        };
+        let revision = match ended.outcome {
+            Outcome::Succeeded => self.revision.clone(),
+            _ => service.primary().and_then(|primary| primary.revision()),
+        };
+        Some(Ended { revision, ..self.with_deployment(ended) })
+    }
+
+    /// Where only the desired count changes: done once so many run.
+    async fn see_count(&mut self, service: &LiveService) -> Option<Ended> {
+        if let Some(primary) = service.primary() {
+            self.count(primary.tasks).await;
+        }
+        let done = service.running == service.desired && self.work.desired_count == Some(service.desired);
+        done.then(|| Ended::succeeded(service.revision(), None))
+    }
+
+    async fn started(&mut self, deployment: &str, attached: bool) {
+        self.announced = true;
+        if let Some(revision) = self.revision.clone() {
+            let (target, deployment) = (self.target.id.clone(), deployment.to_owned());
+            self.run.emit(Event::DeploymentStarted { target, deployment, revision, attached }).await;
+        }
+    }
+
+    async fn count(&mut self, tasks: Tasks) {
+        if self.tasks != Some(tasks) {
+            self.tasks = Some(tasks);
+            self.run.emit(Event::TasksChanged { target: self.target.id.clone(), tasks }).await;
+        }
+    }
+
+    async fn explained(&self, outcome: Outcome, summary: String) -> Ended {
+        let mut ended = Ended::new(outcome, summary.trim_end_matches('.'));
+        let evidence = self.evidence().await;
+        if let Some(reason) = &mut ended.reason {
+            reason.evidence = evidence;
+        }
+        ended
+    }
+
+    async fn evidence(&self) -> Vec<String> {
+        let ours = self.followed.as_ref().and_then(|followed| followed.ours.as_deref());
+        tokio::select! {
+            biased;
+            () = self.run.cancel.cancelled() => Vec::new(),
+            lines = evidence::gather(self.ecs, self.target, ours, &self.messages.kept) => lines,
+        }
+    }
+
+    fn with_deployment(&self, ended: Ended) -> Ended {
+        Ended { deployment: self.followed.as_ref().and_then(|followed| followed.ours.clone()), ..ended }
+    }
+
+    fn detached(&self) -> Ended {
+        let goes_on = match self.followed.as_ref().and_then(|followed| followed.ours.as_deref()) {
+            Some(deployment) => format!("the run was cancelled; {deployment} goes on in ECS"),
+            None => "the run was cancelled; what was asked of ECS goes on".to_owned(),
+        };
+        Ended { revision: self.revision.clone(), ..self.with_deployment(Ended::new(Outcome::Detached, goes_on)) }
+    }
+
+    async fn timed_out(&self) -> Ended {
+        let limit = humantime::format_duration(self.target.timeout);
+        let followed = self.followed.as_ref();
+        let summary = match (&self.last_error, followed.map(|followed| followed.ours.is_some())) {
+            (Some(error), _) => format!("ECS gave no answer until the timeout of {limit}: {error}"),
+            (None, Some(false)) => format!("ECS did not start a deployment of the new revision within {limit}"),
+            (None, _) if self.misses > 0 => format!("ECS did not find the service until the timeout of {limit}"),
+            (None, _) => {
+                let tasks = self.tasks.unwrap_or_default();
+                format!("not complete within {limit}: {} of {} tasks run", tasks.running, tasks.desired)
+            }
+        };
+        let mut ended = self.explained(Outcome::TimedOut, summary).await;
+        if let Some(reason) = &mut ended.reason {
+            reason.help = Some("the deployment may still complete; run `deploy` again to follow it".to_owned());
+        }
+        Ended { revision: None, ..self.with_deployment(ended) }
+    }
+}
+
+/// ECS's messages about a service since the rollout began.
+#[derive(Debug, Default)]
+struct Messages {
+    known: std::collections::HashSet<String>,
+    kept: Vec<Message>,
+    since: bool,
+}
+
+impl Messages {
+    /// Starts after the messages that a service already has.
+    fn after(service: &LiveService) -> Self {
+        let known = service.messages.iter().map(|message| message.id.clone()).collect();
+        Self { known, kept: Vec::new(), since: true }
+    }
+
+    /// Returns those that were not seen before, oldest first, and keeps them.
+    fn take(&mut self, service: &LiveService) -> Vec<Message> {
+        if !self.since {
+            *self = Self::after(service);
+        }
+        let fresh = service.messages.iter().filter(|message| !self.known.contains(&message.id));
+        let mut fresh: Vec<Message> = fresh.cloned().collect();
+        fresh.reverse();
+        self.known.extend(fresh.iter().map(|message| message.id.clone()));
+        self.kept.extend(fresh.iter().cloned());
+        fresh
+    }
+}

@@ -1,0 +1,304 @@
+//! What a look at a service says of our deployment: pure, so that every case is a table row in a test.
+//!
+//! Success is our own deployment, complete and PRIMARY. A completed PRIMARY that is not ours is a rollback or somebody
+//! else's deployment, never success.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::observe::service::{Deployment, LiveService};
+
+/// How long a state that ECS may still correct is not believed: a FAILED before its rollback shows, a COMPLETED whose
+/// service deployment still says IN_PROGRESS (they are written a second or two apart).
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// What is followed, and what was learned of it so far.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// Our deployment's id, once ECS has shown it.
+    pub ours: Option<String>,
+    /// The ARN that it deploys.
+    wanted: String,
+    /// The ARN that the service had before.
+    from: String,
+    /// The deployments that the service had before.
+    before: Vec<String>,
+    /// ECS's words about our failure, kept from the look at which they were first there.
+    pub why: Option<String>,
+    /// When our deployment was first seen in the state that [`SETTLE`] doubts.
+    doubted: Option<Duration>,
+}
+
+/// What to do after a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Look again.
+    Wait,
+    /// ECS is returning to what ran before: look again until it is there.
+    RollingBack,
+    /// Our deployment completed.
+    Succeeded,
+    /// Our deployment failed and stays.
+    Failed(String),
+    /// Our deployment failed and the service is back on what ran before.
+    RolledBack,
+    /// Our deployment failed, and so did the return to what ran before.
+    Stuck(String),
+    /// Somebody else's deployment took the place of ours.
+    Superseded(String),
+}
+
+impl Followed {
+    /// Starts following the deployment of `wanted` on a service that had `from` and the deployments `before`.
+    pub fn new(wanted: String, from: String, before: Vec<String>) -> Self {
+        Self { ours: None, wanted, from, before, why: None, doubted: None }
+    }
+
+    /// Starts following a deployment that is under way already.
+    pub fn attached(deployment: String, wanted: String) -> Self {
+        Self { ours: Some(deployment), from: String::new(), wanted, before: Vec::new(), why: None, doubted: None }
+    }
+
+    /// Judges a look at the service, `elapsed` after the start, with ECS's service-deployment object where it answers.
+    pub fn judge(&mut self, service: &LiveService, object: Option<&Value>, elapsed: Duration) -> Verdict {
+        if service.status != "ACTIVE" {
+            return Verdict::Failed(format!("the service is {}: somebody is deleting it", service.status));
+        }
+        let Some(primary) = service.primary() else { return Verdict::Wait };
+        if self.ours.is_none() && primary.task_definition == self.wanted && !self.before.contains(&primary.id) {
+            self.ours = Some(primary.id.clone());
+        }
+        let Some(ours) = self.ours.clone() else {
+            return if self.before.contains(&primary.id) { Verdict::Wait } else { superseded(primary) };
+        };
+        let mine = service.deployment(&ours);
+        if let (None, Some(mine)) = (&self.why, mine)
+            && mine.is("FAILED")
+        {
+            self.why.clone_from(&mine.rollout_reason);
+        }
+        if primary.id == ours {
+            return self.judge_own(primary, service, own_status(object, &ours), elapsed);
+        }
+        let returned = self.before.contains(&primary.id)
+            || primary.rollout_reason.as_deref().is_some_and(|reason| reason.contains("rolling back"))
+            || (primary.task_definition == self.from
+                && self.from != self.wanted
+                && mine.is_none_or(|mine| mine.is("FAILED")));
+        if !returned {
+            return superseded(primary);
+        }
+        if self.why.is_none() {
+            self.why = primary.rollout_reason.clone().filter(|reason| reason.contains("rolling back"));
+        }
+        match state(primary, service) {
+            State::Completed => Verdict::RolledBack,
+            State::Failed => Verdict::Stuck(words(primary, "the return to what ran before failed")),
+            State::InProgress => Verdict::RollingBack,
+        }
+    }
+
+    fn judge_own(
+        &mut self,
+        primary: &Deployment,
+        service: &LiveService,
+        status: Option<&str>,
+        elapsed: Duration,
+    ) -> Verdict {
+        let state = state(primary, service);
+        let settled = match state {
+            State::InProgress => false,
+            State::Completed | State::Failed => elapsed.saturating_sub(*self.doubted.get_or_insert(elapsed)) >= SETTLE,
+        };
+        match (state, status) {
+            (State::InProgress, _) => {
+                self.doubted = None;
+                Verdict::Wait
+            }
+            (State::Completed, Some("PENDING" | "IN_PROGRESS")) if !settled => Verdict::Wait,
+            (State::Completed, Some("STOP_REQUESTED" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS")) => {
+                Verdict::RollingBack
+            }
+            (State::Completed, Some("STOPPED")) => Verdict::Failed("the deployment was stopped".to_owned()),
+            (State::Completed, Some("ROLLBACK_FAILED")) => Verdict::Stuck("ECS could not roll back".to_owned()),
+            (State::Completed, Some("ROLLBACK_SUCCESSFUL")) if !settled => Verdict::RollingBack,
+            (State::Completed, Some("ROLLBACK_SUCCESSFUL")) => Verdict::RolledBack,
+            (State::Completed, _) => Verdict::Succeeded,
+            (State::Failed, _) if service.breaker_rolls_back && !settled => Verdict::RollingBack,
+            (State::Failed, _) => Verdict::Failed(words(primary, "ECS says that the deployment failed")),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+/// Reads a deployment's state. Where ECS gives none (Classic load balancer), it is complete once it is alone and full.
+fn state(deployment: &Deployment, service: &LiveService) -> State {
+    match deployment.rollout_state.as_deref() {
+        Some("COMPLETED") => State::Completed,
+        Some("FAILED") => State::Failed,
+        Some(_) => State::InProgress,
+        None => {
+            let tasks = deployment.tasks;
+            let full = tasks.running == tasks.desired && tasks.pending == 0;
+            if full && service.deployments.len() == 1 { State::Completed } else { State::InProgress }
+        }
+    }
+}
+
+/// Returns the status of the service-deployment object if it is surely ours: the number of its target revision is the
+/// number of our deployment. Nothing that AWS documents promises it, so an object without it decides nothing.
+fn own_status<'a>(object: Option<&'a Value>, ours: &str) -> Option<&'a str> {
+    let object = object?;
+    let revision = object["targetServiceRevision"]["arn"].as_str()?.rsplit('/').next()?;
+    (ours.rsplit('/').next() == Some(revision)).then(|| object["status"].as_str())?
+}
+
+fn superseded(primary: &Deployment) -> Verdict {
+    let revision = primary.revision().map_or_else(|| primary.task_definition.clone(), |revision| revision.to_string());
+    Verdict::Superseded(format!("another deployment, {} of {revision}, took its place", primary.id))
+}
+
+fn words(deployment: &Deployment, otherwise: &str) -> String {
+    deployment.rollout_reason.clone().unwrap_or_else(|| otherwise.to_owned()).trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn followed() -> Followed {
+        Followed::new("td/api:2".into(), "td/api:1".into(), vec!["ecs-svc/1".into()])
+    }
+
+    fn deployment(id: u32, status: &str, definition: u32, state: &str) -> Value {
+        json!({
+            "id": format!("ecs-svc/{id}"), "status": status, "taskDefinition": format!("td/api:{definition}"),
+            "rolloutState": state, "rolloutStateReason": format!("{state} of {id}."),
+            "desiredCount": 2, "runningCount": 2,
+        })
+    }
+
+    fn service(deployments: &[Value]) -> LiveService {
+        LiveService::read(&json!({ "status": "ACTIVE", "serviceName": "api", "deployments": deployments }))
+    }
+
+    fn rolls_back(deployments: &[Value]) -> LiveService {
+        let breaker = json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": true } });
+        LiveService::read(&json!({
+            "status": "ACTIVE", "deployments": deployments, "deploymentConfiguration": breaker,
+        }))
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn success_is_our_own_deployment_complete_and_primary() {
+        let mut followed = followed();
+        let old = deployment(1, "ACTIVE", 1, "COMPLETED");
+        let look = service(&[deployment(2, "PRIMARY", 2, "IN_PROGRESS"), old]);
+        assert_eq!(followed.judge(&look, None, at(1)), Verdict::Wait);
+        let look = service(&[deployment(2, "PRIMARY", 2, "COMPLETED")]);
+        assert_eq!(followed.judge(&look, None, at(2)), Verdict::Succeeded);
+    }
+
+    #[test]
+    fn a_primary_that_stays_old_is_not_success() {
+        let look = service(&[deployment(1, "PRIMARY", 1, "COMPLETED")]);
+        assert_eq!(followed().judge(&look, None, at(600)), Verdict::Wait);
+    }
+
+    #[test]
+    fn the_old_id_back_as_primary_is_a_rollback() {
+        let mut followed = followed();
+        followed.ours = Some("ecs-svc/2".into());
+        let failed = deployment(2, "ACTIVE", 2, "FAILED");
+        let look = service(&[deployment(1, "PRIMARY", 1, "IN_PROGRESS"), failed]);
+        assert_eq!(followed.judge(&look, None, at(1)), Verdict::RollingBack);
+        assert_eq!(followed.why.as_deref(), Some("FAILED of 2."));
+        let look = service(&[deployment(1, "PRIMARY", 1, "COMPLETED")]);
+        assert_eq!(followed.judge(&look, None, at(2)), Verdict::RolledBack);
+    }
+
+    #[test]
+    fn a_rollback_of_a_forced_deployment_of_the_same_revision_is_told_by_its_id() {
+        let mut followed = Followed::new("td/api:1".into(), "td/api:1".into(), vec!["ecs-svc/1".into()]);
+        followed.ours = Some("ecs-svc/2".into());
+        let look = service(&[deployment(1, "PRIMARY", 1, "COMPLETED")]);
+        assert_eq!(followed.judge(&look, None, at(1)), Verdict::RolledBack);
+    }
+
+    #[test]
+    fn a_rollback_that_fails_is_stuck() {
+        let mut followed = followed();
+        followed.ours = Some("ecs-svc/2".into());
+        let look = service(&[deployment(1, "PRIMARY", 1, "FAILED")]);
+        assert_eq!(followed.judge(&look, None, at(1)), Verdict::Stuck("FAILED of 1".into()));
+    }
+
+    #[test]
+    fn a_failure_waits_for_its_rollback_only_where_one_will_come() {
+        let failed = [deployment(2, "PRIMARY", 2, "FAILED"), deployment(1, "ACTIVE", 1, "COMPLETED")];
+        assert_eq!(followed().judge(&service(&failed), None, at(1)), Verdict::Failed("FAILED of 2".into()));
+        let mut followed = followed();
+        assert_eq!(followed.judge(&rolls_back(&failed), None, at(1)), Verdict::RollingBack);
+        assert_eq!(followed.judge(&rolls_back(&failed), None, at(32)), Verdict::Failed("FAILED of 2".into()));
+    }
+
+    #[test]
+    fn a_stranger_as_primary_supersedes() {
+        let mut followed = followed();
+        followed.ours = Some("ecs-svc/2".into());
+        let look = service(&[deployment(3, "PRIMARY", 3, "COMPLETED")]);
+        let text = "another deployment, ecs-svc/3 of api:3, took its place";
+        assert_eq!(followed.judge(&look, None, at(1)), Verdict::Superseded(text.into()));
+        assert_eq!(super::tests::followed().judge(&look, None, at(1)), Verdict::Superseded(text.into()));
+    }
+
+    #[test]
+    fn a_service_that_is_deleted_fails() {
+        let look = LiveService::read(&json!({ "status": "DRAINING" }));
+        assert!(matches!(followed().judge(&look, None, at(1)), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn the_service_deployment_decides_only_where_it_is_ours() {
+        let look = service(&[deployment(2, "PRIMARY", 2, "COMPLETED")]);
+        let object = |number: u32, status: &str| json!({ "status": status, "targetServiceRevision": { "arn": format!("arn:x:service-revision/c/s/{number}") } });
+        for (object, verdict) in [
+            (object(2, "SUCCESSFUL"), Verdict::Succeeded),
+            (object(2, "IN_PROGRESS"), Verdict::Wait),
+            (object(2, "STOPPED"), Verdict::Failed("the deployment was stopped".into())),
+            (object(2, "ROLLBACK_IN_PROGRESS"), Verdict::RollingBack),
+            (object(1, "ROLLBACK_SUCCESSFUL"), Verdict::Succeeded),
+            (json!({ "status": "STOPPED" }), Verdict::Succeeded),
+        ] {
+            assert_eq!(followed().judge(&look, Some(&object), at(1)), verdict, "{object}");
+        }
+    }
+
+    #[test]
+    fn without_a_rollout_state_completeness_is_counted() {
+        let bare = |id: u32, status: &str, definition: u32, running: u32| {
+            let mut value = deployment(id, status, definition, "");
+            value.as_object_mut().expect("an object").remove("rolloutState");
+            value["runningCount"] = json!(running);
+            value
+        };
+        let mut followed = followed();
+        let both = service(&[bare(2, "PRIMARY", 2, 2), bare(1, "ACTIVE", 1, 1)]);
+        assert_eq!(followed.judge(&both, None, at(1)), Verdict::Wait);
+        assert_eq!(followed.judge(&service(&[bare(2, "PRIMARY", 2, 1)]), None, at(2)), Verdict::Wait);
+        assert_eq!(followed.judge(&service(&[bare(2, "PRIMARY", 2, 2)]), None, at(3)), Verdict::Succeeded);
+    }
+}

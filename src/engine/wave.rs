@@ -1,0 +1,188 @@
+//! One wave: which of its targets run when, and when no more may.
+//!
+//! The rules are those of the manifest's `rollout.waves`: a window slides, batches have a barrier between them, an
+//! account may have a bound of its own, and exceeding `max_failures` starts nothing more while what runs is watched to
+//! its end.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::Run;
+use super::rollout::{Ended, rollout};
+use crate::event::{Event, Reason};
+use crate::fleet::{Outcome, Parallelism, TargetId, Wave};
+use crate::plan::build::at_least_one;
+
+/// After a cancel, calls that are under way get so long to end: GitLab kills the job about ten seconds after its signal,
+/// and the summary must be written before.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How a wave ended.
+#[derive(Debug, Default)]
+pub struct WaveEnd {
+    /// How many of its targets failed.
+    pub failed: usize,
+    /// The first that did.
+    pub first_failure: Option<TargetId>,
+    /// The targets that succeeded, as indices, with their deployments.
+    pub deployed: Vec<(usize, Option<String>)>,
+}
+
+/// The state of a wave that runs.
+struct Running<'a> {
+    run: &'a Arc<Run>,
+    wave: &'a Wave,
+    max_failures: usize,
+    queue: VecDeque<usize>,
+    tasks: JoinSet<Ended>,
+    targets: HashMap<Id, usize>,
+    per_account: HashMap<&'a str, usize>,
+    /// For batches: how many may still start before the barrier, and which size comes next.
+    batch_left: usize,
+    next_batch: usize,
+    end: WaveEnd,
+}
+
+/// Runs the rollouts of a wave. Returns once none is left running.
+pub async fn run(run: &Arc<Run>, wave: &Wave) -> WaveEnd {
+    let total = wave.targets.len();
+    let queue = wave.targets.iter().copied().filter(|&index| run.plan.work[index].is_some()).collect();
+    let mut running = Running {
+        run,
+        wave,
+        max_failures: wave.max_failures.of(total),
+        queue,
+        tasks: JoinSet::new(),
+        targets: HashMap::new(),
+        per_account: HashMap::new(),
+        batch_left: 0,
+        next_batch: 0,
+        end: WaveEnd::default(),
+    };
+    loop {
+        running.start_what_may().await;
+        if running.tasks.is_empty() {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = run.cancel.cancelled() => {
+                running.wind_down().await;
+                break;
+            }
+            Some(joined) = running.tasks.join_next_with_id() => running.ended(joined).await,
+        }
+    }
+    running.skip_the_rest().await;
+    running.end
+}
+
+impl Running<'_> {
+    fn halted(&self) -> bool {
+        self.end.failed > self.max_failures
+    }
+
+    async fn start_what_may(&mut self) {
+        while !self.halted() && !self.run.cancel.is_cancelled() && self.has_room() {
+            let Some(place) = self.next_startable() else { break };
+            let index = self.queue.remove(place).expect("the place was just found");
+            let target = &self.run.fleet.targets[index];
+            self.run.emit(Event::RolloutStarted { target: target.id.clone() }).await;
+            *self.per_account.entry(target.account.id.as_str()).or_default() += 1;
+            self.batch_left = self.batch_left.saturating_sub(1);
+            let run = Arc::clone(self.run);
+            let task = self.tasks.spawn(async move {
+                let work = run.plan.work[index].as_ref().expect("only targets with work are queued");
+                rollout(&run, &run.fleet.targets[index], work).await
+            });
+            self.targets.insert(task.id(), index);
+        }
+    }
+
+    /// Whether the window, the batch and `strict` allow one more.
+    fn has_room(&mut self) -> bool {
+        let total = self.wave.targets.len();
+        let in_flight = self.tasks.len();
+        let tolerated = (self.max_failures + 1).saturating_sub(self.end.failed);
+        if self.wave.strict && in_flight >= tolerated {
+            return false;
+        }
+        match &self.wave.max_parallel {
+            Parallelism::Window(amount) => in_flight < at_least_one(*amount, total),
+            Parallelism::Batches(amounts) => {
+                if self.batch_left == 0 && in_flight == 0 {
+                    let amount = amounts.get(self.next_batch).or(amounts.last());
+                    self.batch_left = amount.map_or(total, |amount| at_least_one(*amount, total));
+                    self.next_batch += 1;
+                }
+                self.batch_left > 0
+            }
+        }
+    }
+
+    /// Returns the place in the queue of the first target whose account is below its bound.
+    fn next_startable(&self) -> Option<usize> {
+        let bound = self.wave.max_parallel_per_account.unwrap_or(usize::MAX);
+        self.queue.iter().position(|&index| {
+            let account = self.run.fleet.targets[index].account.id.as_str();
+            self.per_account.get(account).copied().unwrap_or_default() < bound
+        })
+    }
+
+    async fn ended(&mut self, joined: Result<(Id, Ended), JoinError>) {
+        let (id, ended) = match joined {
+            Ok((id, ended)) => (id, ended),
+            Err(error) => (error.id(), broken(&error)),
+        };
+        let index = self.targets.remove(&id).expect("every task is a target's");
+        let target = &self.run.fleet.targets[index];
+        if let Some(running) = self.per_account.get_mut(target.account.id.as_str()) {
+            *running -= 1;
+        }
+        let was_halted = self.halted();
+        if ended.outcome.is_failure() {
+            self.end.failed += 1;
+            self.end.first_failure.get_or_insert_with(|| target.id.clone());
+        }
+        if ended.outcome == Outcome::Succeeded {
+            self.end.deployed.push((index, ended.deployment));
+        }
+        let Ended { outcome, reason, revision, .. } = ended;
+        self.run.emit(Event::RolloutFinished { target: target.id.clone(), outcome, reason, revision }).await;
+        if self.halted() && !was_halted {
+            self.run.halted(self.wave, &self.end, self.max_failures).await;
+        }
+    }
+
+    /// After a cancel: lets what runs say where it is, for a short while, and then stops waiting.
+    async fn wind_down(&mut self) {
+        let deadline = tokio::time::Instant::now() + GRACE;
+        while let Ok(Some(joined)) = tokio::time::timeout_at(deadline, self.tasks.join_next_with_id()).await {
+            self.ended(joined).await;
+        }
+        self.tasks.abort_all();
+        while let Some(joined) = self.tasks.join_next_with_id().await {
+            self.ended(joined).await;
+        }
+    }
+
+    async fn skip_the_rest(&mut self) {
+        for index in std::mem::take(&mut self.queue) {
+            self.run.skip(index, self.end.first_failure.as_ref()).await;
+        }
+    }
+}
+
+/// What became of a rollout whose task was aborted or panicked.
+fn broken(error: &JoinError) -> Ended {
+    let (outcome, summary) = if error.is_cancelled() {
+        (Outcome::Detached, "the run was cancelled while ECS was being asked; look at the service")
+    } else {
+        (Outcome::Failed, "this program failed in this rollout (a bug); look at the service")
+    };
+    let reason = Reason { summary: summary.to_owned(), ..Reason::default() };
+    Ended { outcome, reason: Some(reason), revision: None, deployment: None }
+}

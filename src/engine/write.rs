@@ -1,0 +1,137 @@
+//! A write whose answer may be lost: carried out once, however often it has to be sent.
+//!
+//! RegisterTaskDefinition and UpdateService have no idempotency token, so neither is ever repeated blindly. What AWS
+//! refused before acting is sent again; where it is not known whether AWS acted, the state is read first.
+
+use std::future::Future;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::aws::error::{CallError, Kind};
+
+/// How often a write is sent at the most.
+const ATTEMPTS: u32 = 8;
+/// A write whose answer was lost may still be under way: the state is read after each of these waits.
+const LATE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// The longest wait between attempts.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// A write without an idempotency token.
+pub trait Write: Sync {
+    /// Sends it once, and returns AWS's answer.
+    fn send(&self) -> impl Future<Output = Result<Value, CallError>> + Send;
+
+    /// Reads whether it took effect after an answer that was lost, and returns what `send` would have.
+    fn landed(&self) -> impl Future<Output = Result<Option<Value>, CallError>> + Send;
+}
+
+/// Sends a write until it is answered.
+pub async fn carry_out(write: &impl Write) -> Result<Value, CallError> {
+    let mut attempt = 1;
+    loop {
+        let error = match write.send().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        match error.kind {
+            Kind::Unknown => {
+                for wait in LATE {
+                    tokio::time::sleep(wait).await;
+                    if let Some(answer) = write.landed().await? {
+                        return Ok(answer);
+                    }
+                }
+            }
+            Kind::Throttled => tokio::time::sleep(backoff(attempt)).await,
+            _ if is_race(&error) => tokio::time::sleep(backoff(attempt)).await,
+            Kind::Denied | Kind::Expired | Kind::Refused | Kind::NotSent => return Err(error),
+        }
+        if attempt == ATTEMPTS {
+            return Err(error);
+        }
+        attempt += 1;
+    }
+}
+
+/// Whether ECS refused because two revisions of one family were registered at the same moment. It says so with a
+/// ClientException, which the SDK does not repeat.
+fn is_race(error: &CallError) -> bool {
+    error.message.contains("Too many concurrent attempts")
+}
+
+fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(500).saturating_mul(1 << attempt.min(10)).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// Fails with `error` until it has been sent `works_at` times; `landed` is what a look after a lost answer finds.
+    struct Script {
+        error: CallError,
+        works_at: u32,
+        landed: Option<Value>,
+        sent: AtomicU32,
+        looked: AtomicU32,
+    }
+
+    impl Script {
+        fn new(kind: Kind, message: &str, works_at: u32) -> Self {
+            let error = CallError::plain("UpdateService", kind, message);
+            Self { error, works_at, landed: None, sent: AtomicU32::new(0), looked: AtomicU32::new(0) }
+        }
+    }
+
+    impl Write for Script {
+        async fn send(&self) -> Result<Value, CallError> {
+            let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
+            if sent < self.works_at { Err(self.error.clone()) } else { Ok(json!(sent)) }
+        }
+
+        async fn landed(&self) -> Result<Option<Value>, CallError> {
+            self.looked.fetch_add(1, Ordering::Relaxed);
+            Ok(self.landed.clone())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_answer_is_looked_up_and_not_sent_again() {
+        let write = Script { landed: Some(json!("landed")), ..Script::new(Kind::Unknown, "reset", 99) };
+        assert_eq!(carry_out(&write).await.expect("landed"), json!("landed"));
+        assert_eq!(write.sent.into_inner(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_arrived_is_sent_again_after_looking() {
+        let write = Script::new(Kind::Unknown, "timeout", 3);
+        assert_eq!(carry_out(&write).await.expect("the third"), json!(3));
+        assert_eq!(write.looked.into_inner(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttling_and_races_are_repeated_and_refusals_are_not() {
+        for (kind, message, sends) in [
+            (Kind::Throttled, "Rate exceeded", 2),
+            (Kind::Refused, "Too many concurrent attempts to create a new revision", 2),
+            (Kind::Refused, "TaskDefinition is inactive", 1),
+            (Kind::Denied, "no", 1),
+        ] {
+            let write = Script::new(kind, message, 2);
+            assert_eq!(carry_out(&write).await.is_ok(), sends == 2, "{message}");
+            assert_eq!((write.sent.into_inner(), write.looked.into_inner()), (sends, 0), "{message}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_gives_up_after_some_attempts() {
+        let write = Script::new(Kind::Throttled, "Rate exceeded", 99);
+        assert!(carry_out(&write).await.is_err());
+        assert_eq!(write.sent.into_inner(), ATTEMPTS);
+    }
+}

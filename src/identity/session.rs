@@ -1,0 +1,338 @@
+//! Sessions: role chains walked once however many share them, and renewed before they end.
+//!
+//! Every prefix of a chain is a session of its own with a slot of its own. Whoever needs one that is not fresh joins
+//! the walk that is under way or starts it; nobody walks a hop twice at a time. A renewal that fails leaves a session
+//! that is still valid in use.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
+
+use super::token::{Claims, TokenSource};
+use crate::aws::error::{CallError, Kind};
+use crate::aws::sts::{Grant, Sts};
+use crate::aws::{Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future};
+use crate::clock::Clock;
+use crate::fleet::{Hop, RoleChain};
+
+/// STS fetches the issuer's keys at each exchange and fails under bursts (configure-aws-credentials#299).
+const WEB_IDENTITY_EXCHANGES: usize = 4;
+/// A session is renewed when less than this is left of it, or a third of its length where that is shorter.
+const RENEW_BEFORE: Duration = Duration::from_secs(300);
+/// A session with less than this left is not used any more: a request signed now must still be valid on arrival.
+const TOO_LATE: Duration = Duration::from_secs(10);
+/// How long a failed renewal is not repeated while the old session still serves.
+const RETRY_RENEWAL: Duration = Duration::from_secs(30);
+/// The waits between attempts at "Couldn't retrieve verification key", which no SDK repeats (aws-cli#7194).
+const KEY_RETRIES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+
+/// A session at the end of a chain.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Credentials and identity.
+    pub grant: Arc<Grant>,
+    /// When it should be renewed.
+    renew_at: SystemTime,
+}
+
+/// A hop that could not be walked.
+#[derive(Clone, Debug)]
+pub struct HopError {
+    /// Its place in the chain, from 1.
+    pub number: usize,
+    /// The manifest's name of the role.
+    pub role: String,
+    /// The role's ARN.
+    pub arn: String,
+    /// What went wrong.
+    pub error: CallError,
+    /// What to do about it.
+    pub help: Vec<String>,
+}
+
+impl fmt::Display for HopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hop {} ({}, {}): {}", self.number, self.role, self.arn, self.error)
+    }
+}
+
+impl std::error::Error for HopError {}
+
+type Walked = Result<Session, Arc<HopError>>;
+
+/// What is known of one prefix of a chain.
+#[derive(Default)]
+struct Slot {
+    current: Option<Session>,
+    walk: Option<Shared<BoxFuture<'static, Walked>>>,
+    quiet_until: Option<SystemTime>,
+}
+
+/// All sessions of a run. Clones share them.
+#[derive(Clone)]
+pub struct Sessions {
+    shared: Arc<Inner>,
+}
+
+struct Inner {
+    sts: Sts,
+    clock: Clock,
+    session_name: String,
+    token: Option<TokenSource>,
+    ambient: Option<SharedCredentialsProvider>,
+    exchanges: Semaphore,
+    slots: Mutex<HashMap<Vec<Hop>, Slot>>,
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").finish_non_exhaustive()
+    }
+}
+
+impl Sessions {
+    /// Starts with a token source, or with the SDK's own credentials where `token` is `None`.
+    pub fn new(
+        sts: Sts,
+        clock: Clock,
+        session_name: impl Into<String>,
+        token: Option<TokenSource>,
+        ambient: Option<SharedCredentialsProvider>,
+    ) -> Self {
+        let shared = Inner {
+            sts,
+            clock,
+            session_name: session_name.into(),
+            token,
+            ambient,
+            exchanges: Semaphore::new(WEB_IDENTITY_EXCHANGES),
+            slots: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Returns a fresh session at the end of a chain, which has at least one hop.
+    pub fn session(&self, hops: &[Hop]) -> BoxFuture<'static, Walked> {
+        let (sessions, hops) = (self.clone(), hops.to_vec());
+        async move {
+            let now = sessions.shared.clock.now();
+            let (walk, fallback) = {
+                let mut slots = sessions.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
+                let slot = slots.entry(hops.clone()).or_default();
+                let quiet = slot.quiet_until.is_some_and(|until| now < until);
+                let fallback = slot.current.clone().filter(|session| session.serves(now));
+                match &fallback {
+                    Some(session) if now < session.renew_at || quiet => return Ok(session.clone()),
+                    _ => {}
+                }
+                let walk = slot.walk.get_or_insert_with(|| {
+                    let (sessions, hops) = (sessions.clone(), hops.clone());
+                    async move { sessions.walk_and_keep(&hops).await }.boxed().shared()
+                });
+                (walk.clone(), fallback)
+            };
+            match (walk.await, fallback) {
+                (Err(_), Some(session)) => Ok(session),
+                (walked, _) => walked,
+            }
+        }
+        .boxed()
+    }
+
+    async fn walk_and_keep(&self, hops: &[Hop]) -> Walked {
+        let walked = self.walk(hops).await;
+        let mut slots = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(hops.to_vec()).or_default();
+        slot.walk = None;
+        match &walked {
+            Ok(session) => {
+                slot.current = Some(session.clone());
+                slot.quiet_until = None;
+            }
+            Err(_) => slot.quiet_until = Some(self.shared.clock.now() + RETRY_RENEWAL),
+        }
+        walked
+    }
+
+    async fn walk(&self, hops: &[Hop]) -> Walked {
+        let (hop, before) = hops.split_last().expect("a chain that is walked has a hop");
+        let from = if before.is_empty() {
+            None
+        } else {
+            Some(SharedCredentialsProvider::new(self.session(before).await?.grant.credentials.clone()))
+        };
+        let result = match (from, &self.shared.token) {
+            (Some(from), _) => self.shared.sts.assume(hop, &self.shared.session_name, from).await,
+            (None, Some(token)) => self.exchange(hop, token).await,
+            (None, None) => match self.shared.ambient.clone() {
+                Some(from) => self.shared.sts.assume(hop, &self.shared.session_name, from).await,
+                None => Err(CallError::plain("AssumeRole", Kind::NotSent, "the SDK found no credentials of its own")),
+            },
+        };
+        match result {
+            Ok(grant) => {
+                let now = self.shared.clock.now();
+                let length = grant.expires.duration_since(now).unwrap_or_default();
+                let renew_at = grant.expires - RENEW_BEFORE.min(length / 3);
+                Ok(Session { grant: Arc::new(grant), renew_at })
+            }
+            Err(error) => {
+                let claims = match &self.shared.token {
+                    Some(token) if before.is_empty() => token.read().ok().and_then(|token| Claims::decode(&token)),
+                    _ => None,
+                };
+                let help = advice(&error, hop, before.last(), claims.as_ref());
+                let (role, arn) = (hop.role.clone(), hop.arn.to_string());
+                Err(Arc::new(HopError { number: hops.len(), role, arn, error, help }))
+            }
+        }
+    }
+
+    /// Exchanges the ID token, a few at a time, and tries again where STS could not fetch the issuer's keys.
+    async fn exchange(&self, hop: &Hop, source: &TokenSource) -> Result<Grant, CallError> {
+        let _place = self.shared.exchanges.acquire().await.expect("the semaphore is never closed");
+        let mut waits = KEY_RETRIES.iter();
+        loop {
+            let token = source.read().map_err(|error| {
+                CallError::plain("AssumeRoleWithWebIdentity", Kind::NotSent, format!("{error}; {}", error.help))
+            })?;
+            let name = &self.shared.session_name;
+            match self.shared.sts.assume_with_web_identity(hop, name, token.expose_secret()).await {
+                Err(error) if error.message.contains("retrieve verification key") => match waits.next() {
+                    Some(wait) => tokio::time::sleep(*wait).await,
+                    None => return Err(error),
+                },
+                other => return other,
+            }
+        }
+    }
+
+    /// Returns a provider for SDK clients that asks for a fresh session at every call.
+    pub fn provider(&self, chain: &RoleChain) -> SharedCredentialsProvider {
+        match (&self.shared.ambient, chain.hops.is_empty()) {
+            (Some(ambient), true) => ambient.clone(),
+            _ => SharedCredentialsProvider::new(ChainProvider { sessions: self.clone(), hops: chain.hops.clone() }),
+        }
+    }
+
+    /// Returns the account and ARN behind a chain: of its last session, or of the ambient credentials themselves.
+    pub async fn identify(&self, chain: &RoleChain) -> Result<(crate::fleet::AccountId, String), Arc<HopError>> {
+        if !chain.hops.is_empty() {
+            let session = self.session(&chain.hops).await?;
+            return Ok((session.grant.account.clone(), session.grant.arn.clone()));
+        }
+        let called = match self.shared.ambient.clone() {
+            Some(from) => self.shared.sts.caller(from).await,
+            None => {
+                Err(CallError::plain("GetCallerIdentity", Kind::NotSent, "the SDK found no credentials of its own"))
+            }
+        };
+        called.map_err(|error| {
+            let help = vec!["an account with an empty chain uses the SDK's own credentials; are they set?".to_owned()];
+            Arc::new(HopError {
+                number: 0,
+                role: "ambient".into(),
+                arn: "the SDK's own credentials".into(),
+                error,
+                help,
+            })
+        })
+    }
+}
+
+impl Session {
+    fn serves(&self, now: SystemTime) -> bool {
+        now + TOO_LATE < self.grant.expires
+    }
+}
+
+/// The bridge from [`Sessions`] to the SDK.
+#[derive(Debug)]
+struct ChainProvider {
+    sessions: Sessions,
+    hops: Vec<Hop>,
+}
+
+impl ProvideCredentials for ChainProvider {
+    fn provide_credentials<'a>(&'a self) -> credentials_future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        credentials_future::ProvideCredentials::new(async {
+            let session = self.sessions.session(&self.hops).await;
+            session
+                .map(|session| -> Credentials { session.grant.credentials.clone() })
+                .map_err(|error| CredentialsError::provider_error(HopError::clone(&error)))
+        })
+    }
+}
+
+/// What to do about a hop that was refused. AWS gives one text for many causes, so this names what to compare.
+fn advice(error: &CallError, hop: &Hop, before: Option<&Hop>, claims: Option<&Claims>) -> Vec<String> {
+    let said = claims.map(|claims| format!("the token says: {claims}"));
+    let mut help = Vec::new();
+    match (error.kind, before) {
+        (Kind::Denied, None) if error.operation == "AssumeRoleWithWebIdentity" => {
+            help.push(format!(
+                "AWS says no more than this; check in account {} that the role {} exists, that its trust policy names \
+                 the identity provider of the token's issuer, and that its conditions on `:aud` and `:sub` match \
+                 (StringLike for wildcards)",
+                hop.arn.account(),
+                hop.arn.name()
+            ));
+        }
+        (Kind::Denied, before) => {
+            let action = ["sts:TagSession", "sts:SetSourceIdentity"]
+                .into_iter()
+                .find(|action| error.message.contains(action))
+                .unwrap_or("sts:AssumeRole");
+            let caller = before.map_or_else(|| "the SDK's own identity".to_owned(), |before| before.arn.to_string());
+            let external = match (&hop.external_id, action) {
+                (Some(_), "sts:AssumeRole") => ", and that its sts:ExternalId condition is the manifest's external_id",
+                (None, "sts:AssumeRole") => ", and whether it asks for an sts:ExternalId that the manifest does not give",
+                _ => "",
+            };
+            help.push(format!(
+                "check that the trust policy of {} allows {action} to {caller}{external}; and that {caller} has a \
+                 policy that allows {action} on it",
+                hop.arn
+            ));
+        }
+        (Kind::Expired, None) if error.operation == "AssumeRoleWithWebIdentity" => help.push(
+            "an ID token lives as long as the job's timeout and cannot be renewed: raise the job's `timeout`, or retry \
+             the job"
+                .to_owned(),
+        ),
+        _ if error.is("InvalidIdentityToken") => help.push(format!(
+            "check that account {} has an IAM identity provider for the token's issuer, with the token's audience among \
+             its client ids, and that AWS can reach the issuer's /.well-known/openid-configuration",
+            hop.arn.account()
+        )),
+        _ if error.message.contains("DurationSeconds") => help.push(format!(
+            "lower `duration` of the role `{}`, or raise the role's maximum session duration; a chained role never gets \
+             more than one hour",
+            hop.role
+        )),
+        _ if error.is("PackedPolicyTooLarge") => {
+            help.push(format!("shorten the session tags and policies of the role `{}`", hop.role));
+        }
+        _ if error.is("RegionDisabled") => {
+            help.push("set identity.region to a region in which STS is active for that account".to_owned());
+        }
+        (Kind::Unknown, _) => help.push(
+            "AWS did not answer properly; is the runner's network, proxy or AWS_ENDPOINT_URL right? nothing was \
+             changed, and the job can be retried"
+                .to_owned(),
+        ),
+        _ => {}
+    }
+    help.extend(said);
+    help
+}

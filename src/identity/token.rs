@@ -1,0 +1,169 @@
+//! The web identity token: where it is read from, and what it claims.
+//!
+//! STS verifies tokens; this program only decodes the claims, to say in an error what the token said. The token itself
+//! never leaves its [`SecretString`] except into the request to STS.
+
+use std::fmt;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::fleet::IdentitySource;
+
+/// Where ID tokens come from: read anew at each exchange, since a file may be replaced.
+#[derive(Clone, Debug)]
+pub enum TokenSource {
+    /// A token that was in the environment; the variable's name is kept for messages.
+    Held {
+        /// The variable.
+        variable: String,
+        /// The token; it prints as redacted.
+        token: SecretString,
+    },
+    /// A file.
+    File(std::path::PathBuf),
+}
+
+/// Why there is no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenError {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+impl TokenSource {
+    /// Finds the source that the manifest names; `None` where the identity is ambient.
+    pub fn find(
+        source: &IdentitySource,
+        variables: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, TokenError> {
+        match source {
+            IdentitySource::Ambient => Ok(None),
+            IdentitySource::TokenFile(path) => {
+                read_file(path)?;
+                Ok(Some(Self::File(path.clone())))
+            }
+            IdentitySource::TokenEnv(variable) => match variables(variable).filter(|token| !token.trim().is_empty()) {
+                Some(token) => {
+                    Ok(Some(Self::Held { variable: variable.clone(), token: SecretString::from(token.trim()) }))
+                }
+                None => Err(TokenError {
+                    message: format!("the variable {variable} holds no ID token"),
+                    help: format!(
+                        "GitLab mints one only for jobs that ask for it; add to the job in .gitlab-ci.yml:\n\
+                         \n  id_tokens:\n    {variable}:\n      aud: https://gitlab.com   \
+                         # the audience that the IAM identity provider accepts\n\
+                         \non a laptop, set `identity: {{ ambient: true }}`, or try the run with --sandbox"
+                    ),
+                }),
+            },
+        }
+    }
+
+    /// Reads the token.
+    pub fn read(&self) -> Result<SecretString, TokenError> {
+        match self {
+            Self::Held { token, .. } => Ok(token.clone()),
+            Self::File(path) => read_file(path),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<SecretString, TokenError> {
+    let text = fs_err::read_to_string(path).map_err(|error| TokenError {
+        message: format!("the ID token cannot be read: {error}"),
+        help: "identity.token_file names the file that holds the ID token; relative paths start at the manifest".into(),
+    })?;
+    match text.trim() {
+        "" => Err(TokenError {
+            message: format!("the token file {} is empty", path.display()),
+            help: "write the ID token to it before this step".into(),
+        }),
+        token => Ok(SecretString::from(token)),
+    }
+}
+
+/// What a token claims, unverified: for messages only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// The issuer.
+    pub issuer: Option<String>,
+    /// The audiences.
+    pub audience: Vec<String>,
+    /// The subject.
+    pub subject: Option<String>,
+    /// When it ends, in seconds since 1970.
+    pub expires: Option<i64>,
+}
+
+impl Claims {
+    /// Decodes the payload of a JWT; `None` where the text is not one.
+    pub fn decode(token: &SecretString) -> Option<Self> {
+        let payload = token.expose_secret().split('.').nth(1)?;
+        let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let audience = match &payload["aud"] {
+            Value::Array(items) => items.iter().filter_map(text).collect(),
+            other => text(other).into_iter().collect(),
+        };
+        Some(Self {
+            issuer: text(&payload["iss"]),
+            audience,
+            subject: text(&payload["sub"]),
+            expires: payload["exp"].as_i64(),
+        })
+    }
+}
+
+impl fmt::Display for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let none = || "(absent)".to_owned();
+        write!(
+            f,
+            "iss {}, aud {}, sub {}",
+            self.issuer.clone().unwrap_or_else(none),
+            if self.audience.is_empty() { none() } else { self.audience.join(" ") },
+            self.subject.clone().unwrap_or_else(none),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_variable_shows_the_lines_to_add() {
+        let error = TokenSource::find(&IdentitySource::TokenEnv("ID_TOKEN".into()), &|_| None).expect_err("absent");
+        assert_eq!(error.message, "the variable ID_TOKEN holds no ID token");
+        assert!(error.help.contains("  id_tokens:\n    ID_TOKEN:\n      aud:"), "{}", error.help);
+    }
+
+    #[test]
+    fn the_token_never_shows() {
+        let source = TokenSource::find(&IdentitySource::TokenEnv("T".into()), &|_| Some("hush.hush.hush".into()));
+        assert!(!format!("{source:?}").contains("hush"));
+    }
+
+    #[test]
+    fn claims_are_read_and_anything_else_is_not_a_token() {
+        let payload = URL_SAFE_NO_PAD.encode(r#"{"iss":"https://gitlab.com","aud":["a","b"],"sub":"s","exp":12}"#);
+        let claims = Claims::decode(&SecretString::from(format!("e30.{payload}.x"))).expect("a JWT");
+        assert_eq!(claims.to_string(), "iss https://gitlab.com, aud a b, sub s");
+        assert_eq!(claims.expires, Some(12));
+        assert_eq!(Claims::decode(&SecretString::from("not-a-jwt")), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! The present state of every target, read in batches: ten services a call, each distinct revision once.
+//!
+//! Nothing here changes anything, and one account that cannot be read does not hide the others.
+
+pub mod service;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use serde_json::Value;
+
+use crate::aws::ecs::{Ecs, SERVICES_PER_CALL};
+use crate::aws::error::{CallError, Kind};
+use crate::fleet::{Fleet, Revision, TargetSpec};
+use service::LiveService;
+
+/// Account-and-region groups read at once; each has its own limits besides.
+const AT_ONCE: usize = 64;
+
+/// What was seen of a target.
+pub type Seen = Result<Observed, Unseen>;
+
+/// A target that could be read.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The service.
+    pub service: LiveService,
+    /// The definition that it runs, in AWS's JSON.
+    pub live: Arc<Value>,
+    /// The newest ACTIVE revision of the family that the target deploys; `None` where the family is new.
+    pub newest: Option<Arc<Value>>,
+}
+
+/// Why a target could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// As a lower-case fragment.
+    pub reason: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Whether AWS answered: there is no such service. Otherwise it refused, or did not answer.
+    pub answered: bool,
+}
+
+/// Reads targets of the fleet, by their indices into [`Fleet::targets`], in no particular order.
+///
+/// `client` gives the ECS client of a target's account and region.
+pub async fn targets(fleet: &Fleet, indices: &[usize], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) -> Vec<(usize, Seen)> {
+    let mut groups: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for &index in indices {
+        let target = &fleet.targets[index];
+        groups.entry((target.account.id.as_str(), &target.id.region)).or_default().push(index);
+    }
+    let reads = groups.into_values().map(|targets| async move {
+        let ecs = client(&fleet.targets[targets[0]]);
+        group(fleet, &ecs, &targets).await
+    });
+    futures::stream::iter(reads).buffer_unordered(AT_ONCE).flat_map(futures::stream::iter).collect().await
+}
+
+/// Reads the targets of one account and region.
+async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)> {
+    let mut clusters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for &index in targets {
+        clusters.entry(&fleet.targets[index].cluster).or_default().push(index);
+    }
+    let batches = clusters.into_iter().flat_map(|(cluster, targets)| {
+        targets.chunks(SERVICES_PER_CALL).map(|chunk| (cluster, chunk.to_vec())).collect::<Vec<_>>()
+    });
+    let described = futures::stream::iter(batches).map(|(cluster, batch)| describe(fleet, ecs, cluster, batch));
+    let services: Vec<(usize, Result<LiveService, Unseen>)> =
+        described.buffered(4).flat_map(futures::stream::iter).collect().await;
+    let definitions = definitions(fleet, ecs, &services).await;
+    let observed = |index: usize, service: LiveService| {
+        let live = definitions.get(&service.task_definition).cloned().expect("every revision was asked for")?;
+        let family = family(&fleet.targets[index], &service);
+        let newest = definitions.get(&family).cloned().expect("every family was asked for").ok();
+        Ok(Observed { service, live, newest })
+    };
+    services.into_iter().map(|(index, service)| (index, service.and_then(|service| observed(index, service)))).collect()
+}
+
+async fn describe(
+    fleet: &Fleet,
+    ecs: &Ecs,
+    cluster: &str,
+    batch: Vec<usize>,
+) -> Vec<(usize, Result<LiveService, Unseen>)> {
+    let names: Vec<&str> = batch.iter().map(|&index| fleet.targets[index].service.as_str()).collect();
+    let answer = ecs.describe_services(cluster, &names).await;
+    let find = |name: &str| match &answer {
+        Ok(services) => {
+            let live = services.found.iter().map(LiveService::read).find(|service| service.name == name);
+            live.ok_or_else(|| Unseen {
+                reason: format!("there is no service `{name}` in the cluster `{cluster}`"),
+                help: Some(
+                    "create it first (Terraform, CloudFormation, aws ecs create-service), or correct `service` or \
+                     `cluster` in the manifest"
+                        .into(),
+                ),
+                answered: true,
+            })
+        }
+        Err(error) if error.is("ClusterNotFoundException") => Err(Unseen {
+            reason: format!("there is no cluster `{cluster}`"),
+            help: Some("correct `cluster` in the manifest, or the account's regions".into()),
+            answered: true,
+        }),
+        Err(error) => Err(unseen(error)),
+    };
+    batch.iter().map(|&index| (index, find(&fleet.targets[index].service))).collect()
+}
+
+/// Reads each family's newest revision, and then each live revision that is not one of those, once.
+///
+/// A fleet that is up to date runs the newest revisions, so this order makes one read of what would be two.
+async fn definitions(
+    fleet: &Fleet,
+    ecs: &Ecs,
+    services: &[(usize, Result<LiveService, Unseen>)],
+) -> BTreeMap<String, Result<Arc<Value>, Unseen>> {
+    let mut found: BTreeMap<String, Result<Arc<Value>, Unseen>> = BTreeMap::new();
+    let live = || services.iter().filter_map(|(index, service)| Some((*index, service.as_ref().ok()?)));
+    let families: Vec<String> = live().map(|(index, service)| family(&fleet.targets[index], service)).collect();
+    read_each(ecs, families, &mut found).await;
+    let newest: Vec<Arc<Value>> = found.values().filter_map(|read| read.as_ref().ok().cloned()).collect();
+    for definition in newest {
+        if let Some(arn) = definition["taskDefinitionArn"].as_str() {
+            found.insert(arn.to_owned(), Ok(definition));
+        }
+    }
+    let revisions: Vec<String> = live().map(|(_, service)| service.task_definition.clone()).collect();
+    read_each(ecs, revisions, &mut found).await;
+    found
+}
+
+async fn read_each(ecs: &Ecs, mut names: Vec<String>, found: &mut BTreeMap<String, Result<Arc<Value>, Unseen>>) {
+    names.sort();
+    names.dedup();
+    names.retain(|name| !found.contains_key(name));
+    let reads = futures::stream::iter(names).map(|name| async move {
+        let read = ecs.describe_task_definition(&name).await;
+        (name, read.map(Arc::new).map_err(|error| unseen(&error)))
+    });
+    found.extend(reads.buffered(8).collect::<Vec<_>>().await);
+}
+
+/// Returns the family that a target deploys: the file's, or the live revision's.
+fn family(target: &TargetSpec, service: &LiveService) -> String {
+    let declared = target.desired.task_definition.as_ref().and_then(|definition| definition["family"].as_str());
+    match declared {
+        Some(family) => family.to_owned(),
+        None => service
+            .task_definition
+            .parse::<Revision>()
+            .map_or_else(|_| service.task_definition.clone(), |revision| revision.family),
+    }
+}
+
+fn unseen(error: &CallError) -> Unseen {
+    let help = match error.kind {
+        Kind::Denied => Some(format!("allow ecs:{} to the account's last role", error.operation)),
+        Kind::Throttled => Some("the account's calls are throttled; run again later".to_owned()),
+        Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
+        Kind::Expired | Kind::Refused | Kind::NotSent => None,
+    };
+    Unseen { reason: error.to_string(), help, answered: false }
+}

@@ -1,0 +1,143 @@
+//! A service as DescribeServices gives it: the members that decide something, read from AWS's JSON.
+//!
+//! Unknown members and values are ignored; absent counts are zero.
+
+use serde_json::Value;
+
+use crate::event::Tasks;
+use crate::fleet::Revision;
+
+/// A live service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveService {
+    /// Its name.
+    pub name: String,
+    /// `ACTIVE`, `DRAINING` or `INACTIVE`.
+    pub status: String,
+    /// The ARN of the task definition that it should run.
+    pub task_definition: String,
+    /// How many tasks it should run.
+    pub desired: u32,
+    /// How many run, over all deployments.
+    pub running: u32,
+    /// `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
+    pub controller: String,
+    /// Whether ECS itself manages the service's resources (Express mode).
+    pub express: bool,
+    /// Whether the deployment circuit breaker rolls back.
+    pub breaker_rolls_back: bool,
+    /// `deploymentConfiguration`, as it is.
+    pub configuration: Value,
+    /// Its deployments, PRIMARY first.
+    pub deployments: Vec<Deployment>,
+    /// The ARN of ECS's current service-deployment object, where it says one.
+    pub service_deployment: Option<String>,
+    /// ECS's messages, newest first.
+    pub messages: Vec<Message>,
+}
+
+/// One entry of a service's `deployments`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// `ecs-svc/…`
+    pub id: String,
+    /// `PRIMARY`, `ACTIVE`, `DRAINING` or `INACTIVE`.
+    pub status: String,
+    /// The task definition's ARN.
+    pub task_definition: String,
+    /// `IN_PROGRESS`, `COMPLETED` or `FAILED`; absent behind a Classic load balancer and for other controllers.
+    pub rollout_state: Option<String>,
+    /// ECS's words about that state.
+    pub rollout_reason: Option<String>,
+    /// Its task counts.
+    pub tasks: Tasks,
+}
+
+/// One of a service's events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its id.
+    pub id: String,
+    /// ECS's words.
+    pub text: String,
+}
+
+impl LiveService {
+    /// Reads a service of a DescribeServices or UpdateService answer.
+    pub fn read(service: &Value) -> Self {
+        let configuration = service["deploymentConfiguration"].clone();
+        let breaker = &configuration["deploymentCircuitBreaker"];
+        let breaker_rolls_back = breaker["enable"] == true && breaker["rollback"] == true;
+        Self {
+            name: text(service, "serviceName"),
+            status: text(service, "status"),
+            task_definition: text(service, "taskDefinition"),
+            desired: count(service, "desiredCount"),
+            running: count(service, "runningCount"),
+            controller: service["deploymentController"]["type"].as_str().unwrap_or("ECS").to_owned(),
+            express: service["resourceManagementType"] == "ECS",
+            breaker_rolls_back,
+            configuration,
+            deployments: items(service, "deployments").map(Deployment::read).collect(),
+            service_deployment: service["currentServiceDeployment"].as_str().map(str::to_owned),
+            messages: items(service, "events")
+                .map(|event| Message { id: text(event, "id"), text: text(event, "message") })
+                .collect(),
+        }
+    }
+
+    /// Returns the PRIMARY deployment.
+    pub fn primary(&self) -> Option<&Deployment> {
+        self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
+    }
+
+    /// Returns a deployment by its id.
+    pub fn deployment(&self, id: &str) -> Option<&Deployment> {
+        self.deployments.iter().find(|deployment| deployment.id == id)
+    }
+
+    /// Returns the revision that it should run.
+    pub fn revision(&self) -> Option<Revision> {
+        self.task_definition.parse().ok()
+    }
+}
+
+impl Deployment {
+    fn read(deployment: &Value) -> Self {
+        Self {
+            id: text(deployment, "id"),
+            status: text(deployment, "status"),
+            task_definition: text(deployment, "taskDefinition"),
+            rollout_state: deployment["rolloutState"].as_str().map(str::to_owned),
+            rollout_reason: deployment["rolloutStateReason"].as_str().map(str::to_owned),
+            tasks: Tasks {
+                desired: count(deployment, "desiredCount"),
+                running: count(deployment, "runningCount"),
+                pending: count(deployment, "pendingCount"),
+                failed: count(deployment, "failedTasks"),
+            },
+        }
+    }
+
+    /// Whether ECS says so of its rollout state.
+    pub fn is(&self, state: &str) -> bool {
+        self.rollout_state.as_deref() == Some(state)
+    }
+
+    /// Returns the revision that it deploys.
+    pub fn revision(&self) -> Option<Revision> {
+        self.task_definition.parse().ok()
+    }
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_default().to_owned()
+}
+
+fn count(value: &Value, key: &str) -> u32 {
+    value[key].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or_default()
+}
+
+fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value[key].as_array().into_iter().flatten()
+}

@@ -1,0 +1,195 @@
+//! Builds the plan: from a fleet and what was seen of it to what each target needs.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, taskdef};
+use crate::fleet::{Amount, Fleet, Parallelism, Revision, TargetSpec, Wave};
+use crate::observe::service::LiveService;
+use crate::observe::{Observed, Seen};
+
+/// What is decided for one target.
+struct Decision {
+    action: Action,
+    work: Option<Work>,
+    to: Option<Revision>,
+    summary: Vec<String>,
+}
+
+impl Decision {
+    fn blocked(reason: impl Into<String>, help: impl Into<String>) -> Self {
+        let action = Action::Blocked { reason: reason.into(), help: Some(help.into()) };
+        Self { action, work: None, to: None, summary: Vec::new() }
+    }
+}
+
+/// Builds the plan of a fleet; `seen` is indexed as [`Fleet::targets`].
+pub fn plan(fleet: &Fleet, seen: &[Seen]) -> Plan {
+    let mut work: Vec<Option<Work>> = fleet.targets.iter().map(|_| None).collect();
+    let mut outline = Outline::default();
+    for wave in &fleet.waves {
+        let mut changing = 0;
+        for &index in &wave.targets {
+            let (target, seen) = (&fleet.targets[index], &seen[index]);
+            let decision = match seen {
+                Ok(observed) => decide(target, observed),
+                Err(unseen) => Decision {
+                    action: Action::Blocked { reason: unseen.reason.clone(), help: unseen.help.clone() },
+                    work: None,
+                    to: None,
+                    summary: Vec::new(),
+                },
+            };
+            changing += usize::from(decision.action.changes());
+            work[index] = decision.work;
+            outline.changes.push(ChangeOutline {
+                target: target.id.clone(),
+                account_id: target.account.id.clone(),
+                cluster: target.cluster.clone(),
+                service: target.service.clone(),
+                wave: wave.name.clone(),
+                action: decision.action,
+                from: seen.as_ref().ok().and_then(|observed| observed.service.revision()),
+                to: decision.to,
+                summary: decision.summary,
+            });
+        }
+        outline.waves.push(wave_outline(wave, changing));
+    }
+    Plan { outline, work }
+}
+
+fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
+    let service = &observed.service;
+    if let Some(blocked) = undeployable(service) {
+        return blocked;
+    }
+    let base = target.desired.task_definition.as_ref().unwrap_or(&observed.live);
+    let wanted = match taskdef::build(base, &target.desired) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            let help = "name a container of the task definition, or add it there";
+            return Decision::blocked(error.to_string(), help);
+        }
+    };
+    let live_family = observed.live["family"].as_str();
+    let is_live = wanted["family"].as_str() == live_family && taskdef::same(&wanted, &observed.live);
+    let primary = service.primary();
+    let in_progress = primary.filter(|primary| primary.is("IN_PROGRESS"));
+    if let (Some(primary), false) = (in_progress, is_live) {
+        let revision = primary.revision().map_or_else(|| primary.task_definition.clone(), |it| it.to_string());
+        return Decision::blocked(
+            format!("a deployment of {revision} ({}) is in progress", primary.id),
+            "wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again",
+        );
+    }
+    let live = |definition| Work::new(definition, service);
+    let mut summary = Vec::new();
+    let (definition, to) = if is_live {
+        let revision = service.revision();
+        if let Some(primary) = in_progress {
+            summary.push(format!("its deployment {} is under way already and is followed", primary.id));
+            (Definition::Follow { deployment: primary.id.clone() }, revision)
+        } else if primary.is_some_and(|primary| primary.is("FAILED")) {
+            summary.push("its last deployment failed and is repeated".to_owned());
+            (Definition::Existing { arn: service.task_definition.clone(), force: true }, revision)
+        } else {
+            (Definition::Keep, revision)
+        }
+    } else {
+        summary = taskdef::summary(&observed.live, &wanted);
+        match &observed.newest {
+            Some(newest) if taskdef::same(&wanted, newest) => {
+                let arn = newest["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
+                let revision = arn.parse().ok();
+                (Definition::Existing { arn, force: false }, revision)
+            }
+            newest => {
+                let newest = newest.as_ref().and_then(|newest| newest["revision"].as_u64());
+                (Definition::Register { definition: Arc::new(wanted), newest: newest.unwrap_or_default() }, None)
+            }
+        }
+    };
+    let mut work = live(definition);
+    if let Some(count) = target.desired.desired_count.filter(|&count| count != service.desired) {
+        summary.push(format!("desired count {} -> {count}", service.desired));
+        work.desired_count = Some(count);
+    }
+    if let Some(declared) = &target.desired.deployment
+        && !taskdef::settings_hold(declared, &service.configuration)
+    {
+        summary.extend(settings(declared, &service.configuration));
+        work.deployment = Some(declared.clone());
+    }
+    let action = match work.definition {
+        Definition::Register { .. } => Action::Register,
+        Definition::Existing { .. } | Definition::Follow { .. } => Action::Deploy,
+        Definition::Keep if work.desired_count.is_some() || work.deployment.is_some() => Action::Update,
+        Definition::Keep => Action::Unchanged,
+    };
+    let work = action.changes().then_some(work);
+    Decision { action, work, to, summary }
+}
+
+/// Returns why a service cannot be deployed by UpdateService at all.
+fn undeployable(service: &LiveService) -> Option<Decision> {
+    if service.status != "ACTIVE" {
+        let help = "create it again, or take it out of the manifest";
+        return Some(Decision::blocked(format!("the service is {}", service.status), help));
+    }
+    if service.express {
+        let help = "update it with the Express Gateway API that created it";
+        return Some(Decision::blocked("ECS manages this service itself (Express mode)", help));
+    }
+    match service.controller.as_str() {
+        "ECS" => None,
+        other => Some(Decision::blocked(
+            format!("its deployment controller is {other}, and UpdateService cannot deploy it"),
+            "change the controller to ECS (UpdateService --deployment-controller type=ECS), or take it out of the manifest",
+        )),
+    }
+}
+
+/// Says which declared deployment settings differ from the live ones.
+fn settings(declared: &Value, live: &Value) -> Vec<String> {
+    let members = declared.as_object().into_iter().flatten();
+    members
+        .filter(|(name, value)| {
+            let one = |value: &Value| Value::Object([((*name).clone(), value.clone())].into_iter().collect());
+            !taskdef::settings_hold(&one(value), live)
+        })
+        .map(|(name, value)| match &live[name.as_str()] {
+            Value::Null => format!("deployment {name}: {value}"),
+            old => format!("deployment {name}: {old} -> {value}"),
+        })
+        .collect()
+}
+
+fn wave_outline(wave: &Wave, changing: usize) -> WaveOutline {
+    let total = wave.targets.len();
+    let max_failures = wave.max_failures.of(total);
+    let (max_parallel, most) = match &wave.max_parallel {
+        Parallelism::Window(amount) => (amount.to_string(), at_least_one(*amount, total)),
+        Parallelism::Batches(amounts) => {
+            let words: Vec<String> = amounts.iter().map(ToString::to_string).collect();
+            (words.join(", "), amounts.iter().map(|amount| at_least_one(*amount, total)).max().unwrap_or(1))
+        }
+    };
+    let most = if wave.strict { 1 } else { most };
+    WaveOutline {
+        name: wave.name.clone(),
+        targets: total,
+        changing,
+        max_parallel,
+        max_failures,
+        worst_case_failures: (max_failures + most).min(changing),
+        bake_seconds: wave.bake.as_secs(),
+        gate: wave.gate,
+    }
+}
+
+/// Returns how many targets an amount of parallelism means: at least one.
+pub fn at_least_one(amount: Amount, total: usize) -> usize {
+    amount.of(total).max(1)
+}

@@ -1,0 +1,308 @@
+//! An AWS to deploy to without AWS: STS, ECS and a GitLab issuer per account and region, with a seeded fault model.
+//!
+//! It stands behind the AWS SDK's own HTTP client ([`Sandbox::http_client`]), so everything above that is the real
+//! thing, or behind a loopback server ([`Sandbox::serve`]). Time comes from the clock that it is given and chance from
+//! the seed: under a paused runtime hours pass in no time, and a run repeats exactly. It is not a container runtime:
+//! tasks are numbers that change at the times that [`Timing`] says.
+
+mod account;
+mod bucket;
+mod calls;
+mod chance;
+mod cluster;
+mod connector;
+mod ecs;
+mod fault;
+mod history;
+mod issuer;
+mod jwt;
+mod moment;
+mod one_off;
+mod policy;
+mod record;
+mod region;
+mod rollout;
+mod seed;
+mod server;
+mod service;
+mod services;
+mod session;
+mod signature;
+mod sts;
+mod task;
+mod taskdef;
+mod timing;
+mod wire;
+mod world;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use secrecy::SecretString;
+use serde_json::Value;
+
+pub use account::{Provider, Role};
+pub use calls::{Calls, Write};
+pub use fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
+pub use issuer::{AUDIENCE, Claims, ISSUER_HOST, PROJECT_PATH};
+pub use timing::Timing;
+
+use crate::clock::Clock;
+use crate::fleet::Fleet;
+use moment::{Moment, moment};
+use wire::{Fate, Request};
+use world::{Call, World};
+
+/// The secret access key of every account's static credentials.
+pub const SECRET: &str = "test";
+
+/// What an account's static access key begins with; the account id follows.
+const KEY_PREFIX: &str = "AKIASNDB";
+
+/// The sandbox. Clones share one state.
+#[derive(Clone)]
+pub struct Sandbox {
+    clock: Clock,
+    world: Arc<Mutex<World>>,
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sandbox")
+    }
+}
+
+/// A service as a test sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceSnapshot {
+    /// `ACTIVE`, `DRAINING` or `INACTIVE`.
+    pub status: String,
+    /// The ARN of the PRIMARY deployment's task definition.
+    pub task_definition: String,
+    /// The service's desired count.
+    pub desired: u64,
+    /// How many tasks run.
+    pub running: u64,
+    /// How many are on their way.
+    pub pending: u64,
+    /// The deployments, PRIMARY first: id, status, rollout state.
+    pub deployments: Vec<(String, String, String)>,
+    /// The whole of it, as DescribeServices gives it.
+    pub body: Value,
+}
+
+impl Sandbox {
+    /// Returns an empty sandbox: no account, no service.
+    pub fn new(seed: u64, clock: Clock) -> Self {
+        Self { clock, world: Arc::new(Mutex::new(World::new(seed))) }
+    }
+
+    /// Returns a sandbox in which every role and target of the fleet exists, each service at an older revision.
+    pub fn for_fleet(fleet: &Fleet, seed: u64, clock: Clock) -> Self {
+        let sandbox = Self::new(seed, clock);
+        let now = sandbox.now();
+        sandbox.world().furnish(fleet, now);
+        sandbox
+    }
+
+    /// Returns the clock that everything here goes by.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Returns an ID token of the pretend GitLab.
+    pub fn id_token(&self, claims: &Claims) -> SecretString {
+        let now = self.now();
+        let world = self.world();
+        world.issuer.token(claims, now, world.chance)
+    }
+
+    /// Returns the predefined `CI_*` variables of the pretend GitLab job, name and value; the ID token is not among them.
+    pub fn job_variables() -> Vec<(&'static str, &'static str)> {
+        issuer::job_variables()
+    }
+
+    /// Sets how long tasks take, from their next step on.
+    pub fn set_timing(&self, timing: Timing) {
+        self.world().timing = timing;
+    }
+
+    /// Sets how long every call takes.
+    pub fn set_latency(&self, latency: Duration) {
+        self.world().latency = latency;
+    }
+
+    /// Switches ECS's published limits (token buckets per account and region) on or off; they are on at first.
+    pub fn set_limits(&self, on: bool) {
+        self.world().limits = on;
+    }
+
+    /// Adds a fault for the targets that `account/region/service` matches: globs on the manifest's names, account ids
+    /// and service names in ECS; what is left out is `*`. A service part of `sts` makes a call fault one of STS.
+    ///
+    /// # Errors
+    /// Says what is wrong with the pattern.
+    pub fn fault(&self, pattern: &str, fault: Fault) -> Result<(), String> {
+        let rule = fault::Rule::new(pattern, fault)?;
+        self.world().rules.push(rule);
+        Ok(())
+    }
+
+    /// Takes every fault away; deployments that run already keep theirs.
+    pub fn clear_faults(&self) {
+        self.world().rules.clear();
+    }
+
+    /// Adds an account with the sandbox's OIDC provider and static credentials.
+    pub fn add_account(&self, id: &str, name: &str) {
+        self.world().add_account(id, name);
+    }
+
+    /// Adds a role, or joins its trust to that of the one that is there.
+    pub fn add_role(&self, role: Role) {
+        self.world().add_role(role);
+    }
+
+    /// Changes a role; `false` where there is none.
+    pub fn change_role(&self, arn: &str, change: impl FnOnce(&mut Role)) -> bool {
+        let mut world = self.world();
+        let account = world.accounts.get_mut(account::parts(arn).1);
+        account.and_then(|account| account.roles.get_mut(arn)).map(change).is_some()
+    }
+
+    /// Deletes a role; `false` where there is none.
+    pub fn remove_role(&self, arn: &str) -> bool {
+        let mut world = self.world();
+        world.accounts.get_mut(account::parts(arn).1).is_some_and(|account| account.roles.remove(arn).is_some())
+    }
+
+    /// Sets an account's OIDC provider; another issuer's key set can come with it.
+    pub fn set_provider(&self, account: &str, provider: Provider) {
+        if let Some(account) = self.world().accounts.get_mut(account) {
+            account.providers.insert(provider.host.clone(), provider);
+        }
+    }
+
+    /// Removes an account's OIDC provider; `false` where there is none.
+    pub fn remove_provider(&self, account: &str, host: &str) -> bool {
+        self.world().accounts.get_mut(account).is_some_and(|account| account.providers.remove(host).is_some())
+    }
+
+    /// Returns the id of an account's static access key; its secret is [`SECRET`], and it may do everything there.
+    pub fn access_key(account: &str) -> String {
+        format!("{KEY_PREFIX}{account}")
+    }
+
+    /// Returns an account's static credentials: for chains that are empty or begin with ambient credentials.
+    pub fn account_credentials(account: &str) -> Credentials {
+        Credentials::new(Self::access_key(account), SECRET, None, None, "sandbox")
+    }
+
+    /// Ends every session of an account at once: its next calls find their tokens expired.
+    pub fn expire_sessions(&self, account: &str) {
+        let now = self.now();
+        let mut world = self.world();
+        let sessions = world.sessions.values_mut().filter(|session| session.principal.account == account);
+        sessions.filter(|session| session.expires.is_some()).for_each(|session| session.expires = Some(now));
+    }
+
+    /// Returns what was asked so far.
+    pub fn calls(&self) -> Calls {
+        self.world().calls.clone()
+    }
+
+    /// Forgets what was asked so far.
+    pub fn forget_calls(&self) {
+        self.world().calls = Calls::default();
+    }
+
+    /// Makes an ECS call as someone else in the account: not counted, not limited, without faults of calls.
+    ///
+    /// # Errors
+    /// ECS's error, as `Code: text`.
+    pub fn behind_the_back(
+        &self,
+        account: &str,
+        region: &str,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, String> {
+        let now = self.now();
+        let mut world = self.world();
+        let account = world.account_id(account);
+        let call = Call {
+            principal: seed::admin(&account),
+            account,
+            region: region.to_owned(),
+            operation: operation.to_owned(),
+            now,
+        };
+        world.requests += 1;
+        ecs::dispatch(&mut world, &call, input).map_err(|error| format!("{}: {}", error.code, error.message))
+    }
+
+    /// Returns a service as it is now, its account by name or id.
+    pub fn service(&self, account: &str, region: &str, cluster: &str, service: &str) -> Option<ServiceSnapshot> {
+        let input = serde_json::json!({ "cluster": cluster, "services": [service] });
+        let mut output = self.behind_the_back(account, region, "DescribeServices", &input).ok()?;
+        let body = output["services"].get_mut(0)?.take();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let deployments = body["deployments"].as_array().into_iter().flatten();
+        Some(ServiceSnapshot {
+            status: text(&body["status"]),
+            task_definition: text(&body["taskDefinition"]),
+            desired: body["desiredCount"].as_u64().unwrap_or_default(),
+            running: body["runningCount"].as_u64().unwrap_or_default(),
+            pending: body["pendingCount"].as_u64().unwrap_or_default(),
+            deployments: deployments
+                .map(|one| (text(&one["id"]), text(&one["status"]), text(&one["rolloutState"])))
+                .collect(),
+            body,
+        })
+    }
+
+    /// Returns the numbers of a family's ACTIVE revisions.
+    pub fn revisions(&self, account: &str, region: &str, family: &str) -> Vec<u32> {
+        let mut world = self.world();
+        let account = world.account_id(account);
+        let family = world.region(&account, region).families.get(family);
+        let revisions = family.into_iter().flat_map(|family| &family.revisions);
+        revisions.filter(|(_, one)| one.active).map(|(number, _)| *number).collect()
+    }
+
+    /// Returns a task definition by its family, `family:number` or ARN, as DescribeTaskDefinition gives it.
+    pub fn task_definition(&self, account: &str, region: &str, reference: &str) -> Option<Value> {
+        let mut world = self.world();
+        let account = world.account_id(account);
+        world.region(&account, region).definition(reference).map(|(_, _, one)| (*one.body).clone())
+    }
+
+    /// Carries a request, from its arrival to what becomes of it.
+    async fn carry(&self, request: &Request) -> Fate {
+        let latency = self.world().latency(request);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        let now = self.now();
+        self.world().handle(request, now)
+    }
+
+    fn now(&self) -> Moment {
+        moment(self.clock.now())
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        // A panic of another test thread leaves the state as whole as it was.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl World {
+    /// Returns the id of an account that is named by its name or id.
+    fn account_id(&self, account: &str) -> String {
+        let named = self.accounts.iter().find(|(_, one)| one.name == account);
+        named.map_or_else(|| account.to_owned(), |(id, _)| id.clone())
+    }
+}

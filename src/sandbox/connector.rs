@@ -1,0 +1,82 @@
+//! The in-process face: the AWS SDK's own HTTP client, answered by the sandbox after its latency.
+
+use std::fmt;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+
+use super::Sandbox;
+use super::wire::{Answer, Fate, Request};
+
+/// The connector; also its own client, since it has no settings.
+#[derive(Clone)]
+struct InProcess(Sandbox);
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+impl Sandbox {
+    /// Returns the HTTP client that leads here, for every AWS SDK client of the process.
+    pub fn http_client(&self) -> SharedHttpClient {
+        SharedHttpClient::new(InProcess(self.clone()))
+    }
+}
+
+impl HttpClient for InProcess {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let sandbox = self.0.clone();
+        let request = read(&request);
+        HttpConnectorFuture::new(async move {
+            match sandbox.carry(&request).await {
+                Fate::Answered(answer) => response(answer),
+                Fate::Silent => std::future::pending().await,
+                Fate::Reset => Err(ConnectorError::io("connection reset by peer".into())),
+            }
+        })
+    }
+}
+
+fn read(request: &HttpRequest) -> Request {
+    let uri = request.uri();
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let (host, path_and_query) = match rest.find(['/', '?']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let mut headers: std::collections::BTreeMap<String, String> =
+        request.headers().iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    // The SDK signs the host and leaves writing it to the HTTP stack.
+    headers.entry("host".to_owned()).or_insert_with(|| host.to_owned());
+    Request {
+        method: request.method().to_owned(),
+        path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
+        query: query.to_owned(),
+        headers,
+        body: request.body().bytes().unwrap_or_default().to_vec(),
+    }
+}
+
+fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
+    let headers = response.headers_mut();
+    headers.insert("content-type", answer.content_type);
+    headers.insert("x-amzn-requestid", answer.request_id);
+    Ok(response)
+}

@@ -1,0 +1,200 @@
+//! What can go wrong, and for which targets: the faults of `--sandbox-fault` and of tests.
+//!
+//! Rollout faults change how tasks behave; call faults change how requests are answered. All chance comes from the
+//! sandbox's seed.
+
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// A fault. In `GLOB=FAULT[:ARG]` it is written as each variant's first word says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// `crash`: tasks of a new revision start and exit with code 1.
+    Crash,
+    /// `nopull`: the image of a new revision cannot be pulled.
+    NoPull,
+    /// `hang`: tasks of a new revision stay PENDING for ever.
+    Hang,
+    /// `slow[:FACTOR]`: tasks take so many times longer; 5 unless told.
+    Slow(f64),
+    /// `vanish`: the service is deleted while it is being deployed.
+    Vanish,
+    /// `supersede`: someone else deploys while it is being deployed.
+    Supersede,
+    /// `degrade`: tasks of a new revision begin to crash some time after its deployment completed.
+    Degrade,
+    /// `stuck`: tasks of a new revision crash, and so do those of the revision that ECS rolls back to.
+    Stuck,
+    /// `throttle:RATE`: ECS answers at most so many calls a second, and `ThrottlingException` to the others.
+    Throttle(f64),
+    /// `silent`: the connection is accepted and nothing is ever answered.
+    Silent,
+    /// `reset`: the connection breaks before the request is looked at.
+    Reset,
+    /// `lost:PERCENT`: RegisterTaskDefinition and UpdateService happen, but so many answers are lost.
+    Lost(u8),
+    /// `unavailable:PERCENT`: so many calls are answered with HTTP 503.
+    Unavailable(u8),
+    /// `deny:ACTION`: the action, such as `ecs:UpdateService` or `sts:AssumeRole`, is not allowed.
+    Deny(String),
+    /// `latency:MS`: every call takes so many milliseconds longer.
+    Latency(Duration),
+    /// `wrong-account`: a session in the account belongs to another account.
+    WrongAccount,
+    /// `no-service-deployments`: the role may not read service deployments.
+    NoServiceDeployments,
+}
+
+/// Reads `GLOB=FAULT[:ARG]`, such as `prod-*/eu-west-1/api=slow:3`.
+///
+/// # Errors
+/// Says what is wrong, and which faults there are.
+pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
+    let (pattern, fault) = text.rsplit_once('=').ok_or_else(|| format!("`{text}` is not GLOB=FAULT[:ARG]"))?;
+    let (name, argument) = match fault.split_once(':') {
+        Some((name, argument)) => (name, Some(argument)),
+        None => (fault, None),
+    };
+    let number = |unit: &str| -> Result<f64, String> {
+        argument
+            .and_then(|text| text.parse::<f64>().ok())
+            .filter(|number| number.is_finite() && *number > 0.0)
+            .ok_or_else(|| format!("`{name}` takes {unit} after a colon, in `{text}`"))
+    };
+    let percent = || -> Result<u8, String> {
+        argument
+            .and_then(|text| text.trim_end_matches('%').parse::<u8>().ok())
+            .filter(|percent| *percent <= 100)
+            .ok_or_else(|| format!("`{name}` takes a per cent, 0 to 100, after a colon, in `{text}`"))
+    };
+    let fault = match name {
+        "crash" => Fault::Crash,
+        "nopull" => Fault::NoPull,
+        "hang" => Fault::Hang,
+        "slow" if argument.is_none() => Fault::Slow(SLOW_FACTOR),
+        "slow" => Fault::Slow(number("a factor")?),
+        "vanish" => Fault::Vanish,
+        "supersede" => Fault::Supersede,
+        "degrade" => Fault::Degrade,
+        "stuck" => Fault::Stuck,
+        "throttle" => Fault::Throttle(number("a rate per second")?),
+        "silent" => Fault::Silent,
+        "reset" => Fault::Reset,
+        "lost" => Fault::Lost(percent()?),
+        "unavailable" => Fault::Unavailable(percent()?),
+        "deny" => match argument {
+            Some(action) if action.contains(':') => Fault::Deny(action.to_owned()),
+            _ => return Err(format!("`deny` takes an action such as ecs:UpdateService after a colon, in `{text}`")),
+        },
+        "latency" => Fault::Latency(Duration::from_secs_f64(number("milliseconds")?.min(MAX_LATENCY) / 1000.0)),
+        "wrong-account" => Fault::WrongAccount,
+        "no-service-deployments" => Fault::NoServiceDeployments,
+        _ => return Err(format!("`{name}` is not a fault; they are {NAMES}")),
+    };
+    if matches!(argument, Some(_) if !TAKES_ARGUMENT.contains(&name)) {
+        return Err(format!("`{name}` takes nothing after it, in `{text}`"));
+    }
+    Rule::new(pattern, fault.clone())?;
+    Ok((pattern.to_owned(), fault))
+}
+
+/// Every fault's name, for help and errors.
+pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, throttle, silent, reset, lost, \
+                         unavailable, deny, latency, wrong-account, no-service-deployments";
+const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
+
+/// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.
+pub(crate) const SLOW_FACTOR: f64 = 5.0;
+
+/// A day, in milliseconds.
+const MAX_LATENCY: f64 = 86_400_000.0;
+
+/// A fault and the targets that have it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    account: GlobMatcher,
+    region: GlobMatcher,
+    service: GlobMatcher,
+    /// Whether the rule is for every service, so that a call which names none has it too.
+    every_service: bool,
+    /// Whether the rule is for STS (`account/region/sts`).
+    pub(crate) sts: bool,
+    pub(crate) fault: Fault,
+}
+
+impl Rule {
+    /// Reads `account/region/service`; what is left out is `*`.
+    pub(crate) fn new(pattern: &str, fault: Fault) -> Result<Self, String> {
+        let mut parts = pattern.split('/').map(str::trim);
+        let mut next = || parts.next().filter(|part| !part.is_empty()).unwrap_or("*").to_owned();
+        let (account, region, service) = (next(), next(), next());
+        if parts.next().is_some() {
+            return Err(format!("`{pattern}` is not account/region/service"));
+        }
+        let glob = |text: &str| {
+            let built = GlobBuilder::new(text).literal_separator(false).build();
+            built.map(|glob| glob.compile_matcher()).map_err(|error| format!("`{text}` is not a glob: {error}"))
+        };
+        Ok(Self {
+            account: glob(&account)?,
+            region: glob(&region)?,
+            every_service: service == "*" || service == "**",
+            sts: service == "sts",
+            service: glob(&service)?,
+            fault,
+        })
+    }
+
+    /// Whether it is for the account (by any of its names) and region.
+    pub(crate) fn covers(&self, account: &[&str], region: &str) -> bool {
+        self.covers_account(account) && self.region.is_match(region)
+    }
+
+    /// Whether it is for the account, by any of its names.
+    pub(crate) fn covers_account(&self, account: &[&str]) -> bool {
+        account.iter().any(|name| self.account.is_match(name))
+    }
+
+    /// Whether it is for one of the services; a call that names no service has only the rules for every service.
+    pub(crate) fn covers_service(&self, services: &[String]) -> bool {
+        self.every_service || services.iter().any(|name| self.service.is_match(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_read() {
+        for (text, wanted) in [
+            ("prod/eu-west-1/api=crash", Fault::Crash),
+            ("*=slow", Fault::Slow(5.0)),
+            ("*/*/api=slow:2.5", Fault::Slow(2.5)),
+            ("*=throttle:3", Fault::Throttle(3.0)),
+            ("*=lost:30%", Fault::Lost(30)),
+            ("*=deny:ecs:UpdateService", Fault::Deny("ecs:UpdateService".into())),
+            ("*=latency:250", Fault::Latency(Duration::from_millis(250))),
+        ] {
+            assert_eq!(parse_fault(text).expect(text).1, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn malformed_faults_say_why() {
+        for (text, wanted) in [
+            ("crash", "is not GLOB=FAULT"),
+            ("*=explode", "is not a fault; they are crash"),
+            ("*=lost:101", "takes a per cent"),
+            ("*=throttle", "takes a rate per second"),
+            ("*=crash:3", "takes nothing after it"),
+            ("*=deny:UpdateService", "takes an action"),
+            ("a/b/c/d=crash", "is not account/region/service"),
+            ("[=crash", "is not a glob"),
+        ] {
+            let error = parse_fault(text).expect_err(text);
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
+    }
+}

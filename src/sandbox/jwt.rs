@@ -1,0 +1,113 @@
+//! JSON Web Tokens: signs the sandbox's own, and verifies any against a key set.
+//!
+//! Knows nothing of what the claims mean; [`super::sts`] judges those.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use ring::rand::SystemRandom;
+use ring::signature::{self, EcdsaKeyPair, KeyPair as _};
+use serde_json::{Value, json};
+
+/// A signing key of the curve P-256.
+pub(crate) struct SigningKey {
+    id: String,
+    pair: EcdsaKeyPair,
+    random: SystemRandom,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigningKey({})", self.id)
+    }
+}
+
+impl SigningKey {
+    /// Makes a key. It is new in every process, so a sandbox's token is worth nothing elsewhere.
+    pub(crate) fn generate(id: &str) -> Self {
+        let random = SystemRandom::new();
+        let algorithm = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("the system has randomness");
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).expect("ring reads its own keys");
+        Self { id: id.to_owned(), pair, random }
+    }
+
+    /// Returns the public half as a JSON Web Key.
+    pub(crate) fn public(&self) -> Value {
+        let point = self.pair.public_key().as_ref();
+        let coordinate = |range: std::ops::Range<usize>| BASE64URL.encode(point.get(range).unwrap_or_default());
+        // An uncompressed point: 0x04, x, y.
+        json!({
+            "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.id,
+            "x": coordinate(1..33), "y": coordinate(33..65),
+        })
+    }
+
+    /// Signs claims.
+    pub(crate) fn sign(&self, claims: &Value) -> String {
+        let header = json!({ "typ": "JWT", "alg": "ES256", "kid": self.id });
+        let text = format!("{}.{}", BASE64URL.encode(header.to_string()), BASE64URL.encode(claims.to_string()));
+        let signature = self.pair.sign(&self.random, text.as_bytes()).expect("the system has randomness");
+        format!("{text}.{}", BASE64URL.encode(signature.as_ref()))
+    }
+}
+
+/// A token taken apart; nothing of it is verified yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    header: Value,
+    /// What it claims.
+    pub(crate) claims: Value,
+    signed: String,
+    signature: Vec<u8>,
+}
+
+/// Takes a token apart; `None` where it is none.
+pub(crate) fn parse(text: &str) -> Option<Token> {
+    let mut parts = text.split('.');
+    let (header, claims, signature) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let json = |part: &str| serde_json::from_slice::<Value>(&BASE64URL.decode(part).ok()?).ok();
+    Some(Token {
+        header: json(header)?,
+        claims: json(claims).filter(Value::is_object)?,
+        signed: format!("{header}.{claims}"),
+        signature: BASE64URL.decode(signature).ok()?,
+    })
+}
+
+/// Whether one of the set's keys signed the token. RS256, RS384, RS512, ES256 and ES384, as STS takes them.
+pub(crate) fn is_signed_by(token: &Token, key_set: &Value) -> bool {
+    let wanted = token.header.get("kid").and_then(Value::as_str);
+    let keys = key_set.get("keys").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    keys.iter()
+        .filter(|key| wanted.is_none() || key.get("kid").and_then(Value::as_str) == wanted)
+        .any(|key| verify(token, key).is_some())
+}
+
+fn verify(token: &Token, key: &Value) -> Option<()> {
+    let part = |name: &str| BASE64URL.decode(key.get(name)?.as_str()?).ok();
+    let message = token.signed.as_bytes();
+    match token.header.get("alg").and_then(Value::as_str)? {
+        algorithm @ ("RS256" | "RS384" | "RS512") => {
+            let parameters = match algorithm {
+                "RS256" => &signature::RSA_PKCS1_2048_8192_SHA256,
+                "RS384" => &signature::RSA_PKCS1_2048_8192_SHA384,
+                _ => &signature::RSA_PKCS1_2048_8192_SHA512,
+            };
+            let public = signature::RsaPublicKeyComponents { n: part("n")?, e: part("e")? };
+            public.verify(parameters, message, &token.signature).ok()
+        }
+        algorithm @ ("ES256" | "ES384") => {
+            let parameters = if algorithm == "ES256" {
+                &signature::ECDSA_P256_SHA256_FIXED
+            } else {
+                &signature::ECDSA_P384_SHA384_FIXED
+            };
+            let point: Vec<u8> = [vec![4], part("x")?, part("y")?].concat();
+            signature::UnparsedPublicKey::new(parameters, point).verify(message, &token.signature).ok()
+        }
+        _ => None,
+    }
+}

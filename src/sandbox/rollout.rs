@@ -1,0 +1,527 @@
+//! A service over time: starts and stops tasks within the deployment's bounds, completes, fails, rolls back.
+//!
+//! Nothing runs in the background. [`Service::advance`] replays everything that happened since it was last asked, at
+//! the moments at which it happened, so the result depends on the seed and the clock and never on who asked when.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::moment::{Moment, millis};
+use super::record::{Record, Rollback, ServiceRevision, Status};
+use super::service::{Act, Deployment, Progress, Service};
+use super::task::{Nature, Pace, Phase, Task, Turn, word};
+
+/// How a new deployment behaves.
+#[derive(Clone, Debug)]
+pub(crate) struct Behaviour {
+    pub(crate) nature: Nature,
+    pub(crate) factor: f64,
+    pub(crate) degrades: bool,
+    pub(crate) poisons: bool,
+    /// What is done to the service while it is being deployed.
+    pub(crate) act: Option<Act>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self { nature: Nature::Sound, factor: 1.0, degrades: false, poisons: false, act: None }
+    }
+}
+
+impl Behaviour {
+    /// Reads how a definition behaves from the words in its images' tags.
+    pub(crate) fn of(definition: &Value) -> Self {
+        let containers = definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
+        let images: Vec<&str> = containers.filter_map(|container| container["image"].as_str()).collect();
+        let has = |wanted: &str| images.iter().any(|image| word(image, wanted));
+        let mut behaviour = Self::default();
+        if has("crash") {
+            behaviour.nature = Nature::Crash;
+        }
+        if has("nopull") {
+            behaviour.nature = Nature::NoPull;
+        }
+        if has("hang") {
+            behaviour.nature = Nature::Hang;
+        }
+        if has("slow") {
+            behaviour.factor = super::fault::SLOW_FACTOR;
+        }
+        behaviour
+    }
+}
+
+/// The longest wait before a task that never ran is tried again: ECS's fifteen minutes.
+const MAX_BACKOFF: u64 = 15 * 60 * 1000;
+/// How long stopped tasks stay visible: ECS says at least an hour.
+const STOPPED_FOR: u64 = 3_600_000;
+
+const BREAKER: &str = "Service deployment rolled back because the circuit breaker threshold was exceeded.";
+
+impl Service {
+    /// Brings the service up to now.
+    pub(crate) fn advance(&mut self, now: Moment, pace: Pace) {
+        while let Some(at) = self.wake.filter(|wake| *wake <= now) {
+            self.step(at, pace);
+            self.reconcile(at, pace);
+            self.wake = self.next(at);
+        }
+        while self.stopped.front().is_some_and(|task| task.stopped.is_some_and(|at| at + STOPPED_FOR < now)) {
+            self.stopped.pop_front();
+        }
+    }
+
+    /// Makes sure that the service is looked at then.
+    pub(crate) fn wake_at(&mut self, at: Moment) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// When something happens next by itself, after `at`.
+    fn next(&self, at: Moment) -> Option<Moment> {
+        let tasks = self.tasks.iter().filter_map(|task| task.due);
+        let acts = self.acts.iter().map(|(when, _)| *when);
+        let lingering = self.deployments.iter().filter(|one| one.progress == Progress::Failed).map(|one| one.lingers);
+        tasks.chain(acts).chain(lingering).chain([self.launch_after]).filter(|when| *when > at).min()
+    }
+
+    fn step(&mut self, at: Moment, pace: Pace) {
+        for index in 0..self.tasks.len() {
+            let Some(task) = self.tasks.get_mut(index).filter(|task| task.due.is_some_and(|due| due <= at)) else {
+                continue;
+            };
+            let ran = task.started.is_some();
+            let turn = task.turn(at, pace);
+            let (id, owner) = (task.id.clone(), task.started_by.clone().unwrap_or_default());
+            let (reason, nature) = (task.container_reason.clone(), task.nature);
+            match turn {
+                Turn::Healthy => {
+                    self.never_ran = 0;
+                    if let Some(deployment) = self.deployments.iter_mut().find(|one| one.id == owner) {
+                        deployment.failed = 0;
+                        let resets = breaker(&self.settings)["resetOnHealthyTask"].as_bool().unwrap_or(true);
+                        if resets && nature == Nature::Sound {
+                            deployment.counted = 0;
+                        }
+                    }
+                }
+                Turn::Failed => self.failed(&id, &owner, ran, reason, at, pace),
+                Turn::Moved | Turn::Stopped => {}
+            }
+        }
+        let (gone, present): (Vec<Task>, Vec<Task>) =
+            std::mem::take(&mut self.tasks).into_iter().partition(|task| task.phase == Phase::Stopped);
+        self.tasks = present;
+        self.stopped.extend(gone);
+        // ECS keeps them for an hour; a crash loop of a long test should not keep thousands.
+        while self.stopped.len() > 400 {
+            self.stopped.pop_front();
+        }
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.acts).into_iter().partition(|(when, _)| *when <= at);
+        self.acts = later;
+        for (_, act) in due {
+            self.act(act, at, pace);
+        }
+    }
+
+    fn failed(&mut self, task: &str, owner: &str, ran: bool, reason: Option<String>, at: Moment, pace: Pace) {
+        if ran {
+            self.launch_after = self.launch_after.max(at + millis(pace.timing.schedule));
+        } else {
+            // Only tasks that never reached RUNNING are throttled (ECS's service throttle logic).
+            self.never_ran += 1;
+            let wait = millis(pace.timing.backoff).saturating_mul(1 << (self.never_ran - 1).min(20)).min(MAX_BACKOFF);
+            self.launch_after = self.launch_after.max(at + wait);
+            if let Some(reason) = reason {
+                self.say(at, &format!("was unable to place a task. Reason: {reason}."));
+            }
+            if self.never_ran == 4 {
+                self.say(at, "is unable to consistently start tasks successfully.");
+            }
+        }
+        if ran {
+            self.say(at, &format!("has stopped 1 running tasks: (task {task})."));
+        }
+        let threshold = self.threshold();
+        let desired = self.desired;
+        let Some(primary) = self.deployments.first_mut().filter(|one| one.id == owner) else { return };
+        primary.failed += 1;
+        primary.counted += 1;
+        primary.updated = at;
+        if primary.progress != Progress::InProgress || desired == 0 {
+            return;
+        }
+        let (counted, record) = (primary.counted, primary.record.clone());
+        let Some(threshold) = threshold else { return };
+        if let Some(record) = self.records.iter_mut().find(|one| one.id == record) {
+            record.failures = counted;
+            record.updated = at;
+        }
+        if counted >= threshold {
+            self.trip(at, pace);
+        }
+    }
+
+    /// Returns the circuit breaker's threshold for the latest desired count; `None` where it is off.
+    pub(crate) fn threshold(&self) -> Option<u32> {
+        let breaker = breaker(&self.settings);
+        if breaker["enable"] != true || !self.is_rolling() {
+            return None;
+        }
+        let value = breaker["thresholdConfiguration"]["value"].as_u64().and_then(|value| u32::try_from(value).ok());
+        let value = value.unwrap_or(50);
+        let share = self.desired.saturating_mul(value).div_ceil(100);
+        Some(match breaker["thresholdConfiguration"]["type"].as_str() {
+            Some("COUNT") => value.max(1),
+            Some("UNBOUNDED_PERCENT") => share.max(1),
+            _ => share.clamp(3, 200),
+        })
+    }
+
+    fn trip(&mut self, at: Moment, pace: Pace) {
+        let Some(primary) = self.deployments.first_mut() else { return };
+        let (id, record) = (primary.id.clone(), primary.record.clone());
+        primary.progress = Progress::Failed;
+        primary.reason = "ECS deployment circuit breaker: tasks failed to start.".to_owned();
+        primary.lingers = at + millis(pace.timing.drain);
+        self.say(at, &format!("(deployment {id}) deployment failed: tasks failed to start."));
+        let rolling_back = {
+            let Some(record) = self.record(&record) else { return };
+            record.triggered = true;
+            record.status == Status::RollbackInProgress
+        };
+        if rolling_back {
+            let reason = "Service deployment rollback failed because the circuit breaker threshold was exceeded.";
+            self.finish(&record, Status::RollbackFailed, Some(reason), at);
+        } else if breaker(&self.settings)["rollback"] == true {
+            self.roll_back(&record, "circuit breaker: ", BREAKER, at, pace);
+        } else {
+            let reason = "Service deployment stopped because the circuit breaker threshold was exceeded.";
+            self.finish(&record, Status::Stopped, Some(reason), at);
+        }
+    }
+
+    /// Makes the most recent deployment that completed the PRIMARY again, under its own id.
+    fn roll_back(&mut self, record: &str, by: &str, reason: &str, at: Moment, pace: Pace) {
+        let candidate =
+            self.candidate.clone().filter(|candidate| self.primary().is_some_and(|one| one.id != candidate.id));
+        let Some(mut candidate) = candidate else {
+            let text = "No rollback candidate was found to run the rollback.";
+            if let Some(primary) = self.deployments.first_mut() {
+                primary.progress = Progress::Failed;
+                primary.reason = format!("ECS deployment {by}tasks failed to start. {text}");
+            }
+            let whole = format!("{} {text}", reason.replace("rolled back", "failed"));
+            self.finish(record, Status::RollbackFailed, Some(&whole), at);
+            return;
+        };
+        let poisons = self.deployments.first().is_some_and(|one| one.poisons);
+        let old = candidate.id.clone();
+        candidate.progress = Progress::InProgress;
+        candidate.reason = format!("ECS deployment {by}rolling back to deploymentId {old}.");
+        candidate.updated = at;
+        candidate.record = record.to_owned();
+        candidate.counted = 0;
+        candidate.failed = 0;
+        self.settings.extend(candidate.settings.clone());
+        self.deployments.retain(|one| one.id != old);
+        // One millisecond after the failure that caused it.
+        self.say(at + 1, &format!("rolling back to deployment {old}."));
+        if let Some(record) = self.record(record) {
+            record.status = Status::RollbackInProgress;
+            record.reason = Some(reason.to_owned());
+            record.updated = at;
+            record.failures = 0;
+            record.rollback = Some(Rollback { reason: reason.to_owned(), at, deployment: old.clone() });
+        }
+        if poisons {
+            candidate.nature = Nature::Crash;
+            for task in self.tasks.iter_mut().filter(|task| task.started_by.as_ref() == Some(&old) && task.is_live()) {
+                task.nature = Nature::Crash;
+                task.due = Some(pace.after(at, pace.timing.start, 1.0, &task.id));
+            }
+        }
+        self.deployments.insert(0, candidate);
+        self.never_ran = 0;
+        self.launch_after = at + millis(pace.timing.schedule);
+    }
+
+    fn act(&mut self, act: Act, at: Moment, pace: Pace) {
+        let is_current = |service: &Self, record: &str| service.primary().is_some_and(|one| one.record == record);
+        match act {
+            Act::Vanish => self.delete(at, pace),
+            Act::Supersede => {
+                if let Some(candidate) = self.candidate.clone() {
+                    let behaviour = Behaviour::default();
+                    self.deploy(&candidate.task_definition, candidate.definition, behaviour, at, pace);
+                }
+            }
+            Act::Rollback(record) if is_current(self, &record) => {
+                if let Some(primary) = self.deployments.first_mut() {
+                    primary.progress = Progress::Failed;
+                    primary.reason = format!("ECS deployment {} was stopped.", primary.id);
+                    primary.lingers = at + millis(pace.timing.drain);
+                }
+                let reason = "Service deployment rolled back because of a StopServiceDeployment request.";
+                self.roll_back(&record, "", reason, at, pace);
+            }
+            Act::Abort(record) if is_current(self, &record) => {
+                if let Some(primary) = self.deployments.first_mut() {
+                    primary.progress = Progress::Failed;
+                    primary.reason = format!("ECS deployment {} was stopped.", primary.id);
+                }
+                let reason = "Service deployment stopped because of a StopServiceDeployment request.";
+                self.finish(&record, Status::Stopped, Some(reason), at);
+            }
+            Act::Rollback(_) | Act::Abort(_) => {}
+        }
+    }
+
+    /// Deletes the service: its tasks are told to stop, and it is INACTIVE once they did.
+    pub(crate) fn delete(&mut self, at: Moment, pace: Pace) {
+        if self.deleted.is_some() {
+            return;
+        }
+        self.deleted = Some(at);
+        self.desired = 0;
+        if let Some(record) = self.primary().map(|primary| primary.record.clone()) {
+            self.finish(
+                &record,
+                Status::Stopped,
+                Some("Service deployment stopped because the service was deleted."),
+                at,
+            );
+        }
+        self.candidate = self.deployments.first().cloned().or(self.candidate.take());
+        self.deployments.clear();
+        self.acts.clear();
+        for task in &mut self.tasks {
+            task.stop("ServiceSchedulerInitiated", "Task stopped by service deletion".into(), at, pace);
+        }
+        self.wake_at(at);
+    }
+
+    /// Starts a deployment, which becomes the PRIMARY, and returns its id.
+    pub(crate) fn deploy(
+        &mut self,
+        task_definition: &str,
+        definition: Arc<Value>,
+        behaviour: Behaviour,
+        at: Moment,
+        pace: Pace,
+    ) -> String {
+        let name = self.next_name("deployment");
+        let number = pace.chance.number(&name);
+        let id = format!("ecs-svc/{number}");
+        let record_id = pace.chance.id(super::chance::MIXED_LETTERS, 21, &name);
+        if let Some(old) = self.primary().map(|primary| primary.record.clone()) {
+            let reason = "Service deployment stopped because a new service deployment was started.";
+            let rolling_back = self.record(&old).is_some_and(|record| record.rollback.is_some());
+            let status = if rolling_back { Status::RollbackFailed } else { Status::Stopped };
+            self.finish(&old, status, Some(reason), at);
+        }
+        let sources = self.deployments.iter().map(|one| (one.id.clone(), self.counts(Some(&one.id)).live)).collect();
+        let containers = definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        self.revisions.push(ServiceRevision {
+            deployment: id.clone(),
+            task_definition: task_definition.to_owned(),
+            images: containers.map(|container| (text(&container["name"]), text(&container["image"]))).collect(),
+            settings: self.deployment_settings(),
+            load_balancers: self.settings.get("loadBalancers").cloned().unwrap_or_else(|| json!([])),
+            created: at,
+        });
+        let appears = pace.after(at, pace.timing.appear, 1.0, &name);
+        self.records.push(Record {
+            id: record_id.clone(),
+            deployment: id.clone(),
+            sources,
+            created: at,
+            appears,
+            started: appears + millis(pace.timing.appear) / 4,
+            finished: None,
+            stopped: None,
+            updated: at,
+            status: Status::InProgress,
+            reason: None,
+            rollback: None,
+            configuration: self.settings.get("deploymentConfiguration").cloned().unwrap_or_else(|| json!({})),
+            threshold: self.threshold(),
+            failures: 0,
+            triggered: false,
+        });
+        self.deployments.insert(
+            0,
+            Deployment {
+                reason: format!("ECS deployment {id} in progress."),
+                id: id.clone(),
+                task_definition: task_definition.to_owned(),
+                definition,
+                settings: self.deployment_settings(),
+                created: at,
+                updated: at,
+                progress: Progress::InProgress,
+                failed: 0,
+                counted: 0,
+                nature: behaviour.nature,
+                factor: behaviour.factor,
+                degrades: behaviour.degrades,
+                poisons: behaviour.poisons,
+                record: record_id,
+                lingers: at,
+            },
+        );
+        self.never_ran = 0;
+        self.launch_after = pace.after(at, pace.timing.schedule, 1.0, &name);
+        self.wake_at(self.launch_after);
+        if let Some(act) = behaviour.act {
+            let when = pace.after(self.launch_after, pace.timing.provision, 1.0, &name);
+            self.acts.push((when, act));
+        }
+        id
+    }
+
+    /// Starts and stops what the bounds allow, and completes the deployment when everything is as it should be.
+    fn reconcile(&mut self, at: Moment, pace: Pace) {
+        let Some(primary) = self.primary().cloned() else { return };
+        if at < self.launch_after || !self.is_rolling() {
+            return;
+        }
+        let own = self.counts(Some(&primary.id));
+        if primary.progress != Progress::Failed {
+            self.start_tasks(&primary, own.live, at, pace);
+            self.stop_tasks(&primary, at, pace);
+        }
+        let own = self.counts(Some(&primary.id));
+        let all = self.counts(None);
+        let listed = |one: &Deployment, service: &Self| {
+            one.id == primary.id || service.counts(Some(&one.id)).present > 0 || one.lingers > at
+        };
+        let kept: Vec<Deployment> = self.deployments.iter().filter(|one| listed(one, self)).cloned().collect();
+        self.deployments = kept;
+        let whole = own.healthy == self.desired && own.live == self.desired && all.present == own.present;
+        if primary.progress == Progress::InProgress
+            && whole
+            && self.deployments.len() == 1
+            && !self.is_stopping(&primary)
+        {
+            self.complete(at, pace);
+        }
+    }
+
+    fn is_stopping(&self, deployment: &Deployment) -> bool {
+        let record = self.records.iter().find(|record| record.id == deployment.record);
+        record.is_some_and(|record| matches!(record.status, Status::RollbackRequested | Status::StopRequested))
+    }
+
+    fn bounds(&self) -> (u32, u32) {
+        let configuration = self.settings.get("deploymentConfiguration");
+        let percent = |key: &str, default: u32| {
+            let value = configuration.and_then(|value| value[key].as_u64()).and_then(|value| u32::try_from(value).ok());
+            value.unwrap_or(default)
+        };
+        let upper = self.desired.saturating_mul(percent("maximumPercent", 200)) / 100;
+        let lower = self.desired.saturating_mul(percent("minimumHealthyPercent", 100)).div_ceil(100);
+        (lower, upper)
+    }
+
+    fn start_tasks(&mut self, primary: &Deployment, live: u32, at: Moment, pace: Pace) {
+        let (_, upper) = self.bounds();
+        // A completed deployment is kept at its count whatever the bounds of a rollout are.
+        let room = upper.saturating_sub(self.counts(None).live);
+        let count = self.desired.saturating_sub(live);
+        let count = if primary.progress == Progress::Completed { count } else { count.min(room) };
+        if count == 0 {
+            return;
+        }
+        let mut started = String::new();
+        for _ in 0..count {
+            let name = self.next_name("task");
+            let id = pace.chance.hex(32, &name);
+            let mut task = Task::start(id, primary.definition.clone(), primary.nature, primary.factor, at, pace);
+            task.started_by = Some(primary.id.clone());
+            task.group = format!("service:{}", self.name);
+            if let Some(launch) = self.settings.get("launchType").and_then(Value::as_str) {
+                task.launch_type = launch.to_owned();
+            }
+            started.push_str(&format!(" (task {})", task.id));
+            self.tasks.push(task);
+        }
+        self.say(at, &format!("has started {count} tasks:{started}."));
+    }
+
+    fn stop_tasks(&mut self, primary: &Deployment, at: Moment, pace: Pace) {
+        let (lower, _) = self.bounds();
+        let mut spare = self.counts(None).healthy.saturating_sub(lower);
+        let mut surplus = self.counts(Some(&primary.id)).live.saturating_sub(self.desired);
+        let reason = format!("Scaling activity initiated by (deployment {})", primary.id);
+        let (mut running, mut pending) = (String::new(), 0_u32);
+        for task in self.tasks.iter_mut().filter(|task| task.is_live()) {
+            let own = task.started_by.as_ref() == Some(&primary.id);
+            if own && surplus == 0 || task.healthy && spare == 0 {
+                continue;
+            }
+            if task.healthy {
+                spare -= 1;
+            }
+            if own {
+                surplus -= 1;
+            }
+            match task.phase {
+                Phase::Running => running.push_str(&format!(" (task {})", task.id)),
+                _ => pending += 1,
+            }
+            task.stop("ServiceSchedulerInitiated", reason.clone(), at, pace);
+        }
+        if pending > 0 {
+            self.say(at, &format!("stopped {pending} pending tasks."));
+        }
+        let count = running.matches("(task").count();
+        if count > 0 {
+            if self.settings.get("loadBalancers").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
+                self.say(at, &format!("has begun draining connections on {count} tasks."));
+            }
+            self.say(at, &format!("has stopped {count} running tasks:{running}."));
+        }
+    }
+
+    fn complete(&mut self, at: Moment, pace: Pace) {
+        let Some(primary) = self.deployments.first_mut() else { return };
+        primary.progress = Progress::Completed;
+        primary.reason = format!("ECS deployment {} completed.", primary.id);
+        primary.updated = at;
+        primary.failed = 0;
+        let (id, record) = (primary.id.clone(), primary.record.clone());
+        self.good.insert(primary.task_definition.clone());
+        if primary.degrades {
+            primary.nature = Nature::Crash;
+            for task in self.tasks.iter_mut().filter(|task| task.is_live()) {
+                task.nature = Nature::Crash;
+                task.due = Some(pace.after(at, pace.timing.healthy, 1.0, &task.id));
+            }
+        }
+        self.candidate = Some(primary.clone());
+        self.say(at, &format!("(deployment {id}) deployment completed."));
+        self.say(at + 1, "has reached a steady state.");
+        let rolled_back = self.record(&record).is_some_and(|record| record.status == Status::RollbackInProgress);
+        let status = if rolled_back { Status::RollbackSuccessful } else { Status::Successful };
+        self.finish(&record, status, None, at);
+    }
+
+    /// Finds a service deployment by the last part of its ARN.
+    pub(crate) fn record(&mut self, id: &str) -> Option<&mut Record> {
+        self.records.iter_mut().find(|record| record.id == id)
+    }
+
+    fn finish(&mut self, record: &str, status: Status, reason: Option<&str>, at: Moment) {
+        if let Some(record) = self.record(record).filter(|record| !record.status.is_final()) {
+            record.finish(status, reason.map(str::to_owned), at);
+        }
+    }
+}
+
+fn breaker(settings: &serde_json::Map<String, Value>) -> &Value {
+    let none = &Value::Null;
+    settings.get("deploymentConfiguration").map_or(none, |value| &value["deploymentCircuitBreaker"])
+}

@@ -1,0 +1,211 @@
+//! Furnishes a sandbox for a fleet: accounts, roles and their trust, clusters, and every service at an older revision.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::account::{Account, Provider, Role, parts};
+use super::ecs::short;
+use super::issuer::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
+use super::moment::Moment;
+use super::region::Cluster;
+use super::services;
+use super::session::{Principal, Session};
+use super::world::{Call, World};
+use crate::fleet::{Desired, Fleet, IdentitySource, TargetSpec};
+
+/// How long ago everything was made.
+const AGE: u64 = 26 * 3_600_000;
+
+impl World {
+    /// Adds an account, with its static keys.
+    pub(crate) fn add_account(&mut self, id: &str, name: &str) {
+        let account = self.accounts.entry(id.to_owned()).or_insert_with(Account::default);
+        if account.name.is_empty() || account.name == id {
+            account.name = name.to_owned();
+        }
+        let provider = Provider { host: ISSUER_HOST.to_owned(), client_ids: vec![AUDIENCE.to_owned()], key_set: None };
+        account.providers.entry(ISSUER_HOST.to_owned()).or_insert(provider);
+        let session = Session { secret: super::SECRET.to_owned(), token: None, expires: None, principal: admin(id) };
+        self.sessions.insert(format!("{}{id}", super::KEY_PREFIX), session.clone());
+        self.sessions.insert(id.to_owned(), session);
+    }
+
+    /// Adds a role, or joins its trust to that of the one that is there.
+    pub(crate) fn add_role(&mut self, role: Role) {
+        let id = parts(&role.arn).1.to_owned();
+        if !self.accounts.contains_key(&id) {
+            self.add_account(&id, &id);
+        }
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        match account.roles.get_mut(&role.arn) {
+            None => drop(account.roles.insert(role.arn.clone(), role)),
+            Some(known) => {
+                known.max_session = known.max_session.max(role.max_session);
+                let more = role.trust["Statement"].as_array().cloned().unwrap_or_default();
+                if let Some(Value::Array(statements)) = known.trust.get_mut("Statement") {
+                    statements.extend(more.into_iter().filter(|one| !statements.contains(one)).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+
+    /// Makes every target of the fleet exist.
+    pub(crate) fn furnish(&mut self, fleet: &Fleet, now: Moment) {
+        for account in &fleet.accounts {
+            self.add_account(account.id.as_str(), &account.name);
+        }
+        let ambient = fleet.identity.source == IdentitySource::Ambient;
+        for account in &fleet.accounts {
+            let mut previous: Option<&str> = None;
+            for hop in &account.chain.hops {
+                let mut role = Role::new(hop.arn.as_str());
+                role.max_session = hop.duration.unwrap_or_default().max(Duration::from_secs(3600));
+                role = match previous {
+                    Some(principal) => role.trusting_role(principal, hop.external_id.as_deref()),
+                    None if ambient => role.trusting_role("*", hop.external_id.as_deref()),
+                    None => role.trusting_web_identity(&[&format!("project_path:{PROJECT_PATH}:*")]),
+                };
+                self.add_role(role);
+                previous = Some(hop.arn.as_str());
+            }
+        }
+        for target in &fleet.targets {
+            self.add_target(target, now);
+        }
+    }
+
+    fn add_target(&mut self, target: &TargetSpec, now: Moment) {
+        let account = target.account.id.as_str();
+        let region_name = target.id.region.as_ref();
+        let key = (account.to_owned(), region_name.to_owned(), target.service.clone());
+        self.aliases.entry(key).or_default().push(target.id.service.to_string());
+        let then = now.saturating_sub(AGE);
+        let call = Call {
+            account: account.to_owned(),
+            region: region_name.to_owned(),
+            operation: "CreateService".to_owned(),
+            principal: admin(account),
+            now: then,
+        };
+        let (chance, pace) = (self.chance, self.pace());
+        let region = self.region(account, region_name);
+        let cluster = short(&region.cluster_name(Some(&target.cluster))).to_owned();
+        let name = cluster.clone();
+        let entry = region.clusters.entry(cluster.clone()).or_insert_with(|| Cluster { name, ..Cluster::default() });
+        if entry.services.contains_key(&target.service) {
+            return;
+        }
+        let definition = older(&target.desired, &target.service);
+        let family = definition["family"].as_str().unwrap_or(&target.service).to_owned();
+        let begun = u32::try_from(chance.bits(&family) % 40).unwrap_or_default();
+        region
+            .families
+            .entry(family.clone())
+            .or_insert_with(|| super::taskdef::Family { last: begun, ..Default::default() });
+        let body = region.register(&family, &definition, Vec::new(), &call.principal.arn, then);
+        let mut input = json!({
+            "cluster": cluster,
+            "serviceName": target.service,
+            "taskDefinition": body["taskDefinitionArn"],
+            "desiredCount": target.desired.desired_count.unwrap_or(2),
+            "launchType": "FARGATE",
+            "networkConfiguration": { "awsvpcConfiguration": {
+                "subnets": ["subnet-0a1b2c3d", "subnet-4e5f6071"], "securityGroups": ["sg-0011aabb"], "assignPublicIp": "DISABLED",
+            } },
+            // Off by default in ECS; on in most services that someone cares for.
+            "deploymentConfiguration": { "deploymentCircuitBreaker": { "enable": true, "rollback": true } },
+        });
+        if let Some(Value::Object(settings)) = &target.desired.deployment
+            && let Some(Value::Object(configuration)) = input.get_mut("deploymentConfiguration")
+        {
+            configuration.extend(settings.clone());
+        }
+        let created = services::create(self, &call, &input);
+        debug_assert!(created.is_ok(), "{created:?}");
+        if let Ok(service) = self.service(&call, Some(&cluster), &target.service) {
+            service.advance(now, pace);
+        }
+    }
+}
+
+/// Returns the user of an account's static keys, who may do everything in it.
+pub(crate) fn admin(account: &str) -> Principal {
+    Principal {
+        account: account.to_owned(),
+        arn: format!("arn:aws:iam::{account}:user/sandbox"),
+        user_id: "AIDASANDBOXSANDBOX123".to_owned(),
+        role: None,
+        tags: std::collections::BTreeMap::new(),
+        transitive: std::collections::BTreeSet::new(),
+        source_identity: None,
+        policy: None,
+    }
+}
+
+/// Returns the definition that a service ran before the manifest's: older images, none of its variables and secrets.
+fn older(desired: &Desired, service: &str) -> Value {
+    let mut definition = match &desired.task_definition {
+        Some(given) => (**given).clone(),
+        None => {
+            let mut names: Vec<&String> =
+                desired.images.keys().chain(desired.environment.keys()).chain(desired.secrets.keys()).collect();
+            names.sort_unstable();
+            names.dedup();
+            let app = "app".to_owned();
+            if names.is_empty() {
+                names.push(&app);
+            }
+            let containers: Vec<Value> = names
+                .iter()
+                .map(
+                    |name| json!({ "name": name, "image": format!("registry.sandbox.test/{service}/{name}:previous") }),
+                )
+                .collect();
+            json!({ "containerDefinitions": containers })
+        }
+    };
+    if !definition.is_object() {
+        definition = json!({});
+    }
+    let defaults = [
+        ("family", json!(service)),
+        ("networkMode", json!("awsvpc")),
+        ("requiresCompatibilities", json!(["FARGATE"])),
+        ("cpu", json!("256")),
+        ("memory", json!("512")),
+        ("containerDefinitions", json!([{ "name": "app", "image": "registry.sandbox.test/app:previous" }])),
+    ];
+    if let Some(map) = definition.as_object_mut() {
+        for (key, value) in defaults {
+            map.entry(key).or_insert(value);
+        }
+    }
+    for container in definition["containerDefinitions"].as_array_mut().into_iter().flatten() {
+        let Some(container) = container.as_object_mut() else { continue };
+        age(container, desired);
+    }
+    definition
+}
+
+fn age(container: &mut Map<String, Value>, desired: &Desired) {
+    let name = container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let given = container.get("image").and_then(Value::as_str).map(str::to_owned);
+    if let Some(image) = desired.images.get(&name).cloned().or(given) {
+        container.insert("image".into(), json!(format!("{}:previous", repository(&image))));
+    }
+    for (key, set) in [("environment", &desired.environment), ("secrets", &desired.secrets)] {
+        if let (Some(set), Some(Value::Array(items))) = (set.get(&name), container.get_mut(key)) {
+            items.retain(|item| item["name"].as_str().is_none_or(|name| !set.contains_key(name)));
+        }
+    }
+}
+
+/// Returns an image without its tag and digest. A port of the registry's host is no tag.
+fn repository(image: &str) -> &str {
+    let image = image.split_once('@').map_or(image, |(name, _)| name);
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => image,
+    }
+}

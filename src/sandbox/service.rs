@@ -1,0 +1,332 @@
+//! A service: its deployments, tasks, events and history, and how DescribeServices shows them.
+//!
+//! It only moves when it is asked something: [`super::rollout`] then brings it up to now.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::chance::Chance;
+use super::moment::{Moment, epoch};
+use super::record::{Record, ServiceRevision};
+use super::region::Region;
+use super::task::{Nature, Phase, Task};
+
+/// A service.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) name: String,
+    pub(crate) cluster: String,
+    /// What CreateService and UpdateService set, in ECS's own terms.
+    pub(crate) settings: Map<String, Value>,
+    pub(crate) desired: u32,
+    pub(crate) created: Moment,
+    pub(crate) created_by: String,
+    /// When it was deleted.
+    pub(crate) deleted: Option<Moment>,
+    /// The PRIMARY first.
+    pub(crate) deployments: Vec<Deployment>,
+    /// The most recent deployment that completed: what ECS rolls back to.
+    pub(crate) candidate: Option<Deployment>,
+    pub(crate) tasks: Vec<Task>,
+    /// Stopped tasks of the last hour.
+    pub(crate) stopped: VecDeque<Task>,
+    /// The newest first.
+    pub(crate) events: VecDeque<(Moment, String)>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) revisions: Vec<ServiceRevision>,
+    /// The task definitions that completed here once: a rollout fault spares them.
+    pub(crate) good: BTreeSet<String>,
+    /// When something happens next by itself.
+    pub(crate) wake: Option<Moment>,
+    /// No task starts before.
+    pub(crate) launch_after: Moment,
+    /// How many tasks in a row never ran.
+    pub(crate) never_ran: u32,
+    /// What is going to be done to it, and when.
+    pub(crate) acts: Vec<(Moment, Act)>,
+    /// Numbers everything that needs a name.
+    pub(crate) serial: u64,
+    /// Distinguishes the service's derived values from every other's.
+    pub(crate) key: String,
+}
+
+/// Something that is going to be done to a service.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Act {
+    /// It is deleted.
+    Vanish,
+    /// Someone else deploys the revision that ran before.
+    Supersede,
+    /// The stop that was requested of the deployment takes effect: it is rolled back.
+    Rollback(String),
+    /// The same, without a rollback.
+    Abort(String),
+}
+
+/// Where a deployment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+/// One deployment of a service.
+#[derive(Clone, Debug)]
+pub(crate) struct Deployment {
+    /// `ecs-svc/N`.
+    pub(crate) id: String,
+    /// The task definition's ARN.
+    pub(crate) task_definition: String,
+    pub(crate) definition: Arc<Value>,
+    /// The service's settings at the time that belong to a deployment.
+    pub(crate) settings: Map<String, Value>,
+    pub(crate) created: Moment,
+    pub(crate) updated: Moment,
+    pub(crate) progress: Progress,
+    pub(crate) reason: String,
+    /// `failedTasks`: in a row.
+    pub(crate) failed: u32,
+    /// What the circuit breaker counts.
+    pub(crate) counted: u32,
+    pub(crate) nature: Nature,
+    pub(crate) factor: f64,
+    /// Its tasks begin to crash some time after it completed.
+    pub(crate) degrades: bool,
+    /// A rollback from it crashes too.
+    pub(crate) poisons: bool,
+    /// The id of its service deployment.
+    pub(crate) record: String,
+    /// A failed deployment stays listed at least until then.
+    pub(crate) lingers: Moment,
+}
+
+/// Task counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) live: u32,
+    pub(crate) running: u32,
+    pub(crate) pending: u32,
+    pub(crate) healthy: u32,
+    /// Not stopped yet, whether live or stopping.
+    pub(crate) present: u32,
+}
+
+/// How long a deleted service stays describable.
+const INACTIVE_FOR: u64 = 3_600_000;
+
+/// The members of a service that each deployment has of its own.
+const DEPLOYMENT_MEMBERS: &[&str] = &[
+    "capacityProviderStrategy",
+    "launchType",
+    "platformVersion",
+    "platformFamily",
+    "networkConfiguration",
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+    "vpcLatticeConfigurations",
+];
+
+/// The members of CreateService that a described service has, as they were set.
+const SERVICE_MEMBERS: &[&str] = &[
+    "loadBalancers",
+    "serviceRegistries",
+    "launchType",
+    "capacityProviderStrategy",
+    "platformVersion",
+    "platformFamily",
+    "deploymentConfiguration",
+    "placementConstraints",
+    "placementStrategy",
+    "networkConfiguration",
+    "healthCheckGracePeriodSeconds",
+    "schedulingStrategy",
+    "deploymentController",
+    "enableECSManagedTags",
+    "propagateTags",
+    "enableExecuteCommand",
+    "availabilityZoneRebalancing",
+];
+
+impl Service {
+    /// Counts its tasks, or those of one deployment.
+    pub(crate) fn counts(&self, deployment: Option<&str>) -> Counts {
+        let mut counts = Counts::default();
+        for task in &self.tasks {
+            if deployment.is_some_and(|id| task.started_by.as_deref() != Some(id)) {
+                continue;
+            }
+            counts.present += u32::from(task.phase != Phase::Stopped);
+            counts.live += u32::from(task.is_live());
+            counts.running += u32::from(task.phase == Phase::Running);
+            counts.pending += u32::from(matches!(task.phase, Phase::Provisioning | Phase::Pending));
+            counts.healthy += u32::from(task.healthy && task.is_live());
+        }
+        counts
+    }
+
+    /// Whether it was not deleted.
+    pub(crate) fn is_active(&self, _now: Moment) -> bool {
+        self.deleted.is_none()
+    }
+
+    /// Whether it can be described at all.
+    pub(crate) fn is_visible(&self, now: Moment) -> bool {
+        self.deleted.is_none_or(|deleted| deleted + INACTIVE_FOR > now)
+    }
+
+    /// Returns `ACTIVE`, `DRAINING` or `INACTIVE`.
+    pub(crate) fn status(&self) -> &'static str {
+        match self.deleted {
+            None => "ACTIVE",
+            Some(_) if self.counts(None).present > 0 => "DRAINING",
+            Some(_) => "INACTIVE",
+        }
+    }
+
+    /// Returns the next name for something of this service.
+    pub(crate) fn next_name(&mut self, what: &str) -> String {
+        self.serial += 1;
+        format!("{}/{what}/{}", self.key, self.serial)
+    }
+
+    /// Adds an event as ECS words it, with `(service NAME)` before the text.
+    pub(crate) fn say(&mut self, at: Moment, text: &str) {
+        self.events.push_front((at, format!("(service {}) {text}", self.name)));
+        self.events.truncate(100);
+    }
+
+    /// Returns the deployment that should run.
+    pub(crate) fn primary(&self) -> Option<&Deployment> {
+        self.deployments.first()
+    }
+
+    /// Returns the settings that a new deployment takes with it.
+    pub(crate) fn deployment_settings(&self) -> Map<String, Value> {
+        let members =
+            DEPLOYMENT_MEMBERS.iter().filter_map(|key| Some(((*key).to_owned(), self.settings.get(*key)?.clone())));
+        members.collect()
+    }
+
+    /// Whether ECS itself rolls its deployments out.
+    pub(crate) fn is_rolling(&self) -> bool {
+        self.controller() == "ECS"
+    }
+
+    /// Returns the deployment controller's type.
+    pub(crate) fn controller(&self) -> &str {
+        self.settings.get("deploymentController").and_then(|value| value["type"].as_str()).unwrap_or("ECS")
+    }
+
+    /// Returns the service as DescribeServices has it.
+    pub(crate) fn describe(&self, region: &Region, now: Moment, chance: Chance) -> Value {
+        let counts = self.counts(None);
+        let mut body = Map::new();
+        let mut put = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));
+        put("serviceArn", json!(self.arn(region)));
+        put("serviceName", json!(self.name));
+        put("clusterArn", json!(region.arn(&format!("cluster/{}", self.cluster))));
+        put("status", json!(self.status()));
+        put("desiredCount", json!(if self.deleted.is_some() { 0 } else { self.desired }));
+        put("runningCount", json!(counts.running));
+        put("pendingCount", json!(counts.pending));
+        for key in SERVICE_MEMBERS {
+            if let Some(value) = self.settings.get(*key) {
+                put(key, value.clone());
+            }
+        }
+        if let Some(primary) = self.primary().or(self.candidate.as_ref()) {
+            put("taskDefinition", json!(primary.task_definition));
+        }
+        let deployments: Vec<Value> =
+            self.deployments.iter().enumerate().map(|(at, one)| self.describe_deployment(one, at == 0, now)).collect();
+        put("deployments", json!(deployments));
+        put("roleArn", json!(self.role_arn(region)));
+        let events = self.events.iter().filter(|(at, _)| *at <= now).map(|(at, text)| {
+            json!({ "id": chance.uuid(&format!("{}/{at}/{text}", self.key)), "createdAt": epoch(*at), "message": text })
+        });
+        put("events", json!(events.collect::<Vec<_>>()));
+        put("createdAt", epoch(self.created));
+        put("createdBy", json!(self.created_by));
+        if self.is_rolling() {
+            if let Some(record) = self.records.iter().rev().find(|record| record.appears <= now) {
+                put("currentServiceDeployment", json!(record.arn(region, self)));
+            }
+            let revisions = self.deployments.iter().filter(|_| self.deleted.is_none()).map(|deployment| {
+                let counts = self.counts(Some(&deployment.id));
+                let requested = self.requested(deployment, counts, now);
+                json!({
+                    "arn": self.revision_arn(region, &deployment.id), "requestedTaskCount": requested,
+                    "runningTaskCount": counts.running, "pendingTaskCount": counts.pending,
+                })
+            });
+            put("currentServiceRevisions", json!(revisions.collect::<Vec<_>>()));
+        }
+        put("resourceManagementType", json!("CUSTOMER"));
+        Value::Object(body)
+    }
+
+    fn describe_deployment(&self, deployment: &Deployment, primary: bool, now: Moment) -> Value {
+        let counts = self.counts(Some(&deployment.id));
+        let status = match deployment.progress {
+            _ if primary => "PRIMARY",
+            Progress::Failed if counts.live == 0 => "DRAINING",
+            _ => "ACTIVE",
+        };
+        let mut body = json!({
+            "id": deployment.id,
+            "status": status,
+            "taskDefinition": deployment.task_definition,
+            "desiredCount": self.requested(deployment, counts, now),
+            "pendingCount": counts.pending,
+            "runningCount": counts.running,
+            "failedTasks": deployment.failed,
+            "createdAt": epoch(deployment.created),
+            "updatedAt": epoch(deployment.updated),
+        });
+        for (key, value) in &deployment.settings {
+            // The service says LATEST; a deployment says what that is.
+            let latest = key == "platformVersion" && value == "LATEST";
+            body[key] = if latest { json!("1.4.0") } else { value.clone() };
+        }
+        if self.is_rolling() {
+            body["rolloutState"] = json!(match deployment.progress {
+                Progress::InProgress => "IN_PROGRESS",
+                Progress::Completed => "COMPLETED",
+                Progress::Failed => "FAILED",
+            });
+            body["rolloutStateReason"] = json!(deployment.reason);
+        }
+        body
+    }
+
+    /// Returns how many tasks ECS wants of a deployment: none yet right after UpdateService.
+    pub(crate) fn requested(&self, deployment: &Deployment, counts: Counts, now: Moment) -> u32 {
+        let primary = self.primary().is_some_and(|primary| primary.id == deployment.id);
+        let scheduled = now >= self.launch_after || counts.present > 0 || deployment.failed > 0;
+        match deployment.progress {
+            Progress::InProgress if primary && !scheduled => 0,
+            _ if primary => self.desired,
+            _ => counts.live,
+        }
+    }
+
+    /// Returns its ARN.
+    pub(crate) fn arn(&self, region: &Region) -> String {
+        region.arn(&format!("service/{}/{}", self.cluster, self.name))
+    }
+
+    fn role_arn(&self, region: &Region) -> String {
+        let partition = super::account::partition(&region.region);
+        let role = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS";
+        format!("arn:{partition}:iam::{}:role/{role}", region.account)
+    }
+
+    /// Returns the ARN of a deployment's service revision.
+    pub(crate) fn revision_arn(&self, region: &Region, deployment: &str) -> String {
+        let number = deployment.rsplit('/').next().unwrap_or(deployment);
+        region.arn(&format!("service-revision/{}/{}/{number}", self.cluster, self.name))
+    }
+}

@@ -1,0 +1,386 @@
+//! The operations on services: create, update, delete, describe, list.
+//!
+//! UpdateService merges: what is not sent stays. Only some members start a deployment.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::account::parts;
+use super::ecs::{list_of, page, short, text_of};
+use super::fault::Fault;
+use super::rollout::Behaviour;
+use super::service::{Act, Service};
+use super::task::{Nature, Pace};
+use super::wire::AwsError;
+use super::world::{Call, World};
+
+/// The members that start a deployment when they change.
+const DEPLOYING: &[&str] = &[
+    "networkConfiguration",
+    "platformVersion",
+    "loadBalancers",
+    "serviceRegistries",
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+    "vpcLatticeConfigurations",
+];
+/// The members that do not.
+const SETTLING: &[&str] = &[
+    "capacityProviderStrategy",
+    "availabilityZoneRebalancing",
+    "placementConstraints",
+    "placementStrategy",
+    "healthCheckGracePeriodSeconds",
+    "enableExecuteCommand",
+    "enableECSManagedTags",
+    "propagateTags",
+    "deploymentController",
+];
+
+impl World {
+    /// Returns how fast things go.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { chance: self.chance, timing: self.timing }
+    }
+
+    /// Returns how a new deployment of the service behaves: by its images, and by the faults unless it worked before.
+    pub(crate) fn behaviour(&self, call: &Call, service: &str, definition: &Value, spared: bool) -> Behaviour {
+        let mut behaviour = Behaviour::of(definition);
+        for fault in self.service_faults(&call.account, &call.region, service) {
+            match fault {
+                Fault::Slow(factor) => behaviour.factor = factor,
+                Fault::Vanish => behaviour.act = Some(Act::Vanish),
+                Fault::Supersede => behaviour.act = Some(Act::Supersede),
+                _ if spared => {}
+                Fault::Crash => behaviour.nature = Nature::Crash,
+                Fault::NoPull => behaviour.nature = Nature::NoPull,
+                Fault::Hang => behaviour.nature = Nature::Hang,
+                Fault::Degrade => behaviour.degrades = true,
+                Fault::Stuck => {
+                    behaviour.nature = Nature::Crash;
+                    behaviour.poisons = true;
+                }
+                _ => {}
+            }
+        }
+        behaviour
+    }
+
+    /// Finds a service and brings it up to now.
+    pub(crate) fn service(&mut self, call: &Call, cluster: Option<&str>, name: &str) -> Result<&mut Service, AwsError> {
+        let pace = self.pace();
+        let region = self.region(&call.account, &call.region);
+        let cluster = region.cluster(cluster)?;
+        let found = cluster.services.get_mut(short(name));
+        let service = found.ok_or_else(|| AwsError::new("ServiceNotFoundException", "Service not found."))?;
+        service.advance(call.now, pace);
+        Ok(service)
+    }
+
+    fn described(&mut self, call: &Call, cluster: Option<&str>, name: &str) -> Result<Value, AwsError> {
+        let chance = self.chance;
+        let region = self.region(&call.account, &call.region);
+        let cluster_name = region.cluster_name(cluster);
+        let found = region.clusters.get(&cluster_name).and_then(|cluster| cluster.services.get(short(name)));
+        let service = found.ok_or_else(|| AwsError::new("ServiceNotFoundException", "Service not found."))?;
+        Ok(service.describe(region, call.now, chance))
+    }
+
+    /// Finds an ACTIVE definition to deploy.
+    pub(crate) fn deployable(&mut self, call: &Call, reference: &str) -> Result<(String, Arc<Value>), AwsError> {
+        let region = self.region(&call.account, &call.region);
+        let (_, _, definition) =
+            region.definition(reference).ok_or_else(|| AwsError::client("TaskDefinition not found."))?;
+        if !definition.active {
+            return Err(AwsError::client("TaskDefinition is inactive"));
+        }
+        let arn = definition.body["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
+        Ok((arn, definition.body.clone()))
+    }
+}
+
+pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    let name = text_of(input, "serviceName").ok_or_else(|| AwsError::invalid("Service name must not be empty"))?;
+    let reference =
+        text_of(input, "taskDefinition").ok_or_else(|| AwsError::invalid("TaskDefinition can not be blank."))?;
+    let cluster = text_of(input, "cluster");
+    let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 255 || !name.chars().all(valid) {
+        return Err(AwsError::invalid("Invalid service name."));
+    }
+    let (arn, definition) = world.deployable(call, reference)?;
+    let desired = count_of(input)?.unwrap_or(1);
+    let pace = world.pace();
+    let behaviour = world.behaviour(call, name, &definition, false);
+    let seed = format!("{}/{}/{}/{name}", call.account, call.region, cluster.map_or("default", short));
+    let region = world.region(&call.account, &call.region);
+    let entry = region.cluster(cluster)?;
+    if entry.services.get(name).is_some_and(|service| service.deleted.is_none()) {
+        return Err(AwsError::invalid("Creation of service was not idempotent."));
+    }
+    let mut settings = defaults(input);
+    for key in DEPLOYING.iter().chain(SETTLING) {
+        if let Some(value) = input.get(*key).filter(|value| !value.is_null()) {
+            settings.insert((*key).to_owned(), value.clone());
+        }
+    }
+    merge_configuration(&mut settings, input.get("deploymentConfiguration"))?;
+    let mut service = Service {
+        name: name.to_owned(),
+        cluster: entry.name.clone(),
+        settings,
+        desired,
+        created: call.now,
+        created_by: call.principal.role.clone().unwrap_or_else(|| call.principal.arn.clone()),
+        deleted: None,
+        deployments: Vec::new(),
+        candidate: None,
+        tasks: Vec::new(),
+        stopped: std::collections::VecDeque::new(),
+        events: std::collections::VecDeque::new(),
+        records: Vec::new(),
+        revisions: Vec::new(),
+        good: std::collections::BTreeSet::new(),
+        wake: None,
+        launch_after: call.now,
+        never_ran: 0,
+        acts: Vec::new(),
+        serial: 0,
+        key: seed,
+    };
+    service.deploy(&arn, definition, behaviour, call.now, pace);
+    let service_arn = call.arn(&format!("service/{}/{name}", service.cluster));
+    entry.services.insert(name.to_owned(), service);
+    let tags = input.get("tags").and_then(Value::as_array).filter(|tags| !tags.is_empty());
+    if let Some(tags) = tags {
+        region.tags.insert(service_arn, tags.clone());
+    }
+    Ok(json!({ "service": world.described(call, cluster, name)? }))
+}
+
+pub(crate) fn update(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    let name = text_of(input, "service").ok_or_else(|| AwsError::invalid("Service can not be blank."))?;
+    let cluster = text_of(input, "cluster");
+    let service = world.service(call, cluster, name)?;
+    if service.deleted.is_some() {
+        return Err(AwsError::new("ServiceNotActiveException", "Service was not ACTIVE."));
+    }
+    let desired = count_of(input)?;
+    let force = input.get("forceNewDeployment").and_then(Value::as_bool).unwrap_or(false);
+    check_controller(service, input, force)?;
+    // Nothing changes unless everything is valid.
+    let mut settings = service.settings.clone();
+    merge_configuration(&mut settings, input.get("deploymentConfiguration"))?;
+    let mut deploys = force;
+    for key in DEPLOYING.iter().chain(SETTLING) {
+        if let Some(value) = input.get(*key).filter(|value| !value.is_null()) {
+            let old = settings.insert((*key).to_owned(), value.clone());
+            deploys |= DEPLOYING.contains(key) && old.as_ref() != Some(value);
+        }
+    }
+    let current = service.primary().map(|primary| (primary.task_definition.clone(), primary.definition.clone()));
+    let wanted = match text_of(input, "taskDefinition") {
+        Some(reference) => Some(world.deployable(call, reference)?),
+        None => current.clone(),
+    };
+    let (arn, definition) = wanted.ok_or_else(|| AwsError::client("TaskDefinition not found."))?;
+    deploys |= current.is_none_or(|(old, _)| old != arn);
+    let pace = world.pace();
+    let spared = world.service(call, cluster, name)?.good.contains(&arn);
+    let behaviour = world.behaviour(call, short(name), &definition, spared);
+    let service = world.service(call, cluster, name)?;
+    service.settings = settings;
+    if let Some(desired) = desired.filter(|desired| *desired != service.desired) {
+        service.desired = desired;
+        service.wake_at(call.now + 1);
+    }
+    if deploys {
+        service.deploy(&arn, definition, behaviour, call.now, pace);
+    }
+    Ok(json!({ "service": world.described(call, cluster, name)? }))
+}
+
+pub(crate) fn delete(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    let name = text_of(input, "service").ok_or_else(|| AwsError::invalid("Service can not be blank."))?;
+    let cluster = text_of(input, "cluster");
+    let pace = world.pace();
+    let service = world.service(call, cluster, name)?;
+    if service.deleted.is_some() {
+        return Err(AwsError::new("ServiceNotActiveException", "Service was not ACTIVE."));
+    }
+    let force = input.get("force").and_then(Value::as_bool).unwrap_or(false);
+    if !force && service.desired > 0 {
+        return Err(AwsError::invalid(
+            "The service cannot be stopped while it is scaled above 0. Update the service to have a desired count of 0 or \
+             use the force option.",
+        ));
+    }
+    service.delete(call.now, pace);
+    Ok(json!({ "service": world.described(call, cluster, name)? }))
+}
+
+pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    let names = list_of(input, "services");
+    if names.is_empty() {
+        return Err(AwsError::invalid("Services cannot be empty."));
+    }
+    if names.len() > 10 {
+        return Err(AwsError::invalid("A maximum of 10 services can be described per request."));
+    }
+    let cluster = text_of(input, "cluster");
+    let with_tags = list_of(input, "include").contains(&"TAGS");
+    let cluster_name = world.region(&call.account, &call.region).cluster(cluster)?.name.clone();
+    let (mut services, mut failures) = (Vec::new(), Vec::new());
+    for name in names {
+        let found = in_cluster(call, &cluster_name, name)
+            .and_then(|short| world.service(call, cluster, short).ok().map(|service| service.is_visible(call.now)))
+            .unwrap_or(false);
+        if !found {
+            let arn = if name.starts_with("arn:") {
+                name.to_owned()
+            } else {
+                call.arn(&format!("service/{cluster_name}/{name}"))
+            };
+            failures.push(json!({ "arn": arn, "reason": "MISSING" }));
+            continue;
+        }
+        let mut body = world.described(call, cluster, name)?;
+        if with_tags {
+            let arn = body["serviceArn"].as_str().unwrap_or_default().to_owned();
+            let region = world.region(&call.account, &call.region);
+            body["tags"] = json!(region.tags.get(&arn).cloned().unwrap_or_default());
+        }
+        services.push(body);
+    }
+    Ok(json!({ "services": services, "failures": failures }))
+}
+
+/// Returns the name of a service that can be in the cluster: an ARN must be of this place.
+fn in_cluster<'a>(call: &Call, cluster: &str, reference: &'a str) -> Option<&'a str> {
+    if !reference.starts_with("arn:") {
+        return Some(reference);
+    }
+    let long = call.arn(&format!("service/{cluster}/"));
+    // The old ARN format has no cluster in it.
+    reference
+        .strip_prefix(&long)
+        .or_else(|| reference.strip_prefix(&call.arn("service/")).filter(|name| !name.contains('/')))
+}
+
+pub(crate) fn list(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    let launch = text_of(input, "launchType");
+    let region = world.region(&call.account, &call.region);
+    let name = region.cluster(text_of(input, "cluster"))?.name.clone();
+    let services = region.clusters.get(&name).into_iter().flat_map(|cluster| cluster.services.values());
+    let services = services.filter(|service| service.deleted.is_none());
+    let services = services.filter(|service| {
+        launch.is_none_or(|launch| service.settings.get("launchType").and_then(Value::as_str) == Some(launch))
+    });
+    let arns = services.map(|service| json!(service.arn(region))).collect();
+    page(input, arns, "serviceArns", 10)
+}
+
+/// Returns the desired count that a request names.
+fn count_of(input: &Value) -> Result<Option<u32>, AwsError> {
+    match input.get("desiredCount").filter(|value| !value.is_null()) {
+        None => Ok(None),
+        Some(value) => value
+            .as_u64()
+            .and_then(|count| u32::try_from(count).ok())
+            .map(Some)
+            .ok_or_else(|| AwsError::invalid("desiredCount must be equal to or greater than 0.")),
+    }
+}
+
+fn check_controller(service: &Service, input: &Value, force: bool) -> Result<(), AwsError> {
+    let controller = service.controller();
+    if controller == "ECS" {
+        return Ok(());
+    }
+    let advice = if controller == "CODE_DEPLOY" { " Use AWS CodeDeploy to trigger a new deployment." } else { "" };
+    if force {
+        return Err(AwsError::invalid(format!(
+            "Cannot force a new deployment on services with a {controller} deployment controller.{advice}"
+        )));
+    }
+    if input.get("taskDefinition").is_some_and(|value| !value.is_null()) {
+        return Err(AwsError::invalid(format!(
+            "Unable to update task definition on services with a {controller} deployment controller.{advice}"
+        )));
+    }
+    Ok(())
+}
+
+fn defaults(input: &Value) -> Map<String, Value> {
+    let strategy = input.get("capacityProviderStrategy").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let launch = text_of(input, "launchType").unwrap_or("EC2");
+    let mut settings = Map::new();
+    let mut put = |key: &str, value: Value| drop(settings.insert(key.to_owned(), value));
+    if !strategy {
+        put("launchType", json!(launch));
+    }
+    if launch == "FARGATE" || strategy {
+        put("platformVersion", json!("LATEST"));
+        put("platformFamily", json!("Linux"));
+    }
+    put("loadBalancers", json!([]));
+    put("serviceRegistries", json!([]));
+    put("placementConstraints", json!([]));
+    put("placementStrategy", json!([]));
+    put("healthCheckGracePeriodSeconds", json!(0));
+    put("schedulingStrategy", input.get("schedulingStrategy").cloned().unwrap_or_else(|| json!("REPLICA")));
+    put("deploymentController", json!({ "type": "ECS" }));
+    put("enableECSManagedTags", json!(false));
+    put("propagateTags", json!("NONE"));
+    put("enableExecuteCommand", json!(false));
+    put("availabilityZoneRebalancing", json!("ENABLED"));
+    put(
+        "deploymentConfiguration",
+        json!({
+            "deploymentCircuitBreaker": {
+                "enable": false, "rollback": false, "resetOnHealthyTask": true,
+                "thresholdConfiguration": { "type": "BOUNDED_PERCENT", "value": 50 },
+            },
+            "maximumPercent": 200,
+            "minimumHealthyPercent": 100,
+            "alarms": { "alarmNames": [], "rollback": false, "enable": false },
+            "strategy": "ROLLING",
+            "bakeTimeInMinutes": 0,
+        }),
+    );
+    settings
+}
+
+/// Merges a deployment configuration; inside the circuit breaker, too, what is not sent stays.
+pub(crate) fn merge_configuration(settings: &mut Map<String, Value>, given: Option<&Value>) -> Result<(), AwsError> {
+    let Some(Value::Object(given)) = given else { return Ok(()) };
+    let current = settings.entry("deploymentConfiguration").or_insert_with(|| json!({}));
+    for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
+        match (key.as_str(), value, current.get_mut(key)) {
+            ("deploymentCircuitBreaker", Value::Object(members), Some(Value::Object(old))) => {
+                old.extend(members.clone())
+            }
+            _ => current[key] = value.clone(),
+        }
+    }
+    let percent = |key: &str| current[key].as_i64();
+    if percent("maximumPercent").is_some_and(|max| max < 100)
+        && percent("minimumHealthyPercent").is_some_and(|min| min >= 100)
+    {
+        return Err(AwsError::invalid("maximumPercent must be at least 100 when minimumHealthyPercent is 100."));
+    }
+    if percent("minimumHealthyPercent").is_some_and(|min| !(0..=200).contains(&min)) {
+        return Err(AwsError::invalid("minimumHealthyPercent must be between 0 and 200."));
+    }
+    let breaker = &current["deploymentCircuitBreaker"];
+    if breaker.is_object() && (breaker["enable"].as_bool().is_none() || breaker["rollback"].as_bool().is_none()) {
+        return Err(AwsError::invalid("Deployment circuit breaker needs both enable and rollback."));
+    }
+    Ok(())
+}
+
+/// Whether an ARN is of the call's account.
+pub(crate) fn own(call: &Call, arn: &str) -> bool {
+    parts(arn).1 == call.account
+}

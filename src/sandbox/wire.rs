@@ -1,0 +1,122 @@
+//! A request as it came in, an answer as it goes out, and AWS's errors in both protocols.
+//!
+//! Independent of how it travels: the in-process connector and the loopback server both end here.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+/// A request, whichever way it came.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    /// `POST`, `GET`.
+    pub(crate) method: String,
+    /// The path, undecoded.
+    pub(crate) path: String,
+    /// The query, undecoded, without its question mark.
+    pub(crate) query: String,
+    /// The headers, their names in lower case. `host` is always there.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// The body.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// Returns a header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The content type.
+    pub(crate) content_type: &'static str,
+    /// `x-amzn-requestid`.
+    pub(crate) request_id: String,
+    /// The body.
+    pub(crate) body: Vec<u8>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    /// It is answered.
+    Answered(Answer),
+    /// The connection stays open and nothing comes.
+    Silent,
+    /// The connection breaks.
+    Reset,
+}
+
+/// An error as AWS words it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AwsError {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The wire code.
+    pub(crate) code: String,
+    /// The text.
+    pub(crate) message: String,
+}
+
+impl AwsError {
+    /// Returns an error of HTTP status 400.
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { status: 400, code: code.to_owned(), message: message.into() }
+    }
+
+    /// Returns an error of another HTTP status.
+    pub(crate) fn with_status(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self { status, ..Self::new(code, message) }
+    }
+
+    /// Returns ECS's `ClientException`.
+    pub(crate) fn client(message: impl Into<String>) -> Self {
+        Self::new("ClientException", message)
+    }
+
+    /// Returns ECS's `InvalidParameterException`.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new("InvalidParameterException", message)
+    }
+
+    /// Returns the error in awsJson 1.1.
+    pub(crate) fn json(&self, request_id: String) -> Answer {
+        // AWS's front end says `message`, and so do ECS's own exceptions.
+        let body = json!({ "__type": self.code, "message": self.message });
+        Answer { status: self.status, content_type: JSON, request_id, body: body.to_string().into_bytes() }
+    }
+
+    /// Returns the error in awsQuery, as STS writes it.
+    pub(crate) fn xml(&self, request_id: String) -> Answer {
+        let fault = if self.status >= 500 { "Receiver" } else { "Sender" };
+        let body = format!(
+            "<ErrorResponse xmlns=\"{STS_NAMESPACE}\">\n  <Error>\n    <Type>{fault}</Type>\n    <Code>{}</Code>\n    \
+             <Message>{}</Message>\n  </Error>\n  <RequestId>{request_id}</RequestId>\n</ErrorResponse>\n",
+            escape(&self.code),
+            escape(&self.message)
+        );
+        Answer { status: self.status, content_type: XML, request_id, body: body.into_bytes() }
+    }
+}
+
+/// The XML namespace of STS's answers.
+pub(crate) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+/// The content type of awsJson 1.1.
+pub(crate) const JSON: &str = "application/x-amz-json-1.1";
+/// The content type of awsQuery's answers.
+pub(crate) const XML: &str = "text/xml";
+
+/// Returns an awsJson answer.
+pub(crate) fn json_answer(value: &Value, request_id: String) -> Answer {
+    Answer { status: 200, content_type: JSON, request_id, body: value.to_string().into_bytes() }
+}
+
+/// Escapes text for XML.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

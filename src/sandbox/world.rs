@@ -1,0 +1,420 @@
+//! Everything that the sandbox holds, and the way of a request through it: count, faults, credentials, limits,
+//! permission, operation.
+//!
+//! Synchronous: the time is an argument, and nothing here waits.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::account::{Account, partition};
+use super::bucket::{Buckets, Group};
+use super::calls::{Calls, Write};
+use super::chance::Chance;
+use super::ecs;
+use super::fault::{Fault, Rule};
+use super::issuer::Issuer;
+use super::moment::Moment;
+use super::policy::{Ask, Decision, action_matches, decide};
+use super::region::Region;
+use super::session::{Principal, Refusal, Session, verify};
+use super::signature::{self, Claimed};
+use super::sts;
+use super::timing::Timing;
+use super::wire::{Answer, AwsError, Fate, Request, XML, json_answer};
+
+/// The state of the sandbox.
+pub(crate) struct World {
+    pub(crate) chance: Chance,
+    pub(crate) issuer: Issuer,
+    pub(crate) accounts: BTreeMap<String, Account>,
+    pub(crate) sessions: BTreeMap<String, Session>,
+    pub(crate) regions: BTreeMap<(String, String), Region>,
+    /// The manifest's names of a service, by account, region and name in ECS.
+    pub(crate) aliases: BTreeMap<(String, String, String), Vec<String>>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) buckets: Buckets,
+    pub(crate) limits: bool,
+    pub(crate) timing: Timing,
+    pub(crate) latency: Duration,
+    pub(crate) calls: Calls,
+    /// How many requests came in: request ids and per cents derive from it.
+    pub(crate) requests: u64,
+    /// How many sessions STS handed out.
+    pub(crate) issued: u64,
+}
+
+/// An ECS call on its way to its operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) account: String,
+    pub(crate) region: String,
+    pub(crate) operation: String,
+    pub(crate) principal: Principal,
+    pub(crate) now: Moment,
+}
+
+impl Call {
+    /// Returns an ECS ARN in the call's account and region.
+    pub(crate) fn arn(&self, resource: &str) -> String {
+        format!("arn:{}:ecs:{}:{}:{resource}", partition(&self.region), self.region, self.account)
+    }
+}
+
+const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            chance: Chance::new(seed),
+            issuer: Issuer::new(),
+            accounts: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            regions: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            rules: Vec::new(),
+            buckets: Buckets::default(),
+            limits: true,
+            timing: Timing::default(),
+            latency: Duration::from_millis(3),
+            calls: Calls::default(),
+            requests: 0,
+            issued: 0,
+        }
+    }
+
+    /// Returns how long the request travels.
+    pub(crate) fn latency(&self, request: &Request) -> Duration {
+        let claimed = signature::claimed(request);
+        let Some((session, claimed)) = claimed.as_ref().and_then(|c| Some((self.sessions.get(&c.access_key)?, c)))
+        else {
+            return self.latency;
+        };
+        let names = self.account_names(&session.principal.account);
+        let extra = self.rules.iter().filter(|rule| rule.sts == (claimed.service == "sts"));
+        let extra = extra
+            .filter(|rule| rule.sts || rule.covers_service(&[]))
+            .filter(|rule| rule.covers(&names, &claimed.region));
+        extra.fold(self.latency, |sum, rule| match rule.fault {
+            Fault::Latency(more) => sum + more,
+            _ => sum,
+        })
+    }
+
+    /// Carries a request out.
+    pub(crate) fn handle(&mut self, request: &Request, now: Moment) -> Fate {
+        self.requests += 1;
+        let claimed = signature::claimed(request);
+        let target = request.header("x-amz-target").unwrap_or_default();
+        if request.method == "GET" {
+            return Fate::Answered(self.metadata(request));
+        }
+        match target.strip_prefix(TARGET_PREFIX) {
+            Some(operation) => self.ecs(request, claimed.as_ref(), operation, now),
+            None if target.is_empty() => self.sts(request, claimed.as_ref(), now),
+            None => {
+                let error = AwsError::new("UnknownOperationException", format!("Unknown operation {target}"));
+                Fate::Answered(error.json(self.request_id()))
+            }
+        }
+    }
+
+    /// Returns this request's id.
+    pub(crate) fn request_id(&self) -> String {
+        self.chance.uuid(&format!("request/{}", self.requests))
+    }
+
+    /// The issuer's public pages.
+    fn metadata(&self, request: &Request) -> Answer {
+        let page = match request.path.as_str() {
+            "/oauth/discovery/keys" => Some(self.issuer.key_set()),
+            "/.well-known/openid-configuration" => Some(self.issuer.discovery()),
+            _ => None,
+        };
+        let status = if page.is_some() { 200 } else { 404 };
+        let body = page.unwrap_or_else(|| json!({ "message": "not found" })).to_string().into_bytes();
+        Answer { status, content_type: "application/json", request_id: self.request_id(), body }
+    }
+
+    fn ecs(&mut self, request: &Request, claimed: Option<&Claimed>, operation: &str, now: Moment) -> Fate {
+        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
+        let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
+        let region = claimed.map(|claimed| claimed.region.clone()).unwrap_or_default();
+        self.calls.count(&account, &region, operation);
+        let input: Result<Value, _> = serde_json::from_slice(&request.body);
+        let services = input.as_ref().map(|input| self.services_named(&account, &region, input)).unwrap_or_default();
+        let faults = self.call_faults(&account, &region, &services);
+        let name = format!("{account}/{region}/{operation}/{}", self.calls.of(&account, &region, operation));
+        for fault in &faults {
+            match fault {
+                Fault::Silent => return Fate::Silent,
+                Fault::Reset => return Fate::Reset,
+                Fault::Unavailable(percent) if self.chance.happens(*percent, &format!("unavailable/{name}")) => {
+                    let error = AwsError::with_status(503, "ServiceUnavailableException", "Service Unavailable");
+                    return Fate::Answered(error.json(self.request_id()));
+                }
+                _ => {}
+            }
+        }
+        let outcome = verify(session, request, claimed, now).map_err(Refusal::ecs).and_then(|principal| {
+            let input =
+                input.map_err(|_| AwsError::new("SerializationException", "The request body is not valid JSON"))?;
+            let call = Call { account, region, operation: operation.to_owned(), principal, now };
+            self.ecs_call(&call, &input, &faults)
+        });
+        let lost = |percent: u8| self.chance.happens(percent, &format!("lost/{name}"));
+        if is_write(operation)
+            && outcome.is_ok()
+            && faults.iter().any(|fault| matches!(fault, Fault::Lost(percent) if lost(*percent)))
+        {
+            return Fate::Reset;
+        }
+        Fate::Answered(match outcome {
+            Ok(output) => json_answer(&output, self.request_id()),
+            Err(error) => error.json(self.request_id()),
+        })
+    }
+
+    fn ecs_call(&mut self, call: &Call, input: &Value, faults: &[Fault]) -> Result<Value, AwsError> {
+        let throttled = || AwsError::new("ThrottlingException", "Rate exceeded");
+        let rates = faults.iter().filter_map(|fault| match fault {
+            Fault::Throttle(rate) => Some(Group::throttled(*rate)),
+            _ => None,
+        });
+        let published = Group::of(&call.operation).filter(|_| self.limits);
+        for group in rates.chain(published) {
+            if !self.buckets.take(&call.account, &call.region, group, call.now) {
+                self.calls.throttled += 1;
+                return Err(throttled());
+            }
+        }
+        let action = format!("ecs:{}", call.operation);
+        let resource = ecs::resource(call, input);
+        let context = ecs::condition_keys(call, input);
+        self.authorize(&call.principal, &action, &resource, &context)?;
+        let denied = faults.iter().any(|fault| match fault {
+            Fault::Deny(pattern) => action_matches(pattern, &action),
+            Fault::NoServiceDeployments => {
+                matches!(call.operation.as_str(), "ListServiceDeployments" | "DescribeServiceDeployments")
+            }
+            _ => false,
+        });
+        if denied {
+            return Err(not_allowed(&call.principal, &action, &resource));
+        }
+        let output = ecs::dispatch(self, call, input);
+        if ecs::changes(&call.operation) {
+            self.calls.writes.push(Write {
+                at: call.now,
+                account: call.account.clone(),
+                region: call.region.clone(),
+                operation: call.operation.clone(),
+                input: input.clone(),
+                error: output.as_ref().err().map(|error| error.code.clone()),
+            });
+        }
+        output
+    }
+
+    fn sts(&mut self, request: &Request, claimed: Option<&Claimed>, now: Moment) -> Fate {
+        let form: sts::Form = form_urlencoded::parse(&request.body).into_owned().collect();
+        let operation = form.get("Action").cloned().unwrap_or_default();
+        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
+        // STS charges and faults the role's account, or the caller's where no role is named.
+        let account = match (form.get("RoleArn"), session) {
+            (Some(arn), _) => super::account::parts(arn).1.to_owned(),
+            (None, Some(session)) => session.principal.account.clone(),
+            (None, None) => String::new(),
+        };
+        let region = match claimed {
+            Some(claimed) => claimed.region.clone(),
+            None => host_region(request.header("host").unwrap_or_default()),
+        };
+        self.calls.count(&account, &region, &operation);
+        let names = self.account_names(&account);
+        let faults: Vec<Fault> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.covers(&names, &region))
+            .filter(|rule| rule.sts || matches!(&rule.fault, Fault::Deny(action) if action.starts_with("sts:")))
+            .map(|rule| rule.fault.clone())
+            .collect();
+        let count = self.calls.of(&account, &region, &operation);
+        for fault in &faults {
+            match fault {
+                Fault::Silent => return Fate::Silent,
+                Fault::Reset => return Fate::Reset,
+                Fault::Unavailable(percent)
+                    if self.chance.happens(*percent, &format!("sts/{account}/{operation}/{count}")) =>
+                {
+                    let error = AwsError::with_status(503, "ServiceUnavailable", "Service Unavailable");
+                    return Fate::Answered(error.xml(self.request_id()));
+                }
+                Fault::Throttle(rate) if !self.buckets.take(&account, "sts", Group::throttled(*rate), now) => {
+                    self.calls.throttled += 1;
+                    return Fate::Answered(AwsError::new("Throttling", "Rate exceeded").xml(self.request_id()));
+                }
+                _ => {}
+            }
+        }
+        let denied = faults
+            .iter()
+            .any(|fault| matches!(fault, Fault::Deny(action) if action_matches(action, &format!("sts:{operation}"))));
+        let caller = || verify(session, request, claimed, now).map_err(Refusal::sts);
+        let outcome = match operation.as_str() {
+            "AssumeRoleWithWebIdentity" if denied => {
+                let text = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
+                Err(AwsError::with_status(403, "AccessDenied", text))
+            }
+            "AssumeRoleWithWebIdentity" => sts::assume_role_with_web_identity(self, &form, now),
+            "AssumeRole" => caller().and_then(|caller| {
+                if denied {
+                    let role = form.get("RoleArn").map(String::as_str).unwrap_or_default();
+                    let text = format!(
+                        "User: {} is not authorized to perform: sts:AssumeRole on resource: {role}",
+                        caller.arn
+                    );
+                    return Err(AwsError::with_status(403, "AccessDenied", text));
+                }
+                sts::assume_role(self, &form, &caller, now)
+            }),
+            "GetCallerIdentity" => caller().map(|caller| sts::get_caller_identity(self, &caller)),
+            _ => {
+                let text = format!("Could not find operation {operation} for version 2011-06-15");
+                Err(AwsError::new("InvalidAction", text))
+            }
+        };
+        Fate::Answered(match outcome {
+            Ok(body) => {
+                Answer { status: 200, content_type: XML, request_id: self.request_id(), body: body.into_bytes() }
+            }
+            Err(error) => error.xml(self.request_id()),
+        })
+    }
+
+    /// Whether the principal may call the action on the resource.
+    ///
+    /// # Errors
+    /// `AccessDeniedException` with AWS's text.
+    pub(crate) fn authorize(
+        &self,
+        principal: &Principal,
+        action: &str,
+        resource: &str,
+        context: &BTreeMap<String, Vec<String>>,
+    ) -> Result<(), AwsError> {
+        let ask = Ask { action, resource: Some(resource), principals: Vec::new(), context: context.clone() };
+        let role = principal.role.as_ref().and_then(|arn| {
+            let account = self.accounts.get(super::account::parts(arn).1)?;
+            account.roles.get(arn)
+        });
+        if let Some(role) = role {
+            let listed = role.actions.as_ref().is_none_or(|actions| actions.iter().any(|a| action_matches(a, action)));
+            let decision = role.policy.as_ref().map_or(Decision::Allowed, |policy| decide(policy, &ask));
+            if decision == Decision::Denied {
+                let text = format!(
+                    "User: {} is not authorized to perform: {action} on resource: {resource} with an explicit deny in an \
+                     identity-based policy",
+                    principal.arn
+                );
+                return Err(AwsError::new("AccessDeniedException", text));
+            }
+            if !listed || decision == Decision::Silent {
+                return Err(not_allowed(principal, action, resource));
+            }
+        }
+        match principal.policy.as_ref().map(|policy| decide(policy, &ask)) {
+            None | Some(Decision::Allowed) => Ok(()),
+            Some(_) => {
+                let text = format!(
+                    "User: {} is not authorized to perform: {action} on resource: {resource} because no session policy \
+                     allows the {action} action",
+                    principal.arn
+                );
+                Err(AwsError::new("AccessDeniedException", text))
+            }
+        }
+    }
+
+    /// Returns the region's state, empty where nothing was made in it yet.
+    pub(crate) fn region(&mut self, account: &str, region: &str) -> &mut Region {
+        self.regions.entry((account.to_owned(), region.to_owned())).or_insert_with(|| Region::new(account, region))
+    }
+
+    /// Returns the id and the manifest's name of an account.
+    pub(crate) fn account_names<'a>(&'a self, account: &'a str) -> Vec<&'a str> {
+        let name = self.accounts.get(account).map(|account| account.name.as_str());
+        std::iter::once(account).chain(name).collect()
+    }
+
+    /// Returns the first fault of an account, whatever its region, that the test accepts.
+    pub(crate) fn account_fault(&self, account: &str, accepts: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        let names = self.account_names(account);
+        let mut rules = self.rules.iter().filter(|rule| rule.covers_account(&names));
+        rules.find(|rule| accepts(&rule.fault)).map(|rule| rule.fault.clone())
+    }
+
+    /// Returns the faults of a service, by its name in ECS.
+    pub(crate) fn service_faults(&self, account: &str, region: &str, service: &str) -> Vec<Fault> {
+        let names = self.with_aliases(account, region, vec![service.to_owned()]);
+        self.call_faults(account, region, &names)
+    }
+
+    fn call_faults(&self, account: &str, region: &str, services: &[String]) -> Vec<Fault> {
+        if self.rules.is_empty() {
+            return Vec::new();
+        }
+        let names = self.account_names(account);
+        let rules = self.rules.iter().filter(|rule| !rule.sts && rule.covers(&names, region));
+        rules.filter(|rule| rule.covers_service(services)).map(|rule| rule.fault.clone()).collect()
+    }
+
+    /// Returns every name of the services that a request names.
+    fn services_named(&self, account: &str, region: &str, input: &Value) -> Vec<String> {
+        if self.rules.is_empty() {
+            return Vec::new();
+        }
+        let mut names = Vec::new();
+        let one = ["service", "serviceName", "family"].iter().filter_map(|key| input.get(*key)?.as_str());
+        names.extend(one.map(ecs::short).map(str::to_owned));
+        for value in input.get("services").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+            names.push(ecs::short(value).to_owned());
+        }
+        let arns = input.get("serviceDeploymentArns").and_then(Value::as_array).into_iter().flatten();
+        for arn in arns.chain(input.get("serviceDeploymentArn")).filter_map(Value::as_str) {
+            names.extend(arn.rsplit('/').nth(1).map(str::to_owned));
+        }
+        self.with_aliases(account, region, names)
+    }
+
+    fn with_aliases(&self, account: &str, region: &str, mut names: Vec<String>) -> Vec<String> {
+        let key = |name: &String| (account.to_owned(), region.to_owned(), name.clone());
+        let aliases: Vec<String> =
+            names.iter().filter_map(|name| self.aliases.get(&key(name))).flatten().cloned().collect();
+        names.extend(aliases);
+        names
+    }
+}
+
+/// The two writes whose answers the fault `lost` loses: neither has an idempotency token.
+fn is_write(operation: &str) -> bool {
+    matches!(operation, "RegisterTaskDefinition" | "UpdateService")
+}
+
+fn not_allowed(principal: &Principal, action: &str, resource: &str) -> AwsError {
+    let text = format!(
+        "User: {} is not authorized to perform: {action} on resource: {resource} because no identity-based policy allows \
+         the {action} action",
+        principal.arn
+    );
+    AwsError::new("AccessDeniedException", text)
+}
+
+/// Returns `eu-west-1` of `sts.eu-west-1.amazonaws.com`; `us-east-1` of anything else, as the global endpoint has it.
+fn host_region(host: &str) -> String {
+    host.strip_prefix("sts.")
+        .and_then(|rest| rest.split_once(".amazonaws."))
+        .map_or("us-east-1", |(region, _)| region)
+        .to_owned()
+}

@@ -1,0 +1,440 @@
+//! What has become of a run so far: the fold of its events.
+//!
+//! Pure: no clock, no I/O, no words for people. A [`RunState`] is a function of the events alone, so that one rebuilt
+//! from a file of them equals the one that the run itself had. It takes what it is given: an event of a target that
+//! the plan does not have is ignored, and so is a second terminal event of a target.
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use crate::event::{Event, Reason, Stamped, Tasks};
+use crate::exit::Exit;
+use crate::fleet::{AccountId, Outcome, Revision, TargetId};
+use crate::plan::{Action, ChangeOutline, Outline, WaveOutline};
+
+mod totals;
+
+pub use totals::Totals;
+
+/// A run so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunState {
+    run: Option<String>,
+    sandbox: bool,
+    waves: IndexMap<String, WaveState>,
+    targets: IndexMap<TargetId, TargetState>,
+    totals: Totals,
+    halted: Option<Halt>,
+    cancelled: Option<String>,
+    gate: Option<String>,
+    started_at: Option<Timestamp>,
+    last_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+}
+
+/// A wave so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaveState {
+    /// What the plan says of it.
+    pub outline: WaveOutline,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When its bake began.
+    pub bake_started_at: Option<Timestamp>,
+    /// How long it bakes, in whole seconds; 0 before the bake.
+    pub bake_seconds: u64,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Whether the next wave may start; `None` before the end.
+    pub passed: Option<bool>,
+}
+
+/// How far a target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It has not been started.
+    Waiting,
+    /// Its rollout began; nothing has been asked of ECS yet.
+    Preparing,
+    /// Its revision exists.
+    Registered,
+    /// ECS carries out its deployment.
+    Deploying,
+    /// It has an outcome.
+    Ended,
+}
+
+/// A target so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetState {
+    /// The target.
+    pub target: TargetId,
+    /// Its account's id.
+    pub account_id: AccountId,
+    /// Its cluster's name or ARN.
+    pub cluster: String,
+    /// The service's name in ECS.
+    pub service: String,
+    /// The name of its wave.
+    pub wave: String,
+    /// What the plan does with it.
+    pub action: Action,
+    /// How far it is.
+    pub phase: Phase,
+    /// How its rollout ended; see [`TargetState::outcome`] for what counts.
+    pub ended: Option<Outcome>,
+    /// The revision that it ran before.
+    pub from: Option<Revision>,
+    /// The revision that it gets, once that is known.
+    pub to: Option<Revision>,
+    /// The revision that it ran when its rollout ended, where that is known.
+    pub runs: Option<Revision>,
+    /// ECS's id of its deployment.
+    pub deployment: Option<String>,
+    /// Whether that deployment was already under way.
+    pub attached: bool,
+    /// The newest task counts of the deployment.
+    pub tasks: Option<Tasks>,
+    /// ECS's newest words about it.
+    pub message: Option<String>,
+    /// Why it did not succeed, or why it was not started.
+    pub reason: Option<Reason>,
+    /// What was seen when it degraded during its wave's bake.
+    pub degraded: Option<Reason>,
+    /// The target whose failure kept this one from starting.
+    pub cause: Option<TargetId>,
+    /// When its rollout began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended or was skipped.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Why nothing new was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// The wave whose failure budget was exceeded.
+    pub wave: String,
+    /// The first target that failed in it.
+    pub cause: TargetId,
+    /// How many had failed.
+    pub failed: usize,
+    /// How many were allowed to.
+    pub max_failures: usize,
+}
+
+impl RunState {
+    /// Starts with nothing known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the next event.
+    pub fn apply(&mut self, event: &Stamped) {
+        let at = event.at;
+        self.last_at = self.last_at.max(Some(at));
+        match &event.event {
+            Event::RunStarted { plan, sandbox } => {
+                if self.started_at.is_none() {
+                    self.run = Some(event.run.clone());
+                    self.sandbox = *sandbox;
+                    self.started_at = Some(at);
+                    self.take_plan(plan, at);
+                }
+            }
+            Event::WaveStarted { wave } => self.wave(wave, |wave| wave.started_at = Some(at)),
+            Event::RolloutStarted { target } => self.running(target, |target| {
+                target.phase = Phase::Preparing;
+                target.started_at = Some(at);
+            }),
+            Event::RevisionRegistered { target, revision, reused: _ } => self.running(target, |target| {
+                target.phase = Phase::Registered;
+                target.to = Some(revision.clone());
+            }),
+            Event::DeploymentStarted { target, deployment, revision, attached } => self.running(target, |target| {
+                target.phase = Phase::Deploying;
+                target.to = Some(revision.clone());
+                target.deployment = Some(deployment.clone());
+                target.attached = *attached;
+            }),
+            Event::TasksChanged { target, tasks } => self.running(target, |target| target.tasks = Some(*tasks)),
+            Event::ServiceMessage { target, text } => {
+                self.running(target, |target| target.message = Some(text.clone()));
+            }
+            Event::RolloutFinished { target, outcome, reason, revision } => self.running(target, |target| {
+                target.end(*outcome, at);
+                target.reason.clone_from(reason);
+                target.runs.clone_from(revision);
+            }),
+            Event::RolloutSkipped { target, outcome, cause, reason } => self.running(target, |target| {
+                target.end(*outcome, at);
+                target.cause.clone_from(cause);
+                target.reason = Some(Reason { summary: reason.clone(), ..Reason::default() });
+            }),
+            Event::TargetDegraded { target, reason } => {
+                self.change(target, |target| {
+                    target.degraded.get_or_insert_with(|| reason.clone());
+                });
+            }
+            Event::BakeStarted { wave, seconds } => self.wave(wave, |wave| {
+                wave.bake_started_at = Some(at);
+                wave.bake_seconds = *seconds;
+            }),
+            Event::WaveFinished { wave, failed: _, passed } => self.wave(wave, |wave| {
+                wave.finished_at = Some(at);
+                wave.passed = Some(*passed);
+            }),
+            Event::RunHalted { wave, cause, failed, max_failures } => {
+                self.halted.get_or_insert_with(|| Halt {
+                    wave: wave.clone(),
+                    cause: cause.clone(),
+                    failed: *failed,
+                    max_failures: *max_failures,
+                });
+            }
+            Event::GateReached { wave } => self.gate = Some(wave.clone()),
+            Event::RunCancelled { signal } => {
+                self.cancelled.get_or_insert_with(|| signal.clone());
+            }
+            Event::RunFinished => {
+                self.finished_at.get_or_insert(at);
+            }
+            Event::Unknown => {}
+        }
+    }
+
+    /// Returns how the process should end. Of several reasons the one that asks the most of a person wins:
+    ///
+    /// | what happened | code |
+    /// |---|---|
+    /// | any target is stuck | 12 |
+    /// | a signal cancelled the run | 130 or 143 |
+    /// | the budget was exceeded, and every failure ran out of time | 14 |
+    /// | the budget was exceeded, and every failure was rolled back | 11 |
+    /// | the budget was exceeded otherwise | 10 |
+    /// | the run broke off without its last event | 1 |
+    /// | it stopped at a gate, with or without tolerated failures | 6 |
+    /// | every failure was within its wave's tolerance | 13 |
+    /// | nothing failed | 0 |
+    pub fn exit(&self) -> Exit {
+        let failures: Vec<Outcome> =
+            self.targets().filter_map(TargetState::outcome).filter(|outcome| outcome.is_failure()).collect();
+        let all = |wanted| failures.iter().all(|outcome| *outcome == wanted);
+        let exceeded = !failures.is_empty()
+            && (self.halted.is_some() || self.waves.values().any(|wave| wave.passed == Some(false)));
+        if failures.contains(&Outcome::Stuck) {
+            Exit::Stuck
+        } else if let Some(signal) = &self.cancelled {
+            if signal == "SIGTERM" { Exit::Terminated } else { Exit::Interrupted }
+        } else if exceeded {
+            if all(Outcome::TimedOut) {
+                Exit::TimedOut
+            } else if all(Outcome::RolledBack) {
+                Exit::RolledBack
+            } else {
+                Exit::Failed
+            }
+        } else if self.started_at.is_some() && self.finished_at.is_none() {
+            Exit::Unexpected
+        } else if self.gate.is_some() {
+            Exit::Gate
+        } else if failures.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Tolerated
+        }
+    }
+
+    /// Returns the targets, in the plan's order.
+    pub fn targets(&self) -> impl Iterator<Item = &TargetState> {
+        self.targets.values()
+    }
+
+    /// Returns a target.
+    pub fn target(&self, target: &TargetId) -> Option<&TargetState> {
+        self.targets.get(target)
+    }
+
+    /// Returns the waves, in the order in which they run.
+    pub fn waves(&self) -> impl Iterator<Item = &WaveState> {
+        self.waves.values()
+    }
+
+    /// Returns the wave that runs now and its place, from 1.
+    pub fn current_wave(&self) -> Option<(usize, &WaveState)> {
+        let running = |wave: &WaveState| wave.started_at.is_some() && wave.finished_at.is_none();
+        self.waves.values().enumerate().find(|(_, wave)| running(wave)).map(|(index, wave)| (index + 1, wave))
+    }
+
+    /// Counts the targets, each once.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Returns the run's id.
+    pub fn run(&self) -> Option<&str> {
+        self.run.as_deref()
+    }
+
+    /// Returns whether this is the embedded sandbox and no AWS account.
+    pub fn is_sandbox(&self) -> bool {
+        self.sandbox
+    }
+
+    /// Returns why nothing new was started, if a failure budget was exceeded.
+    pub fn halted(&self) -> Option<&Halt> {
+        self.halted.as_ref()
+    }
+
+    /// Returns the signal that cancelled the run.
+    pub fn cancelled(&self) -> Option<&str> {
+        self.cancelled.as_deref()
+    }
+
+    /// Returns the wave before which the run stopped.
+    pub fn gate(&self) -> Option<&str> {
+        self.gate.as_deref()
+    }
+
+    /// Returns when the run started.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        self.started_at
+    }
+
+    /// Returns when the run's last event happened.
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        self.finished_at
+    }
+
+    /// Returns the milliseconds from the start to the end, or to the newest event.
+    pub fn elapsed_ms(&self) -> u64 {
+        match (self.started_at, self.finished_at.or(self.last_at)) {
+            (Some(start), Some(end)) => milliseconds(start, end),
+            _ => 0,
+        }
+    }
+
+    fn take_plan(&mut self, plan: &Outline, at: Timestamp) {
+        self.waves = plan.waves.iter().map(|wave| (wave.name.clone(), WaveState::new(wave))).collect();
+        self.targets =
+            plan.changes.iter().map(|change| (change.target.clone(), TargetState::new(change, at))).collect();
+        self.totals = Totals::of(self.targets());
+    }
+
+    fn wave(&mut self, name: &str, change: impl FnOnce(&mut WaveState)) {
+        if let Some(wave) = self.waves.get_mut(name) {
+            change(wave);
+        }
+    }
+
+    /// Changes a target that has not ended yet.
+    fn running(&mut self, target: &TargetId, change: impl FnOnce(&mut TargetState)) {
+        self.change(target, |target| {
+            if target.ended.is_none() {
+                change(target);
+            }
+        });
+    }
+
+    /// Changes a target and moves it in the totals: they are kept, not counted anew, since views ask at each event.
+    fn change(&mut self, target: &TargetId, change: impl FnOnce(&mut TargetState)) {
+        if let Some(target) = self.targets.get_mut(target) {
+            self.totals.remove(target);
+            change(target);
+            self.totals.add(target);
+        }
+    }
+}
+
+impl WaveState {
+    fn new(outline: &WaveOutline) -> Self {
+        Self {
+            outline: outline.clone(),
+            started_at: None,
+            bake_started_at: None,
+            bake_seconds: 0,
+            finished_at: None,
+            passed: None,
+        }
+    }
+
+    /// Returns the seconds that its bake still takes; `None` when it does not bake.
+    pub fn bake_left(&self, now: Timestamp) -> Option<u64> {
+        let start = self.bake_started_at.filter(|_| self.finished_at.is_none())?;
+        Some(self.bake_seconds.saturating_sub(milliseconds(start, now) / 1000))
+    }
+}
+
+impl TargetState {
+    fn new(change: &ChangeOutline, at: Timestamp) -> Self {
+        let unchanged = change.action == Action::Unchanged;
+        Self {
+            target: change.target.clone(),
+            account_id: change.account_id.clone(),
+            cluster: change.cluster.clone(),
+            service: change.service.clone(),
+            wave: change.wave.clone(),
+            action: change.action.clone(),
+            phase: if unchanged { Phase::Ended } else { Phase::Waiting },
+            ended: unchanged.then_some(Outcome::Unchanged),
+            from: change.from.clone(),
+            to: change.to.clone(),
+            runs: change.from.clone().filter(|_| unchanged),
+            deployment: None,
+            attached: false,
+            tasks: None,
+            message: None,
+            reason: None,
+            degraded: None,
+            cause: None,
+            started_at: None,
+            finished_at: unchanged.then_some(at),
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome, at: Timestamp) {
+        self.phase = Phase::Ended;
+        self.ended = Some(outcome);
+        self.finished_at = Some(at);
+    }
+
+    /// Returns what counts: how its rollout ended, or [`Outcome::Failed`] when it degraded afterwards.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.ended {
+            Some(Outcome::Succeeded | Outcome::Unchanged) if self.degraded.is_some() => Some(Outcome::Failed),
+            ended => ended,
+        }
+    }
+
+    /// Returns why it failed or was not started.
+    pub fn why(&self) -> Option<&Reason> {
+        self.degraded.as_ref().or(self.reason.as_ref())
+    }
+
+    /// Whether the plan blocked it and no event says more.
+    pub fn is_blocked(&self) -> bool {
+        self.ended.is_none() && matches!(self.action, Action::Blocked { .. })
+    }
+
+    /// Whether its rollout is under way.
+    pub fn is_running(&self) -> bool {
+        match self.phase {
+            Phase::Preparing | Phase::Registered | Phase::Deploying => true,
+            Phase::Waiting | Phase::Ended => false,
+        }
+    }
+
+    /// Whether its deployment may still go on in ECS although the run left it.
+    pub fn goes_on(&self) -> bool {
+        matches!(self.outcome(), Some(Outcome::TimedOut | Outcome::Detached))
+    }
+
+    /// Returns the milliseconds of its rollout, up to `now` while it is under way; `None` when it was never started.
+    pub fn elapsed_ms(&self, now: Option<Timestamp>) -> Option<u64> {
+        Some(milliseconds(self.started_at?, self.finished_at.or(now)?))
+    }
+}
+
+/// Returns the milliseconds from one time to a later one, and 0 if it is not later.
+pub fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or(0)
+}

@@ -1,0 +1,239 @@
+//! What people and programs see of a run while it goes on, and the summary at its end.
+//!
+//! A [`View`] listens: it can neither stop nor change a run, and a terminal or a pipe that goes away does not either.
+//! stdout is data, stderr is for people; both are writers that it is given, and time is what events and ticks say.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::event::Stamped;
+use crate::plan::Outline;
+use crate::state::RunState;
+
+pub mod canvas;
+pub mod console;
+pub mod jsonl;
+pub mod lines;
+pub mod live;
+pub mod plan;
+pub mod row;
+pub mod sentence;
+pub mod style;
+pub mod summary;
+
+use jsonl::Jsonl;
+use lines::Lines;
+use live::{Live, Size};
+use style::{Paint, Tone, clean};
+
+/// What stdout gets during a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Nothing but the plan.
+    #[default]
+    Text,
+    /// Each event as a line of JSON.
+    Jsonl,
+}
+
+/// How a view looks; chosen once.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What stdout gets.
+    pub format: Format,
+    /// Whether stderr is drawn on, rather than written line by line.
+    pub live: bool,
+    /// Only the summary's failures and verdict.
+    pub quiet: bool,
+    /// Every event, in words.
+    pub verbose: bool,
+    /// Whether stderr is coloured.
+    pub color: bool,
+    /// Whether stdout is coloured.
+    pub color_stdout: bool,
+    /// The columns of lines that can be broken, and of a terminal whose size cannot be asked.
+    pub width: usize,
+    /// The rows of a terminal whose size cannot be asked.
+    pub height: usize,
+    /// Asks the terminal for its columns and rows, at each frame.
+    pub size: Size,
+}
+
+impl Default for Options {
+    /// Plain lines of 100 columns, without colour.
+    fn default() -> Self {
+        Self {
+            format: Format::Text,
+            live: false,
+            quiet: false,
+            verbose: false,
+            color: false,
+            color_stdout: false,
+            width: 100,
+            height: 24,
+            size: || None,
+        }
+    }
+}
+
+impl Options {
+    /// Looks at the terminal and the environment: live only where a person watches and nothing else writes to the
+    /// terminal, coloured where the terminal and `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` allow it.
+    pub fn detect(format: Format, quiet: bool, verbose: bool, size: Size) -> Self {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let number = |name| variable(name).and_then(|value| value.to_str()?.parse().ok());
+        let default = Self::default();
+        let (width, height) = size().unwrap_or((default.width, default.height));
+        let shares_terminal = format == Format::Jsonl && stdout.is_terminal();
+        Self {
+            format,
+            live: stderr.is_terminal()
+                && variable("CI").is_none()
+                && variable("TERM").is_none_or(|term| term != "dumb")
+                && !quiet
+                && !verbose
+                && !shares_terminal,
+            quiet,
+            verbose,
+            color: anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never,
+            color_stdout: anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never,
+            width: number("COLUMNS").unwrap_or(width).max(20),
+            height: number("LINES").unwrap_or(height).max(1),
+            size,
+        }
+    }
+}
+
+/// A view of one run.
+pub struct View {
+    options: Options,
+    out: Box<dyn Write + Send>,
+    screen: Screen,
+    jsonl: Option<Jsonl>,
+    state: RunState,
+}
+
+enum Screen {
+    Live(Live),
+    Lines(Lines),
+}
+
+impl View {
+    /// Starts a view that writes data to `out` and words for people to `err`.
+    pub fn new(options: Options, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+        let paint = Paint(options.color);
+        let screen = if options.live {
+            Screen::Live(Live::new(err, paint, options.size, (options.width, options.height)))
+        } else {
+            Screen::Lines(Lines::new(err, paint, options.verbose))
+        };
+        let jsonl = (options.format == Format::Jsonl).then(Jsonl::new);
+        Self { options, out, screen, jsonl, state: RunState::new() }
+    }
+
+    /// Shows what is done before the first event: `walking 6 role chains`.
+    pub fn phase(&mut self, text: &str) {
+        if !self.options.quiet {
+            match &mut self.screen {
+                Screen::Live(live) => live.phase(text),
+                Screen::Lines(lines) => lines.plain(Tone::Dim, &clean(text)),
+            }
+        }
+    }
+
+    /// Says what a person should know though it stops nothing.
+    pub fn warning(&mut self, text: &str) {
+        self.plain(Tone::Warn, &format!("warning: {}", clean(text)));
+    }
+
+    /// Says something in passing.
+    pub fn note(&mut self, text: &str) {
+        self.plain(Tone::Plain, &format!("note: {}", clean(text)));
+    }
+
+    /// Shows a plan: on stdout, unless events go there.
+    pub fn plan(&mut self, outline: &Outline) {
+        match self.options.format {
+            Format::Text => {
+                if let Screen::Live(live) = &mut self.screen {
+                    live.flush();
+                }
+                let text = plan::text(outline, Paint(self.options.color_stdout), self.options.width);
+                // A reader that has seen enough is no error.
+                let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+            }
+            Format::Jsonl => {
+                let text = plan::text(outline, Paint(self.options.color), self.options.width);
+                self.plain(Tone::Plain, text.trim_end());
+            }
+        }
+    }
+
+    /// Takes in an event, and shows what is new.
+    pub fn event(&mut self, event: &Stamped) {
+        self.state.apply(event);
+        if let Some(jsonl) = &mut self.jsonl
+            && let Some(error) = jsonl.event(&mut *self.out, event)
+        {
+            self.warning(&format!("events are no longer written to stdout: {error}"));
+        }
+        if !self.options.quiet {
+            match &mut self.screen {
+                Screen::Live(live) => live.event(event, &self.state),
+                Screen::Lines(lines) => lines.event(event, &self.state),
+            }
+        }
+    }
+
+    /// Returns how often it wants to be told that time has passed.
+    pub fn pace(&self) -> Duration {
+        match self.screen {
+            Screen::Live(_) => Duration::from_millis(100),
+            Screen::Lines(_) => Duration::from_secs(1),
+        }
+    }
+
+    /// Shows that time has passed; called at its [`Self::pace`].
+    pub fn tick(&mut self, now: Timestamp) {
+        if !self.options.quiet {
+            match &mut self.screen {
+                Screen::Live(live) => live.tick(now, &self.state),
+                Screen::Lines(lines) => lines.tick(now, &self.state),
+            }
+        }
+    }
+
+    /// Writes the summary and returns what has become of the run.
+    pub fn finish(self) -> RunState {
+        let width = if self.options.live {
+            (self.options.size)().map_or(self.options.width, |size| size.0)
+        } else {
+            self.options.width
+        };
+        let mut err = match self.screen {
+            Screen::Live(live) => live.close(),
+            Screen::Lines(lines) => lines.close(),
+        };
+        let summary = summary::text(&self.state, Paint(self.options.color), width, self.options.quiet);
+        let gap = if self.options.quiet || summary.is_empty() { "" } else { "\n" };
+        let _ = write!(err, "{gap}{summary}").and_then(|()| err.flush());
+        self.state
+    }
+
+    /// Returns what has become of the run so far.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    fn plain(&mut self, tone: Tone, text: &str) {
+        if !self.options.quiet {
+            match &mut self.screen {
+                Screen::Live(live) => live.plain(tone, text),
+                Screen::Lines(lines) => lines.plain(tone, text),
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The view of a job's log: a line for each change, each with its target and the time, and a heartbeat.
+//!
+//! It moves no cursor and draws nothing twice. Task counts are told when they say something new, not at each poll.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use jiff::Timestamp;
+
+use crate::event::{Event, Stamped, Tasks};
+use crate::fleet::TargetId;
+use crate::state::{RunState, milliseconds};
+use crate::view::sentence::{self, Narrator, Sentence};
+use crate::view::style::{self, Paint, Tone, clean, duration};
+
+/// After so much silence a heartbeat is written: runners and readers take a silent job for a dead one.
+const HEARTBEAT_MS: u64 = 30_000;
+/// How many targets a heartbeat names.
+const HEARTBEAT_NAMES: usize = 3;
+/// How long a target's task counts rest between two lines, unless they are complete or a task failed; longer the more
+/// targets run, so that 200 of them write no more than some 10 lines a second.
+const REST_MS: u64 = 5_000;
+
+/// Lines on a writer.
+pub struct Lines {
+    err: Box<dyn Write + Send>,
+    paint: Paint,
+    narrator: Narrator,
+    told: BTreeMap<TargetId, Told>,
+    last_at: Option<Timestamp>,
+    column: usize,
+}
+
+/// What was said of a target's task counts.
+struct Told {
+    tasks: Tasks,
+    at: Timestamp,
+    /// Newer counts that rest until the next line is due.
+    newer: Option<Tasks>,
+}
+
+impl Lines {
+    /// Writes to `err`.
+    pub fn new(err: Box<dyn Write + Send>, paint: Paint, verbose: bool) -> Self {
+        Self { err, paint, narrator: Narrator::new(verbose), told: BTreeMap::new(), last_at: None, column: 0 }
+    }
+
+    /// Gives the writer back.
+    pub fn close(self) -> Box<dyn Write + Send> {
+        self.err
+    }
+
+    /// Writes a line that no event stands behind.
+    pub fn plain(&mut self, tone: Tone, text: &str) {
+        // A log that cannot be written to stops nothing.
+        let _ = writeln!(self.err, "{}", self.paint.paint(tone, text)).and_then(|()| self.err.flush());
+    }
+
+    /// Writes what an event says, if it says something new.
+    pub fn event(&mut self, event: &Stamped, state: &RunState) {
+        self.last_at.get_or_insert(event.at);
+        if let Event::RunStarted { plan, .. } = &event.event {
+            self.column = style::name_column(plan);
+        }
+        if let Event::TasksChanged { target, tasks } = &event.event {
+            self.counts(target, *tasks, event.at, state);
+        } else if let Some(sentence) = self.narrator.tell(event, state) {
+            if let (Some(target), false) = (&sentence.target, sentence.progress) {
+                // The counts that led to the end are not told after it.
+                if let Some(told) = self.told.get_mut(target) {
+                    told.newer = None;
+                }
+            }
+            self.write(&sentence, event.at, state);
+        }
+    }
+
+    /// Writes task counts whose rest is over, and a heartbeat after a long silence.
+    pub fn tick(&mut self, now: Timestamp, state: &RunState) {
+        let rest = rest_ms(state);
+        let due = |told: &Told| told.newer.is_some() && milliseconds(told.at, now) >= rest;
+        let due: Vec<_> = self.told.iter().filter(|(_, told)| due(told)).map(|(target, _)| target.clone()).collect();
+        for target in due {
+            if let Some(tasks) = self.told.get_mut(&target).and_then(|told| told.newer.take()) {
+                self.say_counts(&target, tasks, now, state);
+            }
+        }
+        let silent = self.last_at.is_some_and(|last| milliseconds(last, now) >= HEARTBEAT_MS);
+        if silent && state.started_at().is_some() && state.finished_at().is_none() {
+            let text = heartbeat(state, now);
+            self.write(&Sentence { tone: Tone::Dim, mark: "·", target: None, text, progress: true }, now, state);
+        }
+    }
+
+    fn counts(&mut self, target: &TargetId, tasks: Tasks, at: Timestamp, state: &RunState) {
+        let speaks = match self.told.get(target) {
+            None => true,
+            Some(told) if told.tasks == tasks => {
+                if let Some(told) = self.told.get_mut(target) {
+                    told.newer = None;
+                }
+                return;
+            }
+            Some(told) => {
+                let complete = tasks.running >= tasks.desired && told.tasks.running < told.tasks.desired;
+                complete
+                    || tasks.failed > told.tasks.failed
+                    || self.narrator.verbose
+                    || milliseconds(told.at, at) >= rest_ms(state)
+            }
+        };
+        if speaks {
+            self.say_counts(target, tasks, at, state);
+        } else if let Some(told) = self.told.get_mut(target) {
+            told.newer = Some(tasks);
+        }
+    }
+
+    fn say_counts(&mut self, target: &TargetId, tasks: Tasks, at: Timestamp, state: &RunState) {
+        let revision = state.target(target).and_then(|target| target.to.as_ref());
+        self.write(&sentence::tasks(target, revision, tasks), at, state);
+        self.told.insert(target.clone(), Told { tasks, at, newer: None });
+    }
+
+    fn write(&mut self, sentence: &Sentence, at: Timestamp, state: &RunState) {
+        self.last_at = Some(at);
+        let clock = style::clock(state.started_at().map_or(0, |start| milliseconds(start, at)));
+        let name = sentence.target.as_ref().map(|target| clean(&target.to_string()).into_owned());
+        let name = name.map(|name| style::pad(&name, self.column) + "  ").unwrap_or_default();
+        let mark = if sentence.mark == "·" { String::new() } else { format!("{} ", sentence.mark) };
+        let text = self.paint.paint(sentence.tone, &format!("{mark}{}", sentence.text));
+        let line = format!("{} {name}{text}\n", self.paint.paint(Tone::Dim, &clock));
+        let _ = self.err.write_all(line.as_bytes()).and_then(|()| self.err.flush());
+    }
+}
+
+fn rest_ms(state: &RunState) -> u64 {
+    REST_MS * (1 + u64::try_from(state.totals().running / 50).unwrap_or(0))
+}
+
+/// Returns what a reader of a silent job wants to know.
+fn heartbeat(state: &RunState, now: Timestamp) -> String {
+    let totals = state.totals();
+    if let Some((_, wave)) = state.current_wave()
+        && let Some(left) = wave.bake_left(now)
+    {
+        return format!("wave {} bakes for {} more", clean(&wave.outline.name), duration(left * 1000));
+    }
+    let running: Vec<_> = state.targets().filter(|target| target.is_running()).collect();
+    let mut names: Vec<String> = running
+        .iter()
+        .take(HEARTBEAT_NAMES)
+        .map(|target| {
+            let tasks = target.tasks.map(|tasks| format!(" {}/{}", tasks.running, tasks.desired));
+            format!("{}{}", clean(&target.target.to_string()), tasks.unwrap_or_default())
+        })
+        .collect();
+    if running.len() > HEARTBEAT_NAMES {
+        names.push(format!("and {} more", running.len() - HEARTBEAT_NAMES));
+    }
+    let mut counts = vec![format!("{} done", totals.good())];
+    if totals.failures() > 0 {
+        counts.push(format!("{} failed", totals.failures()));
+    }
+    if totals.waiting > 0 {
+        counts.push(format!("{} waiting", totals.waiting));
+    }
+    let names = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+    format!("still running: {} of {} ({}){names}", running.len(), totals.all(), counts.join(", "))
+}

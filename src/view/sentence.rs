@@ -1,0 +1,228 @@
+//! What an event says to people: one short line, the same above the live lines and in a job's log.
+//!
+//! It does not decide when a line is shown, and it writes nothing.
+
+use std::collections::HashMap;
+
+use crate::event::{Event, Stamped, Tasks};
+use crate::fleet::{Outcome, Revision, TargetId};
+use crate::plan::Outline;
+use crate::state::{RunState, TargetState, WaveState};
+use crate::view::style::{self, Tone, clean, count, duration};
+
+/// How many of ECS's complaints a target may make before the rest is left to its evidence: a service that cannot place
+/// a task says so every few seconds.
+const COMPLAINTS: usize = 3;
+
+/// A line for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sentence {
+    /// What it means.
+    pub tone: Tone,
+    /// The symbol of that.
+    pub mark: &'static str,
+    /// Whom it is about; `None` for the run.
+    pub target: Option<TargetId>,
+    /// The words.
+    pub text: String,
+    /// Whether it only repeats what a live line shows.
+    pub progress: bool,
+}
+
+/// Finds the words for events.
+#[derive(Debug, Default)]
+pub struct Narrator {
+    /// Whether every event is told.
+    pub verbose: bool,
+    complaints: HashMap<TargetId, usize>,
+}
+
+impl Narrator {
+    /// Tells everything, or only what matters.
+    pub fn new(verbose: bool) -> Self {
+        Self { verbose, complaints: HashMap::new() }
+    }
+
+    /// Returns the words for an event, given the state after it; `None` where there is nothing to say. Changes of task
+    /// counts are not told here: see [`tasks`].
+    pub fn tell(&mut self, event: &Stamped, state: &RunState) -> Option<Sentence> {
+        match &event.event {
+            Event::RunStarted { plan, sandbox } => Some(run(format!(
+                "{}{}{}",
+                clean(&event.run),
+                if *sandbox { " in the sandbox, not in AWS: " } else { ": " },
+                plan_words(plan)
+            ))),
+            Event::WaveStarted { wave } => {
+                let place = state.waves().position(|other| other.outline.name == *wave)?;
+                let outline = &state.waves().nth(place)?.outline;
+                Some(run(format!(
+                    "wave {} ({} of {}): {}, {}, {} may fail",
+                    clean(wave),
+                    place + 1,
+                    state.waves().count(),
+                    count(outline.changing, "target"),
+                    style::parallel(&outline.max_parallel),
+                    if outline.max_failures == 0 { "none".to_owned() } else { outline.max_failures.to_string() }
+                )))
+            }
+            Event::RolloutStarted { target } => self.verbose.then(|| {
+                let from = state.target(target).and_then(|target| target.from.as_ref());
+                let now = from.map(|from| format!(", runs {} now", clean(&from.to_string())));
+                progress(target, format!("started{}", now.unwrap_or_default()))
+            }),
+            Event::RevisionRegistered { target, revision, reused } => self.verbose.then(|| {
+                let verb = if *reused { "reuses" } else { "registered" };
+                progress(target, format!("{verb} {}", clean(&revision.to_string())))
+            }),
+            Event::DeploymentStarted { target, deployment, revision, attached } => {
+                let verb = if *attached { "follows" } else { "deploys" };
+                let (revision, deployment) = (revision.to_string(), clean(deployment));
+                Some(progress(target, format!("{verb} {} as {deployment}", clean(&revision))))
+            }
+            Event::TasksChanged { .. } | Event::Unknown | Event::RunFinished => None,
+            Event::ServiceMessage { target, text } => self.message(target, text),
+            Event::RolloutFinished { target, .. } => state.target(target).map(finished),
+            Event::RolloutSkipped { target, outcome, cause: _, reason } => self.verbose.then(|| {
+                let (mark, tone) = style::mark(*outcome);
+                let text = format!("{}: {}", outcome.words(), clean(reason));
+                Sentence { tone, mark, target: Some(target.clone()), text, progress: false }
+            }),
+            Event::TargetDegraded { target, reason } => Some(Sentence {
+                tone: Tone::Bad,
+                mark: "✖",
+                target: Some(target.clone()),
+                text: format!("failed: degraded during the bake: {}", clean(&reason.summary)),
+                progress: false,
+            }),
+            Event::BakeStarted { wave, seconds } => {
+                Some(run(format!("wave {}: bakes for {}", clean(wave), duration(seconds.saturating_mul(1000)))))
+            }
+            Event::WaveFinished { wave, failed, passed } => {
+                let wave = state.waves().find(|other| other.outline.name == *wave)?;
+                Some(wave_finished(wave, *failed, *passed))
+            }
+            Event::RunHalted { wave, cause, failed, max_failures } => {
+                let running = state.totals().running;
+                let rest = if running == 0 { String::new() } else { format!("; {running} still run to their end") };
+                Some(Sentence {
+                    tone: Tone::Bad,
+                    text: format!(
+                        "halted in wave {}: {failed} failed, {max_failures} may, the first was {}; nothing new starts{rest}",
+                        clean(wave),
+                        clean(&cause.to_string())
+                    ),
+                    mark: "✖",
+                    ..run(String::new())
+                })
+            }
+            Event::GateReached { wave } => {
+                Some(run(format!("stopped at the gate before wave {0}; go on with --from {0}", clean(wave))))
+            }
+            Event::RunCancelled { signal } => Some(Sentence {
+                tone: Tone::Warn,
+                mark: "!",
+                ..run(format!("cancelled by {}: nothing new starts", clean(signal)))
+            }),
+        }
+    }
+
+    fn message(&mut self, target: &TargetId, text: &str) -> Option<Sentence> {
+        let trouble = is_trouble(text);
+        if trouble && !self.verbose {
+            let complaints = self.complaints.entry(target.clone()).or_default();
+            *complaints += 1;
+            if *complaints > COMPLAINTS {
+                return None;
+            }
+        }
+        let (tone, mark) = if trouble { (Tone::Warn, "!") } else { (Tone::Dim, "·") };
+        (trouble || self.verbose).then(|| Sentence {
+            tone,
+            mark,
+            target: Some(target.clone()),
+            text: clean(text).into_owned(),
+            progress: !trouble,
+        })
+    }
+}
+
+/// Returns a deployment's line as ECS users know it: `PRIMARY api:13 desired:4 pending:1 running:3`.
+pub fn tasks(target: &TargetId, revision: Option<&Revision>, tasks: Tasks) -> Sentence {
+    let Tasks { desired, running, pending, failed } = tasks;
+    let revision = revision.map(|revision| format!("{} ", clean(&revision.to_string()))).unwrap_or_default();
+    let failed_words = if failed == 0 { String::new() } else { format!(" failed:{failed}") };
+    let text = format!("PRIMARY {revision}desired:{desired} pending:{pending} running:{running}{failed_words}");
+    let tone = if failed == 0 { Tone::Plain } else { Tone::Warn };
+    Sentence { tone, ..progress(target, text) }
+}
+
+/// Returns a plan's totals: `3 to deploy, 12 unchanged, 1 blocked`.
+pub fn plan_words(plan: &Outline) -> String {
+    use crate::plan::Action;
+    let (mut deploy, mut update, mut unchanged, mut blocked) = (0, 0, 0, 0);
+    for change in &plan.changes {
+        match change.action {
+            Action::Register | Action::Deploy => deploy += 1,
+            Action::Update => update += 1,
+            Action::Unchanged => unchanged += 1,
+            Action::Blocked { .. } => blocked += 1,
+        }
+    }
+    let words = [(deploy, "to deploy"), (update, "to update"), (unchanged, "unchanged"), (blocked, "blocked")];
+    let words: Vec<_> = words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if words.is_empty() { "no targets".to_owned() } else { words.join(", ") }
+}
+
+/// Whether ECS complains. Its events have no severity; the words are those of its documented event messages.
+fn is_trouble(text: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "unable",
+        "unhealthy",
+        "fail",
+        "error",
+        "rolling back",
+        "circuit breaker",
+        "denied",
+        "throttl",
+        "exceed",
+        "cannot",
+        "can't",
+        "timed out",
+        "insufficient",
+        "alarm",
+    ];
+    let text = text.to_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
+}
+
+/// Returns how a target ended: `succeeded in 42s, runs api:13`.
+fn finished(target: &TargetState) -> Sentence {
+    let outcome = target.ended.unwrap_or(Outcome::Failed);
+    let (mark, tone) = style::mark(outcome);
+    let time = target.elapsed_ms(None).map(duration).unwrap_or_default();
+    let after = if outcome == Outcome::Succeeded { "in" } else { "after" };
+    let runs = target.runs.as_ref().map(|runs| format!(", runs {}", clean(&runs.to_string()))).unwrap_or_default();
+    let why = target.reason.as_ref().map(|reason| format!(": {}", clean(&reason.summary))).unwrap_or_default();
+    let text = format!("{} {after} {time}{runs}{why}", outcome.words());
+    Sentence { tone, mark, target: Some(target.target.clone()), text, progress: false }
+}
+
+fn wave_finished(wave: &WaveState, failed: usize, passed: bool) -> Sentence {
+    let name = clean(&wave.outline.name);
+    let (tone, mark, text) = match (passed, failed) {
+        (true, 0) => (Tone::Good, "✔", format!("wave {name}: passed")),
+        (true, _) => (Tone::Warn, "!", format!("wave {name}: passed with {failed} failed, within its tolerance")),
+        (false, 0) => (Tone::Warn, "!", format!("wave {name}: not finished")),
+        (false, _) => (Tone::Bad, "✖", format!("wave {name}: did not pass, {failed} failed")),
+    };
+    Sentence { tone, mark, ..run(text) }
+}
+
+fn run(text: String) -> Sentence {
+    Sentence { tone: Tone::Strong, mark: "·", target: None, text, progress: false }
+}
+
+fn progress(target: &TargetId, text: String) -> Sentence {
+    Sentence { tone: Tone::Plain, mark: "·", target: Some(target.clone()), text, progress: true }
+}

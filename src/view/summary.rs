@@ -1,0 +1,262 @@
+//! What remains to be said when a run is over: every outcome, what goes on in ECS, and the failures last.
+//!
+//! It is for people, at the foot of a job's log. Reports for programs are made elsewhere, from the same events.
+
+use indexmap::IndexMap;
+
+use crate::event::Reason;
+use crate::fleet::{Outcome, TargetId};
+use crate::state::{RunState, TargetState, Totals, WaveState};
+use crate::view::console;
+use crate::view::style::{self, Paint, Tone, clean, count, duration};
+
+/// With more targets than this, those that went well are counted and not listed.
+const LISTED: usize = 60;
+/// With more failures than this among so many targets, they are only told in their groups.
+const LISTED_FAILURES: usize = 20;
+/// How many targets a group names before it counts the rest.
+const NAMED: usize = 40;
+/// How many deployments that go on in ECS are shown with their commands; the rest is only named.
+const FOLLOWED: usize = 10;
+
+/// Returns the summary. A quiet one has the failures and the verdict only.
+pub fn text(state: &RunState, paint: Paint, columns: usize, quiet: bool) -> String {
+    let mut page = Page { paint, columns, text: String::new() };
+    if state.started_at().is_none() {
+        return page.text;
+    }
+    if !quiet {
+        for wave in state.waves().filter(|wave| wave.outline.targets > 0) {
+            page.wave(state, wave);
+        }
+        page.blocked(state);
+        page.not_started(state);
+        page.going_on(state);
+    }
+    page.failures(state);
+    let totals = state.totals();
+    if !quiet {
+        let words = style::counts(&totals);
+        let line = format!("{}: {words}, in {}", count(totals.all(), "target"), duration(state.elapsed_ms()));
+        page.line(Tone::Strong, &line);
+    }
+    let (tone, verdict) = verdict(state);
+    page.line(tone, &verdict);
+    page.text
+}
+
+struct Page {
+    paint: Paint,
+    columns: usize,
+    text: String,
+}
+
+impl Page {
+    fn wave(&mut self, state: &RunState, wave: &WaveState) {
+        let targets = || state.targets().filter(|target| target.wave == wave.outline.name);
+        let totals = Totals::of(targets());
+        self.line(Tone::Strong, &format!("wave {}: {}", clean(&wave.outline.name), style::counts(&totals)));
+        let totals_of_run = state.totals();
+        let lists_good = totals_of_run.all() <= LISTED;
+        let lists_bad = lists_good || totals_of_run.failures() + totals_of_run.detached <= LISTED_FAILURES;
+        let listed = |target: &&TargetState| match target.outcome() {
+            // Those that were not started, blocked or left running are told below, together.
+            None | Some(Outcome::NotStarted | Outcome::Cancelled) => false,
+            Some(Outcome::Unchanged | Outcome::Succeeded) => lists_good,
+            Some(
+                Outcome::RolledBack
+                | Outcome::Failed
+                | Outcome::TimedOut
+                | Outcome::Superseded
+                | Outcome::Detached
+                | Outcome::Stuck,
+            ) => lists_bad,
+        };
+        let names = targets().filter(listed).map(|target| style::width(&name(&target.target)));
+        let revisions = targets().filter(listed).map(|target| style::width(&revisions(target)));
+        let columns = (names.max().unwrap_or(0), revisions.max().unwrap_or(0));
+        for target in targets().filter(listed) {
+            self.outcome(target, columns);
+        }
+        self.text.push('\n');
+    }
+
+    fn outcome(&mut self, target: &TargetState, columns: (usize, usize)) {
+        let Some(outcome) = target.outcome() else { return };
+        let (mark, tone) = style::mark(outcome);
+        let word = self.paint.paint(tone, &format!("{mark} {}", style::pad(outcome.words(), "rolled back".len())));
+        let time = target.elapsed_ms(None).map(duration).unwrap_or_default();
+        let name = style::pad(&name(&target.target), columns.0);
+        let line = format!("  {word}  {name}  {}  {time}", style::pad(&revisions(target), columns.1));
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn blocked(&mut self, state: &RunState) {
+        let names: Vec<_> =
+            state.targets().filter(|target| target.is_blocked()).map(|target| name(&target.target)).collect();
+        if !names.is_empty() {
+            self.line(Tone::Warn, &format!("blocked by the plan, and left out: {}", count(names.len(), "target")));
+            self.list(&names, 2);
+            self.text.push('\n');
+        }
+    }
+
+    fn not_started(&mut self, state: &RunState) {
+        let mut groups: IndexMap<_, Vec<String>> = IndexMap::new();
+        for target in state.targets() {
+            if let Some(outcome @ (Outcome::NotStarted | Outcome::Cancelled)) = target.outcome() {
+                let why = target.reason.as_ref().map_or("", |reason| &reason.summary);
+                groups.entry((outcome, target.cause.as_ref(), why)).or_default().push(name(&target.target));
+            }
+        }
+        for ((outcome, cause, why), names) in groups {
+            let cause = cause.map(|cause| format!(", because of {cause}")).unwrap_or_default();
+            self.wrap(Tone::Warn, &format!("{}: {}{cause}", outcome.words(), count(names.len(), "target")), 0);
+            self.wrap(Tone::Plain, why, 2);
+            self.list(&names, 2);
+            self.text.push('\n');
+        }
+    }
+
+    fn going_on(&mut self, state: &RunState) {
+        let targets: Vec<_> = state.targets().filter(|target| target.goes_on()).collect();
+        if targets.is_empty() {
+            return;
+        }
+        self.wrap(Tone::Warn, &format!("may still be rolling out in ECS: {}", count(targets.len(), "target")), 0);
+        for target in targets.iter().take(FOLLOWED) {
+            let deployment = target.deployment.as_deref().unwrap_or("no deployment known");
+            let account = target.account_id.as_str();
+            let line = format!("  {}  {} in account {account}", name(&target.target), clean(deployment));
+            self.line(Tone::Plain, &line);
+            // A line of its own, whole, so that it can be copied.
+            self.line(Tone::Plain, &format!("      {}", console::command(target)));
+            self.line(Tone::Plain, &format!("      {}", console::address(target)));
+        }
+        let rest: Vec<_> = targets.iter().skip(FOLLOWED).map(|target| name(&target.target)).collect();
+        if !rest.is_empty() {
+            self.line(Tone::Plain, "  and likewise:");
+            self.list(&rest, 6);
+        }
+        self.text.push('\n');
+    }
+
+    fn failures(&mut self, state: &RunState) {
+        let mut groups: IndexMap<(Outcome, Option<&Reason>), Vec<&TargetState>> = IndexMap::new();
+        for target in state.targets() {
+            if let Some(outcome) = target.outcome().filter(|outcome| outcome.is_failure()) {
+                groups.entry((outcome, target.why())).or_default().push(target);
+            }
+        }
+        // The worst is the last thing read.
+        groups.sort_by_cached_key(|(outcome, _), _| weight(*outcome));
+        for ((outcome, reason), targets) in groups {
+            self.failure(outcome, reason, &targets);
+            self.text.push('\n');
+        }
+    }
+
+    fn failure(&mut self, outcome: Outcome, reason: Option<&Reason>, targets: &[&TargetState]) {
+        let (mark, tone) = style::mark(outcome);
+        let word = self.paint.paint(tone, &format!("{mark} {}", outcome.words()));
+        if let [target] = targets {
+            let time = target.elapsed_ms(None).map(|ms| format!(" after {}", duration(ms))).unwrap_or_default();
+            let runs = target.runs.as_ref().map(|runs| format!(", runs {}", clean(&runs.to_string())));
+            let line = format!("{word}  {}{time}{}\n", name(&target.target), runs.unwrap_or_default());
+            self.text.push_str(&line);
+        } else {
+            self.text.push_str(&format!("{word}, the same in {}:\n", count(targets.len(), "target")));
+            let names: Vec<_> = targets.iter().map(|target| name(&target.target)).collect();
+            self.list(&names, 4);
+        }
+        let Some(reason) = reason else { return };
+        self.wrap(Tone::Plain, &reason.summary, 4);
+        for line in &reason.evidence {
+            // Evidence is copied and searched for, so its lines stay whole.
+            self.line(Tone::Dim, &format!("      {}", clean(line)));
+        }
+        if let Some(help) = &reason.help {
+            self.wrap(Tone::Plain, &format!("help: {help}"), 4);
+        }
+    }
+
+    fn list(&mut self, names: &[String], indent: usize) {
+        for line in style::list(names.iter().map(String::as_str), NAMED, indent, self.columns) {
+            self.line(Tone::Plain, &line);
+        }
+    }
+
+    fn wrap(&mut self, tone: Tone, text: &str, indent: usize) {
+        for line in style::wrap(text, indent, self.columns) {
+            self.line(tone, &line);
+        }
+    }
+
+    fn line(&mut self, tone: Tone, line: &str) {
+        self.text.push_str(&self.paint.paint(tone, line));
+        self.text.push('\n');
+    }
+}
+
+fn name(target: &TargetId) -> String {
+    clean(&target.to_string()).into_owned()
+}
+
+fn revisions(target: &TargetState) -> String {
+    let back = target.outcome() == Some(Outcome::RolledBack) && target.runs == target.from;
+    let text = match (&target.from, &target.to) {
+        (Some(from), Some(to)) if from != to && back => format!("{from} -> {to} -> {from}"),
+        (Some(from), Some(to)) if from != to => format!("{from} -> {to}"),
+        (None, Some(to)) => format!("-> {to}"),
+        (Some(only), _) => only.to_string(),
+        (None, None) => String::new(),
+    };
+    clean(&text).into_owned()
+}
+
+/// Orders failures by what they ask of a person, the most last.
+fn weight(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Unchanged
+        | Outcome::Succeeded
+        | Outcome::Cancelled
+        | Outcome::Detached
+        | Outcome::NotStarted
+        | Outcome::Superseded => 0,
+        Outcome::TimedOut => 1,
+        Outcome::RolledBack => 2,
+        Outcome::Failed => 3,
+        Outcome::Stuck => 4,
+    }
+}
+
+/// Returns the last line: what it all means, and the exit code.
+fn verdict(state: &RunState) -> (Tone, String) {
+    use crate::exit::Exit;
+    let exit = state.exit();
+    let (tone, word) = match exit {
+        Exit::Done => (Tone::Good, "✔"),
+        Exit::Gate | Exit::Tolerated | Exit::Interrupted | Exit::Terminated | Exit::Pending => (Tone::Warn, "!"),
+        Exit::Unexpected
+        | Exit::Usage
+        | Exit::Manifest
+        | Exit::Preflight
+        | Exit::Blocked
+        | Exit::Failed
+        | Exit::RolledBack
+        | Exit::Stuck
+        | Exit::TimedOut => (Tone::Bad, "✖"),
+    };
+    let words = match exit {
+        Exit::Done if state.totals().succeeded > 0 => "done",
+        Exit::Done => "nothing to do",
+        _ => exit.words(),
+    };
+    let more = match (exit, state.gate(), state.halted()) {
+        (Exit::Gate, Some(wave), _) => format!(" before wave {0}; go on with --from {0}", clean(wave)),
+        (_, _, Some(halt)) => format!("; halted in wave {}", clean(&halt.wave)),
+        _ => String::new(),
+    };
+    (tone, format!("{word} {words}{more} (exit code {})", exit.code()))
+}

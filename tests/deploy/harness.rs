@@ -1,0 +1,182 @@
+//! A fleet on a sandbox under the paused clock, deployed through everything that `roleout deploy` goes through.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use roleout::clock::Clock;
+use roleout::commands::deploy::{Choice, run};
+use roleout::commands::reach::Reach;
+use roleout::engine::Start;
+use roleout::engine::cancel::Cancel;
+use roleout::error::Error;
+use roleout::event::{Event, Stamped};
+use roleout::exit::Exit;
+use roleout::fleet::{Fleet, Outcome};
+use roleout::manifest::load::load_str;
+use roleout::sandbox::{Sandbox, parse_fault};
+use roleout::state::RunState;
+use roleout::view::{Format, Options, View};
+
+/// A fleet, and the AWS in which it exists.
+pub struct Scene {
+    pub fleet: Fleet,
+    pub sandbox: Sandbox,
+    pub start: Start,
+    pub choice: Choice,
+    pub cancel: Cancel,
+}
+
+/// What a run came to.
+#[must_use = "assert what the run came to"]
+pub struct Ran {
+    pub exit: Result<Exit, Error>,
+    pub events: Vec<Stamped>,
+    pub state: RunState,
+    /// What stderr said.
+    pub said: String,
+    /// Virtual seconds.
+    pub seconds: u64,
+}
+
+impl Scene {
+    /// Loads a manifest and seeds a sandbox with it.
+    pub fn new(manifest: &str) -> Self {
+        let fleet = fleet(manifest);
+        let sandbox = Sandbox::for_fleet(&fleet, 1, Clock::tokio());
+        sandbox.set_timing(roleout::sandbox::Timing::realistic());
+        Self { fleet, sandbox, start: Start::default(), choice: Choice::default(), cancel: Cancel::default() }
+    }
+
+    /// `accounts` accounts with one region and `services` services each, behind one hub.
+    pub fn of(accounts: usize, services: usize, rollout: &str) -> Self {
+        Self::new(&manifest(accounts, services, rollout))
+    }
+
+    /// Makes the sandbox fail, as `--sandbox-fault` does.
+    pub fn fault(self, text: &str) -> Self {
+        let (pattern, fault) = parse_fault(text).expect("a fault");
+        self.sandbox.fault(&pattern, fault).expect("a pattern");
+        self
+    }
+
+    /// Puts another manifest in the place of the first; AWS stays as it is.
+    pub fn with(&self, manifest: &str) -> Self {
+        Self {
+            fleet: fleet(manifest),
+            sandbox: self.sandbox.clone(),
+            start: Start::default(),
+            choice: Choice::default(),
+            cancel: Cancel::default(),
+        }
+    }
+
+    /// Deploys.
+    pub async fn deploy(&self) -> Ran {
+        let (out, err) = (Shared::default(), Shared::default());
+        let options = Options { format: Format::Jsonl, ..Options::default() };
+        let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
+        let reach = Reach::sandbox(&self.fleet, &self.sandbox);
+        let began = tokio::time::Instant::now();
+        let exit = run(self.fleet.clone(), &reach, self.choice, self.start.clone(), view, self.cancel.clone()).await;
+        let seconds = began.elapsed().as_secs();
+        let events: Vec<Stamped> =
+            out.text().lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect();
+        let mut state = RunState::new();
+        events.iter().for_each(|event| state.apply(event));
+        Ran { exit, events, state, said: err.text(), seconds }
+    }
+}
+
+impl Ran {
+    /// Returns the outcome of `account/region/service`.
+    pub fn outcome(&self, target: &str) -> Option<Outcome> {
+        let found = self.state.targets().find(|state| state.target.to_string() == target);
+        found.unwrap_or_else(|| panic!("no target {target}")).outcome()
+    }
+
+    /// Counts the targets with an outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.state.targets().filter(|state| state.outcome() == Some(outcome)).count()
+    }
+
+    /// Returns why a target ended as it did: the summary, and then the evidence.
+    pub fn reason(&self, target: &str) -> String {
+        let reasons = self.events.iter().filter_map(|stamped| match &stamped.event {
+            Event::RolloutFinished { target: id, reason: Some(reason), .. }
+            | Event::TargetDegraded { target: id, reason }
+                if id.to_string() == target =>
+            {
+                let mut lines = vec![reason.summary.clone()];
+                lines.extend(reason.evidence.iter().cloned());
+                Some(lines.join("\n"))
+            }
+            _ => None,
+        });
+        reasons.last().unwrap_or_else(|| panic!("{target} has no reason; {}", self.said))
+    }
+
+    /// Returns the exit code of a run that got as far as to have one.
+    pub fn code(&self) -> Exit {
+        match &self.exit {
+            Ok(exit) => *exit,
+            Err(error) => error.exit,
+        }
+    }
+}
+
+/// Loads a manifest with the variables of the sandbox's job.
+pub fn fleet(manifest: &str) -> Fleet {
+    let variables = |name: &str| {
+        Sandbox::job_variables().into_iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string())
+    };
+    match load_str("deploy.yaml", Path::new("."), manifest, &variables) {
+        Ok(fleet) => fleet,
+        Err(error) => panic!("{}", error.render(false, 100)),
+    }
+}
+
+/// Writes a manifest of many accounts, named `a0`, `a1` and so on, with services `s0`, `s1` and so on.
+pub fn manifest(accounts: usize, services: usize, rollout: &str) -> String {
+    let mut text = String::from(
+        "version: 1\nidentity: { token_env: TOKEN, region: eu-west-1 }\nroles:\n  \
+         hub: { arn: \"arn:aws:iam::111111111111:role/hub\" }\n  \
+         leaf: { arn: \"arn:aws:iam::${account.id}:role/leaf\", external_id: team }\naccounts:\n",
+    );
+    for number in 0..accounts {
+        let ring = if number == 0 { "canary" } else { "main" };
+        text.push_str(&format!(
+            "  - {{ name: a{number}, id: \"{:012}\", chain: [hub, leaf], regions: [eu-west-1], labels: {{ ring: {ring} }} }}\n",
+            200_000_000_000_u64 + number as u64
+        ));
+    }
+    text.push_str("services:\n");
+    for number in 0..services {
+        text.push_str(&format!(
+            "  - name: s{number}\n    cluster: main\n    images: {{ app: \"registry.example.com/s{number}:v2\" }}\n"
+        ));
+    }
+    text.push_str(rollout);
+    text
+}
+
+/// A buffer that a view writes to and a test reads.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no writer panicked").clone()).expect("UTF-8")
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no writer panicked").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! Whole deployments on the sandbox, through the real AWS SDK, with the clock paused.
+
+mod faults;
+mod harness;
+mod identity;
+mod outcomes;
+mod scale;
+mod waves;

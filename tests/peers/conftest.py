@@ -1,0 +1,52 @@
+"""The servers that the tests talk to. Nothing is skipped: what is missing is an error."""
+
+import pytest
+
+import peers
+
+
+def pytest_configure(config):
+    for path in [peers.BINARY, peers.MINISTACK, peers.MOTO, peers.AWS]:
+        if not path.is_file():
+            raise pytest.UsageError(f"{path} is missing: run .ci/run, which builds and installs what these tests need")
+
+
+@pytest.fixture(scope="session")
+def ministack_server(tmp_path_factory):
+    """ministack with everything checked that it can check: signatures, trust, policies, expiry."""
+    home = tmp_path_factory.mktemp("ministack")
+    port = peers.free_port()
+    environment = peers.clean_environment(home) | {
+        "AUTH": "true",
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "DOCKER_HOST": f"unix://{home}/none",  # tasks are pretended even where a Docker daemon runs
+    }
+    with peers.server([peers.MINISTACK], port, environment, home) as peer:
+        yield peer
+
+
+@pytest.fixture
+def ministack(ministack_server):
+    """ministack without any state."""
+    peers.post(f"{ministack_server.url}/_ministack/reset")
+    return ministack_server
+
+
+@pytest.fixture
+def moto(tmp_path_factory, request):
+    """moto, whose services have as many running tasks as the test says: none by default."""
+    home = tmp_path_factory.mktemp("moto")
+    port = peers.free_port()
+    environment = peers.clean_environment(home) | {"MOTO_ECS_SERVICE_RUNNING": str(getattr(request, "param", 0))}
+    with peers.server([peers.MOTO, "-H", "127.0.0.1", "-p", port], port, environment, home) as peer:
+        yield peer
+
+
+@pytest.fixture
+def project(tmp_path, request):
+    """A checkout whose manifest deploys to the peer that the test uses."""
+    peer = next(name for name in ("ministack", "moto") if name in request.fixturenames)
+    return peers.Project(tmp_path, request.getfixturevalue(peer))

@@ -1,0 +1,140 @@
+"""roleout as a client of moto, a second opinion on the wire; moto carries no rollout out.
+
+After UpdateService moto's PRIMARY deployment stays on the old revision, and it answers HTTP 500 with HTML to what it
+does not implement. A tool that claims success here would claim it of a rollout that ECS dropped, too.
+"""
+
+import json
+import re
+
+import pytest
+
+import peers
+from peers import role, targets
+
+NOT_DONE = (10, 14)
+
+
+def ecs(peer, name, region):
+    """A client of an account: moto tells accounts apart only by assumed roles, which need not exist."""
+    session = peers.client(peer, "sts").assume_role(RoleArn=role(name), RoleSessionName="seed")["Credentials"]
+    return peers.client(
+        peer, "ecs", region, session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"]
+    )
+
+
+@pytest.fixture
+def aws(moto):
+    for name, _, region in targets():
+        account = ecs(moto, name, region)
+        account.create_cluster(clusterName="web")
+        for service in ["api", "worker"]:
+            account.register_task_definition(
+                family=service,
+                networkMode="bridge",
+                containerDefinitions=[{"name": "app", "image": "registry.example.com/api:0", "memory": 128}],
+            )
+            account.create_service(cluster="web", serviceName=service, taskDefinition=service, desiredCount=2)
+    return moto
+
+
+def primaries(peer):
+    found = {}
+    for name, _, region in targets():
+        services = ecs(peer, name, region).describe_services(cluster="web", services=["api", "worker"])["services"]
+        for service in services:
+            found[f"{name}/{region}/{service['serviceName']}"] = service["deployments"][0]["taskDefinition"]
+    return found
+
+
+@pytest.mark.parametrize("moto", [0, 2], indirect=True, ids=["never-stable", "falsely-stable"])
+def test_no_success_is_claimed_while_the_old_revision_is_primary(aws, project):
+    project.timeout = "6s"
+    run = project.deploy(limit=60)
+    assert run.code in NOT_DONE, run
+    outcomes = run.outcomes()
+    assert sorted(outcomes) == sorted(primaries(aws))
+    assert "succeeded" not in outcomes.values() and "unchanged" not in outcomes.values(), run
+    assert all(arn.endswith(":1") for arn in primaries(aws).values())
+
+
+def test_what_moto_does_not_implement_is_asked_for_a_bounded_number_of_times(aws, project):
+    project.timeout = "6s"
+    run = project.deploy(limit=60)
+    assert "panicked" not in run.stderr, run
+    assert "<html" not in (run.stdout + run.stderr).lower(), run
+    # Eight targets in four regions, six seconds each, at most six attempts at a call.
+    refused = len(re.findall(r'" 500 ', aws.log.read_text()))
+    assert refused <= 4 * 6 * 6, run
+
+
+def test_each_revision_is_registered_once(aws, project):
+    project.timeout = "3s"
+    for _ in range(2):
+        assert project.deploy(limit=60).code in NOT_DONE
+    for name, _, region in targets():
+        arns = ecs(aws, name, region).list_task_definitions()["taskDefinitionArns"]
+        assert sorted(arn.rsplit("/")[-1] for arn in arns) == ["api:1", "api:2", "worker:1", "worker:2"]
+
+
+def test_what_moto_fills_in_is_no_difference(aws, project):
+    """The file's definition, registered by another client, needs no new revision."""
+    for name, _, region in targets():
+        definition = project.definition()
+        app = definition["containerDefinitions"][0]
+        app["image"] = project.image
+        app["environment"] = [{"name": "LOG_LEVEL", "value": name}, {"name": "MODE", "value": "server"}]
+        app["secrets"] = [{"name": "DB_URL", "valueFrom": "arn:aws:ssm:eu-west-1:222222222222:parameter/db"}]
+        account = ecs(aws, name, region)
+        account.register_task_definition(**definition)
+        account.create_service(
+            cluster="web",
+            serviceName="same",
+            taskDefinition="api:2",
+            desiredCount=1,
+            networkConfiguration={
+                "awsvpcConfiguration": {"subnets": subnets(aws, name, region), "securityGroups": ["sg-1"]}
+            },
+        )
+    manifest = project.manifest()
+    manifest["services"] = [manifest["services"][0] | {"service": "same"}]
+    project.manifest = lambda: manifest
+    plan = project.roleout("plan", "--detailed-exitcode")
+    assert plan.code == 0, plan
+
+
+def subnets(peer, name, region):
+    session = peers.client(peer, "sts").assume_role(RoleArn=role(name), RoleSessionName="seed")["Credentials"]
+    ec2 = peers.client(peer, "ec2", region, session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+    return [ec2.describe_subnets()["Subnets"][0]["SubnetId"]]
+
+
+def test_forty_accounts_do_not_mix(moto, project):
+    """Every account has its own image in its live revision, and the plan must say each account's own."""
+    names = {f"a{number:02}": f"{500000000000 + number}" for number in range(40)}
+    for name, account in names.items():
+        session = peers.client(moto, "sts").assume_role(
+            RoleArn=f"arn:aws:iam::{account}:role/ecs-deployer", RoleSessionName="seed"
+        )["Credentials"]
+        live = peers.client(
+            moto, "ecs", "eu-west-1", session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"]
+        )
+        live.create_cluster(clusterName="web")
+        live.register_task_definition(
+            family="worker", containerDefinitions=[{"name": "app", "image": f"r/old:{account}", "memory": 64}]
+        )
+        live.create_service(cluster="web", serviceName="worker", taskDefinition="worker", desiredCount=1)
+    manifest = project.manifest()
+    manifest["accounts"] = [
+        {"name": name, "id": account, "chain": ["hub", "deployer"], "regions": ["eu-west-1"]}
+        for name, account in names.items()
+    ]
+    manifest["services"] = manifest["services"][1:]
+    project.manifest = lambda: manifest
+    plan = project.roleout("plan", "--format", "json")
+    assert plan.code == 0, plan
+    changes = {change["target"]: change for change in json.loads(plan.stdout)["changes"]}
+    for name, account in names.items():
+        change = changes[f"{name}/eu-west-1/worker"]
+        assert change["account_id"] == account
+        assert change["summary"] == [f"app: image r/old:{account} -> {project.image}"]

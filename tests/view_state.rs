@@ -1,0 +1,332 @@
+//! The fold of events: exit codes, counts at every moment, and rebuilding from the written form.
+
+#[path = "view/fixture.rs"]
+mod fixture;
+
+use fixture::{Run, change, id, outline, reason, revision};
+use proptest::prelude::*;
+use roleout::event::{Event, Stamped, Tasks};
+use roleout::exit::Exit;
+use roleout::fleet::Outcome;
+use roleout::plan::{Action, Outline};
+use roleout::state::{Phase, RunState, Totals};
+
+fn fold(events: &[Stamped]) -> RunState {
+    let mut state = RunState::new();
+    events.iter().for_each(|event| state.apply(event));
+    state
+}
+
+fn targets(number: usize) -> Vec<String> {
+    (0..number).map(|index| format!("a{index}/eu-west-1/api")).collect()
+}
+
+fn plan(number: usize) -> Outline {
+    outline(targets(number).iter().map(|target| change(target, "all", Action::Register)).collect())
+}
+
+/// A run of one wave whose targets end so.
+fn ended(outcomes: &[Outcome]) -> Run {
+    let mut run = Run::of(plan(outcomes.len()));
+    run.wave(0, "all");
+    for (target, outcome) in targets(outcomes.len()).iter().zip(outcomes) {
+        run.deploys(1, target).ends(2, target, *outcome, None);
+    }
+    run
+}
+
+fn halt() -> Event {
+    Event::RunHalted { wave: "all".into(), cause: id("a0/eu-west-1/api"), failed: 1, max_failures: 0 }
+}
+
+#[test]
+fn exit_codes_say_what_asks_the_most_of_a_person() {
+    use Outcome::{Cancelled, Detached, Failed, RolledBack, Stuck, Succeeded, Superseded, TimedOut};
+    // Outcomes, whether the budget was exceeded, and the code.
+    for (outcomes, exceeded, exit) in [
+        (&[Succeeded, Succeeded][..], false, Exit::Done),
+        (&[Succeeded, Failed], true, Exit::Failed),
+        (&[Succeeded, Failed], false, Exit::Tolerated),
+        (&[Succeeded, Superseded], true, Exit::Failed),
+        (&[RolledBack, RolledBack], true, Exit::RolledBack),
+        (&[RolledBack, Failed], true, Exit::Failed),
+        (&[TimedOut, Succeeded], true, Exit::TimedOut),
+        (&[TimedOut, RolledBack], true, Exit::Failed),
+        (&[TimedOut, Succeeded], false, Exit::Tolerated),
+        (&[Stuck, Succeeded], false, Exit::Stuck),
+        (&[Stuck, TimedOut, Failed], true, Exit::Stuck),
+        (&[Detached, Cancelled], false, Exit::Done),
+    ] {
+        let mut run = ended(outcomes);
+        if exceeded {
+            run.at(3, halt());
+        }
+        run.wave_ends(4, "all", 0, !exceeded).finished(5);
+        assert_eq!(fold(&run.events).exit(), exit, "{outcomes:?} {exceeded}");
+    }
+}
+
+#[test]
+fn a_wave_that_did_not_pass_fails_the_run_even_without_a_halt() {
+    let mut run = ended(&[Outcome::Failed]);
+    run.wave_ends(3, "all", 1, false).finished(4);
+    assert_eq!(fold(&run.events).exit(), Exit::Failed);
+}
+
+#[test]
+fn signals_win_over_failures_and_stuck_wins_over_signals() {
+    for (signal, outcome, exit) in [
+        ("SIGINT", Outcome::Detached, Exit::Interrupted),
+        ("SIGTERM", Outcome::Detached, Exit::Terminated),
+        ("SIGINT", Outcome::Failed, Exit::Interrupted),
+        ("SIGTERM", Outcome::Stuck, Exit::Stuck),
+    ] {
+        let mut run = ended(&[outcome]);
+        run.at(3, Event::RunCancelled { signal: signal.into() }).at(3, halt()).finished(4);
+        assert_eq!(fold(&run.events).exit(), exit, "{signal} {outcome:?}");
+    }
+}
+
+#[test]
+fn a_gate_is_told_before_tolerated_failures() {
+    for outcome in [Outcome::Succeeded, Outcome::Failed] {
+        let mut run = ended(&[outcome]);
+        run.wave_ends(3, "all", 0, true).at(4, Event::GateReached { wave: "rest".into() }).finished(5);
+        assert_eq!(fold(&run.events).exit(), Exit::Gate);
+    }
+}
+
+#[test]
+fn a_log_that_breaks_off_is_no_success() {
+    let run = ended(&[Outcome::Succeeded]);
+    assert_eq!(fold(&run.events).exit(), Exit::Unexpected);
+    assert_eq!(RunState::new().exit(), Exit::Done);
+}
+
+#[test]
+fn a_degraded_target_counts_as_failed_once() {
+    let mut run = ended(&[Outcome::Succeeded, Outcome::Succeeded]);
+    let target = id("a1/eu-west-1/api");
+    run.at(3, Event::TargetDegraded { target: target.clone(), reason: reason("2 of 4 tasks run") });
+    run.at(4, Event::TargetDegraded { target: target.clone(), reason: reason("1 of 4 tasks run") });
+    run.at(5, halt()).wave_ends(6, "all", 1, false).finished(7);
+    let state = fold(&run.events);
+    let degraded = state.target(&target).expect("planned");
+    assert_eq!((degraded.ended, degraded.outcome()), (Some(Outcome::Succeeded), Some(Outcome::Failed)));
+    assert_eq!(degraded.why(), Some(&reason("2 of 4 tasks run")));
+    assert_eq!((state.totals().succeeded, state.totals().failed), (1, 1));
+    assert_eq!(state.exit(), Exit::Failed);
+}
+
+#[test]
+fn targets_remember_their_way() {
+    let mut run = Run::of(fixture::small());
+    run.wave(0, "canary").deploys(1_000, "staging/eu-west-1/api").tasks(2_000, "staging/eu-west-1/api", 3, 0);
+    let state = fold(&run.events);
+    let target = state.target(&id("staging/eu-west-1/api")).expect("planned");
+    assert_eq!((target.phase, target.outcome()), (Phase::Deploying, None));
+    assert_eq!(target.tasks, Some(Tasks { desired: 4, running: 3, pending: 1, failed: 0 }));
+    assert_eq!((target.from.as_ref(), target.to.as_ref()), (Some(&revision("api:12")), Some(&revision("api:13"))));
+    assert_eq!(target.deployment.as_deref(), Some("ecs-svc/1000"));
+    assert_eq!(target.elapsed_ms(Some(fixture::time(5_000))), Some(4_000));
+    let (place, wave) = state.current_wave().expect("a wave runs");
+    assert_eq!((place, wave.outline.name.as_str()), (1, "canary"));
+    let totals = state.totals();
+    assert_eq!((totals.running, totals.waiting, totals.unchanged, totals.blocked), (1, 2, 1, 1));
+}
+
+#[test]
+fn what_does_not_belong_to_the_plan_is_ignored() {
+    let mut run = ended(&[Outcome::Succeeded]);
+    let before = fold(&run.events).totals();
+    run.deploys(3, "who/eu-west-1/api").ends(4, "a0/eu-west-1/api", Outcome::Failed, None).wave(5, "what");
+    assert_eq!(fold(&run.events).totals(), before);
+}
+
+/// Returns a run that keeps every promise of `event`, steered by `choices`.
+fn steered(number: usize, choices: &[u8]) -> Vec<Stamped> {
+    let split = number / 2;
+    let changes = targets(number).into_iter().enumerate().map(|(index, target)| {
+        let action = match index % 5 {
+            3 => Action::Unchanged,
+            _ => Action::Register,
+        };
+        change(&target, if index < split { "first" } else { "second" }, action)
+    });
+    let plan = outline(changes.collect());
+    let mut run = Run::of(plan.clone());
+    let mut choices = choices.iter().copied().cycle();
+    let mut choose = |limit: usize| usize::from(choices.next().unwrap_or(0)) % limit.max(1);
+    let (mut ms, mut stopped, mut cause) = (0, None, None);
+    for wave in &plan.waves {
+        if stopped.is_none() {
+            run.wave(ms, &wave.name);
+        }
+        let changing = plan.changes.iter().filter(|change| change.wave == wave.name && change.action.changes());
+        let mut open: Vec<_> = changing.map(|change| (change.target.clone(), 0)).collect();
+        let mut failed = 0;
+        while !open.is_empty() {
+            ms += 700;
+            let place = choose(open.len());
+            let (target, stage) = open[place].clone();
+            if let (Some(outcome), 0) = (stopped, stage) {
+                let reason = "the run stopped".to_owned();
+                run.at(ms, Event::RolloutSkipped { target, outcome, cause: cause.clone(), reason });
+                open.remove(place);
+                continue;
+            }
+            match stage {
+                0 => run.at(ms, Event::RolloutStarted { target: target.clone() }),
+                1 => run
+                    .at(ms, Event::RevisionRegistered { target, revision: revision("api:13"), reused: choose(2) == 0 }),
+                2 => {
+                    let deployment = "ecs-svc/1".to_owned();
+                    run.at(
+                        ms,
+                        Event::DeploymentStarted { target, deployment, revision: revision("api:13"), attached: false },
+                    )
+                }
+                3 | 4 => run.tasks(ms, &target.to_string(), choose(5) as u32, choose(3) as u32),
+                _ => {
+                    let outcome = match (stopped, choose(12)) {
+                        (Some(Outcome::Cancelled), _) => Outcome::Detached,
+                        (_, 0) => Outcome::Failed,
+                        (_, 1) => Outcome::RolledBack,
+                        (_, 2) => Outcome::TimedOut,
+                        (_, 3) => Outcome::Superseded,
+                        (_, 4) => Outcome::Stuck,
+                        _ => Outcome::Succeeded,
+                    };
+                    run.ends(ms, &target.to_string(), outcome, outcome.is_failure().then(|| reason("it broke")));
+                    open.remove(place);
+                    if outcome.is_failure() {
+                        failed += 1;
+                        if failed > 1 && stopped.is_none() {
+                            stopped = Some(Outcome::NotStarted);
+                            cause = Some(target.clone());
+                            run.at(
+                                ms,
+                                Event::RunHalted { wave: wave.name.clone(), cause: target, failed, max_failures: 1 },
+                            );
+                        }
+                    }
+                    continue;
+                }
+            };
+            open[place].1 += 1;
+            if choose(40) == 0 && stopped.is_none() {
+                stopped = Some(Outcome::Cancelled);
+                run.at(ms, Event::RunCancelled { signal: "SIGTERM".into() });
+            }
+        }
+        if stopped.is_none() {
+            run.at(ms, Event::BakeStarted { wave: wave.name.clone(), seconds: 60 });
+            if choose(4) == 0
+                && let Some(change) =
+                    plan.changes.iter().find(|change| change.wave == wave.name && change.action.changes())
+            {
+                run.at(ms, Event::TargetDegraded { target: change.target.clone(), reason: reason("unhealthy") });
+            }
+        }
+        run.wave_ends(ms, &wave.name, failed, stopped.is_none());
+    }
+    run.finished(ms);
+    run.events
+}
+
+fn is_terminal(event: &Event) -> bool {
+    match event {
+        Event::RolloutFinished { .. } | Event::RolloutSkipped { .. } => true,
+        Event::RunStarted { .. }
+        | Event::WaveStarted { .. }
+        | Event::RolloutStarted { .. }
+        | Event::RevisionRegistered { .. }
+        | Event::DeploymentStarted { .. }
+        | Event::TasksChanged { .. }
+        | Event::ServiceMessage { .. }
+        | Event::TargetDegraded { .. }
+        | Event::BakeStarted { .. }
+        | Event::WaveFinished { .. }
+        | Event::RunHalted { .. }
+        | Event::GateReached { .. }
+        | Event::RunCancelled { .. }
+        | Event::RunFinished
+        | Event::Unknown => false,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn every_target_is_counted_once_at_every_moment(number in 1usize..14, choices in prop::collection::vec(any::<u8>(), 1..200)) {
+        let events = steered(number, &choices);
+        let mut state = RunState::new();
+        let unchanged = (0..number).filter(|index| index % 5 == 3).count();
+        let mut terminal = 0;
+        for event in &events {
+            state.apply(event);
+            terminal += usize::from(is_terminal(&event.event));
+            prop_assert_eq!(state.totals().all(), number);
+            prop_assert_eq!(state.totals(), Totals::of(state.targets()));
+            prop_assert_eq!(state.targets().filter(|target| target.ended.is_some()).count(), terminal + unchanged);
+        }
+        prop_assert_eq!((state.totals().running, state.totals().waiting), (0, 0));
+        prop_assert_ne!(state.exit(), Exit::Unexpected);
+        // Hearing the end twice changes nothing.
+        let once = state.clone();
+        for event in events.iter().filter(|event| is_terminal(&event.event)) {
+            state.apply(event);
+        }
+        prop_assert_eq!(state.totals(), once.totals());
+    }
+
+    #[test]
+    fn a_state_rebuilt_from_its_lines_is_equal(number in 1usize..14, choices in prop::collection::vec(any::<u8>(), 1..200)) {
+        let events = steered(number, &choices);
+        let lines: Vec<_> = events.iter().map(|event| serde_json::to_string(event).expect("events are JSON")).collect();
+        let read: Vec<Stamped> = lines.iter().map(|line| serde_json::from_str(line).expect("our own line")).collect();
+        prop_assert_eq!(&read, &events);
+        prop_assert_eq!(fold(&read), fold(&events));
+    }
+}
+
+#[test]
+fn kinds_of_a_newer_version_are_read_and_ignored() {
+    let mut run = ended(&[Outcome::Succeeded]);
+    run.finished(9);
+    let state = fold(&run.events);
+    let line = r#"{"version":2,"run":"run-1","seq":99,"at":"2026-11-02T09:00:00.009Z","event":{"kind":"moon_rose","height":[1]}}"#;
+    let event: Stamped = serde_json::from_str(line).expect("tolerated");
+    assert_eq!(event.event, Event::Unknown);
+    let mut after = state.clone();
+    after.apply(&event);
+    assert_eq!(after, state);
+}
+
+#[test]
+fn every_kind_of_event_survives_its_written_form() {
+    let target = id("a0/eu-west-1/api");
+    let mut run = ended(&[Outcome::Succeeded]);
+    let full = roleout::event::Reason {
+        summary: "tasks failed \u{1b}[31m\n\"quoted\"".into(),
+        evidence: vec!["하나".into(), String::new()],
+        help: Some("look".into()),
+    };
+    run.at(3, Event::ServiceMessage { target: target.clone(), text: "일\u{7}".into() });
+    run.at(3, Event::TargetDegraded { target: target.clone(), reason: full.clone() });
+    run.ends(3, "a0/eu-west-1/api", Outcome::Stuck, Some(full));
+    let skipped = Outcome::NotStarted;
+    run.at(
+        3,
+        Event::RolloutSkipped { target: target.clone(), outcome: skipped, cause: Some(target), reason: "no".into() },
+    );
+    run.at(3, Event::BakeStarted { wave: "all".into(), seconds: u64::MAX });
+    run.at(3, halt()).at(3, Event::GateReached { wave: "x".into() });
+    run.at(3, Event::RunCancelled { signal: "SIGINT".into() }).at(3, Event::Unknown).wave_ends(3, "all", 1, false);
+    run.tasks(3, "a0/eu-west-1/api", 1, 2).finished(3);
+    for event in &run.events {
+        let line = serde_json::to_string(event).expect("events are JSON");
+        assert!(!line.contains('\n'), "{line}");
+        assert_eq!(&serde_json::from_str::<Stamped>(&line).expect(&line), event);
+    }
+}

@@ -1,0 +1,473 @@
+//! What people read without a terminal: the lines of a job's log, the plan, the summary, and events for programs.
+
+#[path = "view/fixture.rs"]
+mod fixture;
+
+use std::io::{self, Write};
+
+use fixture::{Run, Shared, change, id, outline, reason, revision, small, time, view};
+use insta::assert_snapshot;
+use roleout::event::{Event, Reason, Stamped};
+use roleout::exit::Exit;
+use roleout::fleet::Outcome;
+use roleout::plan::Action;
+use roleout::view::{Format, Options, View};
+
+const CANARY: &str = "staging/eu-west-1/api";
+const EU: &str = "prod/eu-west-1/api";
+const US: &str = "prod/us-east-1/api";
+
+/// The small plan carried out: the canary goes well, one of the others fails.
+fn story() -> Run {
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(900, CANARY).tasks(2_000, CANARY, 0, 0).tasks(3_000, CANARY, 2, 0);
+    run.tasks(4_000, CANARY, 3, 0).tasks(5_000, CANARY, 4, 0);
+    run.at(
+        6_000,
+        Event::ServiceMessage { target: id(CANARY), text: "(service api) has reached a steady state.".into() },
+    );
+    run.ends(12_000, CANARY, Outcome::Succeeded, None);
+    run.at(12_000, Event::BakeStarted { wave: "canary".into(), seconds: 300 }).wave_ends(312_000, "canary", 0, true);
+    run.wave(312_000, "rest").deploys(313_000, EU).deploys(313_000, US);
+    run.tasks(315_000, EU, 1, 0).tasks(315_000, US, 0, 0).tasks(317_000, US, 0, 1);
+    let text = "(service api) was unable to place a task.\u{1b}[2J\nNo capacity.".into();
+    run.at(318_000, Event::ServiceMessage { target: id(US), text });
+    run.tasks(320_000, EU, 4, 0).ends(321_000, EU, Outcome::Succeeded, None);
+    let reason = Reason {
+        summary: "tasks failed to start".into(),
+        evidence: vec!["essential container `app` exited with code 1".into(), "\u{1b}]0;title\u{7}".into()],
+        help: Some("read the container's log".into()),
+    };
+    run.ends(395_000, US, Outcome::RolledBack, Some(reason)).wave_ends(395_000, "rest", 1, true).finished(395_100);
+    run
+}
+
+fn shown(options: Options, events: &[Stamped]) -> (String, String) {
+    let (mut view, out, err) = view(options);
+    events.iter().for_each(|event| view.event(event));
+    view.finish();
+    (out.text(), err.text())
+}
+
+#[test]
+fn a_log_tells_each_change_once_and_the_summary_last() {
+    let (out, err) = shown(Options::default(), &story().events);
+    assert_eq!(out, "");
+    assert_snapshot!(err, @r"
+    00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
+    00:00 wave canary (1 of 2): 1 target, all at once, none may fail
+    00:00 staging/eu-west-1/api  deploys api:13 as ecs-svc/900
+    00:02 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:4 running:0
+    00:05 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:0 running:4
+    00:12 staging/eu-west-1/api  ✔ succeeded in 11s, runs api:13
+    00:12 wave canary: bakes for 5m
+    05:12 ✔ wave canary: passed
+    05:12 wave rest (2 of 2): 2 targets, 1, then 5, then 25% at a time, 1 may fail
+    05:13 prod/eu-west-1/api     deploys api:13 as ecs-svc/313000
+    05:13 prod/us-east-1/api     deploys api:13 as ecs-svc/313000
+    05:15 prod/eu-west-1/api     PRIMARY api:13 desired:4 pending:3 running:1
+    05:15 prod/us-east-1/api     PRIMARY api:13 desired:4 pending:4 running:0
+    05:17 prod/us-east-1/api     PRIMARY api:13 desired:4 pending:4 running:0 failed:1
+    05:18 prod/us-east-1/api     ! (service api) was unable to place a task.\u{1b}[2J No capacity.
+    05:20 prod/eu-west-1/api     PRIMARY api:13 desired:4 pending:0 running:4
+    05:21 prod/eu-west-1/api     ✔ succeeded in 8s, runs api:13
+    06:35 prod/us-east-1/api     ✖ rolled back after 1m 22s, runs api:12: tasks failed to start
+    06:35 ! wave rest: passed with 1 failed, within its tolerance
+
+    wave canary: 1 succeeded
+      ✔ succeeded    staging/eu-west-1/api  api:12 -> api:13  11s
+
+    wave rest: 1 succeeded, 1 unchanged, 1 blocked, 1 rolled back
+      ✔ succeeded    prod/eu-west-1/api     api:12 -> api:13            8s
+      ✖ rolled back  prod/us-east-1/api     api:12 -> api:13 -> api:12  1m 22s
+      = unchanged    prod/us-east-1/worker  api:12
+
+    blocked by the plan, and left out: 1 target
+      old/us-east-1/worker
+
+    ✖ rolled back  prod/us-east-1/api after 1m 22s, runs api:12
+        tasks failed to start
+          essential container `app` exited with code 1
+          \u{1b}]0;title\u{7}
+        help: read the container's log
+
+    5 targets: 2 succeeded, 1 unchanged, 1 blocked, 1 rolled back, in 6m 35s
+    ! done, with failures within tolerance (exit code 13)
+    ");
+}
+
+#[test]
+fn a_quiet_view_has_failures_and_the_verdict() {
+    let options = Options { quiet: true, ..Options::default() };
+    let (mut view, out, err) = view(options);
+    view.phase("walking 6 role chains");
+    view.warning("nobody reads this");
+    story().events.iter().for_each(|event| view.event(event));
+    view.tick(time(900_000));
+    assert_eq!(err.text(), "");
+    assert_eq!(view.finish().exit(), Exit::Tolerated);
+    assert_eq!(out.text(), "");
+    assert_snapshot!(err.text(), @r"
+    ✖ rolled back  prod/us-east-1/api after 1m 22s, runs api:12
+        tasks failed to start
+          essential container `app` exited with code 1
+          \u{1b}]0;title\u{7}
+        help: read the container's log
+
+    ! done, with failures within tolerance (exit code 13)
+    ");
+}
+
+#[test]
+fn a_verbose_view_tells_every_event() {
+    let run = story();
+    let (_, err) = shown(Options { verbose: true, ..Options::default() }, &run.events[..14]);
+    let lines: Vec<_> = err.lines().take_while(|line| !line.is_empty()).collect();
+    assert_snapshot!(lines.join("\n"), @"
+    00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
+    00:00 wave canary (1 of 2): 1 target, all at once, none may fail
+    00:00 staging/eu-west-1/api  started, runs api:12 now
+    00:00 staging/eu-west-1/api  registered api:13
+    00:00 staging/eu-west-1/api  deploys api:13 as ecs-svc/900
+    00:02 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:4 running:0
+    00:03 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:2 running:2
+    00:04 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:1 running:3
+    00:05 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:0 running:4
+    00:06 staging/eu-west-1/api  (service api) has reached a steady state.
+    00:12 staging/eu-west-1/api  ✔ succeeded in 11s, runs api:13
+    00:12 wave canary: bakes for 5m
+    05:12 ✔ wave canary: passed
+    05:12 wave rest (2 of 2): 2 targets, 1, then 5, then 25% at a time, 1 may fail
+    ");
+}
+
+#[test]
+fn nothing_of_others_reaches_a_terminal_as_a_command() {
+    let mut run = story();
+    let evil = "evil\u{1b}[31m\u{9b}0m\r\n\u{202e}x\u{7f}";
+    run.events.truncate(2);
+    run.deploys(1, CANARY).at(2, Event::ServiceMessage { target: id(CANARY), text: format!("{evil} failed") });
+    let bad = Reason { summary: evil.into(), evidence: vec![evil.into()], help: Some(evil.into()) };
+    run.ends(3, CANARY, Outcome::Failed, Some(bad.clone()));
+    run.at(4, Event::RolloutSkipped { target: id(EU), outcome: Outcome::NotStarted, cause: None, reason: evil.into() });
+    run.at(4, Event::RunCancelled { signal: evil.into() }).wave_ends(5, "canary", 1, false).finished(5);
+    for (live, verbose) in [(false, false), (false, true), (true, false)] {
+        let (mut view, out, err) = view(Options { live, verbose, ..Options::default() });
+        view.warning(evil);
+        view.note(evil);
+        view.phase(evil);
+        let mut plan = small();
+        plan.changes[0].summary = vec![evil.into()];
+        plan.changes[4].action = Action::Blocked { reason: evil.into(), help: Some(evil.into()) };
+        plan.waves[0].max_parallel = evil.into();
+        view.plan(&plan);
+        run.events.iter().for_each(|event| view.event(event));
+        view.finish();
+        for text in [out.text(), err.text()] {
+            assert!(text.contains("evil"));
+            // A live view moves the cursor itself, by sequences that end in A, B or K.
+            assert!(
+                !text.contains("\u{1b}[31m") && !text.contains(['\u{9b}', '\u{202e}', '\u{7f}', '\u{7}']),
+                "{text:?}"
+            );
+            assert!(live || !text.contains(['\u{1b}', '\r']), "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn task_counts_are_told_when_they_say_something_new() {
+    let run = story();
+    let (mut view, _, err) = view(Options::default());
+    run.events.iter().take(5).for_each(|event| view.event(event));
+    err.take();
+    // The first counts at once; a step on the way rests, and is told when its rest is over.
+    for (ms, running) in [(2_000, 0), (3_000, 1), (4_000, 2)] {
+        view.event(&counted(ms, running, 0));
+        view.tick(time(ms + 500));
+    }
+    assert_eq!(err.take().lines().count(), 1);
+    view.tick(time(7_000));
+    assert_eq!(err.take(), "00:07 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:2 running:2\n");
+    view.tick(time(15_000));
+    assert_eq!(err.take(), "");
+    // A failed task and the last task are told at once.
+    view.event(&counted(16_000, 2, 0));
+    view.event(&counted(16_100, 2, 1));
+    view.event(&counted(16_200, 4, 1));
+    assert_eq!(err.take().lines().count(), 2);
+}
+
+fn counted(ms: i64, running: u32, failed: u32) -> Stamped {
+    let mut run = Run::of(small());
+    run.tasks(ms, CANARY, running, failed);
+    run.events.remove(1)
+}
+
+#[test]
+fn ecs_complaints_of_one_target_are_told_three_times() {
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(1, CANARY);
+    for index in 0..9 {
+        let text = format!("(service api) was unable to place task {index}");
+        run.at(index, Event::ServiceMessage { target: id(CANARY), text });
+    }
+    let (_, err) = shown(Options::default(), &run.events);
+    assert_eq!(err.matches("unable to place").count(), 3);
+}
+
+#[test]
+fn a_silent_job_has_a_heartbeat_every_30_seconds() {
+    let run = story();
+    let (mut view, _, err) = view(Options::default());
+    view.tick(time(0));
+    run.events.iter().take(9).for_each(|event| view.event(event));
+    err.take();
+    (5_000..100_000).step_by(200).for_each(|ms| view.tick(time(ms)));
+    assert_snapshot!(err.take(), @"
+    00:35 still running: 1 of 5 (1 done, 2 waiting): staging/eu-west-1/api 4/4
+    01:05 still running: 1 of 5 (1 done, 2 waiting): staging/eu-west-1/api 4/4
+    01:35 still running: 1 of 5 (1 done, 2 waiting): staging/eu-west-1/api 4/4
+    ");
+    run.events[9..12].iter().for_each(|event| view.event(event));
+    err.take();
+    (12_000..73_000).step_by(1_000).for_each(|ms| view.tick(time(ms)));
+    assert_snapshot!(err.take(), @"
+    00:42 wave canary bakes for 4m 30s more
+    01:12 wave canary bakes for 4m more
+    ");
+    run.events[12..].iter().for_each(|event| view.event(event));
+    err.take();
+    view.tick(time(9_000_000));
+    assert_eq!(err.take(), "", "a run that is over has no heart");
+}
+
+#[test]
+fn a_plan_says_what_is_the_same_once_and_what_is_blocked_last() {
+    let (mut view, out, err) = view(Options::default());
+    let mut plan = small();
+    plan.waves[1].gate = true;
+    plan.changes[2].to = Some(revision("api:14"));
+    plan.changes[2].action = Action::Deploy;
+    for index in 0..3 {
+        plan.changes.push(change(&format!("eu-{index}/eu-west-1/api"), "rest", Action::Register));
+    }
+    plan.changes[6].from = Some(revision("api:7"));
+    view.plan(&plan);
+    view.finish();
+    assert_eq!(err.text(), "", "a plan alone needs no summary");
+    assert_snapshot!(out.text(), @"
+    wave canary (1 of 2)
+      1 target, 1 to change, all at once, up to 1 target can fail before this halts, bakes for 5m
+      ~ new revision  staging/eu-west-1/api  (api:12 -> new)
+          image app: api:1 -> api:2
+
+    wave rest (2 of 2)
+      4 targets, 2 to change, 1, then 5, then 25% at a time, up to 4 targets can fail before this halts,
+      1 failure tolerated, the run stops at a gate before it
+      ~ new revision, the same in 4 targets:
+          prod/eu-west-1/api (api:12 -> new), eu-0/eu-west-1/api (api:12 -> new),
+          eu-1/eu-west-1/api (api:7 -> new), eu-2/eu-west-1/api (api:12 -> new)
+          image app: api:1 -> api:2
+      ~ deploy  prod/us-east-1/api  (api:12 -> api:14)
+          image app: api:1 -> api:2
+      = unchanged, 1 target:
+          prod/us-east-1/worker
+
+    blocked
+      ✖ the service does not exist
+          old/us-east-1/worker
+          help: create the service first
+
+    plan: 6 to deploy, 1 unchanged, 1 blocked
+    ");
+}
+
+#[test]
+fn a_plan_on_the_way_to_jsonl_is_for_people() {
+    let (mut view, out, err) = view(Options { format: Format::Jsonl, ..Options::default() });
+    view.plan(&small());
+    assert_eq!(out.text(), "");
+    assert!(err.text().ends_with("plan: 3 to deploy, 1 unchanged, 1 blocked\n"), "{}", err.text());
+}
+
+#[test]
+fn identical_failures_are_told_once_and_what_goes_on_has_its_command() {
+    let names: Vec<_> = (0..5).map(|index| format!("prod-{index}/cn-north-1/api")).collect();
+    let mut plan = outline(names.iter().map(|name| change(name, "all", Action::Register)).collect());
+    plan.changes[3].cluster = "arn:aws-cn:ecs:cn-north-1:111122223333:cluster/web".into();
+    let mut run = Run::of(plan);
+    run.wave(0, "all");
+    for name in &names[..4] {
+        run.deploys(1_000, name);
+    }
+    let pull = Reason {
+        summary: "CannotPullContainerError".into(),
+        evidence: vec!["manifest for api:2 not found".into()],
+        help: Some("push the image before the deployment".into()),
+    };
+    run.ends(61_000, &names[0], Outcome::Failed, Some(pull.clone()));
+    let cause = id(&names[0]);
+    run.at(61_000, Event::RunHalted { wave: "all".into(), cause: cause.clone(), failed: 1, max_failures: 0 });
+    run.ends(62_000, &names[1], Outcome::Failed, Some(pull));
+    run.ends(63_000, &names[2], Outcome::Stuck, Some(reason("the undo was refused: AccessDenied")));
+    run.ends(1_201_000, &names[3], Outcome::TimedOut, Some(reason("not stable after 20m")));
+    let why = "1 failed in wave all, and none may".to_owned();
+    run.at(
+        1_201_000,
+        Event::RolloutSkipped { target: id(&names[4]), outcome: Outcome::NotStarted, cause: Some(cause), reason: why },
+    );
+    run.wave_ends(1_201_000, "all", 4, false).finished(1_201_500);
+    let (_, err) = shown(Options::default(), &run.events);
+    let summary = err.split_once("\n\n").expect("a gap before the summary").1;
+    assert_snapshot!(summary, @"
+    wave all: 1 not started, 1 timed out, 2 failed, 1 stuck
+      ✖ failed       prod-0/cn-north-1/api  api:12 -> api:13  1m
+      ✖ failed       prod-1/cn-north-1/api  api:12 -> api:13  1m 01s
+      ✖ stuck        prod-2/cn-north-1/api  api:12 -> api:13  1m 02s
+      ✖ timed out    prod-3/cn-north-1/api  api:12 -> api:13  20m
+
+    not started: 1 target, because of prod-0/cn-north-1/api
+      1 failed in wave all, and none may
+      prod-4/cn-north-1/api
+
+    may still be rolling out in ECS: 1 target
+      prod-3/cn-north-1/api  ecs-svc/1000 in account 111122223333
+          aws ecs describe-services --region cn-north-1 --cluster arn:aws-cn:ecs:cn-north-1:111122223333:cluster/web --services api
+          https://cn-north-1.console.amazonaws.cn/ecs/v2/clusters/web/services/api/deployments?region=cn-north-1
+
+    ✖ timed out  prod-3/cn-north-1/api after 20m, runs api:12
+        not stable after 20m
+
+    ✖ failed, the same in 2 targets:
+        prod-0/cn-north-1/api, prod-1/cn-north-1/api
+        CannotPullContainerError
+          manifest for api:2 not found
+        help: push the image before the deployment
+
+    ✖ stuck  prod-2/cn-north-1/api after 1m 02s, runs api:12
+        the undo was refused: AccessDenied
+
+    5 targets: 1 not started, 1 timed out, 2 failed, 1 stuck, in 20m 01s
+    ✖ an undo failed; a person is needed; halted in wave all (exit code 12)
+    ");
+}
+
+#[test]
+fn a_big_fleet_counts_what_went_well() {
+    let names: Vec<_> = (0..100).map(|index| format!("prod-{index:03}/eu-west-1/api")).collect();
+    let plan = outline(names.iter().map(|name| change(name, "all", Action::Register)).collect());
+    let mut run = Run::of(plan);
+    run.wave(0, "all");
+    for (index, name) in names.iter().enumerate() {
+        run.deploys(0, name);
+        match index % 2 {
+            0 => run.ends(60_000, name, Outcome::Succeeded, None),
+            _ => run.ends(60_000, name, Outcome::RolledBack, Some(reason("tasks failed to start"))),
+        };
+    }
+    let cause = id(&names[1]);
+    run.at(60_000, Event::RunHalted { wave: "all".into(), cause, failed: 50, max_failures: 0 });
+    run.wave_ends(60_000, "all", 50, false).finished(60_000);
+    let (_, err) = shown(Options { width: 80, ..Options::default() }, &run.events);
+    let summary = err.split_once("\n\n").expect("a gap before the summary").1;
+    assert_snapshot!(summary, @"
+    wave all: 50 succeeded, 50 rolled back
+
+    ✖ rolled back, the same in 50 targets:
+        prod-001/eu-west-1/api, prod-003/eu-west-1/api, prod-005/eu-west-1/api,
+        prod-007/eu-west-1/api, prod-009/eu-west-1/api, prod-011/eu-west-1/api,
+        prod-013/eu-west-1/api, prod-015/eu-west-1/api, prod-017/eu-west-1/api,
+        prod-019/eu-west-1/api, prod-021/eu-west-1/api, prod-023/eu-west-1/api,
+        prod-025/eu-west-1/api, prod-027/eu-west-1/api, prod-029/eu-west-1/api,
+        prod-031/eu-west-1/api, prod-033/eu-west-1/api, prod-035/eu-west-1/api,
+        prod-037/eu-west-1/api, prod-039/eu-west-1/api, prod-041/eu-west-1/api,
+        prod-043/eu-west-1/api, prod-045/eu-west-1/api, prod-047/eu-west-1/api,
+        prod-049/eu-west-1/api, prod-051/eu-west-1/api, prod-053/eu-west-1/api,
+        prod-055/eu-west-1/api, prod-057/eu-west-1/api, prod-059/eu-west-1/api,
+        prod-061/eu-west-1/api, prod-063/eu-west-1/api, prod-065/eu-west-1/api,
+        prod-067/eu-west-1/api, prod-069/eu-west-1/api, prod-071/eu-west-1/api,
+        prod-073/eu-west-1/api, prod-075/eu-west-1/api, prod-077/eu-west-1/api,
+        … and 11 more
+        tasks failed to start
+
+    100 targets: 50 succeeded, 50 rolled back, in 1m
+    ✖ targets failed and were rolled back; halted in wave all (exit code 11)
+    ");
+}
+
+#[test]
+fn the_last_line_says_what_it_all_means() {
+    let mut gate = Run::of(small());
+    gate.wave(0, "canary").deploys(0, CANARY).ends(1, CANARY, Outcome::Succeeded, None).wave_ends(1, "canary", 0, true);
+    gate.at(2, Event::GateReached { wave: "rest".into() }).finished(3);
+    let mut idle = Run::of(outline(vec![change(CANARY, "canary", Action::Unchanged)]));
+    idle.finished(1);
+    let mut cut = Run::of(small());
+    cut.wave(0, "canary").deploys(0, CANARY).at(1, Event::RunCancelled { signal: "SIGTERM".into() });
+    cut.ends(2, CANARY, Outcome::Detached, None).finished(3);
+    let last = |run: &Run| shown(Options::default(), &run.events).1.lines().last().map(str::to_owned);
+    assert_eq!(
+        [&gate, &idle, &cut].map(|run| last(run).expect("a verdict")),
+        [
+            "! stopped at a gate before wave rest; go on with --from rest (exit code 6)",
+            "✔ nothing to do (exit code 0)",
+            "! cancelled by SIGTERM (exit code 143)",
+        ]
+    );
+}
+
+#[test]
+fn colours_are_only_added_to_words() {
+    let run = story();
+    let (_, plain) = shown(Options::default(), &run.events);
+    let (_, coloured) = shown(Options { color: true, ..Options::default() }, &run.events);
+    assert_ne!(plain, coloured);
+    assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+}
+
+#[test]
+fn jsonl_has_every_event_and_stderr_the_lines() {
+    let run = story();
+    let (out, err) = shown(Options { format: Format::Jsonl, ..Options::default() }, &run.events);
+    let read: Vec<Stamped> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert_eq!(read, run.events);
+    assert_eq!(err, shown(Options::default(), &run.events).1);
+}
+
+/// A stdout whose reader leaves after some lines.
+struct Leaving(usize, io::ErrorKind);
+
+impl Write for Leaving {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(1).ok_or(self.1)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stdout_that_goes_away_stops_nothing() {
+    for (kind, warnings) in [(io::ErrorKind::BrokenPipe, 0), (io::ErrorKind::StorageFull, 1)] {
+        let err = Shared::default();
+        let options = Options { format: Format::Jsonl, ..Options::default() };
+        let mut view = View::new(options, Box::new(Leaving(3, kind)), Box::new(err.clone()));
+        story().events.iter().for_each(|event| view.event(event));
+        assert_eq!(view.finish().exit(), Exit::Tolerated);
+        assert_eq!(err.text().matches("warning: events are no longer written").count(), warnings);
+    }
+}
+
+#[test]
+fn a_stderr_that_goes_away_stops_nothing() {
+    for live in [false, true] {
+        let options = Options { live, ..Options::default() };
+        let err = Box::new(Leaving(2, io::ErrorKind::BrokenPipe));
+        let mut view = View::new(options, Box::new(io::sink()), err);
+        story().events.iter().for_each(|event| view.event(event));
+        assert_eq!(view.finish().exit(), Exit::Tolerated);
+    }
+}

@@ -36,7 +36,7 @@ pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<F
         Ok(text) => load_str(&name, base, &text, variables),
         Err(reason) => {
             let help = match reason.contains("does not exist") {
-                true => "name the manifest with --file; deploy.yaml.example is one to start from",
+                true => "name the manifest with --file, or start from deploy.yaml.example",
                 false => "a manifest is YAML text of at most 1 MiB",
             };
             Err(LoadError::of_file(&name, reason, help))

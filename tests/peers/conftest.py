@@ -3,6 +3,7 @@
 import pytest
 
 import peers
+import shapes
 
 
 def pytest_configure(config):
@@ -43,6 +44,23 @@ def moto(tmp_path_factory, request):
     environment = peers.clean_environment(home) | {"MOTO_ECS_SERVICE_RUNNING": str(getattr(request, "param", 0))}
     with peers.server([peers.MOTO, "-H", "127.0.0.1", "-p", port], port, environment, home) as peer:
         yield peer
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory):
+    """`roleout sandbox`, seeded from the manifest, with an ID token of its own issuer in `token`."""
+    home = tmp_path_factory.mktemp("sandbox")
+    peers.Project(home, None).write()
+    port = peers.free_port()
+    command = [peers.BINARY, "sandbox", "-f", "deploy.yaml", "--listen", f"127.0.0.1:{port}", "--token-file", "token"]
+    with peers.server(command, port, peers.clean_environment(home), home) as peer:
+        yield peer
+
+
+@pytest.fixture(scope="session")
+def checker():
+    """Holds every answer to the clients it is attached to against AWS's model."""
+    return shapes.Checker()
 
 
 @pytest.fixture

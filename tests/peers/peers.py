@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+from botocore import UNSIGNED
 from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,7 @@ REGIONS = {"staging": ["eu-west-1"], "prod": ["eu-west-1", "eu-central-1"], "aud
 IDS = {"hub": "111111111111", "staging": "222222222222", "prod": "333333333333", "audit": "444444444444"}
 HUB = f"arn:aws:iam::{IDS['hub']}:role/gitlab-hub"
 EXTERNAL_ID = "shop-7f3a"
+SECRET = "arn:aws:ssm:eu-west-1:222222222222:parameter/db"
 
 
 def clean_environment(home):
@@ -45,19 +47,23 @@ def free_port():
 
 @dataclass
 class Peer:
-    """A server that runs: where it listens, and what it writes."""
+    """A server that runs: where it listens, and the directory it runs in, which has its log."""
 
     url: str
-    log: Path
+    home: Path
+
+    @property
+    def log(self):
+        return (self.home / "server.log").read_text()
 
 
 @contextlib.contextmanager
-def server(command, port, environment, cwd):
+def server(command, port, environment, home):
     """Runs a server on a loopback port until the block ends."""
-    log = cwd / "server.log"
-    with open(log, "wb") as output:
+    peer = Peer(f"http://127.0.0.1:{port}", home)
+    with open(home / "server.log", "wb") as output:
         process = subprocess.Popen(
-            [str(part) for part in command], env=environment, cwd=cwd, stdout=output, stderr=subprocess.STDOUT
+            [str(part) for part in command], env=environment, cwd=home, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             deadline = time.monotonic() + 60
@@ -65,9 +71,9 @@ def server(command, port, environment, cwd):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                     break
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"{command[0]} does not listen on {port}:\n{log.read_text()}")
+                    raise RuntimeError(f"{command[0]} does not listen on {port}:\n{peer.log}")
                 time.sleep(0.02)
-            yield Peer(f"http://127.0.0.1:{port}", log)
+            yield peer
         finally:
             process.terminate()
             try:
@@ -103,7 +109,7 @@ def id_token(audience=AUDIENCE, subject=SUBJECT):
     return ".".join([part(json.dumps(header).encode()), part(json.dumps(claims).encode()), part(os.urandom(256))])
 
 
-def client(peer, service, region="eu-west-1", key="test", secret="test", token=None):
+def client(peer, service, region="eu-west-1", key="test", secret="test", token=None, **options):
     """A boto3 client that does not try again."""
     return boto3.client(
         service,
@@ -112,8 +118,13 @@ def client(peer, service, region="eu-west-1", key="test", secret="test", token=N
         aws_access_key_id=key,
         aws_secret_access_key=secret,
         aws_session_token=token,
-        config=Config(retries={"total_max_attempts": 1}),
+        config=Config(retries={"total_max_attempts": 1}, **options),
     )
+
+
+def anonymous(peer, service):
+    """A client that signs nothing: for the exchange of an ID token."""
+    return client(peer, service, signature_version=UNSIGNED)
 
 
 def targets():
@@ -137,8 +148,12 @@ class Run:
     def events(self):
         return [json.loads(line)["event"] for line in self.stdout.splitlines()]
 
+    def plan(self):
+        """What the plan said of each target, by its name."""
+        return {change["target"]: change for change in self.events[0]["plan"]["changes"]}
+
     def outcomes(self):
-        """Each target's outcome, by its name."""
+        """How each target that was touched ended, by its name."""
         kinds = ("rollout_finished", "rollout_skipped")
         return {event["target"]: event["outcome"] for event in self.events if event["kind"] in kinds}
 
@@ -158,6 +173,16 @@ class Project:
         self.timeout = "20s"
         self.rollout = {}
 
+    def registered(self, name):
+        """The definition of `api` as the manifest makes it for an account, to register by another client."""
+        text = json.dumps(self.definition()).replace("${account.id}", IDS[name])
+        definition = json.loads(text)
+        app = definition["containerDefinitions"][0]
+        app["image"] = self.image
+        app["environment"] = [{"name": "LOG_LEVEL", "value": name}, {"name": "MODE", "value": "server"}]
+        app["secrets"] = [{"name": "DB_URL", "valueFrom": SECRET}]
+        return definition
+
     def definition(self):
         """The file of the service `api`: as people write it, so with nothing in it that ECS fills in."""
         return {
@@ -166,6 +191,7 @@ class Project:
             "requiresCompatibilities": ["FARGATE"],
             "cpu": ".25 vCPU",
             "memory": "0.5 GB",
+            "executionRoleArn": "arn:aws:iam::${account.id}:role/ecs-exec",
             "containerDefinitions": [
                 {
                     "name": "app",
@@ -191,7 +217,7 @@ class Project:
             "task_definition": "api.json",
             "images": {"app": self.image},
             "environment": {"app": {"LOG_LEVEL": "${vars.level}"}},
-            "secrets": {"app": {"DB_URL": "arn:aws:ssm:eu-west-1:222222222222:parameter/db"}},
+            "secrets": {"app": {"DB_URL": SECRET}},
         }
         worker = {"name": "worker", "cluster": "web", "images": {"app": self.image}}
         return {
@@ -209,11 +235,14 @@ class Project:
             "rollout": {"timeout": self.timeout, **self.rollout},
         }
 
-    def roleout(self, *arguments, limit=120):
-        """Runs the binary with nothing in its environment but the token and the endpoint."""
+    def write(self):
         (self.directory / "api.json").write_text(json.dumps(self.definition(), indent=2))
         # JSON is YAML.
         (self.directory / "deploy.yaml").write_text(json.dumps(self.manifest(), indent=2))
+
+    def roleout(self, *arguments, limit=120):
+        """Runs the binary with nothing in its environment but the token and the endpoint."""
+        self.write()
         environment = clean_environment(self.directory)
         environment |= {"AWS_ENDPOINT_URL": self.peer.url, "GITLAB_OIDC_TOKEN": self.token, "CI": "true"}
         done = subprocess.run(
@@ -228,5 +257,5 @@ class Project:
         assert self.token.rsplit(".", 1)[1] not in run.stdout + run.stderr, "the ID token was printed"
         return run
 
-    def deploy(self, limit=120):
-        return self.roleout("deploy", "--format", "jsonl", limit=limit)
+    def deploy(self, *arguments, limit=120):
+        return self.roleout("deploy", "--format", "jsonl", *arguments, limit=limit)

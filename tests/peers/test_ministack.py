@@ -79,6 +79,8 @@ def aws(ministack):
             ),
         )
         permit(ministack, name, ACTIONS)
+        tasks = trust("sts:AssumeRole", {"Service": "ecs-tasks.amazonaws.com"}, {})
+        iam.create_role(RoleName="ecs-exec", AssumeRolePolicyDocument=tasks)
     for _, account, region in targets():
         ecs = client(ministack, "ecs", account, region)
         ecs.create_cluster(clusterName="web")
@@ -156,23 +158,21 @@ def test_every_service_is_on_the_new_revision_and_a_second_run_changes_nothing(a
 def test_what_ministack_fills_in_is_no_difference(aws, project):
     """The file's definition, registered by another client, needs no new revision."""
     for name, account, region in targets():
-        definition = project.definition()
-        app = definition["containerDefinitions"][0]
-        app["image"] = project.image
-        app["environment"] = [{"name": "LOG_LEVEL", "value": name}, {"name": "MODE", "value": "server"}]
-        app["secrets"] = [{"name": "DB_URL", "valueFrom": "arn:aws:ssm:eu-west-1:222222222222:parameter/db"}]
         ecs = client(aws, "ecs", account, region)
-        ecs.register_task_definition(**definition)
+        ecs.register_task_definition(**project.registered(name))
         ecs.update_service(cluster="web", service="api", taskDefinition="api:2")
-    plan = project.roleout("plan", "--only", "*/*/api", "--detailed-exitcode")
-    assert plan.code == 0, plan
-
-
-def test_a_plan_reads_and_changes_nothing(aws, project):
     before = state(aws)
-    plan = project.roleout("plan", "--detailed-exitcode")
-    assert plan.code == 20, plan
-    assert project.image in plan.stdout
+    run = project.deploy("--only", "*/*/api")
+    assert run.code == 0, run
+    assert [change["action"] for change in run.plan().values()] == [{"kind": "unchanged"}] * len(targets()), run
+    assert state(aws) == before
+
+
+def test_a_dry_run_reads_and_changes_nothing(aws, project):
+    before = state(aws)
+    run = project.roleout("deploy", "--dry-run")
+    assert run.code == 0, run
+    assert project.image in run.stdout
     assert state(aws) == before
 
 

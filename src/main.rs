@@ -56,7 +56,7 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
 }
 
 fn view(talk: &Talk) -> View {
-    let size = || terminal_size::terminal_size().map(|(width, height)| (usize::from(width.0), usize::from(height.0)));
+    let size = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, h)| (usize::from(w.0), usize::from(h.0)));
     let options = view::Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size);
     View::new(options, Box::new(std::io::stdout()), Box::new(std::io::stderr()))
 }

@@ -5,11 +5,13 @@
 //! optional in the types; which ones are required, `check.rs` says, so that one missing key hides no other fault.
 
 pub mod check;
+pub mod decode;
 pub mod deployment;
 pub mod fault;
 pub mod interpolate;
 pub mod load;
 pub mod node;
+pub mod render;
 pub mod scalar;
 pub mod schema;
 pub mod select;

@@ -6,6 +6,7 @@
 //! tasks are numbers that change at the times that [`Timing`] says.
 
 mod account;
+mod behaviour;
 mod bucket;
 mod calls;
 mod chance;
@@ -113,10 +114,15 @@ impl Sandbox {
     }
 
     /// Returns an ID token of the pretend GitLab.
-    pub fn id_token(&self, claims: &Claims) -> SecretString {
+    pub fn id_token(&self, claims: Claims) -> SecretString {
         let now = self.now();
         let world = self.world();
-        world.issuer.token(claims, now, world.chance)
+        world.issuer.token(&claims, now, world.chance)
+    }
+
+    /// Returns the pretend GitLab's public keys, as `/oauth/discovery/keys` gives them.
+    pub fn key_set(&self) -> Value {
+        self.world().issuer.key_set()
     }
 
     /// Returns the predefined `CI_*` variables of the pretend GitLab job, name and value; the ID token is not among them.
@@ -240,7 +246,9 @@ impl Sandbox {
             now,
         };
         world.requests += 1;
-        ecs::dispatch(&mut world, &call, input).map_err(|error| format!("{}: {}", error.code, error.message))
+        let text =
+            ecs::answer(&mut world, &call, input).map_err(|error| format!("{}: {}", error.code, error.message))?;
+        serde_json::from_str(&text).map_err(|error| error.to_string())
     }
 
     /// Returns a service as it is now, its account by name or id.

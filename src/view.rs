@@ -4,6 +4,7 @@
 //! stdout is data, stderr is for people; both are writers that it is given, and time is what events and ticks say.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -187,7 +188,15 @@ impl View {
         }
     }
 
-    /// Shows that time has passed; called some ten times a second.
+    /// Returns how often it wants to be told that time has passed.
+    pub fn pace(&self) -> Duration {
+        match self.screen {
+            Screen::Live(_) => Duration::from_millis(100),
+            Screen::Lines(_) => Duration::from_secs(1),
+        }
+    }
+
+    /// Shows that time has passed; called at its [`Self::pace`].
     pub fn tick(&mut self, now: Timestamp) {
         if !self.options.quiet {
             match &mut self.screen {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use roleout::fleet::{Fleet, IdentitySource};
+use roleout::fleet::{Fleet, IdentitySource, Parallelism};
 use roleout::manifest::load::load;
 use roleout::manifest::schema::schema;
 
@@ -64,4 +64,74 @@ fn the_schema_in_the_repository_is_the_current_one() {
     }
     let stored = fs_err::read_to_string(SCHEMA).expect("docs/deploy.schema.json is there");
     assert!(stored == current, "docs/deploy.schema.json is out of date: run with ROLEOUT_BLESS=1");
+}
+
+#[test]
+fn the_example_is_valid_by_the_schema() {
+    let validator = jsonschema::validator_for(&schema()).expect("a JSON Schema");
+    let text = fs_err::read_to_string(EXAMPLE).expect("the example is there");
+    let example: serde_json::Value = serde_yaml::from_str(&text).expect("YAML");
+    let faults: Vec<String> = validator.iter_errors(&example).map(|error| error.to_string()).collect();
+    assert_eq!(faults, Vec::<String>::new());
+}
+
+#[test]
+fn the_schema_refuses_what_an_editor_should_underline() {
+    let validator = jsonschema::validator_for(&schema()).expect("a JSON Schema");
+    let text = fs_err::read_to_string(EXAMPLE).expect("the example is there");
+    for (from, to) in [
+        ("regions: [eu-west-1]", "regoins: [eu-west-1]"),
+        ("regions: [eu-west-1]", "regions: eu-west-1"),
+        ("id: \"222222222222\"", "id: 222222222222"),
+        ("version: 1", "version: 2"),
+        ("name: canary", "name: the canary"),
+        ("bake: 3s", "bake: soon"),
+        ("max_parallel: [1, 50%]", "max_parallel: []"),
+        ("enable: true", "enable: \"yes\""),
+    ] {
+        assert!(text.contains(from), "the example has no `{from}`");
+        let wrong: serde_json::Value = serde_yaml::from_str(&text.replacen(from, to, 1)).expect("YAML");
+        assert!(!validator.is_valid(&wrong), "{to} is accepted");
+    }
+}
+
+/// Every key that the manifest knows says what it is for.
+#[test]
+fn every_key_in_the_schema_has_a_description() {
+    fn walk(path: &str, schema: &serde_json::Value) {
+        for (key, value) in schema["properties"].as_object().into_iter().flatten() {
+            let reference = key == "not" && path.ends_with("Selector");
+            assert!(value.get("description").is_some() || reference, "{path}.{key} has no description");
+        }
+    }
+    let schema = schema();
+    walk("manifest", &schema);
+    for (name, definition) in schema["$defs"].as_object().expect("definitions") {
+        walk(name, definition);
+        assert!(definition.get("description").is_some(), "{name} has no description");
+    }
+}
+
+/// The sandbox needs about three seconds a target, and a person waits for it.
+#[test]
+fn the_example_is_done_within_twenty_seconds_in_the_sandbox() {
+    let fleet = example();
+    let mut seconds = 0;
+    for wave in &fleet.waves {
+        let total = wave.targets.len();
+        let mut left = total;
+        let mut batches = match &wave.max_parallel {
+            Parallelism::Window(amount) => vec![*amount],
+            Parallelism::Batches(batches) => batches.clone(),
+        }
+        .into_iter();
+        let mut size = total;
+        while left > 0 {
+            size = batches.next().map_or(size, |amount| amount.of(total).max(1));
+            left = left.saturating_sub(size);
+            seconds += 3;
+        }
+        seconds += wave.bake.as_secs();
+    }
+    assert!(seconds < 20, "{seconds} s");
 }

@@ -169,8 +169,7 @@ fn steered(number: usize, choices: &[u8]) -> Vec<Stamped> {
             ms += 700;
             let place = choose(open.len());
             let (target, stage) = open[place].clone();
-            if stopped.is_some() && stage == 0 {
-                let outcome = stopped.expect("checked");
+            if let (Some(outcome), 0) = (stopped, stage) {
                 let reason = "the run stopped".to_owned();
                 run.at(ms, Event::RolloutSkipped { target, outcome, cause: cause.clone(), reason });
                 open.remove(place);
@@ -257,6 +256,7 @@ fn is_terminal(event: &Event) -> bool {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn every_target_is_counted_once_at_every_moment(number in 1usize..14, choices in prop::collection::vec(any::<u8>(), 1..200)) {
         let events = steered(number, &choices);

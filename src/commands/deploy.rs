@@ -1,7 +1,6 @@
 //! `roleout deploy`: preflight, plan, and the rollouts.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -21,8 +20,6 @@ use crate::observe::{self, Seen, Unseen};
 use crate::plan::{Action, Outline, build};
 use crate::view::View;
 
-/// How often a view is told that time has passed.
-const TICK: Duration = Duration::from_millis(100);
 /// How many faults of one kind are listed before the rest is only counted.
 const LISTED: usize = 20;
 
@@ -97,7 +94,7 @@ pub async fn run(
     let (events, mut received) = mpsc::channel(EVENTS);
     let clock = reach.aws.clock();
     let mut stamper = Stamper::new(run_id(clock));
-    let mut tick = tokio::time::interval(TICK);
+    let mut tick = tokio::time::interval(view.pace());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let engine = engine::run(fleet, plan, reach.clients(), events, cancel, start);
     let watch = async {

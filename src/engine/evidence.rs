@@ -94,13 +94,14 @@ fn task_reason(task: &Value) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(task["stopCode"].as_str().map(str::to_owned));
     parts.extend(task["stoppedReason"].as_str().map(str::to_owned));
+    let said = parts.join(": ");
     let containers = task["containers"].as_array().into_iter().flatten();
     let details: Vec<String> = containers
         .filter_map(|container| {
             let name = container["name"].as_str().unwrap_or("a container");
             let code = container["exitCode"].as_i64().filter(|code| *code != 0);
             let code = code.map(|code| format!("{name} exited with {code}"));
-            let reason = container["reason"].as_str().filter(|reason| !reason.is_empty());
+            let reason = container["reason"].as_str().filter(|reason| !reason.is_empty() && !said.contains(reason));
             match (code, reason) {
                 (Some(code), Some(reason)) => Some(format!("{code}: {reason}")),
                 (Some(code), None) => Some(code),
@@ -109,7 +110,7 @@ fn task_reason(task: &Value) -> String {
             }
         })
         .collect();
-    let reason = if parts.is_empty() { "stopped without a reason".to_owned() } else { parts.join(": ") };
+    let reason = if said.is_empty() { "stopped without a reason".to_owned() } else { said.clone() };
     if details.is_empty() { reason } else { format!("{reason} ({})", details.join("; ")) }
 }
 

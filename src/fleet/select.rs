@@ -3,10 +3,11 @@
 //! The waves keep their order and their settings. A selection that matches nothing is an error, never an empty run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::{Fleet, TargetId};
+use super::{Account, Fleet, TargetId};
 
 /// Near misses that an error names.
 const NAMED: usize = 3;
@@ -52,7 +53,7 @@ fn near_misses(names: &[String]) -> String {
     match names {
         [] => String::new(),
         [only] => format!("; did you mean `{only}`?"),
-        names => format!("; did you mean one of `{}`?", names.join("`, `")),
+        names => format!("; the nearest are `{}`", names.join("`, `")),
     }
 }
 
@@ -60,8 +61,8 @@ impl Fleet {
     /// Narrows the fleet to the targets that match any of `only` and are in any of `waves`; an empty list means all.
     ///
     /// A pattern is `account`, `account/region` or `account/region/service`, each part a glob: `*` and `?` stay within
-    /// a part, `{a,b}` is either, `[ab]` is one of these letters. Waves without a target left stay, empty; accounts
-    /// without a target are dropped.
+    /// a part, `{a,b}` is either, `[ab]` is one of these letters. Waves without a target left stay, empty; accounts and
+    /// regions without a target are dropped.
     ///
     /// # Errors
     /// A malformed pattern, an unknown wave, or one that matches no target, with near misses.
@@ -110,8 +111,19 @@ impl Fleet {
         }
         let mut keep = kept.iter().copied();
         self.targets.retain(|_| keep.next().unwrap_or(false));
-        let used: BTreeSet<&str> = self.targets.iter().map(|target| &*target.id.account).collect();
-        self.accounts.retain(|account| used.contains(account.name.as_str()));
+        let used: BTreeSet<(&str, &str)> =
+            self.targets.iter().map(|target| (&*target.id.account, &*target.id.region)).collect();
+        let narrowed = |account: &Arc<Account>| {
+            let has_targets = |region: &&String| used.contains(&(account.name.as_str(), region.as_str()));
+            let regions: Vec<String> = account.regions.iter().filter(has_targets).cloned().collect();
+            (!regions.is_empty()).then(|| Arc::new(Account { regions, ..(**account).clone() }))
+        };
+        self.accounts = self.accounts.iter().filter_map(narrowed).collect();
+        for target in &mut self.targets {
+            if let Some(account) = self.accounts.iter().find(|account| account.name == target.account.name) {
+                target.account = Arc::clone(account);
+            }
+        }
         self
     }
 }
@@ -152,9 +164,17 @@ impl Pattern {
     }
 }
 
-/// Returns the names that are nearest to `word`, nearest first.
-fn nearest(word: &str, mut names: Vec<String>) -> Vec<String> {
-    names.sort_by_cached_key(|name| strsim::damerau_levenshtein(word, name));
-    names.truncate(NAMED);
-    names
+/// Returns the names that are nearest to `word`, nearest first: those that are one slip away where there are any.
+fn nearest(word: &str, names: Vec<String>) -> Vec<String> {
+    let slip = (word.chars().count() / 3).max(1);
+    let mut names: Vec<(usize, String)> =
+        names.into_iter().map(|name| (strsim::damerau_levenshtein(word, &name), name)).collect();
+    names.sort();
+    if let Some((best, _)) = names.first()
+        && *best <= slip
+    {
+        let best = *best;
+        names.retain(|(distance, _)| *distance == best);
+    }
+    names.into_iter().take(NAMED).map(|(_, name)| name).collect()
 }

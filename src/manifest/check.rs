@@ -9,6 +9,7 @@ mod identity;
 mod services;
 mod waves;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,10 +75,10 @@ fn assemble(
     waves: Vec<crate::fleet::Wave>,
     mut warnings: Vec<String>,
 ) -> Fleet {
+    let used: BTreeSet<(usize, &str)> = targets.iter().map(|target| (target.account, &*target.id.region)).collect();
     let mut accounts: Vec<Option<Arc<Account>>> = Vec::new();
     for (index, draft) in drafts.iter().enumerate() {
-        let has_targets =
-            |region: &&String| targets.iter().any(|target| target.account == index && *target.id.region == ***region);
+        let has_targets = |region: &&String| used.contains(&(index, region.as_str()));
         let regions: Vec<String> = draft.regions.iter().filter(has_targets).cloned().collect();
         if regions.is_empty() && draft.enabled {
             warnings.push(format!("account `{}` has no targets: no service selects it", draft.name));
@@ -130,7 +131,10 @@ impl<'a> Checker<'a> {
     /// Returns the first line of a span: enough to point at a mapping.
     fn head(self, span: Span) -> Span {
         let text = self.context.text().get(span.start..span.end).unwrap_or_default();
-        Span { end: span.start + text.find('\n').unwrap_or(text.len()), ..span }
+        // A longer line of dashes points at nothing.
+        let line = text.lines().next().unwrap_or_default();
+        let length: usize = line.chars().take(60).map(char::len_utf8).sum();
+        Span { end: span.start + length, ..span }
     }
 
     /// Returns a name where it is well formed.
@@ -147,14 +151,14 @@ impl<'a> Checker<'a> {
     }
 
     /// Records the second of two equal names. Returns whether this one is the first.
-    fn unique<'t>(self, seen: &mut Vec<(&'t str, Span)>, what: &str, name: &'t str, span: Span) -> bool {
-        if let Some((_, first)) = seen.iter().find(|(other, _)| *other == name) {
+    fn unique<'t>(self, seen: &mut BTreeMap<&'t str, Span>, what: &str, name: &'t str, span: Span) -> bool {
+        if let Some(first) = seen.get(name) {
             let fault = self.context.fault(span, format!("there are two {what} named `{name}`"));
             let fault = fault.label("again here").also(*first, "first here");
             self.context.push(fault.help("give one of them another name"));
             return false;
         }
-        seen.push((name, span));
+        seen.insert(name, span);
         true
     }
 

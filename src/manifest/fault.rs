@@ -1,17 +1,19 @@
 //! A fault: one thing that is wrong with a manifest, where it stands, and what to do about it.
 //!
-//! Faults are collected in a [`Context`] and shown all at once as a [`LoadError`]. Nothing here decides what is wrong.
+//! Faults are collected in a [`Context`] and end as a [`LoadError`], which `render.rs` shows. Nothing here decides what is
+//! wrong.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::NamedSource;
 
 use super::spanned::Span;
 
-/// More faults than this are counted and not shown: the first ones are what a person works on.
-const SHOWN: usize = 50;
+/// More faults than this are not collected: a manifest with so many is not one, and comparing them would take long.
+const COLLECTED: usize = 1000;
 
 /// A file that faults point into: its name, as messages give it, and its text.
 pub type Source = NamedSource<String>;
@@ -25,12 +27,45 @@ pub struct Fault {
     label: Option<String>,
     related: Vec<(Span, String)>,
     help: Option<String>,
+    missing: Option<Missing>,
+    /// What is said of other accounts at the same place.
+    alike: BTreeSet<String>,
+}
+
+/// Accounts that lack a variable: one fault however many they are.
+#[derive(Clone, Debug)]
+struct Missing {
+    accounts: Vec<String>,
+    key: String,
+}
+
+impl Missing {
+    fn message(&self) -> String {
+        let named: Vec<String> = self.accounts.iter().take(3).map(|name| format!("`{name}`")).collect();
+        let key = &self.key;
+        match (named.as_slice(), self.accounts.len()) {
+            ([only], _) => format!("account {only} has no `{key}` in its `vars`"),
+            (_, 0..=3) => format!("accounts {} have no `{key}` in their `vars`", named.join(", ")),
+            (_, count) => {
+                format!("accounts {} and {} more have no `{key}` in their `vars`", named.join(", "), count - 3)
+            }
+        }
+    }
 }
 
 impl Fault {
     /// Makes a fault of a whole file: one that is missing, too large or not text.
     pub fn of_file(source: Arc<Source>, message: impl Into<String>) -> Self {
-        Self { source, span: None, message: message.into(), label: None, related: Vec::new(), help: None }
+        Self {
+            source,
+            span: None,
+            message: message.into(),
+            label: None,
+            related: Vec::new(),
+            help: None,
+            missing: None,
+            alike: BTreeSet::new(),
+        }
     }
 
     /// Makes a fault at a place of a file.
@@ -49,6 +84,13 @@ impl Fault {
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Makes it the fault of an account that has no such variable; several such accounts make one fault.
+    #[must_use]
+    pub fn missing(mut self, account: &str, key: &str) -> Self {
+        self.missing = Some(Missing { accounts: vec![account.to_owned()], key: key.to_owned() });
         self
     }
 
@@ -83,6 +125,17 @@ impl Fault {
         self.help.as_deref()
     }
 
+    /// Returns the text of the file.
+    pub fn text(&self) -> &str {
+        self.source.inner()
+    }
+
+    /// Returns its place and every other place that it points at, each with its words.
+    pub fn places(&self) -> impl Iterator<Item = (Span, Option<&str>)> {
+        let own = self.span.map(|span| (self.clamp(span), self.label.as_deref()));
+        own.into_iter().chain(self.related.iter().map(|(span, label)| (self.clamp(*span), Some(label.as_str()))))
+    }
+
     /// Narrows a span to whole characters inside the text, so that no span can break the rendering.
     fn clamp(&self, span: Span) -> Span {
         let text = self.source.inner();
@@ -96,11 +149,6 @@ impl Fault {
         let start = inside(span.start);
         Span { start, end: inside(span.end.max(start)) }
     }
-
-    fn labelled(&self, span: Span, label: Option<String>) -> (Option<String>, std::ops::Range<usize>) {
-        let Span { start, end } = self.clamp(span);
-        (label, start..end)
-    }
 }
 
 impl fmt::Display for Fault {
@@ -111,61 +159,28 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-impl Diagnostic for Fault {
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.span.map(|_| &*self.source as &dyn SourceCode)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (label, range) = self.labelled(self.span?, self.label.clone());
-        let primary = LabeledSpan::new_primary_with_span(label, range);
-        let related = self.related.iter().map(|(span, label)| {
-            let (label, range) = self.labelled(*span, Some(label.clone()));
-            LabeledSpan::new_with_span(label, range)
-        });
-        Some(Box::new(std::iter::once(primary).chain(related)))
-    }
-}
-
 /// Everything that is wrong with a manifest and the files that it names.
 #[derive(Clone, Debug)]
 pub struct LoadError {
     /// The faults: the manifest's own in the order of their places, then those of other files. Never empty.
     pub faults: Vec<Fault>,
+    /// The name of the manifest.
+    manifest: String,
 }
 
 impl LoadError {
-    /// Renders every fault with its place, a snippet and what to do, `width` columns wide.
-    pub fn render(&self, color: bool, width: usize) -> String {
-        let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(width.max(40)).with_links(false);
-        let mut text = String::new();
-        for fault in self.faults.iter().take(SHOWN) {
-            let start = text.len();
-            if handler.render_report(&mut text, fault).is_err() {
-                text.truncate(start);
-                text.push_str(&plain(fault));
-            }
-            text.push('\n');
-        }
-        let hidden = self.faults.len().saturating_sub(SHOWN);
-        if hidden > 0 {
-            text.push_str(&format!("and {hidden} more\n"));
-        }
-        text.push_str(&self.summary());
-        text.push('\n');
-        text
+    /// Makes an error of one fault of the manifest as a whole.
+    pub fn of_file(manifest: &str, reason: impl Into<String>, help: impl Into<String>) -> Self {
+        let source = Arc::new(Source::new(manifest, String::new()));
+        Self { faults: vec![Fault::of_file(source, reason).help(help)], manifest: manifest.to_owned() }
     }
 
-    fn summary(&self) -> String {
-        let file = self.faults.first().map_or("the manifest", Fault::file);
+    /// Returns how many faults there are, in which manifest.
+    pub fn summary(&self) -> String {
         match self.faults.len() {
-            1 => format!("1 fault; {file} was not used"),
-            count => format!("{count} faults; {file} was not used"),
+            1 => format!("{}: 1 fault", self.manifest),
+            COLLECTED => format!("{}: {COLLECTED} faults or more", self.manifest),
+            count => format!("{}: {count} faults", self.manifest),
         }
     }
 }
@@ -185,7 +200,7 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// Returns `file:line:column: message (help)`.
-fn plain(fault: &Fault) -> String {
+pub fn plain(fault: &Fault) -> String {
     let place = match fault.position() {
         Some((line, column)) => format!("{}:{line}:{column}", fault.file()),
         None => fault.file().to_owned(),
@@ -220,13 +235,44 @@ impl Context {
         Fault::at(Arc::clone(&self.source), span, message)
     }
 
-    /// Adds a fault, unless the very same one is there already (the same role checked for a second account).
+    /// Adds a fault. Where the same one is there already, perhaps for another account, it is counted or left out.
     pub fn push(&self, fault: Fault) {
         let mut faults = self.faults.borrow_mut();
         let same =
             |other: &Fault| other.span == fault.span && other.message == fault.message && other.file() == fault.file();
-        if !faults.iter().any(same) {
-            faults.push(fault);
+        if faults.len() >= COLLECTED || faults.iter().any(same) {
+            return;
+        }
+        let alike = |other: &&mut Fault| {
+            other.missing.is_none()
+                && fault.missing.is_none()
+                && fault.help.is_some()
+                && (other.span, &other.help, &other.related) == (fault.span, &fault.help, &fault.related)
+                && other.file() == fault.file()
+        };
+        if let Some(other) = faults.iter_mut().find(alike) {
+            other.alike.insert(fault.message);
+            return;
+        }
+        let grows = |other: &&mut Fault| {
+            let key = |fault: &Fault| fault.missing.as_ref().map(|missing| missing.key.clone());
+            other.span == fault.span
+                && other.file() == fault.file()
+                && key(other).is_some()
+                && key(other) == key(&fault)
+        };
+        match faults.iter_mut().find(grows) {
+            Some(other) => {
+                if let (Some(missing), Some(more)) = (&mut other.missing, fault.missing) {
+                    for name in more.accounts {
+                        if !missing.accounts.contains(&name) {
+                            missing.accounts.push(name);
+                        }
+                    }
+                    other.message = missing.message();
+                }
+            }
+            None => faults.push(fault),
         }
     }
 
@@ -249,8 +295,11 @@ impl Context {
     pub fn into_error(self) -> Option<LoadError> {
         let mut faults = self.faults.into_inner();
         let own = self.source.name().to_owned();
+        for fault in faults.iter_mut().filter(|fault| !fault.alike.is_empty()) {
+            fault.message = format!("{}, and {} more like it", fault.message, fault.alike.len());
+        }
         faults.sort_by_key(|fault| (fault.file() != own, fault.file().to_owned(), fault.span.map(|span| span.start)));
-        (!faults.is_empty()).then_some(LoadError { faults })
+        (!faults.is_empty()).then_some(LoadError { faults, manifest: own })
     }
 }
 

@@ -12,10 +12,11 @@ use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use super::Manifest;
 use super::check;
-use super::fault::{Context, Fault, Source};
-pub use super::fault::{Fault as LoadFault, LoadError};
+use super::decode::Decoder;
+pub use super::fault::LoadError;
+use super::fault::{Context, Source};
 use super::interpolate::Template;
-use super::node::{Decoder, Node, Value, expand};
+use super::node::{Node, Value, expand};
 use super::spanned::{Span, Spanned};
 use crate::fleet::Fleet;
 
@@ -34,10 +35,11 @@ pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<F
     match read(path, MAX_MANIFEST) {
         Ok(text) => load_str(&name, base, &text, variables),
         Err(reason) => {
-            let source = Arc::new(Source::new(name, String::new()));
-            let fault = Fault::of_file(source, reason)
-                .help("name the manifest with --file; deploy.yaml.example is one to start from");
-            Err(LoadError { faults: vec![fault] })
+            let help = match reason.contains("does not exist") {
+                true => "name the manifest with --file, or start from deploy.yaml.example",
+                false => "a manifest is YAML text of at most 1 MiB",
+            };
+            Err(LoadError::of_file(&name, reason, help))
         }
     }
 }
@@ -67,10 +69,8 @@ pub fn load_str(
     match (context.into_error(), fleet) {
         (Some(error), _) => Err(error),
         (None, Some(fleet)) => Ok(fleet),
-        (None, None) => {
-            let source = Arc::new(Source::new(name, String::new()));
-            Err(LoadError { faults: vec![Fault::of_file(source, "the manifest could not be read")] })
-        }
+        // A broken value without a fault would be a mistake in here: say so rather than deploy.
+        (None, None) => Err(LoadError::of_file(name, "the manifest could not be read", "please report this")),
     }
 }
 
@@ -148,6 +148,7 @@ fn parse(text: &str, context: &Context) -> Option<Node> {
         Err(error) => {
             let (message, help) = explain(&error.to_string());
             let span = error.location().and_then(|location| at(text, location.line(), location.column()));
+            let span = if message.contains("tab") { tab(text, span).or(span) } else { span };
             let fault = context.fault(span.unwrap_or(whole), message);
             context.push(fault.help(help));
             None
@@ -166,25 +167,50 @@ fn at(text: &str, line: u64, column: u64) -> Option<Span> {
     Some(Span { start: start + from, end: start + to })
 }
 
+/// Returns the span of the first tab in the indentation of a line, from the line of `near` on: the parser points at the
+/// beginning of what the tab breaks off.
+fn tab(text: &str, near: Option<Span>) -> Option<Span> {
+    let from = near.map_or(0, |span| text.get(..span.start).and_then(|text| text.rfind('\n')).map_or(0, |at| at + 1));
+    let mut start = from;
+    for line in text.get(from..)?.split_inclusive('\n') {
+        let indentation = line.len() - line.trim_start().len();
+        if let Some(at) = line.get(..indentation).and_then(|blank| blank.find('\t')) {
+            return Some(Span { start: start + at, end: start + at + 1 });
+        }
+        start += line.len();
+    }
+    None
+}
+
 /// Turns the parser's words into what is wrong and what to do.
 fn explain(error: &str) -> (String, &'static str) {
     // The place is said by the fault itself.
     let message = error.split(" at line ").next().unwrap_or(error);
+    let one_document =
+        ("more than one YAML document".to_owned(), "a manifest is one document: remove `---` and the rest");
+    if let Some(limit) = message.strip_prefix("budget breached: ") {
+        let limit = limit.split(' ').next().unwrap_or(limit);
+        if limit == "Documents" {
+            return one_document;
+        }
+        let help = "a manifest is far smaller than the limits: look for aliases of aliases, or split it";
+        return (format!("the manifest is too large or too deep for the YAML parser ({limit})"), help);
+    }
     let help = if message.contains("tab") {
-        "indent with spaces: YAML does not allow tabs"
+        return ("a tab in the indentation".to_owned(), "indent with spaces: YAML does not allow tabs");
     } else if message.contains("mapping values are not allowed") || message.contains("illegal placement of ':'") {
         "check the indentation, the closing brackets, and put text with `: ` in it in quotes"
     } else if message.contains("quote") {
         "close the quote"
     } else if message.contains("multiple YAML documents") {
-        return ("more than one YAML document".to_owned(), "a manifest is one document: remove `---` and what follows");
+        return one_document;
     } else if message.contains("did not find expected") {
         "check the indentation of this line against the ones above"
     } else if message.contains("anchor") {
         "an alias `*name` needs an anchor `&name` before it"
     } else if message.contains("unexpected character") {
         "put text that begins with a special character in quotes"
-    } else if message.contains("budget") || message.contains("limit") || message.contains("breach") {
+    } else if message.contains("limit") {
         "a manifest is far smaller than this limit: look for aliases of aliases, or split it"
     } else {
         "the text is not valid YAML here"
@@ -204,7 +230,7 @@ fn unique(node: Node, context: &Context) -> Node {
                     Value::Number(raw) | Value::Bool(_, raw) => raw.clone(),
                     Value::Null => "null".to_owned(),
                     // Not a word at all: the decoder says so. The space keeps it apart from every key.
-                    Value::List(_) | Value::Map(_) => format!(" {index}"),
+                    Value::List(_) | Value::Map(_) | Value::Broken => format!(" {index}"),
                 };
                 match kept.get(&word) {
                     Some((first, _)) => {

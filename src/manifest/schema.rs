@@ -20,8 +20,8 @@ pub fn schema() -> Value {
     Value::Object(ordered)
 }
 
-/// Unwraps descriptions, and removes `null` as an alternative: it is accepted and means that the key is absent, but no
-/// editor need offer it.
+/// Unwraps descriptions, removes Rust's number formats, and removes `null` as an alternative: it is accepted and
+/// means that the key is absent, but no editor need offer it.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(object) => {
@@ -30,6 +30,10 @@ fn tidy(value: &mut Value) {
                 // Doc comments are wrapped at the width of the source; an editor wraps at its own.
                 let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
                 *text = paragraphs.collect::<Vec<_>>().join("\n\n");
+            }
+            // `uint32` and the like are Rust's, and editors warn of formats that they do not know.
+            if object.get("format").is_some_and(Value::is_string) {
+                object.shift_remove("format");
             }
             if let Some(Value::Array(types)) = object.get_mut("type") {
                 types.retain(|kind| kind != "null");

@@ -106,7 +106,11 @@ impl TaskDefinition {
             let start = text.find(&problem.needle).unwrap_or(0);
             let end = start + if text[start..].starts_with(&problem.needle) { problem.needle.len() } else { 1 };
             let end = end + usize::from(text.get(end..).is_some_and(|rest| rest.starts_with('}')));
-            Fault::at(Arc::clone(&self.source), Span { start, end }, problem.message).help(problem.help)
+            let fault = Fault::at(Arc::clone(&self.source), Span { start, end }, problem.message).help(problem.help);
+            match problem.missing {
+                Some((account, key)) => fault.missing(&account, &key),
+                None => fault,
+            }
         };
         problems.into_iter().map(fault).collect()
     }

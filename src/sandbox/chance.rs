@@ -72,7 +72,7 @@ impl Chance {
 
     /// Returns a UUID.
     pub(crate) fn uuid(self, name: &str) -> String {
-        let hex = self.hex(32, name);
+        let hex = format!("{:016x}{:016x}", self.bits(name), self.bits(&format!("{name}/2")));
         let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
         format!("{}-{}-4{}-8{}-{}", part(0..8), part(8..12), part(13..16), part(17..20), part(20..32))
     }

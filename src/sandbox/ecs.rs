@@ -8,12 +8,19 @@ use super::wire::AwsError;
 use super::world::{Call, World};
 use super::{cluster, history, one_off, services, taskdef};
 
-/// Carries an operation out.
-pub(crate) fn dispatch(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+/// Carries an operation out and returns its answer as JSON text.
+pub(crate) fn answer(world: &mut World, call: &Call, input: &Value) -> Result<String, AwsError> {
     if !input.is_object() {
         return Err(AwsError::new("SerializationException", "Start of structure or map found where not expected."));
     }
     check_types(input)?;
+    match call.operation.as_str() {
+        "DescribeServices" => services::describe(world, call, input),
+        _ => dispatch(world, call, input).map(|output| output.to_string()),
+    }
+}
+
+fn dispatch(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     match call.operation.as_str() {
         "CreateCluster" => cluster::create(world, call, input),
         "DescribeClusters" => cluster::describe(world, call, input),
@@ -24,7 +31,6 @@ pub(crate) fn dispatch(world: &mut World, call: &Call, input: &Value) -> Result<
         "CreateService" => services::create(world, call, input),
         "UpdateService" => services::update(world, call, input),
         "DeleteService" => services::delete(world, call, input),
-        "DescribeServices" => services::describe(world, call, input),
         "ListServices" => services::list(world, call, input),
         "RegisterTaskDefinition" => taskdef::register(world, call, input),
         "DescribeTaskDefinition" => taskdef::describe(world, call, input),

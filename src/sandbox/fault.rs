@@ -92,7 +92,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "no-service-deployments" => Fault::NoServiceDeployments,
         _ => return Err(format!("`{name}` is not a fault; they are {NAMES}")),
     };
-    if matches!(argument, Some(_) if !TAKES_ARGUMENT.contains(&name)) {
+    if argument.is_some() && !TAKES_ARGUMENT.contains(&name) {
         return Err(format!("`{name}` takes nothing after it, in `{text}`"));
     }
     Rule::new(pattern, fault.clone())?;

@@ -31,7 +31,7 @@ pub(crate) fn list(world: &mut World, call: &Call, input: &Value) -> Result<Valu
             && after.is_none_or(|after| record.created > after)
             && before.is_none_or(|before| record.created < before)
     });
-    let briefs = records.map(|record| record.brief(region, service, call.now)).collect();
+    let briefs = records.map(|record| record.brief(service, call.now)).collect();
     page(input, briefs, "serviceDeployments", 20)
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<
             let region = world.region(&call.account, &call.region);
             let service = service_at(region, cluster, name)?;
             let record = service.records.iter().find(|record| record.id == id && record.appears <= call.now)?;
-            Some(record.describe(region, service, call.now))
+            Some(record.describe(service, call.now))
         });
         match body {
             Some(body) => found.push(body),
@@ -82,7 +82,7 @@ pub(crate) fn revisions(world: &mut World, call: &Call, input: &Value) -> Result
         let body = place(call, arn, "service-revision").and_then(|(cluster, name, number)| {
             let service = service_at(region, cluster, name)?;
             let revision = service.revisions.iter().find(|one| short(&one.deployment) == number)?;
-            Some(revision.describe(region, service, |image| chance.hex(64, image)))
+            Some(revision.describe(service, |image| chance.hex(64, image)))
         });
         match body {
             Some(body) => found.push(body),
@@ -125,7 +125,7 @@ pub(crate) fn stop(world: &mut World, call: &Call, input: &Value) -> Result<Valu
             record.status = if abort { Status::StopRequested } else { Status::RollbackRequested };
             record.updated = now;
             let id = record.id.clone();
-            let act = if abort { Act::Abort(id) } else { Act::Rollback(id) };
+            let act = if abort { Act::Abort(id) } else { Act::RollBack(id) };
             service.acts.push((now + wait, act));
             service.wake_at(now + wait);
         }

@@ -111,3 +111,39 @@ fn verify(token: &Token, key: &Value) -> Option<()> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made with `openssl genrsa 2048`; the private half was thrown away.
+    const MODULUS: &str = "sxhZLSnu10XhWU82-A4k8AUXM2UbSHSTubkVFlnrKdI5uOmVJvWgcHPIDNnpAOWCGeG-O3emm6WHS-WpQ-FgcxUG0AfoeJkMmbw7\
+        tDsO5Ud0L-1F5oCeJiShvNE6FWgb15NPjuopHwSF41IvGS3dCrJ8I5wzk3HY7ETmTUXx7o-LciE8pdjyGoj9JY0kZf_PXZfL6aMP\
+        sjwbCKAhWgKOb6tKWK6NdCEYtv5QjcyaPR-11VR8pYyUBm7ea7mXSZ9LkIO-Iqvrq9cdd6yHdWC8q0qwUaOVcnzM5pZuMgF-GFMI\
+        tfZAQcWs9FY_Ra1lCwm4gzsk6TItfy3kvEbo89Wdvw";
+    const SIGNED: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYS0xIn0.eyJzdWIiOiJhIn0";
+    const SIGNATURE: &str = "M-TXuXFIiBkZue3jhv4Y2Ya0X3yvw83hRxSyaS19qGS9k8dFhWPSUkPm-LSQA6PmSgcvrdvt5fCNQn77AM6GCJOOgGLQ0Iin9lWF\
+        h_0IGhHQgTmhVAZCalGBvvnUvIfS7WIdPUH8bTdhyTeQMvoqgFpSXZvuHgxX_Uj5pXdfpEH5xCqdca9Hc8aqATa9lHfjCG9wO2IQ\
+        cPqKfs2sZJQjE56JEWntLJDIYlkkQEvbKTxPfY9oeFL9357jTNGcn9qICqjSGtl_RdC36KD_KR7s0mlTlGdN7VCtHlxAuC6NVy_5\
+        OhYYj6g1TrsXaLXQfPif-3kL9ikYulC29A1vdXvWWg";
+
+    #[test]
+    fn rsa_signatures_are_verified() {
+        let keys = |n: &str| json!({ "keys": [{ "kty": "RSA", "kid": "rsa-1", "n": n, "e": "AQAB" }] });
+        let token = parse(&format!("{SIGNED}.{SIGNATURE}")).expect("a token");
+        assert_eq!(token.claims["sub"], "a");
+        assert!(is_signed_by(&token, &keys(MODULUS)));
+        assert!(!is_signed_by(&token, &keys(&MODULUS.replacen('A', "B", 1))));
+        let forged = format!("{}.{SIGNATURE}", SIGNED.replace('Q', "R"));
+        assert!(parse(&forged).is_none_or(|token| !is_signed_by(&token, &keys(MODULUS))));
+    }
+
+    #[test]
+    fn a_key_verifies_only_its_own_signatures() {
+        let (own, other) = (SigningKey::generate("k"), SigningKey::generate("k"));
+        let token = parse(&own.sign(&json!({ "sub": "a" }))).expect("a token");
+        assert!(is_signed_by(&token, &json!({ "keys": [own.public()] })));
+        assert!(!is_signed_by(&token, &json!({ "keys": [other.public()] })));
+        assert!(parse("a.b").is_none() && parse("a.b.c.d").is_none());
+    }
+}

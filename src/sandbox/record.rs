@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::moment::{Moment, epoch};
-use super::region::Region;
 use super::service::Service;
 
 /// A service deployment.
@@ -88,8 +87,8 @@ impl Record {
     }
 
     /// Returns its ARN.
-    pub(crate) fn arn(&self, region: &Region, service: &Service) -> String {
-        region.arn(&format!("service-deployment/{}/{}/{}", service.cluster, service.name, self.id))
+    pub(crate) fn arn(&self, service: &Service) -> String {
+        service.place.arn(&format!("service-deployment/{}/{}/{}", service.cluster, service.name, self.id))
     }
 
     /// Returns the status at a moment, in ECS's words.
@@ -108,13 +107,13 @@ impl Record {
     }
 
     /// Returns it as ListServiceDeployments has it.
-    pub(crate) fn brief(&self, region: &Region, service: &Service, now: Moment) -> Value {
+    pub(crate) fn brief(&self, service: &Service, now: Moment) -> Value {
         let mut body = json!({
-            "serviceDeploymentArn": self.arn(region, service),
-            "serviceArn": service.arn(region),
-            "clusterArn": region.arn(&format!("cluster/{}", service.cluster)),
+            "serviceDeploymentArn": self.arn(service),
+            "serviceArn": service.arn(),
+            "clusterArn": service.place.arn(&format!("cluster/{}", service.cluster)),
             "createdAt": epoch(self.created),
-            "targetServiceRevisionArn": service.revision_arn(region, &self.deployment),
+            "targetServiceRevisionArn": service.revision_arn(&self.deployment),
             "status": self.status_at(now),
         });
         if now >= self.started {
@@ -130,15 +129,15 @@ impl Record {
     }
 
     /// Returns it as DescribeServiceDeployments has it.
-    pub(crate) fn describe(&self, region: &Region, service: &Service, now: Moment) -> Value {
-        let mut body = self.brief(region, service, now);
+    pub(crate) fn describe(&self, service: &Service, now: Moment) -> Value {
+        let mut body = self.brief(service, now);
         if let Some(map) = body.as_object_mut() {
             map.shift_remove("targetServiceRevisionArn");
         }
         let summary = |deployment: &str, requested: Option<u32>| {
             let counts = service.counts(Some(deployment));
             json!({
-                "arn": service.revision_arn(region, deployment),
+                "arn": service.revision_arn(deployment),
                 "requestedTaskCount": requested.unwrap_or(counts.live),
                 "runningTaskCount": counts.running,
                 "pendingTaskCount": counts.pending,
@@ -158,7 +157,7 @@ impl Record {
             body["rollback"] = json!({
                 "reason": rollback.reason,
                 "startedAt": epoch(rollback.at),
-                "serviceRevisionArn": service.revision_arn(region, &rollback.deployment),
+                "serviceRevisionArn": service.revision_arn(&rollback.deployment),
             });
         }
         let monitoring = match self.threshold {
@@ -179,14 +178,14 @@ impl Record {
 
 impl ServiceRevision {
     /// Returns it as DescribeServiceRevisions has it.
-    pub(crate) fn describe(&self, region: &Region, service: &Service, digest: impl Fn(&str) -> String) -> Value {
+    pub(crate) fn describe(&self, service: &Service, digest: impl Fn(&str) -> String) -> Value {
         let images = self.images.iter().map(
             |(name, image)| json!({ "containerName": name, "image": image, "imageDigest": format!("sha256:{}", digest(image)) }),
         );
         let mut body = json!({
-            "serviceRevisionArn": service.revision_arn(region, &self.deployment),
-            "serviceArn": service.arn(region),
-            "clusterArn": region.arn(&format!("cluster/{}", service.cluster)),
+            "serviceRevisionArn": service.revision_arn(&self.deployment),
+            "serviceArn": service.arn(),
+            "clusterArn": service.place.arn(&format!("cluster/{}", service.cluster)),
             "taskDefinition": self.task_definition,
             "containerImages": images.collect::<Vec<_>>(),
             "guardDutyEnabled": false,

@@ -14,12 +14,25 @@ use super::wire::AwsError;
 /// The ECS of one account and region.
 #[derive(Clone, Debug)]
 pub(crate) struct Region {
-    pub(crate) account: String,
-    pub(crate) region: String,
+    pub(crate) place: Place,
     pub(crate) clusters: BTreeMap<String, Cluster>,
     pub(crate) families: BTreeMap<String, Family>,
     /// The tags of services, clusters and tasks by ARN; a task definition keeps its own.
     pub(crate) tags: BTreeMap<String, Vec<Value>>,
+}
+
+/// An account and region.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) account: String,
+    pub(crate) region: String,
+}
+
+impl Place {
+    /// Returns an ECS ARN.
+    pub(crate) fn arn(&self, resource: &str) -> String {
+        format!("arn:{}:ecs:{}:{}:{resource}", partition(&self.region), self.region, self.account)
+    }
 }
 
 /// A cluster.
@@ -38,8 +51,7 @@ pub(crate) struct Cluster {
 impl Region {
     pub(crate) fn new(account: &str, region: &str) -> Self {
         Self {
-            account: account.to_owned(),
-            region: region.to_owned(),
+            place: Place { account: account.to_owned(), region: region.to_owned() },
             clusters: BTreeMap::new(),
             families: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -48,7 +60,7 @@ impl Region {
 
     /// Returns an ECS ARN.
     pub(crate) fn arn(&self, resource: &str) -> String {
-        format!("arn:{}:ecs:{}:{}:{resource}", partition(&self.region), self.region, self.account)
+        self.place.arn(resource)
     }
 
     /// Finds a cluster by its name or ARN; `default` where none is named.

@@ -7,50 +7,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::behaviour::Behaviour;
 use super::moment::{Moment, millis};
 use super::record::{Record, Rollback, ServiceRevision, Status};
-use super::service::{Act, Deployment, Progress, Service};
-use super::task::{Nature, Pace, Phase, Task, Turn, word};
-
-/// How a new deployment behaves.
-#[derive(Clone, Debug)]
-pub(crate) struct Behaviour {
-    pub(crate) nature: Nature,
-    pub(crate) factor: f64,
-    pub(crate) degrades: bool,
-    pub(crate) poisons: bool,
-    /// What is done to the service while it is being deployed.
-    pub(crate) act: Option<Act>,
-}
-
-impl Default for Behaviour {
-    fn default() -> Self {
-        Self { nature: Nature::Sound, factor: 1.0, degrades: false, poisons: false, act: None }
-    }
-}
-
-impl Behaviour {
-    /// Reads how a definition behaves from the words in its images' tags.
-    pub(crate) fn of(definition: &Value) -> Self {
-        let containers = definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
-        let images: Vec<&str> = containers.filter_map(|container| container["image"].as_str()).collect();
-        let has = |wanted: &str| images.iter().any(|image| word(image, wanted));
-        let mut behaviour = Self::default();
-        if has("crash") {
-            behaviour.nature = Nature::Crash;
-        }
-        if has("nopull") {
-            behaviour.nature = Nature::NoPull;
-        }
-        if has("hang") {
-            behaviour.nature = Nature::Hang;
-        }
-        if has("slow") {
-            behaviour.factor = super::fault::SLOW_FACTOR;
-        }
-        behaviour
-    }
-}
+use super::service::{Act, Counts, Deployment, RolloutState, Service};
+use super::task::{Nature, Pace, Phase, Task, Turn};
 
 /// The longest wait before a task that never ran is tried again: ECS's fifteen minutes.
 const MAX_BACKOFF: u64 = 15 * 60 * 1000;
@@ -74,6 +35,7 @@ impl Service {
 
     /// Makes sure that the service is looked at then.
     pub(crate) fn wake_at(&mut self, at: Moment) {
+        self.shown = None;
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
@@ -81,11 +43,13 @@ impl Service {
     fn next(&self, at: Moment) -> Option<Moment> {
         let tasks = self.tasks.iter().filter_map(|task| task.due);
         let acts = self.acts.iter().map(|(when, _)| *when);
-        let lingering = self.deployments.iter().filter(|one| one.progress == Progress::Failed).map(|one| one.lingers);
+        let lingering =
+            self.deployments.iter().filter(|one| one.progress == RolloutState::Failed).map(|one| one.lingers);
         tasks.chain(acts).chain(lingering).chain([self.launch_after]).filter(|when| *when > at).min()
     }
 
     fn step(&mut self, at: Moment, pace: Pace) {
+        self.shown = None;
         for index in 0..self.tasks.len() {
             let Some(task) = self.tasks.get_mut(index).filter(|task| task.due.is_some_and(|due| due <= at)) else {
                 continue;
@@ -149,7 +113,7 @@ impl Service {
         primary.failed += 1;
         primary.counted += 1;
         primary.updated = at;
-        if primary.progress != Progress::InProgress || desired == 0 {
+        if primary.progress != RolloutState::InProgress || desired == 0 {
             return;
         }
         let (counted, record) = (primary.counted, primary.record.clone());
@@ -182,7 +146,7 @@ impl Service {
     fn trip(&mut self, at: Moment, pace: Pace) {
         let Some(primary) = self.deployments.first_mut() else { return };
         let (id, record) = (primary.id.clone(), primary.record.clone());
-        primary.progress = Progress::Failed;
+        primary.progress = RolloutState::Failed;
         primary.reason = "ECS deployment circuit breaker: tasks failed to start.".to_owned();
         primary.lingers = at + millis(pace.timing.drain);
         self.say(at, &format!("(deployment {id}) deployment failed: tasks failed to start."));
@@ -209,7 +173,7 @@ impl Service {
         let Some(mut candidate) = candidate else {
             let text = "No rollback candidate was found to run the rollback.";
             if let Some(primary) = self.deployments.first_mut() {
-                primary.progress = Progress::Failed;
+                primary.progress = RolloutState::Failed;
                 primary.reason = format!("ECS deployment {by}tasks failed to start. {text}");
             }
             let whole = format!("{} {text}", reason.replace("rolled back", "failed"));
@@ -218,7 +182,7 @@ impl Service {
         };
         let poisons = self.deployments.first().is_some_and(|one| one.poisons);
         let old = candidate.id.clone();
-        candidate.progress = Progress::InProgress;
+        candidate.progress = RolloutState::InProgress;
         candidate.reason = format!("ECS deployment {by}rolling back to deploymentId {old}.");
         candidate.updated = at;
         candidate.record = record.to_owned();
@@ -257,9 +221,9 @@ impl Service {
                     self.deploy(&candidate.task_definition, candidate.definition, behaviour, at, pace);
                 }
             }
-            Act::Rollback(record) if is_current(self, &record) => {
+            Act::RollBack(record) if is_current(self, &record) => {
                 if let Some(primary) = self.deployments.first_mut() {
-                    primary.progress = Progress::Failed;
+                    primary.progress = RolloutState::Failed;
                     primary.reason = format!("ECS deployment {} was stopped.", primary.id);
                     primary.lingers = at + millis(pace.timing.drain);
                 }
@@ -268,13 +232,13 @@ impl Service {
             }
             Act::Abort(record) if is_current(self, &record) => {
                 if let Some(primary) = self.deployments.first_mut() {
-                    primary.progress = Progress::Failed;
+                    primary.progress = RolloutState::Failed;
                     primary.reason = format!("ECS deployment {} was stopped.", primary.id);
                 }
                 let reason = "Service deployment stopped because of a StopServiceDeployment request.";
                 self.finish(&record, Status::Stopped, Some(reason), at);
             }
-            Act::Rollback(_) | Act::Abort(_) => {}
+            Act::RollBack(_) | Act::Abort(_) => {}
         }
     }
 
@@ -361,7 +325,7 @@ impl Service {
                 settings: self.deployment_settings(),
                 created: at,
                 updated: at,
-                progress: Progress::InProgress,
+                progress: RolloutState::InProgress,
                 failed: 0,
                 counted: 0,
                 nature: behaviour.nature,
@@ -389,7 +353,7 @@ impl Service {
             return;
         }
         let own = self.counts(Some(&primary.id));
-        if primary.progress != Progress::Failed {
+        if primary.progress != RolloutState::Failed {
             self.start_tasks(&primary, own.live, at, pace);
             self.stop_tasks(&primary, at, pace);
         }
@@ -400,19 +364,33 @@ impl Service {
         };
         let kept: Vec<Deployment> = self.deployments.iter().filter(|one| listed(one, self)).cloned().collect();
         self.deployments = kept;
+        if primary.progress != RolloutState::InProgress || self.is_stopping(&primary) {
+            return;
+        }
         let whole = own.healthy == self.desired && own.live == self.desired && all.present == own.present;
-        if primary.progress == Progress::InProgress
-            && whole
-            && self.deployments.len() == 1
-            && !self.is_stopping(&primary)
-        {
+        if whole && self.deployments.len() == 1 || self.succeeds_early(own, all) {
             self.complete(at, pace);
+        } else if own.live < self.desired && all.present == all.healthy {
+            // Nothing moves, nothing may start and nothing may stop.
+            let text = "was unable to stop or start tasks during a deployment because of the service deployment \
+                        configuration. Update the minimumHealthyPercent or maximumPercent value and try again.";
+            self.say_once(at, text);
         }
     }
 
     fn is_stopping(&self, deployment: &Deployment) -> bool {
         let record = self.records.iter().find(|record| record.id == deployment.record);
         record.is_some_and(|record| matches!(record.status, Status::RollbackRequested | Status::StopRequested))
+    }
+
+    /// Whether the early success criteria hold: enough of the new tasks are healthy, and the old ones may go later.
+    fn succeeds_early(&self, own: Counts, all: Counts) -> bool {
+        let configuration = self.settings.get("deploymentConfiguration");
+        let Some(criteria) = configuration.map(|value| &value["earlySuccessCriteria"]) else { return false };
+        let percent = criteria["healthyPercent"].as_u64().unwrap_or(100);
+        let enough = u64::from(own.healthy) * 100 >= u64::from(self.desired) * percent;
+        let cleaned = criteria["sourceServiceRevisionCleanup"] == "DEFERRED" || all.present == own.present;
+        criteria["enable"] == true && enough && cleaned
     }
 
     fn bounds(&self) -> (u32, u32) {
@@ -431,7 +409,7 @@ impl Service {
         // A completed deployment is kept at its count whatever the bounds of a rollout are.
         let room = upper.saturating_sub(self.counts(None).live);
         let count = self.desired.saturating_sub(live);
-        let count = if primary.progress == Progress::Completed { count } else { count.min(room) };
+        let count = if primary.progress == RolloutState::Completed { count } else { count.min(room) };
         if count == 0 {
             return;
         }
@@ -488,7 +466,7 @@ impl Service {
 
     fn complete(&mut self, at: Moment, pace: Pace) {
         let Some(primary) = self.deployments.first_mut() else { return };
-        primary.progress = Progress::Completed;
+        primary.progress = RolloutState::Completed;
         primary.reason = format!("ECS deployment {} completed.", primary.id);
         primary.updated = at;
         primary.failed = 0;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::account::{Account, Provider, Role, parts};
+use super::account::{Provider, Role, parts};
 use super::ecs::short;
 use super::issuer::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
 use super::moment::Moment;
@@ -20,7 +20,7 @@ const AGE: u64 = 26 * 3_600_000;
 impl World {
     /// Adds an account, with its static keys.
     pub(crate) fn add_account(&mut self, id: &str, name: &str) {
-        let account = self.accounts.entry(id.to_owned()).or_insert_with(Account::default);
+        let account = self.accounts.entry(id.to_owned()).or_default();
         if account.name.is_empty() || account.name == id {
             account.name = name.to_owned();
         }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::chance::Chance;
 use super::moment::{Moment, epoch};
 use super::record::{Record, ServiceRevision};
-use super::region::Region;
+use super::region::Place;
 use super::task::{Nature, Phase, Task};
 
 /// A service.
@@ -32,8 +32,8 @@ pub(crate) struct Service {
     pub(crate) tasks: Vec<Task>,
     /// Stopped tasks of the last hour.
     pub(crate) stopped: VecDeque<Task>,
-    /// The newest first.
-    pub(crate) events: VecDeque<(Moment, String)>,
+    /// As they are shown, the newest first.
+    pub(crate) events: VecDeque<(Moment, Value)>,
     pub(crate) records: Vec<Record>,
     pub(crate) revisions: Vec<ServiceRevision>,
     /// The task definitions that completed here once: a rollout fault spares them.
@@ -48,6 +48,10 @@ pub(crate) struct Service {
     pub(crate) acts: Vec<(Moment, Act)>,
     /// Numbers everything that needs a name.
     pub(crate) serial: u64,
+    pub(crate) chance: Chance,
+    pub(crate) place: Place,
+    /// What DescribeServices says, and until when it stays so if nothing happens: described far oftener than changed.
+    pub(crate) shown: Option<(Moment, Arc<str>)>,
     /// Distinguishes the service's derived values from every other's.
     pub(crate) key: String,
 }
@@ -60,14 +64,14 @@ pub(crate) enum Act {
     /// Someone else deploys the revision that ran before.
     Supersede,
     /// The stop that was requested of the deployment takes effect: it is rolled back.
-    Rollback(String),
-    /// The same, without a rollback.
+    RollBack(String),
+    /// The same, without rolling back.
     Abort(String),
 }
 
 /// Where a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum RolloutState {
     InProgress,
     Completed,
     Failed,
@@ -85,7 +89,7 @@ pub(crate) struct Deployment {
     pub(crate) settings: Map<String, Value>,
     pub(crate) created: Moment,
     pub(crate) updated: Moment,
-    pub(crate) progress: Progress,
+    pub(crate) progress: RolloutState,
     pub(crate) reason: String,
     /// `failedTasks`: in a row.
     pub(crate) failed: u32,
@@ -194,8 +198,19 @@ impl Service {
 
     /// Adds an event as ECS words it, with `(service NAME)` before the text.
     pub(crate) fn say(&mut self, at: Moment, text: &str) {
-        self.events.push_front((at, format!("(service {}) {text}", self.name)));
+        let name = self.next_name("event");
+        let id = self.chance.uuid(&name);
+        let message = format!("(service {}) {text}", self.name);
+        self.events.push_front((at, json!({ "id": id, "createdAt": epoch(at), "message": message })));
         self.events.truncate(100);
+    }
+
+    /// Adds an event unless it is the newest already.
+    pub(crate) fn say_once(&mut self, at: Moment, text: &str) {
+        let message = format!("(service {}) {text}", self.name);
+        if self.events.front().is_none_or(|(_, event)| event["message"] != message.as_str()) {
+            self.say(at, text);
+        }
     }
 
     /// Returns the deployment that should run.
@@ -220,14 +235,29 @@ impl Service {
         self.settings.get("deploymentController").and_then(|value| value["type"].as_str()).unwrap_or("ECS")
     }
 
+    /// Returns the service as DescribeServices has it, as JSON text.
+    pub(crate) fn text(&mut self, now: Moment) -> Arc<str> {
+        if let Some((_, text)) = self.shown.as_ref().filter(|(until, _)| now < *until) {
+            return text.clone();
+        }
+        // What changes by the mere passing of time: an event of the next millisecond, a record that appears, the first look.
+        let events = self.events.iter().map(|(at, _)| *at).take(2);
+        let records = self.records.iter().rev().take(2).map(|record| record.appears);
+        let times = events.chain(records).chain([self.launch_after]).filter(|at| *at > now);
+        let until = times.min().unwrap_or(Moment::MAX);
+        let text: Arc<str> = self.describe(now).to_string().into();
+        self.shown = Some((until, text.clone()));
+        text
+    }
+
     /// Returns the service as DescribeServices has it.
-    pub(crate) fn describe(&self, region: &Region, now: Moment, chance: Chance) -> Value {
+    pub(crate) fn describe(&self, now: Moment) -> Value {
         let counts = self.counts(None);
         let mut body = Map::new();
         let mut put = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));
-        put("serviceArn", json!(self.arn(region)));
+        put("serviceArn", json!(self.arn()));
         put("serviceName", json!(self.name));
-        put("clusterArn", json!(region.arn(&format!("cluster/{}", self.cluster))));
+        put("clusterArn", json!(self.place.arn(&format!("cluster/{}", self.cluster))));
         put("status", json!(self.status()));
         put("desiredCount", json!(if self.deleted.is_some() { 0 } else { self.desired }));
         put("runningCount", json!(counts.running));
@@ -242,27 +272,25 @@ impl Service {
         }
         let deployments: Vec<Value> =
             self.deployments.iter().enumerate().map(|(at, one)| self.describe_deployment(one, at == 0, now)).collect();
-        put("deployments", json!(deployments));
-        put("roleArn", json!(self.role_arn(region)));
-        let events = self.events.iter().filter(|(at, _)| *at <= now).map(|(at, text)| {
-            json!({ "id": chance.uuid(&format!("{}/{at}/{text}", self.key)), "createdAt": epoch(*at), "message": text })
-        });
-        put("events", json!(events.collect::<Vec<_>>()));
+        put("deployments", Value::Array(deployments));
+        put("roleArn", json!(self.role_arn()));
+        let events = self.events.iter().filter(|(at, _)| *at <= now).map(|(_, event)| event.clone());
+        put("events", events.collect());
         put("createdAt", epoch(self.created));
         put("createdBy", json!(self.created_by));
         if self.is_rolling() {
             if let Some(record) = self.records.iter().rev().find(|record| record.appears <= now) {
-                put("currentServiceDeployment", json!(record.arn(region, self)));
+                put("currentServiceDeployment", json!(record.arn(self)));
             }
             let revisions = self.deployments.iter().filter(|_| self.deleted.is_none()).map(|deployment| {
                 let counts = self.counts(Some(&deployment.id));
                 let requested = self.requested(deployment, counts, now);
                 json!({
-                    "arn": self.revision_arn(region, &deployment.id), "requestedTaskCount": requested,
+                    "arn": self.revision_arn(&deployment.id), "requestedTaskCount": requested,
                     "runningTaskCount": counts.running, "pendingTaskCount": counts.pending,
                 })
             });
-            put("currentServiceRevisions", json!(revisions.collect::<Vec<_>>()));
+            put("currentServiceRevisions", revisions.collect());
         }
         put("resourceManagementType", json!("CUSTOMER"));
         Value::Object(body)
@@ -272,7 +300,7 @@ impl Service {
         let counts = self.counts(Some(&deployment.id));
         let status = match deployment.progress {
             _ if primary => "PRIMARY",
-            Progress::Failed if counts.live == 0 => "DRAINING",
+            RolloutState::Failed if counts.live == 0 => "DRAINING",
             _ => "ACTIVE",
         };
         let mut body = json!({
@@ -293,9 +321,9 @@ impl Service {
         }
         if self.is_rolling() {
             body["rolloutState"] = json!(match deployment.progress {
-                Progress::InProgress => "IN_PROGRESS",
-                Progress::Completed => "COMPLETED",
-                Progress::Failed => "FAILED",
+                RolloutState::InProgress => "IN_PROGRESS",
+                RolloutState::Completed => "COMPLETED",
+                RolloutState::Failed => "FAILED",
             });
             body["rolloutStateReason"] = json!(deployment.reason);
         }
@@ -307,26 +335,26 @@ impl Service {
         let primary = self.primary().is_some_and(|primary| primary.id == deployment.id);
         let scheduled = now >= self.launch_after || counts.present > 0 || deployment.failed > 0;
         match deployment.progress {
-            Progress::InProgress if primary && !scheduled => 0,
+            RolloutState::InProgress if primary && !scheduled => 0,
             _ if primary => self.desired,
             _ => counts.live,
         }
     }
 
     /// Returns its ARN.
-    pub(crate) fn arn(&self, region: &Region) -> String {
-        region.arn(&format!("service/{}/{}", self.cluster, self.name))
+    pub(crate) fn arn(&self) -> String {
+        self.place.arn(&format!("service/{}/{}", self.cluster, self.name))
     }
 
-    fn role_arn(&self, region: &Region) -> String {
-        let partition = super::account::partition(&region.region);
+    fn role_arn(&self) -> String {
+        let partition = super::account::partition(&self.place.region);
         let role = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS";
-        format!("arn:{partition}:iam::{}:role/{role}", region.account)
+        format!("arn:{partition}:iam::{}:role/{role}", self.place.account)
     }
 
     /// Returns the ARN of a deployment's service revision.
-    pub(crate) fn revision_arn(&self, region: &Region, deployment: &str) -> String {
+    pub(crate) fn revision_arn(&self, deployment: &str) -> String {
         let number = deployment.rsplit('/').next().unwrap_or(deployment);
-        region.arn(&format!("service-revision/{}/{}/{number}", self.cluster, self.name))
+        self.place.arn(&format!("service-revision/{}/{}/{number}", self.cluster, self.name))
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::account::parts;
+use super::behaviour::Behaviour;
 use super::ecs::{list_of, page, short, text_of};
 use super::fault::Fault;
-use super::rollout::Behaviour;
 use super::service::{Act, Service};
 use super::task::{Nature, Pace};
 use super::wire::AwsError;
@@ -79,12 +79,11 @@ impl World {
     }
 
     fn described(&mut self, call: &Call, cluster: Option<&str>, name: &str) -> Result<Value, AwsError> {
-        let chance = self.chance;
         let region = self.region(&call.account, &call.region);
         let cluster_name = region.cluster_name(cluster);
         let found = region.clusters.get(&cluster_name).and_then(|cluster| cluster.services.get(short(name)));
         let service = found.ok_or_else(|| AwsError::new("ServiceNotFoundException", "Service not found."))?;
-        Ok(service.describe(region, call.now, chance))
+        Ok(service.describe(call.now))
     }
 
     /// Finds an ACTIVE definition to deploy.
@@ -147,6 +146,9 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
         never_ran: 0,
         acts: Vec::new(),
         serial: 0,
+        chance: pace.chance,
+        place: super::region::Place { account: call.account.clone(), region: call.region.clone() },
+        shown: None,
         key: seed,
     };
     service.deploy(&arn, definition, behaviour, call.now, pace);
@@ -191,6 +193,7 @@ pub(crate) fn update(world: &mut World, call: &Call, input: &Value) -> Result<Va
     let behaviour = world.behaviour(call, short(name), &definition, spared);
     let service = world.service(call, cluster, name)?;
     service.settings = settings;
+    service.shown = None;
     if let Some(desired) = desired.filter(|desired| *desired != service.desired) {
         service.desired = desired;
         service.wake_at(call.now + 1);
@@ -220,7 +223,9 @@ pub(crate) fn delete(world: &mut World, call: &Call, input: &Value) -> Result<Va
     Ok(json!({ "service": world.described(call, cluster, name)? }))
 }
 
-pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+/// Returns DescribeServices's answer as JSON text: by far the commonest call, so it is put together from texts that
+/// are kept until something happens.
+pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<String, AwsError> {
     let names = list_of(input, "services");
     if names.is_empty() {
         return Err(AwsError::invalid("Services cannot be empty."));
@@ -228,32 +233,37 @@ pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<
     if names.len() > 10 {
         return Err(AwsError::invalid("A maximum of 10 services can be described per request."));
     }
-    let cluster = text_of(input, "cluster");
     let with_tags = list_of(input, "include").contains(&"TAGS");
-    let cluster_name = world.region(&call.account, &call.region).cluster(cluster)?.name.clone();
+    let pace = world.pace();
+    let region = world.region(&call.account, &call.region);
+    let cluster_name = region.cluster(text_of(input, "cluster"))?.name.clone();
+    let tags = if with_tags { region.tags.clone() } else { std::collections::BTreeMap::new() };
+    let cluster = region.cluster(Some(&cluster_name))?;
     let (mut services, mut failures) = (Vec::new(), Vec::new());
     for name in names {
-        let found = in_cluster(call, &cluster_name, name)
-            .and_then(|short| world.service(call, cluster, short).ok().map(|service| service.is_visible(call.now)))
-            .unwrap_or(false);
-        if !found {
-            let arn = if name.starts_with("arn:") {
-                name.to_owned()
-            } else {
-                call.arn(&format!("service/{cluster_name}/{name}"))
-            };
-            failures.push(json!({ "arn": arn, "reason": "MISSING" }));
-            continue;
+        let service = in_cluster(call, &cluster_name, name).and_then(|short| cluster.services.get_mut(short));
+        let service = service.and_then(|service| {
+            service.advance(call.now, pace);
+            service.is_visible(call.now).then_some(service)
+        });
+        match service {
+            Some(service) if with_tags => {
+                let mut body = service.describe(call.now);
+                body["tags"] = json!(tags.get(&service.arn()).cloned().unwrap_or_default());
+                services.push(body.to_string().into());
+            }
+            Some(service) => services.push(service.text(call.now)),
+            None => {
+                let arn = match name.starts_with("arn:") {
+                    true => name.to_owned(),
+                    false => call.arn(&format!("service/{cluster_name}/{name}")),
+                };
+                failures.push(json!({ "arn": arn, "reason": "MISSING" }));
+            }
         }
-        let mut body = world.described(call, cluster, name)?;
-        if with_tags {
-            let arn = body["serviceArn"].as_str().unwrap_or_default().to_owned();
-            let region = world.region(&call.account, &call.region);
-            body["tags"] = json!(region.tags.get(&arn).cloned().unwrap_or_default());
-        }
-        services.push(body);
     }
-    Ok(json!({ "services": services, "failures": failures }))
+    let services: &[std::sync::Arc<str>] = &services;
+    Ok(format!("{{\"services\":[{}],\"failures\":{}}}", services.join(","), Value::Array(failures)))
 }
 
 /// Returns the name of a service that can be in the cluster: an ARN must be of this place.
@@ -277,7 +287,7 @@ pub(crate) fn list(world: &mut World, call: &Call, input: &Value) -> Result<Valu
     let services = services.filter(|service| {
         launch.is_none_or(|launch| service.settings.get("launchType").and_then(Value::as_str) == Some(launch))
     });
-    let arns = services.map(|service| json!(service.arn(region))).collect();
+    let arns = services.map(|service| json!(service.arn())).collect();
     page(input, arns, "serviceArns", 10)
 }
 

@@ -252,7 +252,7 @@ impl Task {
         let mut body = Map::new();
         let mut put = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));
         put("attachments", json!([]));
-        put("availabilityZone", json!(format!("{}a", region.region)));
+        put("availabilityZone", json!(format!("{}a", region.place.region)));
         put("clusterArn", json!(region.arn(&format!("cluster/{cluster}"))));
         put("connectivity", json!("CONNECTED"));
         let containers: Vec<Value> =

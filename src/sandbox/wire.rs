@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A request, whichever way it came.
 #[derive(Clone, Debug, Default)]
@@ -112,8 +112,8 @@ pub(crate) const JSON: &str = "application/x-amz-json-1.1";
 pub(crate) const XML: &str = "text/xml";
 
 /// Returns an awsJson answer.
-pub(crate) fn json_answer(value: &Value, request_id: String) -> Answer {
-    Answer { status: 200, content_type: JSON, request_id, body: value.to_string().into_bytes() }
+pub(crate) fn json_answer(text: String, request_id: String) -> Answer {
+    Answer { status: 200, content_type: JSON, request_id, body: text.into_bytes() }
 }
 
 /// Escapes text for XML.

@@ -171,12 +171,12 @@ impl World {
             return Fate::Reset;
         }
         Fate::Answered(match outcome {
-            Ok(output) => json_answer(&output, self.request_id()),
+            Ok(output) => json_answer(output, self.request_id()),
             Err(error) => error.json(self.request_id()),
         })
     }
 
-    fn ecs_call(&mut self, call: &Call, input: &Value, faults: &[Fault]) -> Result<Value, AwsError> {
+    fn ecs_call(&mut self, call: &Call, input: &Value, faults: &[Fault]) -> Result<String, AwsError> {
         let throttled = || AwsError::new("ThrottlingException", "Rate exceeded");
         let rates = faults.iter().filter_map(|fault| match fault {
             Fault::Throttle(rate) => Some(Group::throttled(*rate)),
@@ -203,7 +203,7 @@ impl World {
         if denied {
             return Err(not_allowed(&call.principal, &action, &resource));
         }
-        let output = ecs::dispatch(self, call, input);
+        let output = ecs::answer(self, call, input);
         if ecs::changes(&call.operation) {
             self.calls.writes.push(Write {
                 at: call.now,

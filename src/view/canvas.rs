@@ -61,11 +61,22 @@ impl Canvas {
 
     /// Clears the foot and gives the writer back.
     pub fn close(self) -> Box<dyn Write + Send> {
+        self.clear();
+        std::mem::replace(&mut self.terminal.screen().out, Box::new(io::sink()))
+    }
+
+    fn clear(&self) {
         self.foot.finish_and_clear();
         let mut screen = self.terminal.screen();
         screen.next_line();
         screen.commit();
-        std::mem::replace(&mut screen.out, Box::new(io::sink()))
+    }
+}
+
+impl Drop for Canvas {
+    /// A run that ends in an error before its end leaves no half-drawn foot for the error to run into.
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -126,9 +126,10 @@ impl Live {
     fn foot(&mut self, state: &RunState, now: Option<Timestamp>, columns: usize, rows: usize) -> Vec<Row> {
         let spinner = SPINNER[self.frame % SPINNER.len()];
         if let Some((phase, since)) = &mut self.phase {
-            let since = *since.get_or_insert(now.unwrap_or_default());
-            let ms = now.map_or(0, |now| milliseconds(since, now));
-            let time = if since != Timestamp::default() && ms >= 1000 { style::clock(ms) } else { String::new() };
+            // The first frame has no time of its own: the first tick starts the count.
+            *since = since.or(now);
+            let ms = since.zip(now).map_or(0, |(since, now)| milliseconds(since, now));
+            let time = if ms >= 1000 { style::clock(ms) } else { String::new() };
             return vec![
                 Row::new().with(Tone::Good, spinner).with(Tone::Plain, phase).with(Tone::Dim, &time).cut(columns),
             ];

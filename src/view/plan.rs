@@ -123,7 +123,7 @@ impl Page {
 fn terms(wave: &WaveOutline) -> String {
     let mut terms = vec![
         format!("{}, {} to change", count(wave.targets, "target"), wave.changing),
-        format!("{} at a time", wave.max_parallel),
+        style::parallel(&wave.max_parallel),
         format!("up to {} can fail before this halts", count(wave.worst_case_failures, "target")),
     ];
     if wave.max_failures > 0 {

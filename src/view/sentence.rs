@@ -57,13 +57,13 @@ impl Narrator {
                 let place = state.waves().position(|other| other.outline.name == *wave)?;
                 let outline = &state.waves().nth(place)?.outline;
                 Some(run(format!(
-                    "wave {} ({} of {}): {}, {} at a time, {} may fail",
+                    "wave {} ({} of {}): {}, {}, {} may fail",
                     clean(wave),
                     place + 1,
                     state.waves().count(),
                     count(outline.changing, "target"),
-                    clean(&outline.max_parallel),
-                    outline.max_failures
+                    style::parallel(&outline.max_parallel),
+                    if outline.max_failures == 0 { "none".to_owned() } else { outline.max_failures.to_string() }
                 )))
             }
             Event::RolloutStarted { target } => self.verbose.then(|| {
@@ -108,7 +108,7 @@ impl Narrator {
                 Some(Sentence {
                     tone: Tone::Bad,
                     text: format!(
-                        "halted in wave {}: {failed} failed and {max_failures} may, first {}; nothing new starts{rest}",
+                        "halted in wave {}: {failed} failed, {max_failures} may, the first was {}; nothing new starts{rest}",
                         clean(wave),
                         clean(&cause.to_string())
                     ),

@@ -152,6 +152,15 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// Returns a wave's `max_parallel` in words: `all at once`, `5 at a time`, `1, then 5, then 25% at a time`.
+pub fn parallel(text: &str) -> String {
+    if text == "100%" {
+        "all at once".to_owned()
+    } else {
+        format!("{} at a time", clean(text).replace(", ", ", then "))
+    }
+}
+
 /// Returns the counts that are not zero: `2 succeeded, 1 failed`.
 pub fn counts(totals: &Totals) -> String {
     let named = totals.named();
@@ -226,4 +235,45 @@ pub fn error(error: &Error) -> String {
         text.push_str(&format!("  help: {}\n", lines(hint, "        ")));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_cannot_command_a_terminal() {
+        assert!(matches!(clean("plain 일 ✔"), Cow::Borrowed(_)));
+        assert_eq!(clean("a\u{1b}[31mb"), r"a\u{1b}[31mb");
+        assert_eq!(clean("a\r\nb\tc\u{2028}d"), "a  b c d");
+        assert_eq!(clean("\u{0}\u{7f}\u{9b}\u{202e}\u{2066}"), r"\u{0}\u{7f}\u{9b}\u{202e}\u{2066}");
+        // A job log of GitLab's folds at this marker.
+        assert_eq!(clean("\u{1b}[0Ksection_start:1:x\r"), r"\u{1b}[0Ksection_start:1:x ");
+    }
+
+    #[test]
+    fn text_is_cut_by_columns_and_not_by_characters() {
+        assert_eq!(cut("결제-서비스", 11), "결제-서비스");
+        assert_eq!(cut("결제-서비스", 7), "결제-…");
+        assert_eq!(cut("abc", 0), "");
+        assert_eq!(cut_middle("prod-eu/eu-west-1/api", 11), "prod-…1/api");
+        for columns in 0..30 {
+            assert!(width(&cut_middle("결제-서비스-1/ap-northeast-2/주문", columns)) <= columns);
+        }
+        assert_eq!(pad("결제", 6), "결제  ");
+    }
+
+    #[test]
+    fn lengths_of_time_have_units() {
+        let words: Vec<_> = [0, 400, 2_000, 9_900, 42_500, 60_000, 125_000, 3_720_000].map(duration).into();
+        assert_eq!(words, ["0s", "0.4s", "2s", "9.9s", "42s", "1m", "2m 05s", "1h 02m"]);
+        assert_eq!([0, 61_000, 3_723_000].map(clock), ["00:00", "01:01", "1:02:03"]);
+    }
+
+    #[test]
+    fn lists_and_sentences_break_at_their_columns() {
+        assert_eq!(list(["a", "bb", "ccc"].into_iter(), 9, 2, 9), ["  a, bb,", "  ccc"]);
+        assert_eq!(list(["a", "b", "c", "d"].into_iter(), 3, 0, 40), ["a, b, … and 2 more"]);
+        assert_eq!(wrap("one two https://a-long-address", 1, 9), [" one two", " https://a-long-address"]);
+    }
 }

@@ -10,9 +10,10 @@ use crate::state::{RunState, TargetState, Totals, WaveState};
 use crate::view::console;
 use crate::view::style::{self, Paint, Tone, clean, count, duration};
 
-/// With more targets than this, those that went well are counted and not listed; with more failures than this, they
-/// are only told in their groups.
+/// With more targets than this, those that went well are counted and not listed.
 const LISTED: usize = 60;
+/// With more failures than this among so many targets, they are only told in their groups.
+const LISTED_FAILURES: usize = 20;
 /// How many targets a group names before it counts the rest.
 const NAMED: usize = 40;
 /// How many deployments that go on in ECS are shown with their commands; the rest is only named.
@@ -57,7 +58,7 @@ impl Page {
         self.line(Tone::Strong, &format!("wave {}: {}", clean(&wave.outline.name), style::counts(&totals)));
         let totals_of_run = state.totals();
         let lists_good = totals_of_run.all() <= LISTED;
-        let lists_bad = totals_of_run.failures() + totals_of_run.detached <= LISTED;
+        let lists_bad = lists_good || totals_of_run.failures() + totals_of_run.detached <= LISTED_FAILURES;
         let listed = |target: &&TargetState| match target.outcome() {
             // Those that were not started, blocked or left running are told below, together.
             None | Some(Outcome::NotStarted | Outcome::Cancelled) => false,
@@ -71,19 +72,22 @@ impl Page {
                 | Outcome::Stuck,
             ) => lists_bad,
         };
-        let name = targets().filter(listed).map(|target| style::width(&name(&target.target))).max().unwrap_or(0);
+        let names = targets().filter(listed).map(|target| style::width(&name(&target.target)));
+        let revisions = targets().filter(listed).map(|target| style::width(&revisions(target)));
+        let columns = (names.max().unwrap_or(0), revisions.max().unwrap_or(0));
         for target in targets().filter(listed) {
-            self.outcome(target, name);
+            self.outcome(target, columns);
         }
         self.text.push('\n');
     }
 
-    fn outcome(&mut self, target: &TargetState, column: usize) {
+    fn outcome(&mut self, target: &TargetState, columns: (usize, usize)) {
         let Some(outcome) = target.outcome() else { return };
         let (mark, tone) = style::mark(outcome);
         let word = self.paint.paint(tone, &format!("{mark} {}", style::pad(outcome.words(), "rolled back".len())));
         let time = target.elapsed_ms(None).map(duration).unwrap_or_default();
-        let line = format!("  {word}  {}  {}  {time}", style::pad(&name(&target.target), column), revisions(target));
+        let name = style::pad(&name(&target.target), columns.0);
+        let line = format!("  {word}  {name}  {}  {time}", style::pad(&revisions(target), columns.1));
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
@@ -124,8 +128,10 @@ impl Page {
         for target in targets.iter().take(FOLLOWED) {
             let deployment = target.deployment.as_deref().unwrap_or("no deployment known");
             let account = target.account_id.as_str();
-            self.line(Tone::Plain, &format!("  {}  {}", name(&target.target), clean(deployment)));
-            self.line(Tone::Plain, &format!("      in account {account}: {}", console::command(target)));
+            let line = format!("  {}  {} in account {account}", name(&target.target), clean(deployment));
+            self.line(Tone::Plain, &line);
+            // A line of its own, whole, so that it can be copied.
+            self.line(Tone::Plain, &format!("      {}", console::command(target)));
             self.line(Tone::Plain, &format!("      {}", console::address(target)));
         }
         let rest: Vec<_> = targets.iter().skip(FOLLOWED).map(|target| name(&target.target)).collect();
@@ -198,7 +204,9 @@ fn name(target: &TargetId) -> String {
 }
 
 fn revisions(target: &TargetState) -> String {
+    let back = target.outcome() == Some(Outcome::RolledBack) && target.runs == target.from;
     let text = match (&target.from, &target.to) {
+        (Some(from), Some(to)) if from != to && back => format!("{from} -> {to} -> {from}"),
         (Some(from), Some(to)) if from != to => format!("{from} -> {to}"),
         (None, Some(to)) => format!("-> {to}"),
         (Some(only), _) => only.to_string(),

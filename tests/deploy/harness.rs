@@ -92,12 +92,12 @@ impl Ran {
     /// Returns the outcome of `account/region/service`.
     pub fn outcome(&self, target: &str) -> Option<Outcome> {
         let found = self.state.targets().find(|state| state.target.to_string() == target);
-        found.unwrap_or_else(|| panic!("no target {target}")).outcome
+        found.unwrap_or_else(|| panic!("no target {target}")).outcome()
     }
 
     /// Counts the targets with an outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.state.targets().filter(|state| state.outcome == Some(outcome)).count()
+        self.state.targets().filter(|state| state.outcome() == Some(outcome)).count()
     }
 
     /// Returns why a target ended as it did: the summary, and then the evidence.
@@ -153,7 +153,7 @@ pub fn manifest(accounts: usize, services: usize, rollout: &str) -> String {
     text.push_str("services:\n");
     for number in 0..services {
         text.push_str(&format!(
-            "  - {{ name: s{number}, cluster: main, images: {{ app: \"registry.example.com/s{number}:v2\" }} }}\n"
+            "  - name: s{number}\n    cluster: main\n    images: {{ app: \"registry.example.com/s{number}:v2\" }}\n"
         ));
     }
     text.push_str(rollout);

@@ -1,0 +1,206 @@
+//! How one target ends, and why: each with the exit code that a pipeline sees.
+
+use roleout::exit::Exit;
+use roleout::fleet::Outcome;
+use serde_json::json;
+
+use crate::harness::{Ran, Scene, manifest};
+
+const ONE: &str = "a0/eu-west-1/s0";
+const TIMEOUT: &str = "rollout: { timeout: 30m }\n";
+const ROLLBACK: &str = "enable: true, rollback: true";
+
+async fn one(fault: &str) -> Ran {
+    breaker("enable: false, rollback: false").fault(&format!("*={fault}")).deploy().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_succeeds_and_the_second_run_does_nothing() {
+    let scene = Scene::of(2, 2, TIMEOUT);
+    let first = scene.deploy().await;
+    assert_eq!((first.code(), first.count(Outcome::Succeeded)), (Exit::Done, 4), "{}", first.said);
+    let service = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
+    assert_eq!(service.deployments.len(), 1, "{service:?}");
+    scene.sandbox.forget_calls();
+    let second = scene.deploy().await;
+    assert_eq!((second.code(), second.count(Outcome::Unchanged)), (Exit::Done, 4), "{}", second.said);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new(), "an unchanged fleet is written to");
+    assert_eq!(scene.sandbox.calls().operation("DescribeServices"), 2, "one a cluster");
+    assert_eq!(scene.sandbox.calls().operation("DescribeTaskDefinition"), 4, "each revision once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_changes_nothing() {
+    let mut scene = Scene::of(1, 2, TIMEOUT);
+    scene.choice.dry_run = true;
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Done);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    assert!(ran.said.contains("image"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_without_a_breaker_times_out_and_says_what_stopped() {
+    let ran = one("crash").await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
+    let reason = ran.reason(ONE);
+    assert!(reason.starts_with("not complete within 30m: "), "{reason}");
+    assert!(reason.contains("Essential container in task exited (app exited with 1"), "{reason}");
+}
+
+/// A fleet of one with the circuit breaker set so.
+fn breaker(settings: &str) -> Scene {
+    let breaker = format!("    deployment: {{ circuit_breaker: {{ {settings} }} }}\n");
+    Scene::new(&manifest(1, 1, TIMEOUT).replace("    cluster: main\n", &format!("    cluster: main\n{breaker}")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_with_rollback_ends_rolled_back_and_never_as_success() {
+    let scene = breaker(ROLLBACK).fault("*=crash");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+    let reason = ran.reason(ONE);
+    assert!(reason.starts_with("ECS deployment circuit breaker"), "{reason}");
+    assert!(reason.contains("app exited with 1"), "{reason}");
+    let service = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
+    let old = ran.state.targets().next().and_then(|state| state.from.clone()).expect("it ran a revision before");
+    assert!(service.task_definition.ends_with(&old.to_string()), "{service:?}");
+    assert_eq!(service.running, service.desired, "{service:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_without_rollback_fails() {
+    let ran = breaker("enable: true, rollback: false").fault("*=crash").deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
+    assert!(ran.reason(ONE).contains("tasks failed to start"), "{}", ran.reason(ONE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_deployment_is_repeated_and_not_taken_for_unchanged() {
+    let scene = breaker("enable: true, rollback: false").fault("*=crash");
+    assert_eq!(scene.deploy().await.code(), Exit::Failed);
+    scene.sandbox.clear_faults();
+    let again = scene.deploy().await;
+    assert_eq!((again.code(), again.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", again.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_be_pulled_says_so() {
+    let ran = one("nopull").await;
+    assert_eq!(ran.outcome(ONE), Some(Outcome::TimedOut), "{}", ran.said);
+    assert!(ran.reason(ONE).contains("CannotPullContainerError"), "{}", ran.reason(ONE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_hangs_times_out_at_its_deadline() {
+    let ran = one("hang").await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
+    assert!((1800..1830).contains(&ran.seconds), "{} s", ran.seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_vanishes_fails() {
+    let ran = one("vanish").await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_of_somebody_else_supersedes() {
+    let ran = one("supersede").await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Superseded)), "{}", ran.said);
+    assert!(ran.reason(ONE).contains("took its place"), "{}", ran.reason(ONE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_fails_is_stuck() {
+    let ran = breaker(ROLLBACK).fault("*=stuck").deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_degrades_in_the_bake_fails_its_wave() {
+    let rollout = "rollout: { waves: [ { name: all, bake: 15m } ] }\n";
+    let ran = Scene::of(1, 1, rollout).fault("*=degrade").deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bake_without_trouble_passes() {
+    let ran = Scene::of(1, 2, "rollout: { waves: [ { name: all, bake: 15m } ] }\n").deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    assert!(ran.seconds >= 900, "{} s", ran.seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_service_deployment_api_the_outcome_is_the_same() {
+    let ran = one("no-service-deployments").await;
+    assert_eq!(ran.outcome(ONE), Some(Outcome::Succeeded), "{}", ran.said);
+    let ran = breaker(ROLLBACK).fault("*=no-service-deployments").fault("*=crash").deploy().await;
+    assert_eq!(ran.outcome(ONE), Some(Outcome::RolledBack), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_service_blocks_the_run_before_any_change() {
+    let scene = Scene::of(2, 1, TIMEOUT);
+    scene
+        .sandbox
+        .behind_the_back(
+            "200000000001",
+            "eu-west-1",
+            "DeleteService",
+            &json!({"cluster": "main", "service": "s0", "force": true}),
+        )
+        .expect("deleted");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+    let error = ran.exit.expect_err("refused");
+    assert!(error.message.contains("a1/eu-west-1/s0"), "{error}");
+    assert!(scene.sandbox.calls().writes.iter().all(|write| write.operation == "DeleteService"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocked_targets_can_be_skipped() {
+    let mut scene = Scene::of(2, 1, TIMEOUT);
+    scene
+        .sandbox
+        .behind_the_back(
+            "200000000001",
+            "eu-west-1",
+            "DeleteService",
+            &json!({"cluster": "main", "service": "s0", "force": true}),
+        )
+        .expect("deleted");
+    scene.choice.skip_blocked = true;
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_in_progress_blocks_and_our_own_is_followed() {
+    let scene = Scene::of(1, 1, TIMEOUT);
+    let update = json!({"cluster": "main", "service": "s0", "forceNewDeployment": true});
+    scene.sandbox.behind_the_back("200000000000", "eu-west-1", "UpdateService", &update).expect("updated");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+    assert!(ran.exit.expect_err("refused").message.contains("is in progress"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_deployment_is_followed_by_the_next_run() {
+    use roleout::engine::cancel::{Cancel, Signal};
+
+    let mut scene = Scene::of(1, 1, TIMEOUT);
+    let cancel = scene.cancel.clone();
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        cancel.cancel(Signal::Terminate);
+    });
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Terminated, Some(Outcome::Detached)), "{}", ran.said);
+    assert!(ran.seconds <= 15, "{} s", ran.seconds);
+    assert!(ran.said.contains("aws ecs describe-services"), "{}", ran.said);
+    scene.cancel = Cancel::default();
+    scene.sandbox.forget_calls();
+    let again = scene.deploy().await;
+    assert_eq!((again.code(), again.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", again.said);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new(), "nothing is started twice");
+}

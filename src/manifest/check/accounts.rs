@@ -67,7 +67,7 @@ impl Checker<'_> {
             let span = manifest.accounts.as_ref().map_or(root, |accounts| accounts.span);
             self.fault(span, "there are no accounts", "add one: { name: ..., id: ..., chain: [...], regions: [...] }");
         }
-        let mut seen = Vec::new();
+        let mut seen = BTreeMap::new();
         for written in list {
             let Some(account) = written.get() else {
                 accounts.complete = false;
@@ -133,7 +133,7 @@ impl Checker<'_> {
         if list.is_empty() {
             self.fault(place, format!("{owner} has no regions"), "name at least one, such as [eu-west-1]");
         }
-        let mut seen: Vec<(&str, Span)> = Vec::new();
+        let mut seen = BTreeMap::new();
         let mut whole = true;
         for item in list {
             match item.get() {
@@ -143,7 +143,7 @@ impl Checker<'_> {
                 _ => whole = false,
             }
         }
-        whole.then(|| seen.into_iter().map(|(region, _)| region.to_owned()).collect())
+        whole.then(|| list.iter().filter_map(Spanned::get).cloned().collect())
     }
 
     /// Records a region that does not look like one. Returns whether it does.
@@ -191,9 +191,9 @@ impl Checker<'_> {
 
     /// Records a role that does not exist.
     pub fn unknown_role(self, name: &str, span: Span, known: &[&str]) {
-        let help = match suggest(name, known.iter().copied()) {
-            help if known.is_empty() => format!("{help}: add it under `roles:`"),
-            help => help,
+        let help = match known {
+            [] => format!("add `{name}` under `roles:`"),
+            known => suggest(name, known.iter().copied()),
         };
         self.fault(span, format!("unknown role `{name}`"), help);
     }

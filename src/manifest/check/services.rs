@@ -18,6 +18,9 @@ use crate::manifest::spanned::{Entries, Span, Spanned};
 use crate::manifest::taskdef::{TaskDefinition, map_text};
 use crate::manifest::{Manifest, Override, Service};
 
+/// Ten times the largest fleet that this program is measured with.
+const MAX_TARGETS: usize = 100_000;
+
 /// A service as far as it could be read.
 pub struct ServiceDraft<'a> {
     pub name: &'a str,
@@ -93,7 +96,7 @@ impl Checker<'_> {
             let span = manifest.services.as_ref().map_or(root, |services| services.span);
             self.fault(span, "there are no services", "add one: { name: ..., cluster: ... }");
         }
-        let mut seen = Vec::new();
+        let mut seen = BTreeMap::new();
         for written in list {
             let Some(service) = written.get() else { continue };
             let name = self.name(&service.name, written.span, "a service");
@@ -171,6 +174,11 @@ impl Checker<'_> {
                         service: service.name.into(),
                     };
                     list.push(Target { id, account: index, cluster, service: name, desired });
+                    if list.len() > MAX_TARGETS {
+                        let message = format!("more than {MAX_TARGETS} targets");
+                        self.fault(service.span, message, "split the fleet into several manifests");
+                        return Targets { list: Vec::new(), complete: false };
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! `rollout:`: the waves, and which target is in which.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::accounts::Accounts;
@@ -71,7 +72,7 @@ impl Checker<'_> {
             self.fault(span, "there are no waves", "add one, or remove `waves` for a single wave named `all`");
         }
         let mut whole = targets.complete;
-        let mut seen = Vec::new();
+        let mut seen = BTreeMap::new();
         let mut waves = Vec::new();
         let mut rest: Option<(usize, Span)> = None;
         for written in list {
@@ -85,7 +86,9 @@ impl Checker<'_> {
                 self.unique(&mut seen, "waves", name, place);
             }
             whole &= self.selector(&wave.select, vocabulary);
-            if wave.select.is_none() {
+            if wave.select.is_none() && self.context.is_meant(written.span, "select") {
+                whole = false;
+            } else if wave.select.is_none() {
                 match rest {
                     Some((_, first)) => {
                         let fault = self.context.fault(place, "two waves have no `select`: only one can take the rest");

@@ -1,0 +1,1631 @@
+//! What a person reads when a manifest is wrong: one test for each kind of fault, on the exact text.
+
+use std::path::Path;
+
+use roleout::manifest::load::{load, load_str};
+
+const MANIFEST: &str = r#"version: 1
+roles:
+  hub: { arn: "arn:aws:iam::111111111111:role/hub" }
+  deployer:
+    arn: "arn:aws:iam::${account.id}:role/deployer"
+accounts:
+  - name: staging
+    id: "222222222222"
+    chain: [hub, deployer]
+    regions: [eu-west-1]
+    labels: { env: staging }
+  - name: prod
+    id: "333333333333"
+    chain: [hub, deployer]
+    regions: [eu-west-1, us-east-1]
+    labels: { env: prod }
+services:
+  - name: api
+    cluster: web
+    images: { app: "api:1" }
+rollout:
+  waves:
+    - { name: canary, select: { env: staging } }
+    - name: rest
+"#;
+
+/// The environment of these tests.
+fn variables(name: &str) -> Option<String> {
+    let value = match name {
+        "SHA" => "0123abc",
+        "EMPTY" => "",
+        "GITLAB_OIDC_TOKEN" => "the-token-itself",
+        "BRANCH" => "feature/x",
+        "TWO_LINES" => "a\nb: ${region}",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+fn base() -> &'static Path {
+    Path::new("tests/manifest")
+}
+
+/// Loads a text and returns what a person reads.
+#[must_use]
+fn faults(text: &str) -> String {
+    match load_str("deploy.yaml", base(), text, &variables) {
+        Ok(fleet) => format!("no fault; warnings: {:?}", fleet.warnings),
+        Err(error) => error.render(false, 100),
+    }
+}
+
+/// Loads the manifest above with one piece of it replaced.
+#[must_use]
+fn edited(from: &str, to: &str) -> String {
+    assert!(MANIFEST.contains(from), "the manifest has no `{from}`");
+    faults(&MANIFEST.replacen(from, to, 1))
+}
+
+#[test]
+fn the_manifest_of_these_tests_has_no_fault() {
+    insta::assert_snapshot!(faults(MANIFEST), @"no fault; warnings: []");
+}
+
+#[test]
+fn a_tab() {
+    insta::assert_snapshot!(edited("    cluster: web", "\tcluster: web"), @r#"
+      × a tab in the indentation
+        ╭─[deploy.yaml:19:1]
+     18 │   - name: api
+     19 │     cluster: web
+        · ────
+     20 │     images: { app: "api:1" }
+        ╰────
+      help: indent with spaces: YAML does not allow tabs
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn bad_indentation() {
+    insta::assert_snapshot!(edited("    cluster: web", "   cluster: web"), @r#"
+      × while parsing a block collection, did not find expected '-' indicator
+        ╭─[deploy.yaml:19:4]
+     18 │   - name: api
+     19 │    cluster: web
+        ·    ─
+     20 │     images: { app: "api:1" }
+        ╰────
+      help: check the indentation of this line against the ones above
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_bracket_that_is_never_closed() {
+    insta::assert_snapshot!(edited("[hub, deployer]", "[hub, deployer"), @r"
+      × illegal placement of ':' indicator
+        ╭─[deploy.yaml:10:12]
+      9 │     chain: [hub, deployer
+     10 │     regions: [eu-west-1]
+        ·            ─
+     11 │     labels: { env: staging }
+        ╰────
+      help: check the indentation, the closing brackets, and put text with `: ` in it in quotes
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn an_empty_manifest() {
+    insta::assert_snapshot!(faults("# nothing yet\n"), @r"
+      × the manifest is empty
+       ╭─[deploy.yaml:1:1]
+     1 │ # nothing yet
+       · ─────────────
+       ╰────
+      help: start with `version: 1`
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn two_documents() {
+    insta::assert_snapshot!(faults(&format!("{MANIFEST}---\n{MANIFEST}")), @r"
+      × more than one YAML document
+        ╭─[deploy.yaml:25:1]
+     24 │     - name: rest
+     25 │ ---
+        · ─
+     26 │ version: 1
+        ╰────
+      help: a manifest is one document: remove `---` and the rest
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn the_second_of_two_equal_keys() {
+    insta::assert_snapshot!(edited("    cluster: web", "    cluster: web\n    cluster: api"), @r#"
+      × duplicate key `cluster`
+        ╭─[deploy.yaml:20:5]
+     18 │   - name: api
+     19 │     cluster: web
+        ·     ───┬───
+        ·        ╰── first here
+     20 │     cluster: api
+        ·     ───┬───
+        ·        ╰── again here
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: keep one of the two
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn an_unknown_key() {
+    insta::assert_snapshot!(edited("    regions: [eu-west-1]", "    regoins: [eu-west-1]"), @r"
+      × unknown key `regoins` in an account
+        ╭─[deploy.yaml:10:5]
+      9 │     chain: [hub, deployer]
+     10 │     regoins: [eu-west-1]
+        ·     ───────
+     11 │     labels: { env: staging }
+        ╰────
+      help: did you mean `regions`?
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn hooks_are_not_part_of_this_version() {
+    insta::assert_snapshot!(edited("    cluster: web", "    cluster: web\n    before: []"), @r#"
+      × unknown key `before` in a service
+        ╭─[deploy.yaml:20:5]
+     19 │     cluster: web
+     20 │     before: []
+        ·     ──────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: hooks are not part of version 1; run them as jobs of their own
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_missing_key() {
+    insta::assert_snapshot!(edited("    chain: [hub, deployer]\n", ""), @r#"
+      × account `staging` has no `chain`
+       ╭─[deploy.yaml:7:5]
+     6 │ accounts:
+     7 │   - name: staging
+       ·     ─────────────
+     8 │     id: "222222222222"
+       ╰────
+      help: add `chain:`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn an_unknown_version() {
+    insta::assert_snapshot!(edited("version: 1", "version: 2"), @r"
+      × version 2 is not known
+       ╭─[deploy.yaml:1:10]
+     1 │ version: 2
+       ·          ─
+     2 │ roles:
+       ╰────
+      help: this program reads version 1
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn an_account_id_that_lost_its_quotes() {
+    insta::assert_snapshot!(edited("\"222222222222\"", "222222222222"), @r#"
+      × `222222222222` is a number here, not an account id
+       ╭─[deploy.yaml:8:9]
+     7 │   - name: staging
+     8 │     id: 222222222222
+       ·         ────────────
+     9 │     chain: [hub, deployer]
+       ╰────
+      help: put it in quotes, "222222222222": an id is text, and numbers lose their leading zeros
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("\"222222222222\"", "012345670123"), @r#"
+      × `012345670123` is a number here, not an account id
+       ╭─[deploy.yaml:8:9]
+     7 │   - name: staging
+     8 │     id: 012345670123
+       ·         ────────────
+     9 │     chain: [hub, deployer]
+       ╰────
+      help: put it in quotes, "012345670123": an id is text, and numbers lose their leading zeros
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn an_account_id_of_the_wrong_length() {
+    insta::assert_snapshot!(edited("\"222222222222\"", "\"22222222222\""), @r#"
+      × `22222222222` is not an AWS account id: 12 digits
+       ╭─[deploy.yaml:8:9]
+     7 │   - name: staging
+     8 │     id: "22222222222"
+       ·         ─────────────
+     9 │     chain: [hub, deployer]
+       ╰────
+      help: write its 12 digits in quotes
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_word_where_a_list_belongs() {
+    insta::assert_snapshot!(edited("regions: [eu-west-1]", "regions: eu-west-1"), @r"
+      × expected a list, found the text `eu-west-1`
+        ╭─[deploy.yaml:10:14]
+      9 │     chain: [hub, deployer]
+     10 │     regions: eu-west-1
+        ·              ─────────
+     11 │     labels: { env: staging }
+        ╰────
+      help: write a list: [eu-west-1]
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn yes_is_not_a_boolean() {
+    insta::assert_snapshot!(edited("    cluster: web", "    cluster: web\n    deployment: { circuit_breaker: { enable: yes, rollback: true } }"), @r#"
+      × expected true or false, found the text `yes`
+        ╭─[deploy.yaml:20:46]
+     19 │     cluster: web
+     20 │     deployment: { circuit_breaker: { enable: yes, rollback: true } }
+        ·                                              ───
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write `true`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn two_equal_names() {
+    insta::assert_snapshot!(edited("name: prod", "name: staging"), @r#"
+      × there are two accounts named `staging`
+        ╭─[deploy.yaml:12:11]
+      6 │ accounts:
+      7 │   - name: staging
+        ·           ───┬───
+        ·              ╰── first here
+      8 │     id: "222222222222"
+      9 │     chain: [hub, deployer]
+     10 │     regions: [eu-west-1]
+     11 │     labels: { env: staging }
+     12 │   - name: staging
+        ·           ───┬───
+        ·              ╰── again here
+     13 │     id: "333333333333"
+        ╰────
+      help: give one of them another name
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_name_that_cannot_be_one() {
+    insta::assert_snapshot!(edited("name: api", "name: api/v2"), @r"
+      × `api/v2` is not a name
+        ╭─[deploy.yaml:18:11]
+     17 │ services:
+     18 │   - name: api/v2
+        ·           ──────
+     19 │     cluster: web
+        ╰────
+      help: use letters, digits, `.`, `_` and `-`: names are part of `account/region/service`
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn an_unknown_role() {
+    insta::assert_snapshot!(edited("[hub, deployer]", "[hubb, deployer]"), @r#"
+      × unknown role `hubb`
+        ╭─[deploy.yaml:9:13]
+      8 │     id: "222222222222"
+      9 │     chain: [hubb, deployer]
+        ·             ────
+     10 │     regions: [eu-west-1]
+        ╰────
+      help: did you mean `hub`?
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_malformed_region() {
+    insta::assert_snapshot!(edited("[eu-west-1]", "[eu-west1]"), @r"
+      × `eu-west1` is not an AWS region
+        ╭─[deploy.yaml:10:15]
+      9 │     chain: [hub, deployer]
+     10 │     regions: [eu-west1]
+        ·               ────────
+     11 │     labels: { env: staging }
+        ╰────
+      help: a region looks like `eu-west-1`
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_malformed_arn() {
+    insta::assert_snapshot!(edited("111111111111:role/hub", "111111111111:user/hub"), @r#"
+      × `arn:aws:iam::111111111111:user/hub` does not name a role; a role's ARN looks like
+      │ arn:aws:iam::111122223333:role/name
+       ╭─[deploy.yaml:3:15]
+     2 │ roles:
+     3 │   hub: { arn: "arn:aws:iam::111111111111:user/hub" }
+       ·               ────────────────────────────────────
+     4 │   deployer:
+       ╰────
+      help: copy the ARN from the IAM console
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_chain_that_ends_in_another_account() {
+    insta::assert_snapshot!(edited("${account.id}", "222222222222"), @r#"
+      × the chain of account `prod` ends in account 222222222222, but its id is 333333333333
+       ╭─[deploy.yaml:5:10]
+     4 │   deployer:
+     5 │     arn: "arn:aws:iam::222222222222:role/deployer"
+       ·          ────────────────────┬────────────────────
+       ·                              ╰── this role
+     6 │ accounts:
+       ╰────
+        ╭─[deploy.yaml:14:18]
+     13 │     id: "333333333333"
+     14 │     chain: [hub, deployer]
+        ·                  ────────
+     15 │     regions: [eu-west-1, us-east-1]
+        ╰────
+      help: the last role must live in the account itself: `arn:aws:iam::${account.id}:role/...`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn an_empty_chain() {
+    insta::assert_snapshot!(edited("[hub, deployer]", "[]"), @r#"
+      × account `staging` has an empty chain
+        ╭─[deploy.yaml:9:12]
+      8 │     id: "222222222222"
+      9 │     chain: []
+        ·            ─
+     10 │     regions: [eu-west-1]
+        ╰────
+      help: name its role, or use `identity: { ambient: true }` for your own credentials
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_session_that_is_too_short() {
+    insta::assert_snapshot!(edited("role/hub\" }", "role/hub\", duration: 10m }"), @r#"
+      × role `hub` cannot have a session of 10m
+       ╭─[deploy.yaml:3:63]
+     2 │ roles:
+     3 │   hub: { arn: "arn:aws:iam::111111111111:role/hub", duration: 10m }
+       ·                                                               ───
+     4 │   deployer:
+       ╰────
+      help: STS allows 15m to 12h
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_chained_session_that_is_too_long() {
+    insta::assert_snapshot!(edited(":role/deployer\"", ":role/deployer\"\n    duration: 2h"), @r#"
+      × role `deployer` is assumed from another role, so its session cannot exceed 1h
+       ╭─[deploy.yaml:6:15]
+     5 │     arn: "arn:aws:iam::${account.id}:role/deployer"
+     6 │     duration: 2h
+       ·               ──
+     7 │ accounts:
+       ╰────
+      help: remove `duration`: AWS limits role chaining to one hour, and sessions are renewed as needed
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn what_a_web_identity_cannot_have() {
+    insta::assert_snapshot!(edited("role/hub\" }", "role/hub\", external_id: abc, tags: { a: b } }"), @r#"
+      × role `hub` is assumed with the web identity, which takes no `external_id`
+       ╭─[deploy.yaml:3:66]
+     2 │ roles:
+     3 │   hub: { arn: "arn:aws:iam::111111111111:role/hub", external_id: abc, tags: { a: b } }
+       ·                                                                  ───
+     4 │   deployer:
+       ╰────
+      help: remove it: for a web identity the trust policy checks the token's claims instead
+
+      × role `hub` is assumed with the web identity, which takes no `tags`
+       ╭─[deploy.yaml:3:77]
+     2 │ roles:
+     3 │   hub: { arn: "arn:aws:iam::111111111111:role/hub", external_id: abc, tags: { a: b } }
+       ·                                                                             ──────
+     4 │   deployer:
+       ╰────
+      help: remove it, or set it on the next role: only AssumeRole takes it
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn session_tags_beyond_the_limits() {
+    let tags = ":role/deployer\"\n    tags: { Team: a, team: b, \"aws:x\": c, note: \"50% off\" }\n    transitive_tags: [tema]";
+    insta::assert_snapshot!(edited(":role/deployer\"", tags), @r#"
+      × the session tags `Team` and `team` are the same to AWS
+       ╭─[deploy.yaml:6:22]
+     5 │     arn: "arn:aws:iam::${account.id}:role/deployer"
+     6 │     tags: { Team: a, team: b, "aws:x": c, note: "50% off" }
+       ·                      ────
+     7 │     transitive_tags: [tema]
+       ╰────
+      help: keep one: upper and lower case do not differ here
+
+      × `aws:x` is not the key of a session tag
+       ╭─[deploy.yaml:6:31]
+     5 │     arn: "arn:aws:iam::${account.id}:role/deployer"
+     6 │     tags: { Team: a, team: b, "aws:x": c, note: "50% off" }
+       ·                               ───────
+     7 │     transitive_tags: [tema]
+       ╰────
+      help: use 1 to 128 letters, digits, spaces and `_.:/=+-@`, not beginning with `aws:`
+
+      × the value of the session tag `note` is not allowed
+       ╭─[deploy.yaml:6:49]
+     5 │     arn: "arn:aws:iam::${account.id}:role/deployer"
+     6 │     tags: { Team: a, team: b, "aws:x": c, note: "50% off" }
+       ·                                                 ─────────
+     7 │     transitive_tags: [tema]
+       ╰────
+      help: use at most 256 letters, digits, spaces and `_.:/=+-@`
+
+      × `tema` is not one of this role's tags
+       ╭─[deploy.yaml:7:23]
+     6 │     tags: { Team: a, team: b, "aws:x": c, note: "50% off" }
+     7 │     transitive_tags: [tema]
+       ·                       ────
+     8 │ accounts:
+       ╰────
+      help: did you mean `Team`?
+
+    deploy.yaml: 4 faults
+    "#);
+}
+
+#[test]
+fn an_external_id_is_refused_without_being_repeated() {
+    insta::assert_snapshot!(edited(":role/deployer\"", ":role/deployer\"\n    external_id: \"a secret\""), @r#"
+      × this is not a valid external id
+       ╭─[deploy.yaml:6:18]
+     5 │     arn: "arn:aws:iam::${account.id}:role/deployer"
+     6 │     external_id: "a secret"
+       ·                  ──────────
+     7 │ accounts:
+       ╰────
+      help: use 2 to 1224 letters, digits and `_+=,.@:/-`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_policy_that_is_not_one() {
+    insta::assert_snapshot!(edited(":role/deployer\"", ":role/deployer\"\n    policy: '{\"Version\": }'"), @r#"
+      × the policy is not valid JSON: expected value at line 1 column 13
+       ╭─[deploy.yaml:6:13]
+     5 │     arn: "arn:aws:iam::${account.id}:role/deployer"
+     6 │     policy: '{"Version": }'
+       ·             ───────────────
+     7 │ accounts:
+       ╰────
+      help: write it as JSON in a block, `policy: |`, or as YAML
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited(":role/deployer\"", ":role/deployer\"\n    policy: { Version: \"2012-10-17\" }"), @r#"
+      × the policy has no `Statement`
+       ╭─[deploy.yaml:6:13]
+     5 │     arn: "arn:aws:iam::${account.id}:role/deployer"
+     6 │     policy: { Version: "2012-10-17" }
+       ·             ───────────────────────
+     7 │ accounts:
+       ╰────
+      help: write `Version: "2012-10-17"` and a `Statement` list
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_policy_that_is_too_long() {
+    let statement = "\n        - { Effect: Allow, Action: \"ecs:*\", Resource: \"*\" }".repeat(50);
+    let policy = format!(":role/deployer\"\n    policy:\n      Statement:{statement}");
+    insta::assert_snapshot!(edited(":role/deployer\"", &policy), @r#"
+      × the session policies have 2565 characters; STS allows 2048
+       ╭─[deploy.yaml:7:7]
+     6 │     policy:
+     7 │       Statement:
+       ·       ──────────
+     8 │         - { Effect: Allow, Action: "ecs:*", Resource: "*" }
+       ╰────
+      help: shorten the policy, or attach it to the role itself
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_session_name_that_sts_refuses() {
+    insta::assert_snapshot!(edited("roles:", "identity: { session_name: \"gl-${BRANCH}\" }\nroles:"), @r#"
+      × `gl-feature/x` is not a role session name
+       ╭─[deploy.yaml:2:27]
+     1 │ version: 1
+     2 │ identity: { session_name: "gl-${BRANCH}" }
+       ·                           ──────────────
+     3 │ roles:
+       ╰────
+      help: use 2 to 64 letters, digits and `_+=,.@-`; branch names with `/` do not fit
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn two_sources_of_credentials() {
+    insta::assert_snapshot!(edited("roles:", "identity: { token_file: token.jwt, ambient: true }\nroles:"), @r"
+      × `token_file` and `ambient` are both set
+       ╭─[deploy.yaml:2:25]
+     1 │ version: 1
+     2 │ identity: { token_file: token.jwt, ambient: true }
+       ·                         ─────────           ──┬─
+       ·                             │                 ╰── and here
+     3 │ roles:
+       ╰────
+      help: keep one: a run has one source of credentials
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn the_token_never_passes_through_the_manifest() {
+    insta::assert_snapshot!(edited("roles:", "identity: { token_env: \"${GITLAB_OIDC_TOKEN}\" }\nroles:"), @r#"
+      × `${GITLAB_OIDC_TOKEN}` is the ID token, and the token never passes through the manifest
+       ╭─[deploy.yaml:2:25]
+     1 │ version: 1
+     2 │ identity: { token_env: "${GITLAB_OIDC_TOKEN}" }
+       ·                         ────────────────────
+     3 │ roles:
+       ╰────
+      help: name the variable instead: `identity: { token_env: GITLAB_OIDC_TOKEN }`
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("api:1", "api:${GITLAB_OIDC_TOKEN}"), @r#"
+      × `${GITLAB_OIDC_TOKEN}` is the ID token, and the token never passes through the manifest
+        ╭─[deploy.yaml:20:25]
+     19 │     cluster: web
+     20 │     images: { app: "api:${GITLAB_OIDC_TOKEN}" }
+        ·                         ────────────────────
+     21 │ rollout:
+        ╰────
+      help: name the variable instead: `identity: { token_env: GITLAB_OIDC_TOKEN }`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn every_unset_variable_at_its_place() {
+    insta::assert_snapshot!(edited("api:1\" }", "api:${SHAA}\", log: \"log:${LOG_SHA:?set it in the project}\" }"), @r#"
+      × the variable `SHAA` is not set
+        ╭─[deploy.yaml:20:25]
+     19 │     cluster: web
+     20 │     images: { app: "api:${SHAA}", log: "log:${LOG_SHA:?set it in the project}" }
+        ·                         ───────
+     21 │ rollout:
+        ╰────
+      help: set `SHAA` for the job, or give a default: `${SHAA:-...}`
+
+      × the variable `LOG_SHA` is not set: set it in the project
+        ╭─[deploy.yaml:20:45]
+     19 │     cluster: web
+     20 │     images: { app: "api:${SHAA}", log: "log:${LOG_SHA:?set it in the project}" }
+        ·                                             ─────────
+     21 │ rollout:
+        ╰────
+      help: set `LOG_SHA` for the job, or give a default: `${LOG_SHA:-...}`
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn references_that_are_malformed() {
+    insta::assert_snapshot!(edited("api:1", "api:${SHA"), @r#"
+      × `${` is never closed
+        ╭─[deploy.yaml:20:25]
+     19 │     cluster: web
+     20 │     images: { app: "api:${SHA" }
+        ·                         ─────
+     21 │ rollout:
+        ╰────
+      help: add `}`, or write `$$` for a literal `$`
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("api:1", "api:${SHA-1}"), @r#"
+      × `${SHA` is followed by something that is not known
+        ╭─[deploy.yaml:20:25]
+     19 │     cluster: web
+     20 │     images: { app: "api:${SHA-1}" }
+        ·                         ─────
+     21 │ rollout:
+        ╰────
+      help: `${SHA}`, `${SHA:-default}` and `${SHA:?message}` exist; write `$$` for a literal `$`
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("api:1", "api:${}"), @r#"
+      × `${` is not followed by a name
+        ╭─[deploy.yaml:20:25]
+     19 │     cluster: web
+     20 │     images: { app: "api:${}" }
+        ·                         ───
+     21 │ rollout:
+        ╰────
+      help: write `$$` for a literal `$`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn names_that_a_target_does_not_have() {
+    insta::assert_snapshot!(edited("api:1", "api:${account.nmae}"), @r#"
+      × unknown name `${account.nmae}`
+        ╭─[deploy.yaml:20:25]
+     19 │     cluster: web
+     20 │     images: { app: "api:${account.nmae}" }
+        ·                         ───────────────
+     21 │ rollout:
+        ╰────
+      help: did you mean `${account.name}`?
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("api:1", "api:${vars.tag}"), @r#"
+      × accounts `staging`, `prod` have no `tag` in their `vars`
+        ╭─[deploy.yaml:20:25]
+     19 │     cluster: web
+     20 │     images: { app: "api:${vars.tag}" }
+        ·                         ───────────
+     21 │ rollout:
+        ╰────
+      help: add `tag` to `vars`, or give a default: `${vars.tag:-...}`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn names_that_are_not_known_here() {
+    insta::assert_snapshot!(edited("role/deployer", "role/deployer-${region}"), @r#"
+      × `${region}` is not known here
+       ╭─[deploy.yaml:5:52]
+     4 │   deployer:
+     5 │     arn: "arn:aws:iam::${account.id}:role/deployer-${region}"
+       ·                                                    ─────────
+     6 │ accounts:
+       ╰────
+      help: here `${account.id}`, `${account.name}` and `${vars.*}` are known
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("name: rest", "name: \"${region}\""), @r#"
+      × `${region}` is not known here
+        ╭─[deploy.yaml:24:14]
+     23 │     - { name: canary, select: { env: staging } }
+     24 │     - name: "${region}"
+        ·              ─────────
+        ╰────
+      help: only an environment variable, `${NAME}`, can be used here
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("env: prod", "env: \"${account.name}\""), @r#"
+      × `${account.name}` is not known here
+        ╭─[deploy.yaml:16:21]
+     15 │     regions: [eu-west-1, us-east-1]
+     16 │     labels: { env: "${account.name}" }
+        ·                     ───────────────
+     17 │ services:
+        ╰────
+      help: only an environment variable, `${NAME}`, can be used here
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn keys_are_not_interpolated() {
+    insta::assert_snapshot!(edited("{ app: \"api:1\" }", "{ \"${SHA}\": \"api:1\" }"), @r#"
+      × keys are not interpolated
+        ╭─[deploy.yaml:20:15]
+     19 │     cluster: web
+     20 │     images: { "${SHA}": "api:1" }
+        ·               ────────
+     21 │ rollout:
+        ╰────
+      help: write the key out
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn unknown_words_in_a_selector() {
+    insta::assert_snapshot!(edited("{ env: staging } }\n", "{ evn: staging } }\n"), @r"
+      × no account has the label `evn`
+        ╭─[deploy.yaml:23:33]
+     22 │   waves:
+     23 │     - { name: canary, select: { evn: staging } }
+        ·                                 ───
+     24 │     - name: rest
+        ╰────
+      help: did you mean `env`?
+
+    deploy.yaml: 1 fault
+    ");
+    insta::assert_snapshot!(edited("select: { env: staging }", "select: { env: [stagign], account: dev, not: { region: eu-west-2 } }"), @r"
+      × no account has `env: stagign`
+        ╭─[deploy.yaml:23:39]
+     22 │   waves:
+     23 │     - { name: canary, select: { env: [stagign], account: dev, not: { region: eu-west-2 } } }
+        ·                                       ───────
+     24 │     - name: rest
+        ╰────
+      help: did you mean `staging`?
+
+      × unknown account `dev`
+        ╭─[deploy.yaml:23:58]
+     22 │   waves:
+     23 │     - { name: canary, select: { env: [stagign], account: dev, not: { region: eu-west-2 } } }
+        ·                                                          ───
+     24 │     - name: rest
+        ╰────
+      help: known: `prod`, `staging`
+
+      × no account is in the region `eu-west-2`
+        ╭─[deploy.yaml:23:78]
+     22 │   waves:
+     23 │     - { name: canary, select: { env: [stagign], account: dev, not: { region: eu-west-2 } } }
+        ·                                                                              ─────────
+     24 │     - name: rest
+        ╰────
+      help: did you mean `eu-west-1`?
+
+    deploy.yaml: 3 faults
+    ");
+}
+
+#[test]
+fn a_target_in_no_wave() {
+    insta::assert_snapshot!(edited("    - name: rest\n", ""), @r"
+      × 2 targets are in no wave: prod/eu-west-1/api, prod/us-east-1/api
+        ╭─[deploy.yaml:23:5]
+     22 │   waves:
+     23 │     - { name: canary, select: { env: staging } }
+        ·     ────────────────────────────────────────
+        ╰────
+      help: add a wave without `select`: it takes the rest
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_target_in_two_waves() {
+    insta::assert_snapshot!(edited("name: rest", "{ name: rest, select: { region: eu-west-1 } }\n    - name: last"), @r"
+      × 1 target is in both `canary` and `rest`: staging/eu-west-1/api
+        ╭─[deploy.yaml:24:15]
+     22 │   waves:
+     23 │     - { name: canary, select: { env: staging } }
+        ·               ───┬──
+        ·                  ╰── the other wave
+     24 │     - { name: rest, select: { region: eu-west-1 } }
+        ·               ────
+     25 │     - name: last
+        ╰────
+      help: exclude them with `not` in one of the two, or let `rest` take the rest
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn two_waves_that_take_the_rest() {
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n    - name: more"), @r"
+      × two waves have no `select`: only one can take the rest
+        ╭─[deploy.yaml:25:13]
+     23 │     - { name: canary, select: { env: staging } }
+     24 │     - name: rest
+        ·             ──┬─
+        ·               ╰── and this one
+     25 │     - name: more
+        ·             ──┬─
+        ·               ╰── this one
+        ╰────
+      help: give one of them a `select`
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_wave_without_targets_is_a_warning() {
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n    - { name: none, select: { env: prod, account: staging } }"), @r#"no fault; warnings: ["wave `none` has no targets"]"#);
+}
+
+#[test]
+fn amounts_that_start_nothing() {
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n      max_parallel: [1, 0%]\n      max_parallel_per_account: 0"), @r"
+      × `max_parallel` is 0: nothing would ever start
+        ╭─[deploy.yaml:25:25]
+     24 │     - name: rest
+     25 │       max_parallel: [1, 0%]
+        ·                         ──
+     26 │       max_parallel_per_account: 0
+        ╰────
+      help: write 1 or more; for a person's go-ahead before a wave, use `gate: manual`
+
+      × `max_parallel_per_account` is 0: nothing would ever start
+        ╭─[deploy.yaml:26:33]
+     25 │       max_parallel: [1, 0%]
+     26 │       max_parallel_per_account: 0
+        ·                                 ─
+        ╰────
+      help: write 1 or more, or remove the key for no bound
+
+    deploy.yaml: 2 faults
+    ");
+}
+
+#[test]
+fn amounts_that_are_none() {
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n      max_parallel: some\n      max_failures: 101%"), @r"
+      × `some` is not an amount
+        ╭─[deploy.yaml:25:21]
+     24 │     - name: rest
+     25 │       max_parallel: some
+        ·                     ────
+     26 │       max_failures: 101%
+        ╰────
+      help: write a number of targets, `5`, or a per cent of the wave, `25%`
+
+      × `101%` is not a per cent
+        ╭─[deploy.yaml:26:21]
+     25 │       max_parallel: some
+     26 │       max_failures: 101%
+        ·                     ────
+        ╰────
+      help: write `0%` to `100%`, in whole numbers
+
+    deploy.yaml: 2 faults
+    ");
+}
+
+#[test]
+fn durations_that_are_none() {
+    insta::assert_snapshot!(edited("  waves:", "  timeout: 0\n  waves:"), @r"
+      × the timeout is 0: every target would time out
+        ╭─[deploy.yaml:22:12]
+     21 │ rollout:
+     22 │   timeout: 0
+        ·            ─
+     23 │   waves:
+        ╰────
+      help: write how long one may take
+
+    deploy.yaml: 1 fault
+    ");
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n      bake: soon"), @r"
+      × `soon` is not a duration
+        ╭─[deploy.yaml:25:13]
+     24 │     - name: rest
+     25 │       bake: soon
+        ·             ────
+        ╰────
+      help: write `90s`, `10m` or `1h30m`; a bare number is seconds
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn words_that_are_not_known() {
+    insta::assert_snapshot!(edited("  waves:", "  on_failure: rollback\n  waves:"), @r"
+      × `on_failure` cannot be `rollback`
+        ╭─[deploy.yaml:22:15]
+     21 │ rollout:
+     22 │   on_failure: rollback
+        ·               ────────
+     23 │   waves:
+        ╰────
+      help: write `stop`: going back is for ECS's circuit breaker, in `deployment`
+
+    deploy.yaml: 1 fault
+    ");
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n      gate: manuel"), @r"
+      × `gate` cannot be `manuel`
+        ╭─[deploy.yaml:25:13]
+     24 │     - name: rest
+     25 │       gate: manuel
+        ·             ──────
+        ╰────
+      help: did you mean `manual`?
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_deployment_that_cannot_move() {
+    let deployment = "cluster: web\n    deployment: { circuit_breaker: { enable: true }, minimum_healthy_percent: 100, maximum_percent: 100 }";
+    insta::assert_snapshot!(edited("cluster: web", deployment), @r#"
+      × `circuit_breaker` has no `rollback`
+        ╭─[deploy.yaml:20:36]
+     19 │     cluster: web
+     20 │     deployment: { circuit_breaker: { enable: true }, minimum_healthy_percent: 100, maximum_percent: 100 }
+        ·                                    ──────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `rollback:`
+
+      × `maximum_percent` is 100 and `minimum_healthy_percent` 100: no task can move
+        ╭─[deploy.yaml:20:101]
+     19 │     cluster: web
+     20 │     deployment: { circuit_breaker: { enable: true }, minimum_healthy_percent: 100, maximum_percent: 100 }
+        ·                                                                               ─┬─                   ───
+        ·                                                                                ╰── the minimum
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: leave room to start a task first (100 and 200) or to stop one (50 and 100)
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn two_services_that_are_the_same() {
+    insta::assert_snapshot!(edited("  - name: api", "  - { name: web, cluster: web, service: api }\n  - name: api"), @r"
+      × services `web` and `api` are the same ECS service: `api` in web, account 222222222222, eu-west-1
+        ╭─[deploy.yaml:19:11]
+     17 │ services:
+     18 │   - { name: web, cluster: web, service: api }
+        ·             ─┬─
+        ·              ╰── the other one
+     19 │   - name: api
+        ·           ───
+     20 │     cluster: web
+        ╰────
+      help: change `service`, `cluster` or `select`, so that each target is there once
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_name_that_is_a_variable_and_a_secret() {
+    let both = "cluster: web\n    environment: { app: { DB: x } }\n    secrets: { app: { DB: \"arn:aws:ssm:${region}:${account.id}:parameter/db\" } }";
+    insta::assert_snapshot!(edited("cluster: web", both), @r#"
+      × `DB` is both a variable and a secret of container `app`
+        ╭─[deploy.yaml:21:23]
+     19 │     cluster: web
+     20 │     environment: { app: { DB: x } }
+        ·                           ─┬
+        ·                            ╰── the variable
+     21 │     secrets: { app: { DB: "arn:aws:ssm:${region}:${account.id}:parameter/db" } }
+        ·                       ──
+     22 │     images: { app: "api:1" }
+        ╰────
+      help: keep one: ECS refuses a name that is there twice
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn an_empty_image() {
+    insta::assert_snapshot!(edited("api:1", "${EMPTY}"), @r#"
+      × the image is empty
+        ╭─[deploy.yaml:20:20]
+     19 │     cluster: web
+     20 │     images: { app: "${EMPTY}" }
+        ·                    ──────────
+     21 │ rollout:
+        ╰────
+      help: check the variables in it
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_task_definition_that_is_not_there() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: deploy/api.json"), @r#"
+      × `deploy/api.json`: the file does not exist
+        ╭─[deploy.yaml:20:22]
+     19 │     cluster: web
+     20 │     task_definition: deploy/api.json
+        ·                      ───────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: looked for tests/manifest/deploy/api.json: the path is relative to the manifest
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_task_definition_that_is_not_json() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: broken.json"), @r#"
+      × not valid JSON: trailing comma
+       ╭─[tests/manifest/broken.json:4:40]
+     3 │   "containerDefinitions": [
+     4 │     { "name": "app", "image": "api:1", }
+       ·                                        ─
+     5 │   ]
+       ╰────
+      help: correct the JSON here, or just before
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_task_definition_without_what_it_needs() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: bare.json"), @r#"
+      × the task definition has no `family`
+       ╭─[tests/manifest/bare.json:1:1]
+     1 │ { "cpu": "256", "containerDefinitions": [] }
+       · ────────────────────────────────────────────
+       ╰────
+      help: add "family": "..."
+
+      × the task definition has no `containerDefinitions`
+       ╭─[tests/manifest/bare.json:1:1]
+     1 │ { "cpu": "256", "containerDefinitions": [] }
+       · ────────────────────────────────────────────
+       ╰────
+      help: add at least one container
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn a_task_definition_with_names_that_a_target_does_not_have() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: names.json"), @r#"
+      × unknown name `${account.nmae}`
+       ╭─[tests/manifest/names.json:2:18]
+     1 │ {
+     2 │   "family": "api-${account.nmae}",
+       ·                  ───────────────
+     3 │   "containerDefinitions": [
+       ╰────
+      help: did you mean `${account.name}`?
+
+      × accounts `staging`, `prod` have no `size` in their `vars`
+       ╭─[tests/manifest/names.json:7:66]
+     6 │       "image": "api:1",
+     7 │       "command": ["sh", "-c", "exec server --home ${HOME} --size ${vars.size}"]
+       ·                                                                  ────────────
+     8 │     }
+       ╰────
+      help: add `size` to `vars`, or give a default: `${vars.size:-...}`
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn containers_that_the_task_definition_does_not_have() {
+    insta::assert_snapshot!(edited("{ app: \"api:1\" }", "{ ap: \"api:1\" }\n    task_definition: described.json"), @r#"
+      × the task definition has no container `ap`
+        ╭─[deploy.yaml:20:15]
+     19 │     cluster: web
+     20 │     images: { ap: "api:1" }
+        ·               ──
+     21 │     task_definition: described.json
+        ╰────
+      help: did you mean `app`?
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn an_alias_bomb() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..9 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    insta::assert_snapshot!(faults(&bomb), @r"
+      × the manifest is too large or too deep for the YAML parser (RecordedAnchorEvents)
+       ╭─[deploy.yaml:6:10]
+     5 │ a4: &a4 [*a3, *a3, *a3, *a3, *a3, *a3, *a3, *a3, *a3, *a3]
+     6 │ a5: &a5 [*a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4]
+       ·          ─
+     7 │ a6: &a6 [*a5, *a5, *a5, *a5, *a5, *a5, *a5, *a5, *a5, *a5]
+       ╰────
+      help: a manifest is far smaller than the limits: look for aliases of aliases, or split it
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_manifest_that_is_not_there() {
+    let error = load(Path::new("tests/manifest/none.yaml"), &variables).expect_err("there is no such file");
+    insta::assert_snapshot!(error.render(false, 100), @r"
+      × tests/manifest/none.yaml: the file does not exist
+      help: name the manifest with --file, or write one with `roleout init`
+
+    tests/manifest/none.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    let text = MANIFEST
+        .replacen("id: \"222222222222\"", "id: 222222222222", 1)
+        .replacen("[hub, deployer]", "[hubb, deployer]", 1)
+        .replacen("api:1", "api:${SHAA}", 1)
+        .replacen("select: { env: staging }", "slect: { env: staging }", 1)
+        .replacen("name: rest", "name: rest\n      max_parallel: 0", 1);
+    insta::assert_snapshot!(faults(&text), @r#"
+      × `222222222222` is a number here, not an account id
+       ╭─[deploy.yaml:8:9]
+     7 │   - name: staging
+     8 │     id: 222222222222
+       ·         ────────────
+     9 │     chain: [hubb, deployer]
+       ╰────
+      help: put it in quotes, "222222222222": an id is text, and numbers lose their leading zeros
+
+      × unknown role `hubb`
+        ╭─[deploy.yaml:9:13]
+      8 │     id: 222222222222
+      9 │     chain: [hubb, deployer]
+        ·             ────
+     10 │     regions: [eu-west-1]
+        ╰────
+      help: did you mean `hub`?
+
+      × the variable `SHAA` is not set
+        ╭─[deploy.yaml:20:25]
+     19 │     cluster: web
+     20 │     images: { app: "api:${SHAA}" }
+        ·                         ───────
+     21 │ rollout:
+        ╰────
+      help: set `SHAA` for the job, or give a default: `${SHAA:-...}`
+
+      × unknown key `slect` in a wave
+        ╭─[deploy.yaml:23:23]
+     22 │   waves:
+     23 │     - { name: canary, slect: { env: staging } }
+        ·                       ─────
+     24 │     - name: rest
+        ╰────
+      help: did you mean `select`?
+
+      × `max_parallel` is 0: nothing would ever start
+        ╭─[deploy.yaml:25:21]
+     24 │     - name: rest
+     25 │       max_parallel: 0
+        ·                     ─
+        ╰────
+      help: write 1 or more; for a person's go-ahead before a wave, use `gate: manual`
+
+    deploy.yaml: 5 faults
+    "#);
+    let error = load_str("deploy.yaml", base(), &text, &variables).expect_err("five faults");
+    insta::assert_snapshot!(error, @r#"
+    deploy.yaml:8:9: `222222222222` is a number here, not an account id (put it in quotes, "222222222222": an id is text, and numbers lose their leading zeros)
+    deploy.yaml:9:13: unknown role `hubb` (did you mean `hub`?)
+    deploy.yaml:20:25: the variable `SHAA` is not set (set `SHAA` for the job, or give a default: `${SHAA:-...}`)
+    deploy.yaml:23:23: unknown key `slect` in a wave (did you mean `select`?)
+    deploy.yaml:25:21: `max_parallel` is 0: nothing would ever start (write 1 or more; for a person's go-ahead before a wave, use `gate: manual`)
+    "#);
+}
+
+#[test]
+fn a_narrow_terminal() {
+    let error = load_str("deploy.yaml", base(), &MANIFEST.replace("[hub,", "[hubb,"), &variables).expect_err("a fault");
+    insta::assert_snapshot!(error.render(false, 50), @r#"
+      × unknown role `hubb`
+        ╭─[deploy.yaml:9:13]
+      8 │     id: "222222222222"
+      9 │     chain: [hubb, deployer]
+        ·             ────
+     10 │     regions: [eu-west-1]
+        ╰────
+      help: did you mean `hub`?
+
+      × unknown role `hubb`
+        ╭─[deploy.yaml:14:13]
+     13 │     id: "333333333333"
+     14 │     chain: [hubb, deployer]
+        ·             ────
+     15 │     regions: [eu-west-1, us-east-1]
+        ╰────
+      help: did you mean `hub`?
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn a_long_line_is_cut_to_the_part_around_the_fault() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: long.json"), @r#"
+      × accounts `staging`, `prod` have no `size` in their `vars`
+       ╭─[tests/manifest/long.json:1:731]
+     1 │ , {"name": "V19", "value": "x"}, {"name": "SIZE", "value": "${vars.size}"}, {"name": "W0", "value": "x"}, {"name": "W1", "value": "x
+       ·                                                             ────────────
+       ╰────
+      help: add `size` to `vars`, or give a default: `${vars.size:-...}`
+
+    deploy.yaml: 1 fault
+    "#);
+    let names: Vec<String> = (0..80).map(|number| format!("V{number}: x")).collect();
+    let environment = format!("cluster: web\n    environment: {{ app: {{ {}, V0: y }} }}", names.join(", "));
+    insta::assert_snapshot!(edited("cluster: web", &environment), @r"
+      × duplicate key `V0`
+        ╭─[deploy.yaml:20:657]
+     20 │  x, V73: x, V74: x, V75: x, V76: x, V77: x, V78: x, V79: x, V0: y } }
+        ·                                                             ─┬
+        ·                                                              ╰── again here
+        ╰────
+      help: keep one of the two
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn sections_that_are_missing() {
+    insta::assert_snapshot!(faults("version: 1\nrollout: {}\n"), @r"
+      × the manifest has no `accounts`
+       ╭─[deploy.yaml:1:1]
+     1 │ version: 1
+       · ──────────
+     2 │ rollout: {}
+       ╰────
+      help: add `accounts:`
+
+      × the manifest has no `services`
+       ╭─[deploy.yaml:1:1]
+     1 │ version: 1
+       · ──────────
+     2 │ rollout: {}
+       ╰────
+      help: add `services:`
+
+    deploy.yaml: 2 faults
+    ");
+    insta::assert_snapshot!(faults("version: 1\naccounts: []\nservices: []\n"), @r"
+      × there are no accounts
+       ╭─[deploy.yaml:2:11]
+     1 │ version: 1
+     2 │ accounts: []
+       ·           ─
+     3 │ services: []
+       ╰────
+      help: add one: { name: ..., id: ..., chain: [...], regions: [...] }
+
+      × there are no services
+       ╭─[deploy.yaml:3:11]
+     2 │ accounts: []
+     3 │ services: []
+       ·           ─
+       ╰────
+      help: add one: { name: ..., cluster: ... }
+
+    deploy.yaml: 2 faults
+    ");
+    insta::assert_snapshot!(faults("- version: 1\n"), @r"
+      × expected a mapping, found a list
+       ╭─[deploy.yaml:1:1]
+     1 │ - version: 1
+       · ────────────
+       ╰────
+      help: write a mapping here
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_role_assumed_with_the_callers_own_role_is_chained_too() {
+    let ambient = MANIFEST.replace("roles:", "identity: { ambient: true }\nroles:");
+    insta::assert_snapshot!(faults(&ambient.replace("role/hub\" }", "role/hub\", duration: 2h }")), @r#"
+      × role `hub` is assumed from another role, so its session cannot exceed 1h
+       ╭─[deploy.yaml:4:63]
+     3 │ roles:
+     4 │   hub: { arn: "arn:aws:iam::111111111111:role/hub", duration: 2h }
+       ·                                                               ──
+     5 │   deployer:
+       ╰────
+      help: remove `duration`: AWS limits role chaining to one hour, and sessions are renewed as needed
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_hub_that_is_given_as_the_last_role() {
+    insta::assert_snapshot!(edited("[hub, deployer]", "[deployer, hub]"), @r#"
+      × the chain of account `staging` ends in account 111111111111, but its id is 222222222222
+       ╭─[deploy.yaml:3:15]
+     2 │ roles:
+     3 │   hub: { arn: "arn:aws:iam::111111111111:role/hub" }
+       ·               ──────────────────┬─────────────────
+       ·                                 ╰── this role
+     4 │   deployer:
+       ╰────
+        ╭─[deploy.yaml:9:23]
+      8 │     id: "222222222222"
+      9 │     chain: [deployer, hub]
+        ·                       ───
+     10 │     regions: [eu-west-1]
+        ╰────
+      help: the last role must live in the account itself: `arn:aws:iam::${account.id}:role/...`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_label_that_select_knows_already() {
+    insta::assert_snapshot!(edited("env: prod", "env: prod, region: eu"), @r"
+      × `region` cannot be a label
+        ╭─[deploy.yaml:16:26]
+     15 │     regions: [eu-west-1, us-east-1]
+     16 │     labels: { env: prod, region: eu }
+        ·                          ──────
+     17 │ services:
+        ╰────
+      help: `select` knows this word already; choose another one
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_role_named_where_there_are_none() {
+    let start = MANIFEST.find("roles:").expect("roles");
+    let end = MANIFEST.find("accounts:").expect("accounts");
+    let text = format!("{}{}", &MANIFEST[..start], &MANIFEST[end..]).replacen("[hub, deployer]", "[hub]", 1);
+    insta::assert_snapshot!(faults(&text.replacen("[hub, deployer]", "[]", 1)), @r#"
+      × unknown role `hub`
+       ╭─[deploy.yaml:5:13]
+     4 │     id: "222222222222"
+     5 │     chain: [hub]
+       ·             ───
+     6 │     regions: [eu-west-1]
+       ╰────
+      help: add `hub` under `roles:`
+
+      × account `prod` has an empty chain
+        ╭─[deploy.yaml:10:12]
+      9 │     id: "333333333333"
+     10 │     chain: []
+        ·            ─
+     11 │     regions: [eu-west-1, us-east-1]
+        ╰────
+      help: name its role, or use `identity: { ambient: true }` for your own credentials
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn a_number_of_tasks_that_is_none() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    desired_count: many"), @r#"
+      × `many` is not a whole number
+        ╭─[deploy.yaml:20:20]
+     19 │     cluster: web
+     20 │     desired_count: many
+        ·                    ────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write a number such as 2
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    desired_count: \"${account.name}\""), @r#"
+      × `staging` is not a whole number, and 1 more like it
+        ╭─[deploy.yaml:20:20]
+     19 │     cluster: web
+     20 │     desired_count: "${account.name}"
+        ·                    ─────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write a number such as 2
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn text_where_nothing_stands() {
+    insta::assert_snapshot!(edited("api:1\" }", "api:1\", log: }"), @r#"
+      × expected text, found nothing
+        ╭─[deploy.yaml:20:32]
+     19 │     cluster: web
+     20 │     images: { app: "api:1", log: }
+        ·                                ▲
+     21 │ rollout:
+        ╰────
+      help: give it a value, or remove the key
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn an_override_without_a_select() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    overrides: [{ desired_count: 1 }]"), @r#"
+      × an override has no `select`
+        ╭─[deploy.yaml:20:17]
+     19 │     cluster: web
+     20 │     overrides: [{ desired_count: 1 }]
+        ·                 ──────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `select:`
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn what_stops_nothing_is_a_warning() {
+    let text = MANIFEST
+        .replacen("deployer:\n", "spare: { arn: \"arn:aws:iam::111111111111:role/spare\" }\n  deployer:\n", 1)
+        .replacen(
+            "  - name: api",
+            "  - { name: idle, cluster: web, select: { env: prod, account: staging } }\n  - name: api",
+            1,
+        )
+        .replacen("    cluster: web\n", "    cluster: web\n    select: { env: staging }\n", 1);
+    insta::assert_snapshot!(faults(&text), @r#"no fault; warnings: ["role `spare` is in no account's chain", "service `idle` is in no account: its `select` matches nothing", "wave `rest` has no targets", "account `prod` has no targets: no service selects it"]"#);
+}
+
+#[test]
+fn windows_line_ends_and_a_byte_order_mark() {
+    let windows = format!("\u{feff}{}", MANIFEST.replace('\n', "\r\n"));
+    insta::assert_snapshot!(faults(&windows), @"no fault; warnings: []");
+    insta::assert_snapshot!(faults(&windows.replacen("[hub,", "[hubb,", 1)), @r#"
+      × unknown role `hubb`
+        ╭─[deploy.yaml:9:13]
+      8 │     id: "222222222222"
+      9 │     chain: [hubb, deployer]
+        ·             ────
+     10 │     regions: [eu-west-1]
+        ╰────
+      help: did you mean `hub`?
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn letters_of_two_cells_and_of_many_bytes() {
+    insta::assert_snapshot!(edited("{ env: staging } }\n", "{ env: 日本 } } # é\n"), @r"
+      × no account has `env: 日本`
+        ╭─[deploy.yaml:23:38]
+     22 │   waves:
+     23 │     - { name: canary, select: { env: 日本 } } # é
+        ·                                      ────
+     24 │     - name: rest
+        ╰────
+      help: known: `prod`, `staging`
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn a_manifest_that_is_too_large() {
+    let large = format!("{MANIFEST}# {}\n", "x".repeat(1 << 20));
+    let error = load_str("deploy.yaml", base(), &large, &variables).expect_err("a fault").to_string();
+    insta::assert_snapshot!(error, @"deploy.yaml:1:1: the manifest has 1049127 bytes; the limit is 1048576 (split the fleet into several manifests)");
+}
+
+#[test]
+fn a_manifest_that_nests_too_deeply() {
+    insta::assert_snapshot!(faults(&format!("version: {}1{}", "[".repeat(40), "]".repeat(40))), @r"
+      × the manifest is too large or too deep for the YAML parser (Depth)
+       ╭─[deploy.yaml:1:41]
+     1 │ version: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]
+       ·                                         ─
+       ╰────
+      help: a manifest is far smaller than the limits: look for aliases of aliases, or split it
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
+fn more_faults_than_anyone_reads() {
+    let text = MANIFEST.replacen("[eu-west-1]", &format!("[{}]", vec!["x"; 70].join(", ")), 1);
+    let error = load_str("deploy.yaml", base(), &text, &variables).expect_err("faults");
+    assert_eq!(error.faults.len(), 70);
+    let rendered = error.render(false, 100);
+    assert_eq!(rendered.matches('×').count(), 50);
+    assert!(rendered.ends_with("and 20 more\ndeploy.yaml: 70 faults\n"), "{rendered}");
+}
+
+#[test]
+fn colour_changes_no_word() {
+    let error = load_str("deploy.yaml", base(), &MANIFEST.replace("[hub,", "[hubb,"), &variables).expect_err("a fault");
+    let colored = error.render(true, 100);
+    assert!(colored.contains("\u{1b}["));
+    let mut plain = String::new();
+    let mut escape = false;
+    for char in colored.chars() {
+        match char {
+            '\u{1b}' => escape = true,
+            'm' if escape => escape = false,
+            _ if escape => {}
+            char => plain.push(char),
+        }
+    }
+    assert_eq!(plain, error.render(false, 100));
+}

@@ -1,0 +1,14 @@
+//! The sandbox as the real AWS SDK clients see it, under a paused clock.
+
+#[path = "sandbox/failing.rs"]
+mod failing;
+#[path = "sandbox/happy.rs"]
+mod happy;
+#[path = "sandbox/house.rs"]
+mod house;
+#[path = "sandbox/identity.rs"]
+mod identity;
+#[path = "sandbox/limits.rs"]
+mod limits;
+#[path = "sandbox/wire.rs"]
+mod wire;

@@ -1,0 +1,227 @@
+//! What people see on a terminal while a run goes on.
+
+#[path = "view/fixture.rs"]
+mod fixture;
+#[path = "view/terminal.rs"]
+mod terminal;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fixture::{Run, Shared, change, outline, reason, small, time, view};
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use roleout::event::{Event, Stamped};
+use roleout::fleet::Outcome;
+use roleout::plan::Action;
+use roleout::view::{Options, View, style};
+use terminal::Terminal;
+
+const CANARY: &str = "staging/eu-west-1/api";
+
+fn live(columns: usize, rows: usize) -> Options {
+    Options { live: true, width: columns, height: rows, ..Options::default() }
+}
+
+/// A view and the terminal that it draws on.
+struct Watched {
+    view: View,
+    err: Shared,
+    out: Shared,
+    terminal: Terminal,
+}
+
+impl Watched {
+    fn new(options: Options) -> Self {
+        let terminal = Terminal::new(options.width, options.height);
+        let (view, out, err) = view(options);
+        Self { view, err, out, terminal }
+    }
+
+    fn look(&mut self) -> String {
+        self.terminal.feed(&self.err.take());
+        self.terminal.text()
+    }
+
+    fn finish(mut self) -> Terminal {
+        self.view.finish();
+        self.terminal.feed(&self.err.take());
+        self.terminal
+    }
+}
+
+/// Many targets that all start at once; every third fails, every fifth has a wide name.
+fn crowd(number: usize) -> (Run, Vec<String>) {
+    let names: Vec<_> = (0..number)
+        .map(|index| match index % 5 {
+            0 => format!("결제-서비스-{index}/ap-northeast-2/주문-처리기"),
+            _ => format!("prod-{index}/eu-west-1/{}", ["api", "a-service-with-a-long-name"][index % 2]),
+        })
+        .collect();
+    let mut run = Run::of(outline(names.iter().map(|name| change(name, "all", Action::Register)).collect()));
+    run.wave(0, "all");
+    for (index, name) in names.iter().enumerate() {
+        run.deploys(10 * index as i64, name);
+    }
+    for (index, name) in names.iter().enumerate() {
+        run.tasks(5_000 + 10 * index as i64, name, (index % 5) as u32, u32::from(index % 3 == 0));
+    }
+    (run, names)
+}
+
+fn ending(run: &mut Run, names: &[String]) -> Vec<Stamped> {
+    let from = run.events.len();
+    for (index, name) in names.iter().enumerate() {
+        let ms = 20_000 + 10 * index as i64;
+        match index % 3 {
+            0 => run.ends(ms, name, Outcome::Failed, Some(reason("tasks failed to start"))),
+            _ => run.ends(ms, name, Outcome::Succeeded, None),
+        };
+    }
+    run.finished(60_000);
+    run.events.split_off(from)
+}
+
+#[test]
+fn rows_of_active_targets_stand_below_what_is_finished() {
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(900, CANARY).tasks(2_000, CANARY, 3, 0);
+    let mut watched = Watched::new(live(80, 24));
+    watched.view.phase("walking 6 role chains");
+    assert_snapshot!(watched.look(), @"
+    ⠋ walking 6 role chains
+    ");
+    (0..30).for_each(|step| watched.view.tick(time(step * 100)));
+    assert_snapshot!(watched.look(), @"
+    ⠋ walking 6 role chains 00:02
+    ");
+    run.events.iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(42_000));
+    assert_snapshot!(watched.look(), @"
+    · run-1: 3 to deploy, 1 unchanged, 1 blocked
+    · wave canary (1 of 2): 1 target, all at once, none may fail
+    canary  staging/eu-west-1/api  ██████░░  3/4  api:13  deploying   00:41
+    ⠼ 00:42  1 done, 1 running, 2 waiting  wave canary (1 of 2)
+    ");
+
+    let told = run.events.len();
+    run.ends(45_000, CANARY, Outcome::Succeeded, None);
+    run.at(45_000, Event::BakeStarted { wave: "canary".into(), seconds: 300 });
+    run.events[told..].iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(60_000));
+    assert_snapshot!(watched.look(), @"
+    · run-1: 3 to deploy, 1 unchanged, 1 blocked
+    · wave canary (1 of 2): 1 target, all at once, none may fail
+    ✔ staging/eu-west-1/api  succeeded in 44s, runs api:13
+    · wave canary: bakes for 5m
+    ⠦ 01:00  2 done, bakes 4m 45s more, 2 waiting  wave canary (1 of 2)
+    ");
+}
+
+#[test]
+fn the_plan_and_notes_do_not_run_into_the_rows() {
+    let mut watched = Watched::new(live(80, 24));
+    watched.view.phase("reading 3 targets");
+    watched.view.warning("wave late has no targets");
+    watched.view.note("first\nsecond");
+    watched.view.plan(&small());
+    assert!(watched.err.text().ends_with("\r\n"), "stdout begins on a line of its own");
+    watched.view.tick(time(0));
+    assert_snapshot!(watched.look(), @"
+    warning: wave late has no targets
+    note: first second
+    ⠙ reading 3 targets
+    ");
+    assert!(watched.out.text().starts_with("wave canary (1 of 2)\n"));
+}
+
+#[test]
+fn two_hundred_rows_do_not_fit_forty() {
+    let (mut run, names) = crowd(200);
+    let mut watched = Watched::new(live(140, 40));
+    run.events.iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(19_000));
+    let screen = watched.look();
+    let foot: Vec<_> = screen.lines().skip(2).collect();
+    assert_eq!(foot.len(), 39, "one row is left for a prompt");
+    assert!(foot[..37].iter().all(|row| row.contains("failing")), "those in trouble come first");
+    assert_eq!(foot[37], "… and 163 more running");
+    assert!(foot[38].contains("0 done, 200 running  wave all (1 of 1)"), "{}", foot[38]);
+
+    ending(&mut run, &names).iter().for_each(|event| watched.view.event(event));
+    let terminal = watched.finish();
+    assert_eq!((terminal.broken, terminal.above), (0, 0));
+    let text = terminal.text();
+    for name in &names {
+        let kept =
+            text.lines().filter(|line| line.starts_with(['✔', '✖']) && line.contains(&format!(" {name} "))).count();
+        assert_eq!(kept, 1, "{name}");
+    }
+    assert!(!text.contains("░") && !text.contains("more running"), "no row is left behind");
+}
+
+#[test]
+fn a_frame_is_drawn_at_most_ten_times_a_second() {
+    let (run, _) = crowd(1000);
+    let mut watched = Watched::new(live(100, 40));
+    let mut frames = 0;
+    for event in &run.events {
+        watched.view.event(event);
+        frames += usize::from(!watched.err.take().is_empty());
+    }
+    // 1000 targets start within ten seconds, and then their counts change within ten others.
+    assert!(frames <= 202, "{frames}");
+}
+
+#[test]
+fn a_view_that_is_dropped_leaves_a_clean_line() {
+    let mut watched = Watched::new(live(80, 24));
+    watched.view.phase("walking 6 role chains");
+    watched.view.warning("the token ends in 4m");
+    watched.view.tick(time(100));
+    drop(watched.view);
+    watched.terminal.feed(&watched.err.take());
+    watched.terminal.feed("error: no");
+    assert_eq!(watched.terminal.text(), "warning: the token ends in 4m\nerror: no");
+}
+
+static COLUMNS: AtomicUsize = AtomicUsize::new(100);
+
+#[test]
+fn a_terminal_that_gets_narrower_is_erased_by_its_new_rows() {
+    let (run, _) = crowd(3);
+    let size = || Some((COLUMNS.load(Ordering::Relaxed), 30));
+    let mut watched = Watched::new(Options { size, ..live(100, 30) });
+    run.events.iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(9_000));
+    let before = watched.look();
+    let rows: usize = before.lines().skip(2).map(|line| style::width(line).div_ceil(40)).sum();
+    COLUMNS.store(40, Ordering::Relaxed);
+    watched.view.tick(time(10_000));
+    let frame = watched.err.take();
+    assert_eq!(frame.matches("\r\u{1b}[2K\u{1b}[1A").count(), rows - 1, "{frame:?}");
+    let lines = frame.rsplit("\u{1b}[3A").next().expect("erased before it is drawn");
+    assert!(lines.split("\r\n").all(|line| style::width(line) < 40), "{lines:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn no_row_is_wider_than_the_terminal(columns in prop::sample::select(vec![20usize, 40, 60, 80, 120, 200]), rows in 1usize..50, number in 1usize..70) {
+        let (run, _) = crowd(number);
+        let mut watched = Watched::new(live(columns, rows));
+        watched.view.phase("walking a great many role chains, more than fit a narrow terminal");
+        watched.view.tick(time(-5_000));
+        // The lines that are kept above the rows may be broken, the rows may not.
+        run.events.iter().take(2).for_each(|event| watched.view.event(event));
+        watched.view.tick(time(200));
+        watched.look();
+        let broken = watched.terminal.broken;
+        for event in run.events.iter().skip(2) {
+            watched.view.event(event);
+        }
+        watched.view.tick(time(4_000_000));
+        watched.look();
+        prop_assert_eq!(watched.terminal.broken, broken);
+        prop_assert_eq!(watched.terminal.above, 0);
+    }
+}

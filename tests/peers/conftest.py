@@ -66,5 +66,5 @@ def checker():
 @pytest.fixture
 def project(tmp_path, request):
     """A checkout whose manifest deploys to the peer that the test uses."""
-    peer = next(name for name in ("ministack", "moto") if name in request.fixturenames)
+    peer = next(name for name in ("ministack", "moto", "sandbox") if name in request.fixturenames)
     return peers.Project(tmp_path, request.getfixturevalue(peer))

@@ -38,10 +38,10 @@ def ministack(ministack_server):
 
 @pytest.fixture
 def moto(tmp_path_factory, request):
-    """moto, whose services have as many running tasks as the test says: none by default."""
+    """moto, whose services have as many running tasks as the test says; with two, the default, they are stable."""
     home = tmp_path_factory.mktemp("moto")
     port = peers.free_port()
-    environment = peers.clean_environment(home) | {"MOTO_ECS_SERVICE_RUNNING": str(getattr(request, "param", 0))}
+    environment = peers.clean_environment(home) | {"MOTO_ECS_SERVICE_RUNNING": str(getattr(request, "param", 2))}
     with peers.server([peers.MOTO, "-H", "127.0.0.1", "-p", port], port, environment, home) as peer:
         yield peer
 
@@ -66,5 +66,5 @@ def checker():
 @pytest.fixture
 def project(tmp_path, request):
     """A checkout whose manifest deploys to the peer that the test uses."""
-    peer = next(name for name in ("ministack", "moto") if name in request.fixturenames)
+    peer = next(name for name in ("ministack", "moto", "sandbox") if name in request.fixturenames)
     return peers.Project(tmp_path, request.getfixturevalue(peer))

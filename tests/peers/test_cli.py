@@ -58,7 +58,7 @@ def aws(sandbox, tmp_path):
 
 def test_the_chain_is_walked_by_profiles(aws):
     assert aws("sts", "get-caller-identity")["Account"] == IDS["prod"]
-    assert "AccessDenied" in aws("sts", "get-caller-identity", profile="stranger", code=254)
+    assert "AccessDenied" in aws("sts", "get-caller-identity", profile="stranger", code=255)
 
 
 def test_a_deployment_is_waited_for(aws, tmp_path):
@@ -113,5 +113,5 @@ def test_a_crashing_image_ends_in_a_rollback(aws, tmp_path):
 
 def test_eleven_services_are_too_many(aws):
     names = [f"s{number}" for number in range(11)]
-    error = aws("ecs", "describe-services", "--cluster", "web", "--services", *names, code=254)
+    error = aws("ecs", "describe-services", "--cluster", "web", "--services", *names, code=255)
     assert "InvalidParameterException" in error

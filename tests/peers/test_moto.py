@@ -4,7 +4,11 @@ After UpdateService moto's PRIMARY deployment stays on the old revision, and it 
 does not implement. A tool that claims success here would claim it of a rollout that ECS dropped, too.
 """
 
-import re
+import http.server
+import json
+import threading
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -40,6 +44,16 @@ def aws(moto):
     return moto
 
 
+def revisions(peer):
+    """The revisions of every account and region, which must have the same."""
+    found = []
+    for name, _, region in targets():
+        arns = ecs(peer, name, region).list_task_definitions()["taskDefinitionArns"]
+        found.append({arn.split("/")[-1] for arn in arns})
+    assert all(one == found[0] for one in found), found
+    return found[0]
+
+
 def primaries(peer):
     found = {}
     for name, _, region in targets():
@@ -49,40 +63,116 @@ def primaries(peer):
     return found
 
 
-@pytest.mark.parametrize("moto", [0, 2], indirect=True, ids=["never-stable", "falsely-stable"])
 def test_no_success_is_claimed_while_the_old_revision_is_primary(aws, project):
+    """moto's service looks stable: one deployment, COMPLETED, all tasks running. Only it is not ours."""
     project.timeout = "6s"
     run = project.deploy(limit=60)
     assert run.code in NOT_DONE, run
     outcomes = run.outcomes()
     assert sorted(outcomes) == sorted(primaries(aws))
-    assert "succeeded" not in outcomes.values() and "unchanged" not in outcomes.values(), run
+    assert set(outcomes.values()) & {"succeeded", "unchanged"} == set(), run
     assert all(arn.endswith(":1") for arn in primaries(aws).values())
 
 
-def test_what_moto_does_not_implement_is_asked_for_a_bounded_number_of_times(aws, project):
+@pytest.mark.parametrize("moto", [0], indirect=True)
+def test_a_deployment_of_somebody_else_is_not_interrupted(aws, project):
+    run = project.deploy()
+    assert run.code == 5, run
+    assert "in progress" in run.stderr, run
+    assert revisions(aws) == {"api:1", "worker:1"}
+
+
+class Front:
+    """Stands before moto and writes down each operation and how it was answered.
+
+    It adds to every service the ARN of a service deployment, as ECS does, so that one is asked for: moto then answers
+    HTTP 500 with HTML, since it does not implement that.
+    """
+
+    def __init__(self, peer):
+        self.answers = []
+        front = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status, kind, answer = front.forward(peer.url, self.headers, body)
+                self.send_response(status)
+                self.send_header("content-type", kind)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def forward(self, url, headers, body):
+        operation = headers.get("x-amz-target", "STS").split(".")[-1]
+        kept = {name: headers[name] for name in headers if name.lower() not in ("host", "content-length")}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, body, kept), timeout=30) as given:
+                status, kind, answer = given.status, given.headers["content-type"], given.read()
+        except urllib.error.HTTPError as error:
+            status, kind, answer = error.code, error.headers["content-type"], error.read()
+        self.answers.append((operation, status, kind))
+        if operation == "DescribeServices" and status == 200:
+            services = json.loads(answer)
+            for service in services["services"]:
+                arn = service["serviceArn"].replace(":service/", ":service-deployment/")
+                service["currentServiceDeployment"] = f"{arn}/{'a' * 21}"
+            answer = json.dumps(services).encode()
+        return status, kind, answer
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_what_moto_does_not_implement_is_asked_for_once_by_each_poller(aws, project):
     project.timeout = "6s"
-    run = project.deploy(limit=60)
+    with Front(aws) as project.peer:
+        run = project.deploy(limit=60)
+    assert run.code in NOT_DONE, run
     assert "panicked" not in run.stderr, run
     assert "<html" not in (run.stdout + run.stderr).lower(), run
-    # Eight targets in four regions, six seconds each, at most six attempts at a call.
-    refused = len(re.findall(r'" 500 ', aws.log))
-    assert refused <= 4 * 6 * 6, run
+    asked = [answer[1:] for answer in project.peer.answers if answer[0] == "DescribeServiceDeployments"]
+    assert asked == [(500, "text/html; charset=utf-8")] * len(targets()), project.peer.answers
+    looks = [answer for answer in project.peer.answers if answer[0] == "DescribeServices"]
+    # One for the plan and then, for six seconds, one each 1.2 seconds for both services of an account and region.
+    assert len(looks) <= (2 + 6) * len(targets()), looks
 
 
 def test_each_revision_is_registered_once(aws, project):
     project.timeout = "3s"
-    for _ in range(2):
-        assert project.deploy(limit=60).code in NOT_DONE
-    for name, _, region in targets():
-        arns = ecs(aws, name, region).list_task_definitions()["taskDefinitionArns"]
-        assert sorted(arn.rsplit("/")[-1] for arn in arns) == ["api:1", "api:2", "worker:1", "worker:2"]
+    assert project.deploy(limit=60).code in NOT_DONE
+    project.deploy(limit=60)
+    assert revisions(aws) == {"api:1", "api:2", "worker:1", "worker:2"}
+
+
+@pytest.mark.xfail(strict=True, reason="the plan goes by the service's task definition, not by its PRIMARY's")
+def test_a_second_run_does_not_take_what_was_asked_for_as_done(aws, project):
+    """moto's service names the new revision while its PRIMARY deployment, COMPLETED, runs the old one."""
+    project.timeout = "3s"
+    assert project.deploy(limit=60).code in NOT_DONE
+    assert all(arn.endswith(":1") for arn in primaries(aws).values())
+    assert project.deploy(limit=60).code != 0
 
 
 def test_what_moto_fills_in_is_no_difference(aws, project):
     """The file's definition, registered by another client, needs no new revision."""
     for name, _, region in targets():
-        subnet = client(aws, "ec2", role(name), region).describe_subnets()["Subnets"][0]["SubnetId"]
+        ec2 = client(aws, "ec2", role(name), region)
+        subnets = [ec2.describe_subnets()["Subnets"][0]["SubnetId"]]
+        groups = [ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]]
         account = ecs(aws, name, region)
         account.register_task_definition(**project.registered(name))
         account.create_service(
@@ -90,7 +180,7 @@ def test_what_moto_fills_in_is_no_difference(aws, project):
             serviceName="same",
             taskDefinition="api:2",
             desiredCount=1,
-            networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": ["sg-1"]}},
+            networkConfiguration={"awsvpcConfiguration": {"subnets": subnets, "securityGroups": groups}},
         )
     manifest = project.manifest()
     manifest["services"] = [manifest["services"][0] | {"service": "same"}]

@@ -140,11 +140,13 @@ impl Ecs {
     /// Describes at most [`SERVICES_PER_CALL`] services of one cluster.
     pub async fn describe_services(&self, cluster: &str, names: &[&str]) -> Result<Services, CallError> {
         let body = json!({ "cluster": cluster, "services": names });
-        let mut answer = call!(self, Group::ServiceRead, "DescribeServices", describe_services, body)?;
-        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-        let failures = list(&mut answer, "failures");
-        let failures = failures.iter().map(|failure| (text(failure, "arn"), text(failure, "reason"))).collect();
-        Ok(Services { found: list(&mut answer, "services"), failures })
+        call!(self, Group::ServiceRead, "DescribeServices", describe_services, body).map(services)
+    }
+
+    /// Describes services as [`Self::describe_services`] does, but is sent once: the next look is the retry.
+    pub async fn look_at_services(&self, cluster: &str, names: &[&str]) -> Result<Services, CallError> {
+        let body = json!({ "cluster": cluster, "services": names });
+        call!(self, Group::ServiceRead, "DescribeServices", describe_services, body, once()).map(services)
     }
 
     /// Describes a revision, by `family`, `family:revision` or ARN. A family alone means its newest ACTIVE revision.
@@ -228,6 +230,13 @@ impl Ecs {
         let mut answer = call!(self, Group::ClusterResourceRead, "DescribeTasks", describe_tasks, body)?;
         Ok(list(&mut answer, "tasks"))
     }
+}
+
+fn services(mut answer: Value) -> Services {
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let failures = list(&mut answer, "failures");
+    let failures = failures.iter().map(|failure| (text(failure, "arn"), text(failure, "reason"))).collect();
+    Services { found: list(&mut answer, "services"), failures }
 }
 
 /// One attempt only.

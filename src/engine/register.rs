@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::write::{Write, carry_out};
 use crate::aws::ecs::Ecs;
@@ -48,6 +49,7 @@ impl Families {
         definition: &Arc<Value>,
         newest: u64,
     ) -> Result<Registered, CallError> {
+        let deadline = Instant::now() + target.timeout;
         let name = definition["family"].as_str().unwrap_or_default().to_owned();
         let key = (target.account.id.to_string(), target.id.region.to_string(), name.clone());
         let family = {
@@ -61,7 +63,7 @@ impl Families {
             return registered(arn.clone(), true);
         }
         let before = family.newest.max(newest);
-        let answer = carry_out(&Registration { ecs, definition, family: &name, before }).await?;
+        let answer = carry_out(&Registration { ecs, definition, family: &name, before }, deadline).await?;
         let arn = answer["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
         family.newest = answer["revision"].as_u64().unwrap_or(before);
         family.registered.push((Arc::clone(definition), arn.clone()));

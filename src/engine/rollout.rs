@@ -98,7 +98,7 @@ pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
                 force: matches!(work.definition, Definition::Existing { force: true, .. }),
             };
             let update = Update { ecs: &ecs, target, work, update };
-            let answer = match carry_out(&update).await {
+            let answer = match carry_out(&update, deadline).await {
                 Ok(answer) => LiveService::read(&answer),
                 Err(error) => return Ended::refused(&error, target),
             };

@@ -22,6 +22,9 @@ use crate::observe::service::LiveService;
 /// How often a rollout is looked at: a finished deployment is noticed within this and one call's time.
 pub const ROLLOUT_PACE: Duration = Duration::from_millis(1_200);
 
+/// A throttled poller looks up to so many times less often.
+const STRAINED: u32 = 8;
+
 /// What a poller saw of a service.
 #[derive(Clone, Debug)]
 pub enum Look {
@@ -110,6 +113,7 @@ fn key(target: &TargetSpec) -> (String, String, String) {
 
 impl Poller {
     async fn run(&self) {
+        let mut strain = 1;
         loop {
             let Some((names, pace)) = self.interest() else {
                 self.joined.notified().await;
@@ -118,8 +122,10 @@ impl Poller {
                 continue;
             };
             let batches: Vec<_> = names.chunks(SERVICES_PER_CALL).map(|names| self.look(names)).collect();
-            futures::stream::iter(batches).buffer_unordered(4).collect::<()>().await;
-            tokio::time::sleep(pace).await;
+            let throttled = futures::stream::iter(batches).buffer_unordered(4).any(std::future::ready).await;
+            // An account that is throttled needs its calls for the writes that are still to come.
+            strain = if throttled { (strain * 2).min(STRAINED) } else { 1 };
+            tokio::time::sleep(pace * strain).await;
         }
     }
 
@@ -131,9 +137,10 @@ impl Poller {
         Some((followers.keys().cloned().collect(), pace))
     }
 
-    async fn look(&self, names: &[String]) {
+    /// Looks at some services; returns whether ECS throttled it.
+    async fn look(&self, names: &[String]) -> bool {
         let asked: Vec<&str> = names.iter().map(String::as_str).collect();
-        match self.ecs.describe_services(&self.cluster, &asked).await {
+        match self.ecs.look_at_services(&self.cluster, &asked).await {
             Ok(answer) => {
                 let found: BTreeMap<String, LiveService> =
                     answer.found.iter().map(LiveService::read).map(|service| (service.name.clone(), service)).collect();
@@ -148,10 +155,12 @@ impl Poller {
                     };
                     self.send(name, look);
                 }
+                false
             }
             Err(error) => {
                 let error = Arc::new(error);
                 names.iter().for_each(|name| self.send(name, Look::NoAnswer(Arc::clone(&error))));
+                error.kind == Kind::Throttled
             }
         }
     }

@@ -7,10 +7,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::aws::error::{CallError, Kind};
 
-/// How often a write is sent at the most.
+/// How often a write is sent at the most after answers that were lost. What was throttled is sent until its deadline.
 const ATTEMPTS: u32 = 8;
 /// A write whose answer was lost may still be under way: the state is read after each of these waits.
 const LATE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
@@ -26,9 +27,9 @@ pub trait Write: Sync {
     fn landed(&self) -> impl Future<Output = Result<Option<Value>, CallError>> + Send;
 }
 
-/// Sends a write until it is answered.
-pub async fn carry_out(write: &impl Write) -> Result<Value, CallError> {
-    let mut attempt = 1;
+/// Sends a write until it is answered, or until `deadline` where AWS keeps putting it off.
+pub async fn carry_out(write: &impl Write, deadline: Instant) -> Result<Value, CallError> {
+    let (mut lost, mut put_off) = (0, 0);
     loop {
         let error = match write.send().await {
             Ok(answer) => return Ok(answer),
@@ -42,15 +43,21 @@ pub async fn carry_out(write: &impl Write) -> Result<Value, CallError> {
                         return Ok(answer);
                     }
                 }
+                lost += 1;
+                if lost == ATTEMPTS {
+                    return Err(error);
+                }
             }
-            Kind::Throttled => tokio::time::sleep(backoff(attempt)).await,
-            _ if is_race(&error) => tokio::time::sleep(backoff(attempt)).await,
-            Kind::Denied | Kind::Expired | Kind::Refused | Kind::NotSent => return Err(error),
+            _ if error.kind == Kind::Throttled || is_race(&error) => {
+                put_off += 1;
+                let wait = backoff(put_off);
+                if Instant::now() + wait > deadline {
+                    return Err(error);
+                }
+                tokio::time::sleep(wait).await;
+            }
+            Kind::Throttled | Kind::Denied | Kind::Expired | Kind::Refused | Kind::NotSent => return Err(error),
         }
-        if attempt == ATTEMPTS {
-            return Err(error);
-        }
-        attempt += 1;
     }
 }
 
@@ -88,6 +95,10 @@ mod tests {
         }
     }
 
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(600)
+    }
+
     impl Write for Script {
         async fn send(&self) -> Result<Value, CallError> {
             let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
@@ -103,14 +114,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lost_answer_is_looked_up_and_not_sent_again() {
         let write = Script { landed: Some(json!("landed")), ..Script::new(Kind::Unknown, "reset", 99) };
-        assert_eq!(carry_out(&write).await.expect("landed"), json!("landed"));
+        assert_eq!(carry_out(&write, soon()).await.expect("landed"), json!("landed"));
         assert_eq!(write.sent.into_inner(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_never_arrived_is_sent_again_after_looking() {
         let write = Script::new(Kind::Unknown, "timeout", 3);
-        assert_eq!(carry_out(&write).await.expect("the third"), json!(3));
+        assert_eq!(carry_out(&write, soon()).await.expect("the third"), json!(3));
         assert_eq!(write.looked.into_inner(), 4);
     }
 
@@ -123,15 +134,18 @@ mod tests {
             (Kind::Denied, "no", 1),
         ] {
             let write = Script::new(kind, message, 2);
-            assert_eq!(carry_out(&write).await.is_ok(), sends == 2, "{message}");
+            assert_eq!(carry_out(&write, soon()).await.is_ok(), sends == 2, "{message}");
             assert_eq!((write.sent.into_inner(), write.looked.into_inner()), (sends, 0), "{message}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_gives_up_after_some_attempts() {
-        let write = Script::new(Kind::Throttled, "Rate exceeded", 99);
-        assert!(carry_out(&write).await.is_err());
+    async fn it_gives_up_after_some_lost_answers_or_at_its_deadline() {
+        let write = Script::new(Kind::Unknown, "timeout", 99);
+        assert!(carry_out(&write, soon()).await.is_err());
         assert_eq!(write.sent.into_inner(), ATTEMPTS);
+        let (write, deadline) = (Script::new(Kind::Throttled, "Rate exceeded", 99), soon());
+        assert!(carry_out(&write, deadline).await.is_err());
+        assert!(Instant::now() <= deadline && write.sent.into_inner() > ATTEMPTS);
     }
 }

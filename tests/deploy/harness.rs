@@ -56,6 +56,12 @@ impl Scene {
         Self::new(&manifest(accounts, services, rollout))
     }
 
+    /// Takes seconds for a rollout, as `deploy --sandbox` does, and not minutes: where the number of targets matters.
+    pub fn quick(self) -> Self {
+        self.sandbox.set_timing(roleout::sandbox::Timing::default());
+        self
+    }
+
     /// Makes the sandbox fail, as `--sandbox-fault` does.
     pub fn fault(self, text: &str) -> Self {
         let (pattern, fault) = parse_fault(text).expect("a fault");

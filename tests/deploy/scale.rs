@@ -9,7 +9,7 @@ use crate::harness::Scene;
 async fn three_hundred_accounts_by_three_services_in_waves() {
     let rollout = "rollout:\n  waves:\n    - { name: canary, select: { ring: canary }, bake: 5m }\n    \
                    - { name: rest, max_parallel: [10%, 50%] }\n";
-    let scene = Scene::of(300, 3, rollout);
+    let scene = Scene::of(300, 3, rollout).quick();
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 900));
     let calls = scene.sandbox.calls();

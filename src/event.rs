@@ -7,6 +7,8 @@
 //!   was not has one [`Event::RolloutSkipped`]; an unchanged target has neither: the plan says it;
 //! - after a target's terminal event only [`Event::TargetDegraded`] may follow for it, during its wave's bake.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -177,10 +179,36 @@ pub struct Tasks {
 pub struct Reason {
     /// One line, a lower-case fragment without a full stop.
     pub summary: String,
-    /// What was found: stopped tasks' reasons and exit codes, ECS's last events; a line each, each once.
-    pub evidence: Vec<String>,
+    /// What was found: stopped tasks' reasons and exit codes, ECS's last events; each distinct thing once.
+    pub evidence: Vec<Evidence>,
     /// What to do about it.
     pub help: Option<String>,
+}
+
+/// One thing that was found about a failure. It names no task, deployment or service, so that it is the same text wherever
+/// it is the same cause.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What was found.
+    pub text: String,
+    /// How many stopped tasks say so; 0 where it is not about tasks.
+    pub tasks: u32,
+}
+
+impl From<String> for Evidence {
+    fn from(text: String) -> Self {
+        Self { text, tasks: 0 }
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tasks {
+            0 => f.write_str(&self.text),
+            1 => write!(f, "1 task: {}", self.text),
+            tasks => write!(f, "{tasks} tasks: {}", self.text),
+        }
+    }
 }
 
 /// Numbers and dates events, once, for every observer.

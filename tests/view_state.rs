@@ -5,7 +5,7 @@ mod fixture;
 
 use fixture::{Run, change, id, outline, reason, revision};
 use proptest::prelude::*;
-use roleout::event::{Event, Stamped, Tasks};
+use roleout::event::{Event, Evidence, Stamped, Tasks};
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::plan::{Action, Outline};
@@ -309,7 +309,7 @@ fn every_kind_of_event_survives_its_written_form() {
     let mut run = ended(&[Outcome::Succeeded]);
     let full = roleout::event::Reason {
         summary: "tasks failed \u{1b}[31m\n\"quoted\"".into(),
-        evidence: vec!["하나".into(), String::new()],
+        evidence: vec![Evidence { text: "하나".into(), tasks: 2 }, String::new().into()],
         help: Some("look".into()),
     };
     run.at(3, Event::ServiceMessage { target: target.clone(), text: "일\u{7}".into() });

@@ -35,7 +35,10 @@ fn story() -> Run {
     run.tasks(320_000, EU, 4, 0).ends(321_000, EU, Outcome::Succeeded, None);
     let reason = Reason {
         summary: "tasks failed to start".into(),
-        evidence: vec!["essential container `app` exited with code 1".into(), "\u{1b}]0;title\u{7}".into()],
+        evidence: vec![
+            "essential container `app` exited with code 1".to_owned().into(),
+            "\u{1b}]0;title\u{7}".to_owned().into(),
+        ],
         help: Some("read the container's log".into()),
     };
     run.ends(395_000, US, Outcome::RolledBack, Some(reason)).wave_ends(395_000, "rest", 1, true).finished(395_100);
@@ -147,7 +150,7 @@ fn nothing_of_others_reaches_a_terminal_as_a_command() {
     let evil = "evil\u{1b}[31m\u{9b}0m\r\n\u{202e}x\u{7f}";
     run.events.truncate(2);
     run.deploys(1, CANARY).at(2, Event::ServiceMessage { target: id(CANARY), text: format!("{evil} failed") });
-    let bad = Reason { summary: evil.into(), evidence: vec![evil.into()], help: Some(evil.into()) };
+    let bad = Reason { summary: evil.into(), evidence: vec![evil.to_owned().into()], help: Some(evil.into()) };
     run.ends(3, CANARY, Outcome::Failed, Some(bad.clone()));
     run.at(4, Event::RolloutSkipped { target: id(EU), outcome: Outcome::NotStarted, cause: None, reason: evil.into() });
     run.at(4, Event::RunCancelled { signal: evil.into() }).wave_ends(5, "canary", 1, false).finished(5);
@@ -303,7 +306,7 @@ fn identical_failures_are_told_once_and_what_goes_on_has_its_command() {
     }
     let pull = Reason {
         summary: "CannotPullContainerError".into(),
-        evidence: vec!["manifest for api:2 not found".into()],
+        evidence: vec!["manifest for api:2 not found".to_owned().into()],
         help: Some("push the image before the deployment".into()),
     };
     run.ends(61_000, &names[0], Outcome::Failed, Some(pull.clone()));

@@ -6,19 +6,20 @@ use super::manifest::{environment, selected};
 use crate::cli;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::view::style::count;
 
 /// Checks the manifest, and says on `out` what it means.
 pub fn check(args: &cli::Check, out: &mut dyn Write) -> Result<Exit, Error> {
     let fleet = selected(&args.selection, &environment)?;
     let mut text = format!(
-        "{}: {} targets in {} accounts, {} waves; no faults\n",
+        "{}: no faults; {} in {}, {}\n",
         args.selection.file.display(),
-        fleet.targets.len(),
-        fleet.accounts.len(),
-        fleet.waves.len(),
+        count(fleet.targets.len(), "target"),
+        count(fleet.accounts.len(), "account"),
+        count(fleet.waves.len(), "wave"),
     );
     for wave in &fleet.waves {
-        text.push_str(&format!("  wave {}: {} targets\n", wave.name, wave.targets.len()));
+        text.push_str(&format!("  wave {}: {}\n", wave.name, count(wave.targets.len(), "target")));
     }
     for warning in &fleet.warnings {
         text.push_str(&format!("warning: {warning}\n"));

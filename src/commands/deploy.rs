@@ -20,6 +20,7 @@ use crate::observe::{self, Seen, Unseen};
 use crate::plan::{Action, Outline, build};
 use crate::sandbox::Claims;
 use crate::view::View;
+use crate::view::style::count;
 
 /// How many faults of one kind are listed before the rest is only counted.
 const LISTED: usize = 20;
@@ -116,9 +117,9 @@ pub async fn run(
 
 /// Walks every chain, and then reads every target whose account can be reached.
 async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unreachable>, Vec<Seen>) {
-    view.phase(&format!("walking the role chains of {} accounts", fleet.accounts.len()));
+    view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
     let unreachable = preflight::walk(&reach.sessions, &fleet.accounts).await;
-    view.phase(&format!("reading {} services", fleet.targets.len()));
+    view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
     let clients = reach.clients();
     let skip = |account: &str| unreachable.iter().find(|it| it.account.name == account);
     let reachable = |index: &usize| skip(&fleet.targets[*index].id.account).is_none();

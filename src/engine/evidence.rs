@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::aws::ecs::Ecs;
+use crate::event::Evidence;
 use crate::fleet::TargetSpec;
 use crate::observe::service::Message;
 
@@ -16,17 +17,26 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// How many of ECS's messages are kept.
 const MESSAGES: usize = 5;
 
+/// What was found of a failed deployment.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What the service-deployment object says of its end, where it answers.
+    pub status_reason: Option<String>,
+    /// The rest.
+    pub evidence: Vec<Evidence>,
+}
+
 /// Gathers the evidence of a failed deployment. `messages` are ECS's since the rollout began, oldest first.
-pub async fn gather(ecs: &Ecs, target: &TargetSpec, deployment: Option<&str>, messages: &[Message]) -> Vec<String> {
-    let mut lines = Vec::new();
+pub async fn gather(ecs: &Ecs, target: &TargetSpec, deployment: Option<&str>, messages: &[Message]) -> Found {
+    let mut found = Found::default();
     if let Some(deployment) = deployment {
         let reads = async { tokio::join!(status_reason(ecs, target, deployment), stopped(ecs, target, deployment)) };
         match tokio::time::timeout(LONGEST, reads).await {
             Ok((reason, stopped)) => {
-                lines.extend(reason);
-                lines.extend(stopped);
+                found.status_reason = reason;
+                found.evidence.extend(stopped);
             }
-            Err(_) => lines.push("ECS was too slow to say why its tasks stopped".to_owned()),
+            Err(_) => found.evidence.push("ECS was too slow to say why its tasks stopped".to_owned().into()),
         }
     }
     let mut telling: Vec<String> = Vec::new();
@@ -37,8 +47,8 @@ pub async fn gather(ecs: &Ecs, target: &TargetSpec, deployment: Option<&str>, me
         }
     }
     let skip = telling.len().saturating_sub(MESSAGES);
-    lines.extend(telling.into_iter().skip(skip).map(|text| format!("ECS: {text}")));
-    lines
+    found.evidence.extend(telling.into_iter().skip(skip).map(|text| Evidence::from(format!("ECS: {text}"))));
+    found
 }
 
 /// Whether a message of ECS's is about something going wrong.
@@ -48,19 +58,21 @@ pub fn is_trouble(text: &str) -> bool {
     SIGNS.iter().any(|sign| text.contains(sign))
 }
 
-/// Leaves out what makes equal messages differ: task ids.
+/// Leaves out what makes equal messages differ: the service, task and deployment that they are about.
 fn general(text: &str) -> String {
+    const ABOUT: [&str; 3] = ["(service", "(task", "(deployment"];
     let mut words: Vec<&str> = Vec::new();
     let mut rest = text.split(' ').peekable();
     while let Some(word) = rest.next() {
-        let is_task = word == "(task" && rest.peek().is_some_and(|id| id.trim_end_matches([')', '.']).len() == 32);
-        if is_task {
+        if ABOUT.contains(&word) && rest.peek().is_some_and(|name| name.trim_end_matches(['.', ',']).ends_with(')')) {
             rest.next();
+        } else if word.starts_with("ecs-svc/") {
+            words.push("ecs-svc/…");
         } else {
             words.push(word);
         }
     }
-    words.join(" ")
+    words.join(" ").trim_end_matches('.').to_owned()
 }
 
 async fn status_reason(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Option<String> {
@@ -70,24 +82,25 @@ async fn status_reason(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Opti
         brief["targetServiceRevisionArn"].as_str().and_then(|arn| arn.rsplit('/').next()) == Some(number)
     })?;
     let reason = ours["statusReason"].as_str().filter(|reason| !reason.is_empty())?;
-    Some(format!("service deployment {}: {reason}", ours["status"].as_str().unwrap_or("UNKNOWN")))
+    Some(reason.trim_end_matches('.').to_owned())
 }
 
-/// Groups the deployment's stopped tasks by what they say: `3 tasks: EssentialContainerExited: … (app exited with 1)`.
-async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<String> {
-    let tasks = match ecs.stopped_tasks(&target.cluster, deployment).await {
+/// Groups the deployment's stopped tasks by what they say: `EssentialContainerExited: … (app exited with 1)`. Those that
+/// the scheduler stopped, as the deployment gave way, are no cause and are left out where there are others.
+async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Evidence> {
+    let mut tasks = match ecs.stopped_tasks(&target.cluster, deployment).await {
         Ok(tasks) => tasks,
-        Err(error) => return vec![format!("its stopped tasks could not be read: {error}")],
+        Err(error) => return vec![format!("its stopped tasks could not be read: {error}").into()],
     };
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for task in &tasks {
-        *reasons.entry(task_reason(task)).or_default() += 1;
+    let scheduled = |task: &Value| task["stopCode"] == "ServiceSchedulerInitiated";
+    if !tasks.iter().all(scheduled) {
+        tasks.retain(|task| !scheduled(task));
     }
-    let line = |(reason, count): (String, usize)| match count {
-        1 => format!("1 task: {reason}"),
-        count => format!("{count} tasks: {reason}"),
-    };
-    reasons.into_iter().map(line).collect()
+    let mut reasons: BTreeMap<String, u32> = BTreeMap::new();
+    for task in &tasks {
+        *reasons.entry(general(&task_reason(task))).or_default() += 1;
+    }
+    reasons.into_iter().map(|(text, tasks)| Evidence { text, tasks }).collect()
 }
 
 fn task_reason(task: &Value) -> String {
@@ -138,9 +151,23 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_differ_only_in_a_task_are_one() {
-        let id = "0123456789abcdef0123456789abcdef";
-        let text = format!("(service api) (task {id}) failed container health checks.");
-        assert_eq!(general(&text), "(service api) failed container health checks.");
+    fn messages_about_different_things_are_one_text() {
+        for (text, general_text) in [
+            (
+                "(service api) (task 0123456789abcdef0123456789abcdef) failed container health checks.",
+                "failed container health checks",
+            ),
+            (
+                "(service api) (deployment ecs-svc/12) deployment failed: tasks failed to start.",
+                "deployment failed: tasks failed to start",
+            ),
+            ("(service api) rolling back to deployment ecs-svc/1.", "rolling back to deployment ecs-svc/…"),
+            (
+                "(port 80) is unhealthy in (target-group arn:x) due to (reason Timeout)",
+                "(port 80) is unhealthy in (target-group arn:x) due to (reason Timeout)",
+            ),
+        ] {
+            assert_eq!(general(text), general_text);
+        }
     }
 }

@@ -10,14 +10,14 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Run;
-use super::evidence;
+use super::evidence::{self, Found};
 use super::register::Registered;
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, Looks, ROLLOUT_PACE};
 use super::write::{Write, carry_out};
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
-use crate::event::{Event, Reason, Tasks};
+use crate::event::{Event, Evidence, Reason, Tasks};
 use crate::fleet::{Outcome, Revision, TargetSpec};
 use crate::observe::service::{LiveService, Message};
 use crate::plan::{Definition, Work, taskdef};
@@ -258,13 +258,10 @@ impl<'a> Rollout<'a> {
         let ended = match verdict {
             Verdict::Wait | Verdict::RollingBack => return None,
             Verdict::Succeeded => Ended::succeeded(self.revision.clone(), None),
-            Verdict::Failed(summary) => self.explained(Outcome::Failed, summary).await,
-            Verdict::RolledBack => {
-                let summary = why(&self.followed).unwrap_or_else(|| "ECS rolled the deployment back".to_owned());
-                self.explained(Outcome::RolledBack, summary).await
-            }
+            Verdict::Failed(summary) => self.explained(Outcome::Failed, Some(summary)).await,
+            Verdict::RolledBack => self.explained(Outcome::RolledBack, why(&self.followed)).await,
             Verdict::Stuck(summary) => {
-                let mut ended = self.explained(Outcome::Stuck, summary).await;
+                let mut ended = self.explained(Outcome::Stuck, Some(summary)).await;
                 if let Some(reason) = &mut ended.reason {
                     reason.help = Some("ECS could not return to what ran before: look at the service now".to_owned());
                 }
@@ -303,22 +300,25 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    async fn explained(&self, outcome: Outcome, summary: String) -> Ended {
-        let mut ended = Ended::new(outcome, summary.trim_end_matches('.'));
-        let evidence = self.evidence().await;
-        if let Some(reason) = &mut ended.reason {
-            reason.evidence = evidence;
-        }
-        ended
-    }
-
-    async fn evidence(&self) -> Vec<String> {
+    /// Ends with an outcome and all that can be found about it. Without a summary of its own it has ECS's.
+    async fn explained(&self, outcome: Outcome, summary: Option<String>) -> Ended {
         let ours = self.followed.as_ref().and_then(|followed| followed.ours.as_deref());
-        tokio::select! {
+        let Found { status_reason, mut evidence } = tokio::select! {
             biased;
-            () = self.run.cancel.cancelled() => Vec::new(),
-            lines = evidence::gather(self.ecs, self.target, ours, &self.messages.kept) => lines,
-        }
+            () = self.run.cancel.cancelled() => Found::default(),
+            found = evidence::gather(self.ecs, self.target, ours, &self.messages.kept) => found,
+        };
+        let summary = match (summary, status_reason) {
+            (Some(summary), Some(status)) => {
+                evidence.insert(0, Evidence::from(status));
+                summary
+            }
+            (Some(summary), None) => summary,
+            (None, Some(status)) => status,
+            (None, None) => "ECS rolled the deployment back".to_owned(),
+        };
+        let reason = Reason { summary: summary.trim_end_matches('.').to_owned(), evidence, help: None };
+        Ended { outcome, reason: Some(reason), revision: None, deployment: None }
     }
 
     fn with_deployment(&self, ended: Ended) -> Ended {
@@ -345,7 +345,7 @@ impl<'a> Rollout<'a> {
                 format!("not complete within {limit}: {} of {} tasks run", tasks.running, tasks.desired)
             }
         };
-        let mut ended = self.explained(Outcome::TimedOut, summary).await;
+        let mut ended = self.explained(Outcome::TimedOut, Some(summary)).await;
         if let Some(reason) = &mut ended.reason {
             reason.help = Some("the deployment may still complete; run `deploy` again to follow it".to_owned());
         }

@@ -143,16 +143,19 @@ impl Page {
     }
 
     fn failures(&mut self, state: &RunState) {
-        let mut groups: IndexMap<(Outcome, Option<&Reason>), Vec<&TargetState>> = IndexMap::new();
+        let mut groups: IndexMap<(Outcome, Option<Reason>), Vec<&TargetState>> = IndexMap::new();
         for target in state.targets() {
             if let Some(outcome) = target.outcome().filter(|outcome| outcome.is_failure()) {
-                groups.entry((outcome, target.why())).or_default().push(target);
+                groups.entry((outcome, target.why().map(without_counts))).or_default().push(target);
             }
         }
         // The worst is the last thing read.
         groups.sort_by_cached_key(|(outcome, _), _| weight(*outcome));
-        for ((outcome, reason), targets) in groups {
-            self.failure(outcome, reason, &targets);
+        for ((outcome, mut reason), targets) in groups {
+            if let Some(reason) = &mut reason {
+                count_tasks(reason, &targets);
+            }
+            self.failure(outcome, reason.as_ref(), &targets);
             self.text.push('\n');
         }
     }
@@ -174,7 +177,7 @@ impl Page {
         self.wrap(Tone::Plain, &reason.summary, 4);
         for line in &reason.evidence {
             // Evidence is copied and searched for, so its lines stay whole.
-            self.line(Tone::Dim, &format!("      {}", clean(line)));
+            self.line(Tone::Dim, &format!("      {}", clean(&line.to_string())));
         }
         if let Some(help) = &reason.help {
             self.wrap(Tone::Plain, &format!("help: {help}"), 4);
@@ -196,6 +199,21 @@ impl Page {
     fn line(&mut self, tone: Tone, line: &str) {
         self.text.push_str(&self.paint.paint(tone, line));
         self.text.push('\n');
+    }
+}
+
+/// Returns what makes two reasons the same: not how many tasks were hit.
+fn without_counts(reason: &Reason) -> Reason {
+    let mut reason = reason.clone();
+    reason.evidence.iter_mut().for_each(|evidence| evidence.tasks = 0);
+    reason
+}
+
+/// Adds up how many tasks of all these targets each piece of evidence was found in.
+fn count_tasks(reason: &mut Reason, targets: &[&TargetState]) {
+    let all = || targets.iter().filter_map(|target| target.why());
+    for (place, evidence) in reason.evidence.iter_mut().enumerate() {
+        evidence.tasks = all().filter_map(|why| why.evidence.get(place)).map(|evidence| evidence.tasks).sum();
     }
 }
 

@@ -111,7 +111,7 @@ impl Ran {
                 if id.to_string() == target =>
             {
                 let mut lines = vec![reason.summary.clone()];
-                lines.extend(reason.evidence.iter().cloned());
+                lines.extend(reason.evidence.iter().map(ToString::to_string));
                 Some(lines.join("\n"))
             }
             _ => None,

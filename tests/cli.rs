@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
 fn roleout() -> Command {
@@ -144,4 +144,78 @@ fn the_schema_and_completions_are_printed() {
     let schema: serde_json::Value = serde_json::from_slice(&run(&["schema"]).stdout).expect("JSON");
     assert_eq!(schema["type"], "object");
     assert!(text(&run(&["completions", "bash"]).stdout).contains("_roleout"));
+}
+
+/// A `roleout sandbox` process, stopped when dropped.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = roleout()
+            .args(["sandbox", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("listens on")).expect("it says where it listens");
+        let address = line.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
+        let address = address.trim_end_matches(';').to_owned();
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_deployment_over_http_with_a_token_file_changes_once_and_then_nothing() {
+    let file = project("http", "");
+    let token = file.with_file_name("token");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    std::fs::write(&file, manifest.replace("token_env: ID_TOKEN", "token_file: token")).expect("a file");
+    let (file, token) = (file.display().to_string(), token.display().to_string());
+    let server = Server::start(&["-f", &file, "--token-file", &token]);
+    let deploy = || {
+        let mut command = roleout();
+        let output = command.args(["deploy", "-f", &file]).env("AWS_ENDPOINT_URL", &server.address).output();
+        output.expect("the binary runs")
+    };
+    let first = deploy();
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    assert!(text(&first.stderr).contains("1 target: 1 succeeded"), "{}", text(&first.stderr));
+    let second = deploy();
+    assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
+    assert!(text(&second.stderr).contains("1 target: 1 unchanged"), "{}", text(&second.stderr));
+}
+
+#[test]
+fn ambient_credentials_deploy_their_own_account_and_unknown_ones_are_refused() {
+    let file = project("ambient", "");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    let manifest = manifest.replace("token_env: ID_TOKEN", "ambient: true").replace("chain: [deployer]", "chain: []");
+    let roles = manifest.lines().filter(|line| !line.starts_with("roles:")).collect::<Vec<_>>().join("\n");
+    std::fs::write(&file, roles).expect("a file");
+    let file = file.display().to_string();
+    let server = Server::start(&["-f", &file]);
+    let deploy = |account: &str| {
+        let mut command = roleout();
+        command.args(["deploy", "-f", &file]).env("AWS_ENDPOINT_URL", &server.address);
+        command.env("AWS_ACCESS_KEY_ID", account).env("AWS_SECRET_ACCESS_KEY", "test");
+        command.output().expect("the binary runs")
+    };
+    let other = deploy("999999999999");
+    assert_eq!(other.status.code(), Some(4), "{}", text(&other.stderr));
+    assert!(text(&other.stderr).contains("prod (111122223333): hop 0 (ambient, "), "{}", text(&other.stderr));
+    let own = deploy("111122223333");
+    assert_eq!(own.status.code(), Some(0), "{}", text(&own.stderr));
+    assert!(text(&own.stderr).contains("1 target: 1 succeeded"), "{}", text(&own.stderr));
 }

@@ -214,7 +214,11 @@ fn ambient_credentials_deploy_their_own_account_and_unknown_ones_are_refused() {
     };
     let other = deploy("999999999999");
     assert_eq!(other.status.code(), Some(4), "{}", text(&other.stderr));
-    assert!(text(&other.stderr).contains("prod (111122223333): hop 0 (ambient, "), "{}", text(&other.stderr));
+    assert!(
+        text(&other.stderr).contains("prod (111122223333): the SDK's own credentials: "),
+        "{}",
+        text(&other.stderr)
+    );
     let own = deploy("111122223333");
     assert_eq!(own.status.code(), Some(0), "{}", text(&own.stderr));
     assert!(text(&own.stderr).contains("1 target: 1 succeeded"), "{}", text(&own.stderr));

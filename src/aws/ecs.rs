@@ -100,7 +100,8 @@ macro_rules! call {
         $self.limits.take($group).await;
         let request = $self.client.$operation().customize().interceptor(wire.clone());
         $(let request = request.config_override($config);)?
-        let result = request.send().await;
+        // On the heap while it lasts: the SDK's futures are tens of kilobytes, and whoever awaits one would carry it.
+        let result = Box::pin(request.send()).await;
         $self.settle($group, $name, result.map(drop), wire)
     }};
 }

@@ -65,6 +65,12 @@ struct Wire {
     answer: Arc<Mutex<Option<Value>>>,
 }
 
+impl Wire {
+    fn new(body: &Value) -> Self {
+        Self { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default() }
+    }
+}
+
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
 impl Intercept for Wire {
     fn name(&self) -> &'static str {
@@ -98,8 +104,7 @@ impl Intercept for Wire {
 /// Sends one operation with a JSON body, and returns the answer's JSON.
 macro_rules! call {
     ($self:ident, $group:expr, $name:literal, $operation:ident, $body:expr $(, $config:expr)?) => {{
-        let body: Value = $body;
-        let wire = Wire { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default() };
+        let wire = Wire::new(&$body);
         $self.limits.take($group).await;
         let request = $self.client.$operation().customize().interceptor(wire.clone());
         $(let request = request.config_override($config);)?
@@ -170,7 +175,7 @@ impl Ecs {
             Group::TaskDefinitionModify,
             "RegisterTaskDefinition",
             register_task_definition,
-            definition.clone(),
+            *definition,
             once()
         )?;
         Ok(answer["taskDefinition"].take())

@@ -58,11 +58,11 @@ pub struct Selection {
     /// The manifest
     #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = MANIFEST)]
     pub file: PathBuf,
-    /// Only targets that match ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/SERVICE, with globs; repeatable
-    #[arg(long, value_name = "GLOB", env = "ROLEOUT_ONLY", value_delimiter = ',')]
+    /// Only targets that match ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/SERVICE, with globs; repeatable, or spaces between
+    #[arg(long, value_name = "GLOB", env = "ROLEOUT_ONLY", value_delimiter = ' ')]
     pub only: Vec<String>,
     /// Only this wave; repeatable
-    #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ' ')]
     pub wave: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ pub struct Deploy {
     #[arg(long, env = "ROLEOUT_SANDBOX")]
     pub sandbox: bool,
     /// Make the sandbox fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
-    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ',', requires = "sandbox")]
+    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ', requires = "sandbox")]
     pub sandbox_fault: Vec<String>,
     /// The seed of the sandbox's chances
     #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
@@ -160,7 +160,7 @@ pub struct Sandbox {
     #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE")]
     pub file: Option<PathBuf>,
     /// Make it fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
-    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ',')]
+    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ')]
     pub sandbox_fault: Vec<String>,
     /// The seed of its chances
     #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]

@@ -15,6 +15,7 @@ use aws_sdk_ecs::config::{Config, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ecs::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::error::{CallError, Kind};
 use super::limits::{Group, Limits};
@@ -31,6 +32,8 @@ const TASKS_PER_CALL: usize = 100;
 pub struct Ecs {
     client: Client,
     limits: Limits,
+    /// Places for calls on their way, shared by all accounts.
+    places: Arc<Semaphore>,
 }
 
 /// What DescribeServices answers.
@@ -100,15 +103,18 @@ macro_rules! call {
         $self.limits.take($group).await;
         let request = $self.client.$operation().customize().interceptor(wire.clone());
         $(let request = request.config_override($config);)?
-        let result = request.send().await;
+        let place = $self.places.acquire().await;
+        // On the heap while it lasts: the SDK's futures are tens of kilobytes, and whoever awaits one would carry it.
+        let result = Box::pin(request.send()).await;
+        drop(place);
         $self.settle($group, $name, result.map(drop), wire)
     }};
 }
 
 impl Ecs {
-    /// Wraps a client.
-    pub fn new(client: Client) -> Self {
-        Self { client, limits: Limits::default() }
+    /// Wraps a client, whose calls share `places` with those of other accounts.
+    pub fn new(client: Client, places: Arc<Semaphore>) -> Self {
+        Self { client, limits: Limits::default(), places }
     }
 
     fn settle<E>(

@@ -86,7 +86,8 @@ pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
     let mut rollout = Rollout::new(run, target, &ecs, work);
     match &work.definition {
         Definition::Follow { deployment } => {
-            rollout.followed = Some(Followed::attached(deployment.clone(), work.from.clone()));
+            let before = work.deployments.iter().filter(|id| *id != deployment).cloned().collect();
+            rollout.followed = Some(Followed::attached(deployment.clone(), work.from.clone(), before));
             rollout.revision = work.from.parse().ok();
             rollout.started(deployment, true).await;
         }
@@ -294,7 +295,8 @@ impl<'a> Rollout<'a> {
     }
 
     async fn count(&mut self, tasks: Tasks) {
-        if self.tasks != Some(tasks) {
+        // Right after UpdateService all counts are zero, which says nothing.
+        if tasks != self.tasks.unwrap_or_default() {
             self.tasks = Some(tasks);
             self.run.emit(Event::TasksChanged { target: self.target.id.clone(), tasks }).await;
         }

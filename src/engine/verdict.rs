@@ -55,9 +55,9 @@ impl Followed {
         Self { ours: None, wanted, from, before, why: None, doubted: None }
     }
 
-    /// Starts following a deployment that is under way already.
-    pub fn attached(deployment: String, wanted: String) -> Self {
-        Self { ours: Some(deployment), from: String::new(), wanted, before: Vec::new(), why: None, doubted: None }
+    /// Starts following a deployment of `wanted` that is under way already, beside the deployments `before`.
+    pub fn attached(deployment: String, wanted: String, before: Vec<String>) -> Self {
+        Self { ours: Some(deployment), ..Self::new(wanted.clone(), wanted, before) }
     }
 
     /// Judges a look at the service, `elapsed` after the start, with ECS's service-deployment object where it answers.

@@ -45,7 +45,7 @@ pub struct Session {
 /// A hop that could not be walked.
 #[derive(Clone, Debug)]
 pub struct HopError {
-    /// Its place in the chain, from 1.
+    /// Its place in the chain, from 1; 0 = the SDK's own credentials, without any hop.
     pub number: usize,
     /// The manifest's name of the role.
     pub role: String,
@@ -59,7 +59,10 @@ pub struct HopError {
 
 impl fmt::Display for HopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hop {} ({}, {}): {}", self.number, self.role, self.arn, self.error)
+        match self.number {
+            0 => write!(f, "the SDK's own credentials: {}", self.error),
+            number => write!(f, "hop {number} ({}, {}): {}", self.role, self.arn, self.error),
+        }
     }
 }
 
@@ -236,13 +239,7 @@ impl Sessions {
         };
         called.map_err(|error| {
             let help = vec!["an account with an empty chain uses the SDK's own credentials; are they set?".to_owned()];
-            Arc::new(HopError {
-                number: 0,
-                role: "ambient".into(),
-                arn: "the SDK's own credentials".into(),
-                error,
-                help,
-            })
+            Arc::new(HopError { number: 0, role: String::new(), arn: String::new(), error, help })
         })
     }
 }

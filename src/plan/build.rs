@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, taskdef};
 use crate::fleet::{Amount, Fleet, Parallelism, Revision, TargetSpec, Wave};
-use crate::observe::service::LiveService;
+use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
 
 /// What is decided for one target.
@@ -77,7 +77,8 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
     let is_live = wanted["family"].as_str() == live_family && taskdef::same(&wanted, &observed.live);
     let primary = service.primary();
     let in_progress = primary.filter(|primary| primary.is("IN_PROGRESS"));
-    if let (Some(primary), false) = (in_progress, is_live) {
+    let is_ours = |primary: &Deployment| is_live && primary.task_definition == service.task_definition;
+    if let Some(primary) = in_progress.filter(|primary| !is_ours(primary)) {
         let revision = primary.revision().map_or_else(|| primary.task_definition.clone(), |it| it.to_string());
         return Decision::blocked(
             format!("a deployment of {revision} ({}) is in progress", primary.id),
@@ -91,8 +92,8 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
         if let Some(primary) = in_progress {
             summary.push(format!("its deployment {} is under way already and is followed", primary.id));
             (Definition::Follow { deployment: primary.id.clone() }, revision)
-        } else if primary.is_some_and(|primary| primary.is("FAILED")) {
-            summary.push("its last deployment failed and is repeated".to_owned());
+        } else if let Some(why) = primary.and_then(|primary| unfinished(service, primary)) {
+            summary.push(why);
             (Definition::Existing { arn: service.task_definition.clone(), force: true }, revision)
         } else {
             (Definition::Keep, revision)
@@ -130,6 +131,16 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
     };
     let work = action.changes().then_some(work);
     Decision { action, work, to, summary }
+}
+
+/// Returns why a service that names the wanted revision does not run it for good: its last deployment failed, or its
+/// PRIMARY deployment is of another revision, as after a rollback.
+fn unfinished(service: &LiveService, primary: &Deployment) -> Option<String> {
+    if primary.is("FAILED") {
+        return Some("its last deployment failed and is repeated".to_owned());
+    }
+    let other = primary.revision().filter(|_| primary.task_definition != service.task_definition)?;
+    Some(format!("its PRIMARY deployment runs {other}: it is deployed again"))
 }
 
 /// Returns why a service cannot be deployed by UpdateService at all.

@@ -225,11 +225,11 @@ pub fn wrap(text: &str, indent: usize, columns: usize) -> Vec<String> {
 /// Writes out what ended a command early, with its hints, in colours that a stream may strip.
 pub fn error(error: &Error) -> String {
     let paint = Paint(true);
-    // The manifest's faults arrive rendered, with their snippets; everything else may hold text of others.
-    let lines = |text: &str, indent: &str| match error.exit {
-        Exit::Manifest => text.to_owned(),
-        _ => text.lines().map(clean).collect::<Vec<_>>().join(&format!("\n{indent}")),
-    };
+    if error.exit == Exit::Manifest {
+        // The manifest's faults arrive rendered, with their snippets; everything else may hold text of others.
+        return format!("{}\n", error.message);
+    }
+    let lines = |text: &str, indent: &str| text.lines().map(clean).collect::<Vec<_>>().join(&format!("\n{indent}"));
     let mut text = format!("{} {}\n", paint.paint(Tone::Bad, "error:"), lines(&error.message, ""));
     for hint in &error.help {
         text.push_str(&format!("  help: {}\n", lines(hint, "        ")));

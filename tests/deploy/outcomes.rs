@@ -204,3 +204,19 @@ async fn an_interrupted_deployment_is_followed_by_the_next_run() {
     assert_eq!((again.code(), again.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", again.said);
     assert_eq!(scene.sandbox.calls().writes, Vec::new(), "nothing is started twice");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_followed_deployment_that_ecs_rolls_back_is_rolled_back() {
+    use roleout::engine::cancel::{Cancel, Signal};
+
+    let mut scene = breaker(ROLLBACK).fault("*=crash");
+    let cancel = scene.cancel.clone();
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        cancel.cancel(Signal::Interrupt);
+    });
+    assert_eq!(ran.outcome(ONE), Some(Outcome::Detached), "{}", ran.said);
+    scene.cancel = Cancel::default();
+    let again = scene.deploy().await;
+    assert_eq!((again.code(), again.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", again.said);
+}

@@ -158,7 +158,6 @@ def test_each_revision_is_registered_once(aws, project):
     assert revisions(aws) == {"api:1", "api:2", "worker:1", "worker:2"}
 
 
-@pytest.mark.xfail(strict=True, reason="the plan goes by the service's task definition, not by its PRIMARY's")
 def test_a_second_run_does_not_take_what_was_asked_for_as_done(aws, project):
     """moto's service names the new revision while its PRIMARY deployment, COMPLETED, runs the old one."""
     project.timeout = "3s"

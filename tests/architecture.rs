@@ -1,0 +1,77 @@
+//! The rules of ARCHITECTURE.md that a compiler does not hold, held against the source.
+
+use std::path::{Path, PathBuf};
+
+/// Every source file below `src`, with its text.
+fn sources() -> Vec<(String, String)> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).expect("a readable directory") {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    walk(&root.join("src"), &mut files);
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(root).expect("below the root").display().to_string();
+        (name, std::fs::read_to_string(path).expect("a readable source"))
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// Fails with every line of the files that `applies` selects in which one of `words` stands outside a comment.
+fn forbid(words: &[&str], applies: impl Fn(&str) -> bool, rule: &str) {
+    let mut broken = Vec::new();
+    for (name, text) in sources().into_iter().filter(|(name, _)| applies(name)) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.trim_start();
+            if !code.starts_with("//") && words.iter().any(|word| code.contains(word)) {
+                broken.push(format!("{name}:{}: {code}", number + 1));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
+}
+
+fn is_in(name: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| name == format!("src/{part}.rs") || name.starts_with(&format!("src/{part}/")))
+}
+
+#[test]
+fn manifest_plan_event_state_and_fleet_are_synchronous_and_do_no_io() {
+    let pure = |name: &str| {
+        is_in(name, &["manifest", "plan", "event", "state", "fleet", "exit"]) && name != "src/manifest/load.rs"
+    };
+    forbid(&["async ", ".await", "fs_err::", "std::fs", "std::env", "std::net", "tokio::"], pure, "rule 1");
+}
+
+#[test]
+fn only_aws_and_the_sandbox_name_the_sdk() {
+    let outside = |name: &str| !is_in(name, &["aws", "sandbox"]);
+    forbid(&["aws_sdk_", "aws_config", "aws_smithy", "aws_types", "aws_credential_types"], outside, "rule 2");
+}
+
+#[test]
+fn only_the_engine_changes_anything() {
+    let outside = |name: &str| !is_in(name, &["aws", "engine", "sandbox"]);
+    forbid(&[".update_service(", ".register_task_definition("], outside, "rule 2");
+}
+
+#[test]
+fn only_views_and_main_write_to_the_terminal() {
+    let outside = |name: &str| !is_in(name, &["view", "main"]);
+    forbid(&["println!", "print!(", "io::stdout", "io::stderr().write"], outside, "rule 3");
+}
+
+#[test]
+fn no_task_is_spawned_and_forgotten_and_no_file_outgrows_its_noun() {
+    let all = |_: &str| true;
+    forbid(&["tokio::spawn(", "task::spawn(", "thread::spawn(", "thread::sleep("], all, "rule 7");
+    let long: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| text.lines().count() > 520)
+        .map(|(name, text)| format!("{name}: {} lines", text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "split along a noun: {long:?}");
+}

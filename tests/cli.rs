@@ -1,0 +1,225 @@
+//! The binary as a person and a pipeline meet it: words, streams, exit codes and signals.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Instant;
+
+fn roleout() -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("roleout"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    roleout().args(arguments).output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A manifest of one account in a directory of its own.
+fn project(name: &str, rollout: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let file = directory.join("deploy.yaml");
+    let manifest = format!(
+        "version: 1\nidentity: {{ token_env: ID_TOKEN, region: eu-west-1 }}\n\
+         roles: {{ deployer: {{ arn: \"arn:aws:iam::111122223333:role/deployer\" }} }}\n\
+         accounts: [ {{ name: prod, id: \"111122223333\", chain: [deployer], regions: [eu-west-1] }} ]\n\
+         services: [ {{ name: api, cluster: web, images: {{ app: \"example.com/api:2\" }} }} ]\n{rollout}"
+    );
+    std::fs::write(&file, manifest).expect("a file");
+    file
+}
+
+#[test]
+fn help_lists_the_exit_codes() {
+    let output = run(&["--help"]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).contains("  143  cancelled by SIGTERM"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_2() {
+    assert_eq!(run(&["deploy", "--no-such-flag"]).status.code(), Some(2));
+    assert_eq!(run(&["deploy", "--sandbox-fault", "*=crash"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_example_is_checked_offline() {
+    let output = run(&["check", "-f", "deploy.yaml.example"]);
+    // Outside a job its CI_ variables are missing, and every one of them is named at once.
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("CI_COMMIT_SHA"), "{}", text(&output.stderr));
+    let mut command = roleout();
+    let variables = ["CI_PROJECT_ID", "CI_PIPELINE_ID", "CI_JOB_ID", "CI_COMMIT_SHA"];
+    let output = command.args(["check", "-f", "deploy.yaml.example"]).envs(variables.map(|name| (name, "1"))).output();
+    let output = output.expect("the binary runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("deploy.yaml.example: no faults; 19 targets in 6 accounts, 2 waves"));
+}
+
+#[test]
+fn a_missing_manifest_and_a_faulty_one_are_exit_3() {
+    let output = run(&["check", "-f", "no-such-file.yaml"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("no-such-file.yaml"), "{}", text(&output.stderr));
+    let file = project("faulty", "rollout: { timeout: never }\n");
+    let output = run(&["check", "-f", &file.display().to_string()]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("deploy.yaml:6:"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_missing_token_shows_the_lines_to_add() {
+    let file = project("token", "");
+    let output = run(&["deploy", "-f", &file.display().to_string()]);
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    let words = text(&output.stderr);
+    assert!(words.starts_with("error: the variable ID_TOKEN holds no ID token\n"), "{words}");
+    assert!(words.contains("          id_tokens:\n            ID_TOKEN:\n"), "{words}");
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_on_stdout_and_events_go_there_on_request() {
+    let file = project("streams", "").display().to_string();
+    let output = run(&["deploy", "--sandbox", "--dry-run", "-f", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("prod/eu-west-1/api"), "{}", text(&output.stdout));
+    let output = run(&["deploy", "--sandbox", "--format", "jsonl", "--quiet", "-f", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let events: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(events[0]["event"]["kind"], "run_started");
+    assert_eq!(events.last().expect("events")["event"]["kind"], "run_finished");
+}
+
+#[test]
+fn a_crash_in_the_sandbox_is_exit_11() {
+    let file = project("crash", "").display().to_string();
+    let output = run(&["deploy", "--sandbox", "--sandbox-fault", "*=crash", "-f", &file]);
+    assert_eq!(output.status.code(), Some(11), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("app exited with 1"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_sandbox_refuses_addresses_that_others_can_reach() {
+    let output = run(&["sandbox", "--listen", "0.0.0.0:0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("is not a loopback address"), "{}", text(&output.stderr));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "five seconds of real time are the promise to GitLab's runner")]
+fn signals_end_a_run_within_five_seconds_and_name_what_goes_on() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let file = project(&format!("signal{signal}"), "").display().to_string();
+        let mut child = roleout()
+            .args(["deploy", "--sandbox", "--sandbox-fault", "*=hang", "-f", &file])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let started = lines.by_ref().map(|line| line.expect("UTF-8")).find(|line| line.contains("deploys api:"));
+        assert!(started.is_some(), "the rollout never started");
+        let began = Instant::now();
+        let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+        assert!(kill.success());
+        let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(code), "{}", rest.join("\n"));
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+        let rest = rest.join("\n");
+        assert!(rest.contains("detached") && rest.contains("aws ecs describe-services"), "{rest}");
+    }
+}
+
+#[test]
+fn the_schema_and_completions_are_printed() {
+    let schema: serde_json::Value = serde_json::from_slice(&run(&["schema"]).stdout).expect("JSON");
+    assert_eq!(schema["type"], "object");
+    assert!(text(&run(&["completions", "bash"]).stdout).contains("_roleout"));
+}
+
+/// A `roleout sandbox` process, stopped when dropped.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = roleout()
+            .args(["sandbox", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("listens on")).expect("it says where it listens");
+        let address = line.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
+        let address = address.trim_end_matches(';').to_owned();
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_deployment_over_http_with_a_token_file_changes_once_and_then_nothing() {
+    let file = project("http", "");
+    let token = file.with_file_name("token");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    std::fs::write(&file, manifest.replace("token_env: ID_TOKEN", "token_file: token")).expect("a file");
+    let (file, token) = (file.display().to_string(), token.display().to_string());
+    let server = Server::start(&["-f", &file, "--token-file", &token]);
+    let deploy = || {
+        let mut command = roleout();
+        let output = command.args(["deploy", "-f", &file]).env("AWS_ENDPOINT_URL", &server.address).output();
+        output.expect("the binary runs")
+    };
+    let first = deploy();
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    assert!(text(&first.stderr).contains("1 target: 1 succeeded"), "{}", text(&first.stderr));
+    let second = deploy();
+    assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
+    assert!(text(&second.stderr).contains("1 target: 1 unchanged"), "{}", text(&second.stderr));
+}
+
+#[test]
+fn ambient_credentials_deploy_their_own_account_and_unknown_ones_are_refused() {
+    let file = project("ambient", "");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    let manifest = manifest.replace("token_env: ID_TOKEN", "ambient: true").replace("chain: [deployer]", "chain: []");
+    let roles = manifest.lines().filter(|line| !line.starts_with("roles:")).collect::<Vec<_>>().join("\n");
+    std::fs::write(&file, roles).expect("a file");
+    let file = file.display().to_string();
+    let server = Server::start(&["-f", &file]);
+    let deploy = |account: &str| {
+        let mut command = roleout();
+        command.args(["deploy", "-f", &file]).env("AWS_ENDPOINT_URL", &server.address);
+        command.env("AWS_ACCESS_KEY_ID", account).env("AWS_SECRET_ACCESS_KEY", "test");
+        command.output().expect("the binary runs")
+    };
+    let other = deploy("999999999999");
+    assert_eq!(other.status.code(), Some(4), "{}", text(&other.stderr));
+    assert!(
+        text(&other.stderr).contains("prod (111122223333): the SDK's own credentials: "),
+        "{}",
+        text(&other.stderr)
+    );
+    let own = deploy("111122223333");
+    assert_eq!(own.status.code(), Some(0), "{}", text(&own.stderr));
+    assert!(text(&own.stderr).contains("1 target: 1 succeeded"), "{}", text(&own.stderr));
+}

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -14,6 +15,9 @@ const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default().bold());
+
+/// The manifest, unless --file names another.
+pub const MANIFEST: &str = "deploy.yaml";
 
 /// The table of exit codes, at the foot of the help.
 static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
@@ -52,7 +56,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Selection {
     /// The manifest
-    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = "deploy.yaml")]
+    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = MANIFEST)]
     pub file: PathBuf,
     /// Only targets that match ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/SERVICE, with globs; repeatable, or spaces between
     #[arg(long, value_name = "GLOB", env = "ROLEOUT_ONLY", value_delimiter = ' ')]
@@ -97,6 +101,9 @@ impl From<OutputFormat> for Format {
 /// `roleout deploy`
 #[derive(Clone, Debug, Args)]
 pub struct Deploy {
+    /// A plan that --out saved: carried out exactly, without the manifest, or refused where a target moved since
+    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "out", "sandbox"])]
+    pub plan: Option<PathBuf>,
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
@@ -106,6 +113,15 @@ pub struct Deploy {
     /// Print what would happen to each target, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,
+    /// Save the plan to this file, for another job to carry out with `deploy FILE`
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_OUT", requires = "dry_run")]
+    pub out: Option<PathBuf>,
+    /// Refuse a saved plan that is older than this
+    #[arg(long, value_name = "TIME", env = "ROLEOUT_MAX_AGE", default_value = "24h", value_parser = humantime::parse_duration)]
+    pub max_age: Duration,
+    /// Go on without the targets of a saved plan that moved since it was made
+    #[arg(long, env = "ROLEOUT_SKIP_STALE")]
+    pub skip_stale: bool,
     /// Begin at this wave, and pass its gate
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
     pub from: Option<String>,

@@ -2,6 +2,7 @@
 //!
 //! A [`Fleet`] is what a manifest means. Nothing here reads a file, calls AWS or prints.
 
+pub(crate) mod duration;
 mod select;
 
 pub use select::SelectError;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -33,7 +35,8 @@ pub struct Fleet {
 }
 
 /// Where the run's first credentials come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Identity {
     /// The source of the web identity token, or the SDK's own credentials.
     pub source: IdentitySource,
@@ -44,7 +47,8 @@ pub struct Identity {
 }
 
 /// The source of the first credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum IdentitySource {
     /// The environment variable, by name, that holds the ID token (GitLab `id_tokens:`).
     TokenEnv(String),
@@ -55,7 +59,8 @@ pub enum IdentitySource {
 }
 
 /// An AWS account that the manifest names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Account {
     /// The 12-digit id.
     pub id: AccountId,
@@ -71,14 +76,16 @@ pub struct Account {
 
 /// The roles that are walked, left to right, to reach an account. Empty only where the identity is ambient, and
 /// then the ambient credentials themselves must belong to the account.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RoleChain {
     /// The hops. With a web identity the first is AssumeRoleWithWebIdentity and the others are AssumeRole.
     pub hops: Vec<Hop>,
 }
 
 /// One role of a chain and the parameters with which it is assumed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Hop {
     /// The manifest's name for the role.
     pub role: String,
@@ -97,11 +104,13 @@ pub struct Hop {
     /// Managed session policies, at most 10.
     pub policy_arns: Vec<String>,
     /// The session's length; `None` = STS's default of one hour.
+    #[serde(with = "duration::optional")]
+    #[schemars(with = "Option<String>")]
     pub duration: Option<Duration>,
 }
 
 /// A 12-digit AWS account id. A string, since ids may begin with zeros.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct AccountId(String);
 
@@ -145,7 +154,8 @@ impl fmt::Display for AccountId {
 }
 
 /// The ARN of an IAM role, of any partition.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
 pub struct RoleArn {
     text: String,
     account: AccountId,
@@ -194,6 +204,20 @@ impl FromStr for RoleArn {
     }
 }
 
+impl TryFrom<String> for RoleArn {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RoleArn> for String {
+    fn from(arn: RoleArn) -> Self {
+        arn.text
+    }
+}
+
 impl fmt::Display for RoleArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -201,7 +225,7 @@ impl fmt::Display for RoleArn {
 }
 
 /// Names a target: the manifest's account and service names, and the region. Prints as `account/region/service`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct TargetId {
     /// The manifest's account name.
@@ -271,7 +295,8 @@ pub struct Desired {
 }
 
 /// Targets that may run together; the next wave waits for it and its bake.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Wave {
     /// The wave's name.
     pub name: String,
@@ -286,13 +311,16 @@ pub struct Wave {
     /// Never more in flight than the failures still tolerated plus one.
     pub strict: bool,
     /// How long every deployed target must stay healthy after the wave's last success.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
     pub bake: Duration,
     /// Stop the run before this wave unless it is told to go on from here.
     pub gate: bool,
 }
 
 /// How many targets of a wave run at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Parallelism {
     /// A sliding window.
     Window(Amount),
@@ -301,7 +329,8 @@ pub enum Parallelism {
 }
 
 /// A number of targets, or a per cent of a wave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Amount {
     /// Just so many.
     Count(usize),
@@ -329,7 +358,7 @@ impl fmt::Display for Amount {
 }
 
 /// A revision of a task definition: `family:number`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Revision {
     /// The family.

@@ -4,10 +4,13 @@
 //! that people and events see are in [`Outline`]; it holds no environment value.
 
 pub mod build;
+pub mod fresh;
+pub mod saved;
 pub mod taskdef;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,7 +27,8 @@ pub struct Plan {
 }
 
 /// What is to be done to one target.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Work {
     /// Which task definition it should run.
     pub definition: Definition,
@@ -49,7 +53,8 @@ impl Work {
 }
 
 /// Which task definition a target should run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Definition {
     /// The one that it runs.
     Keep,
@@ -63,6 +68,8 @@ pub enum Definition {
     /// A new revision.
     Register {
         /// What to register, in AWS's JSON.
+        #[serde(with = "saved::shared")]
+        #[schemars(with = "serde_json::Map<String, Value>")]
         definition: Arc<Value>,
         /// The family's newest ACTIVE revision when the plan was made; 0 where the family is new.
         newest: u64,
@@ -75,7 +82,7 @@ pub enum Definition {
 }
 
 /// What a plan says to people, events and reports.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outline {
     /// The waves, in the order in which they run.
     pub waves: Vec<WaveOutline>,
@@ -84,7 +91,7 @@ pub struct Outline {
 }
 
 /// What a plan says of a wave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WaveOutline {
     /// The wave's name.
     pub name: String,
@@ -105,7 +112,7 @@ pub struct WaveOutline {
 }
 
 /// What a plan says of a target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeOutline {
     /// The target.
     pub target: TargetId,
@@ -128,7 +135,7 @@ pub struct ChangeOutline {
 }
 
 /// What a target needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
     /// Nothing.

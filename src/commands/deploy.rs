@@ -1,12 +1,14 @@
 //! `roleout deploy`: preflight, plan, and the rollouts.
 
-use std::collections::HashSet;
+use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::manifest::{environment, selected};
+use super::prepare::{prepare, refusal};
 use super::reach::{Reach, job_environment, seeded};
+use super::saved;
 use crate::cli;
 use crate::clock::Clock;
 use crate::engine::cancel::{Cancel, Signal};
@@ -14,19 +16,17 @@ use crate::engine::{self, EVENTS, Start};
 use crate::error::Error;
 use crate::event::Stamper;
 use crate::exit::Exit;
-use crate::fleet::{Fleet, TargetId};
-use crate::identity::preflight::{self, Unreachable};
-use crate::observe::{self, Seen, Unseen};
-use crate::plan::{Action, Outline, build};
+use crate::fleet::Fleet;
+use crate::plan::saved::Saved;
+use crate::plan::{Plan, build};
 use crate::sandbox::Claims;
 use crate::view::View;
-use crate::view::style::count;
 
-/// How many faults of one kind are listed before the rest is only counted.
-const LISTED: usize = 20;
-
-/// Deploys the fleet of a manifest.
+/// Deploys the fleet of a manifest, or carries out a saved plan.
 pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    if let Some(path) = &args.plan {
+        return saved::deploy(path, args, view, cancel).await;
+    }
     let variables = if args.sandbox { job_environment } else { environment };
     let fleet = selected(&args.selection, &variables)?;
     for warning in &fleet.warnings {
@@ -39,17 +39,19 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
         Reach::production(&fleet).await?
     };
     let start = Start { from: args.from.clone(), sandbox: args.sandbox };
-    let choice = Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked };
+    let choice = Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, out: args.out.clone() };
     run(fleet, &reach, choice, start, view, cancel).await
 }
 
 /// What a person decided beforehand.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Choice {
     /// Print the plan and change nothing.
     pub dry_run: bool,
     /// Go on without the targets that cannot be reached or deployed.
     pub skip_blocked: bool,
+    /// Where a dry run saves the plan.
+    pub out: Option<PathBuf>,
 }
 
 /// Deploys a fleet by a way to AWS that is given: what `deploy` and the tests of whole fleets have in common.
@@ -61,30 +63,24 @@ pub async fn run(
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    if let Some(from) = &start.from
-        && !fleet.waves.iter().any(|wave| wave.name == *from)
-    {
-        let names: Vec<&str> = fleet.waves.iter().map(|wave| wave.name.as_str()).collect();
-        let error = Error::new(Exit::Usage, format!("--from names no wave: `{from}`"));
-        return Err(error.help(format!("the waves are: {}", names.join(", "))));
-    }
-    let prepare = prepare(&fleet, reach, &mut view);
-    let (unreachable, seen) = tokio::select! {
-        biased;
-        () = cancel.cancelled() => {
-            let signal = cancel.signal().unwrap_or(Signal::Terminate);
-            return Err(Error::new(signal.exit(), format!("{} before anything was changed", signal.name())));
-        }
-        prepared = prepare => prepared,
-    };
+    check_from(&fleet, &start)?;
+    let (unreachable, seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
     let plan = build::plan(&fleet, &seen);
     let refusal = refusal(&fleet, &unreachable, &seen, &plan.outline);
     if choice.dry_run {
         view.plan(&plan.outline);
-        return match refusal {
-            Some(error) if !choice.skip_blocked => Err(error),
-            _ => Ok(Exit::Done),
-        };
+        if let Some(error) = refusal.filter(|_| !choice.skip_blocked) {
+            return Err(match choice.out {
+                Some(_) => error.help("no plan was saved; --skip-blocked saves one without these targets"),
+                None => error,
+            });
+        }
+        if let Some(path) = &choice.out {
+            let made_at = reach.aws.clock().timestamp();
+            saved::write(path, &Saved::new(&fleet, &plan, made_at, env!("CARGO_PKG_VERSION")))?;
+            view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
+        }
+        return Ok(Exit::Done);
     }
     match refusal {
         Some(error) if !choice.skip_blocked => {
@@ -93,6 +89,42 @@ pub async fn run(
         Some(error) => view.warning(&format!("going on without these targets: {error}")),
         None => {}
     }
+    Ok(carry_out(fleet, plan, reach, start, view, cancel).await)
+}
+
+/// Refuses to begin at a wave that there is not.
+pub(super) fn check_from(fleet: &Fleet, start: &Start) -> Result<(), Error> {
+    match &start.from {
+        Some(from) if !fleet.waves.iter().any(|wave| wave.name == *from) => {
+            let names: Vec<&str> = fleet.waves.iter().map(|wave| wave.name.as_str()).collect();
+            let error = Error::new(Exit::Usage, format!("--from names no wave: `{from}`"));
+            Err(error.help(format!("the waves are: {}", names.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Waits for what changes nothing, or for a signal.
+pub(super) async fn unless_cancelled<T>(reads: impl Future<Output = T>, cancel: &Cancel) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            let signal = cancel.signal().unwrap_or(Signal::Terminate);
+            Err(Error::new(signal.exit(), format!("{} before anything was changed", signal.name())))
+        }
+        done = reads => Ok(done),
+    }
+}
+
+/// Carries out a plan, and shows it while it goes on.
+pub(super) async fn carry_out(
+    fleet: Fleet,
+    plan: Plan,
+    reach: &Reach,
+    start: Start,
+    mut view: View,
+    cancel: Cancel,
+) -> Exit {
     let (events, mut received) = mpsc::channel(EVENTS);
     let clock = reach.aws.clock();
     let mut stamper = Stamper::new(run_id(clock));
@@ -112,74 +144,7 @@ pub async fn run(
         }
     };
     tokio::join!(engine, watch);
-    Ok(view.finish().exit())
-}
-
-/// Walks every chain, and then reads every target whose account can be reached.
-async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unreachable>, Vec<Seen>) {
-    view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
-    let unreachable = preflight::walk(&reach.sessions, &fleet.accounts).await;
-    view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
-    let clients = reach.clients();
-    let skip = |account: &str| unreachable.iter().find(|it| it.account.name == account);
-    let reachable = |index: &usize| skip(&fleet.targets[*index].id.account).is_none();
-    let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
-    let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
-    let mut seen: Vec<Seen> = fleet
-        .targets
-        .iter()
-        .map(|target| {
-            let reason = skip(&target.id.account).map_or_else(String::new, |it| it.reason.clone());
-            Err(Unseen { reason, help: None, answered: false })
-        })
-        .collect();
-    for (index, result) in observed {
-        seen[index] = result;
-    }
-    (unreachable, seen)
-}
-
-/// Returns why the run may not start: accounts and targets that cannot be reached (exit 4), or that cannot be deployed
-/// (exit 5). Every one of them is named, an unreachable account once.
-fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outline: &Outline) -> Option<Error> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut help: Vec<String> = Vec::new();
-    for it in unreachable {
-        lines.push(format!("{} ({}): {}", it.account.name, it.account.id, it.reason));
-        help.extend(it.help.iter().cloned());
-    }
-    let lost: HashSet<&str> = unreachable.iter().map(|it| it.account.name.as_str()).collect();
-    let unanswered: HashSet<&TargetId> = fleet
-        .targets
-        .iter()
-        .zip(seen)
-        .filter(|(_, seen)| seen.as_ref().is_err_and(|unseen| !unseen.answered))
-        .map(|(target, _)| &target.id)
-        .collect();
-    for change in &outline.changes {
-        if let (Action::Blocked { reason, help: hint }, false) =
-            (&change.action, lost.contains(&*change.target.account))
-        {
-            lines.push(format!("{}: {reason}", change.target));
-            help.extend(hint.clone());
-        }
-    }
-    if lines.is_empty() {
-        return None;
-    }
-    let (exit, what) = match unanswered.is_empty() {
-        true => (Exit::Blocked, "targets are blocked"),
-        false => (Exit::Preflight, "preflight failed"),
-    };
-    let more = lines.len().saturating_sub(LISTED);
-    lines.truncate(LISTED);
-    if more > 0 {
-        lines.push(format!("and {more} more"));
-    }
-    let mut known = HashSet::new();
-    help.retain(|hint| known.insert(hint.clone()));
-    help.truncate(LISTED);
-    Some(Error { exit, message: format!("{what}:\n  {}", lines.join("\n  ")), help })
+    view.finish().exit()
 }
 
 /// Names a run by when it began, and by the CI job where there is one.

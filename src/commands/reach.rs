@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::engine::Clients;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::fleet::{Fleet, IdentitySource, TargetSpec};
+use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenSource;
 use crate::sandbox::{self, Sandbox};
@@ -27,7 +27,11 @@ pub struct Reach {
 impl Reach {
     /// Reaches AWS with the identity that the manifest names.
     pub async fn production(fleet: &Fleet) -> Result<Self, Error> {
-        let identity = &fleet.identity;
+        Self::by_identity(&fleet.identity).await
+    }
+
+    /// Reaches AWS with an identity: that of a saved plan.
+    pub async fn by_identity(identity: &Identity) -> Result<Self, Error> {
         let token = TokenSource::find(&identity.source, &environment)
             .map_err(|error| Error::new(Exit::Preflight, error.message).help(error.help))?;
         let aws = Aws::from_environment(&identity.region, identity.source == IdentitySource::Ambient).await?;

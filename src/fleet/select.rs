@@ -97,8 +97,9 @@ impl Fleet {
         Ok(self.retain(&kept))
     }
 
-    /// Keeps the targets that are marked, and re-numbers the waves.
-    fn retain(mut self, kept: &[bool]) -> Self {
+    /// Keeps the targets that are marked, in the order of [`Fleet::targets`], and re-numbers the waves. Accounts and
+    /// regions without a target are dropped.
+    pub fn retain(mut self, kept: &[bool]) -> Self {
         let mut numbers = Vec::with_capacity(kept.len());
         let mut next = 0;
         for keep in kept {

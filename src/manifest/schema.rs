@@ -8,24 +8,28 @@ use super::Manifest;
 /// `roleout check` says.
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(Manifest).to_value();
+    unwrap_descriptions(&mut schema);
     tidy(&mut schema);
-    // What a reader of the file wants first comes first.
+    titled(schema, "roleout manifest")
+}
+
+/// Gives a schema its title, and puts what a reader of the file wants first first.
+pub(crate) fn titled(schema: Value, title: &str) -> Value {
     let mut ordered = serde_json::Map::new();
     if let Value::Object(mut object) = schema {
         ordered.extend(object.shift_remove_entry("$schema"));
-        ordered.insert("title".to_owned(), json!("roleout manifest"));
+        ordered.insert("title".to_owned(), json!(title));
         ordered.extend(object.shift_remove_entry("description"));
         ordered.extend(object.into_iter().filter(|(key, _)| key != "title"));
     }
     Value::Object(ordered)
 }
 
-/// Unwraps descriptions, removes Rust's number formats, and removes `null` as an alternative: it is accepted and
-/// means that the key is absent, but no editor need offer it.
-fn tidy(value: &mut Value) {
+/// Unwraps descriptions, and removes Rust's number formats.
+pub(crate) fn unwrap_descriptions(value: &mut Value) {
     match value {
         Value::Object(object) => {
-            object.values_mut().for_each(tidy);
+            object.values_mut().for_each(unwrap_descriptions);
             if let Some(Value::String(text)) = object.get_mut("description") {
                 // Doc comments are wrapped at the width of the source; an editor wraps at its own.
                 let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
@@ -35,6 +39,17 @@ fn tidy(value: &mut Value) {
             if object.get("format").is_some_and(Value::is_string) {
                 object.shift_remove("format");
             }
+        }
+        Value::Array(items) => items.iter_mut().for_each(unwrap_descriptions),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Removes `null` as an alternative: it is accepted and means that the key is absent, but no editor need offer it.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.values_mut().for_each(tidy);
             if let Some(Value::Array(types)) = object.get_mut("type") {
                 types.retain(|kind| kind != "null");
                 if let [only] = types.as_slice() {

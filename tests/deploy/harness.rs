@@ -1,7 +1,7 @@
 //! A fleet on a sandbox under the paused clock, deployed through everything that `roleout deploy` goes through.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use roleout::clock::Clock;
@@ -74,14 +74,39 @@ impl Scene {
         Self { token: self.sandbox.id_token(claims), ..self }
     }
 
+    /// The same fleet and AWS for another job.
+    pub fn planning(&self) -> Self {
+        Self {
+            fleet: self.fleet.clone(),
+            sandbox: self.sandbox.clone(),
+            token: self.token.clone(),
+            start: self.start.clone(),
+            choice: self.choice.clone(),
+            cancel: Cancel::default(),
+        }
+    }
+
+    /// Only plans, and saves the plan.
+    pub fn dry_run_to(mut self, out: PathBuf) -> Self {
+        self.choice.dry_run = true;
+        self.choice.out = Some(out);
+        self
+    }
+
     /// Deploys.
     pub async fn deploy(&self) -> Ran {
+        let (fleet, choice, start) = (self.fleet.clone(), self.choice.clone(), self.start.clone());
+        self.ran(async |reach, view| run(fleet, reach, choice, start, view, self.cancel.clone()).await).await
+    }
+
+    /// Runs a command as a job of its own: with new clients and sessions.
+    pub async fn ran(&self, command: impl AsyncFnOnce(&Reach, View) -> Result<Exit, Error>) -> Ran {
         let (out, err) = (Shared::default(), Shared::default());
         let options = Options { format: Format::Jsonl, ..Options::default() };
         let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
         let reach = Reach::sandbox(&self.fleet, &self.sandbox, self.token.clone());
         let began = tokio::time::Instant::now();
-        let exit = run(self.fleet.clone(), &reach, self.choice, self.start.clone(), view, self.cancel.clone()).await;
+        let exit = command(&reach, view).await;
         let seconds = began.elapsed().as_secs();
         let events: Vec<Stamped> =
             out.text().lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect();
@@ -181,5 +206,27 @@ impl Write for Shared {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A directory of a test's own.
+pub struct Directory(pub PathBuf);
+
+impl Directory {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("roleout-{}-{name}", std::process::id()));
+        fs_err::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+
+    /// Where a plan is saved in it.
+    pub fn plan(&self) -> PathBuf {
+        self.0.join("plan.json")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs_err::remove_dir_all(&self.0);
     }
 }

@@ -4,5 +4,7 @@ mod faults;
 mod harness;
 mod identity;
 mod outcomes;
+mod processes;
+mod saved;
 mod scale;
 mod waves;

@@ -1,0 +1,239 @@
+//! `roleout deploy plan.json`: a saved plan, carried out exactly as it was made, or refused before anything is changed.
+//!
+//! Every target with work is read again. One whose live side moved since is named; `--skip-stale` goes on without it.
+//! The manifest is not read: the plan holds all that is needed but the ID token.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::deploy::{carry_out, check_from, unless_cancelled};
+use super::prepare::{LISTED, prepare, refusal};
+use super::reach::Reach;
+use crate::cli;
+use crate::engine::Start;
+use crate::engine::cancel::Cancel;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::fleet::Fleet;
+use crate::identity::preflight::Unreachable;
+use crate::observe::Seen;
+use crate::plan::fresh::{self, Fresh};
+use crate::plan::saved::{ReadError, Saved};
+use crate::plan::{Action, Outline, Plan};
+use crate::view::View;
+use crate::view::style::count;
+
+/// What a person decided beforehand.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Compare and print what would happen, and change nothing.
+    pub dry_run: bool,
+    /// Go on without the targets that cannot be reached.
+    pub skip_blocked: bool,
+    /// Go on without the targets that moved since the plan was made.
+    pub skip_stale: bool,
+    /// Refuse a plan that is older.
+    pub max_age: Duration,
+}
+
+/// Carries out the plan in a file.
+pub async fn deploy(path: &Path, args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    let saved = read(path)?;
+    if args.selection.file != Path::new(cli::MANIFEST) {
+        view.note(&format!("{} is not read: the plan holds all that is needed", args.selection.file.display()));
+    }
+    let terms = Terms {
+        dry_run: args.dry_run,
+        skip_blocked: args.skip_blocked,
+        skip_stale: args.skip_stale,
+        max_age: args.max_age,
+    };
+    let reach = Reach::by_identity(saved.identity()).await?;
+    let start = Start { from: args.from.clone(), sandbox: false };
+    run(saved, &reach, terms, start, view, cancel).await
+}
+
+/// Carries out a saved plan by a way to AWS that is given: what `deploy` and the tests of whole fleets have in common.
+pub async fn run(
+    saved: Saved,
+    reach: &Reach,
+    terms: Terms,
+    start: Start,
+    mut view: View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    let now = reach.aws.clock().timestamp();
+    saved.check_age(now, terms.max_age).map_err(|error| {
+        let error = Error::new(Exit::Blocked, error.to_string());
+        error.help("nothing was changed; plan again, or accept older plans with --max-age")
+    })?;
+    let age = humantime::format_duration(Duration::from_secs(saved.age(now).as_secs()));
+    view.phase(&format!("a plan that roleout {} made {age} ago", saved.made_by));
+    let (fleet, mut plan) = saved.into_parts();
+    check_from(&fleet, &start)?;
+    let compared = unless_cancelled(compare(&fleet, &mut plan, reach, &start, &mut view), &cancel).await?;
+    if terms.dry_run {
+        view.plan(&plan.outline);
+    }
+    let skipped = [(compared.blocked, terms.skip_blocked), (compared.stale, terms.skip_stale)];
+    let (skipped, refused): (Vec<_>, Vec<_>) =
+        skipped.into_iter().filter_map(|(error, skip)| Some((error?, skip))).partition(|(_, skip)| *skip);
+    if let Some((first, more)) = refused.split_first() {
+        let mut error = first.0.clone();
+        for (other, _) in more {
+            error.message = format!("{}\n{}", error.message, other.message);
+            error.help.extend(other.help.iter().cloned());
+        }
+        return Err(error);
+    }
+    for (error, _) in skipped {
+        view.warning(&format!("going on without these targets: {error}"));
+    }
+    if terms.dry_run {
+        return Ok(Exit::Done);
+    }
+    Ok(carry_out(fleet, plan, reach, start, view, cancel).await)
+}
+
+/// Why the run may not start.
+#[derive(Debug, Default)]
+struct Compared {
+    /// Accounts and targets that cannot be reached.
+    blocked: Option<Error>,
+    /// Targets that moved since the plan was made.
+    stale: Option<Error>,
+}
+
+/// Reads every target that has work, and leaves in the plan what is still to be done and can be.
+///
+/// Targets of waves before the run's first are not carried out and refuse nothing; they are read so that those that an
+/// earlier job carried out show as such.
+async fn compare(fleet: &Fleet, plan: &mut Plan, reach: &Reach, start: &Start, view: &mut View) -> Compared {
+    let working: Vec<bool> = plan.work.iter().map(Option::is_some).collect();
+    if !working.contains(&true) {
+        return Compared::default();
+    }
+    let narrowed = fleet.clone().retain(&working);
+    let (mut unreachable, seen) = prepare(&narrowed, reach, view).await;
+    let first = start.from.as_ref().and_then(|from| fleet.waves.iter().position(|wave| wave.name == *from));
+    let begun: HashSet<usize> =
+        fleet.waves.iter().skip(first.unwrap_or_default()).flat_map(|wave| wave.targets.iter().copied()).collect();
+    let (mut stale, mut blocked): (Vec<String>, Outline) = Default::default();
+    let mut changes: HashMap<_, _> =
+        plan.outline.changes.iter_mut().map(|change| (change.target.clone(), change)).collect();
+    let places = working.iter().enumerate().filter(|(_, working)| **working).map(|(index, _)| index);
+    for (index, seen) in places.zip(&seen) {
+        let Some(work) = plan.work[index].take() else { continue };
+        let target = &fleet.targets[index].id;
+        let Some(change) = changes.get_mut(target) else { continue };
+        let (action, moved) = match seen {
+            Ok(observed) => match fresh::check(&work, observed) {
+                Fresh::Ready(work) | Fresh::Planned(Some(work)) => {
+                    plan.work[index] = Some(work).filter(|_| begun.contains(&index));
+                    continue;
+                }
+                Fresh::Planned(None) => {
+                    change.from = observed.service.revision();
+                    change.summary = vec!["an earlier run carried it out".to_owned()];
+                    (Action::Unchanged, None)
+                }
+                Fresh::Moved(what) => (left_out(&what), Some(what)),
+            },
+            Err(unseen) if unseen.answered => (left_out(&unseen.reason), Some(unseen.reason.clone())),
+            Err(unseen) => (Action::Blocked { reason: unseen.reason.clone(), help: unseen.help.clone() }, None),
+        };
+        if !begun.contains(&index) && action != Action::Unchanged {
+            continue;
+        }
+        change.action = action;
+        match moved {
+            Some(what) => stale.push(format!("{target}: {what}")),
+            None if change.action != Action::Unchanged => blocked.changes.push((**change).clone()),
+            None => {}
+        }
+    }
+    recount(&mut plan.outline);
+    let concerned: HashSet<&str> = begun.iter().map(|&index| &*fleet.targets[index].id.account).collect();
+    unreachable.retain(|it| concerned.contains(it.account.name.as_str()));
+    Compared { blocked: refused(&narrowed, &unreachable, &seen, &blocked), stale: moved(stale) }
+}
+
+fn left_out(what: &str) -> Action {
+    let help = Some("plan again".to_owned());
+    Action::Blocked { reason: format!("it moved since the plan was made: {what}"), help }
+}
+
+/// Counts again how many targets of each wave have something to do.
+fn recount(outline: &mut Outline) {
+    for wave in &mut outline.waves {
+        let changes = outline.changes.iter().filter(|change| change.wave == wave.name);
+        wave.changing = changes.filter(|change| change.action.changes()).count();
+        wave.worst_case_failures = wave.worst_case_failures.min(wave.changing);
+    }
+}
+
+fn refused(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outline: &Outline) -> Option<Error> {
+    let error = refusal(fleet, unreachable, seen, outline)?;
+    Some(error.help("nothing was changed; --skip-blocked goes on without these targets"))
+}
+
+/// Names every target that moved.
+fn moved(mut lines: Vec<String>) -> Option<Error> {
+    if lines.is_empty() {
+        return None;
+    }
+    let what = format!("{} moved since the plan was made", count(lines.len(), "target"));
+    let more = lines.len().saturating_sub(LISTED);
+    lines.truncate(LISTED);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    let error = Error::new(Exit::Blocked, format!("{what}:\n  {}", lines.join("\n  ")));
+    Some(error.help("nothing was changed; plan again, or go on without these targets with --skip-stale"))
+}
+
+/// Reads a saved plan from a file. One that cannot be opened is a slip on the command line; any other is refused.
+pub fn read(path: &Path) -> Result<Saved, Error> {
+    let bytes = fs_err::read(path).map_err(|error| Error::new(Exit::Usage, format!("the plan: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| ReadError::NotAPlan(error.to_string()));
+    text.and_then(|text| Saved::parse(&text)).map_err(|error| {
+        let help = match &error {
+            ReadError::Truncated(_) => "was the artifact cut, or the disk of the planning job full? plan again",
+            ReadError::NotAPlan(_) => {
+                "`deploy PLAN` takes what `--out` wrote; a manifest is given with --file, or is ./deploy.yaml"
+            }
+            ReadError::Version { .. } => "plan and deploy with the same version of roleout",
+            ReadError::Digest | ReadError::Content(_) => {
+                "a plan is carried out as it was made or not at all; plan again"
+            }
+        };
+        Error::new(Exit::Blocked, format!("{}: {error}", path.display())).help(help)
+    })
+}
+
+/// Writes a saved plan to a file: whole or not at all, readable as the umask says, so that the job's artifact
+/// upload can read it.
+pub fn write(path: &Path, saved: &Saved) -> Result<(), Error> {
+    let failed = |error: String| Error::new(Exit::Unexpected, format!("the plan cannot be saved: {error}"));
+    let text = saved.to_json().map_err(failed)?;
+    let Some(name) = path.file_name() else { return Err(failed(format!("{} names no file", path.display()))) };
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}", std::process::id()));
+    let beside: PathBuf = path.with_file_name(beside);
+    let written = write_synced(&beside, text.as_bytes()).and_then(|()| fs_err::rename(&beside, path));
+    written.map_err(|error| {
+        // What is half there helps nobody; that it cannot be removed either is the lesser news.
+        let _ = fs_err::remove_file(&beside);
+        failed(error.to_string())
+    })
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+
+    let mut file = fs_err::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

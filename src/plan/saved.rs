@@ -1,0 +1,357 @@
+//! A saved plan: all that carrying a plan out needs, as a file that another job reads without the manifest.
+//!
+//! Pure: text in, text out. It names where the identity comes from and holds no token, key or session. What the file
+//! says is covered by a digest, its last member: SHA-256 over everything before it without the white space between
+//! tokens. That finds a cut or edited file; who may replace the whole file is for whoever keeps it to say.
+
+#[cfg(test)]
+mod properties;
+mod seal;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{Outline, Plan, Work};
+use crate::fleet::{Account, Desired, Fleet, Identity, TargetId, TargetSpec, Wave, duration};
+use crate::manifest::schema::{titled, unwrap_descriptions};
+
+/// The version of the written form. A file of another one is refused.
+pub const VERSION: u32 = 1;
+
+/// How far the clock of the job that made a plan may be ahead of that of the job that carries it out.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// A plan that `deploy` carries out exactly as it was made, or refuses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    kind: Kind,
+    /// The version of this form: 1.
+    version: u32,
+    /// When the plan was made.
+    #[schemars(with = "String")]
+    pub made_at: Timestamp,
+    /// The version of roleout that made it.
+    pub made_by: String,
+    identity: Identity,
+    /// The accounts, each with the role chain that reaches it.
+    accounts: Vec<Account>,
+    /// Every target, also those without work: per cent amounts count them.
+    targets: Vec<Target>,
+    /// The waves; their `targets` are places in `targets`, from 0.
+    waves: Vec<Wave>,
+    outline: Outline,
+}
+
+/// What tells the file from any other JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+enum Kind {
+    #[serde(rename = "roleout-plan")]
+    Plan,
+}
+
+/// A target, and what is to be done to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    /// `account/region/service`, in the manifest's names.
+    id: TargetId,
+    /// The cluster's name or ARN.
+    cluster: String,
+    /// The service's name in ECS.
+    service: String,
+    /// How long its rollout may take.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    timeout: Duration,
+    /// What is to be done, and the live side that it was planned against; `null` = nothing.
+    work: Option<Work>,
+}
+
+/// Why a text is not a saved plan that can be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ReadError {
+    /// The text ends too early.
+    #[error("the saved plan is truncated: {0}")]
+    Truncated(String),
+    /// It is something else.
+    #[error("this is not a saved plan: {0}")]
+    NotAPlan(String),
+    /// It is a saved plan of another version of the form.
+    #[error("the saved plan has version {found}, and this roleout reads version {VERSION}")]
+    Version {
+        /// The version, as JSON.
+        found: String,
+    },
+    /// It was changed since it was written.
+    #[error("the saved plan was changed after it was written: its digest does not match what it says")]
+    Digest,
+    /// The digest holds, and yet it makes no sense: some other program wrote it.
+    #[error("the saved plan contradicts itself: {0}")]
+    Content(String),
+}
+
+/// Why a saved plan is not carried out at this time.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AgeError {
+    /// It is too old.
+    #[error("the saved plan is {} old, and the most is {}", humantime::format_duration(*.age), humantime::format_duration(*.most))]
+    TooOld {
+        /// Its age, in whole seconds.
+        age: Duration,
+        /// The most that is accepted.
+        most: Duration,
+    },
+    /// It was made after now.
+    #[error("the saved plan was made at {made_at}, and it is {now} now: one of the clocks is wrong")]
+    FromTheFuture {
+        /// When it says that it was made.
+        made_at: Timestamp,
+        /// Now.
+        now: Timestamp,
+    },
+}
+
+/// What the head of a file says, before anything else of it is believed.
+#[derive(Deserialize)]
+struct Head {
+    kind: Option<Value>,
+    version: Option<Value>,
+}
+
+impl Saved {
+    /// Takes a plan down. `tool_version` is the version of this program.
+    pub fn new(fleet: &Fleet, plan: &Plan, made_at: Timestamp, tool_version: &str) -> Self {
+        let target = |(target, work): (&TargetSpec, &Option<Work>)| Target {
+            id: target.id.clone(),
+            cluster: target.cluster.clone(),
+            service: target.service.clone(),
+            timeout: target.timeout,
+            work: work.clone(),
+        };
+        Self {
+            kind: Kind::Plan,
+            version: VERSION,
+            made_at,
+            made_by: tool_version.to_owned(),
+            identity: fleet.identity.clone(),
+            accounts: fleet.accounts.iter().map(|account| (**account).clone()).collect(),
+            targets: fleet.targets.iter().zip(&plan.work).map(target).collect(),
+            waves: fleet.waves.clone(),
+            outline: plan.outline.clone(),
+        }
+    }
+
+    /// Writes it as JSON, sealed with its digest.
+    ///
+    /// # Errors
+    /// Says what cannot be written as JSON: a path that is not UTF-8.
+    pub fn to_json(&self) -> Result<String, String> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        Ok(seal::close(&text))
+    }
+
+    /// Reads what [`Saved::to_json`] writes.
+    ///
+    /// # Errors
+    /// Anything else is refused, a saved plan of another version, a cut and an edited one included.
+    pub fn parse(text: &str) -> Result<Self, ReadError> {
+        let not_json = |error: serde_json::Error| match error.classify() {
+            serde_json::error::Category::Eof => ReadError::Truncated(error.to_string()),
+            _ => ReadError::NotAPlan(error.to_string()),
+        };
+        let head: Head = serde_json::from_str(text).map_err(not_json)?;
+        if head.kind != Some(json!(Kind::Plan)) {
+            return Err(ReadError::NotAPlan("its `kind` is not `roleout-plan`".to_owned()));
+        }
+        match head.version {
+            Some(version) if version == json!(VERSION) => {}
+            found => return Err(ReadError::Version { found: found.unwrap_or_default().to_string() }),
+        }
+        let body = seal::open(text).ok_or(ReadError::Digest)?;
+        let saved: Self = serde_json::from_str(&body).map_err(|error| ReadError::Content(error.to_string()))?;
+        saved.check().map_err(ReadError::Content)?;
+        Ok(saved)
+    }
+
+    /// Refuses a plan that is older than `most`, or that was made after `now`.
+    pub fn check_age(&self, now: Timestamp, most: Duration) -> Result<(), AgeError> {
+        let made_at = self.made_at;
+        let age = self.age(now);
+        if age > most {
+            return Err(AgeError::TooOld { age: Duration::from_secs(age.as_secs()), most });
+        }
+        let ahead = Duration::try_from(made_at.duration_since(now)).unwrap_or_default();
+        if ahead > CLOCK_SKEW { Err(AgeError::FromTheFuture { made_at, now }) } else { Ok(()) }
+    }
+
+    /// Returns how old it is; nothing where it was made after `now`.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        Duration::try_from(now.duration_since(self.made_at)).unwrap_or_default()
+    }
+
+    /// Returns where its run's first credentials come from.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Returns the fleet and the plan, as the engine takes them. What the manifest declared of a target is no longer
+    /// known, except for the definition that is to be registered: the plan has resolved it.
+    pub fn into_parts(self) -> (Fleet, Plan) {
+        let accounts: Vec<Arc<Account>> = self.accounts.into_iter().map(Arc::new).collect();
+        let by_name: BTreeMap<&str, &Arc<Account>> =
+            accounts.iter().map(|account| (account.name.as_str(), account)).collect();
+        let (mut targets, mut work) = (Vec::new(), Vec::new());
+        for target in self.targets {
+            let account = by_name.get(&*target.id.account).copied().expect("checked when it was read or made");
+            targets.push(TargetSpec {
+                account: Arc::clone(account),
+                id: target.id,
+                cluster: target.cluster,
+                service: target.service,
+                desired: desired(target.work.as_ref()),
+                timeout: target.timeout,
+            });
+            work.push(target.work);
+        }
+        let fleet = Fleet { identity: self.identity, accounts, targets, waves: self.waves, warnings: Vec::new() };
+        (fleet, Plan { outline: self.outline, work })
+    }
+
+    /// Says what does not fit together.
+    fn check(&self) -> Result<(), String> {
+        let names: BTreeSet<&str> = self.accounts.iter().map(|account| account.name.as_str()).collect();
+        if names.len() < self.accounts.len() {
+            return Err("two accounts have one name".to_owned());
+        }
+        let ids: BTreeSet<&TargetId> = self.targets.iter().map(|target| &target.id).collect();
+        if ids.len() < self.targets.len() {
+            return Err("two targets have one name".to_owned());
+        }
+        if let Some(id) = ids.iter().find(|id| !names.contains(&*id.account)) {
+            return Err(format!("the account of {id} is not among its accounts"));
+        }
+        let mut places: Vec<usize> = self.waves.iter().flat_map(|wave| wave.targets.iter().copied()).collect();
+        places.sort_unstable();
+        if !places.into_iter().eq(0..self.targets.len()) {
+            return Err("not every target is in exactly one wave".to_owned());
+        }
+        let waves = self.waves.iter().map(|wave| &wave.name);
+        if !waves.eq(self.outline.waves.iter().map(|wave| &wave.name)) {
+            return Err("the waves of its outline are others".to_owned());
+        }
+        let mut work: BTreeMap<&TargetId, bool> =
+            self.targets.iter().map(|target| (&target.id, target.work.is_some())).collect();
+        for change in &self.outline.changes {
+            if work.remove(&change.target) != Some(change.action.changes()) {
+                return Err(format!("its outline says something else of {}", change.target));
+            }
+        }
+        work.keys().next().map_or(Ok(()), |id| Err(format!("its outline says nothing of {id}")))
+    }
+}
+
+/// What is known of a target's wishes: the definition, so that its family is read again.
+fn desired(work: Option<&Work>) -> Desired {
+    let task_definition = work.and_then(|work| match &work.definition {
+        super::Definition::Register { definition, .. } => Some(Arc::clone(definition)),
+        super::Definition::Keep | super::Definition::Existing { .. } | super::Definition::Follow { .. } => None,
+    });
+    Desired { task_definition, ..Desired::default() }
+}
+
+/// Returns the JSON Schema (draft 2020-12) of the file. That the digest holds and that names fit together it cannot say.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Saved).to_value();
+    unwrap_descriptions(&mut schema);
+    schema["properties"]["version"] = json!({ "description": "The version of this form.", "const": VERSION });
+    schema["properties"]["digest"] = json!({
+        "description": "SHA-256 over everything before it, without the white space between tokens. The last member.",
+        "type": "string",
+        "pattern": "^sha256:[0-9a-f]{64}$",
+    });
+    if let Some(required) = schema["required"].as_array_mut() {
+        required.push(json!("digest"));
+    }
+    titled(schema, "roleout saved plan")
+}
+
+/// A definition that targets share is written in full for each of them.
+pub(super) mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::Value;
+
+    pub fn serialize<S: Serializer>(value: &Arc<Value>, serializer: S) -> Result<S::Ok, S::Error> {
+        (**value).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Value>, D::Error> {
+        Value::deserialize(deserializer).map(Arc::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::IdentitySource;
+
+    fn empty() -> Saved {
+        let identity = Identity {
+            source: IdentitySource::TokenEnv("ID_TOKEN".to_owned()),
+            region: "eu-west-1".to_owned(),
+            session_name: "gl-1".to_owned(),
+        };
+        let fleet = Fleet { identity, accounts: vec![], targets: vec![], waves: vec![], warnings: vec![] };
+        let plan = Plan { outline: Outline::default(), work: vec![] };
+        Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
+    }
+
+    #[test]
+    fn what_is_no_saved_plan_is_told_from_what_was_one() {
+        let text = empty().to_json().expect("JSON");
+        assert_eq!(Saved::parse(&text), Ok(empty()));
+        for (text, error) in [
+            (String::new(), "the saved plan is truncated"),
+            (text[..text.len() / 2].to_owned(), "the saved plan is truncated"),
+            ("version: 1\naccounts: []\n".to_owned(), "this is not a saved plan"),
+            ("{}".to_owned(), "this is not a saved plan: its `kind` is not"),
+            ("[1]".to_owned(), "this is not a saved plan"),
+            (text.replace("\"version\": 1", "\"version\": 2"), "the saved plan has version 2, and this roleout reads"),
+            (text.replace("0.1.0", "0.1.1"), "the saved plan was changed after it was written"),
+            (text.replace("ID_TOKEN", "MY_TOKEN"), "the saved plan was changed after it was written"),
+            (text.replace("\"digest\"", "\"digest_\""), "the saved plan was changed after it was written"),
+            (format!("{text}{text}"), "this is not a saved plan"),
+        ] {
+            let said = Saved::parse(&text).expect_err(error).to_string();
+            assert!(said.starts_with(error), "{said}");
+        }
+    }
+
+    #[test]
+    fn white_space_is_not_covered() {
+        let text = empty().to_json().expect("JSON");
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(Saved::parse(&value.to_string()), Ok(empty()));
+        assert_eq!(Saved::parse(&text.replace('\n', "\r\n\t")), Ok(empty()));
+    }
+
+    #[test]
+    fn age_is_bounded_on_both_sides() {
+        let at = |text: &str| empty().check_age(text.parse().expect("a time"), Duration::from_secs(24 * 3600));
+        assert_eq!(at("2026-11-03T09:00:00Z"), Ok(()));
+        assert_eq!(at("2026-11-02T08:55:00Z"), Ok(()));
+        let said = at("2026-11-03T10:00:01Z").expect_err("too old").to_string();
+        assert_eq!(said, "the saved plan is 1day 1h 1s old, and the most is 1day");
+        let said = at("2026-11-02T08:54:00Z").expect_err("of the future").to_string();
+        assert!(said.contains("one of the clocks is wrong"), "{said}");
+    }
+}

@@ -1,0 +1,325 @@
+//! Saved plans: made in one job, carried out in another, and refused where a target moved in between.
+
+use std::time::Duration;
+
+use roleout::commands::saved::{self, Terms};
+use roleout::error::Error;
+use roleout::exit::Exit;
+use roleout::fleet::Outcome;
+use roleout::plan::saved::{Saved, schema};
+use serde_json::{Value, json};
+
+use crate::harness::{Directory, Ran, Scene};
+
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/saved-plan.schema.json");
+const WAVES: &str = "rollout:\n  timeout: 30m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
+                     - { name: rest, gate: manual, max_parallel: [1, 50%], bake: 1m }\n";
+
+fn terms() -> Terms {
+    Terms { dry_run: false, skip_blocked: false, skip_stale: false, max_age: Duration::from_secs(24 * 3600) }
+}
+
+/// Plans and saves in one job; what was asked of AWS for it is forgotten.
+async fn plan(scene: &Scene, name: &str) -> (Directory, Saved) {
+    let directory = Directory::new(name);
+    scene.sandbox.forget_calls();
+    let ran = scene.planning().dry_run_to(directory.plan()).deploy().await;
+    assert_eq!(ran.exit, Ok(Exit::Done), "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    scene.sandbox.forget_calls();
+    let saved = saved::read(&directory.plan()).expect("a saved plan");
+    (directory, saved)
+}
+
+/// Carries a saved plan out in another job: it knows nothing of the first but the file.
+async fn carry_out(scene: &Scene, saved: &Saved, terms: Terms) -> Ran {
+    let (saved, start) = (saved.clone(), scene.start.clone());
+    scene.ran(async |reach, view| saved::run(saved, reach, terms, start, view, scene.cancel.clone()).await).await
+}
+
+fn move_target(scene: &Scene, account: &str) {
+    let input = json!({ "cluster": "main", "service": "s0", "forceNewDeployment": true });
+    scene.sandbox.behind_the_back(account, "eu-west-1", "UpdateService", &input).expect("an update");
+}
+
+fn error(ran: &Ran) -> &Error {
+    ran.exit.as_ref().expect_err("refused")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saved_plan_ends_as_a_direct_deploy_does() {
+    let rollout = "rollout: { timeout: 30m, waves: [ { name: canary, select: { ring: canary }, bake: 1m }, \
+                   { name: rest, max_parallel: [1, 50%] } ] }\n";
+    let direct = Scene::of(4, 2, rollout);
+    let straight = direct.deploy().await;
+    let scene = Scene::of(4, 2, rollout);
+    let (_directory, saved) = plan(&scene, "as-direct").await;
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 8), "{}", ran.said);
+    assert_eq!(ran.code(), straight.code());
+    let end = |ran: &Ran| ran.state.targets().map(|it| (it.target.clone(), it.runs.clone())).collect::<Vec<_>>();
+    assert_eq!(end(&ran), end(&straight));
+    let writes = |scene: &Scene| {
+        let mut writes: Vec<_> = scene
+            .sandbox
+            .calls()
+            .writes
+            .into_iter()
+            .map(|write| (write.account, write.operation, write.input))
+            .collect();
+        writes.sort_by_key(|(account, operation, input)| format!("{account} {operation} {input}"));
+        writes
+    };
+    assert_eq!(writes(&scene), writes(&direct));
+    // Nothing is left of it: carrying it out once more changes nothing.
+    scene.sandbox.forget_calls();
+    let again = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 8), "{}", again.said);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_moved_is_refused_alone_and_nothing_is_changed_anywhere() {
+    let scene = Scene::of(4, 2, "").quick();
+    let (_directory, saved) = plan(&scene, "moved").await;
+    move_target(&scene, "a2");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let ran = carry_out(&scene, &saved, terms()).await;
+    let refused = error(&ran);
+    assert_eq!(refused.exit, Exit::Blocked);
+    let mut lines = refused.message.lines();
+    assert_eq!(lines.next(), Some("1 target moved since the plan was made:"));
+    let line = lines.next().unwrap_or_default();
+    assert!(line.starts_with("  a2/eu-west-1/s0: its deployment was ecs-svc/"), "{line}");
+    assert_eq!(lines.next(), None);
+    assert!(refused.help.iter().any(|help| help.contains("--skip-stale")), "{:?}", refused.help);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    assert!(ran.events.is_empty(), "no run began");
+
+    let ran = carry_out(&scene, &saved, Terms { skip_stale: true, ..terms() }).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 7), "{}", ran.said);
+    assert!(ran.said.contains("going on without these targets"), "{}", ran.said);
+    let touched = |write: &roleout::sandbox::Write| {
+        write.account == "200000000002" && write.input.get("service").is_some_and(|service| service == "s0")
+    };
+    assert!(!scene.sandbox.calls().writes.iter().any(touched));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_moved_is_named_for_each_way_of_moving() {
+    let scene = Scene::of(5, 1, "").quick();
+    let (_directory, saved) = plan(&scene, "ways").await;
+    let update = |account: &str, input: Value| {
+        scene.sandbox.behind_the_back(account, "eu-west-1", "UpdateService", &input).expect("an update");
+    };
+    let live = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service").task_definition;
+    let mut other = scene.sandbox.task_definition("a0", "eu-west-1", &live).expect("a definition");
+    other["containerDefinitions"][0]["image"] = json!("registry.example.com/s0:hotfix");
+    for member in [
+        "taskDefinitionArn",
+        "revision",
+        "status",
+        "registeredAt",
+        "registeredBy",
+        "compatibilities",
+        "requiresAttributes",
+    ] {
+        other.as_object_mut().expect("an object").shift_remove(member);
+    }
+    let registered =
+        scene.sandbox.behind_the_back("a0", "eu-west-1", "RegisterTaskDefinition", &other).expect("a revision");
+    let arn = registered["taskDefinition"]["taskDefinitionArn"].clone();
+    update("a0", json!({ "cluster": "main", "service": "s0", "taskDefinition": arn }));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    update("a1", json!({ "cluster": "main", "service": "s0", "forceNewDeployment": true }));
+    let delete = json!({ "cluster": "main", "service": "s0", "force": true });
+    scene.sandbox.behind_the_back("a2", "eu-west-1", "DeleteService", &delete).expect("a deletion");
+    let ran = carry_out(&scene, &saved, terms()).await;
+    insta::with_settings!({ filters => [(r"ecs-svc/\d+", "ecs-svc/[id]"), (r"s0:\d+", "s0:[n]")] }, {
+        insta::assert_snapshot!(error(&ran).message, @r"
+        3 targets moved since the plan was made:
+          a0/eu-west-1/s0: it ran s0:[n] (ecs-svc/[id]) and runs s0:[n] (ecs-svc/[id]) now
+          a1/eu-west-1/s0: its deployment was ecs-svc/[id] and is ecs-svc/[id] now, of s0:[n] again, and in progress
+          a2/eu-west-1/s0: the service is DRAINING now
+        ");
+    });
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    let ran = carry_out(&scene, &saved, Terms { skip_stale: true, ..terms() }).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_splits_a_saved_plan_over_two_jobs() {
+    let scene = Scene::of(3, 1, WAVES);
+    let (_directory, saved) = plan(&scene, "gate").await;
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Gate, 1), "{}", ran.said);
+    // The canary moved since the plan was made, by the plan: that is no reason to refuse.
+    let mut scene = scene;
+    scene.start.from = Some("rest".into());
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    assert_eq!(ran.outcome("a0/eu-west-1/s0"), Some(Outcome::Unchanged));
+
+    scene.start.from = Some("rset".into());
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((error(&ran).exit, error(&ran).message.as_str()), (Exit::Usage, "--from names no wave: `rset`"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_wave_is_refused_before_the_first_is_started() {
+    let scene = Scene::of(3, 1, WAVES);
+    let (_directory, saved) = plan(&scene, "later").await;
+    move_target(&scene, "a2");
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!(error(&ran).exit, Exit::Blocked, "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    // But one before the first wave of this run refuses nothing.
+    let mut scene = Scene::of(3, 1, WAVES);
+    let (_directory, saved) = plan(&scene, "earlier").await;
+    move_target(&scene, "a0");
+    scene.start.from = Some("rest".into());
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_cancelled_is_taken_up_by_the_same_plan() {
+    let scene = Scene::of(4, 1, "rollout: { timeout: 30m, waves: [ { name: all, max_parallel: 2 } ] }\n");
+    let (_directory, saved) = plan(&scene, "taken-up").await;
+    let cancel = scene.cancel.clone();
+    let (ran, ()) = tokio::join!(carry_out(&scene, &saved, terms()), async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        cancel.cancel(roleout::engine::cancel::Signal::Terminate);
+    });
+    assert_eq!((ran.count(Outcome::Detached), ran.count(Outcome::Cancelled)), (2, 2), "{}", ran.said);
+    let scene = Scene { cancel: Default::default(), ..scene };
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 4), "{}", ran.said);
+    let updates = scene.sandbox.calls().operation("UpdateService");
+    assert_eq!(updates, 4, "what was under way is followed, not started again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_plan_is_refused_before_anything_is_asked() {
+    let scene = Scene::of(2, 1, "").quick();
+    let (_directory, saved) = plan(&scene, "old").await;
+    tokio::time::sleep(Duration::from_secs(25 * 3600)).await;
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!(error(&ran).exit, Exit::Blocked);
+    assert_eq!(error(&ran).message, "the saved plan is 1day 1h old, and the most is 1day");
+    assert_eq!(scene.sandbox.calls().operation("AssumeRole"), 0);
+    // The ID token of the first job is long gone; the second has its own.
+    let scene = scene.claims(roleout::sandbox::Claims::default());
+    let ran = carry_out(&scene, &saved, Terms { max_age: Duration::from_secs(48 * 3600), ..terms() }).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_cannot_be_reached_any_more_is_named_beside_what_moved() {
+    let scene = Scene::of(4, 1, "").quick();
+    let (_directory, saved) = plan(&scene, "unreachable").await;
+    let arn = "arn:aws:iam::200000000001:role/leaf";
+    assert!(scene.sandbox.change_role(arn, |role| role.trust["Statement"] = json!([])));
+    move_target(&scene, "a2");
+    let ran = carry_out(&scene, &saved, terms()).await;
+    let refused = error(&ran);
+    assert_eq!(refused.exit, Exit::Preflight);
+    assert!(refused.message.contains("a1 (200000000001): hop 2 (leaf, "), "{refused}");
+    assert!(refused.message.contains("a2/eu-west-1/s0: its deployment was"), "{refused}");
+    let ran = carry_out(&scene, &saved, Terms { skip_stale: true, ..terms() }).await;
+    assert_eq!(error(&ran).exit, Exit::Preflight);
+    let ran = carry_out(&scene, &saved, Terms { skip_blocked: true, ..terms() }).await;
+    assert_eq!(error(&ran).exit, Exit::Blocked);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    let ran = carry_out(&scene, &saved, Terms { skip_blocked: true, skip_stale: true, ..terms() }).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_with_blocked_targets_is_saved_only_if_they_may_be_skipped() {
+    let scene = Scene::of(3, 1, "").quick();
+    move_target(&scene, "a1");
+    let directory = Directory::new("blocked");
+    let ran = scene.planning().dry_run_to(directory.plan()).deploy().await;
+    assert_eq!(error(&ran).exit, Exit::Blocked);
+    assert!(error(&ran).help.iter().any(|help| help.starts_with("no plan was saved")), "{:?}", error(&ran).help);
+    assert!(!directory.plan().exists());
+    let mut job = scene.planning().dry_run_to(directory.plan());
+    job.choice.skip_blocked = true;
+    let ran = job.deploy().await;
+    assert_eq!(ran.exit, Ok(Exit::Done));
+    let saved = saved::read(&directory.plan()).expect("a saved plan");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn comparing_reads_in_batches_what_has_work_and_writes_nothing() {
+    let scene = Scene::of(10, 10, "").quick();
+    let (_directory, saved) = plan(&scene, "batches").await;
+    let ran = carry_out(&scene, &saved, Terms { dry_run: true, ..terms() }).await;
+    assert_eq!(ran.exit, Ok(Exit::Done), "{}", ran.said);
+    let calls = scene.sandbox.calls();
+    assert_eq!((calls.operation("DescribeServices"), calls.operation("DescribeTaskDefinition")), (10, 100));
+    assert_eq!((calls.operation("AssumeRoleWithWebIdentity"), calls.writes.len()), (1, 0));
+    // Where nothing is to be done nothing is read.
+    let _ = scene.deploy().await;
+    let (_directory, saved) = plan(&scene, "nothing").await;
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Unchanged)), (Exit::Done, 100), "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().operation("DescribeServices"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_edited_or_foreign_file_is_refused_and_says_what_it_is() {
+    let scene = Scene::of(2, 1, "").quick();
+    let (directory, _) = plan(&scene, "files").await;
+    let path = directory.plan();
+    let text = fs_err::read_to_string(&path).expect("a file");
+    for (content, says) in [
+        (text[..text.len() - 40].to_owned(), "the saved plan is truncated"),
+        (text.replace("registry.example.com/s0:v2", "registry.example.com/s0:v3"), "was changed after it was written"),
+        (text.replace("\"version\": 1", "\"version\": 3"), "has version 3, and this roleout reads version 1"),
+        ("version: 1\naccounts: []\n".to_owned(), "this is not a saved plan"),
+        (String::new(), "the saved plan is truncated"),
+    ] {
+        fs_err::write(&path, content).expect("written");
+        let error = saved::read(&path).expect_err(says);
+        assert_eq!(error.exit, Exit::Blocked);
+        assert!(error.message.contains(says) && error.message.contains("plan.json: "), "{error}");
+        assert_eq!(error.help.len(), 1);
+    }
+    fs_err::write(&path, b"\xff\xfe").expect("written");
+    assert_eq!(saved::read(&path).expect_err("no text").exit, Exit::Blocked);
+    assert_eq!(saved::read(&directory.0.join("none.json")).expect_err("no file").exit, Exit::Usage);
+    let rest: Vec<_> = fs_err::read_dir(&directory.0).expect("a directory").collect();
+    assert_eq!(rest.len(), 1, "no temporary file is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_file_is_valid_by_its_schema_and_holds_no_token() {
+    let scene = Scene::of(2, 2, WAVES).quick();
+    let (directory, _) = plan(&scene, "schema").await;
+    let text = fs_err::read_to_string(directory.plan()).expect("a file");
+    let validator = jsonschema::validator_for(&schema()).expect("a JSON Schema");
+    let file: Value = serde_json::from_str(&text).expect("JSON");
+    let faults: Vec<String> =
+        validator.iter_errors(&file).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+    assert_eq!(faults, Vec::<String>::new());
+    let token = secrecy::ExposeSecret::expose_secret(&scene.token);
+    assert!(text.contains("\"token_env\": \"TOKEN\"") && !text.contains(token));
+    assert!(!text.contains("ASIA") && !text.contains("AKIA"), "no access key");
+}
+
+/// Tools read the schema from the repository. `ROLEOUT_BLESS=1 cargo test --test deploy` writes it anew.
+#[test]
+fn the_schema_in_the_repository_is_the_current_one() {
+    let current = format!("{}\n", serde_json::to_string_pretty(&schema()).expect("a schema is JSON"));
+    if std::env::var_os("ROLEOUT_BLESS").is_some() {
+        fs_err::write(SCHEMA, &current).expect("the schema is written");
+    }
+    let stored = fs_err::read_to_string(SCHEMA).unwrap_or_default();
+    assert!(stored == current, "docs/saved-plan.schema.json is out of date: run with ROLEOUT_BLESS=1");
+}

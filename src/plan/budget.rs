@@ -161,3 +161,106 @@ impl Run<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::manifest::load::load_str;
+
+    /// Ten accounts with one service, of which the first is a canary; `rollout` is the manifest's.
+    fn fleet(rollout: &str) -> Fleet {
+        let mut text = String::from(
+            "version: 1\nidentity: { token_env: TOKEN, region: eu-west-1 }\nroles:\n  \
+             hub: { arn: \"arn:aws:iam::${account.id}:role/hub\" }\naccounts:\n",
+        );
+        for number in 0..10 {
+            let ring = if number == 0 { "canary" } else { "main" };
+            text.push_str(&format!(
+                "  - {{ name: a{number}, id: \"{:012}\", chain: [hub], regions: [eu-west-1], labels: {{ ring: {ring} }} }}\n",
+                222_222_222_220_u64 + number
+            ));
+        }
+        text.push_str("services:\n  - { name: api, cluster: c, images: { app: r } }\n");
+        text.push_str(rollout);
+        load_str("deploy.yaml", Path::new("."), &text, &|_| None).unwrap_or_else(|e| panic!("{}", e.render(false, 99)))
+    }
+
+    fn minutes(rollout: &str, from: Option<&str>, changes: &dyn Fn(usize) -> bool) -> (Vec<u64>, Budget) {
+        let (waves, budget) = budget(&fleet(rollout), changes, from, &Limits::default());
+        (waves.iter().map(|wave| wave.as_secs() / 60).collect(), budget)
+    }
+
+    #[test]
+    fn a_window_slides_and_batches_wait_for_each_other() {
+        let all = |_| true;
+        assert_eq!(minutes("rollout: { timeout: 10m }\n", None, &all).0, [10]);
+        let rollout = |rest: &str| {
+            format!(
+                "rollout:\n  timeout: 10m\n  waves:\n    - {{ name: canary, select: {{ ring: canary }}, bake: 5m }}\n    - {{ name: rest, {rest} }}\n"
+            )
+        };
+        assert_eq!(minutes(&rollout("max_parallel: 4"), None, &all).0, [15, 30]);
+        assert_eq!(minutes(&rollout("max_parallel: [1, 4]"), None, &all).0, [15, 30]);
+        assert_eq!(minutes(&rollout("max_parallel: [1, 2]"), None, &all).0, [15, 50]);
+        assert_eq!(minutes(&rollout("strict: true"), None, &all).0, [15, 90]);
+        assert_eq!(minutes(&rollout("max_parallel: 4"), None, &|index| index > 7).0, [0, 10]);
+        assert_eq!(minutes(&rollout("max_parallel: 4"), None, &all).1.worst_case_seconds, 45 * 60);
+    }
+
+    #[test]
+    fn a_run_ends_at_a_gate_and_goes_on_from_it() {
+        let rollout = "rollout:\n  timeout: 10m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
+                       - { name: rest, gate: manual }\n";
+        let (_, budget) = minutes(rollout, None, &|_| true);
+        assert_eq!((budget.worst_case_seconds, budget.until_gate.as_deref()), (600, Some("rest")));
+        let (_, budget) = minutes(rollout, Some("rest"), &|_| true);
+        assert_eq!((budget.worst_case_seconds, budget.until_gate), (600, None));
+    }
+
+    #[test]
+    fn the_tightest_limit_is_named_and_decides() {
+        let now = Timestamp::from_second(1_000_000).expect("a date");
+        let at = |seconds: i64| Timestamp::from_second(1_000_000 + seconds).ok();
+        let limited = |token, job| {
+            let limits = Limits { now, token_expires: token, job_ends: job };
+            let (_, budget) = budget(&fleet("rollout: { timeout: 90m }\n"), &|_| true, None, &limits);
+            (budget.limits.iter().map(|limit| (limit.what, limit.seconds)).collect::<Vec<_>>(), budget.fits)
+        };
+        assert_eq!(limited(None, None), (vec![], true));
+        assert_eq!(limited(at(7200), at(7000)), (vec![(Limited::Job, 7000), (Limited::IdToken, 7200)], true));
+        assert_eq!(limited(at(7200), at(5000)), (vec![(Limited::Job, 5000), (Limited::IdToken, 7200)], false));
+        assert_eq!(limited(at(5000), None), (vec![(Limited::IdToken, 5000)], false));
+        // What the sessions of the preflight last, they last without the token.
+        assert_eq!(limited(at(60), None), (vec![(Limited::Sessions, 3600)], false));
+        assert_eq!(limited(None, at(-5)), (vec![(Limited::Job, 0)], false));
+    }
+
+    #[test]
+    fn the_jobs_end_is_read_from_what_gitlab_says() {
+        let read = |started: &'static str, timeout: &'static str| {
+            let variables = move |name: &str| match name {
+                "CI_JOB_STARTED_AT" => Some(started.to_owned()),
+                "CI_JOB_TIMEOUT" => Some(timeout.to_owned()),
+                _ => None,
+            };
+            Limits::read(Timestamp::default(), Some(12), &variables)
+        };
+        let limits = read("2026-11-02T10:00:00Z", "3600");
+        assert_eq!(limits.job_ends.map(|end| end.to_string()).as_deref(), Some("2026-11-02T11:00:00Z"));
+        assert_eq!(limits.token_expires.map(Timestamp::as_second), Some(12));
+        assert_eq!(
+            read("2026-11-02T12:00:00+02:00", "60").job_ends.map(|end| end.to_string()).as_deref(),
+            Some("2026-11-02T10:01:00Z")
+        );
+        for (started, timeout) in [
+            ("", "3600"),
+            ("2026-11-02T10:00:00Z", ""),
+            ("yesterday", "1"),
+            ("2026-11-02T10:00:00Z", "18446744073709551615"),
+        ] {
+            assert_eq!(read(started, timeout).job_ends, None);
+        }
+    }
+}

@@ -107,8 +107,11 @@ impl Differences {
     pub fn shown(&self, values: &Values, own: &Own<'_>, level: Level) -> Vec<Line> {
         let line = |difference: &Difference| {
             let text = |value: &String| {
-                let value = own.template(value, level);
-                if difference.secret { values.show(&value) } else { value }
+                // A hash tells nobody what is the target's own in its value, so it leaves that out from the start: the
+                // same value has the same hash wherever it stands.
+                let masks = difference.secret && *values != Values::Shown;
+                let value = own.template(value, if masks { level.max(Level::Place) } else { level });
+                if masks { values.show(&value) } else { value }
             };
             Line {
                 place: difference.place.clone(),
@@ -195,6 +198,11 @@ impl<'a> Side<'a> {
         }
     }
 
+    /// Returns what is shown of it as one: defaults within are left out, and are shown where they are all there is.
+    fn whole(self) -> Option<&'a Value> {
+        self.declared.filter(|value| value.is_object() || value.is_array()).or(self.filled)
+    }
+
     fn items(self) -> &'a [Value] {
         self.filled.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
     }
@@ -238,9 +246,9 @@ impl Walk<'_> {
                 self.entry(path, &name, key, secret, old, new);
             }
         } else if is(Value::is_array) && !old.items().is_empty() && !new.items().is_empty() {
-            self.list(path, secret, old, new);
+            self.list(path, member, secret, old, new);
         } else {
-            self.push(path.to_owned(), secret, old.filled, new.filled);
+            self.push(path.to_owned(), secret, old.whole(), new.whole());
         }
     }
 
@@ -263,18 +271,23 @@ impl Walk<'_> {
             }
         }
         let path = format!("{path}[{name}]");
-        let members = |side: Side<'_>| side.names(false).any(|member| member != key);
-        if !is_object(old) || !is_object(new) || !(members(old) || members(new)) {
-            self.push(path, secret, old.filled, new.filled);
-        } else {
+        let both = old.filled.is_some() && new.filled.is_some();
+        let says_something = |side: Side<'_>| side.names(false).any(|member| member != key);
+        if is_object(old) && is_object(new) && (both || says_something(old) || says_something(new)) {
             self.members(&path, secret, old, new, Some(key));
+        } else {
+            self.push(path, secret, old.whole(), new.whole());
         }
     }
 
     /// Compares two lists entry by entry.
-    fn list(&mut self, path: &str, secret: bool, old: Side<'_>, new: Side<'_>) {
+    fn list(&mut self, path: &str, member: &str, secret: bool, old: Side<'_>, new: Side<'_>) {
         let (before, after) = (old.items(), new.items());
         let words = |items: &[Value]| items.iter().map(Value::to_string).collect::<Vec<_>>();
+        // In a list without an order a place says nothing.
+        let scalars = before.iter().chain(after).all(|item| !item.is_object() && !item.is_array());
+        let set = scalars && taskdef::is_set(member);
+        let place = |index: usize| if set { format!("{path}[]") } else { format!("{path}[{index}]") };
         for op in capture_diff_slices(Algorithm::Myers, &words(before), &words(after)) {
             let (gone, come) = match op {
                 DiffOp::Equal { .. } => continue,
@@ -288,13 +301,13 @@ impl Walk<'_> {
                     (old_index..old_index + old_len, new_index..new_index + new_len)
                 }
             };
-            let one_for_one = gone.len() == come.len();
+            let one_for_one = gone.len() == come.len() && !set;
             for (gone, come) in gone.clone().zip(come.clone()).filter(|_| one_for_one) {
-                self.value(&format!("{path}[{come}]"), "", secret, old.item(gone), new.item(come));
+                self.value(&place(come), "", secret, old.item(gone), new.item(come));
             }
             if !one_for_one {
-                gone.for_each(|index| self.push(format!("{path}[{index}]"), secret, before.get(index), None));
-                come.for_each(|index| self.push(format!("{path}[{index}]"), secret, None, after.get(index)));
+                gone.for_each(|index| self.push(place(index), secret, before.get(index), None));
+                come.for_each(|index| self.push(place(index), secret, None, after.get(index)));
             }
         }
     }
@@ -353,5 +366,7 @@ fn text(value: &Value) -> String {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

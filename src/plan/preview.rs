@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::budget::{Budget, Limits, budget};
 use super::diff::{Differences, Line, Values};
-use super::group::agreements;
+use super::group::{Agreement, agreements};
 use super::own::{Level, Own};
 use super::{Action, ChangeOutline, Definition, Outline, Plan, Work};
 use crate::fleet::{Fleet, TargetSpec};
@@ -217,8 +217,17 @@ impl Preview {
             targets[at - 1].action != Kind::Unchanged
         });
         let mut agreements = agreements(&told);
-        // What can be done comes before what cannot.
-        agreements.sort_by_key(|agreement| told[agreement.items[0]][0].0 == Kind::Blocked);
+        // What can be done comes before what cannot, and services stay together.
+        let mut services: Vec<&str> = Vec::new();
+        for target in &targets {
+            if !services.contains(&target.service.as_str()) {
+                services.push(&target.service);
+            }
+        }
+        let service = |item: usize| services.iter().position(|it| *it == targets[telling[item]].service);
+        let order =
+            |agreement: &Agreement| (told[agreement.items[0]][0].0 == Kind::Blocked, service(agreement.items[0]));
+        agreements.sort_by_cached_key(order);
         let mut groups = Vec::new();
         for agreement in agreements {
             let members: Vec<usize> = agreement.items.iter().map(|&item| telling[item]).collect();

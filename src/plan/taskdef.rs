@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::fleet::Desired;
 
-pub use normalise::{declared, normalise};
+pub use normalise::{declared, is_set, normalise};
 pub use settings::settings_hold;
 pub use summary::summary;
 

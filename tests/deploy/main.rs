@@ -4,5 +4,6 @@ mod faults;
 mod harness;
 mod identity;
 mod outcomes;
+mod plan;
 mod scale;
 mod waves;

@@ -58,6 +58,11 @@ const SETS: [&str; 15] = [
     "volumesFrom",
 ];
 
+/// Whether a list has no order, and no names for its entries.
+pub fn is_set(list: &str) -> bool {
+    SETS.contains(&list)
+}
+
 /// Returns the canonical form of a definition, or of DescribeTaskDefinition's answer. Tags are no part of it.
 pub fn normalise(definition: &Value) -> Value {
     let mut definition = registrable(definition);

@@ -9,7 +9,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
-use crate::view::Format;
+use crate::view::{Form, Format};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -39,6 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Roll out every target of the manifest, in waves, and watch each to its end
     Deploy(Deploy),
+    /// Show what a deploy would do to each target, by calls that only read
+    Plan(Plan),
     /// Check the manifest alone, offline
     Check(Check),
     /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
@@ -137,6 +139,65 @@ pub struct Deploy {
     /// The seed of the sandbox's chances
     #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
     pub sandbox_seed: u64,
+}
+
+/// `roleout plan`
+#[derive(Clone, Debug, Args)]
+pub struct Plan {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// The form of the plan on stdout
+    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_PLAN_FORMAT", default_value = "text")]
+    pub format: PlanFormat,
+    /// Exit with 20 if changes are pending, and with 0 only if there is nothing to do
+    #[arg(long, env = "ROLEOUT_DETAILED_EXITCODE")]
+    pub detailed_exitcode: bool,
+    /// Show the values of environment variables, and not salted hashes of them
+    #[arg(long, env = "ROLEOUT_SHOW_VALUES")]
+    pub show_values: bool,
+    /// Reckon with a deploy that begins at this wave
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    pub from: Option<String>,
+    /// Save the plan to this file, for another job to carry out with `deploy FILE`
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_OUT")]
+    pub out: Option<PathBuf>,
+    /// Do not fail because of the targets that cannot be reached or deployed; a saved plan leaves them out
+    #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
+    pub skip_blocked: bool,
+    /// Say nothing but the plan
+    #[arg(short, long, env = "ROLEOUT_QUIET")]
+    pub quiet: bool,
+    /// Plan against the embedded AWS, seeded from the manifest: no account, no token, no network
+    #[arg(long, env = "ROLEOUT_SANDBOX")]
+    pub sandbox: bool,
+    /// Make the sandbox fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
+    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ', requires = "sandbox")]
+    pub sandbox_fault: Vec<String>,
+    /// The seed of the sandbox's chances
+    #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
+    pub sandbox_seed: u64,
+}
+
+/// The values of `plan --format`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    Text,
+    /// For programs; docs/plan.schema.json says what is in it
+    Json,
+    /// For a note on a merge request
+    Markdown,
+}
+
+impl From<PlanFormat> for Form {
+    fn from(format: PlanFormat) -> Self {
+        match format {
+            PlanFormat::Text => Self::Text,
+            PlanFormat::Json => Self::Json,
+            PlanFormat::Markdown => Self::Markdown,
+        }
+    }
 }
 
 /// `roleout check`

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod deploy;
 pub mod manifest;
+pub mod plan;
 pub mod prepare;
 pub mod reach;
 pub mod sandbox;

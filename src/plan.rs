@@ -3,8 +3,13 @@
 //! Pure: a plan is computed from a fleet and what was observed of it. Nothing here calls AWS or prints. The parts
 //! that people and events see are in [`Outline`]; it holds no environment value.
 
+pub mod budget;
 pub mod build;
+pub mod diff;
 pub mod fresh;
+pub mod group;
+pub mod own;
+pub mod preview;
 pub mod saved;
 pub mod taskdef;
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::event::Stamped;
 use crate::plan::Outline;
+use crate::plan::preview::Preview;
 use crate::state::RunState;
 
 pub mod canvas;
@@ -17,6 +18,7 @@ pub mod console;
 pub mod jsonl;
 pub mod lines;
 pub mod live;
+pub mod markdown;
 pub mod plan;
 pub mod row;
 pub mod sentence;
@@ -36,6 +38,18 @@ pub enum Format {
     Text,
     /// Each event as a line of JSON.
     Jsonl,
+}
+
+/// How a plan is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    #[default]
+    Text,
+    /// As JSON, for programs.
+    Json,
+    /// As Markdown, for a note on a merge request.
+    Markdown,
 }
 
 /// How a view looks; chosen once.
@@ -154,19 +168,30 @@ impl View {
         self.plain(Tone::Plain, &format!("note: {}", clean(text)));
     }
 
-    /// Shows a plan: on stdout, unless events go there.
+    /// Shows a plan of which only the outline is known.
     pub fn plan(&mut self, outline: &Outline) {
+        self.preview(&Preview::of_outline(outline), Form::Text);
+    }
+
+    /// Shows a plan: on stdout, unless events go there.
+    pub fn preview(&mut self, preview: &Preview, form: Form) {
+        let written = |color: bool, width: usize| match form {
+            Form::Text => plan::text(preview, Paint(color), width),
+            // A plan holds nothing but text, numbers and lists, all of which JSON has.
+            Form::Json => serde_json::to_string_pretty(preview).unwrap_or_default() + "\n",
+            Form::Markdown => markdown::text(preview),
+        };
         match self.options.format {
             Format::Text => {
                 if let Screen::Live(live) = &mut self.screen {
                     live.flush();
                 }
-                let text = plan::text(outline, Paint(self.options.color_stdout), self.options.width);
+                let text = written(self.options.color_stdout, self.options.width);
                 // A reader that has seen enough is no error.
                 let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
             }
             Format::Jsonl => {
-                let text = plan::text(outline, Paint(self.options.color), self.options.width);
+                let text = written(self.options.color, self.options.width);
                 self.plain(Tone::Plain, text.trim_end());
             }
         }

@@ -131,7 +131,7 @@ fn the_plan_and_notes_do_not_run_into_the_rows() {
     note: first second
     ⠙ reading 3 targets
     ");
-    assert!(watched.out.text().starts_with("wave canary (1 of 2)\n"));
+    assert!(watched.out.text().starts_with("~ new revision"));
 }
 
 #[test]

@@ -6,21 +6,20 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::manifest::{environment, selected};
-use super::prepare::{prepare, refusal};
+use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
 use super::reach::{Reach, job_environment, seeded};
 use super::saved;
 use crate::cli;
 use crate::clock::Clock;
-use crate::engine::cancel::{Cancel, Signal};
+use crate::engine::cancel::Cancel;
 use crate::engine::{self, EVENTS, Start};
 use crate::error::Error;
 use crate::event::Stamper;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
-use crate::plan::saved::Saved;
 use crate::plan::{Plan, build};
 use crate::sandbox::Claims;
-use crate::view::View;
+use crate::view::{Form, View};
 
 /// Deploys the fleet of a manifest, or carries out a saved plan.
 pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
@@ -63,12 +62,12 @@ pub async fn run(
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    check_from(&fleet, &start)?;
+    check_from(&fleet, start.from.as_deref())?;
     let (unreachable, seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
     let plan = build::plan(&fleet, &seen);
     let refusal = refusal(&fleet, &unreachable, &seen, &plan.outline);
     if choice.dry_run {
-        view.plan(&plan.outline);
+        view.preview(&preview(&fleet, &seen, &plan, reach, start.from.as_deref(), &hashed()), Form::Text);
         if let Some(error) = refusal.filter(|_| !choice.skip_blocked) {
             return Err(match choice.out {
                 Some(_) => error.help("no plan was saved; --skip-blocked saves one without these targets"),
@@ -76,9 +75,7 @@ pub async fn run(
             });
         }
         if let Some(path) = &choice.out {
-            let made_at = reach.aws.clock().timestamp();
-            saved::write(path, &Saved::new(&fleet, &plan, made_at, env!("CARGO_PKG_VERSION")))?;
-            view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
+            saved::save(path, &fleet, &plan, reach, &mut view)?;
         }
         return Ok(Exit::Done);
     }
@@ -90,30 +87,6 @@ pub async fn run(
         None => {}
     }
     Ok(carry_out(fleet, plan, reach, start, view, cancel).await)
-}
-
-/// Refuses to begin at a wave that there is not.
-pub(super) fn check_from(fleet: &Fleet, start: &Start) -> Result<(), Error> {
-    match &start.from {
-        Some(from) if !fleet.waves.iter().any(|wave| wave.name == *from) => {
-            let names: Vec<&str> = fleet.waves.iter().map(|wave| wave.name.as_str()).collect();
-            let error = Error::new(Exit::Usage, format!("--from names no wave: `{from}`"));
-            Err(error.help(format!("the waves are: {}", names.join(", "))))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Waits for what changes nothing, or for a signal.
-pub(super) async fn unless_cancelled<T>(reads: impl Future<Output = T>, cancel: &Cancel) -> Result<T, Error> {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => {
-            let signal = cancel.signal().unwrap_or(Signal::Terminate);
-            Err(Error::new(signal.exit(), format!("{} before anything was changed", signal.name())))
-        }
-        done = reads => Ok(done),
-    }
 }
 
 /// Carries out a plan, and shows it while it goes on.

@@ -1,14 +1,22 @@
-//! What `plan` and `deploy` have in common: walking every chain, reading every target, and why a run may not start.
+//! What `plan` and `deploy` do alike before either does anything else: walk the chains, read the targets, show the plan,
+//! and say why a run may not start.
 
 use std::collections::HashSet;
 
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::manifest::environment;
 use super::reach::Reach;
+use crate::engine::cancel::{Cancel, Signal};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Fleet, TargetId};
 use crate::identity::preflight::{self, Unreachable};
 use crate::observe::{self, Seen, Unseen};
-use crate::plan::{Action, Outline};
+use crate::plan::budget::Limits;
+use crate::plan::diff::Values;
+use crate::plan::preview::{Choice, Preview};
+use crate::plan::{Action, Outline, Plan};
 use crate::view::View;
 use crate::view::style::count;
 
@@ -30,7 +38,8 @@ pub async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unre
         .iter()
         .map(|target| {
             let reason = skip(&target.id.account).map_or_else(String::new, |it| it.reason.clone());
-            Err(Unseen { reason, help: None, answered: false })
+            let help = skip(&target.id.account).map(|it| it.help.join("; ")).filter(|help| !help.is_empty());
+            Err(Unseen { reason, help, answered: false })
         })
         .collect();
     for (index, result) in observed {
@@ -80,4 +89,51 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outlin
     help.retain(|hint| known.insert(hint.clone()));
     help.truncate(LISTED);
     Some(Error { exit, message: format!("{what}:\n  {}", lines.join("\n  ")), help })
+}
+
+/// Refuses to begin at a wave that there is not.
+pub(super) fn check_from(fleet: &Fleet, from: Option<&str>) -> Result<(), Error> {
+    match from {
+        Some(from) if !fleet.waves.iter().any(|wave| wave.name == *from) => {
+            let names: Vec<&str> = fleet.waves.iter().map(|wave| wave.name.as_str()).collect();
+            let error = Error::new(Exit::Usage, format!("--from names no wave: `{from}`"));
+            Err(error.help(format!("the waves are: {}", names.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Waits for what changes nothing, or for a signal.
+pub(super) async fn unless_cancelled<T>(reads: impl Future<Output = T>, cancel: &Cancel) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            let signal = cancel.signal().unwrap_or(Signal::Terminate);
+            Err(Error::new(signal.exit(), format!("{} before anything was changed", signal.name())))
+        }
+        done = reads => Ok(done),
+    }
+}
+
+/// Makes what is shown of a plan: with the differences, and the time of this job.
+pub fn preview(
+    fleet: &Fleet,
+    seen: &[Seen],
+    plan: &Plan,
+    reach: &Reach,
+    from: Option<&str>,
+    values: &Values,
+) -> Preview {
+    let claims = reach.sessions.claims();
+    let expires = claims.and_then(|claims| claims.expires);
+    let limits = Limits::read(reach.aws.clock().timestamp(), expires, &environment);
+    Preview::new(fleet, seen, plan, Choice { values, limits: &limits, from })
+}
+
+/// Returns the way in which values of environment variables are shown unless they are asked for: hashes with a salt that
+/// nobody knows and that no other run has.
+pub fn hashed() -> Values {
+    let mut bytes = [0_u8; 16];
+    SystemRandom::new().fill(&mut bytes).expect("the operating system gives random bytes");
+    Values::Hashed { salt: bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
 }

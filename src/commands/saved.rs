@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::deploy::{carry_out, check_from, unless_cancelled};
-use super::prepare::{LISTED, prepare, refusal};
+use super::deploy::carry_out;
+use super::prepare::{LISTED, check_from, prepare, refusal, unless_cancelled};
 use super::reach::Reach;
 use crate::cli;
 use crate::engine::Start;
@@ -35,6 +35,13 @@ pub struct Terms {
     pub skip_stale: bool,
     /// Refuse a plan that is older.
     pub max_age: Duration,
+}
+
+/// Saves a plan that was just made, and says how it is carried out.
+pub fn save(path: &Path, fleet: &Fleet, plan: &Plan, reach: &Reach, view: &mut View) -> Result<(), Error> {
+    write(path, &Saved::new(fleet, plan, reach.aws.clock().timestamp(), env!("CARGO_PKG_VERSION")))?;
+    view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
+    Ok(())
 }
 
 /// Carries out the plan in a file.
@@ -71,7 +78,7 @@ pub async fn run(
     let age = humantime::format_duration(Duration::from_secs(saved.age(now).as_secs()));
     view.phase(&format!("a plan that roleout {} made {age} ago", saved.made_by));
     let (fleet, mut plan) = saved.into_parts();
-    check_from(&fleet, &start)?;
+    check_from(&fleet, start.from.as_deref())?;
     let compared = unless_cancelled(compare(&fleet, &mut plan, reach, &start, &mut view), &cancel).await?;
     if terms.dry_run {
         view.plan(&plan.outline);

@@ -121,6 +121,11 @@ impl Sessions {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Returns what the ID token claims, unverified; `None` where there is none.
+    pub fn claims(&self) -> Option<Claims> {
+        Claims::decode(&self.shared.token.as_ref()?.read().ok()?)
+    }
+
     /// Returns a fresh session at the end of a chain, which has at least one hop.
     pub fn session(&self, hops: &[Hop]) -> BoxFuture<'static, Walked> {
         let (sessions, hops) = (self.clone(), hops.to_vec());

@@ -6,7 +6,7 @@
 
 mod normalise;
 #[cfg(test)]
-mod properties;
+pub(super) mod properties;
 mod settings;
 mod summary;
 
@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::fleet::Desired;
 
-pub use normalise::normalise;
+pub use normalise::{declared, is_set, normalise};
 pub use settings::settings_hold;
 pub use summary::summary;
 
@@ -184,7 +184,7 @@ pub fn same(wanted: &Value, live: &Value) -> bool {
 
 /// Returns both sides in their canonical form. A role that one side gives by name and the other by ARN is the same
 /// role on both, which neither side can know alone.
-fn comparable(live: &Value, wanted: &Value) -> (Value, Value) {
+pub(super) fn comparable(live: &Value, wanted: &Value) -> (Value, Value) {
     let (mut live, mut wanted) = (normalise(live), normalise(wanted));
     for member in ROLES {
         if let (Some(live), Some(wanted)) = (live.get_mut(member), wanted.get_mut(member)) {

@@ -1,27 +1,44 @@
-//! A plan as people read it: wave by wave, what is the same said once, what is blocked last.
-//!
-//! It only says what the outline holds, which has no value of an environment variable.
+//! A plan as people read it: what is the same said once, what is blocked after it, then the waves, the worst case and
+//! the time.
+
+use std::collections::{BTreeMap, HashMap};
 
 use indexmap::IndexMap;
 
-use crate::plan::{Action, ChangeOutline, Outline, WaveOutline};
-use crate::view::sentence::plan_words;
+use crate::plan::budget::{Budget, Limited};
+use crate::plan::diff::Line;
+use crate::plan::preview::{Group, Kind, Preview, Target, Wave};
 use crate::view::style::{self, Paint, Tone, clean, count, duration};
 
-/// How many targets a group names before it counts the rest.
+/// How many accounts a group names before it counts the rest.
 const NAMED: usize = 40;
-/// How many unchanged targets are named.
+/// How many accounts with unchanged targets are named.
 const NAMED_UNCHANGED: usize = 8;
+/// How many services a group names on lines of their own.
+const SERVICES: usize = 12;
 
 /// Returns the plan as text of at most so many columns where words allow.
-pub fn text(outline: &Outline, paint: Paint, columns: usize) -> String {
+pub fn text(preview: &Preview, paint: Paint, columns: usize) -> String {
     let mut page = Page { paint, columns, text: String::new() };
-    for (index, wave) in outline.waves.iter().enumerate() {
-        page.wave(index, wave, outline);
+    let targets = by_name(preview);
+    for group in preview.groups.iter().filter(|group| group.action != Kind::Blocked) {
+        page.group(group, preview, &targets);
     }
-    page.blocked(outline);
-    page.text.push_str(&paint.paint(Tone::Strong, &format!("plan: {}", plan_words(outline))));
-    page.text.push('\n');
+    page.unchanged(preview);
+    page.blocked(preview, &targets);
+    page.waves(preview);
+    if preview.pending() > 0 {
+        let worst = count(preview.worst_case_failures, "target");
+        page.wrap(Tone::Plain, &format!("up to {worst} can fail before this halts"), 0);
+        if let Some(budget) = &preview.budget {
+            page.wrap(Tone::Plain, &time(budget), 0);
+            if let Some(warning) = warning(budget) {
+                page.wrap(Tone::Warn, &format!("warning: {warning}"), 0);
+            }
+        }
+        page.text.push('\n');
+    }
+    page.line(Tone::Strong, &format!("plan: {}", verdict(preview)));
     page.text
 }
 
@@ -32,85 +49,107 @@ struct Page {
 }
 
 impl Page {
-    fn wave(&mut self, index: usize, wave: &WaveOutline, outline: &Outline) {
-        self.line(Tone::Strong, &format!("wave {} ({} of {})", clean(&wave.name), index + 1, outline.waves.len()));
-        for line in style::wrap(&terms(wave), 2, self.columns) {
-            self.line(Tone::Dim, &line);
-        }
-        let changes = || outline.changes.iter().filter(|change| change.wave == wave.name);
-        let mut groups: IndexMap<_, Vec<&ChangeOutline>> = IndexMap::new();
-        for change in changes().filter(|change| change.action.changes()) {
-            groups.entry((word(&change.action), &change.summary)).or_default().push(change);
-        }
-        for ((word, summary), group) in groups {
-            self.group(word, summary, &group);
-        }
-        let names: Vec<_> = changes()
-            .filter(|change| change.action == Action::Unchanged)
-            .map(|change| change.target.to_string())
-            .collect();
-        if !names.is_empty() {
-            self.line(Tone::Dim, &format!("  = unchanged, {}:", count(names.len(), "target")));
-            for line in style::list(names.iter().map(String::as_str), NAMED_UNCHANGED, 6, self.columns) {
-                self.line(Tone::Dim, &line);
-            }
-        }
-        self.text.push('\n');
-    }
-
-    fn group(&mut self, word: &str, summary: &[String], group: &[&ChangeOutline]) {
-        if let [change] = group {
-            let line = format!("  ~ {word}  {}  {}", clean(&change.target.to_string()), revisions(change));
+    fn group(&mut self, group: &Group, preview: &Preview, targets: &HashMap<&str, &Target>) {
+        let members = members(group, targets);
+        let revisions = revisions(&members);
+        if let [only] = members[..] {
+            let line = format!("~ {}  {}  {revisions}", word(group.action), clean(&only.target));
             self.line(Tone::Warn, line.trim_end());
         } else {
-            // Revisions are said once where every target has the same, else with each name.
-            let first = group.first().map(|change| revisions(change)).unwrap_or_default();
-            let same = group.iter().all(|change| revisions(change) == first);
-            let said = if same && !first.is_empty() { format!("  {first}") } else { String::new() };
-            self.line(Tone::Warn, &format!("  ~ {word}, the same in {}:{said}", count(group.len(), "target")));
-            let each = |change: &ChangeOutline| if same { String::new() } else { revisions(change) };
-            let names: Vec<_> = group
-                .iter()
-                .map(|change| format!("{} {}", change.target, each(change)).trim_end().to_owned())
-                .collect();
-            for line in style::list(names.iter().map(String::as_str), NAMED, 6, self.columns) {
-                self.line(Tone::Plain, &line);
-            }
+            let line = format!("~ {}{}  {revisions}", word(group.action), same(group, &members, preview));
+            self.line(Tone::Warn, line.trim_end());
+            self.spread(&members, NAMED, 2, Tone::Plain);
         }
-        for line in summary {
-            // A line of a diff is one line, however long: broken lines cannot be compared.
-            self.line(Tone::Plain, &format!("      {}", clean(line)));
+        for note in &group.notes {
+            self.line(Tone::Plain, &format!("    {}", clean(note)));
         }
-    }
-
-    fn blocked(&mut self, outline: &Outline) {
-        let mut groups: IndexMap<_, Vec<String>> = IndexMap::new();
-        for change in &outline.changes {
-            if let Action::Blocked { reason, help } = &change.action {
-                groups.entry((reason, help)).or_default().push(change.target.to_string());
+        let mut place = "";
+        for line in &group.diff {
+            if line.place != place {
+                place = &line.place;
+                self.line(Tone::Dim, &format!("    {}", clean(place)));
             }
-        }
-        if groups.is_empty() {
-            return;
-        }
-        self.line(Tone::Bad, "blocked");
-        for ((reason, help), names) in groups {
-            for line in style::wrap(&format!("✖ {reason}"), 2, self.columns) {
-                self.line(Tone::Bad, &line);
-            }
-            if names.len() > 1 {
-                self.line(Tone::Plain, &format!("      the same in {}:", count(names.len(), "target")));
-            }
-            for line in style::list(names.iter().map(String::as_str), NAMED, 6, self.columns) {
-                self.line(Tone::Plain, &line);
-            }
-            if let Some(help) = help {
-                for line in style::wrap(&format!("help: {help}"), 6, self.columns) {
-                    self.line(Tone::Plain, &line);
-                }
+            for (tone, line) in signed(line, '~') {
+                // A line of a diff is one line, however long: broken lines cannot be compared.
+                self.line(tone, &format!("    {line}"));
             }
         }
         self.text.push('\n');
+    }
+
+    fn unchanged(&mut self, preview: &Preview) {
+        let members: Vec<&Target> = preview.targets.iter().filter(|target| target.action == Kind::Unchanged).collect();
+        if !members.is_empty() {
+            self.line(Tone::Dim, &format!("= unchanged, {}", count(members.len(), "target")));
+            self.spread(&members, NAMED_UNCHANGED, 2, Tone::Dim);
+            self.text.push('\n');
+        }
+    }
+
+    fn blocked(&mut self, preview: &Preview, targets: &HashMap<&str, &Target>) {
+        for group in preview.groups.iter().filter(|group| group.action == Kind::Blocked) {
+            let members = members(group, targets);
+            if let [only] = members[..] {
+                self.line(Tone::Bad, &format!("✖ blocked  {}", clean(&only.target)));
+            } else {
+                self.line(Tone::Bad, &format!("✖ blocked, the same in {}", count(members.len(), "target")));
+                self.spread(&members, NAMED, 2, Tone::Plain);
+            }
+            self.wrap(Tone::Bad, group.reason.as_deref().unwrap_or_default(), 4);
+            if let Some(help) = &group.help {
+                self.wrap(Tone::Plain, &format!("help: {help}"), 4);
+            }
+            self.text.push('\n');
+        }
+    }
+
+    fn spread(&mut self, members: &[&Target], named: usize, indent: usize, tone: Tone) {
+        let all = spread(members);
+        for (services, accounts) in all.iter().take(SERVICES) {
+            let head = format!("{}{}: ", " ".repeat(indent), clean(services));
+            let names =
+                style::list(accounts.iter().map(String::as_str), named, 0, self.columns.saturating_sub(indent + 2));
+            for (number, line) in names.iter().enumerate() {
+                let line =
+                    if number == 0 { format!("{head}{line}") } else { format!("{}{line}", " ".repeat(indent + 2)) };
+                self.line(tone, &line);
+            }
+        }
+        if all.len() > SERVICES {
+            self.line(tone, &format!("{}… and {} more", " ".repeat(indent), count(all.len() - SERVICES, "service")));
+        }
+    }
+
+    fn waves(&mut self, preview: &Preview) {
+        let rows: Vec<[String; COLUMNS]> = table(preview);
+        let widths: Vec<usize> = (0..COLUMNS)
+            .map(|column| rows.iter().map(|row| style::width(&row[column])).chain([style::width(HEADS[column])]).max())
+            .map(Option::unwrap_or_default)
+            .collect();
+        let line = |cells: &[&str]| {
+            let cell = |(column, cell): (usize, &&str)| match RIGHT[column] {
+                true => format!("{}{cell}", " ".repeat(widths[column].saturating_sub(style::width(cell)))),
+                false => style::pad(cell, widths[column]),
+            };
+            cells.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        if rows.is_empty() {
+            return;
+        }
+        self.line(Tone::Strong, &line(&HEADS));
+        for row in &rows {
+            self.line(Tone::Plain, &line(&row.each_ref().map(String::as_str)));
+        }
+        for wave in preview.waves.iter().filter(|wave| wave.gate && wave.targets > 0) {
+            self.wrap(Tone::Warn, &format!("the run stops at a gate before wave {}", wave.name), 0);
+        }
+        self.text.push('\n');
+    }
+
+    fn wrap(&mut self, tone: Tone, text: &str, indent: usize) {
+        for line in style::wrap(text, indent, self.columns) {
+            self.line(tone, &line);
+        }
     }
 
     fn line(&mut self, tone: Tone, line: &str) {
@@ -119,40 +158,167 @@ impl Page {
     }
 }
 
-/// Returns a wave's terms: `3 targets, 2 to change, 25% at a time, up to 2 targets can fail before this halts`.
-fn terms(wave: &WaveOutline) -> String {
-    let mut terms = vec![
-        format!("{}, {} to change", count(wave.targets, "target"), wave.changing),
-        style::parallel(&wave.max_parallel),
-        format!("up to {} can fail before this halts", count(wave.worst_case_failures, "target")),
+/// How many columns the table of waves has.
+pub(super) const COLUMNS: usize = 7;
+/// Their heads.
+pub(super) const HEADS: [&str; COLUMNS] =
+    ["wave", "targets", "to change", "tolerates", "can fail", "takes at most", "how"];
+/// Which of them are numbers.
+pub(super) const RIGHT: [bool; COLUMNS] = [false, true, true, true, true, true, false];
+
+/// Returns the table of waves that have targets.
+pub(super) fn table(preview: &Preview) -> Vec<[String; COLUMNS]> {
+    let row = |wave: &Wave| {
+        let bake = match wave.bake_seconds {
+            0 => String::new(),
+            seconds => format!(", then {} of bake", duration(seconds.saturating_mul(1000))),
+        };
+        let time = wave.worst_case_seconds.filter(|_| wave.changing > 0);
+        [
+            clean(&wave.name).into_owned(),
+            wave.targets.to_string(),
+            wave.changing.to_string(),
+            wave.max_failures.to_string(),
+            wave.worst_case_failures.to_string(),
+            time.map_or("-".to_owned(), |seconds| duration(seconds.saturating_mul(1000))),
+            format!("{}{bake}", style::parallel(&wave.max_parallel)),
+        ]
+    };
+    preview.waves.iter().filter(|wave| wave.targets > 0).map(row).collect()
+}
+
+/// Returns the worst case and what it has to fit, in words.
+pub(super) fn time(budget: &Budget) -> String {
+    let gate = budget.until_gate.as_ref().map(|wave| format!(", up to the gate before wave {wave}"));
+    let worst = duration(budget.worst_case_seconds.saturating_mul(1000));
+    let limits: Vec<String> = budget
+        .limits
+        .iter()
+        .map(|limit| {
+            let left = duration(limit.seconds.saturating_mul(1000));
+            match limit.what {
+                Limited::IdToken => format!("the ID token, which renews the sessions, is valid for {left} more"),
+                Limited::Sessions => format!("the sessions last {left}, and the ID token that renews them ends before"),
+                Limited::Job => format!("the job has {left} left"),
+            }
+        })
+        .collect();
+    let limits = if limits.is_empty() { String::new() } else { format!("; {}", limits.join("; ")) };
+    format!("with every timeout used up and every bake, this takes {worst}{}{limits}", gate.unwrap_or_default())
+}
+
+/// Returns what a person should know where the worst case does not fit.
+pub(super) fn warning(budget: &Budget) -> Option<String> {
+    let tightest = budget.limits.first().filter(|_| !budget.fits)?;
+    let (what, help) = match tightest.what {
+        Limited::IdToken | Limited::Sessions => (
+            "the ID token cannot renew the sessions for so long",
+            "it lives as long as the job may: raise the job's `timeout:`",
+        ),
+        Limited::Job => ("GitLab ends the job before", "raise the job's `timeout:`"),
+    };
+    let worst = duration(budget.worst_case_seconds.saturating_mul(1000));
+    let left = duration(tightest.seconds.saturating_mul(1000));
+    Some(format!(
+        "the worst case of {worst} does not fit the {left} that are left: {what}; {help}, lower `rollout.timeout`, let \
+         more targets run at once, or split the waves with gates"
+    ))
+}
+
+/// Returns the last line: `18 to deploy, 2 unchanged, 1 blocked`.
+pub(super) fn verdict(preview: &Preview) -> String {
+    let totals = &preview.totals;
+    let words = [
+        (totals.register + totals.deploy, "to deploy"),
+        (totals.update, "to update"),
+        (totals.unchanged, "unchanged"),
+        (totals.blocked, "blocked"),
     ];
-    if wave.max_failures > 0 {
-        terms.push(format!("{} tolerated", count(wave.max_failures, "failure")));
-    }
-    if wave.bake_seconds > 0 {
-        terms.push(format!("bakes for {}", duration(wave.bake_seconds.saturating_mul(1000))));
-    }
-    if wave.gate {
-        terms.push("the run stops at a gate before it".to_owned());
-    }
-    terms.join(", ")
+    let words: Vec<_> = words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if words.is_empty() { "no targets".to_owned() } else { words.join(", ") }
 }
 
-fn word(action: &Action) -> &'static str {
+/// Returns the lines of a difference with their signs; values that a hash stands for are one line.
+pub(super) fn signed(line: &Line, both: char) -> Vec<(Tone, String)> {
+    let path = clean(&line.path);
+    let value = |value: &str| clean(value).into_owned();
+    match (&line.before, &line.after) {
+        (Some(before), Some(after)) if line.masked => {
+            vec![(Tone::Warn, format!("{both} {path}: {} -> {}", value(before), value(after)))]
+        }
+        (before, after) => {
+            let gone = before.iter().map(|before| (Tone::Removed, format!("- {path}: {}", value(before))));
+            let come = after.iter().map(|after| (Tone::Good, format!("+ {path}: {}", value(after))));
+            gone.chain(come).collect()
+        }
+    }
+}
+
+/// Returns the targets by their names.
+pub(super) fn by_name(preview: &Preview) -> HashMap<&str, &Target> {
+    preview.targets.iter().map(|target| (target.target.as_str(), target)).collect()
+}
+
+/// Returns the targets of a group.
+pub(super) fn members<'a>(group: &Group, targets: &HashMap<&str, &'a Target>) -> Vec<&'a Target> {
+    group.targets.iter().filter_map(|name| targets.get(name.as_str()).copied()).collect()
+}
+
+/// Returns `, the same in 18 targets; 2 differ`: those that differ are of the same services, and change otherwise.
+pub(super) fn same(group: &Group, members: &[&Target], preview: &Preview) -> String {
+    let services: std::collections::HashSet<&str> = members.iter().map(|target| target.service.as_str()).collect();
+    let changes = |target: &&Target| !matches!(target.action, Kind::Unchanged | Kind::Blocked);
+    let all = preview.targets.iter().filter(changes).filter(|target| services.contains(target.service.as_str()));
+    let others = all.count().saturating_sub(members.len());
+    let differ = match (others, group.action) {
+        (0, _) | (_, Kind::Blocked | Kind::Unchanged) => String::new(),
+        (1, _) => "; 1 differs".to_owned(),
+        (others, _) => format!("; {others} differ"),
+    };
+    format!(", the same in {}{differ}", count(members.len(), "target"))
+}
+
+/// Returns where targets are: for each service, or services that are in the same places, the accounts, with the number
+/// of regions where it is more than one.
+pub(super) fn spread(members: &[&Target]) -> Vec<(String, Vec<String>)> {
+    let mut services: IndexMap<&str, IndexMap<&str, usize>> = IndexMap::new();
+    for target in members {
+        *services.entry(&target.service).or_default().entry(&target.account).or_default() += 1;
+    }
+    let mut places: IndexMap<Vec<String>, Vec<&str>> = IndexMap::new();
+    for (service, accounts) in services {
+        let name = |(account, regions): (&str, usize)| match regions {
+            1 => account.to_owned(),
+            regions => format!("{account} ({regions} regions)"),
+        };
+        places.entry(accounts.into_iter().map(name).collect()).or_default().push(service);
+    }
+    places.into_iter().map(|(accounts, services)| (services.join(", "), accounts)).collect()
+}
+
+/// Returns what a group's heading begins with.
+pub(super) fn word(action: Kind) -> &'static str {
     match action {
-        Action::Unchanged => "unchanged",
-        Action::Register => "new revision",
-        Action::Deploy => "deploy",
-        Action::Update => "new settings",
-        Action::Blocked { .. } => "blocked",
+        Kind::Unchanged => "unchanged",
+        Kind::Register => "new revision",
+        Kind::Deploy => "deploy",
+        Kind::Update => "new settings",
+        Kind::Blocked => "blocked",
     }
 }
 
-fn revisions(change: &ChangeOutline) -> String {
-    let from = change.from.as_ref().map(ToString::to_string);
-    let to = change.to.as_ref().map(ToString::to_string);
-    match (change.action == Action::Register, from, to) {
-        (_, from, Some(to)) if from.as_ref() == Some(&to) => format!("({to})"),
+/// Returns the revisions of targets, where they are the same for all: `(api:7 -> new)`.
+pub(super) fn revisions(members: &[&Target]) -> String {
+    let words: BTreeMap<String, ()> = members.iter().map(|target| (revision(target), ())).collect();
+    match words.into_keys().collect::<Vec<_>>().as_slice() {
+        [one] => clean(one).into_owned(),
+        _ => String::new(),
+    }
+}
+
+fn revision(target: &Target) -> String {
+    match (target.action == Kind::Register, &target.from, &target.to) {
+        (_, from, Some(to)) if from.as_ref() == Some(to) => format!("({to})"),
         (_, Some(from), Some(to)) => format!("({from} -> {to})"),
         (true, Some(from), None) => format!("({from} -> new)"),
         (false, Some(from), None) => format!("({from})"),

@@ -22,6 +22,8 @@ pub enum Tone {
     Good,
     /// It went wrong.
     Bad,
+    /// It is taken away.
+    Removed,
     /// Worth a look.
     Warn,
     /// Less important than the rest.
@@ -41,6 +43,7 @@ impl Paint {
             Tone::Plain => Style::new(),
             Tone::Good => AnsiColor::Green.on_default(),
             Tone::Bad => AnsiColor::Red.on_default().bold(),
+            Tone::Removed => AnsiColor::Red.on_default(),
             Tone::Warn => AnsiColor::Yellow.on_default(),
             Tone::Dim => Style::new().dimmed(),
             Tone::Strong => Style::new().bold(),

@@ -4,6 +4,7 @@ mod faults;
 mod harness;
 mod identity;
 mod outcomes;
+mod plan;
 mod processes;
 mod saved;
 mod scale;

@@ -58,6 +58,11 @@ const SETS: [&str; 15] = [
     "volumesFrom",
 ];
 
+/// Whether a list has no order, and no names for its entries.
+pub fn is_set(list: &str) -> bool {
+    SETS.contains(&list)
+}
+
 /// Returns the canonical form of a definition, or of DescribeTaskDefinition's answer. Tags are no part of it.
 pub fn normalise(definition: &Value) -> Value {
     let mut definition = registrable(definition);
@@ -67,10 +72,21 @@ pub fn normalise(definition: &Value) -> Value {
     }
     prune(&mut definition);
     if let Some(members) = definition.as_object_mut() {
-        fill(members);
+        fill(members, or);
     }
     definition.sort_all_objects();
     sort(&mut definition);
+    definition
+}
+
+/// Returns a canonical form without the defaults that it writes out: what somebody must have declared. Entries of lists
+/// keep their places.
+pub fn declared(canonical: &Value) -> Value {
+    let mut definition = canonical.clone();
+    if let Some(members) = definition.as_object_mut() {
+        fill(members, unless);
+    }
+    prune(&mut definition);
     definition
 }
 
@@ -97,8 +113,11 @@ fn prune(value: &mut Value) {
     }
 }
 
-/// Writes every default out.
-fn fill(definition: &mut Map<String, Value>) {
+/// What is done about a member and its default.
+type Rule = fn(&mut Map<String, Value>, &str, Value);
+
+/// Applies a rule to every member that has a default.
+fn fill(definition: &mut Map<String, Value>, or: Rule) {
     or(definition, "networkMode", json!("bridge"));
     or(definition, "enableFaultInjection", json!(false));
     for (member, unit) in [("cpu", "vcpu"), ("memory", "gb")] {
@@ -110,15 +129,15 @@ fn fill(definition: &mut Map<String, Value>) {
         or(proxy, "type", json!("APPMESH"));
     }
     for volume in objects(definition, "volumes") {
-        fill_volume(volume);
+        fill_volume(volume, or);
     }
     let shared = matches!(definition.get("networkMode").and_then(Value::as_str), Some("awsvpc" | "host"));
     for container in objects(definition, "containerDefinitions") {
-        fill_container(container, shared);
+        fill_container(container, shared, or);
     }
 }
 
-fn fill_volume(volume: &mut Map<String, Value>) {
+fn fill_volume(volume: &mut Map<String, Value>, or: Rule) {
     or(volume, "configuredAtLaunch", json!(false));
     for member in ["efsVolumeConfiguration", "s3filesVolumeConfiguration"] {
         if let Some(files) = volume.get_mut(member).and_then(Value::as_object_mut) {
@@ -135,7 +154,7 @@ fn fill_volume(volume: &mut Map<String, Value>) {
 }
 
 /// `shared`: the task's containers use its own (awsvpc) or the host's ports as they are, not mapped ones.
-fn fill_container(container: &mut Map<String, Value>, shared: bool) {
+fn fill_container(container: &mut Map<String, Value>, shared: bool, or: Rule) {
     or(container, "cpu", json!(0));
     or(container, "essential", json!(true));
     or(container, "versionConsistency", json!("enabled"));
@@ -145,9 +164,11 @@ fn fill_container(container: &mut Map<String, Value>, shared: bool) {
     for mapping in objects(container, "portMappings") {
         or(mapping, "protocol", json!("tcp"));
         let port = mapping.get("containerPort").filter(|_| shared).cloned().unwrap_or(json!(0));
-        if mapping.get("hostPort").is_none_or(|host| host.as_u64() == Some(0)) {
-            mapping.insert("hostPort".to_owned(), port);
+        // No port and port 0 are the same choice, so 0 is no value that a default could leave alone.
+        if mapping.get("hostPort").is_some_and(|host| host.as_u64() == Some(0)) {
+            mapping.shift_remove("hostPort");
         }
+        or(mapping, "hostPort", port);
     }
     for list in ["mountPoints", "volumesFrom"] {
         for entry in objects(container, list) {
@@ -173,6 +194,13 @@ fn fill_container(container: &mut Map<String, Value>, shared: bool) {
 /// Sets a member that is absent.
 fn or(object: &mut Map<String, Value>, member: &str, default: Value) {
     object.entry(member).or_insert(default);
+}
+
+/// Removes a member that has its default.
+fn unless(object: &mut Map<String, Value>, member: &str, default: Value) {
+    if object.get(member) == Some(&default) {
+        object.shift_remove(member);
+    }
 }
 
 /// Returns the objects of a list that is a member of `object`.

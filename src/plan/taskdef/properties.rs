@@ -130,7 +130,7 @@ fn container(mode: &'static str) -> impl Strategy<Value = Value> {
     ])
 }
 
-fn definition() -> impl Strategy<Value = Value> {
+pub(in crate::plan) fn definition() -> impl Strategy<Value = Value> {
     select(&["awsvpc", "host", "bridge"][..]).prop_flat_map(|mode| {
         let volume = vec![
             always("name", word()),
@@ -169,7 +169,7 @@ fn definition() -> impl Strategy<Value = Value> {
 }
 
 /// Re-orders what ECS may re-order, in a way that depends on the seed.
-fn shuffle(value: &mut Value, seed: &mut u64) {
+pub(in crate::plan) fn shuffle(value: &mut Value, seed: &mut u64) {
     let unordered = [
         "containerDefinitions",
         "environment",
@@ -210,7 +210,7 @@ fn mix<T>(items: &mut [T], seed: &mut u64) {
 }
 
 /// What DescribeTaskDefinition answers after a definition was registered (facts, section 2.2).
-fn as_aws_gives_it_back(registered: &Value) -> Value {
+pub(in crate::plan) fn as_aws_gives_it_back(registered: &Value) -> Value {
     fn set(object: &mut Value, member: &str, value: Value) {
         if object.get(member).is_none() {
             object[member] = value;
@@ -274,7 +274,7 @@ fn as_aws_gives_it_back(registered: &Value) -> Value {
 }
 
 /// Every number, string and switch of a definition, by its path; tags are no part of the comparison.
-fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+pub(in crate::plan) fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
             for (member, value) in members.iter().filter(|(member, _)| *member != "tags") {
@@ -291,7 +291,7 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 /// Returns a copy in which the value at the path is another.
-fn changed(definition: &Value, path: &str) -> Value {
+pub(in crate::plan) fn changed(definition: &Value, path: &str) -> Value {
     let mut definition = definition.clone();
     let leaf = definition.pointer_mut(path).expect("a path of this definition");
     *leaf = match &*leaf {

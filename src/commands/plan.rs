@@ -1,0 +1,95 @@
+//! `roleout plan`: what a deploy would do, by calls that only read.
+
+use std::path::PathBuf;
+
+use super::manifest::{environment, selected};
+use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
+use super::reach::{Reach, job_environment, seeded};
+use super::saved;
+use crate::cli;
+use crate::clock::Clock;
+use crate::engine::cancel::Cancel;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::fleet::Fleet;
+use crate::plan::build;
+use crate::plan::diff::Values;
+use crate::sandbox::Claims;
+use crate::view::{Form, View};
+
+/// What a person wants to see, and which exit codes.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The form of the plan.
+    pub form: Form,
+    /// How values of environment variables are shown.
+    pub values: Values,
+    /// Exit with 20 where changes are pending.
+    pub detailed_exitcode: bool,
+    /// The wave that the deploy would begin with.
+    pub from: Option<String>,
+    /// Leave out the targets that cannot be reached or deployed, and do not fail because of them.
+    pub skip_blocked: bool,
+    /// Where the plan is saved.
+    pub out: Option<PathBuf>,
+}
+
+impl Default for Choice {
+    /// Text, with masked values.
+    fn default() -> Self {
+        Self {
+            form: Form::Text,
+            values: hashed(),
+            detailed_exitcode: false,
+            from: None,
+            skip_blocked: false,
+            out: None,
+        }
+    }
+}
+
+/// Plans the fleet of a manifest.
+pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    let variables = if args.sandbox { job_environment } else { environment };
+    let fleet = selected(&args.selection, &variables)?;
+    for warning in &fleet.warnings {
+        view.warning(warning);
+    }
+    let reach = if args.sandbox {
+        let sandbox = seeded(&fleet, args.sandbox_seed, Clock::tokio_from_system(), &args.sandbox_fault)?;
+        Reach::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
+    } else {
+        Reach::production(&fleet).await?
+    };
+    let choice = Choice {
+        form: args.format.into(),
+        values: if args.show_values { Values::Shown } else { hashed() },
+        detailed_exitcode: args.detailed_exitcode,
+        from: args.from.clone(),
+        skip_blocked: args.skip_blocked,
+        out: args.out.clone(),
+    };
+    run(&fleet, &reach, &choice, view, cancel).await
+}
+
+/// Plans a fleet by a way to AWS that is given.
+pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    check_from(fleet, choice.from.as_deref())?;
+    let (unreachable, seen) = unless_cancelled(prepare(fleet, reach, &mut view), &cancel).await?;
+    let plan = build::plan(fleet, &seen);
+    let preview = preview(fleet, &seen, &plan, reach, choice.from.as_deref(), &choice.values);
+    view.preview(&preview, choice.form);
+    if let Some(error) = refusal(fleet, &unreachable, &seen, &plan.outline).filter(|_| !choice.skip_blocked) {
+        return Err(match choice.out {
+            Some(_) => error.help("no plan was saved; --skip-blocked saves one without these targets"),
+            None => error,
+        });
+    }
+    if let Some(path) = &choice.out {
+        saved::save(path, fleet, &plan, reach, &mut view)?;
+    }
+    match choice.detailed_exitcode && preview.pending() > 0 {
+        true => Ok(Exit::Pending),
+        false => Ok(Exit::Done),
+    }
+}

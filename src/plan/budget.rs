@@ -1,0 +1,266 @@
+//! Whether the worst case of a plan fits the time that there is.
+//!
+//! The worst case is that every rollout takes its whole timeout and still succeeds, and every bake is waited for. What
+//! limits it is the job's own timeout, and the ID token: role sessions renew themselves as long as it is valid, so the
+//! hour of a chained session is no limit of its own.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::build::at_least_one;
+use crate::fleet::{Fleet, IdentitySource, Parallelism, Wave};
+
+/// STS's default, and the most that a chained session may last.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// When what a run needs comes to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Now.
+    pub now: Timestamp,
+    /// The ID token's `exp`.
+    pub token_expires: Option<Timestamp>,
+    /// When GitLab ends the job.
+    pub job_ends: Option<Timestamp>,
+}
+
+impl Limits {
+    /// Reads the job's end from `CI_JOB_STARTED_AT` and `CI_JOB_TIMEOUT`.
+    pub fn read(now: Timestamp, token_expires: Option<i64>, variables: &dyn Fn(&str) -> Option<String>) -> Self {
+        let started: Option<Timestamp> = variables("CI_JOB_STARTED_AT").and_then(|text| text.trim().parse().ok());
+        let timeout: Option<u64> = variables("CI_JOB_TIMEOUT").and_then(|text| text.trim().parse().ok());
+        let end = |(started, seconds): (Timestamp, u64)| started.checked_add(Duration::from_secs(seconds)).ok();
+        let token_expires = token_expires.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        Self { now, token_expires, job_ends: started.zip(timeout).and_then(end) }
+    }
+}
+
+/// The worst case of a run, and what it has to fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Budget {
+    /// How long the run can take, up to its end or its first gate.
+    pub worst_case_seconds: u64,
+    /// The wave whose gate ends it, if one does.
+    pub until_gate: Option<String>,
+    /// What limits it, the tightest first.
+    pub limits: Vec<Limit>,
+    /// Whether the worst case fits all of them.
+    pub fits: bool,
+}
+
+/// One limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limit {
+    /// What it is.
+    pub what: Limited,
+    /// How much of it is left.
+    pub seconds: u64,
+}
+
+/// What limits a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Limited {
+    /// The ID token, with which sessions are renewed.
+    IdToken,
+    /// The sessions of the preflight, which outlast the ID token.
+    Sessions,
+    /// The job's timeout.
+    Job,
+}
+
+/// Returns the worst case of each wave, and of the run that starts with wave `from`.
+pub fn budget(
+    fleet: &Fleet,
+    changes: &dyn Fn(usize) -> bool,
+    from: Option<&str>,
+    limits: &Limits,
+) -> (Vec<Duration>, Budget) {
+    let waves: Vec<Duration> = fleet.waves.iter().map(|wave| worst_case(fleet, wave, changes)).collect();
+    let first = from.and_then(|from| fleet.waves.iter().position(|wave| wave.name == from));
+    let start = first.unwrap_or_default();
+    let gate = fleet.waves.iter().enumerate().skip(start).find(|(number, wave)| wave.gate && first != Some(*number));
+    let end = gate.map_or(fleet.waves.len(), |(number, _)| number);
+    let worst: Duration = waves.iter().take(end).skip(start).sum();
+    let left = |at: Timestamp| u64::try_from(at.as_second() - limits.now.as_second()).unwrap_or_default();
+    let mut found: Vec<Limit> = Vec::new();
+    if let Some(expires) = limits.token_expires.filter(|_| fleet.identity.source != IdentitySource::Ambient) {
+        let hops = fleet.accounts.iter().flat_map(|account| &account.chain.hops);
+        let session = hops.map(|hop| hop.duration.unwrap_or(HOUR)).min().unwrap_or(HOUR).as_secs();
+        found.push(match left(expires) {
+            token if token >= session => Limit { what: Limited::IdToken, seconds: token },
+            _ => Limit { what: Limited::Sessions, seconds: session },
+        });
+    }
+    found.extend(limits.job_ends.map(|end| Limit { what: Limited::Job, seconds: left(end) }));
+    found.sort_by_key(|limit| limit.seconds);
+    let fits = found.iter().all(|limit| worst.as_secs() <= limit.seconds);
+    let until_gate = gate.map(|(_, wave)| wave.name.clone());
+    (waves, Budget { worst_case_seconds: worst.as_secs(), until_gate, limits: found, fits })
+}
+
+/// Returns how long a wave takes in which every rollout takes its whole timeout, and then its bake.
+fn worst_case(fleet: &Fleet, wave: &Wave, changes: &dyn Fn(usize) -> bool) -> Duration {
+    let queue: VecDeque<usize> = wave.targets.iter().copied().filter(|&index| changes(index)).collect();
+    if queue.is_empty() {
+        return Duration::ZERO;
+    }
+    let total = wave.targets.len();
+    let mut run =
+        Run { fleet, per_account: wave.max_parallel_per_account.unwrap_or(usize::MAX), now: Duration::ZERO, queue };
+    match &wave.max_parallel {
+        // Once the tolerated failures have happened, a strict wave goes one by one.
+        _ if wave.strict => run.batch(usize::MAX, 1),
+        Parallelism::Window(amount) => run.batch(usize::MAX, at_least_one(*amount, total)),
+        Parallelism::Batches(amounts) => {
+            let mut sizes = amounts.iter();
+            let mut size = total;
+            while !run.queue.is_empty() {
+                size = sizes.next().map_or(size, |amount| at_least_one(*amount, total));
+                run.batch(size, size);
+            }
+        }
+    }
+    run.now + wave.bake
+}
+
+/// Rollouts that start as the engine starts them, and take as long as they may.
+struct Run<'a> {
+    fleet: &'a Fleet,
+    per_account: usize,
+    now: Duration,
+    queue: VecDeque<usize>,
+}
+
+impl Run<'_> {
+    /// Runs up to `most` of the queue, `window` at once, to their ends.
+    fn batch(&mut self, most: usize, window: usize) {
+        let (mut left, per_account) = (most, self.per_account);
+        let mut running: BinaryHeap<Reverse<(Duration, usize)>> = BinaryHeap::new();
+        let mut accounts: HashMap<&str, usize> = HashMap::new();
+        let account = |index: usize| self.fleet.targets[index].account.id.as_str();
+        loop {
+            while left > 0 && running.len() < window {
+                let free = |&index: &usize| accounts.get(account(index)).copied().unwrap_or_default() < per_account;
+                let Some(place) = self.queue.iter().position(free) else { break };
+                let Some(index) = self.queue.remove(place) else { break };
+                *accounts.entry(account(index)).or_default() += 1;
+                running.push(Reverse((self.now + self.fleet.targets[index].timeout, index)));
+                left -= 1;
+            }
+            let Some(Reverse((end, index))) = running.pop() else { break };
+            self.now = end;
+            if let Some(count) = accounts.get_mut(account(index)) {
+                *count -= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::manifest::load::load_str;
+
+    /// Ten accounts with one service, of which the first is a canary; `rollout` is the manifest's.
+    fn fleet(rollout: &str) -> Fleet {
+        let mut text = String::from(
+            "version: 1\nidentity: { token_env: TOKEN, region: eu-west-1 }\nroles:\n  \
+             hub: { arn: \"arn:aws:iam::${account.id}:role/hub\" }\naccounts:\n",
+        );
+        for number in 0..10 {
+            let ring = if number == 0 { "canary" } else { "main" };
+            text.push_str(&format!(
+                "  - {{ name: a{number}, id: \"{:012}\", chain: [hub], regions: [eu-west-1], labels: {{ ring: {ring} }} }}\n",
+                222_222_222_220_u64 + number
+            ));
+        }
+        text.push_str("services:\n  - { name: api, cluster: c, images: { app: r } }\n");
+        text.push_str(rollout);
+        load_str("deploy.yaml", Path::new("."), &text, &|_| None).unwrap_or_else(|e| panic!("{}", e.render(false, 99)))
+    }
+
+    fn minutes(rollout: &str, from: Option<&str>, changes: &dyn Fn(usize) -> bool) -> (Vec<u64>, Budget) {
+        let (waves, budget) = budget(&fleet(rollout), changes, from, &Limits::default());
+        (waves.iter().map(|wave| wave.as_secs() / 60).collect(), budget)
+    }
+
+    #[test]
+    fn a_window_slides_and_batches_wait_for_each_other() {
+        let all = |_| true;
+        assert_eq!(minutes("rollout: { timeout: 10m }\n", None, &all).0, [10]);
+        let rollout = |rest: &str| {
+            format!(
+                "rollout:\n  timeout: 10m\n  waves:\n    - {{ name: canary, select: {{ ring: canary }}, bake: 5m }}\n    - {{ name: rest, {rest} }}\n"
+            )
+        };
+        assert_eq!(minutes(&rollout("max_parallel: 4"), None, &all).0, [15, 30]);
+        assert_eq!(minutes(&rollout("max_parallel: [1, 4]"), None, &all).0, [15, 30]);
+        assert_eq!(minutes(&rollout("max_parallel: [1, 2]"), None, &all).0, [15, 50]);
+        assert_eq!(minutes(&rollout("strict: true"), None, &all).0, [15, 90]);
+        assert_eq!(minutes(&rollout("max_parallel: 4"), None, &|index| index > 7).0, [0, 10]);
+        assert_eq!(minutes(&rollout("max_parallel: 4"), None, &all).1.worst_case_seconds, 45 * 60);
+    }
+
+    #[test]
+    fn a_run_ends_at_a_gate_and_goes_on_from_it() {
+        let rollout = "rollout:\n  timeout: 10m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
+                       - { name: rest, gate: manual }\n";
+        let (_, budget) = minutes(rollout, None, &|_| true);
+        assert_eq!((budget.worst_case_seconds, budget.until_gate.as_deref()), (600, Some("rest")));
+        let (_, budget) = minutes(rollout, Some("rest"), &|_| true);
+        assert_eq!((budget.worst_case_seconds, budget.until_gate), (600, None));
+    }
+
+    #[test]
+    fn the_tightest_limit_is_named_and_decides() {
+        let now = Timestamp::from_second(1_000_000).expect("a date");
+        let at = |seconds: i64| Timestamp::from_second(1_000_000 + seconds).ok();
+        let limited = |token, job| {
+            let limits = Limits { now, token_expires: token, job_ends: job };
+            let (_, budget) = budget(&fleet("rollout: { timeout: 90m }\n"), &|_| true, None, &limits);
+            (budget.limits.iter().map(|limit| (limit.what, limit.seconds)).collect::<Vec<_>>(), budget.fits)
+        };
+        assert_eq!(limited(None, None), (vec![], true));
+        assert_eq!(limited(at(7200), at(7000)), (vec![(Limited::Job, 7000), (Limited::IdToken, 7200)], true));
+        assert_eq!(limited(at(7200), at(5000)), (vec![(Limited::Job, 5000), (Limited::IdToken, 7200)], false));
+        assert_eq!(limited(at(5000), None), (vec![(Limited::IdToken, 5000)], false));
+        // What the sessions of the preflight last, they last without the token.
+        assert_eq!(limited(at(60), None), (vec![(Limited::Sessions, 3600)], false));
+        assert_eq!(limited(None, at(-5)), (vec![(Limited::Job, 0)], false));
+    }
+
+    #[test]
+    fn the_jobs_end_is_read_from_what_gitlab_says() {
+        let read = |started: &'static str, timeout: &'static str| {
+            let variables = move |name: &str| match name {
+                "CI_JOB_STARTED_AT" => Some(started.to_owned()),
+                "CI_JOB_TIMEOUT" => Some(timeout.to_owned()),
+                _ => None,
+            };
+            Limits::read(Timestamp::default(), Some(12), &variables)
+        };
+        let limits = read("2026-11-02T10:00:00Z", "3600");
+        assert_eq!(limits.job_ends.map(|end| end.to_string()).as_deref(), Some("2026-11-02T11:00:00Z"));
+        assert_eq!(limits.token_expires.map(Timestamp::as_second), Some(12));
+        assert_eq!(
+            read("2026-11-02T12:00:00+02:00", "60").job_ends.map(|end| end.to_string()).as_deref(),
+            Some("2026-11-02T10:01:00Z")
+        );
+        for (started, timeout) in [
+            ("", "3600"),
+            ("2026-11-02T10:00:00Z", ""),
+            ("yesterday", "1"),
+            ("2026-11-02T10:00:00Z", "18446744073709551615"),
+        ] {
+            assert_eq!(read(started, timeout).job_ends, None);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! A plan as it is shown, in one structure for people and for programs: each target, what changes in groups that agree,
+//! the waves with their worst cases, and the time.
+//!
+//! `roleout plan --format json` is this structure; its schema is docs/plan.schema.json. It holds no secret: values of
+//! environment variables are hashes unless a person asked for them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::budget::{Budget, Limits, budget};
+use super::diff::{Differences, Line, Values};
+use super::group::{Agreement, agreements};
+use super::own::{Level, Own};
+use super::{Action, ChangeOutline, Definition, Outline, Plan, Work};
+use crate::fleet::{Fleet, TargetSpec};
+use crate::observe::Seen;
+
+/// The version of the JSON form. It changes when a member is removed or gets another meaning, not when one is added.
+pub const VERSION: u32 = 1;
+
+/// A plan as it is shown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Preview {
+    /// The version of this form.
+    pub version: u32,
+    /// How many targets need what.
+    pub totals: Totals,
+    /// Every target, wave by wave.
+    pub targets: Vec<Target>,
+    /// What is the same for several targets, once.
+    pub groups: Vec<Group>,
+    /// The waves, in the order in which they run.
+    pub waves: Vec<Wave>,
+    /// How many targets can have failed, at the worst, when a run of this plan halts.
+    pub worst_case_failures: usize,
+    /// The time that a run can take, and what it has to fit; absent where that is not known.
+    pub budget: Option<Budget>,
+}
+
+/// Counts of targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Totals {
+    /// All of them.
+    pub targets: usize,
+    /// A new revision, and a deployment of it.
+    pub register: usize,
+    /// A deployment of a revision that exists.
+    pub deploy: usize,
+    /// New settings, without a deployment.
+    pub update: usize,
+    /// Nothing.
+    pub unchanged: usize,
+    /// They cannot be deployed, or could not be read.
+    pub blocked: usize,
+}
+
+/// One target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    /// `account/region/service`, in the manifest's words.
+    pub target: String,
+    /// The manifest's name of the account.
+    pub account: String,
+    /// The account's 12 digits.
+    pub account_id: String,
+    /// The region.
+    pub region: String,
+    /// The manifest's name of the service.
+    pub service: String,
+    /// The cluster.
+    pub cluster: String,
+    /// The service's name in ECS.
+    pub ecs_service: String,
+    /// Its wave.
+    pub wave: String,
+    /// What it needs.
+    pub action: Kind,
+    /// The revision that it runs; absent where it could not be read.
+    pub from: Option<String>,
+    /// The revision that it will run, where that exists already.
+    pub to: Option<String>,
+    /// Its group, by its place in `groups`; absent where nothing changes.
+    pub group: Option<usize>,
+}
+
+/// What a target needs, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Nothing.
+    Unchanged,
+    /// A new revision, and a deployment of it.
+    Register,
+    /// A deployment of a revision that exists.
+    Deploy,
+    /// New settings, without a deployment.
+    Update,
+    /// It cannot be deployed, or could not be read.
+    Blocked,
+}
+
+impl From<&Action> for Kind {
+    fn from(action: &Action) -> Self {
+        match action {
+            Action::Unchanged => Self::Unchanged,
+            Action::Register => Self::Register,
+            Action::Deploy => Self::Deploy,
+            Action::Update => Self::Update,
+            Action::Blocked { .. } => Self::Blocked,
+        }
+    }
+}
+
+/// Targets that need the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Group {
+    /// What they need.
+    pub action: Kind,
+    /// Which targets.
+    pub targets: Vec<String>,
+    /// What differs. `${account.id}`, `${account.name}` and `${region}` stand for each target's own where only these
+    /// differ among the targets.
+    pub diff: Vec<Line>,
+    /// What else there is to say.
+    pub notes: Vec<String>,
+    /// Why they are blocked.
+    pub reason: Option<String>,
+    /// What to do about that.
+    pub help: Option<String>,
+}
+
+/// A wave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Wave {
+    /// Its name.
+    pub name: String,
+    /// How many targets it has.
+    pub targets: usize,
+    /// How many of them change.
+    pub changing: usize,
+    /// How many run at once, as the manifest says it.
+    pub max_parallel: String,
+    /// How many may fail before the run halts.
+    pub max_failures: usize,
+    /// How many of its own can have failed, at the worst, when the run halts in it.
+    pub worst_case_failures: usize,
+    /// The bake.
+    pub bake_seconds: u64,
+    /// Whether the run stops before it.
+    pub gate: bool,
+    /// How long it can take, bake included; absent where that is not known.
+    pub worst_case_seconds: Option<u64>,
+}
+
+/// What a preview is made with, besides the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'a> {
+    /// Whether values of environment variables are shown.
+    pub values: &'a Values,
+    /// The time there is.
+    pub limits: &'a Limits,
+    /// The wave that a run would start with.
+    pub from: Option<&'a str>,
+}
+
+/// What one target says, at one level. Equal ones are told once.
+type Told = (Kind, Vec<Line>, Vec<String>, Option<String>, Option<String>);
+
+impl Preview {
+    /// Shows a plan of a fleet; `seen` is what it was made from.
+    pub fn new(fleet: &Fleet, seen: &[Seen], plan: &Plan, choice: Choice<'_>) -> Self {
+        // The outline's order: wave by wave.
+        let indices: Vec<usize> = fleet.waves.iter().flat_map(|wave| wave.targets.iter().copied()).collect();
+        let told = |(change, &index): (&ChangeOutline, &usize)| {
+            let target = &fleet.targets[index];
+            let (differences, notes) = differences(target, &seen[index], plan.work[index].as_ref());
+            let own = Own::of(target);
+            Level::ALL.map(|level| {
+                let (reason, help) = why(&change.action, &own, level);
+                (Kind::from(&change.action), differences.shown(choice.values, &own, level), notes.clone(), reason, help)
+            })
+        };
+        let told: Vec<[Told; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
+        let mut preview = Self::assembled(&plan.outline, told);
+        let changes = |index: usize| plan.work[index].is_some();
+        let (waves, budget) = budget(fleet, &changes, choice.from, choice.limits);
+        for (wave, worst) in preview.waves.iter_mut().zip(waves) {
+            wave.worst_case_seconds = Some(worst.as_secs());
+        }
+        preview.budget = Some(budget);
+        preview
+    }
+
+    /// Shows what an outline alone says: its summaries stand where the differences would.
+    pub fn of_outline(outline: &Outline) -> Self {
+        let told = |change: &ChangeOutline| {
+            let own = Own {
+                account_id: change.account_id.as_str(),
+                account_name: &change.target.account,
+                region: &change.target.region,
+            };
+            Level::ALL.map(|level| {
+                let (reason, help) = why(&change.action, &own, level);
+                (Kind::from(&change.action), Vec::new(), change.summary.clone(), reason, help)
+            })
+        };
+        Self::assembled(outline, outline.changes.iter().map(told).collect())
+    }
+
+    fn assembled(outline: &Outline, mut told: Vec<[Told; 3]>) -> Self {
+        let mut targets: Vec<Target> = outline.changes.iter().map(target).collect();
+        let telling: Vec<usize> = (0..targets.len()).filter(|&it| targets[it].action != Kind::Unchanged).collect();
+        let mut at = 0;
+        told.retain(|_| {
+            at += 1;
+            targets[at - 1].action != Kind::Unchanged
+        });
+        let mut agreements = agreements(&told);
+        // What can be done comes before what cannot, and services stay together.
+        let mut services: Vec<&str> = Vec::new();
+        for target in &targets {
+            if !services.contains(&target.service.as_str()) {
+                services.push(&target.service);
+            }
+        }
+        let service = |item: usize| services.iter().position(|it| *it == targets[telling[item]].service);
+        let order =
+            |agreement: &Agreement| (told[agreement.items[0]][0].0 == Kind::Blocked, service(agreement.items[0]));
+        agreements.sort_by_cached_key(order);
+        let mut groups = Vec::new();
+        for agreement in agreements {
+            let members: Vec<usize> = agreement.items.iter().map(|&item| telling[item]).collect();
+            members.iter().for_each(|&member| targets[member].group = Some(groups.len()));
+            let (action, diff, notes, reason, help) = told[agreement.items[0]][agreement.level as usize].clone();
+            let targets = members.iter().map(|&member| targets[member].target.clone()).collect();
+            groups.push(Group { action, targets, diff, notes, reason, help });
+        }
+        let mut totals = Totals { targets: targets.len(), ..Totals::default() };
+        for target in &targets {
+            *match target.action {
+                Kind::Unchanged => &mut totals.unchanged,
+                Kind::Register => &mut totals.register,
+                Kind::Deploy => &mut totals.deploy,
+                Kind::Update => &mut totals.update,
+                Kind::Blocked => &mut totals.blocked,
+            } += 1;
+        }
+        let wave = |wave: &super::WaveOutline| Wave {
+            name: wave.name.clone(),
+            targets: wave.targets,
+            changing: wave.changing,
+            max_parallel: wave.max_parallel.clone(),
+            max_failures: wave.max_failures,
+            worst_case_failures: wave.worst_case_failures,
+            bake_seconds: wave.bake_seconds,
+            gate: wave.gate,
+            worst_case_seconds: None,
+        };
+        let waves: Vec<Wave> = outline.waves.iter().map(wave).collect();
+        Self {
+            version: VERSION,
+            totals,
+            targets,
+            groups,
+            worst_case_failures: blast_radius(&waves),
+            waves,
+            budget: None,
+        }
+    }
+
+    /// How many targets need something that can be done.
+    pub fn pending(&self) -> usize {
+        self.totals.register + self.totals.deploy + self.totals.update
+    }
+}
+
+/// Returns how many targets can have failed when a run halts: those that earlier waves tolerate, and then the most that
+/// one wave can add.
+fn blast_radius(waves: &[Wave]) -> usize {
+    let (mut tolerated, mut worst) = (0, 0);
+    for wave in waves {
+        worst = worst.max(tolerated + wave.worst_case_failures);
+        tolerated += wave.max_failures.min(wave.changing);
+    }
+    worst
+}
+
+fn target(change: &ChangeOutline) -> Target {
+    Target {
+        target: change.target.to_string(),
+        account: change.target.account.to_string(),
+        account_id: change.account_id.to_string(),
+        region: change.target.region.to_string(),
+        service: change.target.service.to_string(),
+        cluster: change.cluster.clone(),
+        ecs_service: change.service.clone(),
+        wave: change.wave.clone(),
+        action: Kind::from(&change.action),
+        from: change.from.as_ref().map(ToString::to_string),
+        to: change.to.as_ref().map(ToString::to_string),
+        group: None,
+    }
+}
+
+fn why(action: &Action, own: &Own<'_>, level: Level) -> (Option<String>, Option<String>) {
+    match action {
+        Action::Blocked { reason, help } => {
+            (Some(own.template(reason, level)), help.as_ref().map(|help| own.template(help, level)))
+        }
+        Action::Unchanged | Action::Register | Action::Deploy | Action::Update => (None, None),
+    }
+}
+
+/// Returns what carrying the work out would change of a target, and what else there is to say.
+fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differences, Vec<String>) {
+    let (mut differences, mut notes) = (Differences::default(), Vec::new());
+    let (Ok(observed), Some(work)) = (seen, work) else { return (differences, notes) };
+    match &work.definition {
+        Definition::Keep => {}
+        Definition::Follow { .. } => notes.push("its deployment is under way already, and is followed".to_owned()),
+        Definition::Existing { force: true, .. } => {
+            notes.push("its last deployment failed, and is repeated".to_owned())
+        }
+        Definition::Existing { force: false, .. } => {
+            if let Some(newest) = &observed.newest {
+                differences.definition(&observed.live, newest);
+            }
+        }
+        Definition::Register { definition, .. } => differences.definition(&observed.live, definition),
+    }
+    if let Some(count) = work.desired_count {
+        differences.desired_count(observed.service.desired, count);
+    }
+    if let Some(declared) = &work.deployment {
+        differences.settings(declared, &observed.service.configuration);
+    }
+    if differences.is_empty() && notes.is_empty() {
+        // Nothing is carried out in silence, whatever a later kind of work does.
+        notes.push(format!("`{}` is deployed as it is", target.service));
+    }
+    (differences, notes)
+}
+
+/// Returns the JSON Schema (draft 2020-12) of [`Preview`].
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Preview).to_value();
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("title".to_owned(), json!("roleout plan"));
+    }
+    schema
+}

@@ -1,0 +1,137 @@
+//! A plan as a note on a merge request: the totals and the waves first, then each group behind a heading that opens.
+//!
+//! Names and values of others stand in code, where GitLab neither formats nor links nor notifies.
+
+use super::plan::{
+    HEADS, RIGHT, by_name, members, revisions, same, signed, spread, table, time, verdict, warning, word,
+};
+use super::style::{clean, count};
+use crate::plan::preview::{Group, Kind, Preview, Target};
+
+/// The most characters that GitLab takes in a note is 1,000,000; the rest is for the line that says what is left out,
+/// and for what a pipeline puts around it.
+const LIMIT: usize = 990_000;
+/// With no more lines of differences than this, the groups are open.
+const OPEN: usize = 40;
+/// How many accounts a group names before it counts the rest.
+const NAMED: usize = 100;
+
+/// Returns the plan as Markdown that GitLab takes as one note.
+pub fn text(preview: &Preview) -> String {
+    limited(preview, LIMIT)
+}
+
+fn limited(preview: &Preview, limit: usize) -> String {
+    let mut text = format!("### roleout plan: {}\n\n", verdict(preview));
+    if preview.pending() > 0 {
+        if let Some(warning) = preview.budget.as_ref().and_then(warning) {
+            text.push_str(&format!("> :warning: {}\n\n", escaped(&warning)));
+        }
+        text.push_str(&waves(preview));
+    }
+    let targets = by_name(preview);
+    let lines: usize = preview.groups.iter().map(|group| group.diff.len()).sum();
+    for (number, group) in preview.groups.iter().enumerate() {
+        let section = section(group, &members(group, &targets), preview, lines <= OPEN);
+        // Bytes are never fewer than characters.
+        if text.len() + section.len() > limit {
+            let left = &preview.groups[number..];
+            let targets = left.iter().map(|group| group.targets.len()).sum();
+            text.push_str(&format!(
+                "**Truncated:** {} with {} do not fit a note of GitLab's and are left out here; the job's log and \
+                 `roleout plan --format json` have them.\n",
+                count(left.len(), "group"),
+                count(targets, "target")
+            ));
+            return text;
+        }
+        text.push_str(&section);
+    }
+    text
+}
+
+fn waves(preview: &Preview) -> String {
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text = row(HEADS.map(str::to_owned).to_vec());
+    text.push_str(&row(RIGHT.map(|right| if right { "---:" } else { "---" }.to_owned()).to_vec()));
+    for cells in table(preview) {
+        let mut cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
+        cells[0] = format!("<code>{}</code>", cells[0]);
+        text.push_str(&row(cells));
+    }
+    let worst = count(preview.worst_case_failures, "target");
+    text.push_str(&format!("\nUp to {worst} can fail before this halts."));
+    if let Some(budget) = &preview.budget {
+        text.push_str(&format!(" In time: {}.", escaped(&time(budget))));
+    }
+    for wave in preview.waves.iter().filter(|wave| wave.gate && wave.targets > 0) {
+        text.push_str(&format!(" The run stops at a gate before wave <code>{}</code>.", escaped(&wave.name)));
+    }
+    text + "\n\n"
+}
+
+fn section(group: &Group, members: &[&Target], preview: &Preview, open: bool) -> String {
+    let heading = match members {
+        [only] => format!("{} <code>{}</code>", word(group.action), escaped(&only.target)),
+        members => format!("{}{}", word(group.action), same(group, members, preview)),
+    };
+    let revisions = match revisions(members) {
+        words if words.is_empty() => words,
+        words => format!(" <code>{}</code>", escaped(&words)),
+    };
+    let open = if open { " open" } else { "" };
+    let mut text = format!("<details{open}><summary>{heading}{revisions}</summary>\n\n");
+    if members.len() > 1 {
+        for (services, accounts) in spread(members) {
+            let more = accounts.len().saturating_sub(NAMED);
+            let mut names: Vec<String> =
+                accounts.iter().take(NAMED).map(|name| format!("<code>{}</code>", escaped(name))).collect();
+            if more > 0 {
+                names.push(format!("and {more} more"));
+            }
+            text.push_str(&format!("- <code>{}</code>: {}\n", escaped(&services), names.join(", ")));
+        }
+        text.push('\n');
+    }
+    for note in &group.notes {
+        text.push_str(&format!("{}\n\n", escaped(note)));
+    }
+    // Every line of a block begins with a sign or a word of ours, so none can end it.
+    if group.action == Kind::Blocked {
+        let reason = group.reason.as_deref().unwrap_or_default();
+        text.push_str(&format!("```text\nblocked: {}\n", clean(reason)));
+        if let Some(help) = &group.help {
+            text.push_str(&format!("help: {}\n", clean(help)));
+        }
+        text.push_str("```\n\n");
+    } else if !group.diff.is_empty() {
+        text.push_str("```diff\n");
+        let mut place = "";
+        for line in &group.diff {
+            if line.place != place {
+                place = &line.place;
+                text.push_str(&format!("@@ {} @@\n", clean(place)));
+            }
+            signed(line, '!').iter().for_each(|(_, line)| text.push_str(&format!("{line}\n")));
+        }
+        text.push_str("```\n\n");
+    }
+    text + "</details>\n\n"
+}
+
+/// Returns a text that neither HTML nor Markdown takes for more than text.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for char in clean(text).chars() {
+        match char {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '@' | '#' | '!' | '~' | '$' => {
+                safe.push_str(&format!("&#{};", u32::from(char)));
+            }
+            char => safe.push(char),
+        }
+    }
+    safe
+}

@@ -35,8 +35,12 @@ pub struct Cli {
 pub enum Command {
     /// Roll out every target of the manifest, in waves, and watch each to its end
     Deploy(Deploy),
+    /// Show every target as it is now, and how it differs from the manifest
+    Status(Status),
     /// Check the manifest alone, offline
     Check(Check),
+    /// Write a manifest to start from, or one of services that exist
+    Init(Init),
     /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
     Sandbox(Sandbox),
     /// Print the JSON Schema of the manifest
@@ -121,6 +125,58 @@ pub struct Deploy {
     /// The seed of the sandbox's chances
     #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
     pub sandbox_seed: u64,
+}
+
+/// `roleout status`
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// What stdout gets: a table, or JSON
+    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_STATUS_FORMAT", default_value = "text")]
+    pub format: StatusFormat,
+    /// Exit with 20 where a target differs from the manifest, for a scheduled job
+    #[arg(long, env = "ROLEOUT_DETAILED_EXITCODE")]
+    pub detailed_exitcode: bool,
+    /// Say nothing of what is being done
+    #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// List every target, however many there are
+    #[arg(short, long, env = "ROLEOUT_VERBOSE")]
+    pub verbose: bool,
+    /// Read the embedded AWS, seeded from the manifest: no account, no token, no network
+    #[arg(long, env = "ROLEOUT_SANDBOX")]
+    pub sandbox: bool,
+    /// Make the sandbox fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
+    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ',', requires = "sandbox")]
+    pub sandbox_fault: Vec<String>,
+    /// The seed of the sandbox's chances
+    #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
+    pub sandbox_seed: u64,
+}
+
+/// The values of `status --format`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StatusFormat {
+    /// A table, for people
+    Text,
+    /// All of it, for programs
+    Json,
+}
+
+/// `roleout init`
+#[derive(Clone, Debug, Args)]
+pub struct Init {
+    /// The manifest to write; task definitions go to deploy/ beside it
+    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = "deploy.yaml")]
+    pub file: PathBuf,
+    /// Write over files that exist
+    #[arg(long, env = "ROLEOUT_FORCE")]
+    pub force: bool,
+    /// Import a live service; repeatable. ACCOUNT is `ambient`, or a role's ARN, or ARNs with commas between them
+    #[arg(long, value_name = "ACCOUNT:REGION/CLUSTER/SERVICE", env = "ROLEOUT_FROM_SERVICE", value_delimiter = ' ')]
+    pub from_service: Vec<String>,
 }
 
 /// `roleout check`

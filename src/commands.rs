@@ -2,6 +2,9 @@
 
 pub mod check;
 pub mod deploy;
+pub mod init;
 pub mod manifest;
+pub mod prepare;
 pub mod reach;
 pub mod sandbox;
+pub mod status;

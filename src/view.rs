@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::event::Stamped;
 use crate::plan::Outline;
 use crate::state::RunState;
+use crate::status::Status;
 
 pub mod canvas;
 pub mod console;
@@ -20,6 +21,7 @@ pub mod live;
 pub mod plan;
 pub mod row;
 pub mod sentence;
+pub mod status;
 pub mod style;
 pub mod summary;
 
@@ -170,6 +172,21 @@ impl View {
                 self.plain(Tone::Plain, text.trim_end());
             }
         }
+    }
+
+    /// Shows a status on stdout.
+    pub fn status(&mut self, status: &Status, layout: status::Layout) {
+        if let Screen::Live(live) = &mut self.screen {
+            live.flush();
+        }
+        let paint = Paint(self.options.color_stdout);
+        let text = match layout {
+            status::Layout::Table => status::text(status, paint, self.options.width, false),
+            status::Layout::Whole => status::text(status, paint, self.options.width, true),
+            status::Layout::Json => status::json(status),
+        };
+        // A reader that has seen enough is no error.
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 
     /// Takes in an event, and shows what is new.

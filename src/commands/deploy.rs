@@ -1,11 +1,10 @@
 //! `roleout deploy`: preflight, plan, and the rollouts.
 
-use std::collections::HashSet;
-
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::manifest::{environment, selected};
+use super::prepare::{prepare, refusal};
 use super::reach::{Reach, job_environment, seeded};
 use crate::cli;
 use crate::clock::Clock;
@@ -14,16 +13,10 @@ use crate::engine::{self, EVENTS, Start};
 use crate::error::Error;
 use crate::event::Stamper;
 use crate::exit::Exit;
-use crate::fleet::{Fleet, TargetId};
-use crate::identity::preflight::{self, Unreachable};
-use crate::observe::{self, Seen, Unseen};
-use crate::plan::{Action, Outline, build};
+use crate::fleet::Fleet;
+use crate::plan::build;
 use crate::sandbox::Claims;
 use crate::view::View;
-use crate::view::style::count;
-
-/// How many faults of one kind are listed before the rest is only counted.
-const LISTED: usize = 20;
 
 /// Deploys the fleet of a manifest.
 pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
@@ -113,73 +106,6 @@ pub async fn run(
     };
     tokio::join!(engine, watch);
     Ok(view.finish().exit())
-}
-
-/// Walks every chain, and then reads every target whose account can be reached.
-async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unreachable>, Vec<Seen>) {
-    view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
-    let unreachable = preflight::walk(&reach.sessions, &fleet.accounts).await;
-    view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
-    let clients = reach.clients();
-    let skip = |account: &str| unreachable.iter().find(|it| it.account.name == account);
-    let reachable = |index: &usize| skip(&fleet.targets[*index].id.account).is_none();
-    let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
-    let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
-    let mut seen: Vec<Seen> = fleet
-        .targets
-        .iter()
-        .map(|target| {
-            let reason = skip(&target.id.account).map_or_else(String::new, |it| it.reason.clone());
-            Err(Unseen { reason, help: None, answered: false })
-        })
-        .collect();
-    for (index, result) in observed {
-        seen[index] = result;
-    }
-    (unreachable, seen)
-}
-
-/// Returns why the run may not start: accounts and targets that cannot be reached (exit 4), or that cannot be deployed
-/// (exit 5). Every one of them is named, an unreachable account once.
-fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outline: &Outline) -> Option<Error> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut help: Vec<String> = Vec::new();
-    for it in unreachable {
-        lines.push(format!("{} ({}): {}", it.account.name, it.account.id, it.reason));
-        help.extend(it.help.iter().cloned());
-    }
-    let lost: HashSet<&str> = unreachable.iter().map(|it| it.account.name.as_str()).collect();
-    let unanswered: HashSet<&TargetId> = fleet
-        .targets
-        .iter()
-        .zip(seen)
-        .filter(|(_, seen)| seen.as_ref().is_err_and(|unseen| !unseen.answered))
-        .map(|(target, _)| &target.id)
-        .collect();
-    for change in &outline.changes {
-        if let (Action::Blocked { reason, help: hint }, false) =
-            (&change.action, lost.contains(&*change.target.account))
-        {
-            lines.push(format!("{}: {reason}", change.target));
-            help.extend(hint.clone());
-        }
-    }
-    if lines.is_empty() {
-        return None;
-    }
-    let (exit, what) = match unanswered.is_empty() {
-        true => (Exit::Blocked, "targets are blocked"),
-        false => (Exit::Preflight, "preflight failed"),
-    };
-    let more = lines.len().saturating_sub(LISTED);
-    lines.truncate(LISTED);
-    if more > 0 {
-        lines.push(format!("and {more} more"));
-    }
-    let mut known = HashSet::new();
-    help.retain(|hint| known.insert(hint.clone()));
-    help.truncate(LISTED);
-    Some(Error { exit, message: format!("{what}:\n  {}", lines.join("\n  ")), help })
 }
 
 /// Names a run by when it began, and by the CI job where there is one.

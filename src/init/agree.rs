@@ -122,6 +122,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::manifest::interpolate::Scope;
 
     const A: Own<'_> = Own { account: "222222222222", region: "eu-west-1" };
     const B: Own<'_> = Own { account: "333333333333", region: "us-east-1" };
@@ -180,5 +181,33 @@ mod tests {
         let wanted = json!({"family": "f", "containerDefinitions": [{"name": "app", "dockerLabels": {},
             "environment": [{"name": "A", "value": "1"}, {"name": "B", "value": ""}]}]});
         assert_eq!(tidy(&described), wanted);
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn what_agrees_is_read_back_in_each_place(pieces in proptest::collection::vec(0..12_usize, 0..8)) {
+            let of = |own: Own<'_>| -> String {
+                let piece = |index: &usize| match index {
+                    0 | 1 => own.account,
+                    2 | 3 => own.region,
+                    other => ["${", "$", "}", "region", "account.id", ":", "-", "x"][other - 4],
+                };
+                pieces.iter().map(piece).collect()
+            };
+            let vars = std::collections::BTreeMap::new();
+            if let Some(agreed) = both(&of(A), &of(B)) {
+                for own in [A, B] {
+                    let scope = Scope {
+                        account: Some(("name", own.account, &vars)),
+                        region: Some(own.region),
+                        service: None,
+                    };
+                    let read = Template::parse_own(&agreed).and_then(|template| template.resolve(&scope));
+                    proptest::prop_assert_eq!(read, Ok(of(own)), "{}", agreed);
+                }
+            }
+        }
     }
 }

@@ -85,11 +85,13 @@ pub fn import(found: &[Found], identity: &IdentitySource, region: &str) -> Resul
             names.insert(entry);
         }
     }
-    text.push_str(ROLLOUT);
+    let first = accounts.values().next().map(|account| yaml::literal(&account.name)).unwrap_or_default();
+    text.push_str(&ROLLOUT.replace("FIRST", &first));
     files[0].text = text;
     Ok(files)
 }
 
+/// What to put the accounts in order with; `FIRST` is the first one's name.
 const ROLLOUT: &str = "
 # Without this every target starts at once. In waves, one target fails before many do:
 #
@@ -97,7 +99,7 @@ const ROLLOUT: &str = "
 #   timeout: 20m                        # for each target
 #   waves:
 #     - name: canary
-#       select: { account: staging }    # one of the accounts above
+#       select: { account: FIRST }
 #       bake: 5m                        # stay healthy for so long before the next wave
 #     - name: rest
 #       max_parallel: [1, 25%]
@@ -105,7 +107,7 @@ const ROLLOUT: &str = "
 ";
 
 fn head(found: &[Found], accounts: usize, services: usize) -> String {
-    let count = crate::view::style::count;
+    let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     format!(
         "# yaml-language-server: $schema=deploy.schema.json
 #
@@ -124,15 +126,14 @@ version: 1
 fn identity_text(identity: &IdentitySource, region: &str) -> String {
     let source = match identity {
         IdentitySource::TokenEnv(name) => {
-            format!("  token_env: {}        # the name of the job's `id_tokens` variable\n", yaml::literal(name))
+            format!("  token_env: {}  # the name of the job's `id_tokens` variable\n", yaml::literal(name))
         }
         IdentitySource::TokenFile(path) => format!("  token_file: {}\n", yaml::literal(&path.display().to_string())),
         IdentitySource::Ambient => {
-            "  ambient: true                 # the SDK's own credentials; in a GitLab job: token_env: GITLAB_OIDC_TOKEN\n"
-                .to_owned()
+            "  ambient: true  # the SDK's own credentials; in a GitLab job: token_env: GITLAB_OIDC_TOKEN\n".to_owned()
         }
     };
-    format!("\nidentity:\n{source}  region: {}             # whose STS endpoint is used\n", yaml::literal(region))
+    format!("\nidentity:\n{source}  region: {}  # whose STS endpoint is used\n", yaml::literal(region))
 }
 
 fn accounts(found: &[Found]) -> Result<IndexMap<&AccountId, Account<'_>>, String> {

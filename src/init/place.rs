@@ -28,39 +28,47 @@ pub fn selectors<'a>(all: &[Place<'a>], wanted: &[Place<'a>]) -> Vec<(Selector, 
 }
 
 fn selector(all: &[Place<'_>], wanted: &[Place<'_>]) -> Option<Selector> {
+    if let Some(keys) = keys(all, wanted) {
+        return Some((!keys.is_empty()).then(|| format!("{{ {keys} }}")));
+    }
+    // Every account with every region, less what is too much.
     let (accounts, regions) = sides(wanted);
-    let is_wanted =
-        |chosen: &[Place<'_>]| chosen.len() == wanted.len() && chosen.iter().all(|one| wanted.contains(one));
-    let choose = |by_account: bool, by_region: bool| -> Vec<Place<'_>> {
-        let chosen = |(account, region): &&Place<'_>| {
+    let is_near = |(account, region): &&Place<'_>| accounts.contains(account) && regions.contains(region);
+    let near: Vec<Place<'_>> = all.iter().filter(is_near).copied().collect();
+    let excess: Vec<Place<'_>> = near.iter().filter(|place| !wanted.contains(place)).copied().collect();
+    let (mut written, excluded) = (keys(all, &near)?, keys(&near, &excess)?);
+    if !written.is_empty() {
+        written.push_str(", ");
+    }
+    Some(Some(format!("{{ {written}not: {{ {excluded} }} }}")))
+}
+
+/// Returns the fewest keys that choose just the `wanted` ones of `all` places, where keys alone can.
+fn keys(all: &[Place<'_>], wanted: &[Place<'_>]) -> Option<String> {
+    let (accounts, regions) = sides(wanted);
+    [(false, false), (true, false), (false, true), (true, true)].into_iter().find_map(|(by_account, by_region)| {
+        let is_chosen = |(account, region): &&Place<'_>| {
             (!by_account || accounts.contains(account)) && (!by_region || regions.contains(region))
         };
-        all.iter().filter(chosen).copied().collect()
-    };
-    for (by_account, by_region) in [(false, false), (true, false), (false, true), (true, true)] {
-        if is_wanted(&choose(by_account, by_region)) {
-            let keys = keys(by_account.then_some(&accounts), by_region.then_some(&regions));
-            return Some((!keys.is_empty()).then(|| format!("{{ {keys} }}")));
+        let chosen = || all.iter().filter(is_chosen);
+        if chosen().count() != wanted.len() || !chosen().all(|place| wanted.contains(place)) {
+            return None;
         }
-    }
-    let chosen = choose(true, true);
-    let excess: Vec<Place<'_>> = chosen.iter().copied().filter(|one| !wanted.contains(one)).collect();
-    let (out_accounts, out_regions) = sides(&excess);
-    let excluded =
-        chosen.iter().filter(|(account, region)| out_accounts.contains(account) && out_regions.contains(region));
-    let keys_in = keys(Some(&accounts), Some(&regions));
-    let keys_out = keys(Some(&out_accounts), Some(&out_regions));
-    (excluded.count() == excess.len()).then(|| Some(format!("{{ {keys_in}, not: {{ {keys_out} }} }}")))
+        let account = by_account.then(|| format!("account: {}", words(&accounts)));
+        let region = by_region.then(|| format!("region: {}", words(&regions)));
+        Some(account.into_iter().chain(region).collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn sides<'a>(places: &[Place<'a>]) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
     places.iter().copied().unzip()
 }
 
-fn keys(accounts: Option<&BTreeSet<&str>>, regions: Option<&BTreeSet<&str>>) -> String {
-    let accounts = accounts.map(|names| format!("account: {}", yaml::list(names.iter().copied())));
-    let regions = regions.map(|names| format!("region: {}", yaml::list(names.iter().copied())));
-    accounts.into_iter().chain(regions).collect::<Vec<_>>().join(", ")
+fn words(names: &BTreeSet<&str>) -> String {
+    match names.first() {
+        Some(only) if names.len() == 1 => yaml::literal(only),
+        _ => yaml::list(names.iter().copied()),
+    }
 }
 
 #[cfg(test)]
@@ -76,11 +84,10 @@ mod tests {
     #[test]
     fn the_simplest_selector_is_found() {
         assert_eq!(written(&ALL), [""]);
-        assert_eq!(written(&ALL[..2]), ["{ account: [a] }"]);
-        assert_eq!(written(&[ALL[0], ALL[2]]), ["{ region: [r1] }"]);
-        assert_eq!(written(&ALL[3..]), ["{ account: [b], region: [r2] }"]);
-        let not = "{ account: [a, b], region: [r1, r2], not: { account: [b], region: [r2] } }";
-        assert_eq!(written(&ALL[..3]), [not]);
-        assert_eq!(written(&[ALL[0], ALL[3]]), ["{ account: [a], region: [r1] }", "{ account: [b], region: [r2] }"]);
+        assert_eq!(written(&ALL[..2]), ["{ account: a }"]);
+        assert_eq!(written(&[ALL[0], ALL[2]]), ["{ region: r1 }"]);
+        assert_eq!(written(&ALL[3..]), ["{ account: b, region: r2 }"]);
+        assert_eq!(written(&ALL[..3]), ["{ not: { account: b, region: r2 } }"]);
+        assert_eq!(written(&[ALL[0], ALL[3]]), ["{ account: a, region: r1 }", "{ account: b, region: r2 }"]);
     }
 }

@@ -3,6 +3,8 @@
 mod faults;
 mod harness;
 mod identity;
+mod init;
 mod outcomes;
 mod scale;
+mod status;
 mod waves;

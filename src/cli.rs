@@ -41,8 +41,12 @@ pub enum Command {
     Deploy(Deploy),
     /// Show what a deploy would do to each target, by calls that only read
     Plan(Plan),
+    /// Show every target as it is now, and how it differs from the manifest
+    Status(Status),
     /// Check the manifest alone, offline
     Check(Check),
+    /// Write a manifest to start from, or one of services that exist
+    Init(Init),
     /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
     Sandbox(Sandbox),
     /// Print the JSON Schema of the manifest
@@ -100,6 +104,20 @@ impl From<OutputFormat> for Format {
     }
 }
 
+/// The embedded AWS instead of the real one.
+#[derive(Clone, Debug, Args)]
+pub struct Embedded {
+    /// Use the embedded AWS, seeded from the manifest: no account, no token, no network
+    #[arg(long, env = "ROLEOUT_SANDBOX")]
+    pub sandbox: bool,
+    /// Make the sandbox fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable, or spaces between
+    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ', requires = "sandbox")]
+    pub sandbox_fault: Vec<String>,
+    /// The seed of the sandbox's chances
+    #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
+    pub sandbox_seed: u64,
+}
+
 /// `roleout deploy`
 #[derive(Clone, Debug, Args)]
 pub struct Deploy {
@@ -130,15 +148,9 @@ pub struct Deploy {
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
-    /// Run against the embedded AWS, seeded from the manifest: no account, no token, no network
-    #[arg(long, env = "ROLEOUT_SANDBOX")]
-    pub sandbox: bool,
-    /// Make the sandbox fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
-    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ', requires = "sandbox")]
-    pub sandbox_fault: Vec<String>,
-    /// The seed of the sandbox's chances
-    #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
-    pub sandbox_seed: u64,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
 }
 
 /// `roleout plan`
@@ -168,15 +180,9 @@ pub struct Plan {
     /// Say nothing but the plan
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
-    /// Plan against the embedded AWS, seeded from the manifest: no account, no token, no network
-    #[arg(long, env = "ROLEOUT_SANDBOX")]
-    pub sandbox: bool,
-    /// Make the sandbox fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
-    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ', requires = "sandbox")]
-    pub sandbox_fault: Vec<String>,
-    /// The seed of the sandbox's chances
-    #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
-    pub sandbox_seed: u64,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
 }
 
 /// The values of `plan --format`.
@@ -198,6 +204,52 @@ impl From<PlanFormat> for Form {
             PlanFormat::Markdown => Self::Markdown,
         }
     }
+}
+
+/// `roleout status`
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// What stdout gets: a table, or JSON
+    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_STATUS_FORMAT", default_value = "text")]
+    pub format: StatusFormat,
+    /// Exit with 20 where a target differs from the manifest, for a scheduled job
+    #[arg(long, env = "ROLEOUT_DETAILED_EXITCODE")]
+    pub detailed_exitcode: bool,
+    /// Say nothing of what is being done
+    #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// List every target, however many there are
+    #[arg(short, long, env = "ROLEOUT_VERBOSE")]
+    pub verbose: bool,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
+}
+
+/// The values of `status --format`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StatusFormat {
+    /// A table, for people
+    Text,
+    /// All of it, for programs
+    Json,
+}
+
+/// `roleout init`
+#[derive(Clone, Debug, Args)]
+pub struct Init {
+    /// The manifest to write; task definitions go to deploy/ beside it
+    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = "deploy.yaml")]
+    pub file: PathBuf,
+    /// Write over files that exist
+    #[arg(long, env = "ROLEOUT_FORCE")]
+    pub force: bool,
+    /// Import a live service; repeatable. ACCOUNT is `ambient`, or a role's ARN, or ARNs with commas between them
+    #[arg(long, value_name = "ACCOUNT:REGION/CLUSTER/SERVICE", env = "ROLEOUT_FROM_SERVICE", value_delimiter = ' ')]
+    pub from_service: Vec<String>,
 }
 
 /// `roleout check`

@@ -2,9 +2,11 @@
 
 pub mod check;
 pub mod deploy;
+pub mod init;
 pub mod manifest;
 pub mod plan;
 pub mod prepare;
 pub mod reach;
 pub mod sandbox;
 pub mod saved;
+pub mod status;

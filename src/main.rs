@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, Talk};
-use roleout::commands::{check, deploy, plan, sandbox};
+use roleout::commands::{check, deploy, init, plan, sandbox, status};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
@@ -46,6 +46,14 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
         Command::Sandbox(args) => {
             let talk = Talk { quiet: false, verbose: true, format: roleout::cli::OutputFormat::Text };
             with_signals(async |cancel| sandbox::sandbox(&args, view(&talk), cancel).await).await
+        }
+        Command::Status(args) => {
+            let talk = Talk { quiet: args.quiet, verbose: args.verbose, format: roleout::cli::OutputFormat::Text };
+            with_signals(async |cancel| status::status(&args, view(&talk), cancel).await).await
+        }
+        Command::Init(args) => {
+            let talk = Talk { quiet: false, verbose: false, format: roleout::cli::OutputFormat::Text };
+            with_signals(async |cancel| init::init(&args, view(&talk), cancel).await).await
         }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {

@@ -12,6 +12,7 @@ use crate::event::Stamped;
 use crate::plan::Outline;
 use crate::plan::preview::Preview;
 use crate::state::RunState;
+use crate::status::Status;
 
 pub mod canvas;
 pub mod console;
@@ -22,6 +23,7 @@ pub mod markdown;
 pub mod plan;
 pub mod row;
 pub mod sentence;
+pub mod status;
 pub mod style;
 pub mod summary;
 
@@ -195,6 +197,21 @@ impl View {
                 self.plain(Tone::Plain, text.trim_end());
             }
         }
+    }
+
+    /// Shows a status on stdout.
+    pub fn status(&mut self, status: &Status, layout: status::Layout) {
+        if let Screen::Live(live) = &mut self.screen {
+            live.flush();
+        }
+        let paint = Paint(self.options.color_stdout);
+        let text = match layout {
+            status::Layout::Table => status::text(status, paint, self.options.width, false),
+            status::Layout::Whole => status::text(status, paint, self.options.width, true),
+            status::Layout::Json => status::json(status),
+        };
+        // A reader that has seen enough is no error.
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 
     /// Takes in an event, and shows what is new.

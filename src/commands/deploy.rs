@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::manifest::{environment, selected};
+use super::manifest::environment;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
-use super::reach::{Reach, job_environment, seeded};
+use super::reach::Reach;
 use super::saved;
 use crate::cli;
 use crate::clock::Clock;
@@ -18,7 +18,6 @@ use crate::event::Stamper;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::plan::{Plan, build};
-use crate::sandbox::Claims;
 use crate::view::{Form, View};
 
 /// Deploys the fleet of a manifest, or carries out a saved plan.
@@ -26,18 +25,8 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     if let Some(path) = &args.plan {
         return saved::deploy(path, args, view, cancel).await;
     }
-    let variables = if args.sandbox { job_environment } else { environment };
-    let fleet = selected(&args.selection, &variables)?;
-    for warning in &fleet.warnings {
-        view.warning(warning);
-    }
-    let reach = if args.sandbox {
-        let sandbox = seeded(&fleet, args.sandbox_seed, Clock::tokio_from_system(), &args.sandbox_fault)?;
-        Reach::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
-    } else {
-        Reach::production(&fleet).await?
-    };
-    let start = Start { from: args.from.clone(), sandbox: args.sandbox };
+    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let start = Start { from: args.from.clone(), sandbox: args.embedded.sandbox };
     let choice = Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, out: args.out.clone() };
     run(fleet, &reach, choice, start, view, cancel).await
 }

@@ -2,19 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::manifest::{environment, selected};
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
-use super::reach::{Reach, job_environment, seeded};
+use super::reach::Reach;
 use super::saved;
 use crate::cli;
-use crate::clock::Clock;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::plan::build;
 use crate::plan::diff::Values;
-use crate::sandbox::Claims;
 use crate::view::{Form, View};
 
 /// What a person wants to see, and which exit codes.
@@ -50,17 +47,7 @@ impl Default for Choice {
 
 /// Plans the fleet of a manifest.
 pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let variables = if args.sandbox { job_environment } else { environment };
-    let fleet = selected(&args.selection, &variables)?;
-    for warning in &fleet.warnings {
-        view.warning(warning);
-    }
-    let reach = if args.sandbox {
-        let sandbox = seeded(&fleet, args.sandbox_seed, Clock::tokio_from_system(), &args.sandbox_fault)?;
-        Reach::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
-    } else {
-        Reach::production(&fleet).await?
-    };
+    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
     let choice = Choice {
         form: args.format.into(),
         values: if args.show_values { Values::Shown } else { hashed() },

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::manifest::environment;
+use super::manifest::{environment, selected};
 use crate::aws::{Aws, SharedCredentialsProvider};
+use crate::cli::{Embedded, Selection};
 use crate::clock::Clock;
 use crate::engine::Clients;
 use crate::error::Error;
@@ -13,7 +14,8 @@ use crate::exit::Exit;
 use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenSource;
-use crate::sandbox::{self, Sandbox};
+use crate::sandbox::{self, Claims, Sandbox};
+use crate::view::View;
 
 /// A way to AWS: clients' configuration and the sessions they use.
 #[derive(Clone, Debug)]
@@ -25,6 +27,22 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// Loads the selected part of a manifest, warns of what is odd in it, and finds the way to its AWS.
+    pub async fn open(selection: &Selection, embedded: &Embedded, view: &mut View) -> Result<(Fleet, Self), Error> {
+        let variables = if embedded.sandbox { job_environment } else { environment };
+        let fleet = selected(selection, &variables)?;
+        for warning in &fleet.warnings {
+            view.warning(warning);
+        }
+        let reach = if embedded.sandbox {
+            let sandbox = seeded(&fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
+            Self::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
+        } else {
+            Self::production(&fleet).await?
+        };
+        Ok((fleet, reach))
+    }
+
     /// Reaches AWS with the identity that the manifest names.
     pub async fn production(fleet: &Fleet) -> Result<Self, Error> {
         Self::by_identity(&fleet.identity).await

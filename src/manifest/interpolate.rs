@@ -143,6 +143,23 @@ impl Template {
         Ok(template)
     }
 
+    /// Returns a text that [`Self::parse_own`] reads as `text` itself, whatever references that seems to hold.
+    pub fn literal_own(text: &str) -> String {
+        let mut written = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            let (before, tail) = rest.split_at(at);
+            written.push_str(before);
+            if is_own(name_of(&tail[2..])) {
+                written.push('$');
+            }
+            written.push_str("${");
+            rest = &tail[2..];
+        }
+        written.push_str(rest);
+        written
+    }
+
     /// Returns the text, where there is no reference.
     pub fn as_literal(&self) -> Option<&str> {
         match self.parts.as_slice() {
@@ -398,6 +415,16 @@ fn lacking(name: &str, scope: &Scope<'_>, message: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_literal_of_a_task_definition_is_read_back_as_it_was() {
+        for text in
+            ["", "$", "${HOME}", "${region}", "$${region}", "$$${vars.x}", "${x${account.id}", "a ${region:-b} c"]
+        {
+            let template = Template::parse_own(&Template::literal_own(text)).expect(text);
+            assert_eq!(template.as_literal(), Some(text));
+        }
+    }
 
     fn expand(text: &str) -> Result<String, Vec<String>> {
         let variables = |name: &str| match name {

@@ -3,9 +3,11 @@
 mod faults;
 mod harness;
 mod identity;
+mod init;
 mod outcomes;
 mod plan;
 mod processes;
 mod saved;
 mod scale;
+mod status;
 mod waves;

@@ -1,0 +1,61 @@
+//! `roleout status`: every target now, and its drift from the manifest. It only reads.
+
+use super::prepare::{prepare, unless_cancelled};
+use super::reach::Reach;
+use crate::cli::{self, StatusFormat};
+use crate::engine::cancel::Cancel;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::fleet::Fleet;
+use crate::status::{Drift, Status};
+use crate::view::View;
+use crate::view::status::Layout;
+use crate::view::style::count;
+
+/// Shows the status of a manifest's fleet.
+pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let layout = match args.format {
+        StatusFormat::Text if args.verbose => Layout::Whole,
+        StatusFormat::Text => Layout::Table,
+        StatusFormat::Json => Layout::Json,
+    };
+    run(&fleet, &reach, Choice { layout, detailed_exitcode: args.detailed_exitcode }, view, cancel).await
+}
+
+/// What a person decided beforehand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    /// What stdout gets.
+    pub layout: Layout,
+    /// Tell drift by the exit code.
+    pub detailed_exitcode: bool,
+}
+
+/// Shows the status of a fleet by a way to AWS that is given: what `status` and its tests have in common.
+///
+/// # Errors
+/// Targets that could not be read, after all others were shown; or a signal.
+pub async fn run(fleet: &Fleet, reach: &Reach, choice: Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    let (unreachable, seen) = unless_cancelled(prepare(fleet, reach, &mut view), &cancel).await?;
+    let status = Status::new(fleet, seen, &unreachable, reach.aws.clock().timestamp());
+    view.status(&status, choice.layout);
+    if status.totals.unreachable > 0 {
+        return Err(unread(&status));
+    }
+    if choice.detailed_exitcode && status.has_drift() {
+        return Ok(Exit::Pending);
+    }
+    Ok(Exit::Done)
+}
+
+/// Says how much could not be read; which and why is in the status.
+fn unread(status: &Status) -> Error {
+    let lost = status.targets.iter().filter(|target| matches!(target.drift, Drift::Unknown { .. }));
+    let mut accounts: Vec<&str> = lost.map(|target| &*target.target.account).collect();
+    accounts.dedup();
+    let few = accounts.len() <= 5;
+    let names = if few { format!(": {}", accounts.join(", ")) } else { String::new() };
+    let (targets, accounts) = (count(status.totals.unreachable, "target"), count(accounts.len(), "account"));
+    Error::new(Exit::Preflight, format!("{targets} in {accounts} could not be read{names}"))
+}

@@ -1,0 +1,361 @@
+//! The present state of every target, and how it differs from the manifest.
+//!
+//! Pure: a [`Status`] is computed from a fleet and what was seen of it. It is read by people as [`crate::view::status`]
+//! writes it and by programs as JSON of a numbered version; it holds no environment value.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::Tasks;
+use crate::fleet::{AccountId, Fleet, Revision, TargetId};
+use crate::identity::preflight::Unreachable;
+use crate::observe::service::{Deployment, LiveService};
+use crate::observe::{Observed, Seen};
+use crate::plan::{Action, Plan, build};
+
+/// The version of the JSON; it changes with whatever a program that reads it must know.
+pub const VERSION: u32 = 1;
+
+/// Every target now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`VERSION`].
+    pub version: u32,
+    /// When it was read.
+    pub at: Timestamp,
+    /// How many targets are in which condition.
+    pub totals: Totals,
+    /// The targets, in the manifest's order.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// How many targets are in which condition. The first counts all; the next four add up to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// All targets.
+    pub targets: usize,
+    /// As the manifest wants them.
+    pub in_sync: usize,
+    /// They differ from the manifest.
+    pub drifted: usize,
+    /// There is no such service.
+    pub missing: usize,
+    /// They could not be read.
+    pub unreachable: usize,
+    /// Whatever else: how many have a deployment under way.
+    pub deploying: usize,
+}
+
+/// One target now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// The target.
+    pub target: TargetId,
+    /// Its account's id.
+    pub account_id: AccountId,
+    /// Its cluster's name or ARN.
+    pub cluster: String,
+    /// The service's name in ECS.
+    pub service: String,
+    /// The name of its wave.
+    pub wave: String,
+    /// What runs; absent where it could not be read or does not exist.
+    pub live: Option<Live>,
+    /// How it differs from the manifest.
+    pub drift: Drift,
+    /// Why it cannot be deployed now, if so.
+    pub blocked: Option<Obstacle>,
+}
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// `ACTIVE`, `DRAINING` or `INACTIVE`.
+    pub status: String,
+    /// The task definition's ARN.
+    pub task_definition: String,
+    /// The same as `family:number`.
+    pub revision: Option<Revision>,
+    /// Who registered it: an IAM principal's ARN.
+    pub registered_by: Option<String>,
+    /// When.
+    pub registered_at: Option<Timestamp>,
+    /// The image of each container, in the task definition's order.
+    pub images: IndexMap<String, Image>,
+    /// How many tasks should run.
+    pub desired: u32,
+    /// How many run.
+    pub running: u32,
+    /// The PRIMARY deployment, unless it is completed.
+    pub deployment: Option<DeploymentStatus>,
+}
+
+/// A container's image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// As the task definition has it.
+    pub image: String,
+    /// Its tag; absent where only a digest is given, or nothing at all.
+    pub tag: Option<String>,
+    /// Its digest.
+    pub digest: Option<String>,
+}
+
+/// A deployment that is under way, or that failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeploymentStatus {
+    /// `ecs-svc/…`
+    pub id: String,
+    /// `IN_PROGRESS`, `FAILED` or another word of ECS's; absent where ECS does not say.
+    pub state: Option<String>,
+    /// ECS's words about that.
+    pub reason: Option<String>,
+    /// The revision that it deploys.
+    pub revision: Option<Revision>,
+    /// Its tasks.
+    pub tasks: Tasks,
+}
+
+/// How a target differs from the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Drift {
+    /// Not at all.
+    None,
+    /// In this: what a deployment would change, a line each.
+    Differs {
+        /// The lines.
+        what: Vec<String>,
+    },
+    /// There is no such service.
+    Missing {
+        /// Why, as a lower-case fragment.
+        reason: String,
+        /// What to do about it.
+        help: Vec<String>,
+    },
+    /// It could not be read.
+    Unknown {
+        /// Why, as a lower-case fragment.
+        reason: String,
+        /// What to do about it.
+        help: Vec<String>,
+    },
+}
+
+/// What stands in the way of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Obstacle {
+    /// As a lower-case fragment.
+    pub reason: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Status {
+    /// Computes the status of a fleet; `seen` is indexed as [`Fleet::targets`].
+    pub fn new(fleet: &Fleet, mut seen: Vec<Seen>, unreachable: &[Unreachable], at: Timestamp) -> Self {
+        let blocked = actions(fleet, build::plan(fleet, &seen));
+        let lives: Vec<Option<Live>> = seen.iter().map(|seen| seen.as_ref().ok().map(Live::read)).collect();
+        let lost: HashMap<&str, &Unreachable> = unreachable.iter().map(|it| (it.account.name.as_str(), it)).collect();
+        // What differs is asked of a plan in which nothing stands in the way.
+        seen.iter_mut().filter_map(|seen| seen.as_mut().ok()).for_each(settle);
+        let settled = actions(fleet, build::plan(fleet, &seen));
+        let mut targets = Vec::with_capacity(fleet.targets.len());
+        for (((target, seen), live), (blocked, settled)) in
+            fleet.targets.iter().zip(&seen).zip(lives).zip(blocked.into_iter().zip(settled))
+        {
+            let drift = match seen {
+                Ok(observed) => drift(observed, &settled),
+                Err(unseen) => {
+                    let known = lost.get(&*target.id.account).map(|it| it.help.clone());
+                    let help = known.unwrap_or_else(|| unseen.help.iter().cloned().collect());
+                    let reason = unseen.reason.clone();
+                    if unseen.answered { Drift::Missing { reason, help } } else { Drift::Unknown { reason, help } }
+                }
+            };
+            let obstacle = match (blocked.action, &drift) {
+                (Action::Blocked { reason, help }, Drift::None | Drift::Differs { .. }) => {
+                    Some(Obstacle { reason, help })
+                }
+                _ => None,
+            };
+            targets.push(TargetStatus {
+                target: target.id.clone(),
+                account_id: target.account.id.clone(),
+                cluster: target.cluster.clone(),
+                service: target.service.clone(),
+                wave: settled.wave,
+                live,
+                drift,
+                blocked: obstacle,
+            });
+        }
+        let totals = Totals::of(&targets);
+        Self { version: VERSION, at, totals, targets }
+    }
+
+    /// Whether any target is not as the manifest wants it.
+    pub fn has_drift(&self) -> bool {
+        self.totals.drifted + self.totals.missing > 0
+    }
+}
+
+impl Totals {
+    fn of(targets: &[TargetStatus]) -> Self {
+        let mut totals = Self { targets: targets.len(), ..Self::default() };
+        for target in targets {
+            *match target.drift {
+                Drift::None => &mut totals.in_sync,
+                Drift::Differs { .. } => &mut totals.drifted,
+                Drift::Missing { .. } => &mut totals.missing,
+                Drift::Unknown { .. } => &mut totals.unreachable,
+            } += 1;
+            totals.deploying += usize::from(target.is_deploying());
+        }
+        totals
+    }
+}
+
+impl TargetStatus {
+    /// Whether a deployment is under way.
+    pub fn is_deploying(&self) -> bool {
+        self.live.as_ref().and_then(|live| live.deployment.as_ref()).is_some_and(DeploymentStatus::is_under_way)
+    }
+}
+
+impl DeploymentStatus {
+    /// Whether it goes on; otherwise it failed.
+    pub fn is_under_way(&self) -> bool {
+        self.state.as_deref() != Some("FAILED")
+    }
+
+    fn read(service: &LiveService) -> Option<Self> {
+        let primary = service.primary()?;
+        // Behind a Classic load balancer there is no state; a second deployment says that one is under way.
+        let settled = primary.is("COMPLETED") || (primary.rollout_state.is_none() && service.deployments.len() < 2);
+        let read = |primary: &Deployment| Self {
+            id: primary.id.clone(),
+            state: primary.rollout_state.clone(),
+            reason: primary.rollout_reason.clone(),
+            revision: primary.revision(),
+            tasks: primary.tasks,
+        };
+        (!settled).then(|| read(primary))
+    }
+}
+
+impl Live {
+    fn read(observed: &Observed) -> Self {
+        let (service, definition) = (&observed.service, &observed.live);
+        let containers = definition["containerDefinitions"].as_array().into_iter().flatten();
+        let image = |container: &Value| {
+            let (name, image) = (container["name"].as_str()?, container["image"].as_str()?);
+            Some((name.to_owned(), Image::read(image)))
+        };
+        Self {
+            status: service.status.clone(),
+            task_definition: service.task_definition.clone(),
+            revision: service.revision(),
+            registered_by: definition["registeredBy"].as_str().map(str::to_owned),
+            registered_at: definition["registeredAt"].as_f64().and_then(moment),
+            images: containers.filter_map(image).collect(),
+            desired: service.desired,
+            running: service.running,
+            deployment: DeploymentStatus::read(service),
+        }
+    }
+}
+
+impl Image {
+    /// Takes an image's name apart. A port of the registry's host is no tag.
+    pub fn read(image: &str) -> Self {
+        let (name, digest) = match image.split_once('@') {
+            Some((name, digest)) => (name, Some(digest.to_owned())),
+            None => (image, None),
+        };
+        let tag = name.rsplit_once(':').map(|(_, tag)| tag).filter(|tag| !tag.contains('/'));
+        Self { image: image.to_owned(), tag: tag.map(str::to_owned), digest }
+    }
+}
+
+/// Reads a time as awsJson has it: epoch seconds with a fraction.
+fn moment(seconds: f64) -> Option<Timestamp> {
+    let milliseconds = (seconds * 1000.0).round();
+    // Beyond 2^53 a float no longer names one integer.
+    let exact = milliseconds.is_finite() && milliseconds.abs() < 9e15;
+    exact.then(|| Timestamp::from_millisecond(milliseconds as i64).ok()).flatten()
+}
+
+/// What a plan decides for a target.
+struct Decision {
+    wave: String,
+    action: Action,
+    summary: Vec<String>,
+}
+
+/// Returns a plan's decisions, indexed as the fleet's targets rather than wave by wave.
+fn actions(fleet: &Fleet, plan: Plan) -> Vec<Decision> {
+    let order = fleet.waves.iter().flat_map(|wave| wave.targets.iter().copied());
+    let mut decisions: Vec<(usize, Decision)> = order
+        .zip(plan.outline.changes)
+        .map(|(index, it)| (index, Decision { wave: it.wave, action: it.action, summary: it.summary }))
+        .collect();
+    decisions.sort_by_key(|(index, _)| *index);
+    decisions.into_iter().map(|(_, decision)| decision).collect()
+}
+
+/// Takes away what keeps a plan from saying what differs: a deployment under way, and controllers other than ECS's.
+fn settle(observed: &mut Observed) {
+    let service = &mut observed.service;
+    service.controller = "ECS".to_owned();
+    service.express = false;
+    for deployment in &mut service.deployments {
+        if deployment.is("IN_PROGRESS") {
+            deployment.rollout_state = Some("COMPLETED".to_owned());
+        }
+    }
+}
+
+fn drift(observed: &Observed, settled: &Decision) -> Drift {
+    match &settled.action {
+        Action::Unchanged => Drift::None,
+        Action::Register | Action::Deploy | Action::Update => Drift::Differs { what: settled.summary.clone() },
+        Action::Blocked { reason, help } if observed.service.status != "ACTIVE" => {
+            Drift::Missing { reason: reason.clone(), help: help.iter().cloned().collect() }
+        }
+        // What the manifest wants does not fit what is there, such as an image for a container that does not exist.
+        Action::Blocked { reason, .. } => Drift::Differs { what: vec![reason.clone()] },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_taken_apart() {
+        for (image, tag, digest) in [
+            ("api", None, None),
+            ("api:v1", Some("v1"), None),
+            ("localhost:5000/api", None, None),
+            ("localhost:5000/api:v1@sha256:0a", Some("v1"), Some("sha256:0a")),
+            ("r/api@sha256:0a", None, Some("sha256:0a")),
+        ] {
+            let read = Image::read(image);
+            assert_eq!((read.tag.as_deref(), read.digest.as_deref()), (tag, digest), "{image}");
+        }
+    }
+
+    #[test]
+    fn times_of_aws_are_read_to_the_millisecond() {
+        let read = |seconds| moment(seconds).map(|at| at.to_string());
+        assert_eq!(read(1_793_610_000.123).as_deref(), Some("2026-11-02T09:00:00.123Z"));
+        assert_eq!(read(f64::NAN), None);
+        assert_eq!(read(1e300), None);
+    }
+}

@@ -1,0 +1,352 @@
+//! A status as people read it: a table of every target by account, and then what asks for a person, drift last.
+//!
+//! With many targets an account is one line, and what is alike is said once. Programs get [`json`].
+
+mod table;
+
+use indexmap::IndexMap;
+
+use crate::status::{DeploymentStatus, Drift, Status, TargetStatus};
+use crate::view::style::{self, Paint, Tone, clean, count};
+
+/// With more targets than this, an account is one line, unless every target is asked for.
+const LISTED: usize = 60;
+/// How many targets a group names before it counts the rest.
+const NAMED: usize = 40;
+/// How many entries of a section are written out before the rest is counted.
+const WRITTEN: usize = 20;
+
+/// What stdout gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// A table.
+    #[default]
+    Table,
+    /// A table with every target, however many.
+    Whole,
+    /// JSON.
+    Json,
+}
+
+/// Returns the status as JSON.
+pub fn json(status: &Status) -> String {
+    let text = serde_json::to_string_pretty(status).expect("a status has string keys and finite numbers");
+    text + "\n"
+}
+
+/// Returns the status as text of at most so many columns where words allow; `whole` lists every target.
+pub fn text(status: &Status, paint: Paint, columns: usize, whole: bool) -> String {
+    let mut page = Page { paint, columns, text: String::new() };
+    let accounts = Accounts::of(status);
+    if whole || status.targets.len() <= LISTED {
+        table::write(&mut page, &accounts);
+    } else {
+        page.accounts(&accounts);
+    }
+    page.deployments(status);
+    page.obstacles(status);
+    page.unreachable(status, &accounts);
+    page.missing(status);
+    page.drift(status);
+    page.line(Tone::Strong, &totals(status));
+    page.text
+}
+
+/// What a row or an account asks of a person; the most last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Condition {
+    InSync,
+    Deploying,
+    Unreachable,
+    Missing,
+    Drifted,
+}
+
+impl Condition {
+    fn of(target: &TargetStatus) -> Self {
+        match &target.drift {
+            Drift::None if target.is_deploying() => Self::Deploying,
+            Drift::None => Self::InSync,
+            Drift::Differs { .. } => Self::Drifted,
+            Drift::Missing { .. } => Self::Missing,
+            Drift::Unknown { .. } => Self::Unreachable,
+        }
+    }
+
+    fn mark(self) -> (&'static str, Tone) {
+        match self {
+            Self::InSync => ("=", Tone::Dim),
+            Self::Deploying => (">", Tone::Plain),
+            Self::Unreachable | Self::Missing => ("✖", Tone::Bad),
+            Self::Drifted => ("~", Tone::Warn),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::InSync => "in sync",
+            Self::Deploying => "deploying",
+            Self::Unreachable => "unreachable",
+            Self::Missing => "missing",
+            Self::Drifted => "drifted",
+        }
+    }
+}
+
+/// One account's targets, those that ask for a person last.
+struct AccountRows<'a> {
+    name: &'a str,
+    id: &'a str,
+    condition: Condition,
+    targets: Vec<&'a TargetStatus>,
+}
+
+/// The accounts, those that ask for a person last; otherwise in the manifest's order.
+struct Accounts<'a>(Vec<AccountRows<'a>>);
+
+impl<'a> Accounts<'a> {
+    fn of(status: &'a Status) -> Self {
+        let mut accounts: IndexMap<&str, Vec<&TargetStatus>> = IndexMap::new();
+        for target in &status.targets {
+            accounts.entry(&target.target.account).or_default().push(target);
+        }
+        let rows = accounts.into_iter().filter_map(|(name, mut targets)| {
+            targets.sort_by_key(|target| Condition::of(target));
+            let (first, last) = (targets.first()?, targets.last()?);
+            Some(AccountRows { name, id: first.account_id.as_str(), condition: Condition::of(last), targets })
+        });
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_by_key(|account| account.condition);
+        Self(rows)
+    }
+}
+
+impl AccountRows<'_> {
+    /// `prod-eu (333333333333)`
+    fn title(&self) -> String {
+        format!("{} ({})", clean(self.name), self.id)
+    }
+
+    /// `6 targets, 11 of 12 tasks run, 2 drifted`
+    fn words(&self) -> String {
+        let live = || self.targets.iter().filter_map(|target| target.live.as_ref());
+        let running: u64 = live().map(|live| u64::from(live.running)).sum();
+        let desired: u64 = live().map(|live| u64::from(live.desired)).sum();
+        let mut words = vec![count(self.targets.len(), "target")];
+        if live().next().is_some() {
+            words.push(format!("{running} of {desired} tasks run"));
+        }
+        for condition in [Condition::Deploying, Condition::Unreachable, Condition::Missing, Condition::Drifted] {
+            let number = self.targets.iter().filter(|target| Condition::of(target) == condition).count();
+            if number > 0 {
+                words.push(format!("{number} {}", condition.word()));
+            }
+        }
+        words.join(", ")
+    }
+}
+
+struct Page {
+    paint: Paint,
+    columns: usize,
+    text: String,
+}
+
+impl Page {
+    /// Writes a line an account, and only the names where too many accounts are alike.
+    fn accounts(&mut self, accounts: &Accounts<'_>) {
+        let mut groups: IndexMap<Condition, Vec<&AccountRows<'_>>> = IndexMap::new();
+        for account in &accounts.0 {
+            groups.entry(account.condition).or_default().push(account);
+        }
+        for (condition, group) in groups {
+            let (mark, tone) = condition.mark();
+            if group.len() > NAMED {
+                let targets = group.iter().map(|account| account.targets.len()).sum();
+                let (accounts, targets) = (count(group.len(), "account"), count(targets, "target"));
+                self.line(tone, &format!("{mark} {}: {accounts} with {targets}", condition.word()));
+                self.names(group.iter().map(|account| account.name), 4);
+                continue;
+            }
+            let column = group.iter().map(|account| style::width(&account.title())).max().unwrap_or(0).min(44);
+            for account in group {
+                let title = style::cut_middle(&account.title(), column).into_owned();
+                let line = format!("{mark} {}  {}", style::pad(&title, column), account.words());
+                self.line(tone, &style::cut(&line, self.columns));
+            }
+        }
+        self.text.push('\n');
+    }
+
+    fn deployments(&mut self, status: &Status) {
+        let deployment = |target: &'_ TargetStatus| target.live.as_ref().and_then(|live| live.deployment.clone());
+        let all: Vec<_> =
+            status.targets.iter().filter_map(|target| Some((&target.target, deployment(target)?))).collect();
+        if all.is_empty() {
+            return;
+        }
+        self.line(Tone::Strong, "deployments that are not complete");
+        for (target, deployment) in all.iter().take(WRITTEN) {
+            let tone = if deployment.is_under_way() { Tone::Plain } else { Tone::Bad };
+            self.line(tone, &format!("  {}  {}", clean(&target.to_string()), words(deployment)));
+            // ECS says of every one that goes on that it goes on.
+            let reason = deployment.reason.as_deref().filter(|reason| !reason.ends_with("in progress."));
+            self.wrap(reason.unwrap_or_default(), 6);
+        }
+        self.more(all.len());
+        self.text.push('\n');
+    }
+
+    /// Writes what cannot be deployed for a reason of its own; a deployment under way is told already.
+    fn obstacles(&mut self, status: &Status) {
+        let mut groups: IndexMap<(&str, Option<&str>), Vec<String>> = IndexMap::new();
+        for target in status.targets.iter().filter(|target| !target.is_deploying()) {
+            // Where what is there does not fit the manifest, that is the drift itself.
+            if let Some(obstacle) = &target.blocked
+                && target.drift != (Drift::Differs { what: vec![obstacle.reason.clone()] })
+            {
+                let key = (obstacle.reason.as_str(), obstacle.help.as_deref());
+                groups.entry(key).or_default().push(target.target.to_string());
+            }
+        }
+        let groups = groups.into_iter().map(|((reason, help), names)| (reason, help.into_iter().collect(), names));
+        self.reasons("cannot be deployed", groups.collect());
+    }
+
+    fn unreachable(&mut self, status: &Status, accounts: &Accounts<'_>) {
+        let lost = |target: &TargetStatus| matches!(target.drift, Drift::Unknown { .. });
+        let mut groups: IndexMap<(&str, &[String]), Vec<String>> = IndexMap::new();
+        let mut whole: IndexMap<&str, String> = IndexMap::new();
+        for account in accounts.0.iter().filter(|account| account.targets.iter().all(|target| lost(target))) {
+            whole.insert(account.name, account.title());
+        }
+        for target in &status.targets {
+            if let Drift::Unknown { reason, help } = &target.drift {
+                let title = whole.get(&*target.target.account);
+                let name = title.cloned().unwrap_or_else(|| target.target.to_string());
+                let names = groups.entry((reason, help)).or_default();
+                if names.last() != Some(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        let groups = groups.into_iter().map(|((reason, help), names)| (reason, refs(help), names));
+        self.reasons("unreachable", groups.collect());
+    }
+
+    fn missing(&mut self, status: &Status) {
+        let mut groups: IndexMap<(&str, &[String]), Vec<String>> = IndexMap::new();
+        for target in &status.targets {
+            if let Drift::Missing { reason, help } = &target.drift {
+                groups.entry((reason, help)).or_default().push(target.target.to_string());
+            }
+        }
+        let groups = groups.into_iter().map(|((reason, help), names)| (reason, refs(help), names));
+        self.reasons("missing", groups.collect());
+    }
+
+    fn reasons(&mut self, title: &str, groups: Vec<(&str, Vec<&str>, Vec<String>)>) {
+        if groups.is_empty() {
+            return;
+        }
+        self.line(Tone::Bad, title);
+        for (reason, help, names) in groups.iter().take(WRITTEN) {
+            self.names(names.iter().map(String::as_str), 2);
+            self.wrap(reason, 6);
+            for hint in help {
+                self.wrap(&format!("help: {hint}"), 6);
+            }
+        }
+        self.more(groups.len());
+        self.text.push('\n');
+    }
+
+    fn drift(&mut self, status: &Status) {
+        let mut groups: IndexMap<&[String], Vec<String>> = IndexMap::new();
+        for target in &status.targets {
+            if let Drift::Differs { what } = &target.drift {
+                groups.entry(what).or_default().push(target.target.to_string());
+            }
+        }
+        if groups.is_empty() {
+            return;
+        }
+        self.line(Tone::Warn, "drifted: what a deployment would change");
+        for (what, names) in groups.iter().take(WRITTEN) {
+            if names.len() > 1 {
+                self.line(Tone::Warn, &format!("  ~ the same in {}:", count(names.len(), "target")));
+                self.names(names.iter().map(String::as_str), 4);
+            } else {
+                let name = names.first().map(|name| clean(name)).unwrap_or_default();
+                self.line(Tone::Warn, &format!("  ~ {name}"));
+            }
+            for line in *what {
+                // A line of a diff is one line, however long: broken lines cannot be compared.
+                self.line(Tone::Plain, &format!("      {}", clean(line)));
+            }
+        }
+        self.more(groups.len());
+        self.text.push('\n');
+    }
+
+    fn names<'n>(&mut self, names: impl Iterator<Item = &'n str>, indent: usize) {
+        for line in style::list(names, NAMED, indent, self.columns) {
+            self.line(Tone::Plain, &line);
+        }
+    }
+
+    fn wrap(&mut self, text: &str, indent: usize) {
+        for line in style::wrap(text, indent, self.columns) {
+            self.line(Tone::Plain, &line);
+        }
+    }
+
+    fn more(&mut self, entries: usize) {
+        if entries > WRITTEN {
+            self.line(Tone::Plain, &format!("  and {} more; --format json has all", entries - WRITTEN));
+        }
+    }
+
+    fn line(&mut self, tone: Tone, line: &str) {
+        self.text.push_str(&self.paint.paint(tone, line));
+        self.text.push('\n');
+    }
+}
+
+fn refs(help: &[String]) -> Vec<&str> {
+    help.iter().map(String::as_str).collect()
+}
+
+/// `ecs-svc/123 IN_PROGRESS, api:13, 1 of 2 tasks run, 3 failed`
+fn words(deployment: &DeploymentStatus) -> String {
+    let state = deployment.state.as_deref().unwrap_or("of unknown state");
+    let mut words = vec![format!("{} {}", clean(&deployment.id), clean(state))];
+    words.extend(deployment.revision.as_ref().map(|revision| clean(&revision.to_string()).into_owned()));
+    let tasks = deployment.tasks;
+    words.push(format!("{} of {} tasks run", tasks.running, tasks.desired));
+    if tasks.failed > 0 {
+        words.push(format!("{} failed", tasks.failed));
+    }
+    words.join(", ")
+}
+
+/// `5 targets: 3 in sync, 1 unreachable, 1 drifted; 1 deployment under way`
+fn totals(status: &Status) -> String {
+    let totals = status.totals;
+    let named = [
+        (totals.in_sync, "in sync"),
+        (totals.unreachable, "unreachable"),
+        (totals.missing, "missing"),
+        (totals.drifted, "drifted"),
+    ];
+    let words: Vec<String> =
+        named.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+    let mut line = count(totals.targets, "target");
+    if !words.is_empty() {
+        line.push_str(&format!(": {}", words.join(", ")));
+    }
+    if totals.deploying > 0 {
+        line.push_str(&format!("; {} under way", count(totals.deploying, "deployment")));
+    }
+    line
+}

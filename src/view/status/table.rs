@@ -1,0 +1,116 @@
+//! The table of a status: a row a target, under the name of its account, in columns that fit the page.
+
+use std::borrow::Cow;
+
+use super::{Accounts, Condition, Page};
+use crate::status::{Image, Live, TargetStatus};
+use crate::view::style::{self, Tone, clean};
+
+/// Columns that the mark and the condition take, with what stands before and after them.
+const CONDITION: usize = 2 + 2 + 11 + 2;
+/// A digest is shown by so many of its digits, as `docker images` does.
+const DIGEST: usize = 12;
+/// The widest a column gets, however long one name is.
+const WIDEST: usize = 44;
+/// `2026-11-02 09:00`
+const DATE: usize = 16;
+
+/// Writes the table.
+pub(super) fn write(page: &mut Page, accounts: &Accounts<'_>) {
+    let rows = || accounts.0.iter().flat_map(|account| &account.targets);
+    let cells: Vec<[String; 5]> = rows().map(|target| cells(target)).collect();
+    if cells.is_empty() {
+        return;
+    }
+    let heading = ["target", "revision", "images", "tasks", "registered (UTC)"];
+    let mut widths = heading.map(style::width);
+    for row in &cells {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(style::width(cell)).min(WIDEST);
+        }
+    }
+    fit(&mut widths, page.columns.saturating_sub(CONDITION));
+    let room = page.columns.saturating_sub(CONDITION);
+    let heading = line(&heading.map(Cow::Borrowed), &widths, room);
+    page.line(Tone::Dim, &format!("{}{heading}", " ".repeat(CONDITION)));
+    let mut cells = cells.iter();
+    for account in &accounts.0 {
+        page.line(Tone::Strong, &account.title());
+        for (target, cells) in account.targets.iter().zip(cells.by_ref()) {
+            let condition = Condition::of(target);
+            let (mark, tone) = condition.mark();
+            let word = page.paint.paint(tone, &format!("{mark} {}", style::pad(condition.word(), 11)));
+            let row = line(&cells.each_ref().map(|cell| Cow::Borrowed(cell.as_str())), &widths, room);
+            page.line(Tone::Plain, format!("  {word}  {row}").trim_end());
+        }
+    }
+    page.text.push('\n');
+}
+
+/// Narrows the columns until they fit: first who registered a revision, then the images, then when, then the names.
+fn fit(widths: &mut [usize; 5], columns: usize) {
+    let over = |widths: &[usize; 5]| {
+        let shown = widths.iter().filter(|width| **width > 0).count();
+        (widths.iter().sum::<usize>() + 2 * shown.saturating_sub(1)).saturating_sub(columns)
+    };
+    for (column, least) in [(4, DATE), (2, 12), (4, 0), (0, 16), (1, 8), (2, 0)] {
+        let excess = over(widths);
+        if excess > 0 {
+            let narrowed = widths[column].saturating_sub(excess).max(least).min(widths[column]);
+            // Half a date says nothing.
+            widths[column] = if column == 4 && least == 0 { 0 } else { narrowed };
+        }
+    }
+}
+
+fn line(cells: &[Cow<'_, str>; 5], widths: &[usize; 5], columns: usize) -> String {
+    let mut line = String::new();
+    for (column, (cell, width)) in cells.iter().zip(widths).enumerate().filter(|(_, (_, width))| **width > 0) {
+        if !line.is_empty() {
+            line.push_str("  ");
+        }
+        // Both ends of a name tell it apart; of the rest, the beginning says most.
+        let cut = if column < 2 { style::cut_middle(cell, *width) } else { style::cut(cell, *width) };
+        line.push_str(&style::pad(&cut, *width));
+    }
+    style::cut(line.trim_end(), columns).into_owned()
+}
+
+fn cells(target: &TargetStatus) -> [String; 5] {
+    let name = format!("{}/{}", clean(&target.target.region), clean(&target.target.service));
+    let Some(live) = &target.live else { return [name, String::new(), String::new(), String::new(), String::new()] };
+    let revision = live.revision.as_ref().map_or_else(|| live.task_definition.clone(), ToString::to_string);
+    let images: Vec<String> = live.images.iter().map(|(name, image)| format!("{name}={}", tag(image))).collect();
+    let tasks = format!("{}/{}", live.running, live.desired);
+    [name, clean(&revision).into_owned(), clean(&images.join(" ")).into_owned(), tasks, registered(live)]
+}
+
+/// Returns an image's tag, or the beginning of its digest where it has none.
+fn tag(image: &Image) -> Cow<'_, str> {
+    match (&image.tag, &image.digest) {
+        (Some(tag), _) => Cow::Borrowed(tag),
+        (None, Some(digest)) => {
+            let (algorithm, digits) = digest.split_once(':').unwrap_or(("", digest));
+            Cow::Owned(format!("{algorithm}:{}", style::start(digits, DIGEST)))
+        }
+        // What ECS pulls where neither is given.
+        (None, None) => Cow::Borrowed("latest"),
+    }
+}
+
+/// `2026-11-01 07:00 by ecs-deployer/gl-42-1001-7`
+fn registered(live: &Live) -> String {
+    let at = live.registered_at.map(|at| at.strftime("%Y-%m-%d %H:%M").to_string());
+    // An ARN's last field is `assumed-role/NAME/SESSION`, `user/NAME` or `root`.
+    let by = live.registered_by.as_deref().map(|arn| {
+        let name = arn.splitn(6, ':').last().unwrap_or(arn);
+        let name = ["assumed-role/", "user/"].iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(name);
+        clean(name).into_owned()
+    });
+    match (at, by) {
+        (Some(at), Some(by)) => format!("{at} by {by}"),
+        (Some(at), None) => at,
+        (None, Some(by)) => format!("by {by}"),
+        (None, None) => String::new(),
+    }
+}

@@ -1,0 +1,207 @@
+//! `roleout status`: what runs, what drifted, what is under way, and what cannot be read.
+
+use roleout::commands::status::{Choice, run};
+use roleout::error::Error;
+use roleout::exit::Exit;
+use roleout::status::{Drift, Status};
+use roleout::view::status::{Layout, json};
+use roleout::view::{Options, View};
+use serde_json::{Value, json};
+
+use crate::harness::{Scene, Shared, fleet, manifest};
+
+/// What a status came to.
+#[must_use = "assert what it came to"]
+struct Shown {
+    exit: Result<Exit, Error>,
+    out: String,
+    said: String,
+}
+
+impl Shown {
+    fn code(&self) -> Exit {
+        self.exit.as_ref().map_or_else(|error| error.exit, |exit| *exit)
+    }
+
+    fn status(&self) -> Status {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+}
+
+async fn show(scene: &Scene, layout: Layout, width: usize) -> Shown {
+    use roleout::commands::reach::Reach;
+
+    let (out, err) = (Shared::default(), Shared::default());
+    let options = Options { width, ..Options::default() };
+    let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
+    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let choice = Choice { layout, detailed_exitcode: true };
+    let exit = run(&scene.fleet, &reach, choice, view, scene.cancel.clone()).await;
+    Shown { exit, out: out.text(), said: err.text() }
+}
+
+fn behind(scene: &Scene, account: &str, operation: &str, input: &Value) {
+    scene.sandbox.behind_the_back(account, "eu-west-1", operation, input).expect(operation);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_with_everything_in_it_reads_as_a_table() {
+    let scene = Scene::of(4, 2, "");
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    // One drifts, one is being deployed again, one is gone, and one account does not let us in.
+    let other = json!({"family": "s0", "cpu": "256", "memory": "512", "containerDefinitions": [
+        {"name": "app", "image": "registry.example.com/s0@sha256:0123456789abcdef0123456789abcdef", "memory": 512},
+    ]});
+    let mut other = other;
+    let live = scene.sandbox.task_definition("a1", "eu-west-1", "s0").expect("it runs");
+    for member in ["networkMode", "requiresCompatibilities"] {
+        other[member] = live[member].clone();
+    }
+    behind(&scene, "a1", "RegisterTaskDefinition", &other);
+    behind(&scene, "a1", "UpdateService", &json!({"cluster": "main", "service": "s0", "taskDefinition": "s0"}));
+    tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+    behind(&scene, "a2", "UpdateService", &json!({"cluster": "main", "service": "s1", "forceNewDeployment": true}));
+    behind(&scene, "a1", "DeleteService", &json!({"cluster": "main", "service": "s1", "force": true}));
+    let leaf = "arn:aws:iam::200000000003:role/leaf";
+    assert!(scene.sandbox.change_role(leaf, |role| role.trust["Statement"] = json!([])));
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    scene.sandbox.forget_calls();
+
+    let shown = show(&scene, Layout::Table, 110).await;
+    assert_eq!(shown.code(), Exit::Preflight, "unreachable weighs more than drift");
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    insta::with_settings!({filters => vec![(r"ecs-svc/\d+", "ecs-svc/[number]")]}, {
+        insta::assert_snapshot!(shown.out, @r"
+                         target        revision  images                   tasks  registered (UTC)
+        a0 (200000000000)
+          = in sync      eu-west-1/s0  s0:10     app=v2                   2/2    2026-11-02 09:00 by leaf/gl-4711-100…
+          = in sync      eu-west-1/s1  s1:4      app=v2                   2/2    2026-11-02 09:00 by leaf/gl-4711-100…
+        a2 (200000000002)
+          = in sync      eu-west-1/s0  s0:10     app=v2                   2/2    2026-11-02 09:00 by leaf/gl-4711-100…
+          > deploying    eu-west-1/s1  s1:4      app=v2                   2/2    2026-11-02 09:00 by leaf/gl-4711-100…
+        a3 (200000000003)
+          ✖ unreachable  eu-west-1/s0
+          ✖ unreachable  eu-west-1/s1
+        a1 (200000000001)
+          ✖ missing      eu-west-1/s1  s1:4      app=v2                   0/0    2026-11-02 09:00 by leaf/gl-4711-100…
+          ~ drifted      eu-west-1/s0  s0:11     app=sha256:0123456789ab  2/2    2026-11-02 09:01 by sandbox
+
+        deployments that are not complete
+          a2/eu-west-1/s1  ecs-svc/[number] IN_PROGRESS, s1:4, 0 of 2 tasks run
+
+        unreachable
+          a3 (200000000003)
+              hop 2 (leaf, arn:aws:iam::200000000003:role/leaf): AssumeRole: AccessDenied: User:
+              arn:aws:sts::111111111111:assumed-role/hub/gl-4711-100200-300400 is not authorized to perform:
+              sts:AssumeRole on resource: arn:aws:iam::200000000003:role/leaf
+              help: check that the trust policy of arn:aws:iam::200000000003:role/leaf allows sts:AssumeRole to
+              arn:aws:iam::111111111111:role/hub, and that its sts:ExternalId condition is the manifest's external_id;
+              and that arn:aws:iam::111111111111:role/hub has a policy that allows sts:AssumeRole on it
+
+        missing
+          a1/eu-west-1/s1
+              the service is DRAINING
+              help: create it again, or take it out of the manifest
+
+        drifted: what a deployment would change
+          ~ a1/eu-west-1/s0
+              app: image registry.example.com/s0@sha256:0123456789abcdef0123456789abcdef -> registry.example.com/s0:v2
+
+        8 targets: 4 in sync, 2 unreachable, 1 missing, 1 drifted; 1 deployment under way
+        ");
+    });
+    let error = shown.exit.as_ref().expect_err("unreachable");
+    assert_eq!(error.message, "2 targets in 1 account could not be read: a3");
+
+    // The same in JSON, which is read back as it was.
+    let shown = show(&scene, Layout::Json, 110).await;
+    let status = shown.status();
+    assert_eq!(json(&status), shown.out);
+    assert_eq!((status.version, shown.code()), (1, Exit::Preflight));
+    let totals = status.totals;
+    assert_eq!((totals.targets, totals.in_sync, totals.drifted), (8, 4, 1));
+    assert_eq!((totals.missing, totals.unreachable, totals.deploying), (1, 2, 1));
+    let drifted = &status.targets[2];
+    let live = drifted.live.as_ref().expect("it runs");
+    assert_eq!(live.images["app"].digest.as_deref(), Some("sha256:0123456789abcdef0123456789abcdef"));
+    assert_eq!(live.registered_by.as_deref(), Some("arn:aws:iam::200000000001:user/sandbox"));
+    assert!(matches!(&drifted.drift, Drift::Differs { what } if what[0].starts_with("app: image ")), "{drifted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unchanged_fleet_has_no_drift_and_is_read_in_few_calls() {
+    let scene = Scene::of(2, 3, "");
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    scene.sandbox.forget_calls();
+    let shown = show(&scene, Layout::Json, 100).await;
+    assert_eq!((shown.code(), shown.status().totals.in_sync), (Exit::Done, 6), "{}", shown.out);
+    let calls = scene.sandbox.calls();
+    assert_eq!((calls.operation("DescribeServices"), calls.operation("DescribeTaskDefinition")), (2, 6));
+    assert_eq!(calls.writes, Vec::new());
+    assert_eq!(show(&scene, Layout::Table, 100).await.code(), Exit::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_is_told_by_the_exit_code_and_a_deployment_of_another_revision_hides_none_of_it() {
+    let scene = Scene::of(1, 1, "");
+    let shown = show(&scene, Layout::Json, 100).await;
+    assert_eq!(shown.code(), Exit::Pending, "{}", shown.said);
+    // Somebody else deploys what the manifest does not want.
+    let old = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service").task_definition;
+    behind(
+        &scene,
+        "a0",
+        "UpdateService",
+        &json!({"cluster": "main", "service": "s0", "taskDefinition": old, "forceNewDeployment": true}),
+    );
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let shown = show(&scene, Layout::Json, 100).await;
+    let target = shown.status().targets.remove(0);
+    assert!(matches!(&target.drift, Drift::Differs { what } if what[0].starts_with("app: image ")), "{target:?}");
+    assert!(target.blocked.is_some_and(|it| it.reason.contains("is in progress")));
+    let deployment = target.live.and_then(|live| live.deployment).expect("under way");
+    assert_eq!(deployment.state.as_deref(), Some("IN_PROGRESS"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_of_other_controllers_are_compared_all_the_same() {
+    let scene = Scene::of(1, 1, "");
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    behind(
+        &scene,
+        "a0",
+        "UpdateService",
+        &json!({"cluster": "main", "service": "s0", "deploymentController": {"type": "EXTERNAL"}}),
+    );
+    let shown = show(&scene, Layout::Json, 100).await;
+    let target = shown.status().targets.remove(0);
+    assert_eq!((shown.code(), &target.drift), (Exit::Done, &Drift::None), "{}", shown.out);
+    assert!(target.blocked.is_some_and(|it| it.reason.contains("EXTERNAL")));
+    assert!(show(&scene, Layout::Table, 100).await.out.contains("cannot be deployed\n  a0/eu-west-1/s0\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_targets_fit_a_page_and_all_of_them_are_there_when_asked_for() {
+    let scene = Scene::of(100, 5, "").quick();
+    let shown = show(&scene, Layout::Table, 100).await;
+    assert!(shown.out.lines().count() < 60, "{}", shown.out);
+    assert!(shown.out.contains("~ drifted: 100 accounts with 500 targets\n"), "{}", shown.out);
+    assert!(shown.out.contains("  ~ the same in 100 targets:\n"), "{}", shown.out);
+    assert!(shown.out.ends_with("500 targets: 500 drifted\n"), "{}", shown.out);
+    let whole = show(&scene, Layout::Whole, 100).await;
+    assert_eq!(whole.out.lines().filter(|line| line.starts_with("  ~ drifted ")).count(), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_fits_its_page_however_narrow() {
+    let text = manifest(1, 2, "").replace("cluster: main", "cluster: 결제").replace("app:", "컨테이너:");
+    let scene = Scene { fleet: fleet(&text), ..Scene::new(&text) };
+    for width in [40, 50, 60, 80, 100, 200] {
+        let shown = show(&scene, Layout::Table, width).await;
+        let table = shown.out.split("\n\n").next().expect("a table");
+        for line in table.lines() {
+            assert!(roleout::view::style::width(line) <= width, "{width}: {line}");
+        }
+        assert!(table.contains("eu-"), "{table}");
+    }
+}

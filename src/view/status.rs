@@ -199,93 +199,82 @@ impl Page {
 
     /// Writes what cannot be deployed for a reason of its own; a deployment under way is told already.
     fn obstacles(&mut self, status: &Status) {
-        let mut groups: IndexMap<(&str, Option<&str>), Vec<String>> = IndexMap::new();
+        let mut alike = Alike::default();
         for target in status.targets.iter().filter(|target| !target.is_deploying()) {
             // Where what is there does not fit the manifest, that is the drift itself.
             if let Some(obstacle) = &target.blocked
                 && target.drift != (Drift::Differs { what: vec![obstacle.reason.clone()] })
             {
-                let key = (obstacle.reason.as_str(), obstacle.help.as_deref());
-                groups.entry(key).or_default().push(target.target.to_string());
+                let lines = said(&obstacle.reason, obstacle.help.as_slice());
+                alike.add(target, &lines, target.target.to_string());
             }
         }
-        let groups = groups.into_iter().map(|((reason, help), names)| (reason, help.into_iter().collect(), names));
-        self.reasons("cannot be deployed", groups.collect());
+        self.reasons("cannot be deployed", alike);
     }
 
     fn unreachable(&mut self, status: &Status, accounts: &Accounts<'_>) {
         let lost = |target: &TargetStatus| matches!(target.drift, Drift::Unknown { .. });
-        let mut groups: IndexMap<(&str, &[String]), Vec<String>> = IndexMap::new();
-        let mut whole: IndexMap<&str, String> = IndexMap::new();
-        for account in accounts.0.iter().filter(|account| account.targets.iter().all(|target| lost(target))) {
-            whole.insert(account.name, account.title());
-        }
+        let whole = accounts.0.iter().filter(|account| account.targets.iter().all(|target| lost(target)));
+        let whole: IndexMap<&str, String> = whole.map(|account| (account.name, account.title())).collect();
+        let mut alike = Alike::default();
         for target in &status.targets {
             if let Drift::Unknown { reason, help } = &target.drift {
-                let title = whole.get(&*target.target.account);
-                let name = title.cloned().unwrap_or_else(|| target.target.to_string());
-                let names = groups.entry((reason, help)).or_default();
-                if names.last() != Some(&name) {
-                    names.push(name);
-                }
+                let title = whole.get(&*target.target.account).cloned();
+                alike.add(target, &said(reason, help), title.unwrap_or_else(|| target.target.to_string()));
             }
         }
-        let groups = groups.into_iter().map(|((reason, help), names)| (reason, refs(help), names));
-        self.reasons("unreachable", groups.collect());
+        self.reasons("unreachable", alike);
     }
 
     fn missing(&mut self, status: &Status) {
-        let mut groups: IndexMap<(&str, &[String]), Vec<String>> = IndexMap::new();
+        let mut alike = Alike::default();
         for target in &status.targets {
             if let Drift::Missing { reason, help } = &target.drift {
-                groups.entry((reason, help)).or_default().push(target.target.to_string());
+                alike.add(target, &said(reason, help), target.target.to_string());
             }
         }
-        let groups = groups.into_iter().map(|((reason, help), names)| (reason, refs(help), names));
-        self.reasons("missing", groups.collect());
+        self.reasons("missing", alike);
     }
 
-    fn reasons(&mut self, title: &str, groups: Vec<(&str, Vec<&str>, Vec<String>)>) {
-        if groups.is_empty() {
+    fn reasons(&mut self, title: &str, alike: Alike) {
+        if alike.0.is_empty() {
             return;
         }
         self.line(Tone::Bad, title);
-        for (reason, help, names) in groups.iter().take(WRITTEN) {
-            self.names(names.iter().map(String::as_str), 2);
-            self.wrap(reason, 6);
-            for hint in help {
-                self.wrap(&format!("help: {hint}"), 6);
+        for group in alike.0.values().take(WRITTEN) {
+            self.names(group.names.iter().map(String::as_str), 2);
+            for line in &group.lines {
+                self.wrap(line, 6);
             }
         }
-        self.more(groups.len());
+        self.more(alike.0.len());
         self.text.push('\n');
     }
 
     fn drift(&mut self, status: &Status) {
-        let mut groups: IndexMap<&[String], Vec<String>> = IndexMap::new();
+        let mut alike = Alike::default();
         for target in &status.targets {
             if let Drift::Differs { what } = &target.drift {
-                groups.entry(what).or_default().push(target.target.to_string());
+                alike.add(target, what, target.target.to_string());
             }
         }
-        if groups.is_empty() {
+        if alike.0.is_empty() {
             return;
         }
         self.line(Tone::Warn, "drifted: what a deployment would change");
-        for (what, names) in groups.iter().take(WRITTEN) {
-            if names.len() > 1 {
-                self.line(Tone::Warn, &format!("  ~ the same in {}:", count(names.len(), "target")));
-                self.names(names.iter().map(String::as_str), 4);
+        for group in alike.0.values().take(WRITTEN) {
+            if let [name] = &group.names[..] {
+                self.line(Tone::Warn, &format!("  ~ {}", clean(name)));
             } else {
-                let name = names.first().map(|name| clean(name)).unwrap_or_default();
-                self.line(Tone::Warn, &format!("  ~ {name}"));
+                self.line(Tone::Warn, &format!("  ~ the same in {}:", count(group.names.len(), "target")));
+                self.names(group.names.iter().map(String::as_str), 4);
             }
-            for line in *what {
+            for line in &group.lines {
                 // A line of a diff is one line, however long: broken lines cannot be compared.
                 self.line(Tone::Plain, &format!("      {}", clean(line)));
             }
         }
-        self.more(groups.len());
+        self.more(alike.0.len());
         self.text.push('\n');
     }
 
@@ -313,8 +302,36 @@ impl Page {
     }
 }
 
-fn refs(help: &[String]) -> Vec<&str> {
-    help.iter().map(String::as_str).collect()
+fn said(reason: &str, help: &[String]) -> Vec<String> {
+    std::iter::once(reason.to_owned()).chain(help.iter().map(|hint| format!("help: {hint}"))).collect()
+}
+
+/// What is said of several targets in the same words, but for their own account ids and regions.
+#[derive(Default)]
+struct Alike(IndexMap<Vec<String>, Group>);
+
+struct Group {
+    /// The words; with `${account.id}` and `${region}` where those of the targets differ.
+    lines: Vec<String>,
+    names: Vec<String>,
+}
+
+impl Alike {
+    fn add(&mut self, target: &TargetStatus, lines: &[String], name: String) {
+        let (id, region) = (target.account_id.as_str(), &*target.target.region);
+        let general = |line: &String| line.replace(id, "${account.id}").replace(region, "${region}");
+        let key: Vec<String> = lines.iter().map(general).collect();
+        let first = || Group { lines: lines.to_vec(), names: Vec::new() };
+        let group = self.0.entry(key.clone()).or_insert_with(first);
+        for ((line, own), general) in group.lines.iter_mut().zip(lines).zip(key) {
+            if line != own {
+                *line = general;
+            }
+        }
+        if group.names.last() != Some(&name) {
+            group.names.push(name);
+        }
+    }
 }
 
 /// `ecs-svc/123 IN_PROGRESS, api:13, 1 of 2 tasks run, 3 failed`

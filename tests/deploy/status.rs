@@ -193,6 +193,17 @@ async fn five_hundred_targets_fit_a_page_and_all_of_them_are_there_when_asked_fo
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_differs_by_account_and_region_alone_is_said_once() {
+    let secret = "    secrets: { app: { DB: \"arn:aws:ssm:${region}:${account.id}:parameter/db\" } }\n";
+    let text = manifest(3, 1, "").replace("    cluster: main\n", &format!("    cluster: main\n{secret}"));
+    let shown = show(&Scene::new(&text), Layout::Table, 80).await;
+    assert!(shown.out.contains("  ~ the same in 3 targets:\n"), "{}", shown.out);
+    let line = "      app: secret DB added: arn:aws:ssm:${region}:${account.id}:parameter/db\n";
+    assert!(shown.out.contains(line), "{}", shown.out);
+    assert!(shown.out.contains("  2026-11-01 07:00\n"), "half a name says nothing: {}", shown.out);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_table_fits_its_page_however_narrow() {
     let text = manifest(1, 2, "").replace("cluster: main", "cluster: 결제").replace("app:", "컨테이너:");
     let scene = Scene { fleet: fleet(&text), ..Scene::new(&text) };

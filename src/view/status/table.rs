@@ -14,6 +14,8 @@ const DIGEST: usize = 12;
 const WIDEST: usize = 44;
 /// `2026-11-02 09:00`
 const DATE: usize = 16;
+/// With less than this, ` by …` says nothing.
+const SOMEBODY: usize = DATE + 10;
 
 /// Writes the table.
 pub(super) fn write(page: &mut Page, accounts: &Accounts<'_>) {
@@ -70,7 +72,11 @@ fn line(cells: &[Cow<'_, str>; 5], widths: &[usize; 5], columns: usize) -> Strin
             line.push_str("  ");
         }
         // Both ends of a name tell it apart; of the rest, the beginning says most.
-        let cut = if column < 2 { style::cut_middle(cell, *width) } else { style::cut(cell, *width) };
+        let cut = match column {
+            0 | 1 => style::cut_middle(cell, *width),
+            4 if *width < SOMEBODY && style::width(cell) > *width => Cow::Owned(style::start(cell, DATE)),
+            _ => style::cut(cell, *width),
+        };
         line.push_str(&style::pad(&cut, *width));
     }
     style::cut(line.trim_end(), columns).into_owned()

@@ -109,10 +109,6 @@ pub fn preview(
 /// nobody knows and that no other run has.
 pub fn hashed() -> Values {
     let mut bytes = [0_u8; 16];
-    // Without a source of chance nothing secret could be salted; the clock's nanoseconds are better than nothing.
-    if SystemRandom::new().fill(&mut bytes).is_err() {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        bytes = now.as_nanos().to_le_bytes();
-    }
+    SystemRandom::new().fill(&mut bytes).expect("without random numbers there is no TLS, and so no AWS to plan for");
     Values::Hashed { salt: bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
 }

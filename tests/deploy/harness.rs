@@ -105,7 +105,7 @@ impl Ran {
 
     /// Returns why a target ended as it did: the summary, and then the evidence.
     pub fn reason(&self, target: &str) -> String {
-        let reasons = self.events.iter().filter_map(|stamped| match &stamped.event {
+        let mut reasons = self.events.iter().filter_map(|stamped| match &stamped.event {
             Event::RolloutFinished { target: id, reason: Some(reason), .. }
             | Event::TargetDegraded { target: id, reason }
                 if id.to_string() == target =>
@@ -116,7 +116,7 @@ impl Ran {
             }
             _ => None,
         });
-        reasons.last().unwrap_or_else(|| panic!("{target} has no reason; {}", self.said))
+        reasons.next_back().unwrap_or_else(|| panic!("{target} has no reason; {}", self.said))
     }
 
     /// Returns the exit code of a run that got as far as to have one.

@@ -260,27 +260,26 @@ fn a_plan_says_what_is_the_same_once_and_what_is_blocked_last() {
     view.finish();
     assert_eq!(err.text(), "", "a plan alone needs no summary");
     assert_snapshot!(out.text(), @"
-    wave canary (1 of 2)
-      1 target, 1 to change, all at once, up to 1 target can fail before this halts, bakes for 5m
-      ~ new revision  staging/eu-west-1/api  (api:12 -> new)
-          image app: api:1 -> api:2
+    ~ new revision, the same in 5 targets; 1 differs  (2 revisions -> new)
+      api: staging, prod, eu-0, eu-1, eu-2
+        image app: api:1 -> api:2
 
-    wave rest (2 of 2)
-      4 targets, 2 to change, 1, then 5, then 25% at a time, up to 4 targets can fail before this halts,
-      1 failure tolerated, the run stops at a gate before it
-      ~ new revision, the same in 4 targets:
-          prod/eu-west-1/api (api:12 -> new), eu-0/eu-west-1/api (api:12 -> new),
-          eu-1/eu-west-1/api (api:7 -> new), eu-2/eu-west-1/api (api:12 -> new)
-          image app: api:1 -> api:2
-      ~ deploy  prod/us-east-1/api  (api:12 -> api:14)
-          image app: api:1 -> api:2
-      = unchanged, 1 target:
-          prod/us-east-1/worker
+    ~ deploy  prod/us-east-1/api  (api:12 -> api:14)
+        image app: api:1 -> api:2
 
-    blocked
-      ✖ the service does not exist
-          old/us-east-1/worker
-          help: create the service first
+    = unchanged, 1 target
+      worker: prod
+
+    ✖ blocked  old/us-east-1/worker
+        the service does not exist
+        help: create the service first
+
+    wave    targets  to change  tolerates  can fail  takes at most  how
+    canary        1          1          0         1              -  all at once, then 5m of bake
+    rest          4          2          1         4              -  1, then 5, then 25% at a time
+    the run stops at a gate before wave rest
+
+    up to 4 targets can fail before this halts
 
     plan: 6 to deploy, 1 unchanged, 1 blocked
     ");

@@ -134,6 +134,6 @@ pub fn preview(
 /// nobody knows and that no other run has.
 pub fn hashed() -> Values {
     let mut bytes = [0_u8; 16];
-    SystemRandom::new().fill(&mut bytes).expect("the operating system gives random bytes");
+    SystemRandom::new().fill(&mut bytes).expect("without random numbers there is no TLS, and so no AWS to plan for");
     Values::Hashed { salt: bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
 }

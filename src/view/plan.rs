@@ -1,7 +1,7 @@
 //! A plan as people read it: what is the same said once, what is blocked after it, then the waves, the worst case and
 //! the time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -266,7 +266,7 @@ pub(super) fn members<'a>(group: &Group, targets: &HashMap<&str, &'a Target>) ->
 
 /// Returns `, the same in 18 targets; 2 differ`: those that differ are of the same services, and change otherwise.
 pub(super) fn same(group: &Group, members: &[&Target], preview: &Preview) -> String {
-    let services: std::collections::HashSet<&str> = members.iter().map(|target| target.service.as_str()).collect();
+    let services: HashSet<&str> = members.iter().map(|target| target.service.as_str()).collect();
     let changes = |target: &&Target| !matches!(target.action, Kind::Unchanged | Kind::Blocked);
     let all = preview.targets.iter().filter(changes).filter(|target| services.contains(target.service.as_str()));
     let others = all.count().saturating_sub(members.len());
@@ -307,12 +307,20 @@ pub(super) fn word(action: Kind) -> &'static str {
     }
 }
 
-/// Returns the revisions of targets, where they are the same for all: `(api:7 -> new)`.
+/// Returns the revisions of targets: `(api:7 -> new)` where they are the same for all, else `(3 revisions -> new)`.
 pub(super) fn revisions(members: &[&Target]) -> String {
-    let words: BTreeMap<String, ()> = members.iter().map(|target| (revision(target), ())).collect();
-    match words.into_keys().collect::<Vec<_>>().as_slice() {
+    let words: BTreeSet<String> = members.iter().map(|target| revision(target)).collect();
+    match words.into_iter().collect::<Vec<_>>().as_slice() {
         [one] => clean(one).into_owned(),
-        _ => String::new(),
+        _ => {
+            let from: BTreeSet<&String> = members.iter().filter_map(|target| target.from.as_ref()).collect();
+            let new = members.iter().all(|target| target.action == Kind::Register);
+            match (from.len(), new) {
+                (0, _) => String::new(),
+                (from, true) => format!("({} -> new)", count(from, "revision")),
+                (from, false) => format!("({})", count(from, "revision")),
+            }
+        }
     }
 }
 

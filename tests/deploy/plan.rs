@@ -1,7 +1,9 @@
 //! `plan` on the sandbox: what it reads, what it shows and how it exits.
 
+use roleout::commands::deploy;
 use roleout::commands::plan::{Choice, run};
 use roleout::commands::reach::Reach;
+use roleout::engine::cancel::Signal;
 use roleout::error::Error;
 use roleout::exit::Exit;
 use roleout::plan::preview::{Kind, Preview};
@@ -110,6 +112,40 @@ async fn blocked_targets_are_five_and_a_deployed_fleet_is_nothing_to_do() {
     assert_eq!(planned.code(), Exit::Blocked);
     assert_eq!(planned.action("a0/eu-west-1/s1"), Kind::Unchanged);
     assert_eq!(planned.action("a1/eu-west-1/s1"), Kind::Blocked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_shows_the_same() {
+    let mut scene = Scene::of(3, 2, "");
+    scene.choice.dry_run = true;
+    let shown = async |dry_run: bool| {
+        let out = Shared::default();
+        let view = View::new(Options::default(), Box::new(out.clone()), Box::new(std::io::sink()));
+        let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+        let cancel = scene.cancel.clone();
+        let exit = if dry_run {
+            deploy::run(scene.fleet.clone(), &reach, scene.choice, scene.start.clone(), view, cancel).await
+        } else {
+            run(&scene.fleet, &reach, &Choice::default(), view, cancel).await
+        };
+        assert_eq!(exit, Ok(Exit::Done));
+        out.text()
+    };
+    assert_eq!(shown(true).await, shown(false).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_plan_says_so_and_an_unknown_wave_is_a_usage_error() {
+    let scene = Scene::of(1, 1, "");
+    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let view = || View::new(Options::default(), Box::new(std::io::sink()), Box::new(std::io::sink()));
+    let choice = Choice { from: Some("nowhere".into()), ..Choice::default() };
+    let error = run(&scene.fleet, &reach, &choice, view(), scene.cancel.clone()).await.expect_err("no such wave");
+    assert_eq!(error.exit, Exit::Usage);
+    scene.cancel.cancel(Signal::Interrupt);
+    let error =
+        run(&scene.fleet, &reach, &Choice::default(), view(), scene.cancel.clone()).await.expect_err("cancelled");
+    assert_eq!(error.exit, Exit::Interrupted);
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,7 +124,7 @@ async fn a_dry_run_shows_the_same() {
         let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
         let cancel = scene.cancel.clone();
         let exit = if dry_run {
-            deploy::run(scene.fleet.clone(), &reach, scene.choice, scene.start.clone(), view, cancel).await
+            deploy::run(scene.fleet.clone(), &reach, scene.choice.clone(), scene.start.clone(), view, cancel).await
         } else {
             run(&scene.fleet, &reach, &Choice::default(), view, cancel).await
         };

@@ -39,7 +39,7 @@ pub struct Unseen {
     pub reason: String,
     /// What to do about it.
     pub help: Option<String>,
-    /// Whether AWS answered: there is no such service. Otherwise it refused, or did not answer.
+    /// Whether AWS answered: there is no such service, say. Otherwise it did not allow the read, or did not answer.
     pub answered: bool,
 }
 
@@ -75,7 +75,12 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)
     let observed = |index: usize, service: LiveService| {
         let live = definitions.get(&service.task_definition).cloned().expect("every revision was asked for")?;
         let family = family(&fleet.targets[index], &service);
-        let newest = definitions.get(&family).cloned().expect("every family was asked for").ok();
+        let newest = match definitions.get(&family).cloned().expect("every family was asked for") {
+            Ok(newest) => Some(newest),
+            // ECS says that there is none; that it could not be asked would be another thing.
+            Err(unseen) if unseen.answered => None,
+            Err(unseen) => return Err(unseen),
+        };
         Ok(Observed { service, live, newest })
     };
     services.into_iter().map(|(index, service)| (index, service.and_then(|service| observed(index, service)))).collect()
@@ -107,7 +112,7 @@ async fn describe(
             help: Some("correct `cluster` in the manifest, or the account's regions".into()),
             answered: true,
         }),
-        Err(error) => Err(unseen(error)),
+        Err(error) => Err(unseen(error, &fleet.targets[batch[0]])),
     };
     batch.iter().map(|&index| (index, find(&fleet.targets[index].service))).collect()
 }
@@ -123,7 +128,9 @@ async fn definitions(
     let mut found: BTreeMap<String, Result<Arc<Value>, Unseen>> = BTreeMap::new();
     let live = || services.iter().filter_map(|(index, service)| Some((*index, service.as_ref().ok()?)));
     let families: Vec<String> = live().map(|(index, service)| family(&fleet.targets[index], service)).collect();
-    read_each(ecs, families, &mut found).await;
+    let Some((first, _)) = services.first() else { return found };
+    let of = &fleet.targets[*first];
+    read_each(ecs, of, families, &mut found).await;
     let newest: Vec<Arc<Value>> = found.values().filter_map(|read| read.as_ref().ok().cloned()).collect();
     for definition in newest {
         if let Some(arn) = definition["taskDefinitionArn"].as_str() {
@@ -131,17 +138,22 @@ async fn definitions(
         }
     }
     let revisions: Vec<String> = live().map(|(_, service)| service.task_definition.clone()).collect();
-    read_each(ecs, revisions, &mut found).await;
+    read_each(ecs, of, revisions, &mut found).await;
     found
 }
 
-async fn read_each(ecs: &Ecs, mut names: Vec<String>, found: &mut BTreeMap<String, Result<Arc<Value>, Unseen>>) {
+async fn read_each(
+    ecs: &Ecs,
+    of: &TargetSpec,
+    mut names: Vec<String>,
+    found: &mut BTreeMap<String, Result<Arc<Value>, Unseen>>,
+) {
     names.sort();
     names.dedup();
     names.retain(|name| !found.contains_key(name));
     let reads = futures::stream::iter(names).map(|name| async move {
         let read = ecs.describe_task_definition(&name).await;
-        (name, read.map(Arc::new).map_err(|error| unseen(&error)))
+        (name, read.map(Arc::new).map_err(|error| unseen(&error, of)))
     });
     found.extend(reads.buffered(8).collect::<Vec<_>>().await);
 }
@@ -158,12 +170,14 @@ fn family(target: &TargetSpec, service: &LiveService) -> String {
     }
 }
 
-fn unseen(error: &CallError) -> Unseen {
+/// Says why a target could not be read, by the role that was not allowed to.
+fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
+    let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.as_str());
     let help = match error.kind {
-        Kind::Denied => Some(format!("allow ecs:{} to the account's last role", error.operation)),
+        Kind::Denied => Some(format!("allow ecs:{} to {role}", error.operation)),
         Kind::Throttled => Some("the account's calls are throttled; run again later".to_owned()),
         Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
         Kind::Expired | Kind::Refused | Kind::NotSent => None,
     };
-    Unseen { reason: error.to_string(), help, answered: false }
+    Unseen { reason: error.to_string(), help, answered: error.kind == Kind::Refused }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use indexmap::IndexMap;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::manifest::environment;
@@ -51,10 +52,10 @@ pub async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unre
 /// Returns why the run may not start: accounts and targets that cannot be reached (exit 4), or that cannot be deployed
 /// (exit 5). Every one of them is named, an unreachable account once.
 pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outline: &Outline) -> Option<Error> {
-    let mut lines: Vec<String> = Vec::new();
+    let mut reasons: IndexMap<&str, Vec<String>> = IndexMap::new();
     let mut help: Vec<String> = Vec::new();
     for it in unreachable {
-        lines.push(format!("{} ({}): {}", it.account.name, it.account.id, it.reason));
+        reasons.entry(&it.reason).or_default().push(format!("{} ({})", it.account.name, it.account.id));
         help.extend(it.help.iter().cloned());
     }
     let lost: HashSet<&str> = unreachable.iter().map(|it| it.account.name.as_str()).collect();
@@ -69,13 +70,22 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outlin
         if let (Action::Blocked { reason, help: hint }, false) =
             (&change.action, lost.contains(&*change.target.account))
         {
-            lines.push(format!("{}: {reason}", change.target));
+            reasons.entry(reason).or_default().push(change.target.to_string());
             help.extend(hint.clone());
         }
     }
-    if lines.is_empty() {
+    if reasons.is_empty() {
         return None;
     }
+    let mut lines: Vec<String> = reasons
+        .iter()
+        .map(|(reason, places)| {
+            let more = places.len().saturating_sub(LISTED);
+            let places = places[..places.len() - more].join(", ");
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{places}{more}: {reason}")
+        })
+        .collect();
     let (exit, what) = match unanswered.is_empty() {
         true => (Exit::Blocked, "targets are blocked"),
         false => (Exit::Preflight, "preflight failed"),

@@ -89,3 +89,25 @@ async fn a_denied_update_fails_its_target_and_says_what_to_allow() {
     assert_eq!((ran.code(), ran.outcome("a1/eu-west-1/s0")), (Exit::Tolerated, Some(Outcome::Failed)), "{}", ran.said);
     assert!(ran.said.contains("allow ecs:UpdateService to arn:aws:iam::200000000001:role/leaf"), "{}", ran.said);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_that_cannot_be_read_blocks_and_is_not_taken_for_a_new_family() {
+    let ran = Scene::of(2, 2, ROLLOUT).fault("a1=deny:ecs:DescribeTaskDefinition").deploy().await;
+    let error = ran.exit.expect_err("refused");
+    assert_eq!(error.exit, Exit::Preflight);
+    assert!(error.message.contains("a1/eu-west-1/s0") && error.message.contains("DescribeTaskDefinition"), "{error}");
+    assert!(error.help.iter().any(|help| help.contains("role/leaf")), "{:?}", error.help);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reason_that_targets_share_is_told_once() {
+    let mut scene = Scene::of(1, 3, ROLLOUT);
+    for service in ["s0", "s1", "s2"] {
+        let update = serde_json::json!({"cluster": "main", "service": service, "force": true});
+        scene.sandbox.behind_the_back("a0", "eu-west-1", "DeleteService", &update).expect("deleted");
+    }
+    scene.choice.dry_run = true;
+    let error = scene.deploy().await.exit.expect_err("refused");
+    let expected = "targets are blocked:\n  a0/eu-west-1/s0, a0/eu-west-1/s1, a0/eu-west-1/s2: the service is DRAINING";
+    assert_eq!(error.message, expected);
+}

@@ -220,3 +220,31 @@ async fn a_followed_deployment_that_ecs_rolls_back_is_rolled_back() {
     let again = scene.deploy().await;
     assert_eq!((again.code(), again.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", again.said);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_field_that_no_sdk_knows_survives_from_the_live_revision_to_the_new_one() {
+    let scene = Scene::of(1, 1, TIMEOUT);
+    let (account, region) = ("200000000000", "eu-west-1");
+    let mut definition = scene.sandbox.task_definition(account, region, "s0").expect("a definition");
+    for read_only in [
+        "taskDefinitionArn",
+        "revision",
+        "status",
+        "requiresAttributes",
+        "compatibilities",
+        "registeredAt",
+        "registeredBy",
+    ] {
+        definition.as_object_mut().expect("an object").remove(read_only);
+    }
+    definition["fieldOfTomorrow"] = json!({ "depth": [1, { "two": "three" }] });
+    scene.sandbox.behind_the_back(account, region, "RegisterTaskDefinition", &definition).expect("registered");
+    let update = json!({ "cluster": "main", "service": "s0", "taskDefinition": "s0" });
+    scene.sandbox.behind_the_back(account, region, "UpdateService", &update).expect("updated");
+    tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    let deployed = scene.sandbox.task_definition(account, region, "s0").expect("a definition");
+    assert_eq!(deployed["containerDefinitions"][0]["image"], "registry.example.com/s0:v2");
+    assert_eq!(deployed["fieldOfTomorrow"], definition["fieldOfTomorrow"]);
+}

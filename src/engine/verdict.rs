@@ -83,9 +83,7 @@ impl Followed {
         }
         let returned = self.before.contains(&primary.id)
             || primary.rollout_reason.as_deref().is_some_and(|reason| reason.contains("rolling back"))
-            || (primary.task_definition == self.from
-                && self.from != self.wanted
-                && mine.is_none_or(|mine| mine.is("FAILED")));
+            || (primary.task_definition == self.from && self.from != self.wanted && self.why.is_some());
         if !returned {
             return superseded(primary);
         }
@@ -263,6 +261,18 @@ mod tests {
         let text = "another deployment, ecs-svc/3 of api:3, took its place";
         assert_eq!(followed.judge(&look, None, at(1)), Verdict::Superseded(text.into()));
         assert_eq!(super::tests::followed().judge(&look, None, at(1)), Verdict::Superseded(text.into()));
+    }
+
+    #[test]
+    fn somebody_who_deploys_what_ran_before_supersedes_and_ecs_after_a_failure_rolls_back() {
+        let back = service(&[deployment(3, "PRIMARY", 1, "COMPLETED")]);
+        let mut followed = followed();
+        followed.ours = Some("ecs-svc/2".into());
+        assert!(matches!(followed.clone().judge(&back, None, at(2)), Verdict::Superseded(_)));
+        let failed = deployment(2, "ACTIVE", 2, "FAILED");
+        let look = service(&[deployment(3, "PRIMARY", 1, "IN_PROGRESS"), failed]);
+        assert_eq!(followed.judge(&look, None, at(1)), Verdict::RollingBack);
+        assert_eq!(followed.judge(&back, None, at(2)), Verdict::RolledBack);
     }
 
     #[test]

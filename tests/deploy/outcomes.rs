@@ -106,15 +106,21 @@ async fn a_service_that_vanishes_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deployment_of_somebody_else_supersedes() {
-    let ran = one("supersede").await;
-    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Superseded)), "{}", ran.said);
-    assert!(ran.reason(ONE).contains("took its place"), "{}", ran.reason(ONE));
+    let scene = || breaker(ROLLBACK).fault("*=supersede");
+    for scene in [scene(), scene().quick()] {
+        let ran = scene.deploy().await;
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Superseded)), "{}", ran.said);
+        assert!(ran.reason(ONE).contains("took its place"), "{}", ran.reason(ONE));
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rollback_that_fails_is_stuck() {
-    let ran = breaker(ROLLBACK).fault("*=stuck").deploy().await;
-    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
+    let scene = || breaker(ROLLBACK).fault("*=stuck");
+    for scene in [scene(), scene().quick()] {
+        let ran = scene.deploy().await;
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
+    }
 }
 
 #[tokio::test(start_paused = true)]

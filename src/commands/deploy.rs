@@ -75,6 +75,8 @@ pub async fn run(
         Some(error) => view.warning(&format!("going on without these targets: {error}")),
         None => {}
     }
+    // What was seen of a large fleet is the largest thing in memory, and the plan holds what is still needed of it.
+    drop(seen);
     Ok(carry_out(fleet, plan, reach, start, view, cancel).await)
 }
 

@@ -86,18 +86,19 @@ pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
     let mut rollout = Rollout::new(run, target, &ecs, work);
     match &work.definition {
         Definition::Follow { deployment } => {
+            let update = settings(work, None);
+            if update != ServiceUpdate::default()
+                && let Err(error) = carry_out(&Update { ecs: &ecs, target, work, update }, deadline).await
+            {
+                return Ended::refused(&error, target);
+            }
             let before = work.deployments.iter().filter(|id| *id != deployment).cloned().collect();
             rollout.followed = Some(Followed::attached(deployment.clone(), work.from.clone(), before));
             rollout.revision = work.from.parse().ok();
             rollout.started(deployment, true).await;
         }
         _ => {
-            let update = ServiceUpdate {
-                task_definition: registered.as_ref().map(|registered| registered.arn.clone()),
-                desired_count: work.desired_count,
-                deployment: work.deployment.clone(),
-                force: matches!(work.definition, Definition::Existing { force: true, .. }),
-            };
+            let update = settings(work, registered.as_ref().map(|registered| registered.arn.clone()));
             let update = Update { ecs: &ecs, target, work, update };
             let answer = match carry_out(&update, deadline).await {
                 Ok(answer) => LiveService::read(&answer),
@@ -138,6 +139,16 @@ async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> R
     let (revision, reused) = (registered.revision.clone(), registered.reused);
     run.emit(Event::RevisionRegistered { target: target.id.clone(), revision, reused }).await;
     Ok(Some(registered))
+}
+
+/// Everything that one UpdateService changes.
+fn settings(work: &Work, task_definition: Option<String>) -> ServiceUpdate {
+    ServiceUpdate {
+        task_definition,
+        desired_count: work.desired_count,
+        deployment: work.deployment.clone(),
+        force: matches!(work.definition, Definition::Existing { force: true, .. }),
+    }
 }
 
 /// One UpdateService.

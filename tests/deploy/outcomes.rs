@@ -254,3 +254,23 @@ async fn a_field_that_no_sdk_knows_survives_from_the_live_revision_to_the_new_on
     assert_eq!(deployed["containerDefinitions"][0]["image"], "registry.example.com/s0:v2");
     assert_eq!(deployed["fieldOfTomorrow"], definition["fieldOfTomorrow"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn settings_are_set_on_a_deployment_that_is_followed() {
+    use roleout::engine::cancel::{Cancel, Signal};
+
+    let mut scene = Scene::of(1, 1, TIMEOUT);
+    let cancel = scene.cancel.clone();
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        cancel.cancel(Signal::Interrupt);
+    });
+    assert_eq!(ran.outcome(ONE), Some(Outcome::Detached), "{}", ran.said);
+    let more = manifest(1, 1, TIMEOUT).replace("    cluster: main\n", "    cluster: main\n    desired_count: 3\n");
+    scene.fleet = crate::harness::fleet(&more);
+    scene.cancel = Cancel::default();
+    let again = scene.deploy().await;
+    assert_eq!((again.code(), again.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", again.said);
+    let service = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
+    assert_eq!((service.desired, service.deployments.len()), (3, 1), "{service:?}");
+}

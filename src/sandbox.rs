@@ -13,6 +13,7 @@
 
 mod account;
 mod behaviour;
+mod breaker;
 mod bucket;
 mod calls;
 mod chance;

@@ -10,6 +10,7 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::Run;
+use super::rollout::MISSES;
 use super::watch::Look;
 use super::wave::WaveEnd;
 use crate::event::{Event, Reason};
@@ -60,6 +61,7 @@ async fn watch(
     let pace = (bake / 4).clamp(Duration::from_millis(500), PACE);
     let mut looks = run.watches.follow(target, pace, false);
     let (mut failed_before, mut short_since, mut blind_since) = (None, None::<Instant>, Some(Instant::now()));
+    let mut misses = 0;
     let mut blind_because = "no look was possible".to_owned();
     loop {
         let look = tokio::select! {
@@ -70,7 +72,7 @@ async fn watch(
         let now = Instant::now();
         match look {
             Some(Look::Service(service, _)) => {
-                blind_since = None;
+                (blind_since, misses) = (None, 0);
                 if let Some(summary) = broken(&service, deployment, &mut failed_before) {
                     return Some(degraded(summary));
                 }
@@ -83,7 +85,12 @@ async fn watch(
                     short_since = None;
                 }
             }
-            Some(Look::Missing) => return Some(degraded("the service vanished".to_owned())),
+            Some(Look::Missing) => {
+                misses += 1;
+                if misses == MISSES {
+                    return Some(degraded("the service vanished".to_owned()));
+                }
+            }
             Some(Look::NoAnswer(error)) => {
                 blind_since.get_or_insert(now);
                 blind_because = error.to_string();

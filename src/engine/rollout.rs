@@ -23,7 +23,7 @@ use crate::observe::service::{LiveService, Message};
 use crate::plan::{Definition, Work, taskdef};
 
 /// So many looks in a row must miss a service before it counts as gone: reads of ECS may lag behind.
-const MISSES: u32 = 3;
+pub const MISSES: u32 = 3;
 
 /// How a rollout ended.
 #[derive(Debug)]

@@ -3,10 +3,12 @@
 //! It does not stop at the first fault: an unknown key or a value of the wrong kind is recorded in the [`Context`], and
 //! a [`Spanned`](super::spanned::Spanned) around it becomes a broken value. What a right value means is `check.rs`'s.
 
+mod word;
+
 use std::fmt;
 
 use serde::de::value::{StrDeserializer, UsizeDeserializer};
-use serde::de::{self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::fault::{Context, nearest, suggest};
@@ -14,6 +16,7 @@ use super::interpolate::{Problem, Template};
 use super::node::{Node, Value, record};
 use super::scalar::{SCALAR, TEMPLATE};
 use super::spanned::{ONE_OR_MANY, SPANNED};
+use word::Word;
 
 /// Why a value could not be decoded.
 #[derive(Debug)]
@@ -465,38 +468,5 @@ impl<'de> SeqAccess<'de> for KeyParts<'_> {
             3 => seed.deserialize(self.key).map(Some),
             _ => Ok(None),
         }
-    }
-}
-
-/// One of an enum's words.
-struct Word<'a>(&'a str);
-
-impl<'de> EnumAccess<'de> for Word<'_> {
-    type Error = DecodeError;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), DecodeError> {
-        let variant = seed.deserialize(StrDeserializer::<DecodeError>::new(self.0))?;
-        Ok((variant, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Word<'_> {
-    type Error = DecodeError;
-
-    fn unit_variant(self) -> Result<(), DecodeError> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, DecodeError> {
-        Err(DecodeError::Recorded)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, DecodeError> {
-        Err(DecodeError::Recorded)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, DecodeError> {
-        Err(DecodeError::Recorded)
     }
 }

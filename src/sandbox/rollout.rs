@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
+use super::breaker::breaker;
 use super::moment::{Moment, millis};
 use super::record::{Record, Rollback, ServiceRevision, Status};
 use super::service::{Act, Counts, Deployment, RolloutState, Service};
@@ -17,8 +18,6 @@ use super::task::{Nature, Pace, Phase, Task, Turn};
 const MAX_BACKOFF: u64 = 15 * 60 * 1000;
 /// How long stopped tasks stay visible: ECS says at least an hour.
 const STOPPED_FOR: u64 = 3_600_000;
-
-const BREAKER: &str = "Service deployment rolled back because the circuit breaker threshold was exceeded.";
 
 impl Service {
     /// Brings the service up to now.
@@ -127,47 +126,8 @@ impl Service {
         }
     }
 
-    /// Returns the circuit breaker's threshold for the latest desired count; `None` where it is off.
-    pub(crate) fn threshold(&self) -> Option<u32> {
-        let breaker = breaker(&self.settings);
-        if breaker["enable"] != true || !self.is_rolling() {
-            return None;
-        }
-        let value = breaker["thresholdConfiguration"]["value"].as_u64().and_then(|value| u32::try_from(value).ok());
-        let value = value.unwrap_or(50);
-        let share = self.desired.saturating_mul(value).div_ceil(100);
-        Some(match breaker["thresholdConfiguration"]["type"].as_str() {
-            Some("COUNT") => value.max(1),
-            Some("UNBOUNDED_PERCENT") => share.max(1),
-            _ => share.clamp(3, 200),
-        })
-    }
-
-    fn trip(&mut self, at: Moment, pace: Pace) {
-        let Some(primary) = self.deployments.first_mut() else { return };
-        let (id, record) = (primary.id.clone(), primary.record.clone());
-        primary.progress = RolloutState::Failed;
-        primary.reason = "ECS deployment circuit breaker: tasks failed to start.".to_owned();
-        primary.lingers = at + millis(pace.timing.drain);
-        self.say(at, &format!("(deployment {id}) deployment failed: tasks failed to start."));
-        let rolling_back = {
-            let Some(record) = self.record(&record) else { return };
-            record.triggered = true;
-            record.status == Status::RollbackInProgress
-        };
-        if rolling_back {
-            let reason = "Service deployment rollback failed because the circuit breaker threshold was exceeded.";
-            self.finish(&record, Status::RollbackFailed, Some(reason), at);
-        } else if breaker(&self.settings)["rollback"] == true {
-            self.roll_back(&record, "circuit breaker: ", BREAKER, at, pace);
-        } else {
-            let reason = "Service deployment stopped because the circuit breaker threshold was exceeded.";
-            self.finish(&record, Status::Stopped, Some(reason), at);
-        }
-    }
-
     /// Makes the most recent deployment that completed the PRIMARY again, under its own id.
-    fn roll_back(&mut self, record: &str, by: &str, reason: &str, at: Moment, pace: Pace) {
+    pub(super) fn roll_back(&mut self, record: &str, by: &str, reason: &str, at: Moment, pace: Pace) {
         let candidate =
             self.candidate.clone().filter(|candidate| self.primary().is_some_and(|one| one.id != candidate.id));
         let Some(mut candidate) = candidate else {
@@ -494,14 +454,9 @@ impl Service {
         self.records.iter_mut().find(|record| record.id == id)
     }
 
-    fn finish(&mut self, record: &str, status: Status, reason: Option<&str>, at: Moment) {
+    pub(super) fn finish(&mut self, record: &str, status: Status, reason: Option<&str>, at: Moment) {
         if let Some(record) = self.record(record).filter(|record| !record.status.is_final()) {
             record.finish(status, reason.map(str::to_owned), at);
         }
     }
-}
-
-fn breaker(settings: &serde_json::Map<String, Value>) -> &Value {
-    let none = &Value::Null;
-    settings.get("deploymentConfiguration").map_or(none, |value| &value["deploymentCircuitBreaker"])
 }

@@ -274,3 +274,16 @@ async fn settings_are_set_on_a_deployment_that_is_followed() {
     let service = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
     assert_eq!((service.desired, service.deployments.len()), (3, 1), "{service:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_vanishes_in_the_bake_fails_its_wave() {
+    let scene = Scene::of(1, 1, "rollout: { waves: [ { name: all, bake: 15m } ] }\n");
+    let sandbox = scene.sandbox.clone();
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(400)).await;
+        let delete = json!({"cluster": "main", "service": "s0", "force": true});
+        sandbox.behind_the_back("a0", "eu-west-1", "DeleteService", &delete).expect("deleted");
+    });
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
+    assert!(ran.seconds < 900, "the bake ends early: {} s", ran.seconds);
+}

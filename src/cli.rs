@@ -212,6 +212,9 @@ pub struct Status {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// Only this wave and those after it
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    pub from: Option<String>,
     /// What stdout gets: a table, or JSON
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_STATUS_FORMAT", default_value = "text")]
     pub format: StatusFormat,
@@ -234,7 +237,7 @@ pub struct Status {
 pub enum StatusFormat {
     /// A table, for people
     Text,
-    /// All of it, for programs
+    /// All of it, for programs; docs/status.schema.json says what is in it
     Json,
 }
 

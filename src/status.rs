@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::event::Tasks;
 use crate::fleet::{AccountId, Fleet, Revision, TargetId};
@@ -21,11 +22,12 @@ use crate::plan::{Action, Plan, build};
 pub const VERSION: u32 = 1;
 
 /// Every target now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// [`VERSION`].
     pub version: u32,
     /// When it was read.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// How many targets are in which condition.
     pub totals: Totals,
@@ -34,7 +36,7 @@ pub struct Status {
 }
 
 /// How many targets are in which condition. The first counts all; the next four add up to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// All targets.
     pub targets: usize,
@@ -51,7 +53,7 @@ pub struct Totals {
 }
 
 /// One target now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetStatus {
     /// The target.
     pub target: TargetId,
@@ -72,7 +74,7 @@ pub struct TargetStatus {
 }
 
 /// What runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Live {
     /// `ACTIVE`, `DRAINING` or `INACTIVE`.
     pub status: String,
@@ -83,8 +85,10 @@ pub struct Live {
     /// Who registered it: an IAM principal's ARN.
     pub registered_by: Option<String>,
     /// When.
+    #[schemars(with = "Option<String>")]
     pub registered_at: Option<Timestamp>,
     /// The image of each container, in the task definition's order.
+    #[schemars(with = "std::collections::BTreeMap<String, Image>")]
     pub images: IndexMap<String, Image>,
     /// How many tasks should run.
     pub desired: u32,
@@ -95,7 +99,7 @@ pub struct Live {
 }
 
 /// A container's image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Image {
     /// As the task definition has it.
     pub image: String,
@@ -106,7 +110,7 @@ pub struct Image {
 }
 
 /// A deployment that is under way, or that failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeploymentStatus {
     /// `ecs-svc/…`
     pub id: String,
@@ -121,7 +125,7 @@ pub struct DeploymentStatus {
 }
 
 /// How a target differs from the manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Drift {
     /// Not at all.
@@ -148,7 +152,7 @@ pub enum Drift {
 }
 
 /// What stands in the way of a deployment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Obstacle {
     /// As a lower-case fragment.
     pub reason: String,
@@ -331,6 +335,15 @@ fn drift(observed: &Observed, settled: &Decision) -> Drift {
         // What the manifest wants does not fit what is there, such as an image for a container that does not exist.
         Action::Blocked { reason, .. } => Drift::Differs { what: vec![reason.clone()] },
     }
+}
+
+/// Returns the JSON Schema (draft 2020-12) of [`Status`].
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Status).to_value();
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("title".to_owned(), json!("roleout status"));
+    }
+    schema
 }
 
 #[cfg(test)]

@@ -51,6 +51,31 @@ fn a_wrong_command_line_is_exit_2() {
 }
 
 #[test]
+fn status_begins_at_the_wave_that_it_is_told() {
+    let targets = |from: &[&str]| {
+        let arguments =
+            [&["status", "--sandbox", "-f", "deploy.yaml.example", "--format", "json", "--quiet"], from].concat();
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let names = |key: &str| -> std::collections::BTreeSet<String> {
+            let of = |target: &serde_json::Value| target[key].as_str().map(str::to_owned);
+            status["targets"].as_array().into_iter().flatten().filter_map(of).collect()
+        };
+        names("wave")
+    };
+    assert_eq!(targets(&[]), ["canary", "fleet"].map(str::to_owned).into());
+    assert_eq!(targets(&["--from", "fleet"]), ["fleet".to_owned()].into());
+    let output = run(&["status", "--sandbox", "-f", "deploy.yaml.example", "--from", "flete"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("there is no wave `flete`; did you mean `fleet`?"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn the_example_is_checked_offline() {
     let output = run(&["check", "-f", "deploy.yaml.example"]);
     // Outside a job its CI_ variables are missing, and every one of them is named at once.

@@ -95,7 +95,9 @@ fn seen(target: &TargetSpec) -> Seen {
         "serviceName": target.service, "status": "ACTIVE", "taskDefinition": live["taskDefinitionArn"],
         "desiredCount": 2, "runningCount": 2,
         "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
-        "deployments": [{"id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": live["taskDefinitionArn"], "rolloutState": "COMPLETED"}],
+        "deployments": [{"id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": live["taskDefinitionArn"], "rolloutState": "COMPLETED", "createdAt": 1_793_000_000.5}],
+        // The last deployment took two minutes.
+        "events": [{"id": "1", "createdAt": 1_793_000_120.5, "message": "(service it) (deployment ecs-svc/1) deployment completed."}],
     });
     match &*target.id.service {
         "known" => newest = definition(target, 9, "2"),
@@ -227,13 +229,13 @@ fn text() {
         ECS manages this service itself (Express mode)
         help: update it with the Express Gateway API that created it
 
-    wave    targets  to change  tolerates  can fail  takes at most  how
-    canary       11          4          0         4            25m  all at once, then 5m of bake
-    rest         10          5          1         3         1h 00m  1, then 2 at a time
+    wave    targets  to change  tolerates  can fail  expected  at most  how
+    canary       11          4          0         4        7m      25m  all at once, then 5m of bake
+    rest         10          5          1         3        6m   1h 00m  1, then 2 at a time
 
     up to 4 targets can fail before this halts
-    with every timeout used up and every bake, this takes 1h 25m; the job has 58m left; the sessions
-    last 1h 00m, and the ID token that renews them ends before
+    13m if rollouts take as long as the last ones did, 1h 25m with every timeout used up; the job has
+    58m left; the sessions last 1h 00m, and the ID token that renews them ends before
     warning: the worst case of 1h 25m does not fit the 58m that are left: GitLab ends the job before;
     raise the job's `timeout:`, lower `rollout.timeout`, let more targets run at once, or split the
     waves with gates
@@ -249,12 +251,12 @@ fn markdown() {
 
     > :warning: the worst case of 1h 25m does not fit the 58m that are left: GitLab ends the job before; raise the job's &#96;timeout:&#96;, lower &#96;rollout.timeout&#96;, let more targets run at once, or split the waves with gates
 
-    | wave | targets | to change | tolerates | can fail | takes at most | how |
-    | --- | ---: | ---: | ---: | ---: | ---: | --- |
-    | <code>canary</code> | 11 | 4 | 0 | 4 | 25m | all at once, then 5m of bake |
-    | <code>rest</code> | 10 | 5 | 1 | 3 | 1h 00m | 1, then 2 at a time |
+    | wave | targets | to change | tolerates | can fail | expected | at most | how |
+    | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |
+    | <code>canary</code> | 11 | 4 | 0 | 4 | 7m | 25m | all at once, then 5m of bake |
+    | <code>rest</code> | 10 | 5 | 1 | 3 | 6m | 1h 00m | 1, then 2 at a time |
 
-    Up to 4 targets can fail before this halts. In time: with every timeout used up and every bake, this takes 1h 25m; the job has 58m left; the sessions last 1h 00m, and the ID token that renews them ends before.
+    Up to 4 targets can fail before this halts. In time: 13m if rollouts take as long as the last ones did, 1h 25m with every timeout used up; the job has 58m left; the sessions last 1h 00m, and the ID token that renews them ends before.
 
     <details open><summary>new revision <code>staging/eu-west-1/api</code> <code>(api:7 -&gt; new)</code></summary>
 
@@ -602,7 +604,8 @@ fn json() {
           "worst_case_failures": 4,
           "bake_seconds": 300,
           "gate": false,
-          "worst_case_seconds": 1500
+          "worst_case_seconds": 1500,
+          "expected_seconds": 420
         },
         {
           "name": "rest",
@@ -613,12 +616,14 @@ fn json() {
           "worst_case_failures": 3,
           "bake_seconds": 0,
           "gate": false,
-          "worst_case_seconds": 3600
+          "worst_case_seconds": 3600,
+          "expected_seconds": 360
         }
       ],
       "worst_case_failures": 4,
       "budget": {
         "worst_case_seconds": 5100,
+        "expected_seconds": 780,
         "until_gate": null,
         "limits": [
           {

@@ -274,9 +274,9 @@ fn a_plan_says_what_is_the_same_once_and_what_is_blocked_last() {
         the service does not exist
         help: create the service first
 
-    wave    targets  to change  tolerates  can fail  takes at most  how
-    canary        1          1          0         1              -  all at once, then 5m of bake
-    rest          4          2          1         4              -  1, then 5, then 25% at a time
+    wave    targets  to change  tolerates  can fail  expected  at most  how
+    canary        1          1          0         1         -        -  all at once, then 5m of bake
+    rest          4          2          1         4         -        -  1, then 5, then 25% at a time
     the run stops at a gate before wave rest
 
     up to 4 targets can fail before this halts

@@ -103,13 +103,9 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outlin
 
 /// Refuses to begin at a wave that there is not.
 pub(super) fn check_from(fleet: &Fleet, from: Option<&str>) -> Result<(), Error> {
-    match from {
-        Some(from) if !fleet.waves.iter().any(|wave| wave.name == *from) => {
-            let names: Vec<&str> = fleet.waves.iter().map(|wave| wave.name.as_str()).collect();
-            let error = Error::new(Exit::Usage, format!("--from names no wave: `{from}`"));
-            Err(error.help(format!("the waves are: {}", names.join(", "))))
-        }
-        _ => Ok(()),
+    match from.map(|from| fleet.waves_from(from)) {
+        Some(Err(error)) => Err(Error::new(Exit::Usage, format!("--from: {error}"))),
+        Some(Ok(_)) | None => Ok(()),
     }
 }
 

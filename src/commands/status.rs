@@ -15,6 +15,10 @@ use crate::view::style::count;
 /// Shows the status of a manifest's fleet.
 pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let fleet = match &args.from {
+        Some(from) => after(fleet, from)?,
+        None => fleet,
+    };
     let layout = match args.format {
         StatusFormat::Text if args.verbose => Layout::Whole,
         StatusFormat::Text => Layout::Table,
@@ -47,6 +51,12 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: Choice, mut view: View, c
         return Ok(Exit::Pending);
     }
     Ok(Exit::Done)
+}
+
+/// Narrows a fleet to a wave and those after it.
+fn after(fleet: Fleet, from: &str) -> Result<Fleet, Error> {
+    let waves = fleet.waves_from(from).map_err(|error| Error::new(Exit::Usage, format!("--from: {error}")))?;
+    fleet.select(&[], &waves).map_err(|error| Error::new(Exit::Usage, error.to_string()))
 }
 
 /// Says how much could not be read; which and why is in the status.

@@ -97,6 +97,18 @@ impl Fleet {
         Ok(self.retain(&kept))
     }
 
+    /// Returns the names of a wave and of those that follow it.
+    ///
+    /// # Errors
+    /// There is no such wave; with near misses.
+    pub fn waves_from(&self, name: &str) -> Result<Vec<String>, SelectError> {
+        let names: Vec<String> = self.waves.iter().map(|wave| wave.name.clone()).collect();
+        match names.iter().position(|wave| wave == name) {
+            Some(first) => Ok(names[first..].to_vec()),
+            None => Err(SelectError::NoWave { wave: name.to_owned(), known: nearest(name, names) }),
+        }
+    }
+
     /// Keeps the targets that are marked, in the order of [`Fleet::targets`], and re-numbers the waves. Accounts and
     /// regions without a target are dropped.
     pub fn retain(mut self, kept: &[bool]) -> Self {

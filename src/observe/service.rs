@@ -2,6 +2,8 @@
 //!
 //! Unknown members and values are ignored; absent counts are zero.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::event::Tasks;
@@ -34,6 +36,9 @@ pub struct LiveService {
     pub service_deployment: Option<String>,
     /// ECS's messages, newest first.
     pub messages: Vec<Message>,
+    /// How long its PRIMARY deployment took from its start until ECS said that it completed; `None` where ECS's
+    /// messages no longer say so (it keeps the last hundred).
+    pub took: Option<Duration>,
 }
 
 /// One entry of a service's `deployments`.
@@ -68,6 +73,7 @@ impl LiveService {
         let configuration = service["deploymentConfiguration"].clone();
         let breaker = &configuration["deploymentCircuitBreaker"];
         let breaker_rolls_back = breaker["enable"] == true && breaker["rollback"] == true;
+        let primary = items(service, "deployments").find(|deployment| deployment["status"] == "PRIMARY");
         Self {
             name: text(service, "serviceName"),
             status: text(service, "status"),
@@ -83,6 +89,7 @@ impl LiveService {
             messages: items(service, "events")
                 .map(|event| Message { id: text(event, "id"), text: text(event, "message") })
                 .collect(),
+            took: primary.and_then(|primary| took(primary, service)),
         }
     }
 
@@ -128,6 +135,14 @@ impl Deployment {
     pub fn revision(&self) -> Option<Revision> {
         self.task_definition.parse().ok()
     }
+}
+
+/// Reads when ECS said `(service S) (deployment ecs-svc/N) deployment completed.`, and how long that was after the start.
+fn took(deployment: &Value, service: &Value) -> Option<Duration> {
+    let words = format!("(deployment {}) deployment completed", deployment["id"].as_str()?);
+    let completed = items(service, "events").find(|event| text(event, "message").contains(&words))?;
+    let seconds = completed["createdAt"].as_f64()? - deployment["createdAt"].as_f64()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn text(value: &Value, key: &str) -> String {

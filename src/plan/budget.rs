@@ -1,7 +1,7 @@
-//! Whether the worst case of a plan fits the time that there is.
+//! How long a plan takes, and whether its worst case fits the time that there is.
 //!
-//! The worst case is that every rollout takes its whole timeout and still succeeds, and every bake is waited for. What
-//! limits it is the job's own timeout, and the ID token: role sessions renew themselves as long as it is valid, so the
+//! The worst case is that every rollout takes its whole timeout and still succeeds, and every bake is waited for. What is
+//! expected is that every rollout takes as long as its service's last one, and none fails. What limits the worst case is the job's own timeout, and the ID token: role sessions renew themselves as long as it is valid, so the
 //! hour of a chained session is no limit of its own.
 
 use std::cmp::Reverse;
@@ -45,6 +45,9 @@ impl Limits {
 pub struct Budget {
     /// How long the run can take, up to its end or its first gate.
     pub worst_case_seconds: u64,
+    /// How long it takes if every rollout takes as long as its service's last one (or the median of those that are
+    /// known); absent where none is known.
+    pub expected_seconds: Option<u64>,
     /// The wave whose gate ends it, if one does.
     pub until_gate: Option<String>,
     /// What limits it, the tightest first.
@@ -74,19 +77,46 @@ pub enum Limited {
     Job,
 }
 
-/// Returns the worst case of each wave, and of the run that starts with wave `from`.
-pub fn budget(
-    fleet: &Fleet,
-    changes: &dyn Fn(usize) -> bool,
-    from: Option<&str>,
-    limits: &Limits,
-) -> (Vec<Duration>, Budget) {
-    let waves: Vec<Duration> = fleet.waves.iter().map(|wave| worst_case(fleet, wave, changes)).collect();
+/// How long a wave takes, its bake included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Length {
+    /// If every rollout takes its whole timeout.
+    pub worst: Duration,
+    /// If every rollout takes as long as its service's last one.
+    pub expected: Option<Duration>,
+}
+
+/// A target of a plan, as far as time goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Whether there is something to do.
+    pub changes: bool,
+    /// How long its service's last rollout took, where that is known.
+    pub last: Option<Duration>,
+}
+
+/// Returns the length of each wave, and of the run that starts with wave `from`. `pace` is indexed as
+/// [`Fleet::targets`].
+pub fn budget(fleet: &Fleet, pace: &[Pace], from: Option<&str>, limits: &Limits) -> (Vec<Length>, Budget) {
+    let usual = median(pace);
+    let worst = |index: usize| fleet.targets[index].timeout;
+    let waves = fleet.waves.iter().map(|wave| {
+        let queue: VecDeque<usize> = wave.targets.iter().copied().filter(|&index| pace[index].changes).collect();
+        let expected = usual.map(|usual| {
+            let takes = |index: usize| pace[index].last.unwrap_or(usual).min(worst(index));
+            length(fleet, wave, queue.clone(), wave.max_failures.of(wave.targets.len()), &takes)
+        });
+        // Once the tolerated failures have happened, a strict wave goes one by one.
+        Length { worst: length(fleet, wave, queue, 0, &worst), expected }
+    });
+    let waves: Vec<Length> = waves.collect();
     let first = from.and_then(|from| fleet.waves.iter().position(|wave| wave.name == from));
     let start = first.unwrap_or_default();
     let gate = fleet.waves.iter().enumerate().skip(start).find(|(number, wave)| wave.gate && first != Some(*number));
     let end = gate.map_or(fleet.waves.len(), |(number, _)| number);
-    let worst: Duration = waves.iter().take(end).skip(start).sum();
+    let run = || waves.iter().take(end).skip(start);
+    let worst: Duration = run().map(|wave| wave.worst).sum();
+    let expected: Option<Duration> = run().map(|wave| wave.expected).sum();
     let left = |at: Timestamp| u64::try_from(at.as_second() - limits.now.as_second()).unwrap_or_default();
     let mut found: Vec<Limit> = Vec::new();
     if let Some(expires) = limits.token_expires.filter(|_| fleet.identity.source != IdentitySource::Ambient) {
@@ -101,38 +131,52 @@ pub fn budget(
     found.sort_by_key(|limit| limit.seconds);
     let fits = found.iter().all(|limit| worst.as_secs() <= limit.seconds);
     let until_gate = gate.map(|(_, wave)| wave.name.clone());
-    (waves, Budget { worst_case_seconds: worst.as_secs(), until_gate, limits: found, fits })
+    let expected_seconds = expected.map(|expected| expected.as_secs());
+    (waves, Budget { worst_case_seconds: worst.as_secs(), expected_seconds, until_gate, limits: found, fits })
 }
 
-/// Returns how long a wave takes in which every rollout takes its whole timeout, and then its bake.
-fn worst_case(fleet: &Fleet, wave: &Wave, changes: &dyn Fn(usize) -> bool) -> Duration {
-    let queue: VecDeque<usize> = wave.targets.iter().copied().filter(|&index| changes(index)).collect();
+/// Returns the median of what is known of the last rollouts of the targets that change.
+fn median(pace: &[Pace]) -> Option<Duration> {
+    let mut known: Vec<Duration> = pace.iter().filter(|pace| pace.changes).filter_map(|pace| pace.last).collect();
+    known.sort_unstable();
+    known.get(known.len() / 2).copied()
+}
+
+/// Returns how long a wave takes, bake included, whose rollouts take as long as `takes` says. `tolerated` is how many may
+/// still fail, which bounds what a strict wave starts at once.
+fn length(
+    fleet: &Fleet,
+    wave: &Wave,
+    queue: VecDeque<usize>,
+    tolerated: usize,
+    takes: &dyn Fn(usize) -> Duration,
+) -> Duration {
     if queue.is_empty() {
         return Duration::ZERO;
     }
     let total = wave.targets.len();
-    let mut run =
-        Run { fleet, per_account: wave.max_parallel_per_account.unwrap_or(usize::MAX), now: Duration::ZERO, queue };
+    let per_account = wave.max_parallel_per_account.unwrap_or(usize::MAX);
+    let most = if wave.strict { tolerated + 1 } else { usize::MAX };
+    let mut run = Run { fleet, per_account, takes, now: Duration::ZERO, queue };
     match &wave.max_parallel {
-        // Once the tolerated failures have happened, a strict wave goes one by one.
-        _ if wave.strict => run.batch(usize::MAX, 1),
-        Parallelism::Window(amount) => run.batch(usize::MAX, at_least_one(*amount, total)),
+        Parallelism::Window(amount) => run.batch(usize::MAX, at_least_one(*amount, total).min(most)),
         Parallelism::Batches(amounts) => {
             let mut sizes = amounts.iter();
             let mut size = total;
             while !run.queue.is_empty() {
                 size = sizes.next().map_or(size, |amount| at_least_one(*amount, total));
-                run.batch(size, size);
+                run.batch(size, size.min(most));
             }
         }
     }
     run.now + wave.bake
 }
 
-/// Rollouts that start as the engine starts them, and take as long as they may.
+/// Rollouts that start as the engine starts them.
 struct Run<'a> {
     fleet: &'a Fleet,
     per_account: usize,
+    takes: &'a dyn Fn(usize) -> Duration,
     now: Duration,
     queue: VecDeque<usize>,
 }
@@ -150,7 +194,7 @@ impl Run<'_> {
                 let Some(place) = self.queue.iter().position(free) else { break };
                 let Some(index) = self.queue.remove(place) else { break };
                 *accounts.entry(account(index)).or_default() += 1;
-                running.push(Reverse((self.now + self.fleet.targets[index].timeout, index)));
+                running.push(Reverse((self.now + (self.takes)(index), index)));
                 left -= 1;
             }
             let Some(Reverse((end, index))) = running.pop() else { break };
@@ -188,8 +232,32 @@ mod tests {
     }
 
     fn minutes(rollout: &str, from: Option<&str>, changes: &dyn Fn(usize) -> bool) -> (Vec<u64>, Budget) {
-        let (waves, budget) = budget(&fleet(rollout), changes, from, &Limits::default());
-        (waves.iter().map(|wave| wave.as_secs() / 60).collect(), budget)
+        let pace: Vec<Pace> = (0..10).map(|index| Pace { changes: changes(index), last: None }).collect();
+        let (waves, budget) = budget(&fleet(rollout), &pace, from, &Limits::default());
+        (waves.iter().map(|wave| wave.worst.as_secs() / 60).collect(), budget)
+    }
+
+    /// The last rollouts of the ten took so many minutes; `None` is not known.
+    fn expected(rollout: &str, last: [Option<u64>; 10]) -> (Vec<Option<u64>>, Option<u64>) {
+        let pace = last.map(|last| Pace { changes: true, last: last.map(|it| Duration::from_secs(it * 60)) });
+        let (waves, budget) = budget(&fleet(rollout), &pace, None, &Limits::default());
+        let minutes = |wave: &Length| wave.expected.map(|it| it.as_secs() / 60);
+        (waves.iter().map(minutes).collect(), budget.expected_seconds.map(|seconds| seconds / 60))
+    }
+
+    #[test]
+    fn a_rollout_is_expected_to_take_as_long_as_the_last_one() {
+        let rollout = "rollout:\n  timeout: 10m\n  waves:\n    - { name: canary, select: { ring: canary }, bake: 5m }\n    \
+                       - { name: rest, max_parallel: 3 }\n";
+        assert_eq!(expected(rollout, [Some(2); 10]), (vec![Some(7), Some(6)], Some(13)));
+        // A timeout is the most that any takes, and what is not known takes what is usual.
+        let mut last = [Some(1); 10];
+        (last[0], last[9]) = (Some(99), None);
+        assert_eq!(expected(rollout, last), (vec![Some(15), Some(3)], Some(18)));
+        assert_eq!(expected(rollout, [None; 10]), (vec![None, None], None));
+        // A strict wave runs as many at once as may still fail, and one.
+        let strict = "rollout: { timeout: 10m, waves: [ { name: all, strict: true, max_failures: 4 } ] }\n";
+        assert_eq!(expected(strict, [Some(3); 10]), (vec![Some(6)], Some(6)));
     }
 
     #[test]
@@ -225,7 +293,8 @@ mod tests {
         let at = |seconds: i64| Timestamp::from_second(1_000_000 + seconds).ok();
         let limited = |token, job| {
             let limits = Limits { now, token_expires: token, job_ends: job };
-            let (_, budget) = budget(&fleet("rollout: { timeout: 90m }\n"), &|_| true, None, &limits);
+            let (_, budget) =
+                budget(&fleet("rollout: { timeout: 90m }\n"), &[Pace { changes: true, last: None }; 10], None, &limits);
             (budget.limits.iter().map(|limit| (limit.what, limit.seconds)).collect::<Vec<_>>(), budget.fits)
         };
         assert_eq!(limited(None, None), (vec![], true));

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::budget::{Budget, Limits, budget};
+use super::budget::{Budget, Limits, Pace, budget};
 use super::diff::{Differences, Line, Values};
 use super::group::{Agreement, agreements};
 use super::own::{Level, Own};
@@ -151,6 +151,9 @@ pub struct Wave {
     pub gate: bool,
     /// How long it can take, bake included; absent where that is not known.
     pub worst_case_seconds: Option<u64>,
+    /// How long it takes, bake included, if its rollouts take as long as the last ones did; absent where that is not
+    /// known.
+    pub expected_seconds: Option<u64>,
 }
 
 /// What a preview is made with, besides the plan.
@@ -183,10 +186,15 @@ impl Preview {
         };
         let told: Vec<[Told; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
         let mut preview = Self::assembled(&plan.outline, told);
-        let changes = |index: usize| plan.work[index].is_some();
-        let (waves, budget) = budget(fleet, &changes, choice.from, choice.limits);
-        for (wave, worst) in preview.waves.iter_mut().zip(waves) {
-            wave.worst_case_seconds = Some(worst.as_secs());
+        let pace = |(work, seen): (&Option<Work>, &Seen)| Pace {
+            changes: work.is_some(),
+            last: seen.as_ref().ok().and_then(|observed| observed.service.took),
+        };
+        let pace: Vec<Pace> = plan.work.iter().zip(seen).map(pace).collect();
+        let (waves, budget) = budget(fleet, &pace, choice.from, choice.limits);
+        for (wave, length) in preview.waves.iter_mut().zip(waves) {
+            wave.worst_case_seconds = Some(length.worst.as_secs());
+            wave.expected_seconds = length.expected.map(|expected| expected.as_secs());
         }
         preview.budget = Some(budget);
         preview
@@ -256,6 +264,7 @@ impl Preview {
             bake_seconds: wave.bake_seconds,
             gate: wave.gate,
             worst_case_seconds: None,
+            expected_seconds: None,
         };
         let waves: Vec<Wave> = outline.waves.iter().map(wave).collect();
         Self {

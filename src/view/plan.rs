@@ -159,12 +159,12 @@ impl Page {
 }
 
 /// How many columns the table of waves has.
-pub(super) const COLUMNS: usize = 7;
+pub(super) const COLUMNS: usize = 8;
 /// Their heads.
 pub(super) const HEADS: [&str; COLUMNS] =
-    ["wave", "targets", "to change", "tolerates", "can fail", "takes at most", "how"];
+    ["wave", "targets", "to change", "tolerates", "can fail", "expected", "at most", "how"];
 /// Which of them are numbers.
-pub(super) const RIGHT: [bool; COLUMNS] = [false, true, true, true, true, true, false];
+pub(super) const RIGHT: [bool; COLUMNS] = [false, true, true, true, true, true, true, false];
 
 /// Returns the table of waves that have targets.
 pub(super) fn table(preview: &Preview) -> Vec<[String; COLUMNS]> {
@@ -173,21 +173,25 @@ pub(super) fn table(preview: &Preview) -> Vec<[String; COLUMNS]> {
             0 => String::new(),
             seconds => format!(", then {} of bake", duration(seconds.saturating_mul(1000))),
         };
-        let time = wave.worst_case_seconds.filter(|_| wave.changing > 0);
+        let time = |seconds: Option<u64>| match seconds.filter(|_| wave.changing > 0) {
+            Some(seconds) => duration(seconds.saturating_mul(1000)),
+            None => "-".to_owned(),
+        };
         [
             clean(&wave.name).into_owned(),
             wave.targets.to_string(),
             wave.changing.to_string(),
             wave.max_failures.to_string(),
             wave.worst_case_failures.to_string(),
-            time.map_or("-".to_owned(), |seconds| duration(seconds.saturating_mul(1000))),
+            time(wave.expected_seconds),
+            time(wave.worst_case_seconds),
             format!("{}{bake}", style::parallel(&wave.max_parallel)),
         ]
     };
     preview.waves.iter().filter(|wave| wave.targets > 0).map(row).collect()
 }
 
-/// Returns the worst case and what it has to fit, in words.
+/// Returns what is expected, the worst case and what that has to fit, in words.
 pub(super) fn time(budget: &Budget) -> String {
     let gate = budget.until_gate.as_ref().map(|wave| format!(", up to the gate before wave {wave}"));
     let worst = duration(budget.worst_case_seconds.saturating_mul(1000));
@@ -204,7 +208,14 @@ pub(super) fn time(budget: &Budget) -> String {
         })
         .collect();
     let limits = if limits.is_empty() { String::new() } else { format!("; {}", limits.join("; ")) };
-    format!("with every timeout used up and every bake, this takes {worst}{}{limits}", gate.unwrap_or_default())
+    let gate = gate.unwrap_or_default();
+    match budget.expected_seconds {
+        Some(expected) => format!(
+            "{} if rollouts take as long as the last ones did, {worst} with every timeout used up{gate}{limits}",
+            duration(expected.saturating_mul(1000))
+        ),
+        None => format!("with every timeout used up and every bake, this takes {worst}{gate}{limits}"),
+    }
 }
 
 /// Returns what a person should know where the worst case does not fit.

@@ -163,7 +163,10 @@ async fn a_gate_splits_a_saved_plan_over_two_jobs() {
 
     scene.start.from = Some("rset".into());
     let ran = carry_out(&scene, &saved, terms()).await;
-    assert_eq!((error(&ran).exit, error(&ran).message.as_str()), (Exit::Usage, "--from names no wave: `rset`"));
+    assert_eq!(
+        (error(&ran).exit, error(&ran).message.as_str()),
+        (Exit::Usage, "--from: there is no wave `rset`; did you mean `rest`?")
+    );
 }
 
 #[tokio::test(start_paused = true)]

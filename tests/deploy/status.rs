@@ -3,7 +3,7 @@
 use roleout::commands::status::{Choice, run};
 use roleout::error::Error;
 use roleout::exit::Exit;
-use roleout::status::{Drift, Status};
+use roleout::status::{Drift, Status, schema};
 use roleout::view::status::{Layout, json};
 use roleout::view::{Options, View};
 use serde_json::{Value, json};
@@ -215,4 +215,33 @@ async fn a_table_fits_its_page_however_narrow() {
         }
         assert!(table.contains("eu-"), "{table}");
     }
+}
+
+/// Programs read the schema from the repository. `ROLEOUT_BLESS=1 cargo test --test deploy` writes it anew.
+#[test]
+fn the_schema_in_the_repository_is_the_current_one() {
+    const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/status.schema.json");
+    let current = format!("{}\n", serde_json::to_string_pretty(&schema()).expect("a schema is JSON"));
+    if std::env::var_os("ROLEOUT_BLESS").is_some() {
+        fs_err::write(SCHEMA, &current).expect("the schema is written");
+    }
+    let stored = fs_err::read_to_string(SCHEMA).unwrap_or_default();
+    assert!(stored == current, "docs/status.schema.json is out of date: run with ROLEOUT_BLESS=1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_json_is_valid_by_its_schema() {
+    let scene = Scene::of(3, 2, "");
+    let leaf = "arn:aws:iam::200000000002:role/leaf";
+    assert!(scene.sandbox.change_role(leaf, |role| role.trust["Statement"] = json!([])));
+    behind(&scene, "a1", "DeleteService", &json!({"cluster": "main", "service": "s1", "force": true}));
+    behind(&scene, "a1", "UpdateService", &json!({"cluster": "main", "service": "s0", "forceNewDeployment": true}));
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let shown = show(&scene, Layout::Json, 100).await;
+    let validator = jsonschema::validator_for(&schema()).expect("a JSON Schema");
+    let json: Value = serde_json::from_str(&shown.out).expect("JSON");
+    let faults: Vec<String> =
+        validator.iter_errors(&json).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+    assert_eq!(faults, Vec::<String>::new());
+    assert!(!validator.is_valid(&json!({"version": 1})));
 }

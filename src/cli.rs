@@ -253,6 +253,9 @@ pub struct Init {
     /// Import a live service; repeatable. ACCOUNT is `ambient`, or a role's ARN, or ARNs with commas between them
     #[arg(long, value_name = "ACCOUNT:REGION/CLUSTER/SERVICE", env = "ROLEOUT_FROM_SERVICE", value_delimiter = ' ')]
     pub from_service: Vec<String>,
+    /// The external id that the last of the roles asks for
+    #[arg(long, value_name = "ID", env = "ROLEOUT_EXTERNAL_ID", requires = "from_service")]
+    pub external_id: Option<String>,
 }
 
 /// `roleout check`

@@ -32,6 +32,8 @@ pub struct File {
 pub struct Source {
     /// The roles that are assumed, one after the other; empty = the SDK's own credentials.
     pub roles: Vec<RoleArn>,
+    /// What the last role's trust policy asks for, where it does.
+    pub external_id: Option<String>,
     /// The region.
     pub region: String,
     /// The cluster's name.
@@ -64,7 +66,7 @@ impl FromStr for Source {
                 .collect::<Result<_, _>>()
                 .map_err(|error| format!("{error}; {wanted}"))?,
         };
-        Ok(Self { roles, region: region.into(), cluster: cluster.into(), service: service.into() })
+        Ok(Self { roles, external_id: None, region: region.into(), cluster: cluster.into(), service: service.into() })
     }
 }
 

@@ -22,7 +22,8 @@ use crate::view::style::count;
 
 /// Writes the files of a new manifest.
 pub async fn init(args: &cli::Init, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let sources = args.from_service.iter().map(|text| text.parse()).collect::<Result<Vec<Source>, _>>();
+    let source = |text: &String| text.parse().map(|source| Source { external_id: args.external_id.clone(), ..source });
+    let sources = args.from_service.iter().map(source).collect::<Result<Vec<Source>, String>>();
     let sources = sources.map_err(|error| Error::new(Exit::Usage, error))?;
     let files = if sources.is_empty() {
         vec![starter()]
@@ -149,7 +150,10 @@ async fn account(source: &Source, reach: &Reach, faults: &mut Faults) -> Option<
         policy_arns: Vec::new(),
         duration: None,
     };
-    let chain = RoleChain { hops: source.roles.iter().map(hop).collect() };
+    let mut chain = RoleChain { hops: source.roles.iter().map(hop).collect() };
+    if let Some(last) = chain.hops.last_mut() {
+        last.external_id.clone_from(&source.external_id);
+    }
     let id = match source.roles.last() {
         Some(role) => role.account().clone(),
         None => match reach.sessions.identify(&chain).await {

@@ -163,16 +163,16 @@ fn accounts_text(accounts: &IndexMap<&AccountId, Account<'_>>) -> String {
         }
     }
     // The role of every account's own is one role of the manifest; a hub that several accounts go through is itself.
-    let mut roles: IndexMap<String, String> = IndexMap::new();
+    let mut roles: IndexMap<(String, Option<&str>), String> = IndexMap::new();
     let mut lines = String::new();
     for (id, account) in accounts {
         let mut chain = Vec::new();
         for hop in &account.chain.hops {
             let own = hop.arn.account() == *id && users.get(hop.arn.as_str()).is_none_or(|users| *users < 2);
-            let arn = arn(&hop.arn, own);
+            let role = (arn(&hop.arn, own), hop.external_id.as_deref());
             let taken: Vec<String> = roles.values().cloned().collect();
             let key = || yaml::unique(&yaml::name(hop.arn.name()), |name| taken.iter().any(|taken| taken == name));
-            chain.push(roles.entry(arn).or_insert_with(key).clone());
+            chain.push(roles.entry(role).or_insert_with(key).clone());
         }
         lines.push_str(&format!(
             "  - name: {}\n    id: \"{id}\"\n    chain: {}\n    regions: {}\n",
@@ -184,8 +184,9 @@ fn accounts_text(accounts: &IndexMap<&AccountId, Account<'_>>) -> String {
     let mut text = String::new();
     if !roles.is_empty() {
         text.push_str("\nroles:\n");
-        for (arn, key) in &roles {
-            text.push_str(&format!("  {}: {{ arn: {} }}\n", yaml::literal(key), yaml::template(arn)));
+        for ((arn, external_id), key) in &roles {
+            let external_id = external_id.map(|id| format!(", external_id: {}", yaml::literal(id))).unwrap_or_default();
+            text.push_str(&format!("  {}: {{ arn: {}{external_id} }}\n", yaml::literal(key), yaml::template(arn)));
         }
     }
     text.push_str("\n# An id is text: keep its quotes, since numbers lose their leading zeros.\naccounts:\n");

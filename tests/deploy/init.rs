@@ -51,7 +51,11 @@ fn sources(scene: &Scene) -> Vec<String> {
 }
 
 async fn import(scene: &Scene, sources: &[String]) -> Result<Vec<File>, Error> {
-    let sources: Vec<Source> = sources.iter().map(|text| text.parse().expect("a source")).collect();
+    // What the fleet's own roles ask for.
+    let hops = scene.fleet.accounts.first().and_then(|account| account.chain.hops.last());
+    let external_id = hops.and_then(|hop| hop.external_id.clone());
+    let source = |text: &String| Source { external_id: external_id.clone(), ..text.parse().expect("a source") };
+    let sources: Vec<Source> = sources.iter().map(source).collect();
     let fleet = empty(&sources, IdentitySource::TokenEnv(TOKEN.into()));
     let reach = Reach::sandbox(&fleet, &scene.sandbox, scene.token.clone());
     scene.sandbox.forget_calls();
@@ -258,4 +262,14 @@ async fn everything_that_cannot_be_imported_is_named_at_once() {
     assert_eq!(error.exit, Exit::Preflight);
     assert!(error.message.contains("account 200000000001: hop 2 (leaf, "), "{error}");
     assert_eq!(error.message.matches("hop 2").count(), 1, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_external_id_is_used_and_written_down() {
+    let roles = ROLES.replace("role/ci/leaf\"", "role/ci/leaf\", external_id: \"shop-7f3a\"");
+    let services = "services:\n  - { name: api, cluster: main, task_definition: deploy/api.json }\n";
+    let scene = Scene::new(&format!("{roles}accounts:\n{ACCOUNTS}{services}"));
+    let files = closes(&scene, "external-id", &sources(&scene)).await;
+    let line = "  leaf: { arn: \"arn:aws:iam::${account.id}:role/ci/leaf\", external_id: shop-7f3a }\n";
+    assert!(files[0].text.contains(line), "{}", files[0].text);
 }

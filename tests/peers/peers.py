@@ -241,12 +241,16 @@ class Project:
         (self.directory / "deploy.yaml").write_text(json.dumps(self.manifest(), indent=2))
 
     def roleout(self, *arguments, limit=120):
-        """Runs the binary with nothing in its environment but the token and the endpoint."""
+        """Runs the binary on the manifest."""
         self.write()
+        return self.run(*arguments, "-f", "deploy.yaml", limit=limit)
+
+    def run(self, *arguments, limit=120):
+        """Runs the binary with nothing in its environment but the token and the endpoint."""
         environment = clean_environment(self.directory)
         environment |= {"AWS_ENDPOINT_URL": self.peer.url, "GITLAB_OIDC_TOKEN": self.token, "CI": "true"}
         done = subprocess.run(
-            [str(BINARY), *arguments, "-f", "deploy.yaml"],
+            [str(BINARY), *arguments],
             cwd=self.directory,
             env=environment,
             capture_output=True,

@@ -115,3 +115,31 @@ def test_eleven_services_are_too_many(aws):
     names = [f"s{number}" for number in range(11)]
     error = aws("ecs", "describe-services", "--cluster", "web", "--services", *names, code=255)
     assert "InvalidParameterException" in error
+
+
+def test_a_saved_plan_is_refused_for_what_the_cli_changed(aws, project, sandbox):
+    """Planned, changed behind its back, carried out in another job without the manifest: refused for that target alone."""
+    project.token = (sandbox.home / "token").read_text()
+    project.image = "registry.example.com/api:planned"
+    only = ["--only", "{staging,prod}/*/api"]
+    planned = project.roleout("plan", "--out", "plan.json", *only)
+    assert planned.code == 0, planned
+    (project.directory / "deploy.yaml").unlink()
+
+    live = aws("ecs", "describe-services", "--cluster", "web", "--services", "api")["services"][0]
+    aws("ecs", "update-service", "--cluster", "web", "--service", "api", "--force-new-deployment")
+    aws("ecs", "wait", "services-stable", "--cluster", "web", "--services", "api")
+    moved = aws("ecs", "describe-services", "--cluster", "web", "--services", "api")["services"][0]
+    assert moved["taskDefinition"] == live["taskDefinition"]
+    assert moved["deployments"][0]["id"] != live["deployments"][0]["id"]
+
+    refused = project.run("deploy", "plan.json")
+    assert refused.code == 5, refused
+    assert "prod/eu-central-1/api" in refused.stderr, refused
+    assert "staging/" not in refused.stderr and "prod/eu-west-1" not in refused.stderr, refused
+    after = aws("ecs", "describe-services", "--cluster", "web", "--services", "api")["services"][0]
+    assert after["deployments"] == moved["deployments"], "nothing was changed"
+
+    went_on = project.run("deploy", "plan.json", "--skip-stale", "--format", "jsonl")
+    assert went_on.code == 0, went_on
+    assert went_on.outcomes() == {"staging/eu-west-1/api": "succeeded", "prod/eu-west-1/api": "succeeded"}

@@ -228,3 +228,27 @@ def test_a_role_that_may_not_update_fails_its_targets_alone(aws, project):
             assert run.outcomes()[f"{name}/{region}/{service}"] == expected, run
             moved = state(aws)[name, region]["services"][service] != before[name, region]["services"][service]
             assert moved == (name != "prod")
+
+
+def test_what_is_imported_plans_as_unchanged(aws, project):
+    """The services as another client made them, through the roles, their external id and a role that may only read."""
+    for name in peers.REGIONS:
+        permit(aws, name, ["ecs:DescribeServices", "ecs:DescribeTaskDefinition"])
+    for _, account, region in targets():
+        ecs = client(aws, "ecs", account, region)
+        ecs.register_task_definition(**project.registered("prod"))
+        ecs.update_service(cluster="web", service="api", taskDefinition="api")
+    before = state(aws)
+    sources = [
+        argument
+        for name, _, region in targets()
+        for service in ("api", "worker")
+        for argument in ("--from-service", f"{HUB},{role(name)}:{region}/web/{service}")
+    ]
+    imported = project.run("init", *sources, "--external-id", EXTERNAL_ID)
+    assert imported.code == 0, imported
+    plan = project.run("plan", "--format", "json", "--detailed-exitcode")
+    assert plan.code == 0, plan
+    totals = json.loads(plan.stdout)["totals"]
+    assert (totals["targets"], totals["unchanged"]) == (8, 8), plan
+    assert state(aws) == before

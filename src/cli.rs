@@ -41,6 +41,8 @@ pub enum Command {
     Deploy(Deploy),
     /// Show what a deploy would do to each target, by calls that only read
     Plan(Plan),
+    /// Follow the deployments that are under way to their ends, and change nothing
+    Watch(Watch),
     /// Show every target as it is now, and how it differs from the manifest
     Status(Status),
     /// Check the manifest alone, offline
@@ -148,6 +150,32 @@ pub struct Deploy {
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
+    /// Deploy although GitLab says that the project is in a deploy freeze
+    #[arg(long, env = "ROLEOUT_OVERRIDE_FREEZE")]
+    pub override_freeze: bool,
+    /// Append every event to this file as a line of JSON, however the run ends
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL", conflicts_with = "dry_run")]
+    pub journal: Option<PathBuf>,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
+}
+
+/// `roleout watch`
+#[derive(Clone, Debug, Args)]
+pub struct Watch {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How much is said
+    #[command(flatten)]
+    pub talk: Talk,
+    /// Go on without the targets that cannot be reached
+    #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
+    pub skip_blocked: bool,
+    /// Append every event to this file as a line of JSON, however it ends
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL")]
+    pub journal: Option<PathBuf>,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,

@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod build;
 pub mod diff;
+pub mod follow;
 pub mod fresh;
 pub mod group;
 pub mod own;

@@ -16,6 +16,7 @@ use crate::status::Status;
 
 pub mod canvas;
 pub mod console;
+pub mod journal;
 pub mod jsonl;
 pub mod lines;
 pub mod live;
@@ -27,6 +28,7 @@ pub mod status;
 pub mod style;
 pub mod summary;
 
+use journal::Journal;
 use jsonl::Jsonl;
 use lines::Lines;
 use live::{Live, Size};
@@ -129,6 +131,7 @@ pub struct View {
     out: Box<dyn Write + Send>,
     screen: Screen,
     jsonl: Option<Jsonl>,
+    journal: Option<Journal>,
     state: RunState,
 }
 
@@ -147,7 +150,12 @@ impl View {
             Screen::Lines(Lines::new(err, paint, options.verbose))
         };
         let jsonl = (options.format == Format::Jsonl).then(Jsonl::new);
-        Self { options, out, screen, jsonl, state: RunState::new() }
+        Self { options, out, screen, jsonl, journal: None, state: RunState::new() }
+    }
+
+    /// Writes every event to a journal, too.
+    pub fn record(&mut self, journal: Journal) {
+        self.journal = Some(journal);
     }
 
     /// Shows what is done before the first event: `walking 6 role chains`.
@@ -217,6 +225,9 @@ impl View {
     /// Takes in an event, and shows what is new.
     pub fn event(&mut self, event: &Stamped) {
         self.state.apply(event);
+        if let Some(error) = self.journal.as_mut().and_then(|journal| journal.event(event)) {
+            self.warning(&format!("the journal ends here: {error}"));
+        }
         if let Some(jsonl) = &mut self.jsonl
             && let Some(error) = jsonl.event(&mut *self.out, event)
         {
@@ -249,7 +260,10 @@ impl View {
     }
 
     /// Writes the summary and returns what has become of the run.
-    pub fn finish(self) -> RunState {
+    pub fn finish(mut self) -> RunState {
+        if let Some(error) = self.journal.as_mut().and_then(Journal::finish) {
+            self.warning(&format!("the journal may not be on the disk: {error}"));
+        }
         let width = if self.options.live {
             (self.options.size)().map_or(self.options.width, |size| size.0)
         } else {

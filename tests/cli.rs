@@ -248,3 +248,73 @@ fn ambient_credentials_deploy_their_own_account_and_unknown_ones_are_refused() {
     assert_eq!(own.status.code(), Some(0), "{}", text(&own.stderr));
     assert!(text(&own.stderr).contains("1 target: 1 succeeded"), "{}", text(&own.stderr));
 }
+
+/// The events in a journal, line by line.
+fn journal(path: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    whole.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+#[test]
+fn the_journal_holds_what_happened_until_a_kill_and_the_next_run_goes_on_with_it() {
+    let file = project("journal", "rollout: { waves: [ { name: all, bake: 30s } ] }\n");
+    let path = file.with_file_name("journal.jsonl");
+    let _ = std::fs::remove_file(&path);
+    let arguments =
+        ["deploy", "--sandbox", "-f", file.to_str().expect("UTF-8"), "--journal", path.to_str().expect("UTF-8")];
+    let mut child: Child =
+        roleout().args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut said = BufReader::new(child.stderr.take().expect("its stderr")).lines();
+    while journal(&path).len() < 5 {
+        said.next().expect("it goes on").expect("a line");
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let killed = journal(&path);
+    let kinds = |events: &[serde_json::Value]| -> Vec<String> {
+        events.iter().map(|event| event["event"]["kind"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(kinds(&killed)[0], "run_started");
+    assert!(!kinds(&killed).contains(&"run_finished".to_owned()));
+    // As if it had been killed within a line.
+    let mut torn = std::fs::read(&path).expect("a file");
+    torn.extend_from_slice(b"{\"version\":1");
+    std::fs::write(&path, torn).expect("written");
+
+    let manifest = std::fs::read_to_string(&file).expect("a file").replace("bake: 30s", "bake: 0s");
+    std::fs::write(&file, manifest).expect("written");
+    assert_eq!(roleout().args(arguments).output().expect("the binary runs").status.code(), Some(0));
+    let text = std::fs::read_to_string(&path).expect("a file");
+    let lines: Vec<&str> = text.lines().skip(killed.len() + 1).collect();
+    let events: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(kinds(&events).first().map(String::as_str), Some("run_started"));
+    assert_eq!(kinds(&events).last().map(String::as_str), Some("run_finished"));
+    assert_ne!(events[0]["run"], killed[0]["run"], "a line names its run");
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_stops_a_run_before_anything_else() {
+    let arguments = ["deploy", "--sandbox", "-f", "deploy.yaml.example", "--journal", "/nowhere/journal"];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("the journal cannot be written: "), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_deploy_freeze_is_kept_unless_it_is_overridden() {
+    let file = project("freeze", "");
+    let file = file.to_str().expect("UTF-8");
+    let freeze = |more: &[&str]| {
+        let mut command = roleout();
+        command.env("CI_DEPLOY_FREEZE", "true").args(["deploy", "-f", file]).args(more);
+        command.output().expect("the binary runs")
+    };
+    let output = freeze(&[]);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(text(&output.stderr).contains("deploy freeze: CI_DEPLOY_FREEZE is set"), "{}", text(&output.stderr));
+    // Past the freeze, there is no ID token here.
+    assert_eq!(freeze(&["--override-freeze"]).status.code(), Some(4));
+    assert_eq!(freeze(&["--dry-run"]).status.code(), Some(4));
+    assert_eq!(freeze(&["--sandbox"]).status.code(), Some(0));
+}

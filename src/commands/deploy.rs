@@ -1,6 +1,6 @@
 //! `roleout deploy`: preflight, plan, and the rollouts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -18,10 +18,15 @@ use crate::event::Stamper;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::plan::{Plan, build};
+use crate::view::journal::Journal;
 use crate::view::{Form, View};
 
 /// Deploys the fleet of a manifest, or carries out a saved plan.
 pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    refuse_in_a_freeze(args)?;
+    if let Some(path) = &args.journal {
+        record(&mut view, path)?;
+    }
     if let Some(path) = &args.plan {
         return saved::deploy(path, args, view, cancel).await;
     }
@@ -29,6 +34,23 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     let start = Start { from: args.from.clone(), sandbox: args.embedded.sandbox };
     let choice = Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, out: args.out.clone() };
     run(fleet, &reach, choice, start, view, cancel).await
+}
+
+/// Refuses to deploy while GitLab says that the project is in a deploy freeze.
+fn refuse_in_a_freeze(args: &cli::Deploy) -> Result<(), Error> {
+    let frozen = environment("CI_DEPLOY_FREEZE").is_some_and(|freeze| !freeze.is_empty());
+    if !frozen || args.override_freeze || args.dry_run || args.embedded.sandbox {
+        return Ok(());
+    }
+    let error = Error::new(Exit::Blocked, "the project is in a deploy freeze: CI_DEPLOY_FREEZE is set");
+    Err(error.help("run this job again when the freeze is over, or deploy all the same with --override-freeze"))
+}
+
+/// Opens the journal before anything is changed, and has the view write to it.
+pub(super) fn record(view: &mut View, path: &Path) -> Result<(), Error> {
+    let journal = Journal::open(path);
+    view.record(journal.map_err(|error| Error::new(Exit::Usage, format!("the journal cannot be written: {error}")))?);
+    Ok(())
 }
 
 /// What a person decided beforehand.

@@ -1,0 +1,88 @@
+//! `roleout watch`: follows the deployments that are under way, whoever started them. It only reads.
+
+use super::deploy::{carry_out, record};
+use super::prepare::{prepare, refusal, unless_cancelled};
+use super::reach::Reach;
+use crate::cli;
+use crate::engine::Start;
+use crate::engine::cancel::Cancel;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::fleet::{Amount, Fleet, Parallelism, Wave};
+use crate::observe::Seen;
+use crate::plan::{build, follow};
+use crate::view::View;
+use crate::view::style::count;
+
+/// Follows the deployments of a manifest's fleet.
+pub async fn watch(args: &cli::Watch, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    if let Some(path) = &args.journal {
+        record(&mut view, path)?;
+    }
+    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let start = Start { sandbox: args.embedded.sandbox, ..Start::default() };
+    run(fleet, &reach, args.skip_blocked, start, view, cancel).await
+}
+
+/// Follows the deployments of a fleet by a way to AWS that is given: what `watch` and its tests have in common.
+///
+/// # Errors
+/// Targets that could not be read, unless they are skipped; or a signal before anything was followed.
+pub async fn run(
+    fleet: Fleet,
+    reach: &Reach,
+    skip_blocked: bool,
+    start: Start,
+    mut view: View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    let (unreachable, seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
+    let plan = follow::plan(&fleet, &seen);
+    match refusal(&fleet, &unreachable, &seen, &plan.outline) {
+        Some(error) if !skip_blocked => return Err(error.help("--skip-blocked goes on without these targets")),
+        Some(error) => view.warning(&format!("going on without these targets: {error}")),
+        None => {}
+    }
+    let followed: Vec<bool> = plan.work.iter().map(Option::is_some).collect();
+    idle(&fleet, &seen, &followed, &mut view);
+    if !followed.contains(&true) {
+        return Ok(Exit::Done);
+    }
+    let (fleet, seen) = narrowed(fleet, seen, &followed);
+    let plan = follow::plan(&fleet, &seen);
+    Ok(carry_out(fleet, plan, reach, start, view, cancel).await)
+}
+
+/// Says of the targets that have nothing under way whether they are as the manifest wants them.
+fn idle(fleet: &Fleet, seen: &[Seen], followed: &[bool], view: &mut View) {
+    let idle: Vec<bool> = seen.iter().zip(followed).map(|(seen, followed)| seen.is_ok() && !followed).collect();
+    let number = idle.iter().filter(|idle| **idle).count();
+    if number == 0 {
+        return;
+    }
+    let (fleet, seen) = narrowed(fleet.clone(), seen.to_vec(), &idle);
+    let wanted = build::plan(&fleet, &seen).outline;
+    let differ = wanted.changes.iter().filter(|change| change.action.changes()).count();
+    let rest = match differ {
+        0 => String::new(),
+        differ => format!("; {differ} of them would change by `roleout deploy`"),
+    };
+    view.note(&format!("{} without a deployment under way{rest}", count(number, "target")));
+}
+
+/// Keeps the targets that are marked, in one wave.
+fn narrowed(fleet: Fleet, seen: Vec<Seen>, kept: &[bool]) -> (Fleet, Vec<Seen>) {
+    let mut fleet = fleet.retain(kept);
+    fleet.waves = vec![Wave {
+        name: follow::WAVE.to_owned(),
+        targets: (0..fleet.targets.len()).collect(),
+        max_parallel: Parallelism::Window(Amount::Percent(100)),
+        max_parallel_per_account: None,
+        max_failures: Amount::Count(0),
+        strict: false,
+        bake: std::time::Duration::ZERO,
+        gate: false,
+    }];
+    let seen = seen.into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(seen, _)| seen).collect();
+    (fleet, seen)
+}

@@ -7,6 +7,7 @@ pub mod ecs;
 pub mod error;
 pub mod limits;
 pub mod sts;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,13 +17,13 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 pub use aws_credential_types::Credentials;
 pub use aws_credential_types::provider::error::CredentialsError;
 pub use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future as credentials_future};
-use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::TimeSource;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
@@ -92,7 +93,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region.to_owned()))
             .http_client(http_client)
-            .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(TokioSleep::new()))
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(aws_smithy_async::time::SharedTimeSource::new(ClockSource(clock)))
             .timeout_config(timeouts())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
@@ -156,6 +157,22 @@ fn timeouts() -> TimeoutConfig {
 
 /// Makes the one HTTPS client of the process: its connections serve every account of a region.
 fn https_client() -> Result<SharedHttpClient, Error> {
+    let tls = tls()?;
+    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+        connector(&tls, settings.cloned(), components.and_then(|components| components.sleep_impl()))
+    }))
+}
+
+/// Makes what opens connections.
+fn connector(tls: &TlsContext, settings: Option<HttpConnectorSettings>, sleep: Option<SharedAsyncSleep>) -> Connector {
+    let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+    connector.set_connector_settings(settings);
+    connector.set_sleep_impl(sleep.or_else(|| Some(SharedAsyncSleep::new(TokioSleep::new()))));
+    connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls.clone()).build()
+}
+
+/// Reads which authorities are trusted.
+fn tls() -> Result<TlsContext, Error> {
     let mut trust = TrustStore::default();
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
         let pem = fs_err::read(std::path::Path::new(&path)).map_err(|error| {
@@ -164,14 +181,6 @@ fn https_client() -> Result<SharedHttpClient, Error> {
         })?;
         trust = trust.with_pem_certificate(pem);
     }
-    let tls = TlsContext::builder()
-        .with_trust_store(trust)
-        .build()
-        .map_err(|error| Error::new(Exit::Unexpected, format!("the TLS trust store cannot be used: {error}")))?;
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
-        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls.clone()).build()
-    }))
+    let tls = TlsContext::builder().with_trust_store(trust).build();
+    tls.map_err(|error| Error::new(Exit::Unexpected, format!("the TLS trust store cannot be used: {error}")))
 }

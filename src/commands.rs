@@ -4,6 +4,7 @@ pub mod check;
 pub mod deploy;
 pub mod init;
 pub mod manifest;
+mod notify;
 pub mod plan;
 pub mod prepare;
 pub mod reach;

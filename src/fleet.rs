@@ -19,6 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::notify::Webhook;
+
 /// Everything a manifest says, resolved: interpolated for each target, checked, and with no default left to apply.
 #[derive(Clone, Debug)]
 pub struct Fleet {
@@ -30,6 +32,8 @@ pub struct Fleet {
     pub targets: Vec<TargetSpec>,
     /// The waves, in the order in which they run. Each target is in exactly one of them.
     pub waves: Vec<Wave>,
+    /// Who is told how a run goes.
+    pub notify: Vec<Webhook>,
     /// What a person should know though it stops nothing, such as a wave without targets.
     pub warnings: Vec<String>,
 }

@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod identity;
 pub mod init;
 pub mod manifest;
+pub mod notify;
 pub mod observe;
 pub mod plan;
 pub mod sandbox;

@@ -21,6 +21,7 @@ pub mod taskdef;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::notify::{Format, Occasion};
 use deployment::Deployment;
 use interpolate::Template;
 use scalar::{AmountValue, Count, DurationValue, Json, Scalar};
@@ -50,6 +51,8 @@ pub struct Manifest {
     pub services: Option<Spanned<Vec<Spanned<Service>>>>,
     /// The order of the rollout, and how much of it may fail. Default: every target at once, in one wave named `all`.
     pub rollout: Option<Spanned<Rollout>>,
+    /// Webhooks that are told when a run halts and when it is over. One that fails changes nothing.
+    pub notify: Option<Spanned<Vec<Spanned<Webhook>>>>,
 }
 
 /// Where the run's first credentials come from: one of `token_env`, `token_file` and `ambient`.
@@ -198,6 +201,20 @@ pub struct Rollout {
     pub strict: Option<Spanned<bool>>,
     /// The waves, in order. Every target is in exactly one of them. Default: one wave named `all`.
     pub waves: Option<Spanned<Vec<Spanned<Wave>>>>,
+}
+
+/// A URL that is posted to.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// The name of the variable that holds the URL. The name, not `${NAME}`: who has the URL can post.
+    #[schemars(required)]
+    pub url_env: Option<Spanned<String>>,
+    /// `json`: the run in numbers and its failures. `slack`: a message as the incoming webhooks of Slack and Mattermost
+    /// take it. Default: json.
+    pub format: Option<Spanned<Format>>,
+    /// When: `halt`, as soon as the failure budget is exceeded, and `end`. Default: both.
+    pub on: Option<Spanned<Vec<Spanned<Occasion>>>>,
 }
 
 /// Targets that are rolled out together; the next wave waits for them.

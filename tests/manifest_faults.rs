@@ -1629,3 +1629,65 @@ fn colour_changes_no_word() {
     }
     assert_eq!(plain, error.render(false, 100));
 }
+
+#[test]
+fn webhooks_that_nobody_hears() {
+    let notify = |webhook: &str| edited("rollout:\n", &format!("notify: [ {webhook} ]\nrollout:\n"));
+    insta::assert_snapshot!(notify("{ url_env: \"https://hooks.example.com/T0/B0\" }"), @r#"
+      × `url_env` is not the name of a variable
+        ╭─[deploy.yaml:21:22]
+     20 │     images: { app: "api:1" }
+     21 │ notify: [ { url_env: "https://hooks.example.com/T0/B0" } ]
+        ·                      ─────────────────────────────────
+     22 │ rollout:
+        ╰────
+      help: write the name of a variable, such as DEPLOY_WEBHOOK_URL
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(notify("{ url_env: CHAT, on: [] }"), @r#"
+      × `on` is empty: nothing would ever be posted
+        ╭─[deploy.yaml:21:32]
+     20 │     images: { app: "api:1" }
+     21 │ notify: [ { url_env: CHAT, on: [] } ]
+        ·                                ─
+     22 │ rollout:
+        ╰────
+      help: name `halt`, `end` or both
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(notify("{ url_env: CHAT, on: [ended], format: slak }"), @r#"
+      × `on` cannot be `ended`
+        ╭─[deploy.yaml:21:33]
+     20 │     images: { app: "api:1" }
+     21 │ notify: [ { url_env: CHAT, on: [ended], format: slak } ]
+        ·                                 ─────
+     22 │ rollout:
+        ╰────
+      help: did you mean `end`?
+
+      × `format` cannot be `slak`
+        ╭─[deploy.yaml:21:49]
+     20 │     images: { app: "api:1" }
+     21 │ notify: [ { url_env: CHAT, on: [ended], format: slak } ]
+        ·                                                 ────
+     22 │ rollout:
+        ╰────
+      help: did you mean `slack`?
+
+    deploy.yaml: 2 faults
+    "#);
+    insta::assert_snapshot!(notify("{ format: slack }"), @r#"
+      × a webhook has no `url_env`
+        ╭─[deploy.yaml:21:11]
+     20 │     images: { app: "api:1" }
+     21 │ notify: [ { format: slack } ]
+        ·           ───────────────
+     22 │ rollout:
+        ╰────
+      help: add `url_env:`
+
+    deploy.yaml: 1 fault
+    "#);
+}

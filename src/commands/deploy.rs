@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::manifest::environment;
+use super::notify::Notifier;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
 use super::reach::Reach;
 use super::saved;
@@ -114,6 +115,7 @@ pub(super) async fn carry_out(
     let (events, mut received) = mpsc::channel(EVENTS);
     let clock = reach.aws.clock();
     let mut stamper = Stamper::new(run_id(clock));
+    let mut notifier = Notifier::new(&fleet, start.sandbox, &mut view);
     let mut tick = tokio::time::interval(view.pace());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let engine = engine::run(fleet, plan, reach.clients(), events, cancel, start);
@@ -122,7 +124,11 @@ pub(super) async fn carry_out(
             tokio::select! {
                 biased;
                 event = received.recv() => match event {
-                    Some(event) => view.event(&stamper.stamp(clock.timestamp(), event)),
+                    Some(event) => {
+                        let event = stamper.stamp(clock.timestamp(), event);
+                        view.event(&event);
+                        notifier.event(&event.event, view.state());
+                    }
                     None => break,
                 },
                 _ = tick.tick() => view.tick(clock.timestamp()),
@@ -130,6 +136,7 @@ pub(super) async fn carry_out(
         }
     };
     tokio::join!(engine, watch);
+    notifier.finish(&mut view).await;
     view.finish().exit()
 }
 

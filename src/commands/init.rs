@@ -74,6 +74,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
         accounts: Vec::new(),
         targets: Vec::new(),
         waves: Vec::new(),
+        notify: Vec::new(),
         warnings: Vec::new(),
     }
 }

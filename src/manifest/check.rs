@@ -6,6 +6,7 @@
 mod accounts;
 mod chain;
 mod identity;
+mod notify;
 mod services;
 mod waves;
 
@@ -61,10 +62,12 @@ pub fn check(
     let targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
     let timeout = checker.timeout(manifest);
     let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, &mut warnings);
+    let notify = checker.notify(manifest);
     if context.count() > 0 {
         return None;
     }
-    Some(assemble(identity?, &accounts.list, targets.list, timeout, waves?, warnings))
+    let fleet = assemble(identity?, &accounts.list, targets.list, timeout, waves?, warnings);
+    Some(Fleet { notify, ..fleet })
 }
 
 fn assemble(
@@ -101,7 +104,7 @@ fn assemble(
             Some(TargetSpec { id, account, cluster, service, desired, timeout })
         })
         .collect();
-    Fleet { identity, accounts: accounts.into_iter().flatten().collect(), targets, waves, warnings }
+    Fleet { identity, accounts: accounts.into_iter().flatten().collect(), targets, waves, notify: Vec::new(), warnings }
 }
 
 /// What every check needs.

@@ -146,10 +146,12 @@ fn title(name: &str) -> String {
     match name {
         "Manifest" => "the manifest".to_owned(),
         "Identity" | "Rollout" | "Deployment" | "Gate" | "Strategy" => format!("`{}`", name.to_lowercase()),
+        "Format" => "`format`".to_owned(),
+        "Occasion" => "`on`".to_owned(),
         "OnFailure" => "`on_failure`".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),
         "Account" | "Override" => format!("an {}", name.to_lowercase()),
-        "Role" | "Service" | "Wave" => format!("a {}", name.to_lowercase()),
+        "Role" | "Service" | "Wave" | "Webhook" => format!("a {}", name.to_lowercase()),
         _ => "this mapping".to_owned(),
     }
 }

@@ -21,6 +21,7 @@ use thiserror::Error;
 use super::{Outline, Plan, Work};
 use crate::fleet::{Account, Desired, Fleet, Identity, TargetId, TargetSpec, Wave, duration};
 use crate::manifest::schema::{titled, unwrap_descriptions};
+use crate::notify::Webhook;
 
 /// The version of the written form. A file of another one is refused.
 pub const VERSION: u32 = 1;
@@ -47,6 +48,9 @@ pub struct Saved {
     targets: Vec<Target>,
     /// The waves; their `targets` are places in `targets`, from 0.
     waves: Vec<Wave>,
+    /// The webhooks; their URLs are in the variables that they name.
+    #[serde(default)]
+    notify: Vec<Webhook>,
     outline: Outline,
 }
 
@@ -144,6 +148,7 @@ impl Saved {
             identity: fleet.identity.clone(),
             accounts: fleet.accounts.iter().map(|account| (**account).clone()).collect(),
             targets: fleet.targets.iter().zip(&plan.work).map(target).collect(),
+            notify: fleet.notify.clone(),
             waves: fleet.waves.clone(),
             outline: plan.outline.clone(),
         }
@@ -221,7 +226,14 @@ impl Saved {
             });
             work.push(target.work);
         }
-        let fleet = Fleet { identity: self.identity, accounts, targets, waves: self.waves, warnings: Vec::new() };
+        let fleet = Fleet {
+            identity: self.identity,
+            accounts,
+            targets,
+            waves: self.waves,
+            notify: self.notify,
+            warnings: Vec::new(),
+        };
         (fleet, Plan { outline: self.outline, work })
     }
 
@@ -310,7 +322,8 @@ mod tests {
             region: "eu-west-1".to_owned(),
             session_name: "gl-1".to_owned(),
         };
-        let fleet = Fleet { identity, accounts: vec![], targets: vec![], waves: vec![], warnings: vec![] };
+        let fleet =
+            Fleet { identity, accounts: vec![], targets: vec![], waves: vec![], notify: vec![], warnings: vec![] };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

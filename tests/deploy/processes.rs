@@ -109,3 +109,59 @@ fn a_plan_on_the_command_line_comes_without_a_selection() {
     let output = roleout(&directory.0).args(["deploy", "deploy.yaml"]).output().expect("the binary runs");
     assert_eq!(code(&output), Some(5), "a manifest is no plan");
 }
+
+/// Answers one request with `status`, and returns its head and its body.
+fn answered(listener: &std::net::TcpListener, status: &str) -> (String, serde_json::Value) {
+    use std::io::{Read, Write};
+
+    let (mut stream, _) = listener.accept().expect("a connection");
+    let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = stream.read(&mut part).expect("a request");
+        bytes.extend_from_slice(&part[..read]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        if let Ok(body) = serde_json::from_str(body) {
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").expect("answered");
+            return (head.to_ascii_lowercase(), body);
+        }
+    }
+}
+
+#[test]
+fn webhooks_are_told_of_the_halt_and_of_the_end_and_fail_nothing() {
+    let directory = Directory::new("webhooks");
+    let here = directory.0.as_path();
+    let notify = "rollout: { waves: [ { name: canary, select: { ring: canary } }, { name: rest } ] }\nnotify:\n  \
+                  - { url_env: CHAT, format: slack, on: [end] }\n  - { url_env: INCIDENTS }\n  - { url_env: ABSENT }\n";
+    fs_err::write(here.join("deploy.yaml"), manifest(2, 1, notify).replace("s0:v2", "s0:v2-crash")).expect("written");
+    let server = Server::start(here);
+    let (chat, incidents) = (local(), local());
+    let at = |listener: &std::net::TcpListener| format!("http://{}/T0/SECRET", listener.local_addr().expect("bound"));
+    let token = fs_err::read_to_string(here.join("token")).expect("a token");
+    let mut command = roleout(here);
+    command.env("AWS_ENDPOINT_URL", &server.url).env("TOKEN", token).arg("deploy");
+    command.env("CHAT", at(&chat)).env("INCIDENTS", at(&incidents)).env("CI_PROJECT_PATH", "team/shop");
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+
+    let (head, halt) = answered(&incidents, "200 OK");
+    assert!(head.starts_with("post /t0/secret http/1.1"), "{head}");
+    assert_eq!((&halt["kind"], &halt["halt"]["cause"]), (&"halt".into(), &"a0/eu-west-1/s0".into()));
+    let (_, end) = answered(&incidents, "500 No");
+    assert_eq!((&end["kind"], &end["exit_code"], &end["project"]), (&"end".into(), &11.into(), &"team/shop".into()));
+    assert_eq!(end["totals"]["not_started"], 1);
+    let (_, message) = answered(&chat, "200 OK");
+    let message = message["text"].as_str().expect("a text");
+    assert!(message.starts_with(":x: team/shop: *targets failed and were rolled back* (exit code 11)\n"), "{message}");
+
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(code(&output), Some(11), "{said}");
+    assert!(said.contains("warning: notify: the variable ABSENT is not set: nothing is posted"), "{said}");
+    let refused = "warning: notify: nothing was posted to the URL in INCIDENTS: the answer was HTTP 500";
+    assert!(said.contains(refused) && !said.contains("SECRET"), "{said}");
+}
+
+fn local() -> std::net::TcpListener {
+    std::net::TcpListener::bind("127.0.0.1:0").expect("a port")
+}

@@ -102,6 +102,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
             bake: Duration::ZERO,
             gate: false,
         }],
+        notify: Vec::new(),
         warnings: Vec::new(),
     }
 }

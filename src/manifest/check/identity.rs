@@ -51,7 +51,7 @@ impl Checker<'_> {
         }
         let source = match (&identity.token_env, &identity.token_file) {
             _ if ambient.is_some() => IdentitySource::Ambient,
-            (Some(name), _) => IdentitySource::TokenEnv(self.variable_name(name)?),
+            (Some(name), _) => IdentitySource::TokenEnv(self.variable_name(name, "token_env", "GITLAB_OIDC_TOKEN")?),
             (None, Some(file)) => IdentitySource::TokenFile((files.path)(self.filled(file, "token_file")?)),
             (None, None) => IdentitySource::TokenEnv(DEFAULT_TOKEN_ENV.to_owned()),
         };
@@ -82,14 +82,16 @@ impl Checker<'_> {
         Some(value)
     }
 
-    fn variable_name(self, name: &Spanned<String>) -> Option<String> {
-        let text = self.filled(name, "token_env")?;
+    /// Returns the value of `key` where it is a variable's name, such as `example`.
+    pub fn variable_name(self, name: &Spanned<String>, key: &str, example: &str) -> Option<String> {
+        let text = self.filled(name, key)?;
         let mut chars = text.chars();
         let first = chars.next().is_some_and(|char| char.is_ascii_alphabetic() || char == '_');
         if !first || !chars.all(|char| char.is_ascii_alphanumeric() || char == '_') {
-            // The text is not repeated: it may be the token itself.
-            let help = "write the name of the job's `id_tokens` variable, such as GITLAB_OIDC_TOKEN";
-            self.fault(name.span, "`token_env` is not the name of a variable", help);
+            // The text is not repeated: it may be the secret itself.
+            let of = if key == "token_env" { "the job's `id_tokens` variable" } else { "a variable" };
+            let help = format!("write the name of {of}, such as {example}");
+            self.fault(name.span, format!("`{key}` is not the name of a variable"), help);
             return None;
         }
         Some(text.to_owned())

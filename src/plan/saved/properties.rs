@@ -116,6 +116,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 accounts: Vec::new(),
                 targets: Vec::new(),
                 waves: Vec::new(),
+                notify: Vec::new(),
                 warnings: Vec::new(),
             };
             let mut plan = Plan { outline: Outline::default(), work: Vec::new() };

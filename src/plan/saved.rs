@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Outline, Plan, Work};
-use crate::fleet::{Account, Desired, Fleet, Identity, TargetId, TargetSpec, Wave, duration};
+use crate::fleet::{Account, Base, Desired, Fleet, Identity, Revision, TargetId, TargetSpec, Wave, duration};
 use crate::manifest::schema::{titled, unwrap_descriptions};
 
 /// The version of the written form. A file of another one is refused.
@@ -221,7 +221,8 @@ impl Saved {
             });
             work.push(target.work);
         }
-        let fleet = Fleet { identity: self.identity, accounts, targets, waves: self.waves, warnings: Vec::new() };
+        let (release, warnings) = Default::default();
+        let fleet = Fleet { identity: self.identity, accounts, targets, waves: self.waves, release, warnings };
         (fleet, Plan { outline: self.outline, work })
     }
 
@@ -258,12 +259,15 @@ impl Saved {
     }
 }
 
-/// What is known of a target's wishes: the definition, so that its family is read again.
+/// What is known of a target's wishes: the definition or the revision, so that its family or it is read again.
 fn desired(work: Option<&Work>) -> Desired {
-    let task_definition = work.and_then(|work| match &work.definition {
-        super::Definition::Register { definition, .. } => Some(Arc::clone(definition)),
-        super::Definition::Keep | super::Definition::Existing { .. } | super::Definition::Follow { .. } => None,
-    });
+    let task_definition = match work.map(|work| &work.definition) {
+        Some(super::Definition::Register { definition, .. }) => Base::File(Arc::clone(definition)),
+        Some(super::Definition::Existing { arn, .. }) => arn.parse().map_or(Base::Live, |revision: Revision| {
+            Base::Revision { family: revision.family, number: Some(revision.number) }
+        }),
+        Some(super::Definition::Keep | super::Definition::Follow { .. }) | None => Base::Live,
+    };
     Desired { task_definition, ..Desired::default() }
 }
 
@@ -302,7 +306,7 @@ pub(super) mod shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::IdentitySource;
+    use crate::fleet::{IdentitySource, Release};
 
     fn empty() -> Saved {
         let identity = Identity {
@@ -310,7 +314,8 @@ mod tests {
             region: "eu-west-1".to_owned(),
             session_name: "gl-1".to_owned(),
         };
-        let fleet = Fleet { identity, accounts: vec![], targets: vec![], waves: vec![], warnings: vec![] };
+        let release = Release::default();
+        let fleet = Fleet { identity, accounts: vec![], targets: vec![], waves: vec![], release, warnings: vec![] };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

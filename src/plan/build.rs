@@ -78,7 +78,9 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decisi
     let declared = &target.desired.task_definition;
     let base = match base(declared, observed) {
         Ok(base) => base,
-        Err(blocked) => return blocked,
+        Err(reason) => {
+            return Decision::blocked(reason, "register it first, or correct `task_definition` in the manifest");
+        }
     };
     let mut wanted = match taskdef::build(base, &target.desired) {
         Ok(wanted) => wanted,
@@ -173,8 +175,8 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decisi
     Decision { action, work, to, summary }
 }
 
-/// Returns the definition that a target starts from.
-fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, Decision> {
+/// Returns the definition that a target starts from, or why there is none.
+fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, String> {
     let (found, what) = match declared {
         Base::Live => return Ok(&observed.live),
         Base::File(definition) => return Ok(definition),
@@ -185,8 +187,7 @@ fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, Dec
             (&observed.newest, format!("the family `{family}` has no ACTIVE revision"))
         }
     };
-    let help = "register it first, or correct `task_definition` in the manifest";
-    found.as_deref().ok_or_else(|| Decision::blocked(what, help))
+    found.as_deref().ok_or(what)
 }
 
 /// Takes the tags that may be left out from a definition that is to be registered: the run's own, and those of the

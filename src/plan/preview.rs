@@ -327,6 +327,9 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
             if let Some(found) = found.into_iter().find(|found| found["taskDefinitionArn"] == **arn) {
                 differences.definition(&observed.live, found);
             }
+            if differences.is_empty() {
+                notes.push("another revision of the same content".to_owned());
+            }
         }
         Definition::Register { definition, .. } => differences.definition(&observed.live, definition),
     }

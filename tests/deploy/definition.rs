@@ -1,12 +1,14 @@
 //! Which definition a target runs: revisions that exist, images of the command line, tags, and newer commits.
 
+use std::sync::Arc;
+
 use roleout::commands::plan::{self, Choice};
 use roleout::commands::reach::Reach;
 use roleout::commands::saved::{self, Terms};
 use roleout::commands::status;
 use roleout::event::Event;
 use roleout::exit::Exit;
-use roleout::fleet::{Commit, ImageError, Outcome};
+use roleout::fleet::{Base, Commit, ImageError, Outcome};
 use roleout::plan::saved::Saved;
 use roleout::status::{Drift, Status};
 use roleout::view::status::Layout;
@@ -71,6 +73,11 @@ fn tag(key: &str, value: &str) -> (String, String) {
 fn message(ran: &Ran) -> String {
     let error = ran.exit.as_ref().expect_err("refused");
     format!("{} help: {}", error.message, error.help.join("; "))
+}
+
+/// What stderr said, however its lines are broken.
+fn words(ran: &Ran) -> String {
+    ran.said.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 async fn shown(scene: &Scene, layout: Layout) -> String {
@@ -285,9 +292,45 @@ async fn a_role_that_may_not_tag_deploys_without_and_says_so_once() {
         assert_eq!(account, "a0");
         assert!(reason.contains("not authorized to perform: ecs:TagResource"), "{reason}");
         assert_eq!(*help, format!("allow ecs:TagResource to {LEAF}, or write `tag_revisions: false`"));
+        assert_eq!(ran.said.matches("! revisions in a0 are registered without tags: ").count(), 1, "{}", ran.said);
         assert_eq!(tags(&scene, "s0"), []);
         assert_eq!(scene.sandbox.calls().operation("UpdateService"), 3);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_of_a_file_are_never_left_out() {
+    let mut scene = scene("", true);
+    let live = scene.sandbox.task_definition("a0", "eu-west-1", "s0").expect("a definition");
+    let mut file = roleout::plan::taskdef::registrable(&live);
+    file["tags"] = json!([{ "key": "team", "value": "shop" }, { "key": "roleout:commit", "value": "of another run" }]);
+    scene.fleet.targets[0].desired.task_definition = Base::File(Arc::new(file));
+    let denied = scene.planning().fault("*=deny:ecs:TagResource");
+    let ran = denied.deploy().await;
+    assert_eq!(ran.outcome(ONE), Some(Outcome::Failed), "{}", ran.said);
+    assert!(ran.reason(ONE).contains("ecs:TagResource"), "{}", ran.reason(ONE));
+    assert!(
+        words(&ran).contains(&format!("allow ecs:TagResource to {LEAF}: the task definition file has tags")),
+        "{}",
+        ran.said
+    );
+    assert_eq!(live["revision"], scene.sandbox.task_definition("a0", "eu-west-1", "s0").expect("one")["revision"]);
+    // Whoever may tag has them, and those of the run.
+    let mut allowed = self::scene("", true);
+    allowed.fleet = scene.fleet;
+    at(&mut allowed, "5f2c9d7b", NEWER);
+    assert_eq!(allowed.deploy().await.code(), Exit::Done);
+    let kept = tags(&allowed, "s0");
+    assert_eq!((&kept[0], &kept[1], kept.len()), (&tag("team", "shop"), &tag("roleout:commit", "5f2c9d7b"), 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_may_not_register_is_told_so() {
+    let scene = scene("", true).fault("*=deny:ecs:RegisterTaskDefinition");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.outcome(ONE), Some(Outcome::Failed), "{}", ran.said);
+    assert!(words(&ran).contains(&format!("allow ecs:RegisterTaskDefinition to {LEAF}")), "{}", ran.said);
+    assert!(!ran.said.contains("without tags"), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]

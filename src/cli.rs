@@ -9,6 +9,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
+use crate::fleet::ImageChoice;
 use crate::view::{Form, Format};
 
 const STYLES: Styles = Styles::styled()
@@ -74,6 +75,14 @@ pub struct Selection {
     pub wave: Vec<String>,
 }
 
+/// What one run deploys otherwise than the manifest says.
+#[derive(Clone, Debug, Args)]
+pub struct Instead {
+    /// This image for a container: [SERVICE/]CONTAINER=IMAGE; repeatable, or spaces between
+    #[arg(long, value_name = "[SERVICE/]CONTAINER=IMAGE", env = "ROLEOUT_IMAGE", value_delimiter = ' ')]
+    pub image: Vec<ImageChoice>,
+}
+
 /// How much is said, and how.
 #[derive(Clone, Debug, Args)]
 pub struct Talk {
@@ -124,11 +133,14 @@ pub struct Embedded {
 #[derive(Clone, Debug, Args)]
 pub struct Deploy {
     /// A plan that --out saved: carried out exactly, without the manifest, or refused where a target moved since
-    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "out", "sandbox"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "image", "out", "sandbox"])]
     pub plan: Option<PathBuf>,
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// What is deployed instead
+    #[command(flatten)]
+    pub instead: Instead,
     /// How much is said
     #[command(flatten)]
     pub talk: Talk,
@@ -150,6 +162,9 @@ pub struct Deploy {
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
+    /// Deploy this commit even where a newer one is out already
+    #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
+    pub allow_older: bool,
     /// Deploy although GitLab says that the project is in a deploy freeze
     #[arg(long, env = "ROLEOUT_OVERRIDE_FREEZE")]
     pub override_freeze: bool,
@@ -187,6 +202,9 @@ pub struct Plan {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// What is deployed instead
+    #[command(flatten)]
+    pub instead: Instead,
     /// The form of the plan on stdout
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_PLAN_FORMAT", default_value = "text")]
     pub format: PlanFormat,
@@ -205,6 +223,9 @@ pub struct Plan {
     /// Do not fail because of the targets that cannot be reached or deployed; a saved plan leaves them out
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
+    /// Plan this commit even where a newer one is out already
+    #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
+    pub allow_older: bool,
     /// Say nothing but the plan
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
@@ -243,6 +264,9 @@ pub struct Status {
     /// Only this wave and those after it
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
     pub from: Option<String>,
+    /// What is compared instead
+    #[command(flatten)]
+    pub instead: Instead,
     /// What stdout gets: a table, or JSON
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_STATUS_FORMAT", default_value = "text")]
     pub format: StatusFormat,

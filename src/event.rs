@@ -64,6 +64,15 @@ pub enum Event {
         /// Whether it was there already, registered before or for another target.
         reused: bool,
     },
+    /// Revisions of an account are registered without the tags that may be left out: told once for each account.
+    TagsRefused {
+        /// The manifest's name of the account.
+        account: String,
+        /// Why, as a lower-case fragment.
+        reason: String,
+        /// What to do about it.
+        help: String,
+    },
     /// ECS started our deployment.
     DeploymentStarted {
         /// The target.

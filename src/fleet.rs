@@ -2,9 +2,15 @@
 //!
 //! A [`Fleet`] is what a manifest means. Nothing here reads a file, calls AWS or prints.
 
+pub mod commit;
+mod desired;
 pub(crate) mod duration;
+pub mod image;
 mod select;
 
+pub use commit::{Commit, Release};
+pub use desired::{Base, Desired};
+pub use image::{ImageChoice, ImageError};
 pub use select::SelectError;
 
 use std::collections::BTreeMap;
@@ -14,10 +20,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::notify::Webhook;
 
@@ -34,6 +38,8 @@ pub struct Fleet {
     pub waves: Vec<Wave>,
     /// Who is told how a run goes.
     pub notify: Vec<Webhook>,
+    /// The commit that the run deploys, and what is done about it.
+    pub release: Release,
     /// What a person should know though it stops nothing, such as a wave without targets.
     pub warnings: Vec<String>,
 }
@@ -279,23 +285,6 @@ pub struct TargetSpec {
     pub desired: Desired,
     /// How long its rollout may take, from UpdateService on.
     pub timeout: Duration,
-}
-
-/// What the manifest declares of a target. Anything absent is left as it is in ECS.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Desired {
-    /// The task definition in AWS's own JSON, interpolated; `None` = start from the live revision.
-    pub task_definition: Option<Arc<Value>>,
-    /// Image by container name.
-    pub images: IndexMap<String, String>,
-    /// Environment variables by container name.
-    pub environment: IndexMap<String, IndexMap<String, String>>,
-    /// `valueFrom` ARNs by container name and secret name.
-    pub secrets: IndexMap<String, IndexMap<String, String>>,
-    /// The service's desired count; `None` = never touched.
-    pub desired_count: Option<u32>,
-    /// `deploymentConfiguration` in ECS's own (camelCase) terms; `None` = as it is.
-    pub deployment: Option<Value>,
 }
 
 /// Targets that may run together; the next wave waits for it and its bake.

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod decode;
+pub mod definition;
 pub mod deployment;
 pub mod fault;
 pub mod interpolate;
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::notify::{Format, Occasion};
+use definition::DefinitionSource;
 use deployment::Deployment;
 use interpolate::Template;
 use scalar::{AmountValue, Count, DurationValue, Json, Scalar};
@@ -141,9 +143,10 @@ pub struct Service {
     /// The path, relative to the manifest, of a task definition in AWS's own JSON: what `aws ecs
     /// register-task-definition --cli-input-json` takes or `describe-task-definition` gives back. In its text values
     /// only the target's own names are put in (`${account.id}`, `${account.name}`, `${region}`, `${service.name}`,
-    /// `${vars.x}`); every other `$` is left to the container, and `$${region}` is a literal `${region}`. Default: the
-    /// revision that runs now, with the changes below.
-    pub task_definition: Option<Spanned<Template>>,
+    /// `${vars.x}`); every other `$` is left to the container, and `$${region}` is a literal `${region}`. Or a revision
+    /// that exists: `{ family: api, revision: 12 }`, which is deployed as it is, or with the changes below as a new
+    /// revision of that family. Default: the revision that runs now, with the changes below.
+    pub task_definition: Option<Spanned<DefinitionSource>>,
     /// The image of each container that changes.
     pub images: Option<Spanned<Entries<Template>>>,
     /// Environment variables by container. Those not named stay as they are.
@@ -169,8 +172,8 @@ pub struct Override {
     pub cluster: Option<Spanned<Template>>,
     /// Another name in ECS.
     pub service: Option<Spanned<Template>>,
-    /// Another task definition.
-    pub task_definition: Option<Spanned<Template>>,
+    /// Another task definition, as a whole: a revision here takes no family from above.
+    pub task_definition: Option<Spanned<DefinitionSource>>,
     /// Other images.
     pub images: Option<Spanned<Entries<Template>>>,
     /// More or other environment variables.
@@ -199,6 +202,8 @@ pub struct Rollout {
     pub max_failures: Option<Spanned<AmountValue>>,
     /// `true`: never run more targets at once than may still fail, plus one. Default: false.
     pub strict: Option<Spanned<bool>>,
+    /// `false`: do not tag the revisions that are registered with the commit and the pipeline. Default: true.
+    pub tag_revisions: Option<Spanned<bool>>,
     /// The waves, in order. Every target is in exactly one of them. Default: one wave named `all`.
     pub waves: Option<Spanned<Vec<Spanned<Wave>>>>,
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::aws::ecs::{Ecs, SERVICES_PER_CALL};
 use crate::aws::error::{CallError, Kind};
-use crate::fleet::{Fleet, Revision, TargetSpec};
+use crate::fleet::{Base, Fleet, Revision, TargetSpec};
 use service::LiveService;
 
 /// Account-and-region groups read at once; each has its own limits besides.
@@ -28,8 +28,11 @@ pub struct Observed {
     pub service: LiveService,
     /// The definition that it runs, in AWS's JSON.
     pub live: Arc<Value>,
-    /// The newest ACTIVE revision of the family that the target deploys; `None` where the family is new.
+    /// The newest ACTIVE revision of the family that the target deploys; `None` where the family is new, or where the
+    /// target deploys a revision just as it is.
     pub newest: Option<Arc<Value>>,
+    /// The revision that the manifest names by its number; `None` where it names none, or there is none.
+    pub named: Option<Arc<Value>>,
 }
 
 /// Why a target could not be read.
@@ -74,14 +77,16 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)
     let definitions = definitions(fleet, ecs, &services).await;
     let observed = |index: usize, service: LiveService| {
         let live = definitions.get(&service.task_definition).cloned().expect("every revision was asked for")?;
-        let family = family(&fleet.targets[index], &service);
-        let newest = match definitions.get(&family).cloned().expect("every family was asked for") {
-            Ok(newest) => Some(newest),
+        let target = &fleet.targets[index];
+        let found = |name: String| match definitions.get(&name).cloned().expect("every name was asked for") {
+            Ok(found) => Ok(Some(found)),
             // ECS says that there is none; that it could not be asked would be another thing.
-            Err(unseen) if unseen.answered => None,
-            Err(unseen) => return Err(unseen),
+            Err(unseen) if unseen.answered => Ok(None),
+            Err(unseen) => Err(unseen),
         };
-        Ok(Observed { service, live, newest })
+        let newest = family(target, &service).map_or(Ok(None), found)?;
+        let named = named(target).map_or(Ok(None), found)?;
+        Ok(Observed { service, live, newest, named })
     };
     services.into_iter().map(|(index, service)| (index, service.and_then(|service| observed(index, service)))).collect()
 }
@@ -117,7 +122,8 @@ async fn describe(
     batch.iter().map(|&index| (index, find(&fleet.targets[index].service))).collect()
 }
 
-/// Reads each family's newest revision, and then each live revision that is not one of those, once.
+/// Reads each family's newest revision, then each live revision that is not one of those, and then each revision that
+/// the manifest names and that is neither, once.
 ///
 /// A fleet that is up to date runs the newest revisions, so this order makes one read of what would be two.
 async fn definitions(
@@ -127,19 +133,29 @@ async fn definitions(
 ) -> BTreeMap<String, Result<Arc<Value>, Unseen>> {
     let mut found: BTreeMap<String, Result<Arc<Value>, Unseen>> = BTreeMap::new();
     let live = || services.iter().filter_map(|(index, service)| Some((*index, service.as_ref().ok()?)));
-    let families: Vec<String> = live().map(|(index, service)| family(&fleet.targets[index], service)).collect();
+    let families: Vec<String> = live().filter_map(|(index, service)| family(&fleet.targets[index], service)).collect();
     let Some((first, _)) = services.first() else { return found };
     let of = &fleet.targets[*first];
     read_each(ecs, of, families, &mut found).await;
-    let newest: Vec<Arc<Value>> = found.values().filter_map(|read| read.as_ref().ok().cloned()).collect();
-    for definition in newest {
+    know_by_number(&mut found);
+    let revisions: Vec<String> = live().map(|(_, service)| service.task_definition.clone()).collect();
+    read_each(ecs, of, revisions, &mut found).await;
+    know_by_number(&mut found);
+    let named: Vec<String> = live().filter_map(|(index, _)| named(&fleet.targets[index])).collect();
+    read_each(ecs, of, named, &mut found).await;
+    found
+}
+
+/// Makes what was read known by its ARN and by `family:number` too.
+fn know_by_number(found: &mut BTreeMap<String, Result<Arc<Value>, Unseen>>) {
+    let read: Vec<Arc<Value>> = found.values().filter_map(|read| read.as_ref().ok().cloned()).collect();
+    for definition in read {
         if let Some(arn) = definition["taskDefinitionArn"].as_str() {
+            let short = arn.rsplit('/').next().unwrap_or(arn);
+            found.insert(short.to_owned(), Ok(Arc::clone(&definition)));
             found.insert(arn.to_owned(), Ok(definition));
         }
     }
-    let revisions: Vec<String> = live().map(|(_, service)| service.task_definition.clone()).collect();
-    read_each(ecs, of, revisions, &mut found).await;
-    found
 }
 
 async fn read_each(
@@ -158,15 +174,29 @@ async fn read_each(
     found.extend(reads.buffered(8).collect::<Vec<_>>().await);
 }
 
-/// Returns the family that a target deploys: the file's, or the live revision's.
-fn family(target: &TargetSpec, service: &LiveService) -> String {
-    let declared = target.desired.task_definition.as_ref().and_then(|definition| definition["family"].as_str());
-    match declared {
+/// Returns the family that a target deploys: the declared one, or the live revision's. `None` where nothing of it but a
+/// revision with a number can be deployed.
+fn family(target: &TargetSpec, service: &LiveService) -> Option<String> {
+    let declared = match &target.desired.task_definition {
+        Base::Revision { number: Some(_), .. } if !target.desired.changes_containers() => return None,
+        Base::Revision { family, .. } => Some(family.as_str()),
+        Base::File(definition) => definition["family"].as_str(),
+        Base::Live => None,
+    };
+    Some(match declared {
         Some(family) => family.to_owned(),
         None => service
             .task_definition
             .parse::<Revision>()
             .map_or_else(|_| service.task_definition.clone(), |revision| revision.family),
+    })
+}
+
+/// Returns the revision that a target starts from, where the manifest gives its number.
+fn named(target: &TargetSpec) -> Option<String> {
+    match &target.desired.task_definition {
+        Base::Revision { family, number: Some(number) } => Some(format!("{family}:{number}")),
+        Base::Revision { number: None, .. } | Base::File(_) | Base::Live => None,
     }
 }
 

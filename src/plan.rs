@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::fleet::commit::Tag;
 use crate::fleet::{AccountId, Revision, TargetId};
 use crate::observe::service::LiveService;
 
@@ -79,6 +80,10 @@ pub enum Definition {
         definition: Arc<Value>,
         /// The family's newest ACTIVE revision when the plan was made; 0 where the family is new.
         newest: u64,
+        /// More tags than the definition has of its own: the commit, and those of the revision that it was made from.
+        /// It does without them where the role may not tag.
+        #[serde(default)]
+        tags: Vec<Tag>,
     },
     /// The one that it runs, whose deployment is still under way: it is only watched.
     Follow {

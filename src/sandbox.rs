@@ -37,6 +37,7 @@ mod services;
 mod session;
 mod signature;
 mod sts;
+mod tag;
 mod task;
 mod taskdef;
 mod timing;

@@ -198,7 +198,7 @@ impl RunState {
             Event::RunFinished => {
                 self.finished_at.get_or_insert(at);
             }
-            Event::Unknown => {}
+            Event::TagsRefused { .. } | Event::Unknown => {}
         }
     }
 

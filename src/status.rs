@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::event::Tasks;
-use crate::fleet::{AccountId, Fleet, Revision, TargetId};
+use crate::fleet::{AccountId, Commit, Fleet, Revision, TargetId};
 use crate::identity::preflight::Unreachable;
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
@@ -87,6 +87,8 @@ pub struct Live {
     /// When.
     #[schemars(with = "Option<String>")]
     pub registered_at: Option<Timestamp>,
+    /// The commit that it was first registered for, where its tags say that.
+    pub commit: Option<Commit>,
     /// The image of each container, in the task definition's order.
     #[schemars(with = "std::collections::BTreeMap<String, Image>")]
     pub images: IndexMap<String, Image>,
@@ -168,7 +170,7 @@ impl Status {
         let lost: HashMap<&str, &Unreachable> = unreachable.iter().map(|it| (it.account.name.as_str(), it)).collect();
         // What differs is asked of a plan in which nothing stands in the way.
         seen.iter_mut().filter_map(|seen| seen.as_mut().ok()).for_each(settle);
-        let settled = actions(fleet, build::plan(fleet, &seen));
+        let settled = actions(fleet, build::unguarded(fleet, &seen));
         let mut targets = Vec::with_capacity(fleet.targets.len());
         for (((target, seen), live), (blocked, settled)) in
             fleet.targets.iter().zip(&seen).zip(lives).zip(blocked.into_iter().zip(settled))
@@ -267,6 +269,7 @@ impl Live {
             revision: service.revision(),
             registered_by: definition["registeredBy"].as_str().map(str::to_owned),
             registered_at: definition["registeredAt"].as_f64().and_then(moment),
+            commit: Some(Commit::of_revision(definition)).filter(|commit| *commit != Commit::default()),
             images: containers.filter_map(image).collect(),
             desired: service.desired,
             running: service.running,

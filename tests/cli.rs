@@ -125,6 +125,31 @@ fn a_dry_run_prints_the_plan_on_stdout_and_events_go_there_on_request() {
 }
 
 #[test]
+fn an_image_of_the_command_line_is_planned_and_a_slip_in_it_is_exit_2() {
+    let file = project("image", "").display().to_string();
+    let plan = |image: &str| run(&["plan", "--sandbox", "-f", &file, "--image", image]);
+    let output = plan("api/app=example.com/api:hotfix");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("+ image: example.com/api:hotfix"), "{}", text(&output.stdout));
+    for (image, said) in [
+        ("app", "write CONTAINER=IMAGE or SERVICE/CONTAINER=IMAGE"),
+        ("app=https://example.com/api", "cannot be an image"),
+        ("ap=example.com/api:3", "no selected service has a container `ap`"),
+        ("apo/app=example.com/api:3", "no selected target is of a service `apo`; did you mean `api`?"),
+    ] {
+        let output = plan(image);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+    }
+    let mut command = roleout();
+    command
+        .args(["status", "--sandbox", "-f", &file, "--format", "json"])
+        .env("ROLEOUT_IMAGE", "app=example.com/api:9");
+    let output = command.output().expect("the binary runs");
+    assert!(text(&output.stdout).contains("-> example.com/api:9"), "{}", text(&output.stdout));
+}
+
+#[test]
 fn a_crash_in_the_sandbox_is_exit_11() {
     let file = project("crash", "").display().to_string();
     let output = run(&["deploy", "--sandbox", "--sandbox-fault", "*=crash", "-f", &file]);

@@ -1110,6 +1110,118 @@ fn a_task_definition_that_is_not_there() {
 }
 
 #[test]
+fn a_revision_that_is_written_as_a_path() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: api:12"), @r#"
+      × `api:12`: the file does not exist
+        ╭─[deploy.yaml:20:22]
+     19 │     cluster: web
+     20 │     task_definition: api:12
+        ·                      ──────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: for a revision that exists write { family: api, revision: 12 }
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_revision_without_a_family_and_with_an_unknown_key() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: { revision: 12 }"), @r#"
+      × `task_definition` has no `family`
+        ╭─[deploy.yaml:20:22]
+     19 │     cluster: web
+     20 │     task_definition: { revision: 12 }
+        ·                      ──────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `family:`
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: { family: api, revison: 12 }"), @r#"
+      × unknown key `revison` in `task_definition`
+        ╭─[deploy.yaml:20:37]
+     19 │     cluster: web
+     20 │     task_definition: { family: api, revison: 12 }
+        ·                                     ───────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: did you mean `revision`?
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_revision_that_cannot_be() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: { family: \"api:12\" }"), @r#"
+      × `api:12` is not a task definition's family
+        ╭─[deploy.yaml:20:32]
+     19 │     cluster: web
+     20 │     task_definition: { family: "api:12" }
+        ·                                ────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write { family: api, revision: 12 }
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: { family: a.b, revision: 1 }"), @r#"
+      × `a.b` is not a task definition's family
+        ╭─[deploy.yaml:20:32]
+     19 │     cluster: web
+     20 │     task_definition: { family: a.b, revision: 1 }
+        ·                                ───
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: a family is up to 255 letters, digits, `_` and `-`
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: { family: api, revision: 0 }"), @r#"
+      × there is no revision 0
+        ╭─[deploy.yaml:20:47]
+     19 │     cluster: web
+     20 │     task_definition: { family: api, revision: 0 }
+        ·                                               ─
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: revisions are numbered from 1
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: { family: api, revision: latest }"), @r#"
+      × `latest` is not a whole number
+        ╭─[deploy.yaml:20:47]
+     19 │     cluster: web
+     20 │     task_definition: { family: api, revision: latest }
+        ·                                               ──────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write a number such as 2
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn a_task_definition_that_is_neither_a_path_nor_a_revision() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: [api, 12]"), @r#"
+      × expected the path of a file, or `{ family: ..., revision: ... }`, found a list
+        ╭─[deploy.yaml:20:22]
+     19 │     cluster: web
+     20 │     task_definition: [api, 12]
+        ·                      ────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write the path of a file, or `{ family: ..., revision: ... }` here
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
 fn a_task_definition_that_is_not_json() {
     insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: broken.json"), @r#"
       × not valid JSON: trailing comma

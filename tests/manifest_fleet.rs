@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use roleout::fleet::{Amount, Fleet, IdentitySource, Parallelism, SelectError, TargetSpec};
+use roleout::fleet::{Amount, Base, Fleet, IdentitySource, Parallelism, SelectError, TargetSpec};
 use roleout::manifest::load::load_str;
 use serde_json::json;
 
@@ -185,10 +185,38 @@ fn overrides_are_merged_in_order() {
     assert_eq!(deployment["alarms"]["alarmNames"], json!([]));
 }
 
+/// The task definition file of a target.
+fn file(fleet: &Fleet, id: &str) -> std::sync::Arc<serde_json::Value> {
+    match &target(fleet, id).desired.task_definition {
+        Base::File(definition) => definition.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_existing_revision_is_named_by_the_targets_own_names() {
+    let named = r#"task_definition: { family: "w-${account.name}", revision: "${REVISION:-12}" }"#;
+    let text = MANIFEST.replace("task_definition: described.json", named);
+    let fleet = load(&text);
+    let base = &target(&fleet, "prod/us-east-1/worker").desired.task_definition;
+    assert_eq!(*base, Base::Revision { family: "w-prod".to_owned(), number: Some(12) });
+    let fleet = load(&text.replace(r#", revision: "${REVISION:-12}""#, ""));
+    let base = &target(&fleet, "prod/us-east-1/worker").desired.task_definition;
+    assert_eq!(*base, Base::Revision { family: "w-prod".to_owned(), number: None });
+}
+
+#[test]
+fn the_commit_comes_from_the_job_and_tags_can_be_turned_off() {
+    let fleet = load(MANIFEST);
+    assert!(fleet.release.tag_revisions && !fleet.release.allow_older);
+    let fleet = load(&MANIFEST.replace("rollout:\n", "rollout:\n  tag_revisions: false\n"));
+    assert!(!fleet.release.tag_revisions);
+}
+
 #[test]
 fn a_described_task_definition_is_unwrapped_and_its_own_dollars_stay() {
     let fleet = load(MANIFEST);
-    let definition = target(&fleet, "prod/us-east-1/worker").desired.task_definition.clone().expect("a definition");
+    let definition = file(&fleet, "prod/us-east-1/worker");
     assert_eq!(definition["family"], "api");
     assert_eq!(definition["revision"], 7, "read-only fields are left for the plan to strip");
     assert_eq!(definition["containerDefinitions"][0]["aFieldOfTomorrow"], true);
@@ -239,8 +267,7 @@ fn targets_share_a_task_definition_that_is_the_same_for_all() {
         .replace("select: { env: prod, not: { region: eu-west-1 } }", "select: { env: prod }")
         .replace("described.json", "plain.json");
     let fleet = load(&text);
-    let definition = |id| target(&fleet, id).desired.task_definition.clone().expect("a definition");
-    let shared = (definition("prod/us-east-1/worker"), definition("prod/eu-west-1/worker"));
+    let shared = (file(&fleet, "prod/us-east-1/worker"), file(&fleet, "prod/eu-west-1/worker"));
     assert!(std::sync::Arc::ptr_eq(&shared.0, &shared.1));
 }
 

@@ -110,7 +110,8 @@ fn seen(target: &TargetSpec) -> Seen {
         _ => {}
     }
     live["registeredAt"] = json!(1.5);
-    Ok(Observed { service: LiveService::read(&service), live: Arc::new(live), newest: Some(Arc::new(newest)) })
+    let (live, newest) = (Arc::new(live), Some(Arc::new(newest)));
+    Ok(Observed { service: LiveService::read(&service), live, newest, named: None })
 }
 
 fn preview(manifest: &str, values: &Values) -> Preview {

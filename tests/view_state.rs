@@ -241,6 +241,7 @@ fn is_terminal(event: &Event) -> bool {
         | Event::WaveStarted { .. }
         | Event::RolloutStarted { .. }
         | Event::RevisionRegistered { .. }
+        | Event::TagsRefused { .. }
         | Event::DeploymentStarted { .. }
         | Event::TasksChanged { .. }
         | Event::ServiceMessage { .. }

@@ -160,12 +160,17 @@ impl Ecs {
         call!(self, Group::ServiceRead, "DescribeServices", describe_services, body, once()).map(services)
     }
 
-    /// Describes a revision, by `family`, `family:revision` or ARN. A family alone means its newest ACTIVE revision.
+    /// Describes a revision, by `family`, `family:revision` or ARN. A family alone means its newest ACTIVE revision. Its
+    /// tags, where it has any, are its member `tags`, as RegisterTaskDefinition takes them.
     pub async fn describe_task_definition(&self, name: &str) -> Result<Value, CallError> {
-        let body = json!({ "taskDefinition": name });
+        let body = json!({ "taskDefinition": name, "include": ["TAGS"] });
         let mut answer =
             call!(self, Group::TaskDefinitionRead, "DescribeTaskDefinition", describe_task_definition, body)?;
-        Ok(answer["taskDefinition"].take())
+        let (mut definition, tags) = (answer["taskDefinition"].take(), list(&mut answer, "tags"));
+        if !tags.is_empty() {
+            definition["tags"] = Value::Array(tags);
+        }
+        Ok(definition)
     }
 
     /// Registers a revision: once, never repeated by the SDK, since the call has no idempotency token.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::manifest::environment;
+use super::manifest::{choose_images, environment};
 use super::notify::Notifier;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
 use super::reach::Reach;
@@ -31,7 +31,9 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     if let Some(path) = &args.plan {
         return saved::deploy(path, args, view, cancel).await;
     }
-    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    choose_images(&mut fleet, &args.instead)?;
+    fleet.release.allow_older = args.allow_older;
     let start = Start { from: args.from.clone(), sandbox: args.embedded.sandbox };
     let choice = Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, out: args.out.clone() };
     run(fleet, &reach, choice, start, view, cancel).await

@@ -12,7 +12,9 @@ use crate::cli;
 use crate::engine::cancel::{Cancel, Signal};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::fleet::{Account, Desired, Fleet, Hop, Identity, IdentitySource, RoleArn, RoleChain, TargetId, TargetSpec};
+use crate::fleet::{
+    Account, Desired, Fleet, Hop, Identity, IdentitySource, Release, RoleArn, RoleChain, TargetId, TargetSpec,
+};
 use crate::identity::preflight;
 use crate::init::{File, Found, Source, identity, import, starter};
 use crate::manifest::check::DEFAULT_TOKEN_ENV;
@@ -75,6 +77,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
         targets: Vec::new(),
         waves: Vec::new(),
         notify: Vec::new(),
+        release: Release::default(),
         warnings: Vec::new(),
     }
 }

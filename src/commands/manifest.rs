@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use crate::cli::Selection;
+use crate::cli::{Instead, Selection};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
@@ -29,4 +29,9 @@ pub fn selected(selection: &Selection, variables: &dyn Fn(&str) -> Option<String
     fleet(&selection.file, variables)?
         .select(&selection.only, &selection.wave)
         .map_err(|error| Error::new(Exit::Usage, error.to_string()))
+}
+
+/// Puts the images of the command line in the place of the manifest's.
+pub fn choose_images(fleet: &mut Fleet, instead: &Instead) -> Result<(), Error> {
+    fleet.choose_images(&instead.image).map_err(|error| Error::new(Exit::Usage, error.to_string()))
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::manifest::choose_images;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
 use super::reach::Reach;
 use super::saved;
@@ -47,7 +48,9 @@ impl Default for Choice {
 
 /// Plans the fleet of a manifest.
 pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    choose_images(&mut fleet, &args.instead)?;
+    fleet.release.allow_older = args.allow_older;
     let choice = Choice {
         form: args.format.into(),
         values: if args.show_values { Values::Shown } else { hashed() },

@@ -1,5 +1,6 @@
 //! `roleout status`: every target now, and its drift from the manifest. It only reads.
 
+use super::manifest::choose_images;
 use super::prepare::{prepare, unless_cancelled};
 use super::reach::Reach;
 use crate::cli::{self, StatusFormat};
@@ -14,7 +15,8 @@ use crate::view::style::count;
 
 /// Shows the status of a manifest's fleet.
 pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    choose_images(&mut fleet, &args.instead)?;
     let fleet = match &args.from {
         Some(from) => after(fleet, from)?,
         None => fleet,

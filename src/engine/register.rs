@@ -1,7 +1,9 @@
 //! Registering revisions: one at a time for each account, region and family, and never twice for the same definition.
+//!
+//! Tags that may be left out never fail a rollout: where they are refused, the revision is registered without them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -9,6 +11,7 @@ use tokio::time::Instant;
 use super::write::{Write, carry_out};
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
+use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Revision, TargetSpec};
 use crate::plan::taskdef;
 
@@ -21,6 +24,8 @@ pub struct Registered {
     pub revision: Revision,
     /// Whether another target of this run had registered it.
     pub reused: bool,
+    /// Why it has none of the tags that may be left out, where that is the first time in its account.
+    pub untagged: Option<CallError>,
 }
 
 /// What this run has registered of one family.
@@ -37,16 +42,19 @@ type Key = (String, String, String);
 #[derive(Debug, Default)]
 pub struct Families {
     families: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Family>>>>,
+    /// The ids of the accounts whose role may not tag.
+    untaggable: Mutex<HashSet<String>>,
 }
 
 impl Families {
-    /// Registers a definition for a target, or finds that this run has done so already. `newest` is the number of the
-    /// family's newest revision when the plan was made.
+    /// Registers a definition for a target, or finds that this run has done so already. `tags` may be left out; `newest`
+    /// is the number of the family's newest revision when the plan was made.
     pub async fn register(
         &self,
         target: &TargetSpec,
         ecs: &Ecs,
         definition: &Arc<Value>,
+        tags: &[Tag],
         newest: u64,
     ) -> Result<Registered, CallError> {
         let deadline = Instant::now() + target.timeout;
@@ -63,15 +71,45 @@ impl Families {
             return registered(arn.clone(), true);
         }
         let before = family.newest.max(newest);
-        let answer = carry_out(&Registration { ecs, definition, family: &name, before }, deadline).await?;
+        let plain = Registration { ecs, definition, family: &name, before };
+        let account = target.account.id.as_str();
+        let (answer, untagged) = if tags.is_empty() || self.untaggable().contains(account) {
+            (carry_out(&plain, deadline).await?, None)
+        } else {
+            let tagged = commit::tagged(definition, tags);
+            match carry_out(&Registration { definition: &tagged, ..plain }, deadline).await {
+                Err(error) if is_about_tags(&error) => {
+                    // What else is wrong, if anything is, this one says.
+                    let answer = carry_out(&plain, deadline).await?;
+                    let is_first = self.untaggable().insert(account.to_owned());
+                    (answer, is_first.then_some(error))
+                }
+                answer => (answer?, None),
+            }
+        };
         let arn = answer["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
         family.newest = answer["revision"].as_u64().unwrap_or(before);
         family.registered.push((Arc::clone(definition), arn.clone()));
-        registered(arn, false)
+        Ok(Registered { untagged, ..registered(arn, false)? })
+    }
+
+    fn untaggable(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.untaggable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a registration may have been refused for its tags: by IAM, which names `ecs:TagResource` or, where a condition
+/// is on the tags, the registration itself; or by ECS or a tag policy, which name the tag.
+fn is_about_tags(error: &CallError) -> bool {
+    match error.kind {
+        Kind::Denied => !error.message.contains("iam:PassRole"),
+        Kind::Refused => error.message.to_lowercase().contains("tag"),
+        Kind::Throttled | Kind::Expired | Kind::Unknown | Kind::NotSent => false,
     }
 }
 
 /// One RegisterTaskDefinition.
+#[derive(Clone, Copy)]
 struct Registration<'a> {
     ecs: &'a Ecs,
     definition: &'a Value,
@@ -102,5 +140,5 @@ fn registered(arn: String, reused: bool) -> Result<Registered, CallError> {
     let revision = arn.parse().map_err(|error: String| {
         CallError::plain("RegisterTaskDefinition", Kind::Unknown, format!("the answer names no revision: {error}"))
     })?;
-    Ok(Registered { arn, revision, reused })
+    Ok(Registered { arn, revision, reused, untagged: None })
 }

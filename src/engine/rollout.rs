@@ -51,10 +51,13 @@ impl Ended {
     /// A write that ECS refused, or whose fate is not known.
     fn refused(error: &CallError, target: &TargetSpec) -> Self {
         let mut ended = Self::new(Outcome::Failed, error.to_string());
-        let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.as_str());
+        let role = role(target);
         let help = match error.kind {
             Kind::Denied if error.message.contains("iam:PassRole") => {
                 Some(format!("allow iam:PassRole on the task's roles to {role}"))
+            }
+            Kind::Denied if error.message.contains("ecs:TagResource") => {
+                Some(format!("allow ecs:TagResource to {role}: the task definition file has tags"))
             }
             Kind::Denied => Some(format!("allow ecs:{} to {role}", error.operation)),
             Kind::Expired | Kind::NotSent => Some("the session could not be renewed; run again".to_owned()),
@@ -125,6 +128,11 @@ pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
     rollout.watch(deadline).await
 }
 
+/// Returns whose permissions a target's calls have.
+fn role(target: &TargetSpec) -> &str {
+    target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.as_str())
+}
+
 /// Makes sure that the wanted revision exists; `None` where the service keeps its own.
 async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> Result<Option<Registered>, CallError> {
     let registered = match &work.definition {
@@ -132,10 +140,17 @@ async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> R
         Definition::Existing { arn, .. } => {
             let revision =
                 arn.parse().map_err(|error: String| CallError::plain("UpdateService", Kind::NotSent, error))?;
-            Registered { arn: arn.clone(), revision, reused: true }
+            Registered { arn: arn.clone(), revision, reused: true, untagged: None }
         }
-        Definition::Register { definition, newest } => run.families.register(target, ecs, definition, *newest).await?,
+        Definition::Register { definition, newest, tags } => {
+            run.families.register(target, ecs, definition, tags, *newest).await?
+        }
     };
+    if let Some(error) = &registered.untagged {
+        let (account, reason) = (target.account.name.clone(), error.to_string());
+        let help = format!("allow ecs:TagResource to {}, or write `tag_revisions: false`", role(target));
+        run.emit(Event::TagsRefused { account, reason, help }).await;
+    }
     let (revision, reused) = (registered.revision.clone(), registered.reused);
     run.emit(Event::RevisionRegistered { target: target.id.clone(), revision, reused }).await;
     Ok(Some(registered))

@@ -49,7 +49,7 @@ pub enum SelectError {
     },
 }
 
-fn near_misses(names: &[String]) -> String {
+pub(super) fn near_misses(names: &[String]) -> String {
     match names {
         [] => String::new(),
         [only] => format!("; did you mean `{only}`?"),
@@ -178,7 +178,7 @@ impl Pattern {
 }
 
 /// Returns the names that are nearest to `word`, nearest first: those that are one slip away where there are any.
-fn nearest(word: &str, names: Vec<String>) -> Vec<String> {
+pub(super) fn nearest(word: &str, names: Vec<String>) -> Vec<String> {
     let slip = (word.chars().count() / 3).max(1);
     let mut names: Vec<(usize, String)> =
         names.into_iter().map(|name| (strsim::damerau_levenshtein(word, &name), name)).collect();

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod chain;
+mod definition;
 mod identity;
 mod notify;
 mod services;
@@ -20,7 +21,7 @@ use super::fault::Context;
 use super::interpolate::{Scope, Template};
 use super::node::record;
 use super::spanned::{Entries, Span, Spanned};
-use crate::fleet::{Account, Fleet, RoleChain, TargetSpec};
+use crate::fleet::{Account, Commit, Fleet, Release, RoleChain, TargetSpec};
 
 /// The variable that holds the ID token where the manifest names none.
 pub const DEFAULT_TOKEN_ENV: &str = "GITLAB_OIDC_TOKEN";
@@ -61,12 +62,17 @@ pub fn check(
     let vocabulary = accounts.vocabulary(&services);
     let targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
     let timeout = checker.timeout(manifest);
+    let release = Release {
+        commit: Commit::of_job(variables, &mut warnings),
+        tag_revisions: given(&manifest.rollout).and_then(|rollout| given(&rollout.tag_revisions)) != Some(&false),
+        allow_older: false,
+    };
     let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, &mut warnings);
     let notify = checker.notify(manifest);
     if context.count() > 0 {
         return None;
     }
-    let fleet = assemble(identity?, &accounts.list, targets.list, timeout, waves?, warnings);
+    let fleet = assemble(identity?, &accounts.list, targets.list, timeout, waves?, release, warnings);
     Some(Fleet { notify, ..fleet })
 }
 
@@ -76,6 +82,7 @@ fn assemble(
     targets: Vec<services::Target>,
     timeout: Duration,
     waves: Vec<crate::fleet::Wave>,
+    release: Release,
     mut warnings: Vec<String>,
 ) -> Fleet {
     let used: BTreeSet<(usize, &str)> = targets.iter().map(|target| (target.account, &*target.id.region)).collect();
@@ -104,7 +111,8 @@ fn assemble(
             Some(TargetSpec { id, account, cluster, service, desired, timeout })
         })
         .collect();
-    Fleet { identity, accounts: accounts.into_iter().flatten().collect(), targets, waves, notify: Vec::new(), warnings }
+    let accounts = accounts.into_iter().flatten().collect();
+    Fleet { identity, accounts, targets, waves, notify: Vec::new(), release, warnings }
 }
 
 /// What every check needs.

@@ -11,6 +11,7 @@ use serde::de::value::{StrDeserializer, UsizeDeserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::definition::DEFINITION_SOURCE;
 use super::fault::{Context, nearest, suggest};
 use super::interpolate::{Problem, Template};
 use super::node::{Node, Value, record};
@@ -150,6 +151,7 @@ fn title(name: &str) -> String {
         "Occasion" => "`on`".to_owned(),
         "OnFailure" => "`on_failure`".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),
+        "ExistingRevision" => "`task_definition`".to_owned(),
         "Account" | "Override" => format!("an {}", name.to_lowercase()),
         "Role" | "Service" | "Wave" | "Webhook" => format!("a {}", name.to_lowercase()),
         _ => "this mapping".to_owned(),
@@ -233,11 +235,15 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
                 listed: Some(false),
                 items: Items { decoder: self, items: std::slice::from_ref(self.node).iter() },
             }),
-            (TEMPLATE | SCALAR, Value::Text(template)) => visitor.visit_string(template.to_string()),
+            (DEFINITION_SOURCE, Value::Map(_)) => visitor.visit_newtype_struct(self),
+            (TEMPLATE | SCALAR | DEFINITION_SOURCE, Value::Text(template)) => {
+                visitor.visit_string(template.to_string())
+            }
             (SCALAR, Value::Number(raw) | Value::Bool(_, raw)) => {
                 visitor.visit_string(Template::literal(raw.as_str()).to_string())
             }
             (TEMPLATE, _) => self.mismatch("text"),
+            (DEFINITION_SOURCE, _) => self.mismatch("the path of a file, or `{ family: ..., revision: ... }`"),
             (SCALAR, _) => self.mismatch("text or a number"),
             _ => visitor.visit_newtype_struct(self),
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, taskdef};
-use crate::fleet::{Amount, Fleet, Parallelism, Revision, TargetSpec, Wave};
+use crate::fleet::commit::{self, Tag};
+use crate::fleet::{Amount, Base, Commit, Fleet, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
 
@@ -26,6 +27,15 @@ impl Decision {
 
 /// Builds the plan of a fleet; `seen` is indexed as [`Fleet::targets`].
 pub fn plan(fleet: &Fleet, seen: &[Seen]) -> Plan {
+    plan_as(fleet, seen, &fleet.release)
+}
+
+/// Builds the plan of a fleet that may take the place of newer commits: what differs, whether or not it may be deployed.
+pub fn unguarded(fleet: &Fleet, seen: &[Seen]) -> Plan {
+    plan_as(fleet, seen, &Release { allow_older: true, ..fleet.release.clone() })
+}
+
+fn plan_as(fleet: &Fleet, seen: &[Seen], release: &Release) -> Plan {
     let mut work: Vec<Option<Work>> = fleet.targets.iter().map(|_| None).collect();
     let mut outline = Outline::default();
     for wave in &fleet.waves {
@@ -33,7 +43,7 @@ pub fn plan(fleet: &Fleet, seen: &[Seen]) -> Plan {
         for &index in &wave.targets {
             let (target, seen) = (&fleet.targets[index], &seen[index]);
             let decision = match seen {
-                Ok(observed) => decide(target, observed),
+                Ok(observed) => decide(target, observed, release),
                 Err(unseen) => Decision {
                     action: Action::Blocked { reason: unseen.reason.clone(), help: unseen.help.clone() },
                     work: None,
@@ -60,21 +70,42 @@ pub fn plan(fleet: &Fleet, seen: &[Seen]) -> Plan {
     Plan { outline, work }
 }
 
-fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
+fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decision {
     let service = &observed.service;
     if let Some(blocked) = undeployable(service) {
         return blocked;
     }
-    let base = target.desired.task_definition.as_ref().unwrap_or(&observed.live);
-    let wanted = match taskdef::build(base, &target.desired) {
+    let declared = &target.desired.task_definition;
+    let base = match base(declared, observed) {
+        Ok(base) => base,
+        Err(reason) => {
+            return Decision::blocked(reason, "register it first, or correct `task_definition` in the manifest");
+        }
+    };
+    let mut wanted = match taskdef::build(base, &target.desired) {
         Ok(wanted) => wanted,
         Err(error) => {
             let help = "name a container of the task definition, or add it there";
             return Decision::blocked(error.to_string(), help);
         }
     };
-    let live_family = observed.live["family"].as_str();
-    let is_live = wanted["family"].as_str() == live_family && taskdef::same(&wanted, &observed.live);
+    // A revision that is named and needs no change is the one to run, and not just any of the same content.
+    let named = matches!(declared, Base::Revision { .. }) && taskdef::same(&wanted, base);
+    let named = base["taskDefinitionArn"].as_str().filter(|_| named);
+    let is_live = match named {
+        Some(arn) => service.task_definition == arn,
+        None => wanted["family"] == observed.live["family"] && taskdef::same(&wanted, &observed.live),
+    };
+    if let (Base::Revision { .. }, Some(status)) = (declared, base["status"].as_str())
+        && status != "ACTIVE"
+        && !is_live
+    {
+        let revision = base["taskDefinitionArn"].as_str().map(short).unwrap_or_default();
+        return Decision::blocked(
+            format!("the revision {revision} is {status}"),
+            "name an ACTIVE revision, or register this one's definition again",
+        );
+    }
     let primary = service.primary();
     let in_progress = primary.filter(|primary| primary.is("IN_PROGRESS"));
     let is_ours = |primary: &Deployment| is_live && primary.task_definition == service.task_definition;
@@ -98,6 +129,12 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
         } else {
             (Definition::Keep, revision)
         }
+    } else if let Some(arn) = named {
+        summary = taskdef::summary(&observed.live, base);
+        if summary.is_empty() {
+            summary.push(format!("{} instead of {}, of the same content", short(arn), short(&service.task_definition)));
+        }
+        (Definition::Existing { arn: arn.to_owned(), force: false }, arn.parse().ok())
     } else {
         summary = taskdef::summary(&observed.live, &wanted);
         match &observed.newest {
@@ -107,8 +144,9 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
                 (Definition::Existing { arn, force: false }, revision)
             }
             newest => {
-                let newest = newest.as_ref().and_then(|newest| newest["revision"].as_u64());
-                (Definition::Register { definition: Arc::new(wanted), newest: newest.unwrap_or_default() }, None)
+                let newest = newest.as_ref().and_then(|newest| newest["revision"].as_u64()).unwrap_or_default();
+                let tags = tags(&mut wanted, declared, release);
+                (Definition::Register { definition: Arc::new(wanted), newest, tags }, None)
             }
         }
     };
@@ -123,6 +161,10 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
         summary.extend(settings(declared, &service.configuration));
         work.deployment = Some(declared.clone());
     }
+    let touches = !is_live || work.desired_count.is_some() || work.deployment.is_some();
+    if let Some(blocked) = overtaken(observed, release).filter(|_| touches) {
+        return blocked;
+    }
     let action = match work.definition {
         Definition::Register { .. } => Action::Register,
         Definition::Existing { .. } | Definition::Follow { .. } => Action::Deploy,
@@ -131,6 +173,48 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
     };
     let work = action.changes().then_some(work);
     Decision { action, work, to, summary }
+}
+
+/// Returns the definition that a target starts from, or why there is none.
+fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, String> {
+    let (found, what) = match declared {
+        Base::Live => return Ok(&observed.live),
+        Base::File(definition) => return Ok(definition),
+        Base::Revision { family, number: Some(number) } => {
+            (&observed.named, format!("there is no revision {family}:{number}"))
+        }
+        Base::Revision { family, number: None } => {
+            (&observed.newest, format!("the family `{family}` has no ACTIVE revision"))
+        }
+    };
+    found.as_deref().ok_or(what)
+}
+
+/// Takes the tags that may be left out from a definition that is to be registered: the run's own, and those of the
+/// revision that it was made from. What a file declares stays in it.
+fn tags(wanted: &mut Value, declared: &Base, release: &Release) -> Vec<Tag> {
+    let mut tags = if release.tag_revisions { release.commit.tags() } else { Vec::new() };
+    if let (Base::Live | Base::Revision { .. }, Some(members)) = (declared, wanted.as_object_mut()) {
+        tags.extend(members.shift_remove("tags").iter().flat_map(commit::tags_in));
+    }
+    tags
+}
+
+/// Returns why a target must not go back: it runs a newer commit than this one.
+fn overtaken(observed: &Observed, release: &Release) -> Option<Decision> {
+    let live = Commit::of_revision(&observed.live);
+    if release.allow_older || !live.is_newer_than(&release.commit) {
+        return None;
+    }
+    let of = live.at.map(|at| at.strftime("of %Y-%m-%d %H:%M UTC").to_string());
+    let words: Vec<&str> = live.short().into_iter().chain(of.as_deref()).collect();
+    let reason = format!("a newer commit ({}) is out already", words.join(" "));
+    Some(Decision::blocked(reason, "deploy the newer commit again, or go back to this one with --allow-older"))
+}
+
+/// Returns `family:number` of an ARN.
+fn short(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 /// Returns why a service that names the wanted revision does not run it for good: its last deployment failed, or its

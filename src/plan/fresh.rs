@@ -29,6 +29,9 @@ pub fn check(work: &Work, observed: &Observed) -> Fresh {
         let in_progress = primary.filter(|primary| primary.is("IN_PROGRESS"));
         return match (in_progress, &work.definition) {
             (None, Definition::Keep) if settings_hold(work, observed) => Fresh::Planned(None),
+            (None, Definition::Existing { arn, .. }) if let Some(status) = retired(observed, arn) => {
+                Fresh::Moved(format!("the revision {} is {status} now", revision(arn)))
+            }
             (None, _) | (Some(_), Definition::Follow { .. }) => Fresh::Ready(newest(work, observed)),
             (Some(primary), Definition::Keep | Definition::Existing { .. } | Definition::Register { .. }) => {
                 Fresh::Moved(format!("its deployment {} is in progress", primary.id))
@@ -78,7 +81,7 @@ fn settings_hold(work: &Work, observed: &Observed) -> bool {
 /// Uses the revision that is to be registered, where it was registered since: by an earlier wave or an earlier try.
 fn newest(work: &Work, observed: &Observed) -> Work {
     let mut work = work.clone();
-    if let (Definition::Register { definition, newest }, Some(found)) = (&mut work.definition, &observed.newest) {
+    if let (Definition::Register { definition, newest, .. }, Some(found)) = (&mut work.definition, &observed.newest) {
         let arn = found["taskDefinitionArn"].as_str().filter(|_| taskdef::same(definition, found));
         match arn {
             Some(arn) => work.definition = Definition::Existing { arn: arn.to_owned(), force: false },
@@ -86,6 +89,12 @@ fn newest(work: &Work, observed: &Observed) -> Work {
         }
     }
     work
+}
+
+/// Returns what ECS says of a revision that it starts no tasks of any more.
+fn retired<'a>(observed: &'a Observed, arn: &str) -> Option<&'a str> {
+    let named = observed.named.as_ref().filter(|named| named["taskDefinitionArn"] == arn)?;
+    named["status"].as_str().filter(|status| *status != "ACTIVE")
 }
 
 fn revision(arn: &str) -> &str {
@@ -115,7 +124,7 @@ mod tests {
             "deployments": [{ "id": deployment, "status": "PRIMARY", "taskDefinition": arn, "rolloutState": state }],
         }));
         let live = Arc::new(definition(number, image));
-        Observed { service, newest: Some(Arc::clone(&live)), live }
+        Observed { service, newest: Some(Arc::clone(&live)), named: None, live }
     }
 
     fn work(definition: Definition) -> Work {
@@ -124,7 +133,7 @@ mod tests {
 
     fn register() -> Work {
         let wanted = json!({ "family": "api", "containerDefinitions": [{ "name": "app", "image": "r:2" }] });
-        work(Definition::Register { definition: Arc::new(wanted), newest: 7 })
+        work(Definition::Register { definition: Arc::new(wanted), newest: 7, tags: Vec::new() })
     }
 
     fn moved(work: &Work, observed: &Observed) -> String {

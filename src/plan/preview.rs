@@ -331,9 +331,13 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
         Definition::Existing { force: true, .. } => {
             notes.push("its last deployment failed, and is repeated".to_owned())
         }
-        Definition::Existing { force: false, .. } => {
-            if let Some(newest) = &observed.newest {
-                differences.definition(&observed.live, newest);
+        Definition::Existing { arn, force: false } => {
+            let found = [&observed.named, &observed.newest].into_iter().flatten();
+            if let Some(found) = found.into_iter().find(|found| found["taskDefinitionArn"] == **arn) {
+                differences.definition(&observed.live, found);
+            }
+            if differences.is_empty() {
+                notes.push("another revision of the same content".to_owned());
             }
         }
         Definition::Register { definition, .. } => differences.definition(&observed.live, definition),

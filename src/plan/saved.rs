@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Outline, Plan, Work};
-use crate::fleet::{Account, Desired, Fleet, Identity, TargetId, TargetSpec, Wave, duration};
+use crate::fleet::{Account, Base, Desired, Fleet, Identity, Release, Revision, TargetId, TargetSpec, Wave, duration};
 use crate::manifest::schema::{titled, unwrap_descriptions};
 use crate::notify::Webhook;
 
@@ -232,6 +232,7 @@ impl Saved {
             targets,
             waves: self.waves,
             notify: self.notify,
+            release: Release::default(),
             warnings: Vec::new(),
         };
         (fleet, Plan { outline: self.outline, work })
@@ -270,12 +271,15 @@ impl Saved {
     }
 }
 
-/// What is known of a target's wishes: the definition, so that its family is read again.
+/// What is known of a target's wishes: the definition or the revision, so that its family or it is read again.
 fn desired(work: Option<&Work>) -> Desired {
-    let task_definition = work.and_then(|work| match &work.definition {
-        super::Definition::Register { definition, .. } => Some(Arc::clone(definition)),
-        super::Definition::Keep | super::Definition::Existing { .. } | super::Definition::Follow { .. } => None,
-    });
+    let task_definition = match work.map(|work| &work.definition) {
+        Some(super::Definition::Register { definition, .. }) => Base::File(Arc::clone(definition)),
+        Some(super::Definition::Existing { arn, .. }) => arn.parse().map_or(Base::Live, |revision: Revision| {
+            Base::Revision { family: revision.family, number: Some(revision.number) }
+        }),
+        Some(super::Definition::Keep | super::Definition::Follow { .. }) | None => Base::Live,
+    };
     Desired { task_definition, ..Desired::default() }
 }
 
@@ -322,8 +326,9 @@ mod tests {
             region: "eu-west-1".to_owned(),
             session_name: "gl-1".to_owned(),
         };
-        let fleet =
-            Fleet { identity, accounts: vec![], targets: vec![], waves: vec![], notify: vec![], warnings: vec![] };
+        let release = Release::default();
+        let (accounts, targets, waves, notify, warnings) = Default::default();
+        let fleet = Fleet { identity, accounts, targets, waves, notify, release, warnings };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

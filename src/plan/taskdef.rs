@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::fleet::Desired;
+use crate::fleet::{Desired, commit};
 
 pub use normalise::{declared, is_set, normalise};
 pub use settings::settings_hold;
@@ -159,7 +159,8 @@ fn remove_named(container: &mut Map<String, Value>, list: &str, names: &IndexMap
 /// Returns what RegisterTaskDefinition takes of what DescribeTaskDefinition gives.
 ///
 /// Takes the whole answer (`{"taskDefinition": {…}, "tags": […]}`) or the definition alone. Tags stay, except those of
-/// the reserved `aws:` prefix; an empty list of tags goes, since ECS refuses it ("Tags can not be empty.").
+/// AWS's reserved prefix and of our own, which tell of another run; an empty list of tags goes, since ECS refuses it
+/// ("Tags can not be empty.").
 pub fn registrable(described: &Value) -> Value {
     let inner = described.get("taskDefinition").filter(|inner| inner.is_object());
     let Some(mut definition) = inner.unwrap_or(described).as_object().cloned() else { return described.clone() };
@@ -168,7 +169,8 @@ pub fn registrable(described: &Value) -> Value {
         definition.insert("tags".to_owned(), tags.clone());
     }
     if let Some(tags) = definition.get_mut("tags").and_then(Value::as_array_mut) {
-        tags.retain(|tag| !tag.get("key").and_then(Value::as_str).is_some_and(|key| key.starts_with("aws:")));
+        let reserved = |key: &str| key.starts_with("aws:") || key.starts_with(commit::PREFIX);
+        tags.retain(|tag| !tag.get("key").and_then(Value::as_str).is_some_and(reserved));
     }
     if definition.get("tags").is_some_and(|tags| tags.is_null() || tags.as_array().is_some_and(Vec::is_empty)) {
         definition.shift_remove("tags");
@@ -251,7 +253,8 @@ mod tests {
     #[test]
     fn registrable_keeps_tags_but_not_empty_or_reserved_ones() {
         let tag = |key: &str| json!({"key": key, "value": "v"});
-        let described = json!({"taskDefinition": {"family": "f"}, "tags": [tag("team"), tag("aws:ecs:x")]});
+        let tags = json!([tag("team"), tag("aws:ecs:x"), tag("roleout:commit")]);
+        let described = json!({"taskDefinition": {"family": "f"}, "tags": tags});
         assert_eq!(registrable(&described), json!({"family": "f", "tags": [tag("team")]}));
         assert_eq!(registrable(&json!({"family": "f", "tags": [tag("aws:x")]})), json!({"family": "f"}));
         assert_eq!(registrable(&json!({"family": "f", "tags": null})), json!({"family": "f"}));

@@ -150,8 +150,23 @@ pub(crate) fn resource(call: &Call, input: &Value) -> String {
     }
 }
 
+/// Returns the actions that a call needs, each with its condition keys: its own, and `ecs:TagResource` where it makes
+/// something with tags.
+pub(crate) fn actions(call: &Call, input: &Value) -> Vec<(String, BTreeMap<String, Vec<String>>)> {
+    let mut actions = vec![(format!("ecs:{}", call.operation), condition_keys(call, input))];
+    let creates =
+        matches!(call.operation.as_str(), "RegisterTaskDefinition" | "CreateService" | "CreateCluster" | "RunTask");
+    let is_tagged = input.get("tags").and_then(Value::as_array).is_some_and(|tags| !tags.is_empty());
+    if creates && is_tagged {
+        let mut keys = condition_keys(call, input);
+        keys.insert("ecs:createaction".to_owned(), vec![call.operation.clone()]);
+        actions.push(("ecs:TagResource".to_owned(), keys));
+    }
+    actions
+}
+
 /// Returns the condition keys of a call: `ecs:cluster` where it names one.
-pub(crate) fn condition_keys(call: &Call, input: &Value) -> BTreeMap<String, Vec<String>> {
+fn condition_keys(call: &Call, input: &Value) -> BTreeMap<String, Vec<String>> {
     let mut keys = BTreeMap::new();
     if let Some(cluster) = text_of(input, "cluster") {
         keys.insert("ecs:cluster".to_owned(), vec![call.arn(&format!("cluster/{}", short(cluster)))]);

@@ -133,6 +133,7 @@ pub(crate) fn job_variables() -> Vec<(&'static str, &'static str)> {
         ("CI_COMMIT_REF_SLUG", "main"),
         ("CI_COMMIT_SHA", COMMIT_SHA),
         ("CI_COMMIT_SHORT_SHA", "5f2c9d7b"),
+        ("CI_COMMIT_TIMESTAMP", "2026-11-02T08:41:07+00:00"),
         ("CI_COMMIT_TITLE", "Add the spring sale"),
         ("CI_DEFAULT_BRANCH", "main"),
         ("CI_JOB_ID", JOB_ID),

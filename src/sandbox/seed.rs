@@ -12,7 +12,7 @@ use super::region::Cluster;
 use super::services;
 use super::session::{Principal, Session};
 use super::world::{Call, World};
-use crate::fleet::{Desired, Fleet, IdentitySource, TargetSpec};
+use crate::fleet::{Base, Desired, Fleet, IdentitySource, TargetSpec};
 
 /// How long ago everything was made.
 const AGE: u64 = 26 * 3_600_000;
@@ -99,12 +99,28 @@ impl World {
         }
         let definition = older(&target.desired, &target.service);
         let family = definition["family"].as_str().unwrap_or(&target.service).to_owned();
-        let begun = u32::try_from(chance.bits(&family) % 40).unwrap_or_default();
+        let named = match &target.desired.task_definition {
+            Base::Revision { number, .. } => Some(*number),
+            Base::Live | Base::File(_) => None,
+        };
+        // A revision that is named by its number comes right after the one that runs.
+        let begun = match named.flatten() {
+            Some(number) => number.saturating_sub(2),
+            None => u32::try_from(chance.bits(&family) % 40).unwrap_or_default(),
+        };
         region
             .families
             .entry(family.clone())
             .or_insert_with(|| super::taskdef::Family { last: begun, ..Default::default() });
         let body = region.register(&family, &definition, Vec::new(), &call.principal.arn, then);
+        if let Some(number) = named {
+            let known = &region.families[&family];
+            let number = number.unwrap_or(known.last + 1);
+            if !known.revisions.contains_key(&number) {
+                let other = released(&definition, number);
+                region.register_as((&family, number), &other, Vec::new(), &call.principal.arn, then);
+            }
+        }
         let mut input = json!({
             "cluster": cluster,
             "serviceName": target.service,
@@ -147,8 +163,8 @@ pub(crate) fn admin(account: &str) -> Principal {
 /// Returns the definition that a service ran before the manifest's: older images, none of its variables and secrets.
 fn older(desired: &Desired, service: &str) -> Value {
     let mut definition = match &desired.task_definition {
-        Some(given) => (**given).clone(),
-        None => {
+        Base::File(given) => (**given).clone(),
+        Base::Live | Base::Revision { .. } => {
             let mut names: Vec<&String> =
                 desired.images.keys().chain(desired.environment.keys()).chain(desired.secrets.keys()).collect();
             names.sort_unstable();
@@ -169,6 +185,9 @@ fn older(desired: &Desired, service: &str) -> Value {
     if !definition.is_object() {
         definition = json!({});
     }
+    if let (Base::Revision { family, .. }, Some(map)) = (&desired.task_definition, definition.as_object_mut()) {
+        map.insert("family".to_owned(), json!(family));
+    }
     let defaults = [
         ("family", json!(service)),
         ("networkMode", json!("awsvpc")),
@@ -185,6 +204,16 @@ fn older(desired: &Desired, service: &str) -> Value {
     for container in definition["containerDefinitions"].as_array_mut().into_iter().flatten() {
         let Some(container) = container.as_object_mut() else { continue };
         age(container, desired);
+    }
+    definition
+}
+
+/// Returns the definition of a revision that exists besides the older one: its images have the number as their tag.
+fn released(older: &Value, number: u32) -> Value {
+    let mut definition = older.clone();
+    for container in definition["containerDefinitions"].as_array_mut().into_iter().flatten() {
+        let image = repository(container["image"].as_str().unwrap_or_default()).to_owned();
+        container["image"] = json!(format!("{image}:{number}"));
     }
     definition
 }
@@ -236,7 +265,7 @@ mod tests {
             { "name": "proxy", "image": "r/proxy:3" },
         ] });
         let desired = Desired {
-            task_definition: Some(Arc::new(given)),
+            task_definition: Base::File(Arc::new(given)),
             images: [("app".to_owned(), "r/api:sha".to_owned())].into_iter().collect(),
             environment: [("app".to_owned(), [("NEW".to_owned(), "2".to_owned())].into_iter().collect())]
                 .into_iter()

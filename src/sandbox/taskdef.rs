@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::ecs::{list_of, page, text_of};
 use super::moment::{Moment, epoch};
 use super::region::Region;
+use super::tag;
 use super::wire::AwsError;
 use super::world::{Call, World};
 
@@ -41,7 +42,10 @@ pub(crate) fn register(world: &mut World, call: &Call, input: &Value) -> Result<
     validate(input)?;
     let tags = match input.get("tags").and_then(Value::as_array) {
         Some(tags) if tags.is_empty() => return Err(AwsError::client("Tags can not be empty.")),
-        Some(tags) => tags.clone(),
+        Some(tags) => {
+            tag::check(tags)?;
+            tags.clone()
+        }
         None => Vec::new(),
     };
     let region = world.region(&call.account, &call.region);
@@ -62,6 +66,18 @@ impl Region {
     /// Adds a revision to a family, with what ECS fills in.
     pub(crate) fn register(&mut self, family: &str, input: &Value, tags: Vec<Value>, by: &str, now: u64) -> Arc<Value> {
         let number = self.families.get(family).map_or(0, |family| family.last) + 1;
+        self.register_as((family, number), input, tags, by, now)
+    }
+
+    /// Adds a revision with a number of its own.
+    pub(crate) fn register_as(
+        &mut self,
+        (family, number): (&str, u32),
+        input: &Value,
+        tags: Vec<Value>,
+        by: &str,
+        now: u64,
+    ) -> Arc<Value> {
         let arn = self.arn(&format!("task-definition/{family}:{number}"));
         let mut body = Map::new();
         body.insert("taskDefinitionArn".into(), json!(arn));
@@ -74,7 +90,7 @@ impl Region {
         fill_in(&mut body);
         let body = Arc::new(Value::Object(body));
         let entry = self.families.entry(family.to_owned()).or_default();
-        entry.last = number;
+        entry.last = entry.last.max(number);
         entry.registered = now;
         entry.revisions.insert(number, Definition { body: body.clone(), tags, active: true });
         body

@@ -199,19 +199,19 @@ impl World {
                 return Err(throttled());
             }
         }
-        let action = format!("ecs:{}", call.operation);
         let resource = ecs::resource(call, input);
-        let context = ecs::condition_keys(call, input);
-        self.authorize(&call.principal, &action, &resource, &context)?;
-        let denied = faults.iter().any(|fault| match fault {
-            Fault::Deny(pattern) => action_matches(pattern, &action),
-            Fault::NoServiceDeployments => {
-                matches!(call.operation.as_str(), "ListServiceDeployments" | "DescribeServiceDeployments")
+        for (action, context) in ecs::actions(call, input) {
+            self.authorize(&call.principal, &action, &resource, &context)?;
+            let denied = faults.iter().any(|fault| match fault {
+                Fault::Deny(pattern) => action_matches(pattern, &action),
+                Fault::NoServiceDeployments => {
+                    matches!(call.operation.as_str(), "ListServiceDeployments" | "DescribeServiceDeployments")
+                }
+                _ => false,
+            });
+            if denied {
+                return Err(not_allowed(&call.principal, &action, &resource));
             }
-            _ => false,
-        });
-        if denied {
-            return Err(not_allowed(&call.principal, &action, &resource));
         }
         let output = ecs::answer(self, call, input);
         if ecs::changes(&call.operation) {

@@ -75,6 +75,16 @@ impl Narrator {
                 let verb = if *reused { "reuses" } else { "registered" };
                 progress(target, format!("{verb} {}", clean(&revision.to_string())))
             }),
+            Event::TagsRefused { account, reason, help } => Some(Sentence {
+                tone: Tone::Warn,
+                mark: "!",
+                ..run(format!(
+                    "revisions in {} are registered without tags: {}; {}",
+                    clean(account),
+                    clean(reason),
+                    clean(help)
+                ))
+            }),
             Event::DeploymentStarted { target, deployment, revision, attached } => {
                 let verb = if *attached { "follows" } else { "deploys" };
                 let (revision, deployment) = (revision.to_string(), clean(deployment));

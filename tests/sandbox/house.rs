@@ -16,7 +16,8 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::region::Region;
 use roleout::clock::Clock;
 use roleout::fleet::{
-    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Parallelism, RoleChain, TargetId, TargetSpec, Wave,
+    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Parallelism, Release, RoleChain, TargetId,
+    TargetSpec, Wave,
 };
 use roleout::sandbox::{Claims, Sandbox, Timing};
 use secrecy::ExposeSecret as _;
@@ -103,6 +104,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
             gate: false,
         }],
         notify: Vec::new(),
+        release: Release::default(),
         warnings: Vec::new(),
     }
 }

@@ -202,6 +202,30 @@ async fn wrong_keys_and_signatures_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tagged_registration_needs_a_permission_of_its_own() {
+    use aws_sdk_ecs::types::{ContainerDefinition, Tag};
+
+    let house = House::new().await;
+    let actions = vec!["ecs:RegisterTaskDefinition".to_owned()];
+    house.sandbox.change_role(DEPLOYER, |role| role.actions = Some(actions));
+    let container = ContainerDefinition::builder().name("app").image("r/api:1").memory(64).build();
+    let hub = house.hub_session(&Claims::default(), None).await.expect("the hub");
+    let ecs = house.ecs_as(&house.chained(&hub, PROD, |call| call).await.expect("prod"));
+    let call = ecs.register_task_definition().family("tagged").container_definitions(container);
+    call.clone().send().await.expect("without tags it is allowed");
+    let tag = Tag::builder().key("team").value("shop").build();
+    let error = call.clone().tags(tag.clone()).send().await.expect_err("denied").into_service_error();
+    assert!(told(&error).1.contains("not authorized to perform: ecs:TagResource on resource: "), "{error}");
+    let policy = json!({ "Statement": [
+        { "Effect": "Allow", "Action": "ecs:RegisterTaskDefinition", "Resource": "*" },
+        { "Effect": "Allow", "Action": "ecs:TagResource", "Resource": "*",
+          "Condition": { "StringEquals": { "ecs:CreateAction": "RegisterTaskDefinition" } } },
+    ] });
+    house.sandbox.change_role(DEPLOYER, |role| (role.actions, role.policy) = (None, Some(policy)));
+    call.tags(tag).send().await.expect("allowed where it registers");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_role_calls_only_what_it_is_allowed_to() {
     let house = House::new().await;
     house.sandbox.change_role(DEPLOYER, |role| role.actions = Some(vec!["ecs:Describe*".into(), "ecs:List*".into()]));

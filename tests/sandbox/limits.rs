@@ -186,6 +186,38 @@ async fn ecs_refuses_what_it_does_not_find() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tags_of_a_revision_are_kept_beside_it_and_checked() {
+    let house = House::new().await;
+    let register = |tags: serde_json::Value| {
+        let container = json!([{ "name": "app", "image": "r/api:1", "memory": 64 }]);
+        let input = json!({ "family": "tagged", "containerDefinitions": container, "tags": tags });
+        house.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &input)
+    };
+    let tag = |key: &str, value: &str| json!({ "key": key, "value": value });
+    let answer = register(json!([tag("team", "shop"), tag("roleout:committed-at", "2026-11-02T09:00:00Z")]));
+    let answer = answer.expect("registered");
+    assert_eq!((answer["tags"].as_array().map(Vec::len), &answer["taskDefinition"]["tags"]), (Some(2), &json!(null)));
+    let describe =
+        |input| house.sandbox.behind_the_back(PROD, REGION, "DescribeTaskDefinition", &input).expect("there");
+    assert_eq!(describe(json!({ "taskDefinition": "tagged", "include": ["TAGS"] }))["tags"], answer["tags"]);
+    assert_eq!(describe(json!({ "taskDefinition": "tagged" }))["tags"], json!(null));
+    let many: Vec<_> = (0..51).map(|number| tag(&number.to_string(), "")).collect();
+    for (tags, said) in [
+        (json!([]), "Tags can not be empty."),
+        (json!(many), "Too many tags: at most 50 tags are allowed."),
+        (json!([tag("", "v")]), "Tag keys must have between 1 and 128 characters."),
+        (json!([tag(&"k".repeat(129), "v")]), "Tag keys must have between 1 and 128 characters."),
+        (json!([tag("k", &"v".repeat(257))]), "Tag values must have at most 256 characters."),
+        (json!([tag("k", "a;b")]), "Some tags contain invalid characters."),
+        (json!([tag("aws:k", "v")]), "aws: prefixed tag key names are not allowed for external use."),
+        (json!([tag("k", "1"), tag("k", "2")]), "Duplicate tag keys found."),
+    ] {
+        let error = register(tags).expect_err(said);
+        assert!(format!("{error:?}").contains(said), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn update_service_merges_and_deploys_only_for_what_deploys() {
     let house = House::new().await;
     let ask = |input: serde_json::Value| {

@@ -1,21 +1,21 @@
 //! `services:`: every target, with what the manifest wants of it. Which wave it is in, `waves.rs` says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::accounts::Accounts;
+use super::definition::Definitions;
 use super::{Checker, Files, entries, given, items};
 use crate::fleet::{Desired, TargetId};
+use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
-use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::scalar::{Count, Scalar, parse_count};
 use crate::manifest::select::{Candidate, Selector, Vocabulary};
 use crate::manifest::spanned::{Entries, Span, Spanned};
-use crate::manifest::taskdef::{TaskDefinition, map_text};
+use crate::manifest::taskdef::map_text;
 use crate::manifest::{Manifest, Override, Service};
 
 /// Ten times the largest fleet that this program is measured with.
@@ -46,13 +46,13 @@ pub struct Targets {
 }
 
 /// What a service or an override says of a target.
-struct Layer<'a> {
+pub struct Layer<'a> {
     cluster: &'a Option<Spanned<Template>>,
     service: &'a Option<Spanned<Template>>,
-    task_definition: &'a Option<Spanned<Template>>,
-    images: &'a Option<Spanned<Entries<Template>>>,
-    environment: &'a Option<Spanned<Entries<Entries<Scalar>>>>,
-    secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
+    task_definition: &'a Option<Spanned<DefinitionSource>>,
+    pub images: &'a Option<Spanned<Entries<Template>>>,
+    pub environment: &'a Option<Spanned<Entries<Entries<Scalar>>>>,
+    pub secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
     desired_count: &'a Option<Spanned<Count>>,
     deployment: &'a Option<Spanned<Deployment>>,
 }
@@ -84,9 +84,6 @@ impl<'a> From<&'a Override> for Layer<'a> {
     }
 }
 
-/// Task definition files that were read, by path; `None` = its faults are recorded.
-type Definitions = BTreeMap<String, Option<Arc<TaskDefinition>>>;
-
 impl Checker<'_> {
     /// Reads the services' names. Records what is wrong with each service by itself.
     pub fn services<'t>(self, manifest: &'t Manifest, root: Span) -> Vec<ServiceDraft<'t>> {
@@ -107,9 +104,11 @@ impl Checker<'_> {
                 if let Some(other_value) = other.get() {
                     self.need(&other_value.select, other.span, "an override", "select");
                     self.deployment(&other_value.deployment);
+                    self.source(&other_value.task_definition);
                 }
             }
             self.deployment(&service.deployment);
+            self.source(&service.task_definition);
             if let Some(name) = name.filter(|name| self.unique(&mut seen, "services", name, place)) {
                 drafts.push(ServiceDraft { name, span: place, written: service });
             }
@@ -232,12 +231,12 @@ impl Checker<'_> {
         let overrides = items(&service.overrides).iter().filter_map(Spanned::get);
         let matching = overrides.filter(|other| other.select.is_some() && matches(&other.select, candidate));
         let layers: Vec<Layer<'_>> = std::iter::once(service.into()).chain(matching.map(Layer::from)).collect();
-        let (mut cluster, mut name, mut file) = (None, None, None);
+        let (mut cluster, mut name, mut source) = (None, None, None);
         let mut desired = Desired::default();
         for layer in &layers {
             cluster = self.word(layer.cluster, scope, "cluster").or(cluster);
             name = self.word(layer.service, scope, "service").or(name);
-            file = layer.task_definition.as_ref().or(file);
+            source = layer.task_definition.as_ref().or(source);
             for entry in entries(layer.images) {
                 let Some(image) = self.resolve(&entry.value, scope) else { continue };
                 if image.trim().is_empty() {
@@ -271,15 +270,8 @@ impl Checker<'_> {
                 }
             }
         }
-        if let Some(file) = file {
-            let definition = self.definition(file, scope, files, definitions);
-            if let Some(definition) = &definition {
-                layers.iter().for_each(|layer| self.containers(layer, definition.containers()));
-            }
-            desired.task_definition = definition.and_then(|definition| {
-                let refused = |faults: Vec<_>| faults.into_iter().for_each(|fault| self.context.push(fault));
-                definition.resolve(scope).map_err(refused).ok()
-            });
+        if let Some(source) = source {
+            desired.task_definition = self.base(source, &layers, scope, files, definitions).unwrap_or_default();
         }
         self.both(&layers);
         (self.context.count() == before).then_some((cluster?, name, desired))
@@ -298,49 +290,6 @@ impl Checker<'_> {
     pub fn split_fault(self, span: Span, text: &str) {
         let (message, help) = text.split_once('\n').unwrap_or((text, "correct it"));
         self.fault(span, message, help);
-    }
-
-    fn definition(
-        self,
-        file: &Spanned<Template>,
-        scope: &Scope<'_>,
-        files: &Files<'_>,
-        definitions: &mut Definitions,
-    ) -> Option<Arc<TaskDefinition>> {
-        let path = self.resolve(file, scope)?;
-        if let Some(known) = definitions.get(&path) {
-            return known.clone();
-        }
-        let (name, text) = (files.read)(&path);
-        let definition = match text {
-            Err(reason) => {
-                let help = format!("looked for {name}: the path is relative to the manifest");
-                self.fault(file.span, format!("`{path}`: {reason}"), help);
-                None
-            }
-            Ok(text) => match TaskDefinition::parse(&name, text) {
-                Ok(definition) => Some(Arc::new(definition)),
-                Err(faults) => {
-                    faults.into_iter().for_each(|fault| self.context.push(fault));
-                    None
-                }
-            },
-        };
-        definitions.insert(path, definition.clone());
-        definition
-    }
-
-    /// Records containers that the task definition does not have.
-    fn containers(self, layer: &Layer<'_>, known: &[String]) {
-        let images = entries(layer.images).iter().map(|entry| (&entry.key, entry.key_span));
-        let environment = entries(layer.environment).iter().map(|entry| (&entry.key, entry.key_span));
-        let secrets = entries(layer.secrets).iter().map(|entry| (&entry.key, entry.key_span));
-        for (container, span) in images.chain(environment).chain(secrets) {
-            if !known.contains(container) {
-                let message = format!("the task definition has no container `{container}`");
-                self.fault(span, message, suggest(container, known.iter().map(String::as_str)));
-            }
-        }
     }
 
     /// Records names that are both a variable and a secret of a container: ECS refuses those.

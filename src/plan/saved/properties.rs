@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Saved;
+use crate::fleet::commit::{Release, Tag};
 use crate::fleet::{
     Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Parallelism, RoleChain, TargetId, TargetSpec, Wave,
 };
@@ -72,12 +73,16 @@ fn definition() -> impl Strategy<Value = Definition> {
     prop_oneof![
         Just(Definition::Keep),
         (text(), any::<bool>()).prop_map(|(arn, force)| Definition::Existing { arn, force }),
-        (vec((text(), json_value()), 0..4), any::<u64>()).prop_map(|(members, newest)| {
+        (vec((text(), json_value()), 0..4), any::<u64>(), vec(tag(), 0..3)).prop_map(|(members, newest, tags)| {
             let definition = Value::Object(members.into_iter().collect());
-            Definition::Register { definition: Arc::new(definition), newest }
+            Definition::Register { definition: Arc::new(definition), newest, tags }
         }),
         text().prop_map(|deployment| Definition::Follow { deployment }),
     ]
+}
+
+fn tag() -> impl Strategy<Value = Tag> {
+    (text(), text()).prop_map(|(key, value)| Tag { key, value })
 }
 
 fn work() -> impl Strategy<Value = Work> {
@@ -117,6 +122,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 targets: Vec::new(),
                 waves: Vec::new(),
                 notify: Vec::new(),
+                release: Release::default(),
                 warnings: Vec::new(),
             };
             let mut plan = Plan { outline: Outline::default(), work: Vec::new() };

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Accounts, Condition, Page};
+use crate::fleet::Commit;
 use crate::status::{Image, Live, TargetStatus};
 use crate::view::style::{self, Tone, clean};
 
@@ -17,14 +18,25 @@ const DATE: usize = 16;
 /// With less than this, ` by …` says nothing.
 const SOMEBODY: usize = DATE + 10;
 
+/// The columns; those of the commit and of who registered a revision are the ones that may be left out.
+const COLUMNS: usize = 6;
+const COMMIT: usize = 2;
+const REGISTERED: usize = 5;
+
+/// A row.
+type Cells = [String; COLUMNS];
+
 /// Writes the table.
 pub(super) fn write(page: &mut Page, accounts: &Accounts<'_>) {
     let rows = || accounts.0.iter().flat_map(|account| &account.targets);
-    let cells: Vec<[String; 5]> = rows().map(|target| cells(target)).collect();
+    let cells: Vec<Cells> = rows().map(|target| cells(target)).collect();
     if cells.is_empty() {
         return;
     }
-    let heading = ["target", "revision", "images", "tasks", "registered (UTC)"];
+    let mut heading = ["target", "revision", "commit", "images", "tasks", "registered (UTC)"];
+    if cells.iter().all(|row| row[COMMIT].is_empty()) {
+        heading[COMMIT] = "";
+    }
     let mut widths = heading.map(style::width);
     for row in &cells {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -49,23 +61,24 @@ pub(super) fn write(page: &mut Page, accounts: &Accounts<'_>) {
     page.text.push('\n');
 }
 
-/// Narrows the columns until they fit: first who registered a revision, then the images, then when, then the names.
-fn fit(widths: &mut [usize; 5], columns: usize) {
-    let over = |widths: &[usize; 5]| {
+/// Narrows the columns until they fit: first who registered a revision, then the images, then when and the commit, then
+/// the names.
+fn fit(widths: &mut [usize; COLUMNS], columns: usize) {
+    let over = |widths: &[usize; COLUMNS]| {
         let shown = widths.iter().filter(|width| **width > 0).count();
         (widths.iter().sum::<usize>() + 2 * shown.saturating_sub(1)).saturating_sub(columns)
     };
-    for (column, least) in [(4, DATE), (2, 12), (4, 0), (0, 16), (1, 8), (2, 0)] {
+    for (column, least) in [(REGISTERED, DATE), (3, 12), (REGISTERED, 0), (COMMIT, 0), (0, 16), (1, 8), (3, 0)] {
         let excess = over(widths);
         if excess > 0 {
             let narrowed = widths[column].saturating_sub(excess).max(least).min(widths[column]);
-            // Half a date says nothing.
-            widths[column] = if column == 4 && least == 0 { 0 } else { narrowed };
+            // Half a date says nothing, and nor does half a commit.
+            widths[column] = if [COMMIT, REGISTERED].contains(&column) && least == 0 { 0 } else { narrowed };
         }
     }
 }
 
-fn line(cells: &[Cow<'_, str>; 5], widths: &[usize; 5], columns: usize) -> String {
+fn line(cells: &[Cow<'_, str>; COLUMNS], widths: &[usize; COLUMNS], columns: usize) -> String {
     let mut line = String::new();
     for (column, (cell, width)) in cells.iter().zip(widths).enumerate().filter(|(_, (_, width))| **width > 0) {
         if !line.is_empty() {
@@ -74,7 +87,7 @@ fn line(cells: &[Cow<'_, str>; 5], widths: &[usize; 5], columns: usize) -> Strin
         // Both ends of a name tell it apart; of the rest, the beginning says most.
         let cut = match column {
             0 | 1 => style::cut_middle(cell, *width),
-            4 if *width < SOMEBODY && style::width(cell) > *width => Cow::Owned(style::start(cell, DATE)),
+            REGISTERED if *width < SOMEBODY && style::width(cell) > *width => Cow::Owned(style::start(cell, DATE)),
             _ => style::cut(cell, *width),
         };
         line.push_str(&style::pad(&cut, *width));
@@ -82,13 +95,19 @@ fn line(cells: &[Cow<'_, str>; 5], widths: &[usize; 5], columns: usize) -> Strin
     style::cut(line.trim_end(), columns).into_owned()
 }
 
-fn cells(target: &TargetStatus) -> [String; 5] {
+fn cells(target: &TargetStatus) -> Cells {
     let name = format!("{}/{}", clean(&target.target.region), clean(&target.target.service));
-    let Some(live) = &target.live else { return [name, String::new(), String::new(), String::new(), String::new()] };
+    let Some(live) = &target.live else {
+        let mut row = Cells::default();
+        row[0] = name;
+        return row;
+    };
     let revision = live.revision.as_ref().map_or_else(|| live.task_definition.clone(), ToString::to_string);
     let images: Vec<String> = live.images.iter().map(|(name, image)| format!("{name}={}", tag(image))).collect();
     let tasks = format!("{}/{}", live.running, live.desired);
-    [name, clean(&revision).into_owned(), clean(&images.join(" ")).into_owned(), tasks, registered(live)]
+    let commit = live.commit.as_ref().and_then(Commit::short).unwrap_or_default();
+    let words = |text: &str| clean(text).into_owned();
+    [name, words(&revision), words(commit), words(&images.join(" ")), tasks, registered(live)]
 }
 
 /// Returns an image's tag, or the beginning of its digest where it has none.

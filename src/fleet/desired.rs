@@ -1,0 +1,49 @@
+//! What a manifest declares of a target, with overrides applied and references put in.
+//!
+//! Nothing here is compared with what runs.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+/// What the manifest declares of a target. Anything absent is left as it is in ECS.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    /// The task definition that it starts from.
+    pub task_definition: Base,
+    /// Image by container name.
+    pub images: IndexMap<String, String>,
+    /// Environment variables by container name.
+    pub environment: IndexMap<String, IndexMap<String, String>>,
+    /// `valueFrom` ARNs by container name and secret name.
+    pub secrets: IndexMap<String, IndexMap<String, String>>,
+    /// The service's desired count; `None` = never touched.
+    pub desired_count: Option<u32>,
+    /// `deploymentConfiguration` in ECS's own (camelCase) terms; `None` = as it is.
+    pub deployment: Option<Value>,
+}
+
+impl Desired {
+    /// Whether a container's image, environment or secrets are declared.
+    pub fn changes_containers(&self) -> bool {
+        !(self.images.is_empty() && self.environment.is_empty() && self.secrets.is_empty())
+    }
+}
+
+/// The task definition that a target starts from, before its images, environment and secrets are put in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Base {
+    /// The revision that the service runs.
+    #[default]
+    Live,
+    /// A file: AWS's own JSON, interpolated.
+    File(Arc<Value>),
+    /// A revision that exists; without a number, the family's newest ACTIVE one.
+    Revision {
+        /// The family.
+        family: String,
+        /// The number, from 1.
+        number: Option<u32>,
+    },
+}

@@ -1,0 +1,134 @@
+//! `task_definition:` of a target: the file that it names, read once, or the revision that exists.
+//!
+//! Whether there is such a revision, AWS says later.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::services::Layer;
+use super::{Checker, Files, entries};
+use crate::fleet::{Base, Revision};
+use crate::manifest::definition::{DefinitionSource, ExistingRevision};
+use crate::manifest::fault::suggest;
+use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::scalar::{Count, parse_count};
+use crate::manifest::spanned::{Span, Spanned};
+use crate::manifest::taskdef::TaskDefinition;
+
+/// ECS's longest name of a family.
+const LONGEST_FAMILY: usize = 255;
+
+/// Task definition files that were read, by path; `None` = its faults are recorded.
+pub type Definitions = BTreeMap<String, Option<Arc<TaskDefinition>>>;
+
+impl Checker<'_> {
+    /// Records what a source lacks, whatever the target.
+    pub fn source(self, source: &Option<Spanned<DefinitionSource>>) {
+        if let Some(source) = source
+            && let Some(DefinitionSource::Revision(revision)) = source.get()
+        {
+            self.need(&revision.family, source.span, "`task_definition`", "family");
+        }
+    }
+
+    /// Resolves what a target starts from; `layers` are all that is said of the target.
+    pub fn base(
+        self,
+        source: &Spanned<DefinitionSource>,
+        layers: &[Layer<'_>],
+        scope: &Scope<'_>,
+        files: &Files<'_>,
+        definitions: &mut Definitions,
+    ) -> Option<Base> {
+        let file = match source.get()? {
+            DefinitionSource::File(file) => file,
+            DefinitionSource::Revision(revision) => return self.revision(revision, scope),
+        };
+        let definition = self.file(file, source.span, scope, files, definitions)?;
+        layers.iter().for_each(|layer| self.containers(layer, definition.containers()));
+        let refused = |faults: Vec<_>| faults.into_iter().for_each(|fault| self.context.push(fault));
+        definition.resolve(scope).map_err(refused).ok().map(Base::File)
+    }
+
+    fn revision(self, written: &ExistingRevision, scope: &Scope<'_>) -> Option<Base> {
+        let place = written.family.as_ref()?;
+        let family = self.resolve(place, scope)?;
+        let allowed = |char: char| char.is_ascii_alphanumeric() || "_-".contains(char);
+        if family.is_empty() || family.len() > LONGEST_FAMILY || !family.chars().all(allowed) {
+            let help = match family.parse::<Revision>() {
+                Ok(Revision { family, number }) => format!("write {{ family: {family}, revision: {number} }}"),
+                Err(_) => "a family is up to 255 letters, digits, `_` and `-`".to_owned(),
+            };
+            self.fault(place.span, format!("`{family}` is not a task definition's family"), help);
+            return None;
+        }
+        let number = match &written.revision {
+            None => None,
+            Some(number) => {
+                let Count(template) = number.get()?;
+                let text = self.resolve_at(template, number.span, scope)?;
+                match parse_count(&text) {
+                    Ok(0) => {
+                        self.fault(number.span, "there is no revision 0", "revisions are numbered from 1");
+                        return None;
+                    }
+                    Ok(number) => Some(number),
+                    Err(error) => {
+                        self.split_fault(number.span, &error);
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(Base::Revision { family, number })
+    }
+
+    fn file(
+        self,
+        file: &Template,
+        span: Span,
+        scope: &Scope<'_>,
+        files: &Files<'_>,
+        definitions: &mut Definitions,
+    ) -> Option<Arc<TaskDefinition>> {
+        let path = self.resolve_at(file, span, scope)?;
+        if let Some(known) = definitions.get(&path) {
+            return known.clone();
+        }
+        let (name, text) = (files.read)(&path);
+        let definition = match text {
+            Err(reason) => {
+                let help = match path.parse::<Revision>() {
+                    Ok(Revision { family, number }) if !path.contains('/') => {
+                        format!("for a revision that exists write {{ family: {family}, revision: {number} }}")
+                    }
+                    _ => format!("looked for {name}: the path is relative to the manifest"),
+                };
+                self.fault(span, format!("`{path}`: {reason}"), help);
+                None
+            }
+            Ok(text) => match TaskDefinition::parse(&name, text) {
+                Ok(definition) => Some(Arc::new(definition)),
+                Err(faults) => {
+                    faults.into_iter().for_each(|fault| self.context.push(fault));
+                    None
+                }
+            },
+        };
+        definitions.insert(path, definition.clone());
+        definition
+    }
+
+    /// Records containers that the task definition does not have.
+    fn containers(self, layer: &Layer<'_>, known: &[String]) {
+        let images = entries(layer.images).iter().map(|entry| (&entry.key, entry.key_span));
+        let environment = entries(layer.environment).iter().map(|entry| (&entry.key, entry.key_span));
+        let secrets = entries(layer.secrets).iter().map(|entry| (&entry.key, entry.key_span));
+        for (container, span) in images.chain(environment).chain(secrets) {
+            if !known.contains(container) {
+                let message = format!("the task definition has no container `{container}`");
+                self.fault(span, message, suggest(container, known.iter().map(String::as_str)));
+            }
+        }
+    }
+}

@@ -19,6 +19,16 @@ const STYLES: Styles = Styles::styled()
 /// The manifest, unless --file names another.
 pub const MANIFEST: &str = "deploy.yaml";
 
+/// The version, and what this build leaves out.
+const LONG_VERSION: &str = if cfg!(feature = "verify") {
+    env!("CARGO_PKG_VERSION")
+} else {
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        "\nbuilt without the feature verify: that roles, images, log groups and secrets exist is not checked"
+    )
+};
+
 /// The table of exit codes, at the foot of the help.
 static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
     let rows = Exit::ALL.iter().map(|exit| format!("  {:>3}  {}", exit.code(), exit.words()));
@@ -27,7 +37,8 @@ static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
 
 /// Rolls Amazon ECS services out in many AWS accounts from one GitLab job.
 #[derive(Debug, Parser)]
-#[command(name = "roleout", version, styles = STYLES, after_help = EXIT_CODES.as_str(), max_term_width = 100)]
+#[command(name = "roleout", version, long_version = LONG_VERSION, styles = STYLES)]
+#[command(after_help = EXIT_CODES.as_str(), max_term_width = 100)]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -148,6 +159,9 @@ pub struct Deploy {
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
+    /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
+    #[arg(long, env = "ROLEOUT_NO_VERIFY")]
+    pub no_verify: bool,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,
@@ -177,6 +191,9 @@ pub struct Plan {
     /// Do not fail because of the targets that cannot be reached or deployed; a saved plan leaves them out
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
+    /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
+    #[arg(long, env = "ROLEOUT_NO_VERIFY")]
+    pub no_verify: bool,
     /// Say nothing but the plan
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,

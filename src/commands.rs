@@ -10,3 +10,4 @@ pub mod reach;
 pub mod sandbox;
 pub mod saved;
 pub mod status;
+mod verify;

@@ -10,4 +10,7 @@ mod processes;
 mod saved;
 mod scale;
 mod status;
+mod tail;
+#[cfg(feature = "verify")]
+mod verify;
 mod waves;

@@ -631,7 +631,8 @@ fn json() {
           }
         ],
         "fits": false
-      }
+      },
+      "notes": []
     }
     "#);
 }

@@ -29,7 +29,7 @@ fn arn(call: &Call, id: &str) -> String {
 
 pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let id = text_of(input, "SecretId")
-        .ok_or_else(|| AwsError::new("ValidationException", "Value null at 'secretId' failed to satisfy constraint"))?;
+        .ok_or_else(|| AwsError::invalid("You must provide a value for the SecretId parameter."))?;
     let account = if id.starts_with("arn:") { super::account::parts(id).1 } else { &call.account };
     let known = |need: &Need| match need {
         Need::Secret(secret) => secret.region == call.region && (secret.id == id || arn(call, &secret.id) == id),

@@ -26,7 +26,16 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// What has to be asked: the things that definitions need, and for which targets.
 #[derive(Debug, Default)]
 pub struct Questions<'a> {
-    accounts: BTreeMap<&'a str, (Option<&'a TargetSpec>, BTreeMap<Need, Vec<usize>>)>,
+    accounts: BTreeMap<&'a str, Account<'a>>,
+}
+
+/// What has to be asked in one account.
+#[derive(Debug)]
+struct Account<'a> {
+    /// One of its targets: they have the same session.
+    target: &'a TargetSpec,
+    /// The things, and the targets that need each.
+    things: BTreeMap<Need, Vec<usize>>,
 }
 
 /// What came of it.
@@ -45,29 +54,26 @@ impl<'a> Questions<'a> {
     /// Collects what the definitions of targets, by their indices into [`Fleet::targets`], need.
     pub fn of(fleet: &'a Fleet, definitions: &[(usize, Arc<Value>)]) -> Self {
         let mut questions = Self::default();
-        // Targets that share a definition, or differ only in what nothing outside of ECS sees, need the same.
         for (index, definition) in definitions {
             let target = &fleet.targets[*index];
-            let (first, things) = questions.accounts.entry(&target.account.name).or_default();
-            first.get_or_insert(target);
             for need in needs(definition, target.account.id.as_str(), &target.id.region) {
-                things.entry(need).or_default().push(*index);
+                let new = || Account { target, things: BTreeMap::new() };
+                let account = questions.accounts.entry(&target.account.name).or_insert_with(new);
+                account.things.entry(need).or_default().push(*index);
             }
         }
-        questions.accounts.retain(|_, (_, things)| !things.is_empty());
         questions
     }
 
     /// Returns how many things are to be asked for.
     pub fn count(&self) -> usize {
-        self.accounts.values().map(|(_, things)| things.len()).sum()
+        self.accounts.values().map(|account| account.things.len()).sum()
     }
 
     /// Asks. `others` gives the services besides ECS of a target's account.
     pub async fn ask(self, others: &dyn Fn(&TargetSpec) -> Others) -> Checked {
         let deadline = Instant::now() + LONGEST;
-        let accounts = self.accounts.into_iter().filter_map(|(name, (target, things))| Some((name, target?, things)));
-        let asked = accounts.map(|(name, target, things)| async move {
+        let asked = self.accounts.into_iter().map(|(name, Account { target, things })| async move {
             let others = others(target);
             let answers = futures::stream::iter(things).map(|(need, targets)| {
                 let others = &others;
@@ -104,7 +110,12 @@ impl<'a> Questions<'a> {
 
 async fn look(need: &Need, others: &Others, target: &TargetSpec) -> Result<Option<Finding>, Unchecked> {
     let own = target.account.id.as_str();
-    let failed = |service: &'static str| move |error: CallError| unchecked(service, &error, target);
+    let whom = target.account.chain.hops.last();
+    let whom = whom.map_or_else(|| "the SDK's own identity".to_owned(), |hop| format!("the role {}", hop.arn.name()));
+    let failed = |service: &'static str| {
+        let whom = &whom;
+        move |error: CallError| unchecked(service, &error, whom)
+    };
     match need {
         Need::Role(role) if role.account != own => {
             Err(Unchecked("a role of another account can be read only there".to_owned()))
@@ -166,18 +177,31 @@ fn unless_cached(
     }
 }
 
-fn unchecked(service: &str, error: &CallError, target: &TargetSpec) -> Unchecked {
+/// Says why a call gave no answer, without the account, so that accounts with the same trouble are counted together.
+fn unchecked(service: &str, error: &CallError, whom: &str) -> Unchecked {
     let action = format!("{service}:{}", error.operation);
-    let whom = target
-        .account
-        .chain
-        .hops
-        .last()
-        .map_or_else(|| "the SDK's own identity".to_owned(), |hop| format!("the role {}", hop.arn.name()));
     Unchecked(match error.kind {
         Kind::Denied => format!("{action} is not allowed to {whom}"),
         Kind::Throttled => format!("{action} is throttled"),
         Kind::Unknown => format!("AWS did not answer {action}"),
         Kind::Expired | Kind::Refused | Kind::NotSent => format!("{service}:{error}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_is_told_in_words_that_accounts_share() {
+        for (kind, wanted) in [
+            (Kind::Denied, "ecr:DescribeImages is not allowed to the role deployer"),
+            (Kind::Throttled, "ecr:DescribeImages is throttled"),
+            (Kind::Unknown, "AWS did not answer ecr:DescribeImages"),
+            (Kind::Refused, "ecr:DescribeImages: said so"),
+        ] {
+            let error = CallError::plain("DescribeImages", kind, "said so");
+            assert_eq!(unchecked("ecr", &error, "the role deployer").0, wanted);
+        }
+    }
 }

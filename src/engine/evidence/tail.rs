@@ -84,15 +84,27 @@ fn failing(task: &Value) -> Option<&Value> {
         .or_else(|| containers().find(exited))
 }
 
-/// Returns lines as they may be shown: without secrets, none too long, and none that are empty.
+/// Returns lines as they may be shown: without colours and secrets, none too long, and none that are empty.
 fn shown(lines: &[String]) -> Vec<String> {
     let cut = |line: String| match line.char_indices().nth(LENGTH) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
     };
-    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    let lines: Vec<String> = lines.iter().map(|line| uncoloured(line.trim_end())).collect();
     // A secret is looked for in the whole line: a part of it need not look like one.
     redact::lines(&lines).into_iter().filter(|line| !line.is_empty()).map(cut).collect()
+}
+
+/// Leaves out the escape sequences by which programs colour what they write.
+fn uncoloured(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // Parameters, and the letter that ends the sequence.
+        let end = part.find(|char: char| char.is_ascii_alphabetic()).map_or(part.len(), |at| at + 1);
+        plain.push_str(&part[end..]);
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -121,8 +133,9 @@ mod tests {
     #[test]
     fn lines_are_redacted_before_they_are_cut() {
         let long = format!("{}password={}", "x".repeat(LENGTH - 12), "s".repeat(40));
-        let lines = shown(&[String::new(), long, "  at main.rs:1\n".to_owned()]);
-        assert_eq!(lines.len(), 2);
+        let coloured = "\u{1b}[1;31mError\u{1b}[0m: 3\u{1b}[".to_owned();
+        let lines = shown(&[String::new(), long, "  at main.rs:1\n".to_owned(), coloured]);
+        assert_eq!((lines.len(), &*lines[2]), (3, "Error: 3"));
         assert!(lines[0].ends_with("password=[re…"), "{}", lines[0]);
         assert_eq!(lines[1], "  at main.rs:1");
     }

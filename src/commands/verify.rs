@@ -82,7 +82,7 @@ pub(super) async fn verify(
     Verified::default()
 }
 
-/// Returns the definition whose tasks the work starts; `None` where they are on their way already.
+/// Returns the definition whose tasks the work starts; `None` where it starts none, or they are on their way already.
 #[cfg(feature = "verify")]
 fn definition(work: &crate::plan::Work, observed: &Observed) -> Option<std::sync::Arc<serde_json::Value>> {
     use crate::plan::Definition;
@@ -93,7 +93,10 @@ fn definition(work: &crate::plan::Work, observed: &Observed) -> Option<std::sync
             let known = observed.newest.iter().chain([&observed.live]);
             known.into_iter().find(|definition| definition["taskDefinitionArn"] == *arn.as_str()).cloned()
         }
-        Definition::Keep => Some(observed.live.clone()),
+        Definition::Keep => {
+            let starts = work.desired_count.is_some_and(|count| count > observed.service.desired);
+            starts.then(|| observed.live.clone())
+        }
         Definition::Follow { .. } => None,
     }
 }

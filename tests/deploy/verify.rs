@@ -252,7 +252,7 @@ async fn what_is_in_another_account_is_not_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_alone_look_at_what_runs_already() {
+async fn more_tasks_need_what_runs_already_and_fewer_need_nothing() {
     let scene = named(1);
     assert_eq!(scene.deploy().await.code(), Exit::Done);
     let mut more = scene.planning();
@@ -260,6 +260,9 @@ async fn settings_alone_look_at_what_runs_already() {
     let group = Need::LogGroup(LogGroup { region: REGION.to_owned(), name: "/ecs/shop".to_owned() });
     assert!(more.sandbox.remove_thing(A0, &group));
     assert!(refused(more.deploy().await).contains("the log group /ecs/shop does not exist"));
+    let mut fewer = scene.planning();
+    fewer.fleet.targets[0].desired.desired_count = Some(1);
+    assert_eq!(fewer.deploy().await.code(), Exit::Done);
     more.sandbox.add_thing(A0, group);
     assert_eq!(more.deploy().await.code(), Exit::Done);
 }

@@ -3,9 +3,19 @@
 //! Everything is the real SDK. Production passes one shared HTTPS client, the sandbox passes an in-process one; that
 //! HTTP client is the only seam. What a run means is not known here.
 
+#[cfg(feature = "verify")]
+pub mod ecr;
 pub mod ecs;
 pub mod error;
+#[cfg(feature = "verify")]
+pub mod iam;
 pub mod limits;
+pub mod logs;
+pub mod others;
+#[cfg(feature = "verify")]
+pub mod parameters;
+#[cfg(feature = "verify")]
+pub mod secrets;
 pub mod sts;
 pub mod webhook;
 
@@ -135,14 +145,16 @@ impl Aws {
         Arc::clone(clients.entry(key).or_insert_with(|| {
             // The SDK's retry bucket is shared by every account of a region unless it is given one of its own.
             let partition = aws_sdk_ecs::config::retry::RetryPartition::custom(format!("{account}/{region}")).build();
+            let credentials = credentials();
+            let others = others::Others::new(&self.base, account, credentials.clone());
             let config = aws_sdk_ecs::config::Builder::from(&self.base)
                 .region(Region::new(region.to_owned()))
-                .credentials_provider(credentials())
+                .credentials_provider(credentials)
                 // Sessions renew themselves; a second cache in front of them would only hide it.
                 .identity_cache(aws_sdk_ecs::config::IdentityCache::no_cache())
                 .retry_partition(partition)
                 .build();
-            Arc::new(ecs::Ecs::new(aws_sdk_ecs::Client::from_conf(config), Arc::clone(&self.places)))
+            Arc::new(ecs::Ecs::new(aws_sdk_ecs::Client::from_conf(config), Arc::clone(&self.places), others))
         }))
     }
 }

@@ -20,6 +20,16 @@ const STYLES: Styles = Styles::styled()
 /// The manifest, unless --file names another.
 pub const MANIFEST: &str = "deploy.yaml";
 
+/// The version, and what this build leaves out.
+const LONG_VERSION: &str = if cfg!(feature = "verify") {
+    env!("CARGO_PKG_VERSION")
+} else {
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        "\nbuilt without the feature verify: that roles, images, log groups and secrets exist is not checked"
+    )
+};
+
 /// The table of exit codes, at the foot of the help.
 static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
     let rows = Exit::ALL.iter().map(|exit| format!("  {:>3}  {}", exit.code(), exit.words()));
@@ -28,7 +38,8 @@ static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
 
 /// Rolls Amazon ECS services out in many AWS accounts from one GitLab job.
 #[derive(Debug, Parser)]
-#[command(name = "roleout", version, styles = STYLES, after_help = EXIT_CODES.as_str(), max_term_width = 100)]
+#[command(name = "roleout", version, long_version = LONG_VERSION, styles = STYLES)]
+#[command(after_help = EXIT_CODES.as_str(), max_term_width = 100)]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -165,6 +176,9 @@ pub struct Deploy {
     /// Deploy this commit even where a newer one is out already
     #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
     pub allow_older: bool,
+    /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
+    #[arg(long, env = "ROLEOUT_NO_VERIFY")]
+    pub no_verify: bool,
     /// Deploy although GitLab says that the project is in a deploy freeze
     #[arg(long, env = "ROLEOUT_OVERRIDE_FREEZE")]
     pub override_freeze: bool,
@@ -226,6 +240,9 @@ pub struct Plan {
     /// Plan this commit even where a newer one is out already
     #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
     pub allow_older: bool,
+    /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
+    #[arg(long, env = "ROLEOUT_NO_VERIFY")]
+    pub no_verify: bool,
     /// Say nothing but the plan
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,

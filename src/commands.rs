@@ -11,4 +11,5 @@ pub mod reach;
 pub mod sandbox;
 pub mod saved;
 pub mod status;
+mod verify;
 pub mod watch;

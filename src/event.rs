@@ -195,6 +195,15 @@ pub struct Reason {
     pub help: Option<String>,
 }
 
+impl Reason {
+    /// Returns what makes two reasons the same: not how many tasks were hit, nor what one of them wrote last.
+    #[must_use]
+    pub fn cause(&self) -> Self {
+        let evidence = self.evidence.iter().map(|evidence| Evidence::from(evidence.text.clone())).collect();
+        Self { evidence, ..self.clone() }
+    }
+}
+
 /// One thing that was found about a failure. It names no task, deployment or service, so that it is the same text wherever
 /// it is the same cause.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -203,11 +212,15 @@ pub struct Evidence {
     pub text: String,
     /// How many stopped tasks say so; 0 where it is not about tasks.
     pub tasks: u32,
+    /// The last lines of the failing container's log, of one of those tasks, without what looks like a secret. They are
+    /// an example: equal causes are equal without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
 }
 
 impl From<String> for Evidence {
     fn from(text: String) -> Self {
-        Self { text, tasks: 0 }
+        Self { text, tasks: 0, log: Vec::new() }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod preview;
 pub mod saved;
 pub mod taskdef;
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fleet::commit::Tag;
-use crate::fleet::{AccountId, Revision, TargetId};
+use crate::fleet::{AccountId, Fleet, Revision, TargetId};
 use crate::observe::service::LiveService;
 
 /// A plan: what people see of it, and what the engine carries out.
@@ -164,6 +165,34 @@ pub enum Action {
         /// What to do about it.
         help: Option<String>,
     },
+}
+
+impl Plan {
+    /// Blocks targets, by their indices into the fleet's, each with a reason and what to do about it.
+    pub fn block(&mut self, fleet: &Fleet, mut reasons: BTreeMap<usize, (String, String)>) {
+        let indices: HashMap<&TargetId, usize> =
+            reasons.keys().map(|&index| (&fleet.targets[index].id, index)).collect();
+        for change in &mut self.outline.changes {
+            let Some(&index) = indices.get(&change.target) else { continue };
+            let Some((reason, help)) = reasons.remove(&index) else { continue };
+            self.work[index] = None;
+            change.action = Action::Blocked { reason, help: Some(help) };
+            change.to = None;
+            change.summary = Vec::new();
+        }
+        self.outline.recount();
+    }
+}
+
+impl Outline {
+    /// Counts again how many targets of each wave have something to do.
+    pub fn recount(&mut self) {
+        for wave in &mut self.waves {
+            let changes = self.changes.iter().filter(|change| change.wave == wave.name);
+            wave.changing = changes.filter(|change| change.action.changes()).count();
+            wave.worst_case_failures = wave.worst_case_failures.min(wave.changing);
+        }
+    }
 }
 
 impl Action {

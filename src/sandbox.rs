@@ -1,4 +1,5 @@
-//! An AWS to deploy to without AWS: STS, ECS and a GitLab issuer per account and region, with a seeded fault model.
+//! An AWS to deploy to without AWS: STS, ECS and a GitLab issuer per account and region, with a seeded fault model; and
+//! of IAM, ECR, CloudWatch Logs, Secrets Manager and Systems Manager what tells whether a thing exists.
 //!
 //! It stands behind the AWS SDK's own HTTP client ([`Sandbox::http_client`]), so everything above that is the real
 //! thing, or behind a loopback server ([`Sandbox::serve`]). Time comes from the clock that it is given and chance from
@@ -9,9 +10,11 @@
 //! style: why a service deployment is STOPPED (superseded, stopped by a person, circuit breaker without rollback), the
 //! words of StopServiceDeployment's ConflictException, of a token whose `nbf` is in the future, and the per cent of
 //! PackedPolicySize. Rolling deployments only: BLUE_GREEN, LINEAR and CANARY roll as ROLLING does, alarms and hooks are
-//! kept and never act, and services of other deployment controllers stand still.
+//! kept and never act, and services of other deployment controllers stand still. What task definitions name exists or does
+//! not, and has no content; the logs of tasks follow from what became of them.
 
 mod account;
+mod api;
 mod behaviour;
 mod breaker;
 mod bucket;
@@ -19,17 +22,22 @@ mod calls;
 mod chance;
 mod cluster;
 mod connector;
+mod ecr;
 mod ecs;
 mod fault;
 mod history;
+mod iam;
 mod issuer;
 mod jwt;
+mod logs;
 mod moment;
 mod one_off;
+mod parameters;
 mod policy;
 mod record;
 mod region;
 mod rollout;
+mod secrets;
 mod seed;
 mod server;
 mod service;
@@ -40,6 +48,7 @@ mod sts;
 mod tag;
 mod task;
 mod taskdef;
+mod things;
 mod timing;
 mod wire;
 mod world;
@@ -60,6 +69,7 @@ pub use timing::Timing;
 
 use crate::clock::Clock;
 use crate::fleet::Fleet;
+use crate::verify::Need;
 use moment::{Moment, moment};
 use wire::{Fate, Request};
 use world::{Call, World};
@@ -190,6 +200,28 @@ impl Sandbox {
     pub fn remove_role(&self, arn: &str) -> bool {
         let mut world = self.world();
         world.accounts.get_mut(account::parts(arn).1).is_some_and(|account| account.roles.remove(arn).is_some())
+    }
+
+    /// Makes something that task definitions name exist in an account, by its id; [`Self::for_fleet`] does it for all
+    /// that the manifest names. Roles are added with [`Self::add_role`].
+    pub fn add_thing(&self, account: &str, need: Need) {
+        self.world().add_thing(account, need);
+    }
+
+    /// Takes it away again; `false` where there is none.
+    pub fn remove_thing(&self, account: &str, need: &Need) -> bool {
+        self.world().remove_thing(account, need)
+    }
+
+    /// Schedules the deletion of a secret; `false` where there is none.
+    pub fn delete_secret(&self, account: &str, need: &Need) -> bool {
+        self.world().delete_secret(account, need)
+    }
+
+    /// Adds a pull through cache rule to an account's registry in a region.
+    pub fn add_cache(&self, account: &str, region: &str, prefix: &str) {
+        let place = (account.to_owned(), region.to_owned());
+        self.world().things.caches.entry(place).or_default().insert(prefix.to_owned());
     }
 
     /// Sets an account's OIDC provider; another issuer's key set can come with it.

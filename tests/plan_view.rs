@@ -637,7 +637,8 @@ fn json() {
           }
         ],
         "fits": false
-      }
+      },
+      "notes": []
     }
     "#);
 }

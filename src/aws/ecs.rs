@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::error::{CallError, Kind};
 use super::limits::{Group, Limits};
+use super::others::Others;
 
 /// DescribeServices takes at most so many services (ECS model).
 pub const SERVICES_PER_CALL: usize = 10;
@@ -34,6 +35,7 @@ pub struct Ecs {
     limits: Limits,
     /// Places for calls on their way, shared by all accounts.
     places: Arc<Semaphore>,
+    others: Others,
 }
 
 /// What DescribeServices answers.
@@ -117,9 +119,14 @@ macro_rules! call {
 }
 
 impl Ecs {
-    /// Wraps a client, whose calls share `places` with those of other accounts.
-    pub fn new(client: Client, places: Arc<Semaphore>) -> Self {
-        Self { client, limits: Limits::default(), places }
+    /// Wraps a client, whose calls share `places` with those of other accounts; `others` are of the same account.
+    pub fn new(client: Client, places: Arc<Semaphore>, others: Others) -> Self {
+        Self { client, limits: Limits::default(), places, others }
+    }
+
+    /// Returns the other services of its account, which are read with the same session.
+    pub fn others(&self) -> &Others {
+        &self.others
     }
 
     fn settle<E>(

@@ -10,6 +10,7 @@ use super::notify::Notifier;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
 use super::reach::Reach;
 use super::saved;
+use super::verify::{observed, verify};
 use crate::cli;
 use crate::clock::Clock;
 use crate::engine::cancel::Cancel;
@@ -35,7 +36,12 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     choose_images(&mut fleet, &args.instead)?;
     fleet.release.allow_older = args.allow_older;
     let start = Start { from: args.from.clone(), sandbox: args.embedded.sandbox };
-    let choice = Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, out: args.out.clone() };
+    let choice = Choice {
+        dry_run: args.dry_run,
+        skip_blocked: args.skip_blocked,
+        no_verify: args.no_verify,
+        out: args.out.clone(),
+    };
     run(fleet, &reach, choice, start, view, cancel).await
 }
 
@@ -63,6 +69,8 @@ pub struct Choice {
     pub dry_run: bool,
     /// Go on without the targets that cannot be reached or deployed.
     pub skip_blocked: bool,
+    /// Do not look for what the task definitions name.
+    pub no_verify: bool,
     /// Where a dry run saves the plan.
     pub out: Option<PathBuf>,
 }
@@ -78,10 +86,15 @@ pub async fn run(
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
     let (unreachable, seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
-    let plan = build::plan(&fleet, &seen);
+    let mut plan = build::plan(&fleet, &seen);
+    let verified =
+        unless_cancelled(verify(&fleet, &mut plan, observed(&seen), reach, choice.no_verify, &mut view), &cancel)
+            .await?;
     let refusal = refusal(&fleet, &unreachable, &seen, &plan.outline);
     if choice.dry_run {
-        view.preview(&preview(&fleet, &seen, &plan, reach, start.from.as_deref(), &hashed()), Form::Text);
+        let mut preview = preview(&fleet, &seen, &plan, reach, start.from.as_deref(), &hashed());
+        preview.notes = verified.notes;
+        view.preview(&preview, Form::Text);
         if let Some(error) = refusal.filter(|_| !choice.skip_blocked) {
             return Err(match choice.out {
                 Some(_) => error.help("no plan was saved; --skip-blocked saves one without these targets"),
@@ -93,6 +106,7 @@ pub async fn run(
         }
         return Ok(Exit::Done);
     }
+    verified.notes.iter().for_each(|note| view.note(note));
     match refusal {
         Some(error) if !choice.skip_blocked => {
             return Err(error.help("nothing was changed; --skip-blocked goes on without these targets"));

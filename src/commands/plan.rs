@@ -6,6 +6,7 @@ use super::manifest::choose_images;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
 use super::reach::Reach;
 use super::saved;
+use super::verify::{observed, verify};
 use crate::cli;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
@@ -28,6 +29,8 @@ pub struct Choice {
     pub from: Option<String>,
     /// Leave out the targets that cannot be reached or deployed, and do not fail because of them.
     pub skip_blocked: bool,
+    /// Do not look for what the task definitions name.
+    pub no_verify: bool,
     /// Where the plan is saved.
     pub out: Option<PathBuf>,
 }
@@ -41,6 +44,7 @@ impl Default for Choice {
             detailed_exitcode: false,
             from: None,
             skip_blocked: false,
+            no_verify: false,
             out: None,
         }
     }
@@ -57,6 +61,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
         detailed_exitcode: args.detailed_exitcode,
         from: args.from.clone(),
         skip_blocked: args.skip_blocked,
+        no_verify: args.no_verify,
         out: args.out.clone(),
     };
     run(&fleet, &reach, &choice, view, cancel).await
@@ -66,8 +71,12 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
 pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     check_from(fleet, choice.from.as_deref())?;
     let (unreachable, seen) = unless_cancelled(prepare(fleet, reach, &mut view), &cancel).await?;
-    let plan = build::plan(fleet, &seen);
-    let preview = preview(fleet, &seen, &plan, reach, choice.from.as_deref(), &choice.values);
+    let mut plan = build::plan(fleet, &seen);
+    let verified =
+        unless_cancelled(verify(fleet, &mut plan, observed(&seen), reach, choice.no_verify, &mut view), &cancel)
+            .await?;
+    let mut preview = preview(fleet, &seen, &plan, reach, choice.from.as_deref(), &choice.values);
+    preview.notes = verified.notes;
     view.preview(&preview, choice.form);
     if let Some(error) = refusal(fleet, &unreachable, &seen, &plan.outline).filter(|_| !choice.skip_blocked) {
         return Err(match choice.out {

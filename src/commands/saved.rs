@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::deploy::carry_out;
 use super::prepare::{LISTED, check_from, prepare, refusal, unless_cancelled};
 use super::reach::Reach;
+use super::verify::verify;
 use crate::cli;
 use crate::engine::Start;
 use crate::engine::cancel::Cancel;
@@ -35,6 +36,8 @@ pub struct Terms {
     pub skip_stale: bool,
     /// Refuse a plan that is older.
     pub max_age: Duration,
+    /// Do not look for what the task definitions name.
+    pub no_verify: bool,
 }
 
 /// Saves a plan that was just made, and says how it is carried out.
@@ -55,6 +58,7 @@ pub async fn deploy(path: &Path, args: &cli::Deploy, mut view: View, cancel: Can
         skip_blocked: args.skip_blocked,
         skip_stale: args.skip_stale,
         max_age: args.max_age,
+        no_verify: args.no_verify,
     };
     let reach = Reach::by_identity(saved.identity()).await?;
     let start = Start { from: args.from.clone(), sandbox: false };
@@ -79,10 +83,12 @@ pub async fn run(
     view.phase(&format!("a plan that roleout {} made {age} ago", saved.made_by));
     let (fleet, mut plan) = saved.into_parts();
     check_from(&fleet, start.from.as_deref())?;
-    let compared = unless_cancelled(compare(&fleet, &mut plan, reach, &start, &mut view), &cancel).await?;
+    let compared =
+        unless_cancelled(compare(&fleet, &mut plan, reach, &start, terms.no_verify, &mut view), &cancel).await?;
     if terms.dry_run {
         view.plan(&plan.outline);
     }
+    compared.notes.iter().for_each(|note| view.note(note));
     let skipped = [(compared.blocked, terms.skip_blocked), (compared.stale, terms.skip_stale)];
     let (skipped, refused): (Vec<_>, Vec<_>) =
         skipped.into_iter().filter_map(|(error, skip)| Some((error?, skip))).partition(|(_, skip)| *skip);
@@ -110,13 +116,22 @@ struct Compared {
     blocked: Option<Error>,
     /// Targets that moved since the plan was made.
     stale: Option<Error>,
+    /// What was not checked.
+    notes: Vec<String>,
 }
 
 /// Reads every target that has work, and leaves in the plan what is still to be done and can be.
 ///
 /// Targets of waves before the run's first are not carried out and refuse nothing; they are read so that those that an
 /// earlier job carried out show as such.
-async fn compare(fleet: &Fleet, plan: &mut Plan, reach: &Reach, start: &Start, view: &mut View) -> Compared {
+async fn compare(
+    fleet: &Fleet,
+    plan: &mut Plan,
+    reach: &Reach,
+    start: &Start,
+    no_verify: bool,
+    view: &mut View,
+) -> Compared {
     let working: Vec<bool> = plan.work.iter().map(Option::is_some).collect();
     if !working.contains(&true) {
         return Compared::default();
@@ -129,8 +144,8 @@ async fn compare(fleet: &Fleet, plan: &mut Plan, reach: &Reach, start: &Start, v
     let (mut stale, mut blocked): (Vec<String>, Outline) = Default::default();
     let mut changes: HashMap<_, _> =
         plan.outline.changes.iter_mut().map(|change| (change.target.clone(), change)).collect();
-    let places = working.iter().enumerate().filter(|(_, working)| **working).map(|(index, _)| index);
-    for (index, seen) in places.zip(&seen) {
+    let places = || working.iter().enumerate().filter(|(_, working)| **working).map(|(index, _)| index);
+    for (index, seen) in places().zip(&seen) {
         let Some(work) = plan.work[index].take() else { continue };
         let target = &fleet.targets[index].id;
         let Some(change) = changes.get_mut(target) else { continue };
@@ -160,24 +175,20 @@ async fn compare(fleet: &Fleet, plan: &mut Plan, reach: &Reach, start: &Start, v
             None => {}
         }
     }
-    recount(&mut plan.outline);
+    let observed = places().zip(&seen).filter_map(|(index, seen)| Some((index, seen.as_ref().ok()?)));
+    let verified = verify(fleet, plan, observed, reach, no_verify, view).await;
+    let found = plan.outline.changes.iter().filter(|change| verified.blocked.contains(&change.target));
+    blocked.changes.extend(found.cloned());
+    plan.outline.recount();
     let concerned: HashSet<&str> = begun.iter().map(|&index| &*fleet.targets[index].id.account).collect();
     unreachable.retain(|it| concerned.contains(it.account.name.as_str()));
-    Compared { blocked: refused(&narrowed, &unreachable, &seen, &blocked), stale: moved(stale) }
+    let blocked = refused(&narrowed, &unreachable, &seen, &blocked);
+    Compared { blocked, stale: moved(stale), notes: verified.notes }
 }
 
 fn left_out(what: &str) -> Action {
     let help = Some("plan again".to_owned());
     Action::Blocked { reason: format!("it moved since the plan was made: {what}"), help }
-}
-
-/// Counts again how many targets of each wave have something to do.
-fn recount(outline: &mut Outline) {
-    for wave in &mut outline.waves {
-        let changes = outline.changes.iter().filter(|change| change.wave == wave.name);
-        wave.changing = changes.filter(|change| change.action.changes()).count();
-        wave.worst_case_failures = wave.worst_case_failures.min(wave.changing);
-    }
 }
 
 fn refused(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outline: &Outline) -> Option<Error> {

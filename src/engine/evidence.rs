@@ -2,6 +2,8 @@
 //!
 //! Everything here is best effort and bounded in time: a missing permission costs a line, never the outcome.
 
+mod tail;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -96,11 +98,26 @@ async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Eviden
     if !tasks.iter().all(scheduled) {
         tasks.retain(|task| !scheduled(task));
     }
-    let mut reasons: BTreeMap<String, u32> = BTreeMap::new();
+    // Each cause with the first task that tells it, whose log is its example, and how many do.
+    let mut causes: BTreeMap<String, (&Value, u32)> = BTreeMap::new();
     for task in &tasks {
-        *reasons.entry(general(&task_reason(task))).or_default() += 1;
+        causes.entry(general(&task_reason(task))).or_insert((task, 0)).1 += 1;
     }
-    reasons.into_iter().map(|(text, tasks)| Evidence { text, tasks }).collect()
+    let mut found: Vec<Evidence> = Vec::new();
+    let mut unread: Vec<Evidence> = Vec::new();
+    let tails = tail::of(ecs, target, causes.values().map(|(task, _)| *task).collect()).await;
+    for ((text, (_, count)), log) in causes.into_iter().zip(tails) {
+        let log = log.unwrap_or_else(|why| {
+            let why = Evidence::from(why);
+            if !unread.contains(&why) {
+                unread.push(why);
+            }
+            Vec::new()
+        });
+        found.push(Evidence { text, tasks: count, log });
+    }
+    found.extend(unread);
+    found
 }
 
 fn task_reason(task: &Value) -> String {

@@ -36,6 +36,8 @@ pub struct Preview {
     pub worst_case_failures: usize,
     /// The time that a run can take, and what it has to fit; absent where that is not known.
     pub budget: Option<Budget>,
+    /// What was not checked of what the task definitions name, and why.
+    pub notes: Vec<String>,
 }
 
 /// Counts of targets.
@@ -275,6 +277,7 @@ impl Preview {
             worst_case_failures: blast_radius(&waves),
             waves,
             budget: None,
+            notes: Vec::new(),
         }
     }
 

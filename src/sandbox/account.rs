@@ -66,6 +66,13 @@ impl Role {
         self
     }
 
+    /// Lets a service assume it.
+    #[must_use]
+    pub fn trusting_service(mut self, service: &str) -> Self {
+        self.add(json!({ "Effect": "Allow", "Principal": { "Service": service }, "Action": "sts:AssumeRole" }));
+        self
+    }
+
     fn add(&mut self, statement: Value) {
         if let Some(Value::Array(statements)) = self.trust.get_mut("Statement")
             && !statements.contains(&statement)

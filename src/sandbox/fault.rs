@@ -44,6 +44,14 @@ pub enum Fault {
     WrongAccount,
     /// `no-service-deployments`: the role may not read service deployments.
     NoServiceDeployments,
+    /// `image-missing`: the images in ECR that the service's definition names do not exist, and cannot be pulled.
+    ImageMissing,
+    /// `role-missing`: the roles that it names do not exist.
+    RoleMissing,
+    /// `log-group-missing`: the log groups that it names do not exist.
+    LogGroupMissing,
+    /// `secret-missing`: the secrets and parameters that it names do not exist.
+    SecretMissing,
 }
 
 /// Reads `GLOB=FAULT[:ARG]`, such as `prod-*/eu-west-1/api=slow:3`.
@@ -90,6 +98,10 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "latency" => Fault::Latency(Duration::from_secs_f64(number("milliseconds")?.min(MAX_LATENCY) / 1000.0)),
         "wrong-account" => Fault::WrongAccount,
         "no-service-deployments" => Fault::NoServiceDeployments,
+        "image-missing" => Fault::ImageMissing,
+        "role-missing" => Fault::RoleMissing,
+        "log-group-missing" => Fault::LogGroupMissing,
+        "secret-missing" => Fault::SecretMissing,
         _ => return Err(format!("`{name}` is not a fault; they are {NAMES}")),
     };
     if argument.is_some() && !TAKES_ARGUMENT.contains(&name) {
@@ -101,7 +113,8 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 
 /// Every fault's name, for help and errors.
 pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, throttle, silent, reset, lost, \
-                         unavailable, deny, latency, wrong-account, no-service-deployments";
+                         unavailable, deny, latency, wrong-account, no-service-deployments, image-missing, \
+                         role-missing, log-group-missing, secret-missing";
 const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.

@@ -12,7 +12,7 @@ use super::world::{Call, World};
 
 impl Cluster {
     /// Brings everything in it up to now.
-    fn advance(&mut self, now: u64, pace: Pace) {
+    pub(super) fn advance(&mut self, now: u64, pace: Pace) {
         self.services.values_mut().for_each(|service| service.advance(now, pace));
         for task in self.tasks.values_mut() {
             while let Some(due) = task.due.filter(|due| *due <= now) {
@@ -22,7 +22,7 @@ impl Cluster {
         self.tasks.retain(|_, task| task.stopped.is_none_or(|at| at + 3_600_000 > now));
     }
 
-    fn all_tasks(&self) -> impl Iterator<Item = &Task> {
+    pub(super) fn all_tasks(&self) -> impl Iterator<Item = &Task> {
         let of_services = self.services.values().flat_map(|service| service.tasks.iter().chain(&service.stopped));
         of_services.chain(self.tasks.values())
     }

@@ -98,6 +98,11 @@ impl World {
             return;
         }
         let definition = older(&target.desired, &target.service);
+        self.provide(target, &definition);
+        if let Ok(wanted) = crate::plan::taskdef::build(&definition, &target.desired) {
+            self.provide(target, &wanted);
+        }
+        let region = self.region(account, region_name);
         let family = definition["family"].as_str().unwrap_or(&target.service).to_owned();
         let named = match &target.desired.task_definition {
             Base::Revision { number, .. } => Some(*number),

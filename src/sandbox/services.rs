@@ -14,6 +14,7 @@ use super::service::{Act, Service};
 use super::task::{Nature, Pace};
 use super::wire::AwsError;
 use super::world::{Call, World};
+use crate::verify::image::Image;
 
 /// The members that start a deployment when they change.
 const DEPLOYING: &[&str] = &[
@@ -55,6 +56,7 @@ impl World {
                 _ if spared => {}
                 Fault::Crash => behaviour.nature = Nature::Crash,
                 Fault::NoPull => behaviour.nature = Nature::NoPull,
+                Fault::ImageMissing if in_ecr(definition) => behaviour.nature = Nature::NoPull,
                 Fault::Hang => behaviour.nature = Nature::Hang,
                 Fault::Degrade => behaviour.degrades = true,
                 Fault::Stuck => {
@@ -393,4 +395,10 @@ pub(crate) fn merge_configuration(settings: &mut Map<String, Value>, given: Opti
 /// Whether an ARN is of the call's account.
 pub(crate) fn own(call: &Call, arn: &str) -> bool {
     parts(arn).1 == call.account
+}
+
+/// Whether a container's image is one of ECR's.
+fn in_ecr(definition: &Value) -> bool {
+    let mut containers = definition["containerDefinitions"].as_array().into_iter().flatten();
+    containers.any(|container| container["image"].as_str().is_some_and(|image| Image::read(image).is_some()))
 }

@@ -93,9 +93,14 @@ impl AwsError {
 
     /// Returns the error in awsQuery, as STS writes it.
     pub(crate) fn xml(&self, request_id: String) -> Answer {
+        self.xml_of(STS_NAMESPACE, request_id)
+    }
+
+    /// Returns the error in awsQuery, in a service's XML namespace.
+    pub(crate) fn xml_of(&self, namespace: &str, request_id: String) -> Answer {
         let fault = if self.status >= 500 { "Receiver" } else { "Sender" };
         let body = format!(
-            "<ErrorResponse xmlns=\"{STS_NAMESPACE}\">\n  <Error>\n    <Type>{fault}</Type>\n    <Code>{}</Code>\n    \
+            "<ErrorResponse xmlns=\"{namespace}\">\n  <Error>\n    <Type>{fault}</Type>\n    <Code>{}</Code>\n    \
              <Message>{}</Message>\n  </Error>\n  <RequestId>{request_id}</RequestId>\n</ErrorResponse>\n",
             escape(&self.code),
             escape(&self.message)
@@ -106,6 +111,8 @@ impl AwsError {
 
 /// The XML namespace of STS's answers.
 pub(crate) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+/// The XML namespace of IAM's answers.
+pub(crate) const IAM_NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 /// The content type of awsJson 1.1.
 pub(crate) const JSON: &str = "application/x-amz-json-1.1";
 /// The content type of awsQuery's answers.

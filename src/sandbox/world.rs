@@ -9,11 +9,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::account::{Account, partition};
+use super::api::Api;
 use super::bucket::{Buckets, Group};
 use super::calls::{Calls, Write};
 use super::chance::Chance;
 use super::ecs;
 use super::fault::{Fault, Rule};
+use super::iam;
 use super::issuer::Issuer;
 use super::moment::Moment;
 use super::policy::{Ask, Decision, action_matches, decide};
@@ -21,8 +23,9 @@ use super::region::Region;
 use super::session::{Principal, Refusal, Session, verify};
 use super::signature::{self, Claimed};
 use super::sts;
+use super::things::Things;
 use super::timing::Timing;
-use super::wire::{Answer, AwsError, Fate, Request, XML, json_answer};
+use super::wire::{Answer, AwsError, Fate, IAM_NAMESPACE, Request, XML, json_answer};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -34,6 +37,8 @@ pub(crate) struct World {
     /// The manifest's names of a service, by account, region and name in ECS.
     pub(crate) aliases: BTreeMap<(String, String, String), Vec<String>>,
     pub(crate) rules: Vec<Rule>,
+    /// What exists besides ECS.
+    pub(crate) things: Things,
     pub(crate) buckets: Buckets,
     pub(crate) limits: bool,
     pub(crate) timing: Timing,
@@ -45,7 +50,7 @@ pub(crate) struct World {
     pub(crate) issued: u64,
 }
 
-/// An ECS call on its way to its operation.
+/// A call in awsJson on its way to its operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) account: String,
@@ -65,8 +70,6 @@ impl Call {
     }
 }
 
-const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
-
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
@@ -77,6 +80,7 @@ impl World {
             regions: BTreeMap::new(),
             aliases: BTreeMap::new(),
             rules: Vec::new(),
+            things: Things::default(),
             buckets: Buckets::default(),
             limits: true,
             timing: Timing::default(),
@@ -113,9 +117,9 @@ impl World {
         if request.method == "GET" {
             return Fate::Answered(self.metadata(request));
         }
-        match target.strip_prefix(TARGET_PREFIX) {
-            Some(operation) => self.ecs(request, claimed.as_ref(), operation, sent, now),
-            None if target.is_empty() => self.sts(request, claimed.as_ref(), now),
+        match Api::of(target) {
+            Some((api, operation)) => self.json(api, request, claimed.as_ref(), operation, sent, now),
+            None if target.is_empty() => self.query(request, claimed.as_ref(), now),
             None => {
                 let error = AwsError::new("UnknownOperationException", format!("Unknown operation {target}"));
                 Fate::Answered(error.json(self.request_id()))
@@ -140,8 +144,10 @@ impl World {
         Answer { status, content_type: "application/json", request_id: self.request_id(), body }
     }
 
-    fn ecs(
+    /// A request in awsJson.
+    fn json(
         &mut self,
+        api: Api,
         request: &Request,
         claimed: Option<&Claimed>,
         operation: &str,
@@ -171,7 +177,7 @@ impl World {
             let input =
                 input.map_err(|_| AwsError::new("SerializationException", "The request body is not valid JSON"))?;
             let call = Call { account, region, operation: operation.to_owned(), principal, sent, now };
-            self.ecs_call(&call, &input, &faults)
+            self.json_call(api, &call, &input, &faults)
         });
         let lost = |percent: u8| self.chance.happens(percent, &format!("lost/{name}"));
         if is_write(operation)
@@ -186,21 +192,21 @@ impl World {
         })
     }
 
-    fn ecs_call(&mut self, call: &Call, input: &Value, faults: &[Fault]) -> Result<String, AwsError> {
+    fn json_call(&mut self, api: Api, call: &Call, input: &Value, faults: &[Fault]) -> Result<String, AwsError> {
         let throttled = || AwsError::new("ThrottlingException", "Rate exceeded");
         let rates = faults.iter().filter_map(|fault| match fault {
             Fault::Throttle(rate) => Some(Group::throttled(*rate)),
             _ => None,
         });
-        let published = Group::of(&call.operation).filter(|_| self.limits);
+        let published = Group::of(&call.operation).filter(|_| self.limits && api == Api::Ecs);
         for group in rates.chain(published) {
             if !self.buckets.take(&call.account, &call.region, group, call.now) {
                 self.calls.throttled += 1;
                 return Err(throttled());
             }
         }
-        let resource = ecs::resource(call, input);
-        for (action, context) in ecs::actions(call, input) {
+        let resource = api.resource(call, input);
+        for (action, context) in api.actions(call, input) {
             self.authorize(&call.principal, &action, &resource, &context)?;
             let denied = faults.iter().any(|fault| match fault {
                 Fault::Deny(pattern) => action_matches(pattern, &action),
@@ -213,8 +219,8 @@ impl World {
                 return Err(not_allowed(&call.principal, &action, &resource));
             }
         }
-        let output = ecs::answer(self, call, input);
-        if ecs::changes(&call.operation) {
+        let output = api.answer(self, call, input);
+        if api == Api::Ecs && ecs::changes(&call.operation) {
             self.calls.writes.push(Write {
                 at: call.now,
                 account: call.account.clone(),
@@ -227,8 +233,56 @@ impl World {
         output
     }
 
-    fn sts(&mut self, request: &Request, claimed: Option<&Claimed>, now: Moment) -> Fate {
+    /// A request in awsQuery: of STS, or of IAM.
+    fn query(&mut self, request: &Request, claimed: Option<&Claimed>, now: Moment) -> Fate {
         let form: sts::Form = form_urlencoded::parse(&request.body).into_owned().collect();
+        match form.get("Version").map(String::as_str) {
+            Some(iam::VERSION) => self.iam(request, claimed, &form, now),
+            _ => self.sts(request, claimed, &form, now),
+        }
+    }
+
+    /// IAM is the same in every region, so it has the faults of an account whatever their region.
+    fn iam(&mut self, request: &Request, claimed: Option<&Claimed>, form: &sts::Form, now: Moment) -> Fate {
+        let operation = form.get("Action").cloned().unwrap_or_default();
+        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
+        let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
+        self.calls.count(&account, "global", &operation);
+        let action = format!("iam:{operation}");
+        let mut denied = false;
+        let names = self.account_names(&account);
+        let rules = self.rules.iter().filter(|rule| !rule.sts && rule.covers_account(&names));
+        for rule in rules.filter(|rule| rule.covers_service(&[])) {
+            match &rule.fault {
+                Fault::Silent => return Fate::Silent,
+                Fault::Reset => return Fate::Reset,
+                Fault::Deny(pattern) => denied |= action_matches(pattern, &action),
+                _ => {}
+            }
+        }
+        let caller = verify(session, request, claimed, now).map_err(Refusal::sts);
+        Fate::Answered(match caller.and_then(|caller| iam::answer(self, form, &caller, denied)) {
+            Ok(body) => {
+                Answer { status: 200, content_type: XML, request_id: self.request_id(), body: body.into_bytes() }
+            }
+            Err(error) => error.xml_of(IAM_NAMESPACE, self.request_id()),
+        })
+    }
+
+    /// Whether IAM lets the caller do it, in awsQuery's words.
+    pub(crate) fn permit(
+        &self,
+        caller: &Principal,
+        action: &str,
+        resource: &str,
+        denied: bool,
+    ) -> Result<(), AwsError> {
+        let allowed = self.authorize(caller, action, resource, &BTreeMap::new());
+        let allowed = allowed.and_then(|()| if denied { Err(not_allowed(caller, action, resource)) } else { Ok(()) });
+        allowed.map_err(|error| AwsError::with_status(403, "AccessDenied", error.message))
+    }
+
+    fn sts(&mut self, request: &Request, claimed: Option<&Claimed>, form: &sts::Form, now: Moment) -> Fate {
         let operation = form.get("Action").cloned().unwrap_or_default();
         let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
         // STS charges and faults the role's account, or the caller's where no role is named.
@@ -277,7 +331,7 @@ impl World {
                 let text = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
                 Err(AwsError::with_status(403, "AccessDenied", text))
             }
-            "AssumeRoleWithWebIdentity" => sts::assume_role_with_web_identity(self, &form, now),
+            "AssumeRoleWithWebIdentity" => sts::assume_role_with_web_identity(self, form, now),
             "AssumeRole" => caller().and_then(|caller| {
                 if denied {
                     let role = form.get("RoleArn").map(String::as_str).unwrap_or_default();
@@ -287,7 +341,7 @@ impl World {
                     );
                     return Err(AwsError::with_status(403, "AccessDenied", text));
                 }
-                sts::assume_role(self, &form, &caller, now)
+                sts::assume_role(self, form, &caller, now)
             }),
             "GetCallerIdentity" => caller().map(|caller| sts::get_caller_identity(self, &caller)),
             _ => {

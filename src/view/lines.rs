@@ -72,6 +72,9 @@ impl Lines {
                 }
             }
             self.write(&sentence, event.at, state);
+            for line in self.narrator.log(event) {
+                self.plain(Tone::Dim, &format!("        | {line}"));
+            }
         }
     }
 

@@ -92,6 +92,9 @@ impl Live {
             let words = if sentence.target.is_none() { sentence.tone } else { Tone::Plain };
             let text = self.paint.paint(words, &sentence.text);
             self.keep(format!("{mark} {name}{text}"));
+            for line in self.narrator.log(event) {
+                self.keep(self.paint.paint(Tone::Dim, &format!("    | {line}")));
+            }
         }
         self.tick(event.at, state);
     }

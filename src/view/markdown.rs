@@ -29,6 +29,9 @@ fn limited(preview: &Preview, limit: usize) -> String {
         }
         text.push_str(&waves(preview));
     }
+    for note in &preview.notes {
+        text.push_str(&format!("> note: {}\n\n", escaped(note)));
+    }
     let targets = by_name(preview);
     let lines: usize = preview.groups.iter().map(|group| group.diff.len()).sum();
     for (number, group) in preview.groups.iter().enumerate() {

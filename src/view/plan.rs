@@ -38,6 +38,9 @@ pub fn text(preview: &Preview, paint: Paint, columns: usize) -> String {
         }
         page.text.push('\n');
     }
+    for note in &preview.notes {
+        page.wrap(Tone::Dim, &format!("note: {note}"), 0);
+    }
     page.line(Tone::Strong, &format!("plan: {}", verdict(preview)));
     page.text
 }

@@ -2,7 +2,8 @@
 //!
 //! It does not decide when a line is shown, and it writes nothing.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use crate::event::{Event, Stamped, Tasks};
 use crate::fleet::{Outcome, Revision, TargetId};
@@ -35,12 +36,14 @@ pub struct Narrator {
     /// Whether every event is told.
     pub verbose: bool,
     complaints: HashMap<TargetId, usize>,
+    /// The causes of failures whose log was shown.
+    causes: HashSet<String>,
 }
 
 impl Narrator {
     /// Tells everything, or only what matters.
     pub fn new(verbose: bool) -> Self {
-        Self { verbose, complaints: HashMap::new() }
+        Self { verbose, complaints: HashMap::new(), causes: HashSet::new() }
     }
 
     /// Returns the words for an event, given the state after it; `None` where there is nothing to say. Changes of task
@@ -135,6 +138,14 @@ impl Narrator {
                 ..run(format!("cancelled by {}: nothing new starts", clean(signal)))
             }),
         }
+    }
+
+    /// Returns the last lines of the logs behind a failure, the first time that their cause is told.
+    pub fn log<'a>(&mut self, event: &'a Stamped) -> Vec<Cow<'a, str>> {
+        let Event::RolloutFinished { reason: Some(reason), .. } = &event.event else { return Vec::new() };
+        let logged = reason.evidence.iter().filter(|evidence| !evidence.log.is_empty());
+        let fresh = logged.filter(|evidence| self.causes.insert(evidence.text.clone()));
+        fresh.flat_map(|evidence| &evidence.log).map(|line| clean(line)).collect()
     }
 
     fn message(&mut self, target: &TargetId, text: &str) -> Option<Sentence> {

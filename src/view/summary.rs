@@ -146,7 +146,7 @@ impl Page {
         let mut groups: IndexMap<(Outcome, Option<Reason>), Vec<&TargetState>> = IndexMap::new();
         for target in state.targets() {
             if let Some(outcome) = target.outcome().filter(|outcome| outcome.is_failure()) {
-                groups.entry((outcome, target.why().map(without_counts))).or_default().push(target);
+                groups.entry((outcome, target.why().map(Reason::cause))).or_default().push(target);
             }
         }
         // The worst is the last thing read.
@@ -178,6 +178,7 @@ impl Page {
         for line in &reason.evidence {
             // Evidence is copied and searched for, so its lines stay whole.
             self.line(Tone::Dim, &format!("      {}", clean(&line.to_string())));
+            line.log.iter().for_each(|line| self.line(Tone::Plain, &format!("        | {}", clean(line))));
         }
         if let Some(help) = &reason.help {
             self.wrap(Tone::Plain, &format!("help: {help}"), 4);
@@ -202,18 +203,13 @@ impl Page {
     }
 }
 
-/// Returns what makes two reasons the same: not how many tasks were hit.
-fn without_counts(reason: &Reason) -> Reason {
-    let mut reason = reason.clone();
-    reason.evidence.iter_mut().for_each(|evidence| evidence.tasks = 0);
-    reason
-}
-
-/// Adds up how many tasks of all these targets each piece of evidence was found in.
+/// Adds up how many tasks of all these targets each piece of evidence was found in, and takes the first log as the
+/// example.
 fn count_tasks(reason: &mut Reason, targets: &[&TargetState]) {
-    let all = || targets.iter().filter_map(|target| target.why());
     for (place, evidence) in reason.evidence.iter_mut().enumerate() {
-        evidence.tasks = all().filter_map(|why| why.evidence.get(place)).map(|evidence| evidence.tasks).sum();
+        let all = || targets.iter().filter_map(|target| target.why()?.evidence.get(place));
+        evidence.tasks = all().map(|evidence| evidence.tasks).sum();
+        evidence.log = all().map(|evidence| &evidence.log).find(|log| !log.is_empty()).cloned().unwrap_or_default();
     }
 }
 

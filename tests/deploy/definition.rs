@@ -170,8 +170,13 @@ async fn a_revision_that_is_not_there_or_not_active_blocks_before_anything_is_ch
     );
     // A plan that was saved before is refused as well, and not half carried out.
     let plan = Saved::parse(&fs_err::read_to_string(directory.plan()).expect("a file")).expect("a plan");
-    let terms =
-        Terms { dry_run: false, skip_blocked: false, skip_stale: false, max_age: std::time::Duration::from_secs(3600) };
+    let terms = Terms {
+        dry_run: false,
+        skip_blocked: false,
+        skip_stale: false,
+        no_verify: false,
+        max_age: std::time::Duration::from_secs(3600),
+    };
     let ran = scene
         .ran(async |reach, view| saved::run(plan, reach, terms, scene.start.clone(), view, scene.cancel.clone()).await)
         .await;

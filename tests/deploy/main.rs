@@ -12,5 +12,8 @@ mod processes;
 mod saved;
 mod scale;
 mod status;
+mod tail;
+#[cfg(feature = "verify")]
+mod verify;
 mod watch;
 mod waves;

@@ -16,7 +16,13 @@ const WAVES: &str = "rollout:\n  timeout: 30m\n  waves:\n    - { name: canary, s
                      - { name: rest, gate: manual, max_parallel: [1, 50%], bake: 1m }\n";
 
 fn terms() -> Terms {
-    Terms { dry_run: false, skip_blocked: false, skip_stale: false, max_age: Duration::from_secs(24 * 3600) }
+    Terms {
+        dry_run: false,
+        skip_blocked: false,
+        skip_stale: false,
+        max_age: Duration::from_secs(24 * 3600),
+        no_verify: false,
+    }
 }
 
 /// Plans and saves in one job; what was asked of AWS for it is forgotten.

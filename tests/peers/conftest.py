@@ -50,7 +50,11 @@ def moto(tmp_path_factory, request):
 def sandbox(tmp_path_factory):
     """`roleout sandbox`, seeded from the manifest, with an ID token of its own issuer in `token`."""
     home = tmp_path_factory.mktemp("sandbox")
-    peers.Project(home, None).write()
+    project = peers.Project(home, None)
+    manifest = project.manifest()
+    manifest["services"][1] |= {"images": {"app": peers.ECR_IMAGE}, "secrets": {"app": {"KEY": peers.KEY}}}
+    project.manifest = lambda: manifest
+    project.write()
     port = peers.free_port()
     command = [peers.BINARY, "sandbox", "-f", "deploy.yaml", "--listen", f"127.0.0.1:{port}", "--token-file", "token"]
     with peers.server(command, port, peers.clean_environment(home), home) as peer:

@@ -31,6 +31,8 @@ REGIONS = {"staging": ["eu-west-1"], "prod": ["eu-west-1", "eu-central-1"], "aud
 IDS = {"hub": "111111111111", "staging": "222222222222", "prod": "333333333333", "audit": "444444444444"}
 HUB = f"arn:aws:iam::{IDS['hub']}:role/gitlab-hub"
 EXTERNAL_ID = "shop-7f3a"
+ECR_IMAGE = f"{IDS['hub']}.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1"
+KEY = "arn:aws:secretsmanager:eu-west-1:222222222222:secret:key-AbCdEf"
 SECRET = "arn:aws:ssm:eu-west-1:222222222222:parameter/db"
 
 

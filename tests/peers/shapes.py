@@ -33,7 +33,6 @@ COMMON = {
     "UnrecognizedClientException",
     "ValidationError",
 }
-STS = "{https://sts.amazonaws.com/doc/2011-06-15/}"
 
 
 def model(service):
@@ -88,22 +87,22 @@ def text_problems(shape, value, path):
     return []
 
 
-def xml_problems(shape, element, path):
-    """What is wrong with an XML element of this shape, in awsQuery's form."""
+def xml_problems(shape, element, path, space):
+    """What is wrong with an XML element of this shape, in awsQuery's form and the service's namespace."""
     kind = shape.type_name
     if kind == "structure":
-        names = [child.tag.removeprefix(STS) for child in element]
+        names = [child.tag.removeprefix(space) for child in element]
         problems = [f"{path}.{name}: unknown member of {shape.name}" for name in set(names) - shape.members.keys()]
         problems += [f"{path}.{name}: given twice" for name in set(names) if names.count(name) > 1]
         problems += [f"{path}.{name}: missing" for name in shape.required_members if name not in names]
         for name, child in zip(names, element):
             if name in shape.members:
-                problems += xml_problems(shape.members[name], child, f"{path}.{name}")
+                problems += xml_problems(shape.members[name], child, f"{path}.{name}", space)
         return problems
     if kind == "list":
-        problems = [f"{path}.{child.tag}: a list has `member`" for child in element if child.tag != f"{STS}member"]
+        problems = [f"{path}.{child.tag}: a list has `member`" for child in element if child.tag != f"{space}member"]
         for number, child in enumerate(element):
-            problems += xml_problems(shape.member, child, f"{path}[{number}]")
+            problems += xml_problems(shape.member, child, f"{path}[{number}]", space)
         return problems
     text = element.text or ""
     if len(element):
@@ -119,7 +118,7 @@ def xml_problems(shape, element, path):
 
 
 def answer_problems(operation, status, headers, body):
-    """What is wrong with an answer to an operation of ECS or STS."""
+    """What is wrong with an answer to an operation in awsJson or awsQuery."""
     if operation.service_model.metadata["protocol"] == "json":
         return json_answer_problems(operation, status, headers, body)
     return xml_answer_problems(operation, status, headers, body)
@@ -149,25 +148,26 @@ def json_answer_problems(operation, status, headers, body):
 
 def xml_answer_problems(operation, status, headers, body):
     path = operation.name
+    space = "{%s}" % operation.service_model.metadata["xmlNamespace"]
     problems = []
     if headers.get("content-type") != "text/xml":
         problems.append(f"{path}: content type {headers.get('content-type')}")
     root = ElementTree.fromstring(body)
     if status == 200:
-        if root.tag != f"{STS}{operation.name}Response":
+        if root.tag != f"{space}{operation.name}Response":
             return problems + [f"{path}: root element {root.tag}"]
-        if not root.findtext(f"{STS}ResponseMetadata/{STS}RequestId"):
+        if not root.findtext(f"{space}ResponseMetadata/{space}RequestId"):
             problems.append(f"{path}: no RequestId")
-        result = root.find(f"{STS}{operation.output_shape.serialization['resultWrapper']}")
+        result = root.find(f"{space}{operation.output_shape.serialization['resultWrapper']}")
         if result is None:
             return problems + [f"{path}: no result"]
-        return problems + xml_problems(operation.output_shape, result, path)
-    if root.tag != f"{STS}ErrorResponse":
+        return problems + xml_problems(operation.output_shape, result, path, space)
+    if root.tag != f"{space}ErrorResponse":
         return problems + [f"{path}: root element {root.tag}"]
     for part in ["Error/Type", "Error/Code", "Error/Message", "RequestId"]:
-        if not root.findtext("/".join(STS + name for name in part.split("/"))):
+        if not root.findtext("/".join(space + name for name in part.split("/"))):
             problems.append(f"{path}: an error without {part}")
-    code = root.findtext(f"{STS}Error/{STS}Code") or ""
+    code = root.findtext(f"{space}Error/{space}Code") or ""
     return problems + error_problems(operation, code, path)
 
 

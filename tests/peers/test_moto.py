@@ -29,9 +29,22 @@ def ecs(peer, name, region):
     return client(peer, "ecs", role(name), region)
 
 
+def name_everything(peer, name, region):
+    """Makes all that the definition of `api` names exist in an account and region."""
+    iam = client(peer, "iam", role(name), region)
+    statement = {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    if "ecs-exec" not in [one["RoleName"] for one in iam.list_roles()["Roles"]]:
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.create_role(RoleName="ecs-exec", AssumeRolePolicyDocument=trust)
+    client(peer, "logs", role(name), region).create_log_group(logGroupName="api")
+    if peers.IDS[name] in peers.SECRET:
+        client(peer, "ssm", role(name), region).put_parameter(Name="db", Value="x", Type="SecureString")
+
+
 @pytest.fixture
 def aws(moto):
     for name, _, region in targets():
+        name_everything(moto, name, region)
         account = ecs(moto, name, region)
         account.create_cluster(clusterName="web")
         for service in ["api", "worker"]:
@@ -79,6 +92,41 @@ def test_a_deployment_of_somebody_else_is_not_interrupted(aws, project):
     run = project.deploy()
     assert run.code == 5, run
     assert "in progress" in run.stderr, run
+    assert revisions(aws) == {"api:1", "worker:1"}
+
+
+def test_what_a_definition_names_is_found(aws, project):
+    """The role and its trust, an image, a log group, a secret and a parameter, each as moto has it."""
+    ecr = client(aws, "ecr", role("staging"), "eu-west-1")
+    ecr.create_repository(repositoryName="team/api")
+    layers = {"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"}
+    ecr.put_image(repositoryName="team/api", imageManifest=json.dumps(layers), imageTag="1")
+    secret = client(aws, "secretsmanager", role("staging"), "eu-west-1").create_secret(Name="key", SecretString="x")
+    project.image = f"{peers.IDS['staging']}.dkr.ecr.eu-west-1.amazonaws.com/team/api:1"
+    manifest = project.manifest()
+    manifest["services"][0]["secrets"]["app"]["KEY"] = secret["ARN"] + ":part::"
+    project.manifest = lambda: manifest
+    run = project.roleout("plan", "--only", "staging")
+    assert run.code == 0, run
+    assert "note: not checked" not in run.stdout and "plan: 2 to deploy" in run.stdout, run
+    project.image = project.image.replace(":1", ":2")
+    manifest["services"][0]["images"]["app"] = project.image
+    manifest["services"][0]["secrets"]["app"]["KEY"] = secret["ARN"].replace("key", "none")
+    run = project.roleout("plan", "--only", "staging/*/api")
+    assert run.code == 5, run
+    assert f"the image {project.image} does not exist in ECR" in run.stderr, run
+    assert f"the secret {secret['ARN'].replace('key', 'none')} does not exist" in run.stderr, run
+
+
+def test_what_is_missing_stops_the_run(aws, project):
+    client(aws, "logs", role("prod"), "eu-central-1").delete_log_group(logGroupName="api")
+    iam = client(aws, "iam", role("audit"), "us-east-1")
+    iam.delete_role(RoleName="ecs-exec")
+    run = project.deploy()
+    assert run.code == 5, run
+    assert "prod/eu-central-1/api: the log group api does not exist in eu-central-1" in run.stderr, run
+    missing = f"the role arn:aws:iam::{peers.IDS['audit']}:role/ecs-exec does not exist"
+    assert f"audit/us-east-1/api: {missing}" in run.stderr, run
     assert revisions(aws) == {"api:1", "worker:1"}
 
 

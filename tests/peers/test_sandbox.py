@@ -241,6 +241,51 @@ def test_roleout_itself_deploys_to_it_over_http(sandbox, project):
     assert set(third.outcomes().values()) == {"rolled_back"}, third
 
 
+def test_what_the_manifest_names_exists_and_nothing_else_does(account):
+    iam, ecr, logs = (account.client(name, account.session) for name in ("iam", "ecr", "logs"))
+    secrets, ssm = (account.client(name, account.session) for name in ("secretsmanager", "ssm"))
+    found = iam.get_role(RoleName="ecs-exec")["Role"]
+    assert found["Arn"] == f"arn:aws:iam::{IDS['staging']}:role/ecs-exec"
+    assert found["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+    refused("NoSuchEntity", iam.get_role, RoleName="none")
+    image = {"registryId": IDS["hub"], "repositoryName": "team/worker"}
+    details = ecr.describe_images(**image, imageIds=[{"imageTag": "1"}])["imageDetails"]
+    assert details[0]["imageTags"] == ["1"] and details[0]["imageDigest"].startswith("sha256:")
+    refused("ImageNotFoundException", ecr.describe_images, **image, imageIds=[{"imageTag": "2"}])
+    refused("RepositoryNotFoundException", ecr.describe_images, repositoryName="team/worker")
+    assert ecr.describe_pull_through_cache_rules(registryId=IDS["hub"])["pullThroughCacheRules"] == []
+    groups = logs.describe_log_groups(logGroupNamePrefix="ap")["logGroups"]
+    assert [group["logGroupName"] for group in groups] == ["api"]
+    assert logs.describe_log_groups(logGroupNamePrefix="none")["logGroups"] == []
+    assert secrets.describe_secret(SecretId=peers.KEY)["Name"] == "key"
+    refused("ResourceNotFoundException", secrets.describe_secret, SecretId="none")
+    named = [{"Key": "Name", "Option": "Equals", "Values": ["none", "db"]}]
+    assert [parameter["Name"] for parameter in ssm.describe_parameters(ParameterFilters=named)["Parameters"]] == ["db"]
+
+
+def test_a_container_writes_to_its_stream(account):
+    logs = account.client("logs", account.session)
+    options = {"awslogs-group": "api", "awslogs-region": "eu-west-1", "awslogs-stream-prefix": "shop"}
+    container = DEFINITION["containerDefinitions"][0] | {
+        "image": "registry.example.com/shop:1-crash",
+        "logConfiguration": {"logDriver": "awslogs", "options": options},
+    }
+    account.ecs.register_task_definition(family="logged", containerDefinitions=[container])
+    arn = account.ecs.run_task(cluster="shop", taskDefinition="logged")["tasks"][0]["taskArn"]
+
+    def stopped():
+        task = account.ecs.describe_tasks(cluster="shop", tasks=[arn])["tasks"][0]
+        return task["lastStatus"] == "STOPPED"
+
+    until(stopped)
+    stream = {"logGroupName": "api", "logStreamName": f"shop/app/{arn.rsplit('/', 1)[1]}"}
+    events = logs.get_log_events(**stream, limit=2)["events"]
+    assert len(events) == 2 and "exiting with code 1" in events[-1]["message"]
+    assert len(logs.get_log_events(**stream, startFromHead=True)["events"]) == 5
+    refused("ResourceNotFoundException", logs.get_log_events, logGroupName="none", logStreamName="none")
+    refused("ResourceNotFoundException", logs.get_log_events, logGroupName="api", logStreamName="none")
+
+
 def test_every_operation_answers_in_aws_shapes(account, checker):
     """All that the sandbox implements is called with success, and no answer has a fault of form."""
     ecs = account.ecs
@@ -274,7 +319,8 @@ def test_every_operation_answers_in_aws_shapes(account, checker):
     ecs.deregister_task_definition(taskDefinition=spare)
     account.sts.get_caller_identity()
 
-    wanted = implemented(account, "ecs") | implemented(account, "sts")
+    services = ("ecs", "sts", "iam", "ecr", "logs", "secretsmanager", "ssm")
+    wanted = set().union(*(implemented(account, service) for service in services))
     assert len(wanted) > 20, wanted
     assert wanted <= checker.succeeded, f"never called with success: {wanted - checker.succeeded}"
     assert checker.problems == []
@@ -282,7 +328,8 @@ def test_every_operation_answers_in_aws_shapes(account, checker):
 
 def implemented(account, service):
     """The operations of the service that the sandbox does not call unknown."""
-    client = account.client(service, account.session, parameter_validation=False)
+    # Some operations of CloudWatch Logs would put a name before the host's.
+    client = account.client(service, account.session, parameter_validation=False, inject_host_prefix=False)
     found = set()
     for name in client.meta.service_model.operation_names:
         try:

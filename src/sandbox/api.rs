@@ -1,0 +1,81 @@
+//! The services besides STS and IAM that speak awsJson: which one a request is for, and what its operations are called.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::wire::AwsError;
+use super::world::{Call, World};
+use super::{ecr, ecs, logs, parameters, secrets};
+
+/// A service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
+    Ecs,
+    Ecr,
+    Logs,
+    Secrets,
+    Parameters,
+}
+
+/// What `x-amz-target` begins with.
+const TARGETS: [(&str, Api); 5] = [
+    ("AmazonEC2ContainerServiceV20141113.", Api::Ecs),
+    ("AmazonEC2ContainerRegistry_V20150921.", Api::Ecr),
+    ("Logs_20140328.", Api::Logs),
+    ("secretsmanager.", Api::Secrets),
+    ("AmazonSSM.", Api::Parameters),
+];
+
+impl Api {
+    /// Reads `x-amz-target` into a service and its operation.
+    pub(crate) fn of(target: &str) -> Option<(Self, &str)> {
+        TARGETS.iter().find_map(|(prefix, api)| Some((*api, target.strip_prefix(prefix)?)))
+    }
+
+    /// Returns the actions that a call needs, as policies name them, each with its condition keys.
+    pub(crate) fn actions(self, call: &Call, input: &Value) -> Vec<(String, BTreeMap<String, Vec<String>>)> {
+        let service = match self {
+            Self::Ecs => return ecs::actions(call, input),
+            Self::Ecr => "ecr",
+            Self::Logs => "logs",
+            Self::Secrets => "secretsmanager",
+            Self::Parameters => "ssm",
+        };
+        vec![(format!("{service}:{}", call.operation), BTreeMap::new())]
+    }
+
+    /// Returns the resource that a call is authorised on.
+    pub(crate) fn resource(self, call: &Call, input: &Value) -> String {
+        match self {
+            Self::Ecs => ecs::resource(call, input),
+            Self::Ecr => ecr::resource(call, input),
+            Self::Logs => logs::resource(call, input),
+            Self::Secrets => secrets::resource(call, input),
+            // DescribeParameters knows no resources.
+            Self::Parameters => "*".to_owned(),
+        }
+    }
+
+    /// Carries an operation out and returns its answer as JSON text.
+    pub(crate) fn answer(self, world: &mut World, call: &Call, input: &Value) -> Result<String, AwsError> {
+        let unknown = |service: &str| {
+            let text = format!("the sandbox does not have {service}'s {}", call.operation);
+            Err(AwsError::new("UnknownOperationException", text))
+        };
+        let output = match (self, call.operation.as_str()) {
+            (Self::Ecs, _) => return ecs::answer(world, call, input),
+            (Self::Ecr, "DescribeImages") => ecr::images(world, call, input),
+            (Self::Ecr, "DescribePullThroughCacheRules") => ecr::caches(world, call, input),
+            (Self::Ecr, _) => unknown("ECR"),
+            (Self::Logs, "DescribeLogGroups") => logs::groups(world, call, input),
+            (Self::Logs, "GetLogEvents") => logs::events(world, call, input),
+            (Self::Logs, _) => unknown("CloudWatch Logs"),
+            (Self::Secrets, "DescribeSecret") => secrets::describe(world, call, input),
+            (Self::Secrets, _) => unknown("Secrets Manager"),
+            (Self::Parameters, "DescribeParameters") => parameters::describe(world, call, input),
+            (Self::Parameters, _) => unknown("Systems Manager"),
+        };
+        output.map(|output| output.to_string())
+    }
+}

@@ -1,0 +1,147 @@
+//! What a task definition names outside of ECS, and must find there when its tasks start: roles, images, log groups,
+//! secrets and parameters.
+//!
+//! Pure, but for [`check`], which asks AWS by reads alone and is left out of a build without the feature `verify`. That
+//! something is missing is a finding, which blocks its target; that it could not be asked is a note and nothing more. No
+//! value of a secret or parameter is ever read.
+
+#[cfg(feature = "verify")]
+pub mod check;
+pub mod image;
+pub mod log;
+pub mod note;
+pub mod role;
+pub mod secret;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use image::Image;
+use log::{Log, LogGroup};
+use role::Role;
+use secret::{Parameter, Secret};
+
+/// Something that must exist. Equal ones of an account are asked for once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Need {
+    /// A role that tasks or their agent assume.
+    Role(Role),
+    /// An image in a private registry of ECR.
+    Image(Image),
+    /// The log group of a container, which is not created by the container itself.
+    LogGroup(LogGroup),
+    /// A secret of Secrets Manager.
+    Secret(Secret),
+    /// A parameter of Systems Manager.
+    Parameter(Parameter),
+}
+
+/// Something that is missing, or is not as it must be: why the target is blocked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What, as a lower-case fragment.
+    pub reason: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+impl Finding {
+    /// Makes a finding.
+    pub fn new(reason: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { reason: reason.into(), help: help.into() }
+    }
+}
+
+/// Returns what a task definition, in AWS's JSON, needs in an account (by its id) and region, each thing once.
+///
+/// What is named in a way that this tool does not know is left to ECS: other registries, log drivers and parameters that
+/// AWS publishes itself.
+pub fn needs(definition: &Value, account: &str, region: &str) -> BTreeSet<Need> {
+    let mut needs = BTreeSet::new();
+    for member in ["taskRoleArn", "executionRoleArn"] {
+        needs.extend(definition[member].as_str().and_then(|text| Role::read(text, account)).map(Need::Role));
+    }
+    for container in each(&definition["containerDefinitions"]) {
+        needs.extend(container["image"].as_str().and_then(Image::read).map(Need::Image));
+        needs.extend(Log::of(container, region).filter(|log| !log.creates).map(|log| Need::LogGroup(log.group)));
+        let options = each(&container["logConfiguration"]["secretOptions"]);
+        let values = each(&container["secrets"]).chain(options).map(|secret| &secret["valueFrom"]);
+        needs.extend(values.filter_map(|value| secret::read(value.as_str()?, region)));
+        let credentials = container["repositoryCredentials"]["credentialsParameter"].as_str();
+        needs.extend(credentials.map(|text| Need::Secret(Secret::read(text, region))));
+    }
+    needs
+}
+
+fn each(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+/// Returns an ARN's region, account and resource; `None` where it is no ARN of that service.
+fn arn<'a>(text: &'a str, service: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let mut parts = text.splitn(6, ':');
+    let (arn, _partition, own) = (parts.next()?, parts.next()?, parts.next()?);
+    let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+    (arn == "arn" && own == service).then_some((region, account, resource))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn everything_that_a_definition_names_is_needed_once() {
+        let secret = "arn:aws:secretsmanager:eu-west-1:222222222222:secret:db-AbCdEf";
+        let definition = json!({
+            "taskRoleArn": "arn:aws:iam::222222222222:role/tasks/api",
+            "executionRoleArn": "arn:aws:iam::222222222222:role/tasks/api",
+            "containerDefinitions": [
+                {
+                    "name": "app", "image": "222222222222.dkr.ecr.eu-west-1.amazonaws.com/api:1",
+                    "secrets": [
+                        { "name": "USER", "valueFrom": format!("{secret}:user::") },
+                        { "name": "PASSWORD", "valueFrom": format!("{secret}:password::") },
+                        { "name": "URL", "valueFrom": "/api/url" },
+                    ],
+                    "logConfiguration": {
+                        "logDriver": "awslogs", "options": { "awslogs-group": "/ecs/api", "awslogs-region": "eu-west-1" },
+                        "secretOptions": [{ "name": "key", "valueFrom": "log-key" }],
+                    },
+                },
+                { "name": "proxy", "image": "public.ecr.aws/nginx/nginx:1", "repositoryCredentials": { "credentialsParameter": secret } },
+                { "name": "own", "logConfiguration": { "logDriver": "awslogs", "options": {
+                    "awslogs-group": "mine", "awslogs-create-group": "true" } } },
+            ],
+        });
+        let needs = needs(&definition, "222222222222", "eu-west-1");
+        let kinds = needs.iter().map(|need| match need {
+            Need::Role(role) => role.to_string(),
+            Need::Image(image) => image.to_string(),
+            Need::LogGroup(group) => group.name.clone(),
+            Need::Secret(secret) => secret.id.clone(),
+            Need::Parameter(parameter) => parameter.to_string(),
+        });
+        assert_eq!(
+            kinds.collect::<Vec<_>>(),
+            [
+                "arn:aws:iam::222222222222:role/tasks/api",
+                "222222222222.dkr.ecr.eu-west-1.amazonaws.com/api:1",
+                "/ecs/api",
+                secret,
+                "/api/url",
+                "log-key",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_definition_of_nothing_needs_nothing() {
+        for definition in [json!({}), json!(null), json!({ "containerDefinitions": [{ "image": 7, "secrets": "x" }] })]
+        {
+            assert_eq!(needs(&definition, "222222222222", "eu-west-1"), BTreeSet::new(), "{definition}");
+        }
+    }
+}

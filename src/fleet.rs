@@ -4,6 +4,7 @@
 
 pub(crate) mod duration;
 mod select;
+pub mod strategy;
 
 pub use select::SelectError;
 

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod chain;
+mod deployment;
 mod identity;
 mod services;
 mod waves;
@@ -60,6 +61,7 @@ pub fn check(
     let vocabulary = accounts.vocabulary(&services);
     let targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
     let timeout = checker.timeout(manifest);
+    deployment::warn_of_bakes(&targets.list, timeout, &mut warnings);
     let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, &mut warnings);
     if context.count() > 0 {
         return None;

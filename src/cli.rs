@@ -41,6 +41,8 @@ pub enum Command {
     Deploy(Deploy),
     /// Show what a deploy would do to each target, by calls that only read
     Plan(Plan),
+    /// Let deployments that wait at a PAUSE hook go on
+    Continue(Continue),
     /// Show every target as it is now, and how it differs from the manifest
     Status(Status),
     /// Check the manifest alone, offline
@@ -148,6 +150,9 @@ pub struct Deploy {
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
+    /// Continue each PAUSE hook at which a deployment of this run waits, instead of waiting for `roleout continue`
+    #[arg(long, env = "ROLEOUT_CONTINUE_HOOKS")]
+    pub continue_hooks: bool,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,
@@ -204,6 +209,23 @@ impl From<PlanFormat> for Form {
             PlanFormat::Markdown => Self::Markdown,
         }
     }
+}
+
+/// `roleout continue`
+#[derive(Clone, Debug, Args)]
+pub struct Continue {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// List the hooks at which deployments wait, and change nothing
+    #[arg(long, env = "ROLEOUT_DRY_RUN")]
+    pub dry_run: bool,
+    /// Say nothing of what is being done
+    #[arg(short, long, env = "ROLEOUT_QUIET")]
+    pub quiet: bool,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
 }
 
 /// `roleout status`

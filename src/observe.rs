@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes anything, and one account that cannot be read does not hide the others.
 
+pub mod progress;
 pub mod service;
 
 use std::collections::BTreeMap;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
-use crate::aws::ecs::{Ecs, SERVICES_PER_CALL};
+use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs, SERVICES_PER_CALL};
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Fleet, Revision, TargetSpec};
+use progress::Progress;
 use service::LiveService;
 
 /// Account-and-region groups read at once; each has its own limits besides.
@@ -30,6 +32,8 @@ pub struct Observed {
     pub live: Arc<Value>,
     /// The newest ACTIVE revision of the family that the target deploys; `None` where the family is new.
     pub newest: Option<Arc<Value>>,
+    /// How far a deployment with stages is that is under way; `None` for others, and where ECS does not say.
+    pub progress: Option<Progress>,
 }
 
 /// Why a target could not be read.
@@ -72,6 +76,7 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)
     let services: Vec<(usize, Result<LiveService, Unseen>)> =
         described.buffered(4).flat_map(futures::stream::iter).collect().await;
     let definitions = definitions(fleet, ecs, &services).await;
+    let progress = under_way(ecs, &services).await;
     let observed = |index: usize, service: LiveService| {
         let live = definitions.get(&service.task_definition).cloned().expect("every revision was asked for")?;
         let family = family(&fleet.targets[index], &service);
@@ -81,7 +86,8 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)
             Err(unseen) if unseen.answered => None,
             Err(unseen) => return Err(unseen),
         };
-        Ok(Observed { service, live, newest })
+        let progress = service.service_deployment.as_ref().and_then(|arn| progress.get(arn)).cloned();
+        Ok(Observed { service, live, newest, progress })
     };
     services.into_iter().map(|(index, service)| (index, service.and_then(|service| observed(index, service)))).collect()
 }
@@ -115,6 +121,21 @@ async fn describe(
         Err(error) => Err(unseen(error, &fleet.targets[batch[0]])),
     };
     batch.iter().map(|&index| (index, find(&fleet.targets[index].service))).collect()
+}
+
+/// Reads the deployments with stages that are under way. Where ECS does not answer, nothing is known of their stages.
+async fn under_way(ecs: &Ecs, services: &[(usize, Result<LiveService, Unseen>)]) -> BTreeMap<String, Progress> {
+    let staged = |service: &&LiveService| {
+        service.has_stages() && service.primary().is_some_and(|primary| primary.is("IN_PROGRESS"))
+    };
+    let staged = services.iter().filter_map(|(_, service)| service.as_ref().ok()).filter(staged);
+    let arns: Vec<&str> = staged.filter_map(|service| service.service_deployment.as_deref()).collect();
+    let mut found = BTreeMap::new();
+    for arns in arns.chunks(DEPLOYMENTS_PER_CALL) {
+        let objects = ecs.describe_service_deployments(arns).await.unwrap_or_default();
+        found.extend(objects.iter().map(Progress::read).map(|progress| (progress.arn.clone(), progress)));
+    }
+    found
 }
 
 /// Reads each family's newest revision, and then each live revision that is not one of those, once.

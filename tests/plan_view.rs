@@ -108,7 +108,12 @@ fn seen(target: &TargetSpec) -> Seen {
         _ => {}
     }
     live["registeredAt"] = json!(1.5);
-    Ok(Observed { service: LiveService::read(&service), live: Arc::new(live), newest: Some(Arc::new(newest)) })
+    Ok(Observed {
+        service: LiveService::read(&service),
+        live: Arc::new(live),
+        newest: Some(Arc::new(newest)),
+        progress: None,
+    })
 }
 
 fn preview(manifest: &str, values: &Values) -> Preview {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::observe::progress::Progress;
 use crate::observe::service::{Deployment, LiveService};
 
 /// How long a state that ECS may still correct is not believed: a FAILED before its rollback shows, a COMPLETED whose
@@ -105,6 +106,15 @@ impl Followed {
         elapsed: Duration,
     ) -> Verdict {
         let state = state(primary, service);
+        // How `deployments` shows the rollback of a deployment with stages is not documented: its own object may be ahead.
+        let state = match (state, status) {
+            (State::InProgress, Some("STOPPED" | "ROLLBACK_FAILED" | "ROLLBACK_SUCCESSFUL"))
+                if service.has_stages() =>
+            {
+                State::Completed
+            }
+            (state, _) => state,
+        };
         let settled = match state {
             State::InProgress => false,
             State::Completed | State::Failed => elapsed.saturating_sub(*self.doubted.get_or_insert(elapsed)) >= SETTLE,
@@ -123,7 +133,8 @@ impl Followed {
             (State::Completed, Some("ROLLBACK_SUCCESSFUL")) if !settled => Verdict::RollingBack,
             (State::Completed, Some("ROLLBACK_SUCCESSFUL")) => Verdict::RolledBack,
             (State::Completed, _) => Verdict::Succeeded,
-            (State::Failed, _) if service.breaker_rolls_back && !settled => Verdict::RollingBack,
+            (State::Failed, Some("STOPPED")) => Verdict::Failed(words(primary, "ECS says that the deployment failed")),
+            (State::Failed, _) if service.rolls_back() && !settled => Verdict::RollingBack,
             (State::Failed, _) => Verdict::Failed(words(primary, "ECS says that the deployment failed")),
         }
     }
@@ -150,12 +161,9 @@ fn state(deployment: &Deployment, service: &LiveService) -> State {
     }
 }
 
-/// Returns the status of the service-deployment object if it is surely ours: the number of its target revision is the
-/// number of our deployment. Nothing that AWS documents promises it, so an object without it decides nothing.
+/// Returns the status of the service-deployment object if it is surely ours.
 fn own_status<'a>(object: Option<&'a Value>, ours: &str) -> Option<&'a str> {
-    let object = object?;
-    let revision = object["targetServiceRevision"]["arn"].as_str()?.rsplit('/').next()?;
-    (ours.rsplit('/').next() == Some(revision)).then(|| object["status"].as_str())?
+    object.filter(|object| Progress::is_of(object, ours))?["status"].as_str()
 }
 
 fn superseded(primary: &Deployment) -> Verdict {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, taskdef};
+use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, strategy, taskdef};
 use crate::fleet::{Amount, Fleet, Parallelism, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
@@ -65,6 +65,9 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
     if let Some(blocked) = undeployable(service) {
         return blocked;
     }
+    if let Some((reason, help)) = strategy::obstacle(target, service) {
+        return Decision::blocked(reason, help);
+    }
     let base = target.desired.task_definition.as_ref().unwrap_or(&observed.live);
     let wanted = match taskdef::build(base, &target.desired) {
         Ok(wanted) => wanted,
@@ -80,10 +83,12 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
     let is_ours = |primary: &Deployment| is_live && primary.task_definition == service.task_definition;
     if let Some(primary) = in_progress.filter(|primary| !is_ours(primary)) {
         let revision = primary.revision().map_or_else(|| primary.task_definition.clone(), |it| it.to_string());
-        return Decision::blocked(
-            format!("a deployment of {revision} ({}) is in progress", primary.id),
-            "wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again",
-        );
+        let waits = observed.progress.as_ref().is_some_and(|progress| progress.waiting().next().is_some());
+        let help = match waits {
+            true => format!("it waits at a PAUSE hook: let it go on with `roleout continue --only {}`", target.id),
+            false => "wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again".to_owned(),
+        };
+        return Decision::blocked(format!("a deployment of {revision} ({}) is in progress", primary.id), help);
     }
     let live = |definition| Work::new(definition, service);
     let mut summary = Vec::new();
@@ -129,6 +134,9 @@ fn decide(target: &TargetSpec, observed: &Observed) -> Decision {
         Definition::Keep if work.desired_count.is_some() || work.deployment.is_some() => Action::Update,
         Definition::Keep => Action::Unchanged,
     };
+    if matches!(action, Action::Register | Action::Deploy) {
+        summary.extend(strategy::note(target, service));
+    }
     let work = action.changes().then_some(work);
     Decision { action, work, to, summary }
 }

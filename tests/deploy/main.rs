@@ -10,4 +10,5 @@ mod processes;
 mod saved;
 mod scale;
 mod status;
+mod strategies;
 mod waves;

@@ -119,7 +119,7 @@ pub struct DeploymentStatus {
     pub revision: Option<Revision>,
     /// Its tasks.
     pub tasks: Tasks,
-    /// Its lifecycle stage; absent for ROLLING.
+    /// Its lifecycle stage, or `ROLLBACK_IN_PROGRESS` and the like; absent for ROLLING.
     #[serde(default)]
     pub stage: Option<String>,
     /// The share of the production traffic that its revision has, in per cent.
@@ -248,7 +248,7 @@ impl DeploymentStatus {
         let primary = service.primary()?;
         // Behind a Classic load balancer there is no state; a second deployment says that one is under way.
         let settled = primary.is("COMPLETED") || (primary.rollout_state.is_none() && service.deployments.len() < 2);
-        let stage = progress.and_then(|progress| progress.stage.clone());
+        let stage = progress.and_then(Progress::place).map(str::to_owned);
         let hook = |hook: &progress::Hook| Hook {
             id: hook.id.clone(),
             stage: stage.clone(),

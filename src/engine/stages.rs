@@ -107,15 +107,9 @@ impl Stages {
 
 /// Returns the event of a stage; a deployment that goes back or stops is at its status.
 fn changed(target: &TargetSpec, progress: &Progress) -> Option<Event> {
-    let stage = progress.stage.clone()?;
-    let stage = match progress.status.as_str() {
-        "PENDING" | "IN_PROGRESS" => stage,
-        status if status.ends_with("_REQUESTED") || status.ends_with("_IN_PROGRESS") => status.to_owned(),
-        _ => return None,
-    };
     Some(Event::StageChanged {
         target: target.id.clone(),
-        stage,
+        stage: progress.place()?.to_owned(),
         production_percent: progress.production_percent,
         test_percent: progress.test_percent,
         bake_minutes: if progress.is_under_way() { progress.bake_minutes } else { 0 },

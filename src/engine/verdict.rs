@@ -67,8 +67,11 @@ impl Followed {
             return Verdict::Failed(format!("the service is {}: somebody is deleting it", service.status));
         }
         let Some(primary) = service.primary() else { return Verdict::Wait };
-        if self.ours.is_none() && primary.task_definition == self.wanted && !self.before.contains(&primary.id) {
-            self.ours = Some(primary.id.clone());
+        if self.ours.is_none() {
+            // The new revision of a deployment with stages need not be PRIMARY at once.
+            let shown = service.deployments.iter().filter(|it| it.id == primary.id || service.has_stages());
+            let is_new = |it: &&Deployment| it.task_definition == self.wanted && !self.before.contains(&it.id);
+            self.ours = shown.filter(is_new).map(|it| it.id.clone()).next();
         }
         let Some(ours) = self.ours.clone() else {
             return if self.before.contains(&primary.id) { Verdict::Wait } else { superseded(primary) };
@@ -79,8 +82,16 @@ impl Followed {
         {
             self.why.clone_from(&mine.rollout_reason);
         }
+        let status = own_status(object, &ours);
         if primary.id == ours {
-            return self.judge_own(primary, service, own_status(object, &ours), elapsed);
+            return self.judge_own(primary, service, status, elapsed);
+        }
+        let goes_on = match status {
+            Some(status) => matches!(status, "PENDING" | "IN_PROGRESS"),
+            None => mine.is_some_and(|mine| mine.is("IN_PROGRESS")),
+        };
+        if goes_on && service.has_stages() && self.before.contains(&primary.id) {
+            return Verdict::Wait;
         }
         let returned = self.before.contains(&primary.id)
             || primary.rollout_reason.as_deref().is_some_and(|reason| reason.contains("rolling back"))
@@ -303,6 +314,58 @@ mod tests {
         ] {
             assert_eq!(followed().judge(&look, Some(&object), at(1)), verdict, "{object}");
         }
+    }
+
+    fn staged(deployments: &[Value]) -> LiveService {
+        let configuration = json!({ "strategy": "BLUE_GREEN" });
+        LiveService::read(&json!({
+            "status": "ACTIVE", "deployments": deployments, "deploymentConfiguration": configuration,
+        }))
+    }
+
+    fn object(status: &str) -> Value {
+        json!({ "status": status, "targetServiceRevision": { "arn": "arn:x:service-revision/c/s/2" } })
+    }
+
+    #[test]
+    fn a_new_revision_with_stages_may_become_primary_late() {
+        let (old, new) = (deployment(1, "PRIMARY", 1, "COMPLETED"), deployment(2, "ACTIVE", 2, "IN_PROGRESS"));
+        for object in [Some(object("IN_PROGRESS")), None] {
+            let mut followed = followed();
+            let look = staged(&[old.clone(), new.clone()]);
+            assert_eq!(followed.judge(&look, object.as_ref(), at(1)), Verdict::Wait);
+            assert_eq!(followed.ours.as_deref(), Some("ecs-svc/2"));
+            let look = staged(&[deployment(2, "PRIMARY", 2, "COMPLETED")]);
+            assert_eq!(followed.judge(&look, None, at(2)), Verdict::Succeeded);
+        }
+        let mut followed = followed();
+        assert_eq!(followed.judge(&service(&[old.clone(), new.clone()]), None, at(1)), Verdict::Wait);
+        assert_eq!(followed.ours, None, "ROLLING has it PRIMARY at once");
+        followed.ours = Some("ecs-svc/2".into());
+        let back = followed.judge(&staged(&[old, new]), Some(&object("ROLLBACK_SUCCESSFUL")), at(2));
+        assert_eq!(back, Verdict::RolledBack);
+    }
+
+    #[test]
+    fn the_service_deployment_of_a_strategy_may_know_its_end_first() {
+        let look = staged(&[deployment(2, "PRIMARY", 2, "IN_PROGRESS"), deployment(1, "ACTIVE", 1, "COMPLETED")]);
+        for (status, soon, late) in [
+            ("IN_PROGRESS", Verdict::Wait, Verdict::Wait),
+            ("ROLLBACK_IN_PROGRESS", Verdict::Wait, Verdict::Wait),
+            ("ROLLBACK_SUCCESSFUL", Verdict::RollingBack, Verdict::RolledBack),
+            ("STOPPED", stopped(), stopped()),
+        ] {
+            let mut followed = followed();
+            assert_eq!(followed.judge(&look, Some(&object(status)), at(1)), soon, "{status}");
+            assert_eq!(followed.judge(&look, Some(&object(status)), at(40)), late, "{status}");
+        }
+        let failed = staged(&[deployment(2, "PRIMARY", 2, "FAILED")]);
+        assert_eq!(followed().judge(&failed, Some(&object("ROLLBACK_REQUESTED")), at(1)), Verdict::RollingBack);
+        assert_eq!(followed().judge(&failed, Some(&object("STOPPED")), at(1)), Verdict::Failed("FAILED of 2".into()));
+    }
+
+    fn stopped() -> Verdict {
+        Verdict::Failed("the deployment was stopped".into())
     }
 
     #[test]

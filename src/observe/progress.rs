@@ -86,6 +86,17 @@ impl Progress {
         matches!(self.status.as_str(), "PENDING" | "IN_PROGRESS")
     }
 
+    /// Returns where it is: its stage, or the status of one that goes back or is being stopped. `None` for ROLLING, and once
+    /// it has ended.
+    pub fn place(&self) -> Option<&str> {
+        let stage = self.stage.as_deref()?;
+        match self.status.as_str() {
+            _ if self.is_under_way() => Some(stage),
+            status if status.ends_with("_REQUESTED") || status.ends_with("_IN_PROGRESS") => Some(status),
+            _ => None,
+        }
+    }
+
     /// Returns the PAUSE hooks that somebody has to continue.
     pub fn waiting(&self) -> impl Iterator<Item = &Hook> {
         let waits = |hook: &&Hook| hook.is_waiting();

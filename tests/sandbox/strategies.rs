@@ -10,6 +10,7 @@ use aws_sdk_ecs::types::{
 use serde_json::{Value, json};
 
 use crate::house::{CLUSTER, House, PROD, REGION, advance};
+use crate::wire::{compare, shapes};
 
 fn update(house: &House, input: Value) -> Result<Value, String> {
     let mut input = input;
@@ -85,6 +86,28 @@ async fn both_revisions_run_and_their_weights_add_up() {
     assert_eq!(ended.status(), Some(&ServiceDeploymentStatus::Successful));
     let service = house.service().await;
     assert_eq!((service.deployments().len(), service.running_count()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_stage_is_of_the_shape_that_the_model_says() {
+    let stages = ["PRE_SCALE_UP", "PRE_PRODUCTION_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT"];
+    let house = house(json!({ "strategy": "LINEAR", "linearConfiguration": { "stepPercent": 50 },
+        "alarms": { "alarmNames": ["a"], "enable": true, "rollback": true },
+        "lifecycleHooks": [{ "hookTargetArn": "arn:hook", "roleArn": "arn:role", "lifecycleStages": stages, "hookDetails": { "a": 1 } }] })).await;
+    house.deploy("registry.example.com/api:2").await;
+    let (shapes, mut faults, mut hooks) = (shapes(), Vec::new(), 0);
+    for _ in 0..900 {
+        advance(Duration::from_secs(1)).await;
+        let arn = house.history().await[0].service_deployment_arn().expect("an ARN").to_owned();
+        let input = json!({ "serviceDeploymentArns": [arn] });
+        let output = house.sandbox.behind_the_back(PROD, REGION, "DescribeServiceDeployments", &input).expect("it");
+        compare(&shapes, "DescribeServiceDeploymentsResponse", &output, "it", &mut faults);
+        let details = output["serviceDeployments"][0]["lifecycleHookDetails"].as_array();
+        hooks = hooks.max(details.map_or(0, Vec::len));
+    }
+    assert_eq!(faults, Vec::<String>::new());
+    assert_eq!(hooks, 5, "one before the scale-up, and two at each of two steps");
+    assert_eq!(newest(&house).await.status(), Some(&ServiceDeploymentStatus::Successful));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use roleout::commands::reach::Reach;
 use roleout::commands::{hooks, status};
+use roleout::engine::cancel::Signal;
 use roleout::error::Error;
 use roleout::event::Event;
 use roleout::exit::Exit;
@@ -313,4 +314,23 @@ async fn settings_that_ecs_filled_in_are_no_change() {
     assert_eq!(continued.deploy().await.code(), Exit::Done);
     let again = scene.deploy().await;
     assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 1), "{}", again.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_leaves_its_targets_waiting_and_only_the_selected_go_on() {
+    let scene = scene(2, &[BLUE_GREEN, PAUSE]);
+    let cancel = async {
+        tokio::time::sleep(Duration::from_secs(240)).await;
+        scene.cancel.cancel(Signal::Terminate);
+    };
+    let (ran, ()) = tokio::join!(scene.deploy(), cancel);
+    assert_eq!((ran.code(), ran.count(Outcome::Detached)), (Exit::Terminated, 2), "{}", ran.said);
+    assert!(ran.said.contains("      roleout continue --only a0/eu-west-1/s1\n"), "{}", ran.said);
+    let mut other = scene.planning();
+    other.fleet = scene.fleet.clone().select(&["a0/eu-west-1/s1".to_owned()], &[]).expect("a target");
+    let (exit, said) = go_on(&other, false).await;
+    assert_eq!(exit, Exit::Done);
+    assert!(said.contains("✔ a0/eu-west-1/s1  continues; it waited at a PAUSE hook"), "{said}");
+    let (_, left) = go_on(&scene.planning(), true).await;
+    assert!(left.contains("1 PAUSE hook at which deployments wait") && left.contains("a0/eu-west-1/s0"), "{left}");
 }

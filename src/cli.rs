@@ -55,6 +55,8 @@ pub enum Command {
     Plan(Plan),
     /// Follow the deployments that are under way to their ends, and change nothing
     Watch(Watch),
+    /// Let deployments that wait at a PAUSE hook go on
+    Continue(Continue),
     /// Show every target as it is now, and how it differs from the manifest
     Status(Status),
     /// Check the manifest alone, offline
@@ -179,6 +181,9 @@ pub struct Deploy {
     /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
     #[arg(long, env = "ROLEOUT_NO_VERIFY")]
     pub no_verify: bool,
+    /// Continue each PAUSE hook at which a deployment of this run waits, instead of waiting for `roleout continue`
+    #[arg(long, env = "ROLEOUT_CONTINUE_HOOKS")]
+    pub continue_hooks: bool,
     /// Deploy although GitLab says that the project is in a deploy freeze
     #[arg(long, env = "ROLEOUT_OVERRIDE_FREEZE")]
     pub override_freeze: bool,
@@ -270,6 +275,23 @@ impl From<PlanFormat> for Form {
             PlanFormat::Markdown => Self::Markdown,
         }
     }
+}
+
+/// `roleout continue`
+#[derive(Clone, Debug, Args)]
+pub struct Continue {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// List the hooks at which deployments wait, and change nothing
+    #[arg(long, env = "ROLEOUT_DRY_RUN")]
+    pub dry_run: bool,
+    /// Say nothing of what is being done
+    #[arg(short, long, env = "ROLEOUT_QUIET")]
+    pub quiet: bool,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
 }
 
 /// `roleout status`

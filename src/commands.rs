@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod deploy;
+pub mod hooks;
 pub mod init;
 pub mod manifest;
 mod notify;

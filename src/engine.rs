@@ -8,6 +8,7 @@ pub mod cancel;
 mod evidence;
 mod register;
 mod rollout;
+pub mod stages;
 mod verdict;
 mod watch;
 mod wave;
@@ -45,6 +46,8 @@ pub struct Run {
     cancel: Cancel,
     watches: Watches,
     families: Families,
+    /// Whether it continues the PAUSE hooks of its own deployments.
+    continues_hooks: bool,
 }
 
 /// Where a run begins and what it says of itself.
@@ -54,6 +57,8 @@ pub struct Start {
     pub from: Option<String>,
     /// Whether AWS is the embedded sandbox.
     pub sandbox: bool,
+    /// Continue each PAUSE hook at which a deployment of this run waits.
+    pub continue_hooks: bool,
 }
 
 /// Why targets of later waves are not started.
@@ -80,6 +85,7 @@ pub async fn run(
         cancel,
         watches: Watches::default(),
         families: Families::default(),
+        continues_hooks: start.continue_hooks,
     });
     run.emit(Event::RunStarted { plan: run.plan.outline.clone(), sandbox: start.sandbox }).await;
     let mut pollers = JoinSet::new();

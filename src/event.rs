@@ -91,6 +91,47 @@ pub enum Event {
         /// The counts.
         tasks: Tasks,
     },
+    /// Our deployment is at another stage, or its traffic moved: BLUE_GREEN, LINEAR and CANARY only.
+    StageChanged {
+        /// The target.
+        target: TargetId,
+        /// ECS's lifecycle stage, such as `BAKE_TIME`; or the status of a deployment that goes back or is being stopped,
+        /// such as `ROLLBACK_IN_PROGRESS`.
+        stage: String,
+        /// The share of the production traffic that goes to the new revision, in per cent.
+        production_percent: Option<f64>,
+        /// The share of the test traffic, in per cent.
+        test_percent: Option<f64>,
+        /// For how many minutes ECS bakes at this point; 0 where it does not.
+        bake_minutes: u64,
+    },
+    /// Our deployment waits at a PAUSE hook, once for each hook.
+    HookWaiting {
+        /// The target.
+        target: TargetId,
+        /// The hook.
+        hook: Hook,
+        /// Whether the run continues it by itself.
+        continued: bool,
+    },
+    /// A hook waits no longer.
+    HookEnded {
+        /// The target.
+        target: TargetId,
+        /// The hook's id.
+        hook: String,
+        /// `SUCCEEDED` where it was continued, `FAILED` or `TIMED_OUT`.
+        status: String,
+    },
+    /// ECS did not continue a hook when the run asked it to; it is asked again, three times in all.
+    HookNotContinued {
+        /// The target.
+        target: TargetId,
+        /// The hook's id.
+        hook: String,
+        /// Why, as a lower-case fragment.
+        reason: String,
+    },
     /// ECS says something of the service that a person should see.
     ServiceMessage {
         /// The target.
@@ -182,6 +223,20 @@ pub struct Tasks {
     pub pending: u32,
     /// How many failed to start, in a row (ECS's `failedTasks`).
     pub failed: u32,
+}
+
+/// A lifecycle hook at which a deployment waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hook {
+    /// Its id in this deployment.
+    pub id: String,
+    /// The stage at which it is.
+    pub stage: Option<String>,
+    /// When ECS waits for it no longer.
+    #[schemars(with = "Option<String>")]
+    pub expires_at: Option<Timestamp>,
+    /// What ECS does then: `CONTINUE` or `ROLLBACK`.
+    pub timeout_action: Option<String>,
 }
 
 /// Why a rollout did not succeed.

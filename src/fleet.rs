@@ -7,6 +7,7 @@ mod desired;
 pub(crate) mod duration;
 pub mod image;
 mod select;
+pub mod strategy;
 
 pub use commit::{Commit, Release};
 pub use desired::{Base, Desired};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, Talk};
-use roleout::commands::{check, deploy, init, plan, sandbox, status, watch};
+use roleout::commands::{check, deploy, hooks, init, plan, sandbox, status, watch};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
@@ -44,6 +44,10 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
             with_signals(async |cancel| plan::plan(&args, view(&talk), cancel).await).await
         }
         Command::Watch(args) => with_signals(async |cancel| watch::watch(&args, view(&args.talk), cancel).await).await,
+        Command::Continue(args) => {
+            let talk = Talk { quiet: args.quiet, verbose: false, format: roleout::cli::OutputFormat::Text };
+            with_signals(async |cancel| hooks::hooks(&args, view(&talk), cancel).await).await
+        }
         Command::Sandbox(args) => {
             let talk = Talk { quiet: false, verbose: true, format: roleout::cli::OutputFormat::Text };
             with_signals(async |cancel| sandbox::sandbox(&args, view(&talk), cancel).await).await

@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes anything, and one account that cannot be read does not hide the others.
 
+pub mod progress;
 pub mod service;
 
 use std::collections::BTreeMap;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
-use crate::aws::ecs::{Ecs, SERVICES_PER_CALL};
+use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs, SERVICES_PER_CALL};
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Base, Fleet, Revision, TargetSpec};
+use progress::Progress;
 use service::LiveService;
 
 /// Account-and-region groups read at once; each has its own limits besides.
@@ -33,6 +35,8 @@ pub struct Observed {
     pub newest: Option<Arc<Value>>,
     /// The revision that the manifest names by its number; `None` where it names none, or there is none.
     pub named: Option<Arc<Value>>,
+    /// How far a deployment with stages is that is under way; `None` for others, and where ECS does not say.
+    pub progress: Option<Progress>,
 }
 
 /// Why a target could not be read.
@@ -75,6 +79,7 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)
     let services: Vec<(usize, Result<LiveService, Unseen>)> =
         described.buffered(4).flat_map(futures::stream::iter).collect().await;
     let definitions = definitions(fleet, ecs, &services).await;
+    let progress = under_way(ecs, &services).await;
     let observed = |index: usize, service: LiveService| {
         let live = definitions.get(&service.task_definition).cloned().expect("every revision was asked for")?;
         let target = &fleet.targets[index];
@@ -86,7 +91,8 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)
         };
         let newest = family(target, &service).map_or(Ok(None), found)?;
         let named = named(target).map_or(Ok(None), found)?;
-        Ok(Observed { service, live, newest, named })
+        let progress = service.service_deployment.as_ref().and_then(|arn| progress.get(arn)).cloned();
+        Ok(Observed { service, live, newest, named, progress })
     };
     services.into_iter().map(|(index, service)| (index, service.and_then(|service| observed(index, service)))).collect()
 }
@@ -120,6 +126,21 @@ async fn describe(
         Err(error) => Err(unseen(error, &fleet.targets[batch[0]])),
     };
     batch.iter().map(|&index| (index, find(&fleet.targets[index].service))).collect()
+}
+
+/// Reads the deployments with stages that are under way. Where ECS does not answer, nothing is known of their stages.
+async fn under_way(ecs: &Ecs, services: &[(usize, Result<LiveService, Unseen>)]) -> BTreeMap<String, Progress> {
+    let staged = |service: &&LiveService| {
+        service.has_stages() && service.primary().is_some_and(|primary| primary.is("IN_PROGRESS"))
+    };
+    let staged = services.iter().filter_map(|(_, service)| service.as_ref().ok()).filter(staged);
+    let arns: Vec<&str> = staged.filter_map(|service| service.service_deployment.as_deref()).collect();
+    let mut found = BTreeMap::new();
+    for arns in arns.chunks(DEPLOYMENTS_PER_CALL) {
+        let objects = ecs.describe_service_deployments(arns).await.unwrap_or_default();
+        found.extend(objects.iter().map(Progress::read).map(|progress| (progress.arn.clone(), progress)));
+    }
+    found
 }
 
 /// Reads each family's newest revision, then each live revision that is not one of those, and then each revision that

@@ -12,6 +12,7 @@ pub mod group;
 pub mod own;
 pub mod preview;
 pub mod saved;
+pub mod strategy;
 pub mod taskdef;
 
 use std::collections::{BTreeMap, HashMap};

@@ -9,9 +9,9 @@
 //! Codes, texts and orders are AWS's where they are documented or were recorded. Not known and made up in the same
 //! style: why a service deployment is STOPPED (superseded, stopped by a person, circuit breaker without rollback), the
 //! words of StopServiceDeployment's ConflictException, of a token whose `nbf` is in the future, and the per cent of
-//! PackedPolicySize. Rolling deployments only: BLUE_GREEN, LINEAR and CANARY roll as ROLLING does, alarms and hooks are
-//! kept and never act, and services of other deployment controllers stand still. What task definitions name exists or does
-//! not, and has no content; the logs of tasks follow from what became of them.
+//! PackedPolicySize. Of BLUE_GREEN, LINEAR and CANARY `course` says what is not known. Deployment alarms go off by a fault
+//! only and prolong no deployment, and services of other deployment controllers stand still. What task definitions name
+//! exists or does not, and has no content; the logs of tasks follow from what became of them.
 
 mod account;
 mod api;
@@ -21,11 +21,14 @@ mod bucket;
 mod calls;
 mod chance;
 mod cluster;
+mod configuration;
 mod connector;
+mod course;
 mod ecr;
 mod ecs;
 mod fault;
 mod history;
+mod hook;
 mod iam;
 mod issuer;
 mod jwt;

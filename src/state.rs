@@ -7,7 +7,7 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use crate::event::{Event, Reason, Stamped, Tasks};
+use crate::event::{Event, Hook, Reason, Stamped, Tasks};
 use crate::exit::Exit;
 use crate::fleet::{AccountId, Outcome, Revision, TargetId};
 use crate::plan::{Action, ChangeOutline, Outline, WaveOutline};
@@ -95,6 +95,10 @@ pub struct TargetState {
     pub attached: bool,
     /// The newest task counts of the deployment.
     pub tasks: Option<Tasks>,
+    /// The stage of its deployment, where it has stages.
+    pub stage: Option<Stage>,
+    /// The PAUSE hooks at which it waits.
+    pub hooks: Vec<Hook>,
     /// ECS's newest words about it.
     pub message: Option<String>,
     /// Why it did not succeed, or why it was not started.
@@ -107,6 +111,21 @@ pub struct TargetState {
     pub started_at: Option<Timestamp>,
     /// When it ended or was skipped.
     pub finished_at: Option<Timestamp>,
+}
+
+/// The stage of a deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// ECS's word for it.
+    pub name: String,
+    /// The share of the production traffic that goes to the new revision, in per cent.
+    pub production_percent: Option<f64>,
+    /// The share of the test traffic, in per cent.
+    pub test_percent: Option<f64>,
+    /// For how many minutes ECS bakes at it; 0 where it does not.
+    pub bake_minutes: u64,
+    /// When it was first seen.
+    pub since: Timestamp,
 }
 
 /// Why nothing new was started.
@@ -157,6 +176,20 @@ impl RunState {
                 target.attached = *attached;
             }),
             Event::TasksChanged { target, tasks } => self.running(target, |target| target.tasks = Some(*tasks)),
+            Event::StageChanged { target, stage, production_percent, test_percent, bake_minutes } => {
+                let (production_percent, test_percent) = (*production_percent, *test_percent);
+                let (name, bake_minutes) = (stage.clone(), *bake_minutes);
+                let stage = Stage { name, production_percent, test_percent, bake_minutes, since: at };
+                self.running(target, |target| target.stage = Some(stage));
+            }
+            Event::HookWaiting { target, hook, continued: _ } => self.running(target, |target| {
+                target.hooks.retain(|other| other.id != hook.id);
+                target.hooks.push(hook.clone());
+            }),
+            Event::HookEnded { target, hook, status: _ } => {
+                self.running(target, |target| target.hooks.retain(|other| other.id != *hook));
+            }
+            Event::HookNotContinued { .. } => {}
             Event::ServiceMessage { target, text } => {
                 self.running(target, |target| target.message = Some(text.clone()));
             }
@@ -382,6 +415,8 @@ impl TargetState {
             deployment: None,
             attached: false,
             tasks: None,
+            stage: None,
+            hooks: Vec::new(),
             message: None,
             reason: None,
             degraded: None,
@@ -426,6 +461,11 @@ impl TargetState {
     /// Whether its deployment may still go on in ECS although the run left it.
     pub fn goes_on(&self) -> bool {
         matches!(self.outcome(), Some(Outcome::TimedOut | Outcome::Detached))
+    }
+
+    /// Whether its deployment was left waiting at a PAUSE hook.
+    pub fn is_paused(&self) -> bool {
+        self.goes_on() && !self.hooks.is_empty()
     }
 
     /// Returns the milliseconds of its rollout, up to `now` while it is under way; `None` when it was never started.

@@ -11,10 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::event::Tasks;
+use crate::event::{Hook, Tasks};
 use crate::fleet::{AccountId, Commit, Fleet, Revision, TargetId};
 use crate::identity::preflight::Unreachable;
-use crate::observe::service::{Deployment, LiveService};
+use crate::observe::progress::{self, Progress};
+use crate::observe::service::LiveService;
 use crate::observe::{Observed, Seen};
 use crate::plan::{Action, Plan, build};
 
@@ -124,6 +125,15 @@ pub struct DeploymentStatus {
     pub revision: Option<Revision>,
     /// Its tasks.
     pub tasks: Tasks,
+    /// Its lifecycle stage, or `ROLLBACK_IN_PROGRESS` and the like; absent for ROLLING.
+    #[serde(default)]
+    pub stage: Option<String>,
+    /// The share of the production traffic that its revision has, in per cent.
+    #[serde(default)]
+    pub production_percent: Option<f64>,
+    /// The PAUSE hooks at which it waits.
+    #[serde(default)]
+    pub waiting: Vec<Hook>,
 }
 
 /// How a target differs from the manifest.
@@ -240,18 +250,29 @@ impl DeploymentStatus {
         self.state.as_deref() != Some("FAILED")
     }
 
-    fn read(service: &LiveService) -> Option<Self> {
+    fn read(service: &LiveService, progress: Option<&Progress>) -> Option<Self> {
         let primary = service.primary()?;
         // Behind a Classic load balancer there is no state; a second deployment says that one is under way.
         let settled = primary.is("COMPLETED") || (primary.rollout_state.is_none() && service.deployments.len() < 2);
-        let read = |primary: &Deployment| Self {
+        let stage = progress.and_then(Progress::place).map(str::to_owned);
+        let hook = |hook: &progress::Hook| Hook {
+            id: hook.id.clone(),
+            stage: stage.clone(),
+            expires_at: hook.expires_at,
+            timeout_action: hook.timeout_action.clone(),
+        };
+        let waiting = progress.into_iter().flat_map(Progress::waiting).map(hook).collect();
+        let read = || Self {
             id: primary.id.clone(),
             state: primary.rollout_state.clone(),
             reason: primary.rollout_reason.clone(),
             revision: primary.revision(),
             tasks: primary.tasks,
+            stage,
+            production_percent: progress.and_then(|progress| progress.production_percent),
+            waiting,
         };
-        (!settled).then(|| read(primary))
+        (!settled).then(read)
     }
 }
 
@@ -273,7 +294,7 @@ impl Live {
             images: containers.filter_map(image).collect(),
             desired: service.desired,
             running: service.running,
-            deployment: DeploymentStatus::read(service),
+            deployment: DeploymentStatus::read(service, observed.progress.as_ref()),
         }
     }
 }

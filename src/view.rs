@@ -16,6 +16,7 @@ use crate::status::Status;
 
 pub mod canvas;
 pub mod console;
+pub mod hooks;
 pub mod journal;
 pub mod jsonl;
 pub mod lines;
@@ -24,6 +25,7 @@ pub mod markdown;
 pub mod plan;
 pub mod row;
 pub mod sentence;
+pub mod stage;
 pub mod status;
 pub mod style;
 pub mod summary;
@@ -218,6 +220,16 @@ impl View {
             status::Layout::Whole => status::text(status, paint, self.options.width, true),
             status::Layout::Json => status::json(status),
         };
+        // A reader that has seen enough is no error.
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+    }
+
+    /// Shows on stdout the hooks at which deployments wait.
+    pub fn hooks(&mut self, waiting: &[hooks::Waiting]) {
+        if let Screen::Live(live) = &mut self.screen {
+            live.flush();
+        }
+        let text = hooks::text(waiting, Paint(self.options.color_stdout));
         // A reader that has seen enough is no error.
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }

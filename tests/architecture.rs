@@ -56,7 +56,7 @@ fn only_aws_and_the_sandbox_name_the_sdk() {
 #[test]
 fn only_the_engine_changes_anything() {
     let outside = |name: &str| !is_in(name, &["aws", "engine", "sandbox"]);
-    forbid(&[".update_service(", ".register_task_definition("], outside, "rule 2");
+    forbid(&[".update_service(", ".register_task_definition(", ".continue_service_deployment("], outside, "rule 2");
 }
 
 #[test]

@@ -1011,6 +1011,264 @@ fn words_that_are_not_known() {
     ");
 }
 
+/// The faults of `deployment:` settings of the service.
+fn settings(text: &str) -> String {
+    edited("cluster: web", &format!("cluster: web\n    deployment: {{ {text} }}"))
+}
+
+#[test]
+fn a_strategy_with_steps_of_another() {
+    insta::assert_snapshot!(settings("strategy: BLUE_GREEN, linear_configuration: { step_percent: 2 }"), @r#"
+      × BLUE_GREEN needs `bake_time_in_minutes`
+        ╭─[deploy.yaml:20:29]
+     19 │     cluster: web
+     20 │     deployment: { strategy: BLUE_GREEN, linear_configuration: { step_percent: 2 } }
+        ·                             ──────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `bake_time_in_minutes:`, for how long both revisions run after the traffic moved; 0 is a
+            time
+
+      × `linear_configuration` is not for the strategy BLUE_GREEN
+        ╭─[deploy.yaml:20:63]
+     19 │     cluster: web
+     20 │     deployment: { strategy: BLUE_GREEN, linear_configuration: { step_percent: 2 } }
+        ·                                                               ─────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: remove it, or write `strategy: LINEAR`
+
+      × `step_percent` cannot be 2
+        ╭─[deploy.yaml:20:79]
+     19 │     cluster: web
+     20 │     deployment: { strategy: BLUE_GREEN, linear_configuration: { step_percent: 2 } }
+        ·                                                                               ─
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write 3 to 100
+
+    deploy.yaml: 3 faults
+    "#);
+}
+
+#[test]
+fn a_canary_out_of_range() {
+    insta::assert_snapshot!(settings("strategy: CANARY, canary_configuration: { canary_percent: 12.55, canary_bake_time_in_minutes: 1441 }"), @r#"
+      × `canary_percent` is finer than ECS counts
+        ╭─[deploy.yaml:20:77]
+     19 │     cluster: web
+     20 │     deployment: { strategy: CANARY, canary_configuration: { canary_percent: 12.55, canary_bake_time_in_minutes: 1441 } }
+        ·                                                                             ─────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write one digit after the point
+
+      × `canary_bake_time_in_minutes` cannot be 1441
+        ╭─[deploy.yaml:20:113]
+     19 │     cluster: web
+     20 │     deployment: { strategy: CANARY, canary_configuration: { canary_percent: 12.55, canary_bake_time_in_minutes: 1441 } }
+        ·                                                                                                                 ────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write 0 to 1440
+
+    deploy.yaml: 2 faults
+    "#);
+}
+
+#[test]
+fn a_strategy_that_is_none() {
+    insta::assert_snapshot!(settings("strategy: CANARRY"), @r#"
+      × `strategy` cannot be `CANARRY`
+        ╭─[deploy.yaml:20:29]
+     19 │     cluster: web
+     20 │     deployment: { strategy: CANARRY }
+        ·                             ───────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: did you mean `CANARY`?
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn lifecycle_hooks_at_stages_that_have_none() {
+    let hooks = "lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: [SCALE_UP, TEST_TRAFFIC_SHIFT] }, { lifecycle_stages: [PRE_SCALEUP] } ]";
+    insta::assert_snapshot!(settings(hooks), @r#"
+      × ECS calls no hook at SCALE_UP
+        ╭─[deploy.yaml:20:79]
+     19 │     cluster: web
+     20 │     deployment: { lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: [SCALE_UP, TEST_TRAFFIC_SHIFT] }, { lifecycle_stages: [PRE_SCALEUP] } ] }
+        ·                                                                               ────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: choose one of RECONCILE_SERVICE, PRE_SCALE_UP, POST_SCALE_UP, TEST_TRAFFIC_SHIFT,
+            POST_TEST_TRAFFIC_SHIFT, PRE_PRODUCTION_TRAFFIC_SHIFT, PRODUCTION_TRAFFIC_SHIFT,
+            POST_PRODUCTION_TRAFFIC_SHIFT
+
+      × ECS does not pause at TEST_TRAFFIC_SHIFT
+        ╭─[deploy.yaml:20:89]
+     19 │     cluster: web
+     20 │     deployment: { lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: [SCALE_UP, TEST_TRAFFIC_SHIFT] }, { lifecycle_stages: [PRE_SCALEUP] } ] }
+        ·                                                                                         ──────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: pause at POST_TEST_TRAFFIC_SHIFT instead, or call a Lambda function here
+
+      × a hook of AWS_LAMBDA has no `hook_target_arn`
+        ╭─[deploy.yaml:20:112]
+     19 │     cluster: web
+     20 │     deployment: { lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: [SCALE_UP, TEST_TRAFFIC_SHIFT] }, { lifecycle_stages: [PRE_SCALEUP] } ] }
+        ·                                                                                                                ────────────────────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `hook_target_arn:`
+
+      × there is no lifecycle stage `PRE_SCALEUP`
+        ╭─[deploy.yaml:20:133]
+     19 │     cluster: web
+     20 │     deployment: { lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: [SCALE_UP, TEST_TRAFFIC_SHIFT] }, { lifecycle_stages: [PRE_SCALEUP] } ] }
+        ·                                                                                                                                     ───────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: did you mean `PRE_SCALE_UP`?
+
+    deploy.yaml: 4 faults
+    "#);
+}
+
+#[test]
+fn a_pause_hook_that_calls_something() {
+    let hooks = "lifecycle_hooks: [ { target_type: PAUSE, role_arn: x, lifecycle_stages: [], timeout: { timeout_in_minutes: 0, action: STOP } } ]";
+    insta::assert_snapshot!(settings(hooks), @r#"
+      × a PAUSE hook has no `role_arn`
+        ╭─[deploy.yaml:20:70]
+     19 │     cluster: web
+     20 │     deployment: { lifecycle_hooks: [ { target_type: PAUSE, role_arn: x, lifecycle_stages: [], timeout: { timeout_in_minutes: 0, action: STOP } } ] }
+        ·                                                                      ─
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: remove it: a PAUSE hook calls nothing
+
+      × a PAUSE hook names no stage
+        ╭─[deploy.yaml:20:91]
+     19 │     cluster: web
+     20 │     deployment: { lifecycle_hooks: [ { target_type: PAUSE, role_arn: x, lifecycle_stages: [], timeout: { timeout_in_minutes: 0, action: STOP } } ] }
+        ·                                                                                           ─
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: name one, such as POST_TEST_TRAFFIC_SHIFT
+
+      × `timeout_in_minutes` cannot be 0
+        ╭─[deploy.yaml:20:126]
+     19 │     cluster: web
+     20 │     deployment: { lifecycle_hooks: [ { target_type: PAUSE, role_arn: x, lifecycle_stages: [], timeout: { timeout_in_minutes: 0, action: STOP } } ] }
+        ·                                                                                                                              ─
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write 1 to 20160
+
+      × `action` cannot be `STOP`
+        ╭─[deploy.yaml:20:137]
+     19 │     cluster: web
+     20 │     deployment: { lifecycle_hooks: [ { target_type: PAUSE, role_arn: x, lifecycle_stages: [], timeout: { timeout_in_minutes: 0, action: STOP } } ] }
+        ·                                                                                                                                         ────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: known: `ROLLBACK`, `CONTINUE`
+
+    deploy.yaml: 4 faults
+    "#);
+}
+
+#[test]
+fn alarms_that_name_none_and_an_early_success_that_comes_too_early() {
+    let text = "alarms: { alarm_names: [], enable: true, rollback: true }, minimum_healthy_percent: 50, \
+                early_success_criteria: { enable: true, healthy_percent: 40, source_service_revision_cleanup: LATER }";
+    insta::assert_snapshot!(settings(text), @r#"
+      × `alarms` is enabled and names no alarm
+        ╭─[deploy.yaml:20:42]
+     19 │     cluster: web
+     20 │     deployment: { alarms: { alarm_names: [], enable: true, rollback: true }, minimum_healthy_percent: 50, early_success_criteria: { enable: true, healthy_percent: 40, source_service_revision_cleanup: LATER } }
+        ·                                          ─
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: name one, or write `enable: false`
+
+      × `healthy_percent` is 40, less than `minimum_healthy_percent`
+        ╭─[deploy.yaml:20:164]
+     19 │     cluster: web
+     20 │     deployment: { alarms: { alarm_names: [], enable: true, rollback: true }, minimum_healthy_percent: 50, early_success_criteria: { enable: true, healthy_percent: 40, source_service_revision_cleanup: LATER } }
+        ·                                                                                                       ─┬                                                           ──
+        ·                                                                                                        ╰── the minimum
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write 50 to 100
+
+      × `source_service_revision_cleanup` cannot be `LATER`
+        ╭─[deploy.yaml:20:201]
+     19 │     cluster: web
+     20 │     deployment: { alarms: { alarm_names: [], enable: true, rollback: true }, minimum_healthy_percent: 50, early_success_criteria: { enable: true, healthy_percent: 40, source_service_revision_cleanup: LATER } }
+        ·                                                                                                                                                                                                         ─────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: known: `BLOCKING`, `DEFERRED`
+
+    deploy.yaml: 3 faults
+    "#);
+}
+
+#[test]
+fn early_success_without_its_members_and_for_another_strategy() {
+    let text = "strategy: CANARY, early_success_criteria: { enable: true }, circuit_breaker: { enable: true, rollback: true, threshold: { type: PERCENT, value: 1 } }";
+    insta::assert_snapshot!(settings(text), @r#"
+      × `early_success_criteria` has no `healthy_percent`
+        ╭─[deploy.yaml:20:61]
+     19 │     cluster: web
+     20 │     deployment: { strategy: CANARY, early_success_criteria: { enable: true }, circuit_breaker: { enable: true, rollback: true, threshold: { type: PERCENT, value: 1 } } }
+        ·                                                             ──────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `healthy_percent:`
+
+      × `early_success_criteria` has no `source_service_revision_cleanup`
+        ╭─[deploy.yaml:20:61]
+     19 │     cluster: web
+     20 │     deployment: { strategy: CANARY, early_success_criteria: { enable: true }, circuit_breaker: { enable: true, rollback: true, threshold: { type: PERCENT, value: 1 } } }
+        ·                                                             ──────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `source_service_revision_cleanup:`
+
+      × `early_success_criteria` is not for the strategy CANARY
+        ╭─[deploy.yaml:20:61]
+     19 │     cluster: web
+     20 │     deployment: { strategy: CANARY, early_success_criteria: { enable: true }, circuit_breaker: { enable: true, rollback: true, threshold: { type: PERCENT, value: 1 } } }
+        ·                                                             ──────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: remove it: only ROLLING has it
+
+      × `type` cannot be `PERCENT`
+        ╭─[deploy.yaml:20:147]
+     19 │     cluster: web
+     20 │     deployment: { strategy: CANARY, early_success_criteria: { enable: true }, circuit_breaker: { enable: true, rollback: true, threshold: { type: PERCENT, value: 1 } } }
+        ·                                                                                                                                                   ───────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: known: `BOUNDED_PERCENT`, `UNBOUNDED_PERCENT`, `COUNT`
+
+    deploy.yaml: 4 faults
+    "#);
+}
+
+#[test]
+fn bakes_that_outlast_the_timeout() {
+    insta::assert_snapshot!(settings("strategy: LINEAR, bake_time_in_minutes: 30"), @r#"no fault; warnings: ["service `api` bakes for 1h 24m in ECS, and `rollout.timeout` is 20m: its deployments cannot end in time; raise the timeout"]"#);
+    insta::assert_snapshot!(settings("strategy: BLUE_GREEN, bake_time_in_minutes: 5, lifecycle_hooks: [ { hook_target_arn: a, hook_details: { level: 3, of: { a: [b] } }, lifecycle_stages: [PRE_SCALE_UP] } ]"), @"no fault; warnings: []");
+}
+
 #[test]
 fn a_deployment_that_cannot_move() {
     let deployment = "cluster: web\n    deployment: { circuit_breaker: { enable: true }, minimum_healthy_percent: 100, maximum_percent: 100 }";

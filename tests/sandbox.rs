@@ -10,5 +10,7 @@ mod house;
 mod identity;
 #[path = "sandbox/limits.rs"]
 mod limits;
+#[path = "sandbox/strategies.rs"]
+mod strategies;
 #[path = "sandbox/wire.rs"]
 mod wire;

@@ -3,9 +3,9 @@
 #[path = "view/fixture.rs"]
 mod fixture;
 
-use fixture::{Run, change, id, outline, reason, revision};
+use fixture::{Run, change, id, outline, reason, revision, time};
 use proptest::prelude::*;
-use roleout::event::{Event, Evidence, Stamped, Tasks};
+use roleout::event::{Event, Evidence, Hook, Stamped, Tasks};
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::plan::{Action, Outline};
@@ -244,6 +244,10 @@ fn is_terminal(event: &Event) -> bool {
         | Event::TagsRefused { .. }
         | Event::DeploymentStarted { .. }
         | Event::TasksChanged { .. }
+        | Event::StageChanged { .. }
+        | Event::HookWaiting { .. }
+        | Event::HookEnded { .. }
+        | Event::HookNotContinued { .. }
         | Event::ServiceMessage { .. }
         | Event::TargetDegraded { .. }
         | Event::BakeStarted { .. }
@@ -319,8 +323,27 @@ fn every_kind_of_event_survives_its_written_form() {
     let skipped = Outcome::NotStarted;
     run.at(
         3,
-        Event::RolloutSkipped { target: target.clone(), outcome: skipped, cause: Some(target), reason: "no".into() },
+        Event::RolloutSkipped {
+            target: target.clone(),
+            outcome: skipped,
+            cause: Some(target.clone()),
+            reason: "no".into(),
+        },
     );
+    run.at(
+        3,
+        Event::StageChanged {
+            target: target.clone(),
+            stage: "PRODUCTION_TRAFFIC_SHIFT".into(),
+            production_percent: Some(12.5),
+            test_percent: None,
+            bake_minutes: 10,
+        },
+    );
+    let hook = Hook { id: "h".into(), stage: None, expires_at: Some(time(9)), timeout_action: Some("CONTINUE".into()) };
+    run.at(3, Event::HookWaiting { target: target.clone(), hook, continued: true });
+    run.at(3, Event::HookNotContinued { target: target.clone(), hook: "h".into(), reason: "no".into() });
+    run.at(3, Event::HookEnded { target: target.clone(), hook: "h".into(), status: "SUCCEEDED".into() });
     run.at(3, Event::BakeStarted { wave: "all".into(), seconds: u64::MAX });
     run.at(3, halt()).at(3, Event::GateReached { wave: "x".into() });
     run.at(3, Event::RunCancelled { signal: "SIGINT".into() }).at(3, Event::Unknown).wave_ends(3, "all", 1, false);

@@ -239,6 +239,12 @@ impl Ecs {
         Ok(list(&mut answer, "serviceDeployments"))
     }
 
+    /// Lets a service deployment that waits at a PAUSE hook go on.
+    pub async fn continue_service_deployment(&self, arn: &str, hook: &str) -> Result<Value, CallError> {
+        let body = json!({ "serviceDeploymentArn": arn, "hookId": hook, "action": "CONTINUE" });
+        call!(self, Group::ServiceModify, "ContinueServiceDeployment", continue_service_deployment, body, once())
+    }
+
     /// Describes up to a hundred stopped tasks that a deployment started.
     pub async fn stopped_tasks(&self, cluster: &str, deployment: &str) -> Result<Vec<Value>, CallError> {
         let body = json!({

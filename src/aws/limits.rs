@@ -16,7 +16,7 @@ const SLOWEST: f64 = 0.5;
 /// ECS's groups of operations that share a bucket (ECS API Reference, request throttling).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// UpdateService: burst 50, 5 a second.
+    /// UpdateService: burst 50, 5 a second. ContinueServiceDeployment, of which no figure is published, goes with it.
     ServiceModify,
     /// DescribeServices, ListServices: burst 100, 20 a second.
     ServiceRead,

@@ -35,7 +35,8 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
     choose_images(&mut fleet, &args.instead)?;
     fleet.release.allow_older = args.allow_older;
-    let start = Start { from: args.from.clone(), sandbox: args.embedded.sandbox };
+    let (from, continue_hooks) = (args.from.clone(), args.continue_hooks);
+    let start = Start { from, sandbox: args.embedded.sandbox, continue_hooks };
     let choice = Choice {
         dry_run: args.dry_run,
         skip_blocked: args.skip_blocked,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Run;
 use super::evidence::{self, Found};
 use super::register::Registered;
+use super::stages::Stages;
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, Looks, ROLLOUT_PACE};
 use super::write::{Write, carry_out};
@@ -19,6 +20,7 @@ use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::event::{Event, Evidence, Reason, Tasks};
 use crate::fleet::{Outcome, Revision, TargetSpec};
+use crate::observe::progress::Progress;
 use crate::observe::service::{LiveService, Message};
 use crate::plan::{Definition, Work, taskdef};
 
@@ -214,6 +216,7 @@ struct Rollout<'a> {
     messages: Messages,
     last_error: Option<Arc<CallError>>,
     misses: u32,
+    stages: Stages,
 }
 
 impl<'a> Rollout<'a> {
@@ -230,6 +233,7 @@ impl<'a> Rollout<'a> {
             messages: Messages::default(),
             last_error: None,
             misses: 0,
+            stages: Stages::default(),
         }
     }
 
@@ -279,6 +283,11 @@ impl<'a> Rollout<'a> {
             }
             if let Some(deployment) = service.deployment(ours) {
                 self.count(deployment.tasks).await;
+            }
+            if let Some(object) = object.filter(|object| Progress::is_of(object, ours)) {
+                self.stages.see(self.run, self.target, self.ecs, object).await;
+            } else {
+                self.stages.unseen = service.has_stages();
             }
         }
         let why = |followed: &Option<Followed>| followed.as_ref().and_then(|followed| followed.why.clone());
@@ -336,6 +345,7 @@ impl<'a> Rollout<'a> {
             () = self.run.cancel.cancelled() => Found::default(),
             found = evidence::gather(self.ecs, self.target, ours, &self.messages.kept) => found,
         };
+        evidence.splice(0..0, self.stages.evidence());
         let summary = match (summary, status_reason) {
             (Some(summary), Some(status)) => {
                 evidence.insert(0, Evidence::from(status));
@@ -373,9 +383,20 @@ impl<'a> Rollout<'a> {
                 format!("not complete within {limit}: {} of {} tasks run", tasks.running, tasks.desired)
             }
         };
+        let waits = self.stages.waiting().map(|(hook, stage)| {
+            let until = hook.expires_at.map(|at| format!(" until {at}")).unwrap_or_default();
+            format!("it waits at a {} in {stage}{until}", hook.name())
+        });
+        let help = match &waits {
+            Some(_) => {
+                format!("let it go on with `roleout continue --only {}`, and follow it with `deploy`", self.target.id)
+            }
+            None => "the deployment may still complete; run `deploy` again to follow it".to_owned(),
+        };
+        let summary = waits.map_or(summary, |waits| format!("not complete within {limit}: {waits}"));
         let mut ended = self.explained(Outcome::TimedOut, Some(summary)).await;
         if let Some(reason) = &mut ended.reason {
-            reason.help = Some("the deployment may still complete; run `deploy` again to follow it".to_owned());
+            reason.help = Some(help);
         }
         Ended { revision: None, ..self.with_deployment(ended) }
     }

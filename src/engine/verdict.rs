@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::observe::progress::Progress;
 use crate::observe::service::{Deployment, LiveService};
 
 /// How long a state that ECS may still correct is not believed: a FAILED before its rollback shows, a COMPLETED whose
@@ -66,8 +67,11 @@ impl Followed {
             return Verdict::Failed(format!("the service is {}: somebody is deleting it", service.status));
         }
         let Some(primary) = service.primary() else { return Verdict::Wait };
-        if self.ours.is_none() && primary.task_definition == self.wanted && !self.before.contains(&primary.id) {
-            self.ours = Some(primary.id.clone());
+        if self.ours.is_none() {
+            // The new revision of a deployment with stages need not be PRIMARY at once.
+            let shown = service.deployments.iter().filter(|it| it.id == primary.id || service.has_stages());
+            let is_new = |it: &&Deployment| it.task_definition == self.wanted && !self.before.contains(&it.id);
+            self.ours = shown.filter(is_new).map(|it| it.id.clone()).next();
         }
         let Some(ours) = self.ours.clone() else {
             return if self.before.contains(&primary.id) { Verdict::Wait } else { superseded(primary) };
@@ -78,8 +82,16 @@ impl Followed {
         {
             self.why.clone_from(&mine.rollout_reason);
         }
+        let status = own_status(object, &ours);
         if primary.id == ours {
-            return self.judge_own(primary, service, own_status(object, &ours), elapsed);
+            return self.judge_own(primary, service, status, elapsed);
+        }
+        let goes_on = match status {
+            Some(status) => matches!(status, "PENDING" | "IN_PROGRESS"),
+            None => mine.is_some_and(|mine| mine.is("IN_PROGRESS")),
+        };
+        if goes_on && service.has_stages() && self.before.contains(&primary.id) {
+            return Verdict::Wait;
         }
         let returned = self.before.contains(&primary.id)
             || primary.rollout_reason.as_deref().is_some_and(|reason| reason.contains("rolling back"))
@@ -105,6 +117,15 @@ impl Followed {
         elapsed: Duration,
     ) -> Verdict {
         let state = state(primary, service);
+        // How `deployments` shows the rollback of a deployment with stages is not documented: its own object may be ahead.
+        let state = match (state, status) {
+            (State::InProgress, Some("STOPPED" | "ROLLBACK_FAILED" | "ROLLBACK_SUCCESSFUL"))
+                if service.has_stages() =>
+            {
+                State::Completed
+            }
+            (state, _) => state,
+        };
         let settled = match state {
             State::InProgress => false,
             State::Completed | State::Failed => elapsed.saturating_sub(*self.doubted.get_or_insert(elapsed)) >= SETTLE,
@@ -123,7 +144,8 @@ impl Followed {
             (State::Completed, Some("ROLLBACK_SUCCESSFUL")) if !settled => Verdict::RollingBack,
             (State::Completed, Some("ROLLBACK_SUCCESSFUL")) => Verdict::RolledBack,
             (State::Completed, _) => Verdict::Succeeded,
-            (State::Failed, _) if service.breaker_rolls_back && !settled => Verdict::RollingBack,
+            (State::Failed, Some("STOPPED")) => Verdict::Failed(words(primary, "ECS says that the deployment failed")),
+            (State::Failed, _) if service.rolls_back() && !settled => Verdict::RollingBack,
             (State::Failed, _) => Verdict::Failed(words(primary, "ECS says that the deployment failed")),
         }
     }
@@ -150,12 +172,9 @@ fn state(deployment: &Deployment, service: &LiveService) -> State {
     }
 }
 
-/// Returns the status of the service-deployment object if it is surely ours: the number of its target revision is the
-/// number of our deployment. Nothing that AWS documents promises it, so an object without it decides nothing.
+/// Returns the status of the service-deployment object if it is surely ours.
 fn own_status<'a>(object: Option<&'a Value>, ours: &str) -> Option<&'a str> {
-    let object = object?;
-    let revision = object["targetServiceRevision"]["arn"].as_str()?.rsplit('/').next()?;
-    (ours.rsplit('/').next() == Some(revision)).then(|| object["status"].as_str())?
+    object.filter(|object| Progress::is_of(object, ours))?["status"].as_str()
 }
 
 fn superseded(primary: &Deployment) -> Verdict {
@@ -295,6 +314,58 @@ mod tests {
         ] {
             assert_eq!(followed().judge(&look, Some(&object), at(1)), verdict, "{object}");
         }
+    }
+
+    fn staged(deployments: &[Value]) -> LiveService {
+        let configuration = json!({ "strategy": "BLUE_GREEN" });
+        LiveService::read(&json!({
+            "status": "ACTIVE", "deployments": deployments, "deploymentConfiguration": configuration,
+        }))
+    }
+
+    fn object(status: &str) -> Value {
+        json!({ "status": status, "targetServiceRevision": { "arn": "arn:x:service-revision/c/s/2" } })
+    }
+
+    #[test]
+    fn a_new_revision_with_stages_may_become_primary_late() {
+        let (old, new) = (deployment(1, "PRIMARY", 1, "COMPLETED"), deployment(2, "ACTIVE", 2, "IN_PROGRESS"));
+        for object in [Some(object("IN_PROGRESS")), None] {
+            let mut followed = followed();
+            let look = staged(&[old.clone(), new.clone()]);
+            assert_eq!(followed.judge(&look, object.as_ref(), at(1)), Verdict::Wait);
+            assert_eq!(followed.ours.as_deref(), Some("ecs-svc/2"));
+            let look = staged(&[deployment(2, "PRIMARY", 2, "COMPLETED")]);
+            assert_eq!(followed.judge(&look, None, at(2)), Verdict::Succeeded);
+        }
+        let mut followed = followed();
+        assert_eq!(followed.judge(&service(&[old.clone(), new.clone()]), None, at(1)), Verdict::Wait);
+        assert_eq!(followed.ours, None, "ROLLING has it PRIMARY at once");
+        followed.ours = Some("ecs-svc/2".into());
+        let back = followed.judge(&staged(&[old, new]), Some(&object("ROLLBACK_SUCCESSFUL")), at(2));
+        assert_eq!(back, Verdict::RolledBack);
+    }
+
+    #[test]
+    fn the_service_deployment_of_a_strategy_may_know_its_end_first() {
+        let look = staged(&[deployment(2, "PRIMARY", 2, "IN_PROGRESS"), deployment(1, "ACTIVE", 1, "COMPLETED")]);
+        for (status, soon, late) in [
+            ("IN_PROGRESS", Verdict::Wait, Verdict::Wait),
+            ("ROLLBACK_IN_PROGRESS", Verdict::Wait, Verdict::Wait),
+            ("ROLLBACK_SUCCESSFUL", Verdict::RollingBack, Verdict::RolledBack),
+            ("STOPPED", stopped(), stopped()),
+        ] {
+            let mut followed = followed();
+            assert_eq!(followed.judge(&look, Some(&object(status)), at(1)), soon, "{status}");
+            assert_eq!(followed.judge(&look, Some(&object(status)), at(40)), late, "{status}");
+        }
+        let failed = staged(&[deployment(2, "PRIMARY", 2, "FAILED")]);
+        assert_eq!(followed().judge(&failed, Some(&object("ROLLBACK_REQUESTED")), at(1)), Verdict::RollingBack);
+        assert_eq!(followed().judge(&failed, Some(&object("STOPPED")), at(1)), Verdict::Failed("FAILED of 2".into()));
+    }
+
+    fn stopped() -> Verdict {
+        Verdict::Failed("the deployment was stopped".into())
     }
 
     #[test]

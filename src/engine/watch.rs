@@ -94,8 +94,8 @@ impl Watches {
         });
     }
 
-    /// Follows a target's service. With `objects`, a look at a deployment that is no longer in progress brings its
-    /// service-deployment object. The target's poller has been started.
+    /// Follows a target's service. With `objects`, a look at a deployment that has stages, or is no longer in progress,
+    /// brings its service-deployment object. The target's poller has been started.
     pub fn follow(&self, target: &TargetSpec, pace: Duration, objects: bool) -> Looks {
         let pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
         let poller = pollers.get(&key(target)).expect("the target's poller was started");
@@ -165,14 +165,17 @@ impl Poller {
         }
     }
 
-    /// Reads the service-deployment objects of those services whose rollout seems over, where the API answers.
+    /// Reads the service-deployment objects of those services whose rollout seems over or has stages, where the API
+    /// answers.
     async fn service_deployments(&self, found: &BTreeMap<String, LiveService>) -> BTreeMap<String, Arc<Value>> {
         let wanted: Vec<&str> = {
             let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
             let over = found.iter().filter(|(name, service)| {
                 let primary = service.primary();
                 followers.get(*name).is_some_and(|follower| follower.objects)
-                    && primary.is_some_and(|primary| primary.rollout_state.is_some() && !primary.is("IN_PROGRESS"))
+                    && primary.is_some_and(|primary| {
+                        service.has_stages() || primary.rollout_state.is_some() && !primary.is("IN_PROGRESS")
+                    })
             });
             over.filter_map(|(_, service)| service.service_deployment.as_deref()).collect()
         };
@@ -185,7 +188,8 @@ impl Poller {
                 Ok(described) => objects.extend(described.into_iter().filter_map(|object| {
                     Some((object["serviceDeploymentArn"].as_str()?.to_owned(), Arc::new(object)))
                 })),
-                Err(error) if error.kind == Kind::Throttled => {}
+                // One answer that is lost takes no stage away for good.
+                Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => {}
                 Err(_) => self.objects.store(false, Ordering::Relaxed),
             }
         }

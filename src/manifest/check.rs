@@ -6,6 +6,7 @@
 mod accounts;
 mod chain;
 mod definition;
+mod deployment;
 mod identity;
 mod notify;
 mod services;
@@ -67,6 +68,7 @@ pub fn check(
         tag_revisions: given(&manifest.rollout).and_then(|rollout| given(&rollout.tag_revisions)) != Some(&false),
         allow_older: false,
     };
+    deployment::warn_of_bakes(&targets.list, timeout, &mut warnings);
     let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, &mut warnings);
     let notify = checker.notify(manifest);
     if context.count() > 0 {

@@ -5,6 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::interpolate::Template;
 use super::spanned::Spanned;
@@ -25,10 +26,11 @@ pub struct Deployment {
     /// How much of the desired count may run at once, in per cent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum_percent: Option<Spanned<u32>>,
-    /// CloudWatch alarms that fail a deployment.
+    /// CloudWatch alarms that fail a deployment, whatever its strategy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alarms: Option<Spanned<Alarms>>,
-    /// How long old and new revision run side by side, in minutes; not for `ROLLING`.
+    /// How long old and new revision run side by side after all traffic moved, in minutes: at most 1440. `BLUE_GREEN`
+    /// needs it; not for `ROLLING`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bake_time_in_minutes: Option<Spanned<u32>>,
     /// The steps of `CANARY`.
@@ -46,7 +48,7 @@ pub struct Deployment {
 }
 
 /// How tasks and traffic move to the new revision.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Strategy {
     /// Tasks are replaced a few at a time.
@@ -57,6 +59,18 @@ pub enum Strategy {
     Linear,
     /// Traffic moves in two steps.
     Canary,
+}
+
+impl Strategy {
+    /// Returns ECS's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rolling => "ROLLING",
+            Self::BlueGreen => "BLUE_GREEN",
+            Self::Linear => "LINEAR",
+            Self::Canary => "CANARY",
+        }
+    }
 }
 
 /// ECS's own detection of a deployment that fails.
@@ -81,7 +95,8 @@ pub struct CircuitBreaker {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
-    /// What `value` counts, in ECS's words: `COUNT`, `PERCENT` or `BOUNDED_PERCENT`.
+    /// What `value` counts, in ECS's words: `BOUNDED_PERCENT` (at least 3, at most 200 tasks), `UNBOUNDED_PERCENT` or
+    /// `COUNT`.
     #[schemars(required)]
     pub r#type: Option<Spanned<Template>>,
     /// The number, or the per cent of the desired count.
@@ -108,10 +123,10 @@ pub struct Alarms {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all(serialize = "camelCase"))]
 pub struct CanaryConfiguration {
-    /// The share of traffic that moves first, in per cent: 0.1 to 100.
+    /// The share of traffic that moves first, in per cent: 0.1 to 100. Default in ECS: 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary_percent: Option<Spanned<f64>>,
-    /// How long before the rest follows, in minutes: at most 1440.
+    /// How long before the rest follows, in minutes: at most 1440. Default in ECS: 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary_bake_time_in_minutes: Option<Spanned<u32>>,
 }
@@ -120,10 +135,10 @@ pub struct CanaryConfiguration {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all(serialize = "camelCase"))]
 pub struct LinearConfiguration {
-    /// The share of traffic that each step moves, in per cent: 3 to 100.
+    /// The share of traffic that each step moves, in per cent: 3 to 100. Default in ECS: 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_percent: Option<Spanned<f64>>,
-    /// How long between two steps, in minutes: at most 1440.
+    /// How long between two steps, in minutes: at most 1440. Default in ECS: 6.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_bake_time_in_minutes: Option<Spanned<u32>>,
 }
@@ -156,9 +171,12 @@ pub struct LifecycleHook {
     /// The ARN of the role with which ECS calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<Spanned<Template>>,
-    /// The stages, in ECS's words.
+    /// The stages, in ECS's words; `PAUSE` does not go with `TEST_TRAFFIC_SHIFT` and `PRODUCTION_TRAFFIC_SHIFT`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifecycle_stages: Option<Spanned<Vec<Spanned<Template>>>>,
+    /// What the Lambda function gets with each call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook_details: Option<Spanned<Map<String, Value>>>,
     /// How long ECS waits, and what it does then.
     #[serde(rename(serialize = "timeoutConfiguration"), skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Spanned<HookTimeout>>,
@@ -168,10 +186,10 @@ pub struct LifecycleHook {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all(serialize = "camelCase"))]
 pub struct HookTimeout {
-    /// How long, in minutes.
+    /// How long, in minutes: 1 to 20160. Default in ECS: 1440.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_in_minutes: Option<Spanned<u32>>,
-    /// `CONTINUE` or `ROLLBACK`.
+    /// `CONTINUE` or `ROLLBACK`. Default in ECS: `ROLLBACK`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<Spanned<Template>>,
 }

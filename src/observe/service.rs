@@ -28,6 +28,8 @@ pub struct LiveService {
     pub express: bool,
     /// Whether the deployment circuit breaker rolls back.
     pub breaker_rolls_back: bool,
+    /// Whether ECS can move its traffic.
+    pub traffic: Traffic,
     /// `deploymentConfiguration`, as it is.
     pub configuration: Value,
     /// Its deployments, PRIMARY first.
@@ -39,6 +41,17 @@ pub struct LiveService {
     /// How long its PRIMARY deployment took from its start until ECS said that it completed; `None` where ECS's
     /// messages no longer say so (it keeps the last hundred).
     pub took: Option<Duration>,
+}
+
+/// Whether ECS can move a service's traffic between two revisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// By a load balancer with `advancedConfiguration`, or by Service Connect.
+    Shifts,
+    /// Its load balancer has no `advancedConfiguration`.
+    Fixed,
+    /// It has no traffic that ECS knows of.
+    None,
 }
 
 /// One entry of a service's `deployments`.
@@ -83,6 +96,7 @@ impl LiveService {
             controller: service["deploymentController"]["type"].as_str().unwrap_or("ECS").to_owned(),
             express: service["resourceManagementType"] == "ECS",
             breaker_rolls_back,
+            traffic: Traffic::read(service),
             configuration,
             deployments: items(service, "deployments").map(Deployment::read).collect(),
             service_deployment: service["currentServiceDeployment"].as_str().map(str::to_owned),
@@ -91,6 +105,17 @@ impl LiveService {
                 .collect(),
             took: primary.and_then(|primary| took(primary, service)),
         }
+    }
+
+    /// Whether its deployments go by lifecycle stages: BLUE_GREEN, LINEAR and CANARY.
+    pub fn has_stages(&self) -> bool {
+        self.configuration["strategy"].as_str().is_some_and(|strategy| strategy != "ROLLING")
+    }
+
+    /// Whether ECS goes back by itself after a failure: of tasks, of an alarm, or of a lifecycle hook.
+    pub fn rolls_back(&self) -> bool {
+        let alarms = &self.configuration["alarms"];
+        self.breaker_rolls_back || self.has_stages() || alarms["enable"] == true && alarms["rollback"] == true
     }
 
     /// Returns the PRIMARY deployment.
@@ -106,6 +131,20 @@ impl LiveService {
     /// Returns the revision that it should run.
     pub fn revision(&self) -> Option<Revision> {
         self.task_definition.parse().ok()
+    }
+}
+
+impl Traffic {
+    fn read(service: &Value) -> Self {
+        let connected = |deployment: &Value| deployment["serviceConnectConfiguration"]["enabled"] == true;
+        let shifts = |balancer: &Value| balancer["advancedConfiguration"].is_object();
+        if items(service, "loadBalancers").any(shifts) || items(service, "deployments").any(connected) {
+            Self::Shifts
+        } else if items(service, "loadBalancers").next().is_some() {
+            Self::Fixed
+        } else {
+            Self::None
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, taskdef};
+use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, strategy, taskdef};
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
@@ -75,6 +75,9 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decisi
     if let Some(blocked) = undeployable(service) {
         return blocked;
     }
+    if let Some((reason, help)) = strategy::obstacle(target, service) {
+        return Decision::blocked(reason, help);
+    }
     let declared = &target.desired.task_definition;
     let base = match base(declared, observed) {
         Ok(base) => base,
@@ -111,10 +114,12 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decisi
     let is_ours = |primary: &Deployment| is_live && primary.task_definition == service.task_definition;
     if let Some(primary) = in_progress.filter(|primary| !is_ours(primary)) {
         let revision = primary.revision().map_or_else(|| primary.task_definition.clone(), |it| it.to_string());
-        return Decision::blocked(
-            format!("a deployment of {revision} ({}) is in progress", primary.id),
-            "wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again",
-        );
+        let waits = observed.progress.as_ref().is_some_and(|progress| progress.waiting().next().is_some());
+        let help = match waits {
+            true => format!("it waits at a PAUSE hook: let it go on with `roleout continue --only {}`", target.id),
+            false => "wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again".to_owned(),
+        };
+        return Decision::blocked(format!("a deployment of {revision} ({}) is in progress", primary.id), help);
     }
     let live = |definition| Work::new(definition, service);
     let mut summary = Vec::new();
@@ -171,6 +176,9 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decisi
         Definition::Keep if work.desired_count.is_some() || work.deployment.is_some() => Action::Update,
         Definition::Keep => Action::Unchanged,
     };
+    if matches!(action, Action::Register | Action::Deploy) {
+        summary.extend(strategy::note(target, service));
+    }
     let work = action.changes().then_some(work);
     Decision { action, work, to, summary }
 }

@@ -124,7 +124,7 @@ mod tests {
             "deployments": [{ "id": deployment, "status": "PRIMARY", "taskDefinition": arn, "rolloutState": state }],
         }));
         let live = Arc::new(definition(number, image));
-        Observed { service, newest: Some(Arc::clone(&live)), named: None, live }
+        Observed { service, newest: Some(Arc::clone(&live)), named: None, live, progress: None }
     }
 
     fn work(definition: Definition) -> Work {

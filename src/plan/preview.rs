@@ -12,6 +12,7 @@ use super::budget::{Budget, Limits, Pace, budget};
 use super::diff::{Differences, Line, Values};
 use super::group::{Agreement, agreements};
 use super::own::{Level, Own};
+use super::strategy;
 use super::{Action, ChangeOutline, Definition, Outline, Plan, Work};
 use crate::fleet::{Fleet, TargetSpec};
 use crate::observe::Seen;
@@ -354,6 +355,9 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
     if differences.is_empty() && notes.is_empty() {
         // Nothing is carried out in silence, whatever a later kind of work does.
         notes.push(format!("`{}` is deployed as it is", target.service));
+    }
+    if !matches!(work.definition, Definition::Keep) {
+        notes.extend(strategy::note(target, &observed.service));
     }
     (differences, notes)
 }

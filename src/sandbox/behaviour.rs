@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::hook::Verdict;
 use super::service::Act;
 use super::task::{Nature, word};
 
@@ -12,13 +13,25 @@ pub(crate) struct Behaviour {
     pub(crate) factor: f64,
     pub(crate) degrades: bool,
     pub(crate) poisons: bool,
+    /// How its lifecycle hooks end.
+    pub(crate) hooks: Verdict,
+    /// Whether its alarms go off.
+    pub(crate) alarms: bool,
     /// What is done to the service while it is being deployed.
     pub(crate) act: Option<Act>,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { nature: Nature::Sound, factor: 1.0, degrades: false, poisons: false, act: None }
+        Self {
+            nature: Nature::Sound,
+            factor: 1.0,
+            degrades: false,
+            poisons: false,
+            hooks: Verdict::Passes,
+            alarms: false,
+            act: None,
+        }
     }
 }
 

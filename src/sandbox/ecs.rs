@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::wire::AwsError;
 use super::world::{Call, World};
-use super::{cluster, history, one_off, services, taskdef};
+use super::{cluster, history, hook, one_off, services, taskdef};
 
 /// Carries an operation out and returns its answer as JSON text.
 pub(crate) fn answer(world: &mut World, call: &Call, input: &Value) -> Result<String, AwsError> {
@@ -41,6 +41,7 @@ fn dispatch(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsE
         "DescribeServiceDeployments" => history::describe(world, call, input),
         "DescribeServiceRevisions" => history::revisions(world, call, input),
         "StopServiceDeployment" => history::stop(world, call, input),
+        "ContinueServiceDeployment" => hook::go_on(world, call, input),
         "ListTasks" => one_off::list(world, call, input),
         "DescribeTasks" => one_off::describe(world, call, input),
         "RunTask" => one_off::run(world, call, input),
@@ -130,7 +131,9 @@ pub(crate) fn resource(call: &Call, input: &Value) -> String {
             list_of(input, "serviceDeploymentArns").first().copied().unwrap_or("*").to_owned()
         }
         "DescribeServiceRevisions" => list_of(input, "serviceRevisionArns").first().copied().unwrap_or("*").to_owned(),
-        "StopServiceDeployment" => text_of(input, "serviceDeploymentArn").unwrap_or("*").to_owned(),
+        "StopServiceDeployment" | "ContinueServiceDeployment" => {
+            text_of(input, "serviceDeploymentArn").unwrap_or("*").to_owned()
+        }
         "DescribeClusters" => {
             call.arn(&format!("cluster/{}", list_of(input, "clusters").first().map_or("default", |c| short(c))))
         }

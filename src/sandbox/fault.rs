@@ -24,6 +24,12 @@ pub enum Fault {
     Supersede,
     /// `degrade`: tasks of a new revision begin to crash some time after its deployment completed.
     Degrade,
+    /// `hook-fails`: the Lambda functions of a new revision's lifecycle hooks return FAILED.
+    HookFails,
+    /// `hook-hangs`: they return IN_PROGRESS until the hook's timeout.
+    HookHangs,
+    /// `alarm`: the first deployment alarm goes off while a new revision is deployed.
+    Alarm,
     /// `stuck`: tasks of a new revision crash, and so do those of the revision that ECS rolls back to.
     Stuck,
     /// `throttle:RATE`: ECS answers at most so many calls a second, and `ThrottlingException` to the others.
@@ -85,6 +91,9 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "vanish" => Fault::Vanish,
         "supersede" => Fault::Supersede,
         "degrade" => Fault::Degrade,
+        "hook-fails" => Fault::HookFails,
+        "hook-hangs" => Fault::HookHangs,
+        "alarm" => Fault::Alarm,
         "stuck" => Fault::Stuck,
         "throttle" => Fault::Throttle(number("a rate per second")?),
         "silent" => Fault::Silent,
@@ -112,9 +121,9 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 }
 
 /// Every fault's name, for help and errors.
-pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, throttle, silent, reset, lost, \
-                         unavailable, deny, latency, wrong-account, no-service-deployments, image-missing, \
-                         role-missing, log-group-missing, secret-missing";
+pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, hook-fails, \
+                         hook-hangs, alarm, throttle, silent, reset, lost, unavailable, deny, latency, wrong-account, \
+                         no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing";
 const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.

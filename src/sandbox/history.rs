@@ -41,7 +41,7 @@ fn seconds(value: Option<&Value>) -> Option<Moment> {
 }
 
 /// Finds the service that an ARN of a service deployment or revision names, and the ARN's last part.
-fn place<'a>(call: &Call, arn: &'a str, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
+pub(super) fn place<'a>(call: &Call, arn: &'a str, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let rest = arn.strip_prefix(&call.arn(&format!("{kind}/")))?;
     let mut parts = rest.split('/');
     let found = (parts.next()?, parts.next()?, parts.next()?);

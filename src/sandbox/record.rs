@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::course::Course;
 use super::moment::{Moment, epoch};
 use super::service::Service;
 
@@ -31,6 +32,9 @@ pub(crate) struct Record {
     pub(crate) threshold: Option<u32>,
     pub(crate) failures: u32,
     pub(crate) triggered: bool,
+    /// How far it is in its stages; `None` where it rolls.
+    pub(crate) course: Option<Course>,
+    pub(crate) triggered_alarms: Vec<String>,
 }
 
 /// A service deployment's rollback.
@@ -173,7 +177,19 @@ impl Record {
             "failureCount": if self.threshold.is_some() { self.failures } else { 0 },
             "threshold": self.threshold.unwrap_or_default(),
         });
-        body["alarms"] = json!({ "status": "DISABLED", "alarmNames": [], "triggeredAlarmNames": [] });
+        let alarms = &self.configuration["alarms"];
+        let names = if alarms["enable"] == true { alarms["alarmNames"].clone() } else { json!([]) };
+        let monitoring = match names.as_array().map_or(0, Vec::len) {
+            0 => "DISABLED",
+            _ if !self.triggered_alarms.is_empty() => "TRIGGERED",
+            _ if self.status.is_final() => "MONITORING_COMPLETE",
+            _ => "MONITORING",
+        };
+        body["alarms"] =
+            json!({ "status": monitoring, "alarmNames": names, "triggeredAlarmNames": self.triggered_alarms });
+        if let Some(course) = &self.course {
+            course.describe(&mut body);
+        }
         body
     }
 }

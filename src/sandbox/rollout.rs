@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
 use super::breaker::breaker;
+use super::course::Course;
 use super::moment::{Moment, millis};
 use super::record::{Record, Rollback, ServiceRevision, Status};
 use super::service::{Act, Counts, Deployment, RolloutState, Service};
@@ -44,7 +45,10 @@ impl Service {
         let acts = self.acts.iter().map(|(when, _)| *when);
         let lingering =
             self.deployments.iter().filter(|one| one.progress == RolloutState::Failed).map(|one| one.lingers);
-        tasks.chain(acts).chain(lingering).chain([self.launch_after]).filter(|when| *when > at).min()
+        let record = self.primary().map(|primary| &primary.record);
+        let course = self.records.iter().rev().find(|one| Some(&one.id) == record).and_then(|one| one.course.as_ref());
+        let stages = course.into_iter().flat_map(Course::wakes);
+        tasks.chain(acts).chain(lingering).chain(stages).chain([self.launch_after]).filter(|when| *when > at).min()
     }
 
     fn step(&mut self, at: Moment, pace: Pace) {
@@ -157,6 +161,9 @@ impl Service {
             record.reason = Some(reason.to_owned());
             record.updated = at;
             record.failures = 0;
+            if let Some(course) = &mut record.course {
+                course.turn_back();
+            }
             record.rollback = Some(Rollback { reason: reason.to_owned(), at, deployment: old.clone() });
         }
         if poisons {
@@ -199,7 +206,8 @@ impl Service {
                 let reason = "Service deployment stopped because of a StopServiceDeployment request.";
                 self.finish(&record, Status::Stopped, Some(reason), at);
             }
-            Act::RollBack(_) | Act::Abort(_) => {}
+            Act::Alarm(record) if is_current(self, &record) => self.alarm(&record, at, pace),
+            Act::RollBack(_) | Act::Abort(_) | Act::Alarm(_) => {}
         }
     }
 
@@ -258,6 +266,8 @@ impl Service {
             load_balancers: self.settings.get("loadBalancers").cloned().unwrap_or_else(|| json!([])),
             created: at,
         });
+        let course = self.course();
+        let rolls = course.is_none();
         let appears = pace.after(at, pace.timing.appear, 1.0, &name);
         self.records.push(Record {
             id: record_id.clone(),
@@ -276,6 +286,8 @@ impl Service {
             threshold: self.threshold(),
             failures: 0,
             triggered: false,
+            course,
+            triggered_alarms: Vec::new(),
         });
         self.deployments.insert(
             0,
@@ -294,7 +306,9 @@ impl Service {
                 factor: behaviour.factor,
                 degrades: behaviour.degrades,
                 poisons: behaviour.poisons,
-                record: record_id,
+                hooks: behaviour.hooks,
+                alarms: behaviour.alarms,
+                record: record_id.clone(),
                 lingers: at,
             },
         );
@@ -305,6 +319,10 @@ impl Service {
             let when = pace.after(self.launch_after, pace.timing.provision, 1.0, &name);
             self.acts.push((when, act));
         }
+        if behaviour.alarms && rolls {
+            let when = pace.after(self.launch_after, pace.timing.provision, 1.0, &name);
+            self.acts.push((when, Act::Alarm(record_id)));
+        }
         id
     }
 
@@ -314,18 +332,23 @@ impl Service {
         if at < self.launch_after || !self.is_rolling() {
             return;
         }
+        if self.goes_by_stages(&primary) {
+            self.forget_gone(&primary, at);
+            self.by_stages(&primary, at, pace);
+            return;
+        }
         let own = self.counts(Some(&primary.id));
         if primary.progress != RolloutState::Failed {
-            self.start_tasks(&primary, own.live, at, pace);
+            // A completed deployment is kept at its count whatever the bounds of a rollout are.
+            let missing = self.desired.saturating_sub(own.live);
+            let room = self.bounds().1.saturating_sub(self.counts(None).live);
+            let count = if primary.progress == RolloutState::Completed { missing } else { missing.min(room) };
+            self.start_tasks(&primary, count, at, pace);
             self.stop_tasks(&primary, at, pace);
         }
         let own = self.counts(Some(&primary.id));
         let all = self.counts(None);
-        let listed = |one: &Deployment, service: &Self| {
-            one.id == primary.id || service.counts(Some(&one.id)).present > 0 || one.lingers > at
-        };
-        let kept: Vec<Deployment> = self.deployments.iter().filter(|one| listed(one, self)).cloned().collect();
-        self.deployments = kept;
+        self.forget_gone(&primary, at);
         if primary.progress != RolloutState::InProgress || self.is_stopping(&primary) {
             return;
         }
@@ -338,6 +361,15 @@ impl Service {
                         configuration. Update the minimumHealthyPercent or maximumPercent value and try again.";
             self.say_once(at, text);
         }
+    }
+
+    /// Forgets the deployments of which nothing is left.
+    fn forget_gone(&mut self, primary: &Deployment, at: Moment) {
+        let listed = |one: &Deployment, service: &Self| {
+            one.id == primary.id || service.counts(Some(&one.id)).present > 0 || one.lingers > at
+        };
+        let kept: Vec<Deployment> = self.deployments.iter().filter(|one| listed(one, self)).cloned().collect();
+        self.deployments = kept;
     }
 
     fn is_stopping(&self, deployment: &Deployment) -> bool {
@@ -366,12 +398,7 @@ impl Service {
         (lower, upper)
     }
 
-    fn start_tasks(&mut self, primary: &Deployment, live: u32, at: Moment, pace: Pace) {
-        let (_, upper) = self.bounds();
-        // A completed deployment is kept at its count whatever the bounds of a rollout are.
-        let room = upper.saturating_sub(self.counts(None).live);
-        let count = self.desired.saturating_sub(live);
-        let count = if primary.progress == RolloutState::Completed { count } else { count.min(room) };
+    pub(super) fn start_tasks(&mut self, primary: &Deployment, count: u32, at: Moment, pace: Pace) {
         if count == 0 {
             return;
         }
@@ -391,7 +418,7 @@ impl Service {
         self.say(at, &format!("has started {count} tasks:{started}."));
     }
 
-    fn stop_tasks(&mut self, primary: &Deployment, at: Moment, pace: Pace) {
+    pub(super) fn stop_tasks(&mut self, primary: &Deployment, at: Moment, pace: Pace) {
         let (lower, _) = self.bounds();
         let mut spare = self.counts(None).healthy.saturating_sub(lower);
         let mut surplus = self.counts(Some(&primary.id)).live.saturating_sub(self.desired);
@@ -426,7 +453,7 @@ impl Service {
         }
     }
 
-    fn complete(&mut self, at: Moment, pace: Pace) {
+    pub(super) fn complete(&mut self, at: Moment, pace: Pace) {
         let Some(primary) = self.deployments.first_mut() else { return };
         primary.progress = RolloutState::Completed;
         primary.reason = format!("ECS deployment {} completed.", primary.id);

@@ -143,12 +143,37 @@ impl World {
         {
             configuration.extend(settings.clone());
         }
+        if target
+            .desired
+            .deployment
+            .as_ref()
+            .is_some_and(|settings| settings["strategy"].as_str().is_some_and(|it| it != "ROLLING"))
+        {
+            input["loadBalancers"] = json!([balancer(account, region_name)]);
+        }
         let created = services::create(self, &call, &input);
         debug_assert!(created.is_ok(), "{created:?}");
         if let Ok(service) = self.service(&call, Some(&cluster), &target.service) {
             service.advance(now, pace);
         }
     }
+}
+
+/// Returns a load balancer with two target groups, between which ECS can shift traffic.
+fn balancer(account: &str, region: &str) -> Value {
+    let partition = super::account::partition(region);
+    let arn = |what: &str| format!("arn:{partition}:elasticloadbalancing:{region}:{account}:{what}");
+    json!({
+        "targetGroupArn": arn("targetgroup/blue/0a1b2c3d4e5f6071"),
+        "containerName": "app",
+        "containerPort": 8080,
+        "advancedConfiguration": {
+            "alternateTargetGroupArn": arn("targetgroup/green/1a2b3c4d5e6f7081"),
+            "productionListenerRule": arn("listener-rule/app/main/0a1b/2c3d/4e5f"),
+            "testListenerRule": arn("listener-rule/app/main/0a1b/2c3d/6071"),
+            "roleArn": format!("arn:{partition}:iam::{account}:role/ecs-load-balancers"),
+        },
+    })
 }
 
 /// Returns the user of an account's static keys, who may do everything in it.

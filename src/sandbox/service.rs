@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::chance::Chance;
+use super::hook::Verdict;
 use super::moment::{Moment, epoch};
 use super::record::{Record, ServiceRevision};
 use super::region::Place;
@@ -63,6 +64,8 @@ pub(crate) enum Act {
     Vanish,
     /// Someone else deploys the revision that ran before.
     Supersede,
+    /// An alarm of the service deployment goes off.
+    Alarm(String),
     /// The stop that was requested of the deployment takes effect: it is rolled back.
     RollBack(String),
     /// The same, without rolling back.
@@ -101,6 +104,10 @@ pub(crate) struct Deployment {
     pub(crate) degrades: bool,
     /// A rollback from it crashes too.
     pub(crate) poisons: bool,
+    /// How its lifecycle hooks end.
+    pub(crate) hooks: Verdict,
+    /// Whether its alarms go off.
+    pub(crate) alarms: bool,
     /// The id of its service deployment.
     pub(crate) record: String,
     /// A failed deployment stays listed at least until then.

@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::account::parts;
 use super::behaviour::Behaviour;
+use super::configuration::merge_configuration;
 use super::ecs::{list_of, page, short, text_of};
 use super::fault::Fault;
+use super::hook::Verdict;
 use super::service::{Act, Service};
 use super::task::{Nature, Pace};
 use super::wire::AwsError;
@@ -59,6 +61,9 @@ impl World {
                 Fault::ImageMissing if in_ecr(definition) => behaviour.nature = Nature::NoPull,
                 Fault::Hang => behaviour.nature = Nature::Hang,
                 Fault::Degrade => behaviour.degrades = true,
+                Fault::HookFails => behaviour.hooks = Verdict::Fails(String::new()),
+                Fault::HookHangs => behaviour.hooks = Verdict::Waits,
+                Fault::Alarm => behaviour.alarms = true,
                 Fault::Stuck => {
                     behaviour.nature = Nature::Crash;
                     behaviour.poisons = true;
@@ -175,7 +180,6 @@ pub(crate) fn update(world: &mut World, call: &Call, input: &Value) -> Result<Va
     check_controller(service, input, force)?;
     // Nothing changes unless everything is valid.
     let mut settings = service.settings.clone();
-    merge_configuration(&mut settings, input.get("deploymentConfiguration"))?;
     let mut deploys = force;
     for key in DEPLOYING.iter().chain(SETTLING) {
         if let Some(value) = input.get(*key).filter(|value| !value.is_null()) {
@@ -183,6 +187,7 @@ pub(crate) fn update(world: &mut World, call: &Call, input: &Value) -> Result<Va
             deploys |= DEPLOYING.contains(key) && old.as_ref() != Some(value);
         }
     }
+    merge_configuration(&mut settings, input.get("deploymentConfiguration"))?;
     let current = service.primary().map(|primary| (primary.task_definition.clone(), primary.definition.clone()));
     let wanted = match text_of(input, "taskDefinition") {
         Some(reference) => Some(world.deployable(call, reference)?),
@@ -362,34 +367,6 @@ fn defaults(input: &Value) -> Map<String, Value> {
         }),
     );
     settings
-}
-
-/// Merges a deployment configuration; inside the circuit breaker, too, what is not sent stays.
-pub(crate) fn merge_configuration(settings: &mut Map<String, Value>, given: Option<&Value>) -> Result<(), AwsError> {
-    let Some(Value::Object(given)) = given else { return Ok(()) };
-    let current = settings.entry("deploymentConfiguration").or_insert_with(|| json!({}));
-    for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
-        match (key.as_str(), value, current.get_mut(key)) {
-            ("deploymentCircuitBreaker", Value::Object(members), Some(Value::Object(old))) => {
-                old.extend(members.clone())
-            }
-            _ => current[key] = value.clone(),
-        }
-    }
-    let percent = |key: &str| current[key].as_i64();
-    if percent("maximumPercent").is_some_and(|max| max < 100)
-        && percent("minimumHealthyPercent").is_some_and(|min| min >= 100)
-    {
-        return Err(AwsError::invalid("maximumPercent must be at least 100 when minimumHealthyPercent is 100."));
-    }
-    if percent("minimumHealthyPercent").is_some_and(|min| !(0..=200).contains(&min)) {
-        return Err(AwsError::invalid("minimumHealthyPercent must be between 0 and 200."));
-    }
-    let breaker = &current["deploymentCircuitBreaker"];
-    if breaker.is_object() && (breaker["enable"].as_bool().is_none() || breaker["rollback"].as_bool().is_none()) {
-        return Err(AwsError::invalid("Deployment circuit breaker needs both enable and rollback."));
-    }
-    Ok(())
 }
 
 /// Whether an ARN is of the call's account.

@@ -17,12 +17,14 @@ pub struct Timing {
     pub drain: Duration,
     /// From UpdateService to the service deployment being listed.
     pub appear: Duration,
+    /// A minute of bake times and of hooks' timeouts.
+    pub minute: Duration,
     /// The first wait before a task that never ran is tried again; it doubles, up to fifteen minutes.
     pub backoff: Duration,
 }
 
 impl Default for Timing {
-    /// A rollout of two or three seconds: for `deploy --sandbox`.
+    /// A rollout of two or three seconds: for `deploy --sandbox`. Bakes of minutes take seconds there.
     fn default() -> Self {
         Self {
             schedule: Duration::from_millis(100),
@@ -31,6 +33,7 @@ impl Default for Timing {
             healthy: Duration::from_millis(700),
             drain: Duration::from_millis(400),
             appear: Duration::from_millis(300),
+            minute: Duration::from_secs(1),
             backoff: Duration::from_millis(300),
         }
     }
@@ -47,6 +50,7 @@ impl Timing {
             healthy: Duration::from_secs(40),
             drain: Duration::from_secs(30),
             appear: Duration::from_millis(1600),
+            minute: Duration::from_secs(60),
             backoff: Duration::from_secs(20),
         }
     }

@@ -11,6 +11,7 @@ use crate::event::{Event, Stamped, Tasks};
 use crate::fleet::TargetId;
 use crate::state::{RunState, milliseconds};
 use crate::view::sentence::{self, Narrator, Sentence};
+use crate::view::stage;
 use crate::view::style::{self, Paint, Tone, clean, duration};
 
 /// After so much silence a heartbeat is written: runners and readers take a silent job for a dead one.
@@ -155,7 +156,8 @@ fn heartbeat(state: &RunState, now: Timestamp) -> String {
         .take(HEARTBEAT_NAMES)
         .map(|target| {
             let tasks = target.tasks.map(|tasks| format!(" {}/{}", tasks.running, tasks.desired));
-            format!("{}{}", clean(&target.target.to_string()), tasks.unwrap_or_default())
+            let stage = stage::short(target).map(|stage| format!(" ({stage})")).unwrap_or_default();
+            format!("{}{}{stage}", clean(&target.target.to_string()), tasks.unwrap_or_default())
         })
         .collect();
     if running.len() > HEARTBEAT_NAMES {

@@ -12,6 +12,7 @@ use crate::state::{Phase, RunState, TargetState, milliseconds};
 use crate::view::canvas::Canvas;
 use crate::view::row::Row;
 use crate::view::sentence::Narrator;
+use crate::view::stage;
 use crate::view::style::{self, Paint, Tone, clean};
 
 /// The time between two frames.
@@ -167,7 +168,7 @@ struct Grid {
     revision: usize,
     wave: usize,
     bar: bool,
-    phase: bool,
+    phase: usize,
 }
 
 impl Grid {
@@ -191,7 +192,8 @@ impl Grid {
         let bar = place(BAR);
         let wanted = longest(&revision);
         let revision = if place(wanted) { wanted } else { 0 };
-        let phase = place("registered".len());
+        let wanted = longest(&phase_word).max("registered".len());
+        let phase = if place(wanted) { wanted } else { 0 };
         let wanted = longest(&|target| clean(&target.wave).into_owned());
         let wave = if place(wanted) { wanted } else { 0 };
         Self { name, tasks, revision, wave, bar, phase }
@@ -213,17 +215,10 @@ impl Grid {
         if self.revision > 0 {
             row = row.with(Tone::Plain, &style::pad(&revision(target), self.revision)).gap();
         }
-        if self.phase {
-            let word = match target.phase {
-                _ if failing => "failing",
-                Phase::Waiting => "waiting",
-                Phase::Preparing => "preparing",
-                Phase::Registered => "registered",
-                Phase::Deploying => "deploying",
-                Phase::Ended => "ended",
-            };
-            let tone = if failing { Tone::Warn } else { Tone::Dim };
-            row = row.with(tone, &style::pad(word, "registered".len())).gap();
+        if self.phase > 0 {
+            let waits = !target.hooks.is_empty();
+            let tone = if failing || waits { Tone::Warn } else { Tone::Dim };
+            row = row.with(tone, &style::pad(&phase_word(target), self.phase)).gap();
         }
         row.with(Tone::Dim, &time)
     }
@@ -232,6 +227,19 @@ impl Grid {
 /// Whether tasks of its deployment fail to start: such targets are shown first where not all fit.
 fn is_failing(target: &TargetState) -> bool {
     target.tasks.is_some_and(|tasks| tasks.failed > 0)
+}
+
+/// Says what goes on: the stage where there is one.
+fn phase_word(target: &TargetState) -> String {
+    let word = match target.phase {
+        _ if is_failing(target) => "failing",
+        Phase::Waiting => "waiting",
+        Phase::Preparing => "preparing",
+        Phase::Registered => "registered",
+        Phase::Deploying => return stage::short(target).unwrap_or_else(|| "deploying".to_owned()),
+        Phase::Ended => "ended",
+    };
+    word.to_owned()
 }
 
 fn name(target: &TargetState) -> String {

@@ -9,6 +9,7 @@ use crate::event::{Event, Stamped, Tasks};
 use crate::fleet::{Outcome, Revision, TargetId};
 use crate::plan::Outline;
 use crate::state::{RunState, TargetState, WaveState};
+use crate::view::stage;
 use crate::view::style::{self, Tone, clean, count, duration};
 
 /// How many of ECS's complaints a target may make before the rest is left to its evidence: a service that cannot place
@@ -94,6 +95,25 @@ impl Narrator {
                 Some(progress(target, format!("{verb} {} as {deployment}", clean(&revision))))
             }
             Event::TasksChanged { .. } | Event::Unknown | Event::RunFinished => None,
+            Event::StageChanged { target, stage, production_percent, test_percent, bake_minutes } => {
+                let text = stage::words(stage, *production_percent, *test_percent, *bake_minutes);
+                Some(progress(target, text))
+            }
+            Event::HookWaiting { target, hook, continued } => {
+                let (tone, mark) = if *continued { (Tone::Plain, "·") } else { (Tone::Warn, "!") };
+                let text = stage::waits(target, hook, *continued);
+                Some(Sentence { tone, mark, target: Some(target.clone()), text, progress: *continued })
+            }
+            Event::HookEnded { target, hook: _, status } => {
+                Some(progress(target, format!("the PAUSE hook ended: {}", clean(status))))
+            }
+            Event::HookNotContinued { target, hook: _, reason } => Some(Sentence {
+                tone: Tone::Warn,
+                mark: "!",
+                target: Some(target.clone()),
+                text: format!("the PAUSE hook was not continued: {}", clean(reason)),
+                progress: false,
+            }),
             Event::ServiceMessage { target, text } => self.message(target, text),
             Event::RolloutFinished { target, .. } => state.target(target).map(finished),
             Event::RolloutSkipped { target, outcome, cause: _, reason } => self.verbose.then(|| {

@@ -7,6 +7,7 @@ mod table;
 use indexmap::IndexMap;
 
 use crate::status::{DeploymentStatus, Drift, Status, TargetStatus};
+use crate::view::stage;
 use crate::view::style::{self, Paint, Tone, clean, count};
 
 /// With more targets than this, an account is one line, unless every target is asked for.
@@ -189,6 +190,9 @@ impl Page {
         for (target, deployment) in all.iter().take(WRITTEN) {
             let tone = if deployment.is_under_way() { Tone::Plain } else { Tone::Bad };
             self.line(tone, &format!("  {}  {}", clean(&target.to_string()), words(deployment)));
+            for hook in &deployment.waiting {
+                self.line(Tone::Warn, &format!("      {}", stage::waits(target, hook, false)));
+            }
             // ECS says of every one that goes on that it goes on.
             let reason = deployment.reason.as_deref().filter(|reason| !reason.ends_with("in progress."));
             self.wrap(reason.unwrap_or_default(), 6);
@@ -339,6 +343,9 @@ fn words(deployment: &DeploymentStatus) -> String {
     let state = deployment.state.as_deref().unwrap_or("of unknown state");
     let mut words = vec![format!("{} {}", clean(&deployment.id), clean(state))];
     words.extend(deployment.revision.as_ref().map(|revision| clean(&revision.to_string()).into_owned()));
+    if let Some(stage) = &deployment.stage {
+        words.push(stage::words(stage, deployment.production_percent, None, 0));
+    }
     let tasks = deployment.tasks;
     words.push(format!("{} of {} tasks run", tasks.running, tasks.desired));
     if tasks.failed > 0 {

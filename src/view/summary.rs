@@ -8,6 +8,7 @@ use crate::event::Reason;
 use crate::fleet::{Outcome, TargetId};
 use crate::state::{RunState, TargetState, Totals, WaveState};
 use crate::view::console;
+use crate::view::stage;
 use crate::view::style::{self, Paint, Tone, clean, count, duration};
 
 /// With more targets than this, those that went well are counted and not listed.
@@ -130,6 +131,10 @@ impl Page {
             let account = target.account_id.as_str();
             let line = format!("  {}  {} in account {account}", name(&target.target), clean(deployment));
             self.line(Tone::Plain, &line);
+            for hook in target.hooks.iter().filter(|_| target.is_paused()) {
+                self.line(Tone::Warn, &format!("      {}", stage::place(hook)));
+                self.line(Tone::Plain, &format!("      roleout continue --only {}", name(&target.target)));
+            }
             // A line of its own, whole, so that it can be copied.
             self.line(Tone::Plain, &format!("      {}", console::command(target)));
             self.line(Tone::Plain, &format!("      {}", console::address(target)));

@@ -12,6 +12,7 @@ mod processes;
 mod saved;
 mod scale;
 mod status;
+mod strategies;
 mod tail;
 #[cfg(feature = "verify")]
 mod verify;

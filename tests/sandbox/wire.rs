@@ -11,12 +11,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::house::{CLUSTER, House, PROD, REGION, advance, fleet};
 
-fn shapes() -> Value {
+pub(crate) fn shapes() -> Value {
     serde_json::from_str(include_str!("shapes.json")).expect("JSON")
 }
 
 /// Collects where a value differs from its type in the model.
-fn compare(shapes: &Value, kind: &str, value: &Value, path: &str, faults: &mut Vec<String>) {
+pub(crate) fn compare(shapes: &Value, kind: &str, value: &Value, path: &str, faults: &mut Vec<String>) {
     let fits = match kind {
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::accounts::Accounts;
 use super::definition::Definitions;
-use super::{Checker, Files, entries, given, items};
+use super::deployment::leave_out_moot;
+use super::{Checker, Files, entries, items};
 use crate::fleet::{Desired, TargetId};
 use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
@@ -103,11 +104,11 @@ impl Checker<'_> {
             for other in items(&service.overrides) {
                 if let Some(other_value) = other.get() {
                     self.need(&other_value.select, other.span, "an override", "select");
-                    self.deployment(&other_value.deployment);
+                    self.deployment(&other_value.deployment, &service.deployment);
                     self.source(&other_value.task_definition);
                 }
             }
-            self.deployment(&service.deployment);
+            self.deployment(&service.deployment, &None);
             self.source(&service.task_definition);
             if let Some(name) = name.filter(|name| self.unique(&mut seen, "services", name, place)) {
                 drafts.push(ServiceDraft { name, span: place, written: service });
@@ -270,6 +271,9 @@ impl Checker<'_> {
                 }
             }
         }
+        if let Some(settings) = &mut desired.deployment {
+            leave_out_moot(settings);
+        }
         if let Some(source) = source {
             desired.task_definition = self.base(source, &layers, scope, files, definitions).unwrap_or_default();
         }
@@ -322,50 +326,6 @@ impl Checker<'_> {
             self.resolve_at(&template, written.span, scope)
         });
         Some(value)
-    }
-
-    /// Records settings that ECS requires inside others, and per cents that cannot be.
-    fn deployment(self, deployment: &Option<Spanned<Deployment>>) {
-        let Some(settings) = given(deployment) else { return };
-        if let Some(breaker) = &settings.circuit_breaker
-            && let Some(value) = breaker.get()
-        {
-            self.need(&value.enable, breaker.span, "`circuit_breaker`", "enable");
-            self.need(&value.rollback, breaker.span, "`circuit_breaker`", "rollback");
-            if let Some(threshold) = &value.threshold
-                && let Some(value) = threshold.get()
-            {
-                self.need(&value.r#type, threshold.span, "`threshold`", "type");
-                self.need(&value.value, threshold.span, "`threshold`", "value");
-            }
-        }
-        if let Some(alarms) = &settings.alarms
-            && let Some(value) = alarms.get()
-        {
-            self.need(&value.alarm_names, alarms.span, "`alarms`", "alarm_names");
-            self.need(&value.enable, alarms.span, "`alarms`", "enable");
-            self.need(&value.rollback, alarms.span, "`alarms`", "rollback");
-        }
-        if let Some(early) = &settings.early_success_criteria
-            && let Some(value) = early.get()
-        {
-            self.need(&value.enable, early.span, "`early_success_criteria`", "enable");
-        }
-        let minimum = settings.minimum_healthy_percent.as_ref();
-        let maximum = settings.maximum_percent.as_ref();
-        if let Some(written) = minimum
-            && written.get().is_some_and(|percent| *percent > 100)
-        {
-            self.fault(written.span, "`minimum_healthy_percent` is more than 100", "write 0 to 100");
-        }
-        if let (Some(low), Some(high)) = (minimum, maximum)
-            && let (Some(from), Some(to)) = (low.get(), high.get())
-            && from >= to
-        {
-            let message = format!("`maximum_percent` is {to} and `minimum_healthy_percent` {from}: no task can move");
-            let fault = self.context.fault(high.span, message).also(low.span, "the minimum");
-            self.context.push(fault.help("leave room to start a task first (100 and 200) or to stop one (50 and 100)"));
-        }
     }
 }
 

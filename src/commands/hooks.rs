@@ -1,0 +1,84 @@
+//! `roleout continue`: lists the PAUSE hooks at which deployments of the selected targets wait, and lets those go on.
+
+use futures::StreamExt;
+
+use super::prepare::{prepare, unless_cancelled};
+use super::reach::Reach;
+use crate::cli;
+use crate::engine::cancel::Cancel;
+use crate::engine::stages::go_on;
+use crate::error::Error;
+use crate::event::Hook;
+use crate::exit::Exit;
+use crate::fleet::Fleet;
+use crate::observe::Seen;
+use crate::view::View;
+use crate::view::hooks::Waiting;
+use crate::view::style::count;
+
+/// How many hooks are continued at once; each account and region has its own limits besides.
+const AT_ONCE: usize = 16;
+
+/// Continues the hooks of a manifest's fleet.
+pub async fn hooks(args: &cli::Continue, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    run(&fleet, &reach, args.dry_run, view, cancel).await
+}
+
+/// Continues the hooks of a fleet by a way to AWS that is given: what `continue` and its tests have in common.
+///
+/// # Errors
+/// Hooks that ECS did not continue (exit 10); else targets that could not be read, after all others were continued
+/// (exit 4); or a signal.
+pub async fn run(fleet: &Fleet, reach: &Reach, dry_run: bool, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    let (_, seen) = unless_cancelled(prepare(fleet, reach, &mut view), &cancel).await?;
+    let found = waiting(fleet, &seen);
+    let mut waiting: Vec<Waiting> = found.iter().map(|it| it.waiting.clone()).collect();
+    if !dry_run && !waiting.is_empty() {
+        view.phase(&format!("continuing {}", count(waiting.len(), "PAUSE hook")));
+        let clients = reach.clients();
+        let asks = found.iter().map(|it| {
+            let ecs = clients(&fleet.targets[it.index]);
+            async move { go_on(&ecs, &it.arn, &it.waiting.hook.id).await.map_err(|error| error.to_string()) }
+        });
+        let ended: Vec<_> = futures::stream::iter(asks).buffered(AT_ONCE).collect().await;
+        waiting.iter_mut().zip(ended).for_each(|(it, ended)| it.continued = Some(ended));
+    }
+    view.hooks(&waiting);
+    let refused = waiting.iter().filter(|it| matches!(it.continued, Some(Err(_)))).count();
+    if refused > 0 {
+        return Err(Error::new(Exit::Failed, format!("{} not continued", count(refused, "PAUSE hook"))));
+    }
+    let unread = fleet.targets.iter().zip(&seen).filter_map(|(target, seen)| Some((target, seen.as_ref().err()?)));
+    let unread: Vec<String> = unread.map(|(target, unseen)| format!("{}: {}", target.id, unseen.reason)).collect();
+    if !unread.is_empty() {
+        let what = format!("{} could not be read:\n  {}", count(unread.len(), "target"), unread.join("\n  "));
+        return Err(Error::new(Exit::Preflight, what));
+    }
+    Ok(Exit::Done)
+}
+
+/// A hook that was found, and where.
+struct Found {
+    index: usize,
+    arn: String,
+    waiting: Waiting,
+}
+
+fn waiting(fleet: &Fleet, seen: &[Seen]) -> Vec<Found> {
+    let mut found = Vec::new();
+    for (index, (target, seen)) in fleet.targets.iter().zip(seen).enumerate() {
+        let Some(progress) = seen.as_ref().ok().and_then(|observed| observed.progress.as_ref()) else { continue };
+        for hook in progress.waiting() {
+            let hook = Hook {
+                id: hook.id.clone(),
+                stage: progress.stage.clone(),
+                expires_at: hook.expires_at,
+                timeout_action: hook.timeout_action.clone(),
+            };
+            let waiting = Waiting { target: target.id.clone(), hook, continued: None };
+            found.push(Found { index, arn: progress.arn.clone(), waiting });
+        }
+    }
+    found
+}

@@ -1,0 +1,154 @@
+//! The stages of a deployment that is followed: what is new of them as events, and the hooks that a run continues.
+//!
+//! Whether a deployment succeeded is not decided here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Run;
+use super::write::{Write, carry_out};
+use crate::aws::ecs::Ecs;
+use crate::aws::error::CallError;
+use crate::event::{Event, Evidence, Hook as HookName};
+use crate::fleet::TargetSpec;
+use crate::observe::progress::{Hook, Progress};
+
+/// How often a hook that ECS does not continue is asked for again.
+const ATTEMPTS: u32 = 3;
+/// How long a throttled ContinueServiceDeployment is repeated.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was seen of a deployment's stages.
+#[derive(Debug, Default)]
+pub struct Stages {
+    told: Option<Event>,
+    last: Option<Progress>,
+    /// The hooks that wait, or did, with how often ECS was asked to continue each.
+    asked: BTreeMap<String, u32>,
+    /// Where the deployment was last, before it went back.
+    at: Option<String>,
+    /// Whether it has stages that the last look did not show.
+    pub unseen: bool,
+}
+
+impl Stages {
+    /// Takes in a look at our own service deployment: says what is new, and continues hooks where the run does so.
+    pub async fn see(&mut self, run: &Run, target: &TargetSpec, ecs: &Ecs, object: &Value) {
+        let progress = Progress::read(object);
+        if let Some(event) = changed(target, &progress)
+            && self.told.as_ref() != Some(&event)
+        {
+            run.emit(event.clone()).await;
+            self.told = Some(event);
+        }
+        if progress.is_under_way() && progress.stage.is_some() {
+            self.at = Some(place(&progress));
+        }
+        self.ended(run, target, &progress).await;
+        for hook in progress.waiting() {
+            self.waits(run, target, ecs, &progress, hook).await;
+        }
+        self.last = Some(progress);
+    }
+
+    /// Says which hooks wait no longer.
+    async fn ended(&self, run: &Run, target: &TargetSpec, progress: &Progress) {
+        let was_waiting = |id: &str| self.last.iter().flat_map(Progress::waiting).any(|hook| hook.id == id);
+        for hook in progress.hooks.iter().filter(|hook| !hook.is_waiting() && was_waiting(&hook.id)) {
+            let (target, hook, status) = (target.id.clone(), hook.id.clone(), hook.status.clone());
+            run.emit(Event::HookEnded { target, hook, status }).await;
+        }
+    }
+
+    async fn waits(&mut self, run: &Run, target: &TargetSpec, ecs: &Ecs, progress: &Progress, hook: &Hook) {
+        if !self.asked.contains_key(&hook.id) {
+            let hook = HookName {
+                id: hook.id.clone(),
+                stage: progress.stage.clone(),
+                expires_at: hook.expires_at,
+                timeout_action: hook.timeout_action.clone(),
+            };
+            let (target, continued) = (target.id.clone(), run.continues_hooks);
+            run.emit(Event::HookWaiting { target, hook, continued }).await;
+        }
+        let asked = self.asked.entry(hook.id.clone()).or_default();
+        if !run.continues_hooks || *asked == ATTEMPTS {
+            return;
+        }
+        *asked += 1;
+        if let Err(error) = go_on(ecs, &progress.arn, &hook.id).await {
+            let (target, hook, reason) = (target.id.clone(), hook.id.clone(), error.to_string());
+            run.emit(Event::HookNotContinued { target, hook, reason }).await;
+        }
+    }
+
+    /// Returns the hook for which the deployment waits, with its stage.
+    pub fn waiting(&self) -> Option<(&Hook, &str)> {
+        let progress = self.last.as_ref()?;
+        Some((progress.waiting().next()?, progress.stage.as_deref().unwrap_or("its stage")))
+    }
+
+    /// Returns what the stages, hooks and alarms say about a failure.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        let Some(progress) = &self.last else {
+            let unseen = "its stages could not be read: allow ecs:DescribeServiceDeployments".to_owned();
+            return self.unseen.then(|| Evidence::from(unseen)).into_iter().collect();
+        };
+        let at = self.at.iter().map(|at| format!("it was at {at}"));
+        let failed = |hook: &&Hook| matches!(hook.status.as_str(), "FAILED" | "TIMED_OUT");
+        let hooks = progress.hooks.iter().filter(failed).map(|hook| format!("{}: {}", hook.name(), hook.status));
+        let alarms = progress.alarms.iter().map(|alarm| format!("the CloudWatch alarm {alarm} went off"));
+        at.chain(hooks).chain(alarms).map(Evidence::from).collect()
+    }
+}
+
+/// Returns the event of a stage; a deployment that goes back or stops is at its status.
+fn changed(target: &TargetSpec, progress: &Progress) -> Option<Event> {
+    Some(Event::StageChanged {
+        target: target.id.clone(),
+        stage: progress.place()?.to_owned(),
+        production_percent: progress.production_percent,
+        test_percent: progress.test_percent,
+        bake_minutes: if progress.is_under_way() { progress.bake_minutes } else { 0 },
+    })
+}
+
+fn place(progress: &Progress) -> String {
+    let stage = progress.stage.as_deref().unwrap_or_default();
+    match progress.production_percent.filter(|percent| *percent > 0.0) {
+        Some(percent) => format!("{stage} with {percent} % of the production traffic"),
+        None => stage.to_owned(),
+    }
+}
+
+/// One ContinueServiceDeployment.
+struct Continue<'a> {
+    ecs: &'a Ecs,
+    arn: &'a str,
+    hook: &'a str,
+}
+
+impl Write for Continue<'_> {
+    async fn send(&self) -> Result<Value, CallError> {
+        self.ecs.continue_service_deployment(self.arn, self.hook).await
+    }
+
+    /// It took effect if the hook waits no longer.
+    async fn landed(&self) -> Result<Option<Value>, CallError> {
+        let objects = self.ecs.describe_service_deployments(&[self.arn]).await?;
+        let object = objects.into_iter().next();
+        let waits = |object: &Value| Progress::read(object).waiting().any(|hook| hook.id == self.hook);
+        Ok(object.filter(|object| !waits(object)))
+    }
+}
+
+/// Lets a deployment that waits at a PAUSE hook go on.
+///
+/// # Errors
+/// What ECS refused, or that its answer was lost and the hook still waits.
+pub async fn go_on(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
+    carry_out(&Continue { ecs, arn, hook }, Instant::now() + PATIENCE).await.map(drop)
+}

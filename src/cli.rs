@@ -39,6 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Roll out every target of the manifest, in waves, and watch each to its end
     Deploy(Deploy),
+    /// Return every target to the last revision that completed before the present one
+    Rollback(Rollback),
     /// Show what a deploy would do to each target, by calls that only read
     Plan(Plan),
     /// Show every target as it is now, and how it differs from the manifest
@@ -146,6 +148,32 @@ pub struct Deploy {
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
     pub from: Option<String>,
     /// Go on without the targets that cannot be reached or deployed
+    #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
+    pub skip_blocked: bool,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
+}
+
+/// `roleout rollback`
+#[derive(Clone, Debug, Args)]
+pub struct Rollback {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How much is said
+    #[command(flatten)]
+    pub talk: Talk,
+    /// Print what would happen to each target, and change nothing
+    #[arg(long, env = "ROLEOUT_DRY_RUN")]
+    pub dry_run: bool,
+    /// Targets that are back already go back to what ran before that
+    #[arg(long, env = "ROLEOUT_FURTHER")]
+    pub further: bool,
+    /// Begin at this wave, and pass its gate
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    pub from: Option<String>,
+    /// Go on without the targets that cannot be reached, or that have nothing to go back to
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
     /// Instead of AWS

@@ -7,6 +7,7 @@ pub mod manifest;
 pub mod plan;
 pub mod prepare;
 pub mod reach;
+pub mod rollback;
 pub mod sandbox;
 pub mod saved;
 pub mod status;

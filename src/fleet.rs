@@ -3,8 +3,10 @@
 //! A [`Fleet`] is what a manifest means. Nothing here reads a file, calls AWS or prints.
 
 pub(crate) mod duration;
+mod policy;
 mod select;
 
+pub use policy::{OnCancel, OnFailure, Scope};
 pub use select::SelectError;
 
 use std::collections::BTreeMap;
@@ -316,6 +318,10 @@ pub struct Wave {
     pub bake: Duration,
     /// Stop the run before this wave unless it is told to go on from here.
     pub gate: bool,
+    /// What is done with a target that fails.
+    pub on_failure: OnFailure,
+    /// What is done with what is under way when the run is cancelled.
+    pub on_cancel: OnCancel,
 }
 
 /// How many targets of a wave run at once.
@@ -408,7 +414,7 @@ pub enum Outcome {
     Unchanged,
     /// Our own deployment completed, and is PRIMARY.
     Succeeded,
-    /// It failed, and is back on what it ran before.
+    /// It failed, or was returned because others did, and is back on what it ran before.
     RolledBack,
     /// It failed, and stays as ECS left it.
     Failed,

@@ -986,15 +986,26 @@ fn durations_that_are_none() {
 
 #[test]
 fn words_that_are_not_known() {
-    insta::assert_snapshot!(edited("  waves:", "  on_failure: rollback\n  waves:"), @r"
-      × `on_failure` cannot be `rollback`
+    insta::assert_snapshot!(edited("  waves:", "  on_failure: rolback\n  waves:"), @r"
+      × `on_failure` cannot be `rolback`
         ╭─[deploy.yaml:22:15]
      21 │ rollout:
-     22 │   on_failure: rollback
-        ·               ────────
+     22 │   on_failure: rolback
+        ·               ───────
      23 │   waves:
         ╰────
-      help: write `stop`: going back is for ECS's circuit breaker, in `deployment`
+      help: did you mean `rollback`?
+
+    deploy.yaml: 1 fault
+    ");
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n      on_cancel: stop"), @r"
+      × `on_cancel` cannot be `stop`
+        ╭─[deploy.yaml:25:18]
+     24 │     - name: rest
+     25 │       on_cancel: stop
+        ·                  ────
+        ╰────
+      help: it can be `detach`, `rollback`
 
     deploy.yaml: 1 fault
     ");
@@ -1009,6 +1020,16 @@ fn words_that_are_not_known() {
 
     deploy.yaml: 1 fault
     ");
+}
+
+#[test]
+fn how_to_go_back_where_nothing_does() {
+    insta::assert_snapshot!(edited("  waves:", "  rollback_scope: run\n  waves:"), @r"");
+    insta::assert_snapshot!(
+        edited("name: rest", "name: rest\n      on_failure: stop\n      rollback_timeout: 5m"),
+        @r""
+    );
+    insta::assert_snapshot!(edited("  waves:", "  on_failure: rollback\n  rollback_timeout: 0s\n  waves:"), @r"");
 }
 
 #[test]

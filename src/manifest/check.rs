@@ -6,6 +6,7 @@
 mod accounts;
 mod chain;
 mod identity;
+mod policy;
 mod services;
 mod waves;
 
@@ -60,7 +61,7 @@ pub fn check(
     let vocabulary = accounts.vocabulary(&services);
     let targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
     let timeout = checker.timeout(manifest);
-    let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, &mut warnings);
+    let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, timeout, &mut warnings);
     if context.count() > 0 {
         return None;
     }

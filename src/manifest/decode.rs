@@ -147,6 +147,8 @@ fn title(name: &str) -> String {
         "Manifest" => "the manifest".to_owned(),
         "Identity" | "Rollout" | "Deployment" | "Gate" | "Strategy" => format!("`{}`", name.to_lowercase()),
         "OnFailure" => "`on_failure`".to_owned(),
+        "OnCancel" => "`on_cancel`".to_owned(),
+        "RollbackScope" => "`rollback_scope`".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),
         "Account" | "Override" => format!("an {}", name.to_lowercase()),
         "Role" | "Service" | "Wave" => format!("a {}", name.to_lowercase()),
@@ -283,11 +285,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         let word = self.literal("a word")?;
         if !variants.contains(&word) {
             let message = format!("{} cannot be `{word}`", title(name));
-            let help = match (name, word) {
-                ("OnFailure", _) => "write `stop`: going back is for ECS's circuit breaker, in `deployment`".to_owned(),
-                _ => suggest(word, variants.iter().copied()),
-            };
-            return self.refuse(message, help);
+            return self.refuse(message, suggest(word, variants.iter().copied()));
         }
         visitor.visit_enum(Word(word))
     }

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::at_least_one;
-use crate::fleet::{Fleet, IdentitySource, Parallelism, Wave};
+use crate::fleet::{Fleet, IdentitySource, OnFailure, Parallelism, Wave};
 
 /// STS's default, and the most that a chained session may last.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -104,7 +104,7 @@ pub fn budget(
     (waves, Budget { worst_case_seconds: worst.as_secs(), until_gate, limits: found, fits })
 }
 
-/// Returns how long a wave takes in which every rollout takes its whole timeout, and then its bake.
+/// Returns how long a wave takes in which every rollout takes its whole timeout, the last ones go back, and then its bake.
 fn worst_case(fleet: &Fleet, wave: &Wave, changes: &dyn Fn(usize) -> bool) -> Duration {
     let queue: VecDeque<usize> = wave.targets.iter().copied().filter(|&index| changes(index)).collect();
     if queue.is_empty() {
@@ -126,7 +126,12 @@ fn worst_case(fleet: &Fleet, wave: &Wave, changes: &dyn Fn(usize) -> bool) -> Du
             }
         }
     }
-    run.now + wave.bake
+    // Those that fail last go back after their timeouts.
+    let back = match wave.on_failure {
+        OnFailure::Stop => Duration::ZERO,
+        OnFailure::Rollback { timeout, .. } => timeout,
+    };
+    run.now + back + wave.bake
 }
 
 /// Rollouts that start as the engine starts them, and take as long as they may.

@@ -23,7 +23,7 @@ use crate::fleet::{Account, Desired, Fleet, Identity, TargetId, TargetSpec, Wave
 use crate::manifest::schema::{titled, unwrap_descriptions};
 
 /// The version of the written form. A file of another one is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// How far the clock of the job that made a plan may be ahead of that of the job that carries it out.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -33,7 +33,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(300);
 #[serde(deny_unknown_fields)]
 pub struct Saved {
     kind: Kind,
-    /// The version of this form: 1.
+    /// The version of this form: 2.
     version: u32,
     /// When the plan was made.
     #[schemars(with = "String")]
@@ -262,7 +262,10 @@ impl Saved {
 fn desired(work: Option<&Work>) -> Desired {
     let task_definition = work.and_then(|work| match &work.definition {
         super::Definition::Register { definition, .. } => Some(Arc::clone(definition)),
-        super::Definition::Keep | super::Definition::Existing { .. } | super::Definition::Follow { .. } => None,
+        super::Definition::Keep
+        | super::Definition::Existing { .. }
+        | super::Definition::Follow { .. }
+        | super::Definition::Return { .. } => None,
     });
     Desired { task_definition, ..Desired::default() }
 }
@@ -325,7 +328,7 @@ mod tests {
             ("version: 1\naccounts: []\n".to_owned(), "this is not a saved plan"),
             ("{}".to_owned(), "this is not a saved plan: its `kind` is not"),
             ("[1]".to_owned(), "this is not a saved plan"),
-            (text.replace("\"version\": 1", "\"version\": 2"), "the saved plan has version 2, and this roleout reads"),
+            (text.replace("\"version\": 2", "\"version\": 1"), "the saved plan has version 1, and this roleout reads"),
             (text.replace("0.1.0", "0.1.1"), "the saved plan was changed after it was written"),
             (text.replace("ID_TOKEN", "MY_TOKEN"), "the saved plan was changed after it was written"),
             (text.replace("\"digest\"", "\"digest_\""), "the saved plan was changed after it was written"),

@@ -12,13 +12,14 @@ pub(crate) struct Behaviour {
     pub(crate) factor: f64,
     pub(crate) degrades: bool,
     pub(crate) poisons: bool,
+    pub(crate) strands: bool,
     /// What is done to the service while it is being deployed.
     pub(crate) act: Option<Act>,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { nature: Nature::Sound, factor: 1.0, degrades: false, poisons: false, act: None }
+        Self { nature: Nature::Sound, factor: 1.0, degrades: false, poisons: false, strands: false, act: None }
     }
 }
 

@@ -26,13 +26,16 @@ pub enum Fault {
     Degrade,
     /// `stuck`: tasks of a new revision crash, and so do those of the revision that ECS rolls back to.
     Stuck,
+    /// `no-return`: tasks of a new revision crash, and those of what is gone back to never start, whoever goes back.
+    NoReturn,
     /// `throttle:RATE`: ECS answers at most so many calls a second, and `ThrottlingException` to the others.
     Throttle(f64),
     /// `silent`: the connection is accepted and nothing is ever answered.
     Silent,
     /// `reset`: the connection breaks before the request is looked at.
     Reset,
-    /// `lost:PERCENT`: RegisterTaskDefinition and UpdateService happen, but so many answers are lost.
+    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService and StopServiceDeployment happen, but so many answers are
+    /// lost.
     Lost(u8),
     /// `unavailable:PERCENT`: so many calls are answered with HTTP 503.
     Unavailable(u8),
@@ -78,6 +81,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "supersede" => Fault::Supersede,
         "degrade" => Fault::Degrade,
         "stuck" => Fault::Stuck,
+        "no-return" => Fault::NoReturn,
         "throttle" => Fault::Throttle(number("a rate per second")?),
         "silent" => Fault::Silent,
         "reset" => Fault::Reset,
@@ -100,7 +104,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 }
 
 /// Every fault's name, for help and errors.
-pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, throttle, silent, reset, lost, \
+pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, no-return, throttle, silent, reset, lost, \
                          unavailable, deny, latency, wrong-account, no-service-deployments";
 const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
 

@@ -101,6 +101,8 @@ pub(crate) struct Deployment {
     pub(crate) degrades: bool,
     /// A rollback from it crashes too.
     pub(crate) poisons: bool,
+    /// A rollback from it never gets its tasks to run.
+    pub(crate) strands: bool,
     /// The id of its service deployment.
     pub(crate) record: String,
     /// A failed deployment stays listed at least until then.

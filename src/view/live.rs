@@ -212,6 +212,7 @@ impl Grid {
         }
         if self.phase {
             let word = match target.phase {
+                Phase::Undoing => "going back",
                 _ if failing => "failing",
                 Phase::Waiting => "waiting",
                 Phase::Preparing => "preparing",
@@ -219,7 +220,7 @@ impl Grid {
                 Phase::Deploying => "deploying",
                 Phase::Ended => "ended",
             };
-            let tone = if failing { Tone::Warn } else { Tone::Dim };
+            let tone = if failing || target.phase == Phase::Undoing { Tone::Warn } else { Tone::Dim };
             row = row.with(tone, &style::pad(word, "registered".len())).gap();
         }
         row.with(Tone::Dim, &time)
@@ -236,7 +237,7 @@ fn name(target: &TargetState) -> String {
 }
 
 fn revision(target: &TargetState) -> String {
-    target.to.as_ref().map(|to| clean(&to.to_string()).into_owned()).unwrap_or_default()
+    target.deploys().map(|to| clean(&to.to_string()).into_owned()).unwrap_or_default()
 }
 
 /// Returns `3/4`, and `3/4 -2` when two tasks failed to start.

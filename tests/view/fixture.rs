@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use roleout::event::{Event, Reason, Stamped, Stamper, Tasks};
-use roleout::fleet::{Outcome, Revision, TargetId};
+use roleout::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetId};
 use roleout::plan::{Action, ChangeOutline, Outline, WaveOutline};
 use roleout::view::{Options, View};
 
@@ -55,6 +55,8 @@ pub fn wave(name: &str, changes: &[ChangeOutline]) -> WaveOutline {
         worst_case_failures: of().count(),
         bake_seconds: 0,
         gate: false,
+        on_failure: OnFailure::Stop,
+        on_cancel: OnCancel::Detach,
     }
 }
 

@@ -190,16 +190,16 @@ impl RunState {
                 target.reason = Some(Reason { summary: reason.clone(), ..Reason::default() });
             }),
             Event::UndoStarted { target, how, to, cause } => self.change(target, |target| {
-                let started_at = target.undo.as_ref().map_or(at, |undo| undo.started_at);
-                target.undo = Some(Undo { how: *how, to: to.clone(), started_at });
-                if target.returned.is_none() {
+                if target.returned.is_none() && matches!(target.ended, None | Some(Outcome::Succeeded)) {
+                    let started_at = target.undo.as_ref().map_or(at, |undo| undo.started_at);
+                    target.undo = Some(Undo { how: *how, to: to.clone(), started_at });
                     target.phase = Phase::Undoing;
                     target.tasks = None;
                     target.cause.clone_from(cause);
                 }
             }),
             Event::TargetReturned { target, outcome, cause, reason, revision } => self.change(target, |target| {
-                if target.returned.is_none() {
+                if target.returned.is_none() && target.ended == Some(Outcome::Succeeded) {
                     target.phase = Phase::Ended;
                     target.returned = Some(*outcome);
                     target.cause.clone_from(cause);

@@ -1005,7 +1005,7 @@ fn words_that_are_not_known() {
      25 │       on_cancel: stop
         ·                  ────
         ╰────
-      help: it can be `detach`, `rollback`
+      help: known: `detach`, `rollback`
 
     deploy.yaml: 1 fault
     ");
@@ -1024,12 +1024,44 @@ fn words_that_are_not_known() {
 
 #[test]
 fn how_to_go_back_where_nothing_does() {
-    insta::assert_snapshot!(edited("  waves:", "  rollback_scope: run\n  waves:"), @r"");
+    insta::assert_snapshot!(edited("  waves:", "  rollback_scope: run\n  waves:"), @r"
+      × `rollback_scope` says how to go back, and nothing goes back here
+        ╭─[deploy.yaml:22:19]
+     21 │ rollout:
+     22 │   rollback_scope: run
+        ·                   ───
+     23 │   waves:
+        ╰────
+      help: add `on_failure: rollback`, or remove the key
+
+    deploy.yaml: 1 fault
+    ");
     insta::assert_snapshot!(
         edited("name: rest", "name: rest\n      on_failure: stop\n      rollback_timeout: 5m"),
-        @r""
+        @r"
+      × `rollback_timeout` says how to go back, and nothing goes back here
+        ╭─[deploy.yaml:26:25]
+     25 │       on_failure: stop
+     26 │       rollback_timeout: 5m
+        ·                         ──
+        ╰────
+      help: add `on_failure: rollback`, or remove the key
+
+    deploy.yaml: 1 fault
+    "
     );
-    insta::assert_snapshot!(edited("  waves:", "  on_failure: rollback\n  rollback_timeout: 0s\n  waves:"), @r"");
+    insta::assert_snapshot!(edited("  waves:", "  on_failure: rollback\n  rollback_timeout: 0s\n  waves:"), @r"
+      × the timeout is 0: every return would time out
+        ╭─[deploy.yaml:23:21]
+     22 │   on_failure: rollback
+     23 │   rollback_timeout: 0s
+        ·                     ──
+     24 │   waves:
+        ╰────
+      help: write how long one may take
+
+    deploy.yaml: 1 fault
+    ");
 }
 
 #[test]

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::deploy::{Choice, Planned, decide};
 use super::prepare::{check_from, prepare, unless_cancelled};
 use super::reach::Reach;
@@ -13,9 +11,9 @@ use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::fleet::{Fleet, OnFailure};
-use crate::observe::history::{self, Past};
-use crate::observe::{Seen, Unseen};
+use crate::fleet::{Fleet, OnCancel, OnFailure};
+use crate::observe::Seen;
+use crate::observe::history::{self, Definitions, Past};
 use crate::plan::back::{self, Way};
 use crate::view::View;
 use crate::view::style::count;
@@ -40,8 +38,8 @@ pub async fn run(
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
-    // What cannot go back stays as ECS leaves it: to undo an undo would bring back what is to go.
-    fleet.waves.iter_mut().for_each(|wave| wave.on_failure = OnFailure::Stop);
+    // To undo a return would bring back what is to go.
+    fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
     let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
     view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));
     let read = async {
@@ -55,7 +53,7 @@ pub async fn run(
         (ways, definitions)
     };
     let (ways, definitions) = unless_cancelled(read, &cancel).await?;
-    let plan = back::plan(&fleet, &seen, &ways, &|index, _| definitions.get(&index).cloned());
+    let plan = back::plan(&fleet, &seen, &ways, &definitions);
     // The differences that are shown are those to what is gone back to.
     for (index, found) in &definitions {
         if let (Ok(observed), Ok(found)) = (&mut seen[*index], found) {
@@ -81,11 +79,7 @@ async fn past(fleet: &Fleet, seen: &mut [Seen], reach: &Reach) -> Vec<Option<his
 }
 
 /// Reads what is gone back to, by the targets' indices.
-async fn definitions(
-    fleet: &Fleet,
-    ways: &[Option<Way>],
-    reach: &Reach,
-) -> BTreeMap<usize, Result<Arc<Value>, Unseen>> {
+async fn definitions(fleet: &Fleet, ways: &[Option<Way>], reach: &Reach) -> Definitions {
     use futures::StreamExt;
 
     let clients = reach.clients();

@@ -20,6 +20,9 @@ const AT_ONCE: usize = 32;
 /// A target's past, or why it could not be read.
 pub type Past = Result<History, Unseen>;
 
+/// What targets may go back to, by their indices.
+pub type Definitions = BTreeMap<usize, Result<Arc<Value>, Unseen>>;
+
 /// What a service ran before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum History {

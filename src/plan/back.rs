@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::build::{Decision, decided, undeployable};
 use super::{Action, Definition, Plan, Work, taskdef};
 use crate::fleet::{Fleet, Revision};
-use crate::observe::history::History;
+use crate::observe::history::{Definitions, History};
 use crate::observe::service::LiveService;
 use crate::observe::{Observed, Seen, Unseen};
 
@@ -108,21 +108,16 @@ fn name(arn: &str) -> &str {
 }
 
 /// Builds the plan of going back. `ways` is indexed as the fleet's targets; `None` where a target could not be read.
-/// `definitions` gives what is gone back to by its ARN.
-pub fn plan(
-    fleet: &Fleet,
-    seen: &[Seen],
-    ways: &[Option<Way>],
-    definitions: &dyn Fn(usize, &str) -> Option<Result<Arc<Value>, Unseen>>,
-) -> Plan {
+/// `definitions` has what is gone back to.
+pub fn plan(fleet: &Fleet, seen: &[Seen], ways: &[Option<Way>], definitions: &Definitions) -> Plan {
     decided(fleet, seen, |index, observed| match (undeployable(&observed.service), &ways[index]) {
         (Some(blocked), _) => blocked,
-        (None, Some(way)) => decide(observed, way, &|arn| definitions(index, arn)),
+        (None, Some(way)) => decide(observed, way, definitions.get(&index)),
         (None, None) => Decision::blocked("its past could not be read", "run again"),
     })
 }
 
-fn decide(observed: &Observed, way: &Way, definition: &dyn Fn(&str) -> Option<Result<Arc<Value>, Unseen>>) -> Decision {
+fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>, Unseen>>) -> Decision {
     let service = &observed.service;
     let to = |arn: &str| arn.parse::<Revision>().ok();
     let deploy = |definition, to, summary| Decision {
@@ -152,9 +147,9 @@ fn decide(observed: &Observed, way: &Way, definition: &dyn Fn(&str) -> Option<Re
             }
             decision
         }
-        Way::To { arn, .. } => match definition(arn) {
+        Way::To { arn, .. } => match definition {
             Some(Ok(found)) if found["status"] == "ACTIVE" => {
-                let summary = taskdef::summary(&observed.live, &found);
+                let summary = taskdef::summary(&observed.live, found);
                 deploy(Definition::Existing { arn: arn.clone(), force: false }, to(arn), summary)
             }
             Some(Ok(_)) => Decision::blocked(
@@ -163,7 +158,7 @@ fn decide(observed: &Observed, way: &Way, definition: &dyn Fn(&str) -> Option<Re
             ),
             Some(Err(unseen)) => Decision::blocked(
                 format!("{} could not be read: {}", name(arn), unseen.reason),
-                unseen.help.unwrap_or_default(),
+                unseen.help.clone().unwrap_or_default(),
             ),
             None => Decision::blocked(format!("{} could not be read", name(arn)), "run again"),
         },

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use roleout::engine::cancel::Signal;
 use roleout::event::{Event, UndoStep};
 use roleout::exit::Exit;
@@ -423,5 +424,78 @@ async fn on_cancel_rollback_keeps_the_five_seconds_whatever_aws_does() {
         });
         assert_eq!(ran.count(Outcome::Detached), 3, "{fault:?}: {}", ran.said);
         assert!(ran.said.contains("could not be asked to roll back"), "{fault:?}: {}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_plan_says_what_is_done_on_failure() {
+    let said = async |rollout: &str| {
+        let mut scene = many(3, rollout);
+        scene.choice.dry_run = true;
+        scene.deploy().await.said
+    };
+    let text = said("rollout: { on_failure: rollback, rollback_scope: run, on_cancel: rollback }\n").await;
+    assert!(
+        text.contains("\non failure: back to what ran before (run)\non cancel: ECS is asked to roll back\n"),
+        "{text}"
+    );
+    let text = said(
+        "rollout:\n  waves:\n    - { name: canary, select: { ring: canary } }\n    - { name: rest, on_failure: rollback }\n",
+    )
+    .await;
+    assert!(text.contains("\non failure in rest: back to what ran before (target)\n"), "{text}");
+    assert!(!said("").await.contains("on failure"), "nothing is said where nothing goes back");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever fails, and whenever it is cancelled: each target has its one end, and what is said of it is true.
+    #[test]
+    fn every_target_has_one_end_whatever_happens(
+        faults in proptest::collection::vec(0_usize..8, 6),
+        scope in 0_usize..3,
+        window in 1_usize..4,
+        cancel_at in proptest::option::of(1_u64..60),
+        rolls_back_on_cancel in any::<bool>(),
+    ) {
+        const FAULTS: [&str; 8] =
+            ["", "", "crash", "hang", "degrade", "no-return", "supersede", "deny:ecs:StopServiceDeployment"];
+        let (scope, on_cancel) = (["target", "wave", "run"][scope], if rolls_back_on_cancel { "rollback" } else { "detach" });
+        let rollout = format!(
+            "rollout: {{ timeout: 8s, on_failure: rollback, rollback_scope: {scope}, rollback_timeout: 15s, on_cancel: \
+             {on_cancel}, waves: [ {{ name: canary, select: {{ ring: canary }} }}, {{ name: rest, max_parallel: {window}, \
+             max_failures: 1, bake: 5s }} ] }}\n"
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let (scene, ran) = runtime.block_on(async {
+            let mut scene = many(6, &rollout).quick();
+            for (number, fault) in faults.iter().enumerate().filter(|(_, fault)| !FAULTS[**fault].is_empty()) {
+                scene = scene.fault(&format!("a{number}={}", FAULTS[*fault]));
+            }
+            let cancel = scene.cancel.clone();
+            let ran = tokio::select! {
+                ran = scene.deploy() => ran,
+                () = async {
+                    match cancel_at {
+                        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                        None => std::future::pending().await,
+                    }
+                    cancel.cancel(Signal::Terminate);
+                    std::future::pending().await
+                } => unreachable!("it waits for ever"),
+            };
+            (scene, ran)
+        });
+        assert_contract(&ran);
+        prop_assert_eq!(ran.state.totals().all(), 6);
+        prop_assert_eq!(ran.state.totals().running, 0);
+        let back = ran.state.targets().filter(|it| it.outcome() == Some(Outcome::RolledBack));
+        for target in back {
+            prop_assert!(is_back(&scene, &ran, &target.target.account), "{}: {}", target.target, ran.said);
+        }
+        if let Some(seconds) = cancel_at.filter(|_| ran.state.cancelled().is_some()) {
+            prop_assert!(ran.seconds <= seconds + 4, "{} s", ran.seconds);
+        }
     }
 }

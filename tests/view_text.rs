@@ -360,7 +360,9 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
     let names: Vec<_> = (0..4).map(|index| format!("a{index}/eu-west-1/api")).collect();
     let mut run = Run::of(outline(names.iter().map(|name| change(name, "all", Action::Register)).collect()));
     run.wave(0, "all");
-    names.iter().for_each(|name| drop(run.deploys(1_000, name)));
+    for name in &names {
+        run.deploys(1_000, name);
+    }
     run.ends(61_000, &names[0], Outcome::Succeeded, None).ends(62_000, &names[2], Outcome::Succeeded, None);
     run.undoes(600_000, &names[1], None).tasks(601_000, &names[1], 4, 0);
     let cause = id(&names[1]);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use roleout::commands::saved;
 use roleout::engine::cancel::Signal;
 use roleout::event::{Event, UndoStep};
 use roleout::exit::Exit;
@@ -10,7 +11,7 @@ use roleout::fleet::Outcome;
 use roleout::sandbox::Fault;
 use serde_json::json;
 
-use crate::harness::{Ran, Scene, fleet, manifest};
+use crate::harness::{Directory, Ran, Scene, fleet, manifest};
 
 const ONE: &str = "a0/eu-west-1/s0";
 const BACK: &str = "rollout: { timeout: 10m, on_failure: rollback }\n";
@@ -425,6 +426,20 @@ async fn on_cancel_rollback_keeps_the_five_seconds_whatever_aws_does() {
         assert_eq!(ran.count(Outcome::Detached), 3, "{fault:?}: {}", ran.said);
         assert!(ran.said.contains("could not be asked to roll back"), "{fault:?}: {}", ran.said);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saved_plan_is_undone_as_it_was_planned() {
+    let directory = Directory::new("undone");
+    let scene = with(OFF, BACK).fault("*=hang");
+    assert_eq!(scene.planning().dry_run_to(directory.plan()).deploy().await.code(), Exit::Done);
+    let saved = saved::read(&directory.plan()).expect("a plan");
+    let max_age = Duration::from_secs(3600);
+    let terms = saved::Terms { dry_run: false, skip_blocked: false, skip_stale: false, max_age };
+    let (start, cancel) = (scene.start.clone(), scene.cancel.clone());
+    let ran = scene.ran(async |reach, view| saved::run(saved, reach, terms, start, view, cancel).await).await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+    assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]

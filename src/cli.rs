@@ -51,6 +51,8 @@ pub struct Cli {
 pub enum Command {
     /// Roll out every target of the manifest, in waves, and watch each to its end
     Deploy(Deploy),
+    /// Return every target to the last revision that completed before the present one
+    Rollback(Rollback),
     /// Show what a deploy would do to each target, by calls that only read
     Plan(Plan),
     /// Follow the deployments that are under way to their ends, and change nothing
@@ -209,6 +211,41 @@ pub struct Watch {
     pub skip_blocked: bool,
     /// Append every event to this file as a line of JSON, however it ends
     #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL")]
+    pub journal: Option<PathBuf>,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
+}
+
+/// `roleout rollback`
+#[derive(Clone, Debug, Args)]
+pub struct Rollback {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How much is said
+    #[command(flatten)]
+    pub talk: Talk,
+    /// Print what would happen to each target, and change nothing
+    #[arg(long, env = "ROLEOUT_DRY_RUN")]
+    pub dry_run: bool,
+    /// Targets that are back already go back to what ran before that
+    #[arg(long, env = "ROLEOUT_FURTHER")]
+    pub further: bool,
+    /// Begin at this wave, and pass its gate
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    pub from: Option<String>,
+    /// Go on without the targets that cannot be reached, or that have nothing to go back to
+    #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
+    pub skip_blocked: bool,
+    /// Do not check by reads that the roles, images, log groups and secrets of what is gone back to still exist
+    #[arg(long, env = "ROLEOUT_NO_VERIFY")]
+    pub no_verify: bool,
+    /// Continue each PAUSE hook at which a deployment of this run waits, instead of waiting for `roleout continue`
+    #[arg(long, env = "ROLEOUT_CONTINUE_HOOKS")]
+    pub continue_hooks: bool,
+    /// Append every event to this file as a line of JSON, however the run ends
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL", conflicts_with = "dry_run")]
     pub journal: Option<PathBuf>,
     /// Instead of AWS
     #[command(flatten)]

@@ -9,6 +9,7 @@ mod notify;
 pub mod plan;
 pub mod prepare;
 pub mod reach;
+pub mod rollback;
 pub mod sandbox;
 pub mod saved;
 pub mod status;

@@ -6,7 +6,10 @@
 mod bake;
 pub mod cancel;
 mod evidence;
+mod messages;
 mod register;
+mod returns;
+mod rollback;
 mod rollout;
 pub mod stages;
 mod verdict;
@@ -22,10 +25,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::ecs::Ecs;
 use crate::event::Event;
-use crate::fleet::{Fleet, Outcome, TargetId, TargetSpec, Wave};
+use crate::fleet::{Fleet, Outcome, Scope, TargetId, TargetSpec, Wave};
 use crate::plan::Plan;
 use cancel::Cancel;
 use register::Families;
+use returns::Deployed;
 use watch::Watches;
 use wave::WaveEnd;
 
@@ -117,6 +121,7 @@ impl Run {
     async fn waves(self: &Arc<Self>, start: &Start) {
         let first = start.from.as_ref().and_then(|from| self.fleet.waves.iter().position(|wave| wave.name == *from));
         let mut stop: Option<Stop> = None;
+        let mut deployed: Vec<(usize, Vec<Deployed>)> = Vec::new();
         for (number, wave) in self.fleet.waves.iter().enumerate().skip(first.unwrap_or_default()) {
             if stop.is_none() && self.cancel.is_cancelled() {
                 stop = Some(Stop::Cancelled);
@@ -127,22 +132,28 @@ impl Run {
             }
             match &stop {
                 Some(stop) => self.skip_wave(wave, stop).await,
-                None => stop = self.wave(wave).await,
+                None => stop = self.wave(number, &mut deployed).await,
             }
         }
     }
 
-    /// Runs a wave and its bake; returns why nothing may follow, if so.
-    async fn wave(self: &Arc<Self>, wave: &Wave) -> Option<Stop> {
+    /// Runs a wave and its bake, and returns what its policy says should its budget be exceeded. `deployed` is what the
+    /// waves before it deployed, and then this one. Returns why nothing may follow, if so.
+    async fn wave(self: &Arc<Self>, number: usize, deployed: &mut Vec<(usize, Vec<Deployed>)>) -> Option<Stop> {
+        let wave = &self.fleet.waves[number];
         if !wave.targets.iter().any(|&index| self.plan.work[index].is_some()) {
             return None;
         }
         self.emit(Event::WaveStarted { wave: wave.name.clone() }).await;
         let max_failures = wave.max_failures.of(wave.targets.len());
-        let mut end = wave::run(self, wave).await;
+        let mut end = wave::run(self, number).await;
         let bakes = !wave.bake.is_zero() && !end.deployed.is_empty() && end.failed <= max_failures;
         if bakes && !self.cancel.is_cancelled() {
             bake::bake(self, wave, &mut end, max_failures).await;
+        }
+        deployed.push((number, std::mem::take(&mut end.deployed)));
+        if end.failed > max_failures {
+            self.go_back(wave, deployed, end.first_failure.as_ref()).await;
         }
         let passed = end.failed <= max_failures && !self.cancel.is_cancelled();
         self.emit(Event::WaveFinished { wave: wave.name.clone(), failed: end.failed, passed }).await;
@@ -150,6 +161,24 @@ impl Run {
             Some(Stop::Cancelled)
         } else {
             (!passed).then_some(Stop::Halted { cause: end.first_failure })
+        }
+    }
+
+    /// Returns what had succeeded, the newest first and wave by wave, as far as the failing wave's policy goes.
+    async fn go_back(
+        self: &Arc<Self>,
+        failing: &Wave,
+        deployed: &mut Vec<(usize, Vec<Deployed>)>,
+        cause: Option<&TargetId>,
+    ) {
+        let most = match failing.on_failure.scope() {
+            None | Some(Scope::Target) => 0,
+            Some(Scope::Wave) => 1,
+            Some(Scope::Run) => deployed.len(),
+        };
+        for _ in 0..most {
+            let Some((number, deployed)) = deployed.pop().filter(|_| !self.cancel.is_cancelled()) else { return };
+            returns::wave(self, &self.fleet.waves[number], deployed, failing.on_failure, cause).await;
         }
     }
 

@@ -5,7 +5,10 @@
 //! - the first event is [`Event::RunStarted`] and it carries the plan; the last is [`Event::RunFinished`];
 //! - each target that was started has exactly one [`Event::RolloutFinished`], on cancel and on panic too; each that
 //!   was not has one [`Event::RolloutSkipped`]; an unchanged target has neither: the plan says it;
-//! - after a target's terminal event only [`Event::TargetDegraded`] may follow for it, during its wave's bake.
+//! - after a target's terminal event nothing follows for it, unless it succeeded: then [`Event::TargetDegraded`] may,
+//!   once, during its wave's bake, and where it is returned [`Event::UndoStarted`], what is seen of that, and exactly
+//!   one [`Event::TargetReturned`]; or one [`Event::UndoImpossible`] in place of them;
+//! - where a target is undone because it failed itself, [`Event::UndoStarted`] comes before its one terminal event.
 
 use std::fmt;
 
@@ -168,6 +171,37 @@ pub enum Event {
         /// What was seen.
         reason: Reason,
     },
+    /// A target goes back to what it ran before. Sent again where one way was refused and another is taken.
+    UndoStarted {
+        /// The target.
+        target: TargetId,
+        /// How.
+        how: UndoStep,
+        /// The revision that it goes back to, where that is known.
+        to: Option<Revision>,
+        /// The target whose failure is the reason; absent where it is its own.
+        cause: Option<TargetId>,
+    },
+    /// A target that had succeeded was returned to what it ran before, or that failed.
+    TargetReturned {
+        /// The target.
+        target: TargetId,
+        /// [`Outcome::RolledBack`], [`Outcome::Stuck`], [`Outcome::Superseded`] or [`Outcome::Detached`].
+        outcome: Outcome,
+        /// The target whose failure was the reason; absent where it is its own.
+        cause: Option<TargetId>,
+        /// Why.
+        reason: Reason,
+        /// The revision that the service runs now, where that is known.
+        revision: Option<Revision>,
+    },
+    /// A target that had succeeded is not returned, since there is nothing to go back to: it stays as it is.
+    UndoImpossible {
+        /// The target.
+        target: TargetId,
+        /// Why.
+        reason: String,
+    },
     /// A wave's bake began.
     BakeStarted {
         /// The wave's name.
@@ -210,6 +244,20 @@ pub enum Event {
     /// An event of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// How a target goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoStep {
+    /// ECS goes back by itself already.
+    Await,
+    /// Our service deployment is stopped, and ECS rolls it back.
+    StopDeployment,
+    /// What it ran before is deployed.
+    Deploy,
+    /// Only its settings are given back.
+    Settings,
 }
 
 /// The task counts of one deployment.

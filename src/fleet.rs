@@ -6,12 +6,14 @@ pub mod commit;
 mod desired;
 pub(crate) mod duration;
 pub mod image;
+mod policy;
 mod select;
 pub mod strategy;
 
 pub use commit::{Commit, Release};
 pub use desired::{Base, Desired};
 pub use image::{ImageChoice, ImageError};
+pub use policy::{OnCancel, OnFailure, Scope};
 pub use select::SelectError;
 
 use std::collections::BTreeMap;
@@ -310,6 +312,10 @@ pub struct Wave {
     pub bake: Duration,
     /// Stop the run before this wave unless it is told to go on from here.
     pub gate: bool,
+    /// What is done with a target that fails.
+    pub on_failure: OnFailure,
+    /// What is done with what is under way when the run is cancelled.
+    pub on_cancel: OnCancel,
 }
 
 /// How many targets of a wave run at once.
@@ -402,7 +408,7 @@ pub enum Outcome {
     Unchanged,
     /// Our own deployment completed, and is PRIMARY.
     Succeeded,
-    /// It failed, and is back on what it ran before.
+    /// It failed, or was returned because others did, and is back on what it ran before.
     RolledBack,
     /// It failed, and stays as ECS left it.
     Failed,

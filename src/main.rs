@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, Talk};
-use roleout::commands::{check, deploy, hooks, init, plan, sandbox, status, watch};
+use roleout::commands::{check, deploy, hooks, init, plan, rollback, sandbox, status, watch};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
@@ -38,6 +38,9 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
     match cli.command {
         Command::Deploy(args) => {
             with_signals(async |cancel| deploy::deploy(&args, view(&args.talk), cancel).await).await
+        }
+        Command::Rollback(args) => {
+            with_signals(async |cancel| rollback::rollback(&args, view(&args.talk), cancel).await).await
         }
         Command::Plan(args) => {
             let talk = Talk { quiet: args.quiet, verbose: false, format: roleout::cli::OutputFormat::Text };

@@ -192,8 +192,17 @@ pub struct Override {
 pub struct Rollout {
     /// How long each target may take, from the call to ECS on. Default: 20m.
     pub timeout: Option<Spanned<DurationValue>>,
-    /// What to do with a target that fails. `stop`: leave it as ECS's circuit breaker leaves it. Default: stop.
+    /// What to do with a target that fails. `stop`: leave it as ECS's circuit breaker leaves it. `rollback`: return it
+    /// to what it ran before, unless ECS does, and watch that to its end. Default: stop.
     pub on_failure: Option<Spanned<OnFailure>>,
+    /// With `on_failure: rollback`, what else goes back when a wave has more failures than it may: `target`, nothing;
+    /// `wave`, what had succeeded in that wave; `run`, what had succeeded in any wave. Default: target.
+    pub rollback_scope: Option<Spanned<RollbackScope>>,
+    /// With `on_failure: rollback`, how long each return may take. Default: `timeout`.
+    pub rollback_timeout: Option<Spanned<DurationValue>>,
+    /// What to do with deployments that are under way when the job is cancelled. `detach`: let them go on.
+    /// `rollback`: ask ECS to roll them back, without waiting for it. Default: detach.
+    pub on_cancel: Option<Spanned<OnCancel>>,
     /// How many targets of a wave run at once: a number or a per cent, or a list of batches. Default: 100%.
     pub max_parallel: Option<Spanned<OneOrMany<AmountValue>>>,
     /// How many targets of one account run at once. Default: no bound of its own.
@@ -244,6 +253,14 @@ pub struct Wave {
     pub bake: Option<Spanned<DurationValue>>,
     /// `manual`: stop the run before this wave. `deploy --from WAVE` goes on with it, for example from a manual job.
     pub gate: Option<Spanned<Gate>>,
+    /// What to do with a target of this wave that fails.
+    pub on_failure: Option<Spanned<OnFailure>>,
+    /// What else goes back when this wave has more failures than it may.
+    pub rollback_scope: Option<Spanned<RollbackScope>>,
+    /// How long each return of this wave's targets may take.
+    pub rollback_timeout: Option<Spanned<DurationValue>>,
+    /// What to do with this wave's deployments that are under way when the job is cancelled.
+    pub on_cancel: Option<Spanned<OnCancel>>,
 }
 
 /// What to do with a target that fails.
@@ -252,6 +269,30 @@ pub struct Wave {
 pub enum OnFailure {
     /// Leave it as ECS's circuit breaker leaves it.
     Stop,
+    /// Return it to what it ran before.
+    Rollback,
+}
+
+/// What goes back when a wave has more failures than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackScope {
+    /// The targets that failed.
+    Target,
+    /// Those that succeeded in the wave too.
+    Wave,
+    /// Those that succeeded in any wave of the run too.
+    Run,
+}
+
+/// What to do with deployments that are under way when the job is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCancel {
+    /// Let them go on.
+    Detach,
+    /// Ask ECS to roll them back.
+    Rollback,
 }
 
 /// What must happen before a wave starts.

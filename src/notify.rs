@@ -185,7 +185,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::event::{Event, Stamper};
-    use crate::fleet::Outcome;
+    use crate::fleet::{OnCancel, OnFailure, Outcome};
     use crate::plan::{Action, ChangeOutline, Outline, WaveOutline};
 
     fn state(failed: usize) -> RunState {
@@ -210,6 +210,8 @@ mod tests {
             worst_case_failures: 30,
             bake_seconds: 0,
             gate: false,
+            on_failure: OnFailure::Stop,
+            on_cancel: OnCancel::Detach,
         };
         let plan = Outline { waves: vec![wave], changes: changes.clone() };
         let mut events = vec![Event::RunStarted { plan, sandbox: false }];

@@ -3,6 +3,8 @@
 //! Pure: a plan is computed from a fleet and what was observed of it. Nothing here calls AWS or prints. The parts
 //! that people and events see are in [`Outline`]; it holds no environment value.
 
+pub mod back;
+pub mod before;
 pub mod budget;
 pub mod build;
 pub mod diff;
@@ -23,8 +25,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fleet::commit::Tag;
-use crate::fleet::{AccountId, Fleet, Revision, TargetId};
+use crate::fleet::{AccountId, Fleet, OnCancel, OnFailure, Revision, TargetId};
 use crate::observe::service::LiveService;
+use before::Before;
 
 /// A plan: what people see of it, and what the engine carries out.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub struct Work {
     pub from: String,
     /// The ids of the deployments that it had then, PRIMARY first.
     pub deployments: Vec<String>,
+    /// What an undo gives back.
+    pub before: Before,
 }
 
 impl Work {
@@ -57,7 +62,9 @@ impl Work {
         let primary = service.primary().into_iter();
         let others = service.deployments.iter().filter(|deployment| deployment.status != "PRIMARY");
         let deployments = primary.chain(others).map(|deployment| deployment.id.clone()).collect();
-        Self { definition, desired_count: None, deployment: None, from: service.task_definition.clone(), deployments }
+        let before = Before::of(service, &definition);
+        let from = service.task_definition.clone();
+        Self { definition, desired_count: None, deployment: None, from, deployments, before }
     }
 }
 
@@ -92,6 +99,11 @@ pub enum Definition {
         /// The deployment's id.
         deployment: String,
     },
+    /// The one that completed last: the deployment that is under way is stopped, and ECS goes back.
+    Return {
+        /// The deployment's id.
+        deployment: String,
+    },
 }
 
 /// What a plan says to people, events and reports.
@@ -122,6 +134,12 @@ pub struct WaveOutline {
     pub bake_seconds: u64,
     /// Whether the run stops before this wave.
     pub gate: bool,
+    /// What is done with a target that fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// What is done with what is under way when the run is cancelled.
+    #[serde(default)]
+    pub on_cancel: OnCancel,
 }
 
 /// What a plan says of a target.

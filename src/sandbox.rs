@@ -129,6 +129,13 @@ impl Sandbox {
         sandbox
     }
 
+    /// Gives every target of the fleet a past: an hour ago, a newer revision than the one that it was furnished with was
+    /// deployed and completed.
+    pub fn add_history(&self, fleet: &Fleet) {
+        let now = self.now();
+        self.world().add_history(fleet, now);
+    }
+
     /// Returns the clock that everything here goes by.
     pub fn clock(&self) -> Clock {
         self.clock

@@ -7,7 +7,7 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use crate::event::{Event, Hook, Reason, Stamped, Tasks};
+use crate::event::{Event, Hook, Reason, Stamped, Tasks, UndoStep};
 use crate::exit::Exit;
 use crate::fleet::{AccountId, Outcome, Revision, TargetId};
 use crate::plan::{Action, ChangeOutline, Outline, WaveOutline};
@@ -60,6 +60,8 @@ pub enum Phase {
     Registered,
     /// ECS carries out its deployment.
     Deploying,
+    /// It goes back to what it ran before.
+    Undoing,
     /// It has an outcome.
     Ended,
 }
@@ -105,8 +107,14 @@ pub struct TargetState {
     pub reason: Option<Reason>,
     /// What was seen when it degraded during its wave's bake.
     pub degraded: Option<Reason>,
-    /// The target whose failure kept this one from starting.
+    /// The target whose failure kept this one from starting, or had it returned.
     pub cause: Option<TargetId>,
+    /// How it goes back, or went back, to what it ran before.
+    pub undo: Option<Undo>,
+    /// How it was returned after it had succeeded.
+    pub returned: Option<Outcome>,
+    /// Why it should have been returned after it had succeeded, and was not.
+    pub not_undone: Option<String>,
     /// When its rollout began.
     pub started_at: Option<Timestamp>,
     /// When it ended or was skipped.
@@ -126,6 +134,17 @@ pub struct Stage {
     pub bake_minutes: u64,
     /// When it was first seen.
     pub since: Timestamp,
+}
+
+/// A target's way back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// How.
+    pub how: UndoStep,
+    /// The revision that it goes back to, where that is known.
+    pub to: Option<Revision>,
+    /// When it began.
+    pub started_at: Timestamp,
 }
 
 /// Why nothing new was started.
@@ -175,7 +194,7 @@ impl RunState {
                 target.deployment = Some(deployment.clone());
                 target.attached = *attached;
             }),
-            Event::TasksChanged { target, tasks } => self.running(target, |target| target.tasks = Some(*tasks)),
+            Event::TasksChanged { target, tasks } => self.moving(target, |target| target.tasks = Some(*tasks)),
             Event::StageChanged { target, stage, production_percent, test_percent, bake_minutes } => {
                 let (production_percent, test_percent) = (*production_percent, *test_percent);
                 let (name, bake_minutes) = (stage.clone(), *bake_minutes);
@@ -191,7 +210,7 @@ impl RunState {
             }
             Event::HookNotContinued { .. } => {}
             Event::ServiceMessage { target, text } => {
-                self.running(target, |target| target.message = Some(text.clone()));
+                self.moving(target, |target| target.message = Some(text.clone()));
             }
             Event::RolloutFinished { target, outcome, reason, revision } => self.running(target, |target| {
                 target.end(*outcome, at);
@@ -202,6 +221,27 @@ impl RunState {
                 target.end(*outcome, at);
                 target.cause.clone_from(cause);
                 target.reason = Some(Reason { summary: reason.clone(), ..Reason::default() });
+            }),
+            Event::UndoStarted { target, how, to, cause } => self.change(target, |target| {
+                if target.returned.is_none() && matches!(target.ended, None | Some(Outcome::Succeeded)) {
+                    let started_at = target.undo.as_ref().map_or(at, |undo| undo.started_at);
+                    target.undo = Some(Undo { how: *how, to: to.clone(), started_at });
+                    target.phase = Phase::Undoing;
+                    target.tasks = None;
+                    target.cause.clone_from(cause);
+                }
+            }),
+            Event::TargetReturned { target, outcome, cause, reason, revision } => self.change(target, |target| {
+                if target.returned.is_none() && target.ended == Some(Outcome::Succeeded) {
+                    target.phase = Phase::Ended;
+                    target.returned = Some(*outcome);
+                    target.cause.clone_from(cause);
+                    target.reason = Some(reason.clone());
+                    target.runs.clone_from(revision);
+                }
+            }),
+            Event::UndoImpossible { target, reason } => self.change(target, |target| {
+                target.not_undone.get_or_insert_with(|| reason.clone());
             }),
             Event::TargetDegraded { target, reason } => {
                 self.change(target, |target| {
@@ -368,6 +408,15 @@ impl RunState {
         });
     }
 
+    /// Changes a target that has not ended yet, or that is being returned.
+    fn moving(&mut self, target: &TargetId, change: impl FnOnce(&mut TargetState)) {
+        self.change(target, |target| {
+            if target.ended.is_none() || target.is_running() {
+                change(target);
+            }
+        });
+    }
+
     /// Changes a target and moves it in the totals: they are kept, not counted anew, since views ask at each event.
     fn change(&mut self, target: &TargetId, change: impl FnOnce(&mut TargetState)) {
         if let Some(target) = self.targets.get_mut(target) {
@@ -421,6 +470,9 @@ impl TargetState {
             reason: None,
             degraded: None,
             cause: None,
+            undo: None,
+            returned: None,
+            not_undone: None,
             started_at: None,
             finished_at: unchanged.then_some(at),
         }
@@ -432,17 +484,30 @@ impl TargetState {
         self.finished_at = Some(at);
     }
 
-    /// Returns what counts: how its rollout ended, or [`Outcome::Failed`] when it degraded afterwards.
+    /// Returns what counts: how its rollout ended, [`Outcome::Failed`] when it degraded afterwards, or how it was
+    /// returned after that.
     pub fn outcome(&self) -> Option<Outcome> {
-        match self.ended {
-            Some(Outcome::Succeeded | Outcome::Unchanged) if self.degraded.is_some() => Some(Outcome::Failed),
-            ended => ended,
+        match (self.returned, self.ended) {
+            (Some(returned), _) => Some(returned),
+            (None, Some(Outcome::Succeeded | Outcome::Unchanged)) if self.degraded.is_some() => Some(Outcome::Failed),
+            (None, ended) => ended,
         }
     }
 
-    /// Returns why it failed or was not started.
+    /// Returns why it failed, was returned or was not started.
     pub fn why(&self) -> Option<&Reason> {
-        self.degraded.as_ref().or(self.reason.as_ref())
+        match self.returned {
+            Some(_) => self.reason.as_ref(),
+            None => self.degraded.as_ref().or(self.reason.as_ref()),
+        }
+    }
+
+    /// Returns the revision that is being deployed: the wanted one, or the one that it goes back to.
+    pub fn deploys(&self) -> Option<&Revision> {
+        match &self.undo {
+            Some(undo) => undo.to.as_ref(),
+            None => self.to.as_ref(),
+        }
     }
 
     /// Whether the plan blocked it and no event says more.
@@ -453,7 +518,7 @@ impl TargetState {
     /// Whether its rollout is under way.
     pub fn is_running(&self) -> bool {
         match self.phase {
-            Phase::Preparing | Phase::Registered | Phase::Deploying => true,
+            Phase::Preparing | Phase::Registered | Phase::Deploying | Phase::Undoing => true,
             Phase::Waiting | Phase::Ended => false,
         }
     }
@@ -470,6 +535,10 @@ impl TargetState {
 
     /// Returns the milliseconds of its rollout, up to `now` while it is under way; `None` when it was never started.
     pub fn elapsed_ms(&self, now: Option<Timestamp>) -> Option<u64> {
+        // A way back after the end is a time of its own: hours may lie between.
+        if let (Phase::Undoing, Some(undo), Some(_), Some(now)) = (self.phase, &self.undo, self.finished_at, now) {
+            return Some(milliseconds(undo.started_at, now));
+        }
         Some(milliseconds(self.started_at?, self.finished_at.or(now)?))
     }
 }

@@ -190,6 +190,44 @@ fn signals_end_a_run_within_five_seconds_and_name_what_goes_on() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "that a second signal does not wait is about real time")]
+fn a_second_signal_ends_the_process_at_once() {
+    let file = project("signals", "rollout: { on_cancel: rollback }\n").display().to_string();
+    let faults = ["--sandbox-fault", "*=hang", "--sandbox-fault", "*=latency:1500"];
+    let mut child = roleout()
+        .args(["deploy", "--sandbox", "-f", &file])
+        .args(faults)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let started = lines.by_ref().map(|line| line.expect("UTF-8")).find(|line| line.contains("deploys api:"));
+    assert!(started.is_some(), "the rollout never started");
+    let began = Instant::now();
+    let kill = |signal: &str| Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+    assert!(kill("-INT").success());
+    // The first one is being acted on: ECS takes its time to be asked to roll back.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(kill("-TERM").success());
+    let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(143), "{}", rest.join("\n"));
+    assert!(began.elapsed().as_millis() < 1_300, "{:?}", began.elapsed());
+    assert!(!rest.join("\n").contains("detached"), "no summary: {}", rest.join("\n"));
+}
+
+#[test]
+fn a_rollback_in_the_sandbox_is_planned_and_carried_out() {
+    let file = project("rollback", "").display().to_string();
+    let output = run(&["rollback", "--sandbox", "--dry-run", "-f", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("+ image: example.com/api:previous"), "{}", text(&output.stdout));
+    let output = run(&["rollback", "--sandbox", "-f", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("1 target: 1 succeeded"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn the_schema_and_completions_are_printed() {
     let schema: serde_json::Value = serde_json::from_slice(&run(&["schema"]).stdout).expect("JSON");
     assert_eq!(schema["type"], "object");

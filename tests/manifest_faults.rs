@@ -986,15 +986,26 @@ fn durations_that_are_none() {
 
 #[test]
 fn words_that_are_not_known() {
-    insta::assert_snapshot!(edited("  waves:", "  on_failure: rollback\n  waves:"), @r"
-      × `on_failure` cannot be `rollback`
+    insta::assert_snapshot!(edited("  waves:", "  on_failure: rolback\n  waves:"), @r"
+      × `on_failure` cannot be `rolback`
         ╭─[deploy.yaml:22:15]
      21 │ rollout:
-     22 │   on_failure: rollback
-        ·               ────────
+     22 │   on_failure: rolback
+        ·               ───────
      23 │   waves:
         ╰────
-      help: write `stop`: going back is for ECS's circuit breaker, in `deployment`
+      help: did you mean `rollback`?
+
+    deploy.yaml: 1 fault
+    ");
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n      on_cancel: stop"), @r"
+      × `on_cancel` cannot be `stop`
+        ╭─[deploy.yaml:25:18]
+     24 │     - name: rest
+     25 │       on_cancel: stop
+        ·                  ────
+        ╰────
+      help: known: `detach`, `rollback`
 
     deploy.yaml: 1 fault
     ");
@@ -1267,6 +1278,48 @@ fn early_success_without_its_members_and_for_another_strategy() {
 fn bakes_that_outlast_the_timeout() {
     insta::assert_snapshot!(settings("strategy: LINEAR, bake_time_in_minutes: 30"), @r#"no fault; warnings: ["service `api` bakes for 1h 24m in ECS, and `rollout.timeout` is 20m: its deployments cannot end in time; raise the timeout"]"#);
     insta::assert_snapshot!(settings("strategy: BLUE_GREEN, bake_time_in_minutes: 5, lifecycle_hooks: [ { hook_target_arn: a, hook_details: { level: 3, of: { a: [b] } }, lifecycle_stages: [PRE_SCALE_UP] } ]"), @"no fault; warnings: []");
+}
+
+#[test]
+fn how_to_go_back_where_nothing_does() {
+    insta::assert_snapshot!(edited("  waves:", "  rollback_scope: run\n  waves:"), @r"
+      × `rollback_scope` says how to go back, and nothing goes back here
+        ╭─[deploy.yaml:22:19]
+     21 │ rollout:
+     22 │   rollback_scope: run
+        ·                   ───
+     23 │   waves:
+        ╰────
+      help: add `on_failure: rollback`, or remove the key
+
+    deploy.yaml: 1 fault
+    ");
+    insta::assert_snapshot!(
+        edited("name: rest", "name: rest\n      on_failure: stop\n      rollback_timeout: 5m"),
+        @r"
+      × `rollback_timeout` says how to go back, and nothing goes back here
+        ╭─[deploy.yaml:26:25]
+     25 │       on_failure: stop
+     26 │       rollback_timeout: 5m
+        ·                         ──
+        ╰────
+      help: add `on_failure: rollback`, or remove the key
+
+    deploy.yaml: 1 fault
+    "
+    );
+    insta::assert_snapshot!(edited("  waves:", "  on_failure: rollback\n  rollback_timeout: 0s\n  waves:"), @r"
+      × the timeout is 0: every return would time out
+        ╭─[deploy.yaml:23:21]
+     22 │   on_failure: rollback
+     23 │   rollback_timeout: 0s
+        ·                     ──
+     24 │   waves:
+        ╰────
+      help: write how long one may take
+
+    deploy.yaml: 1 fault
+    ");
 }
 
 #[test]

@@ -605,6 +605,10 @@ fn json() {
           "worst_case_failures": 4,
           "bake_seconds": 300,
           "gate": false,
+          "on_failure": {
+            "kind": "stop"
+          },
+          "on_cancel": "detach",
           "worst_case_seconds": 1500,
           "expected_seconds": 420
         },
@@ -617,6 +621,10 @@ fn json() {
           "worst_case_failures": 3,
           "bake_seconds": 0,
           "gate": false,
+          "on_failure": {
+            "kind": "stop"
+          },
+          "on_cancel": "detach",
           "worst_case_seconds": 3600,
           "expected_seconds": 360
         }

@@ -118,6 +118,23 @@ fn rows_of_active_targets_stand_below_what_is_finished() {
 }
 
 #[test]
+fn a_target_on_its_way_back_says_so_and_where_to() {
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(900, CANARY).tasks(2_000, CANARY, 0, 2).undoes(60_000, CANARY, None);
+    run.tasks(61_000, CANARY, 3, 0);
+    let mut watched = Watched::new(live(100, 10));
+    run.events.iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(65_000));
+    assert_snapshot!(watched.look(), @"
+    · run-1: 3 to deploy, 1 unchanged, 1 blocked
+    · wave canary (1 of 2): 1 target, all at once, none may fail
+    ↩ staging/eu-west-1/api  goes back to api:12: ECS is asked to roll its deployment back
+    canary  staging/eu-west-1/api  ██████░░  3/4  api:12  going back  01:04
+    ⠦ 01:05  1 done, 1 running, 2 waiting  wave canary (1 of 2)
+    ");
+}
+
+#[test]
 fn the_plan_and_notes_do_not_run_into_the_rows() {
     let mut watched = Watched::new(live(80, 24));
     watched.view.phase("reading 3 targets");

@@ -136,6 +136,24 @@ fn targets_remember_their_way() {
 }
 
 #[test]
+fn what_had_succeeded_and_is_returned_runs_again_and_counts_once() {
+    let mut run = ended(&[Outcome::Succeeded, Outcome::RolledBack, Outcome::Succeeded]);
+    let (target, cause) = ("a0/eu-west-1/api", "a1/eu-west-1/api");
+    run.at(3, halt()).undoes(1_003, target, Some(cause));
+    let state = fold(&run.events);
+    let going = state.target(&id(target)).expect("planned");
+    assert_eq!((going.phase, state.totals().running, state.totals().succeeded), (Phase::Undoing, 1, 1));
+    assert_eq!(going.elapsed_ms(Some(fixture::time(3_003))), Some(2_000), "its way back has a time of its own");
+    assert_eq!(going.deploys(), Some(&revision("api:12")));
+    run.returned(9, target).returned(9, target).undoes(9, target, None).wave_ends(9, "all", 1, false).finished(9);
+    let state = fold(&run.events);
+    let returned = state.target(&id(target)).expect("planned");
+    assert_eq!((returned.phase, returned.outcome()), (Phase::Ended, Some(Outcome::RolledBack)));
+    assert_eq!(returned.cause.as_ref(), Some(&id(cause)));
+    assert_eq!((state.totals().rolled_back, state.totals().succeeded, state.exit()), (2, 1, Exit::RolledBack));
+}
+
+#[test]
 fn what_does_not_belong_to_the_plan_is_ignored() {
     let mut run = ended(&[Outcome::Succeeded]);
     let before = fold(&run.events).totals();
@@ -187,6 +205,7 @@ fn steered(number: usize, choices: &[u8]) -> Vec<Stamped> {
                     )
                 }
                 3 | 4 => run.tasks(ms, &target.to_string(), choose(5) as u32, choose(3) as u32),
+                5 if choose(4) == 0 => run.undoes(ms, &target.to_string(), None),
                 _ => {
                     let outcome = match (stopped, choose(12)) {
                         (Some(Outcome::Cancelled), _) => Outcome::Detached,
@@ -227,6 +246,11 @@ fn steered(number: usize, choices: &[u8]) -> Vec<Stamped> {
             {
                 run.at(ms, Event::TargetDegraded { target: change.target.clone(), reason: reason("unhealthy") });
             }
+            let last = plan.changes.iter().rfind(|change| change.wave == wave.name && change.action.changes());
+            if let Some(change) = last.filter(|_| choose(4) == 0) {
+                let name = change.target.to_string();
+                run.undoes(ms, &name, Some("a0/eu-west-1/api")).tasks(ms + 1, &name, 2, 0).returned(ms + 2, &name);
+            }
         }
         run.wave_ends(ms, &wave.name, failed, stopped.is_none());
     }
@@ -250,6 +274,9 @@ fn is_terminal(event: &Event) -> bool {
         | Event::HookNotContinued { .. }
         | Event::ServiceMessage { .. }
         | Event::TargetDegraded { .. }
+        | Event::UndoStarted { .. }
+        | Event::TargetReturned { .. }
+        | Event::UndoImpossible { .. }
         | Event::BakeStarted { .. }
         | Event::WaveFinished { .. }
         | Event::RunHalted { .. }
@@ -347,6 +374,9 @@ fn every_kind_of_event_survives_its_written_form() {
     run.at(3, Event::BakeStarted { wave: "all".into(), seconds: u64::MAX });
     run.at(3, halt()).at(3, Event::GateReached { wave: "x".into() });
     run.at(3, Event::RunCancelled { signal: "SIGINT".into() }).at(3, Event::Unknown).wave_ends(3, "all", 1, false);
+    run.undoes(3, "a0/eu-west-1/api", None).undoes(3, "a0/eu-west-1/api", Some("a1/eu-west-1/api"));
+    run.returned(3, "a0/eu-west-1/api");
+    run.at(3, Event::UndoImpossible { target: id("a0/eu-west-1/api"), reason: "nothing".into() });
     run.tasks(3, "a0/eu-west-1/api", 1, 2).finished(3);
     for event in &run.events {
         let line = serde_json::to_string(event).expect("events are JSON");

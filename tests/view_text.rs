@@ -357,6 +357,68 @@ fn identical_failures_are_told_once_and_what_goes_on_has_its_command() {
 }
 
 #[test]
+fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
+    let names: Vec<_> = (0..4).map(|index| format!("a{index}/eu-west-1/api")).collect();
+    let mut run = Run::of(outline(names.iter().map(|name| change(name, "all", Action::Register)).collect()));
+    run.wave(0, "all");
+    for name in &names {
+        run.deploys(1_000, name);
+    }
+    run.ends(61_000, &names[0], Outcome::Succeeded, None).ends(62_000, &names[2], Outcome::Succeeded, None);
+    run.undoes(600_000, &names[1], None).tasks(601_000, &names[1], 4, 0);
+    let cause = id(&names[1]);
+    run.at(600_000, Event::RunHalted { wave: "all".into(), cause, failed: 1, max_failures: 0 });
+    run.ends(660_000, &names[1], Outcome::RolledBack, Some(reason("not complete within 10m: 0 of 4 tasks run")));
+    run.ends(660_000, &names[3], Outcome::Succeeded, None);
+    run.undoes(661_000, &names[2], Some(&names[1])).undoes(661_000, &names[0], Some(&names[1]));
+    run.returned(720_000, &names[2]).returned(725_000, &names[0]);
+    run.at(725_000, Event::UndoImpossible { target: id(&names[3]), reason: "nothing else had completed".into() });
+    run.wave_ends(725_000, "all", 1, false).finished(725_100);
+    let (_, err) = shown(Options::default(), &run.events);
+    assert_snapshot!(err, @"
+    00:00 run-1: 4 to deploy
+    00:00 wave all (1 of 1): 4 targets, all at once, none may fail
+    00:01 a0/eu-west-1/api  deploys api:13 as ecs-svc/1000
+    00:01 a1/eu-west-1/api  deploys api:13 as ecs-svc/1000
+    00:01 a2/eu-west-1/api  deploys api:13 as ecs-svc/1000
+    00:01 a3/eu-west-1/api  deploys api:13 as ecs-svc/1000
+    01:01 a0/eu-west-1/api  ✔ succeeded in 1m, runs api:13
+    01:02 a2/eu-west-1/api  ✔ succeeded in 1m 01s, runs api:13
+    10:00 a1/eu-west-1/api  ↩ goes back to api:12: ECS is asked to roll its deployment back
+    10:01 a1/eu-west-1/api  PRIMARY api:12 desired:4 pending:0 running:4
+    10:00 ✖ halted in wave all: 1 failed, 0 may, the first was a1/eu-west-1/api; nothing new starts; 2 still run to their end
+    11:00 a1/eu-west-1/api  ✖ rolled back after 10m 59s, runs api:12: not complete within 10m: 0 of 4 tasks run
+    11:00 a3/eu-west-1/api  ✔ succeeded in 10m 59s, runs api:13
+    11:01 a2/eu-west-1/api  ↩ goes back to api:12: what it ran before is deployed, because of a1/eu-west-1/api
+    11:01 a0/eu-west-1/api  ↩ goes back to api:12: what it ran before is deployed, because of a1/eu-west-1/api
+    12:00 a2/eu-west-1/api  ✖ rolled back, runs api:12: returned, since a1/eu-west-1/api failed
+    12:05 a0/eu-west-1/api  ✖ rolled back, runs api:12: returned, since a1/eu-west-1/api failed
+    12:05 a3/eu-west-1/api  ! stays as it is: nothing else had completed
+    12:05 ✖ wave all: did not pass, 1 failed
+
+    wave all: 1 succeeded, 3 rolled back
+      ✖ rolled back  a0/eu-west-1/api  api:12 -> api:13 -> api:12  1m
+      ✖ rolled back  a1/eu-west-1/api  api:12 -> api:13 -> api:12  10m 59s
+      ✖ rolled back  a2/eu-west-1/api  api:12 -> api:13 -> api:12  1m 01s
+      ✔ succeeded    a3/eu-west-1/api  api:12 -> api:13            10m 59s
+
+    not returned: 1 target
+      nothing else had completed
+      a3/eu-west-1/api
+
+    ✖ rolled back, the same in 2 targets:
+        a0/eu-west-1/api, a2/eu-west-1/api
+        returned, since a1/eu-west-1/api failed
+
+    ✖ rolled back  a1/eu-west-1/api after 10m 59s, runs api:12
+        not complete within 10m: 0 of 4 tasks run
+
+    4 targets: 1 succeeded, 3 rolled back, in 12m 05s
+    ✖ targets failed and were rolled back; halted in wave all (exit code 11)
+    ");
+}
+
+#[test]
 fn a_big_fleet_counts_what_went_well() {
     let names: Vec<_> = (0..100).map(|index| format!("prod-{index:03}/eu-west-1/api")).collect();
     let plan = outline(names.iter().map(|name| change(name, "all", Action::Register)).collect());

@@ -225,6 +225,36 @@ impl Ecs {
         Ok(list(&mut answer, "serviceDeployments"))
     }
 
+    /// Lists the newest hundred service deployments of the last 90 days, newest first.
+    pub async fn service_deployment_history(&self, cluster: &str, service: &str) -> Result<Vec<Value>, CallError> {
+        let body = json!({ "cluster": cluster, "service": service, "maxResults": 100 });
+        let mut answer =
+            call!(self, Group::ServiceDeployment, "ListServiceDeployments", list_service_deployments, body)?;
+        Ok(list(&mut answer, "serviceDeployments"))
+    }
+
+    /// Describes at most [`DEPLOYMENTS_PER_CALL`] service revisions: what was deployed when.
+    pub async fn describe_service_revisions(&self, arns: &[&str]) -> Result<Vec<Value>, CallError> {
+        let body = json!({ "serviceRevisionArns": arns });
+        let mut answer =
+            call!(self, Group::ServiceDeployment, "DescribeServiceRevisions", describe_service_revisions, body)?;
+        Ok(list(&mut answer, "serviceRevisions"))
+    }
+
+    /// Asks ECS to stop a service deployment and roll it back: once, never repeated by the SDK.
+    pub async fn stop_service_deployment(&self, arn: &str) -> Result<Value, CallError> {
+        let body = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
+        call!(self, Group::ServiceDeployment, "StopServiceDeployment", stop_service_deployment, body, once())
+    }
+
+    /// Lists the ARNs of a family's ACTIVE revisions, newest first, at most a hundred.
+    pub async fn list_task_definitions(&self, family: &str) -> Result<Vec<String>, CallError> {
+        let body = json!({ "familyPrefix": family, "status": "ACTIVE", "sort": "DESC", "maxResults": 100 });
+        let mut answer = call!(self, Group::TaskDefinitionRead, "ListTaskDefinitions", list_task_definitions, body)?;
+        let arns = list(&mut answer, "taskDefinitionArns").into_iter();
+        Ok(arns.filter_map(|arn| arn.as_str().map(str::to_owned)).collect())
+    }
+
     /// Describes at most [`DEPLOYMENTS_PER_CALL`] service deployments.
     pub async fn describe_service_deployments(&self, arns: &[&str]) -> Result<Vec<Value>, CallError> {
         let body = json!({ "serviceDeploymentArns": arns });

@@ -20,7 +20,8 @@ pub enum Group {
     ServiceModify,
     /// DescribeServices, ListServices: burst 100, 20 a second.
     ServiceRead,
-    /// ListServiceDeployments, DescribeServiceDeployments: burst 50, 20 a second.
+    /// ListServiceDeployments, DescribeServiceDeployments: burst 50, 20 a second. DescribeServiceRevisions has the same
+    /// of its own; for StopServiceDeployment none is published.
     ServiceDeployment,
     /// RegisterTaskDefinition: burst 20, 1 a second.
     TaskDefinitionModify,

@@ -19,6 +19,8 @@ use crate::error::Error;
 use crate::event::Stamper;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
+use crate::identity::preflight::Unreachable;
+use crate::observe::Seen;
 use crate::plan::{Plan, build};
 use crate::view::journal::Journal;
 use crate::view::{Form, View};
@@ -87,7 +89,32 @@ pub async fn run(
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
     let (unreachable, seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
-    let mut plan = build::plan(&fleet, &seen);
+    let plan = build::plan(&fleet, &seen);
+    decide(Planned { fleet, unreachable, seen, plan }, reach, choice, start, view, cancel).await
+}
+
+/// A plan, and what it was made from.
+pub(super) struct Planned {
+    /// What was planned.
+    pub fleet: Fleet,
+    /// The accounts that could not be reached.
+    pub unreachable: Vec<Unreachable>,
+    /// What was seen of each target.
+    pub seen: Vec<Seen>,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// Shows a plan, refuses it or carries it out, as a person decided beforehand.
+pub(super) async fn decide(
+    planned: Planned,
+    reach: &Reach,
+    choice: Choice,
+    start: Start,
+    mut view: View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    let Planned { fleet, unreachable, seen, mut plan } = planned;
     let verified =
         unless_cancelled(verify(&fleet, &mut plan, observed(&seen), reach, choice.no_verify, &mut view), &cancel)
             .await?;

@@ -29,6 +29,16 @@ pub struct Reach {
 impl Reach {
     /// Loads the selected part of a manifest, warns of what is odd in it, and finds the way to its AWS.
     pub async fn open(selection: &Selection, embedded: &Embedded, view: &mut View) -> Result<(Fleet, Self), Error> {
+        Self::open_with(selection, embedded, view, |_, _| {}).await
+    }
+
+    /// Does as [`Self::open`] does, and furnishes the sandbox, where that is used.
+    pub async fn open_with(
+        selection: &Selection,
+        embedded: &Embedded,
+        view: &mut View,
+        furnish: impl FnOnce(&Sandbox, &Fleet),
+    ) -> Result<(Fleet, Self), Error> {
         let variables = if embedded.sandbox { job_environment } else { environment };
         let fleet = selected(selection, &variables)?;
         for warning in &fleet.warnings {
@@ -36,6 +46,7 @@ impl Reach {
         }
         let reach = if embedded.sandbox {
             let sandbox = seeded(&fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
+            furnish(&sandbox, &fleet);
             Self::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
         } else {
             Self::production(&fleet).await?

@@ -90,13 +90,13 @@ fn definition(work: &crate::plan::Work, observed: &Observed) -> Option<std::sync
     match &work.definition {
         Definition::Register { definition, .. } => Some(definition.clone()),
         Definition::Existing { arn, .. } => {
-            let known = observed.newest.iter().chain([&observed.live]);
+            let known = observed.newest.iter().chain(&observed.named).chain([&observed.live]);
             known.into_iter().find(|definition| definition["taskDefinitionArn"] == *arn.as_str()).cloned()
         }
         Definition::Keep => {
             let starts = work.desired_count.is_some_and(|count| count > observed.service.desired);
             starts.then(|| observed.live.clone())
         }
-        Definition::Follow { .. } => None,
+        Definition::Follow { .. } | Definition::Return { .. } => None,
     }
 }

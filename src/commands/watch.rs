@@ -8,7 +8,7 @@ use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::fleet::{Amount, Fleet, Parallelism, Wave};
+use crate::fleet::{Amount, Fleet, OnCancel, OnFailure, Parallelism, Wave};
 use crate::observe::Seen;
 use crate::plan::{build, follow};
 use crate::view::View;
@@ -82,6 +82,8 @@ fn narrowed(fleet: Fleet, seen: Vec<Seen>, kept: &[bool]) -> (Fleet, Vec<Seen>) 
         strict: false,
         bake: std::time::Duration::ZERO,
         gate: false,
+        on_failure: OnFailure::Stop,
+        on_cancel: OnCancel::Detach,
     }];
     let seen = seen.into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(seen, _)| seen).collect();
     (fleet, seen)

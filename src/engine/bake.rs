@@ -3,6 +3,7 @@
 //! A third verdict besides good and bad: a target that could not be looked at for long is not known to be good, and
 //! counts as degraded.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,11 +11,12 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::Run;
+use super::returns::Returns;
 use super::rollout::MISSES;
 use super::watch::Look;
 use super::wave::WaveEnd;
 use crate::event::{Event, Reason};
-use crate::fleet::{TargetSpec, Wave};
+use crate::fleet::{Scope, TargetSpec, Wave};
 use crate::observe::service::LiveService;
 
 /// A task may be replaced for good reasons; missing tasks count once they have been missing for so long, or at the end.
@@ -23,31 +25,47 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PACE: Duration = Duration::from_secs(5);
 
 /// Watches the wave's deployed targets through its bake, and counts those that degrade as failures.
-pub async fn bake(run: &Run, wave: &Wave, end: &mut WaveEnd, max_failures: usize) {
+///
+/// Where the wave rolls back, those that degrade go back at once; where everything that succeeded goes back too, the bake
+/// ends with the budget.
+pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: usize) {
     let deadline = Instant::now() + wave.bake;
     run.emit(Event::BakeStarted { wave: wave.name.clone(), seconds: wave.bake.as_secs() }).await;
-    let targets = end.deployed.iter().map(|(index, deployment)| {
-        let target = &run.fleet.targets[*index];
-        async move { (target, watch(run, target, deployment.as_deref(), deadline, wave.bake).await) }
+    let deployed = end.deployed.clone();
+    let targets = deployed.iter().map(|deployed| {
+        let target = &run.fleet.targets[deployed.0];
+        async move { (deployed, watch(run, target, deployed.1.as_deref(), deadline, wave.bake).await) }
     });
     let mut baking: FuturesUnordered<_> = targets.collect();
-    loop {
-        let (target, reason) = tokio::select! {
+    let mut returns = Returns::new(run, wave.on_failure);
+    while !baking.is_empty() {
+        let (deployed, reason) = tokio::select! {
             biased;
-            () = run.cancel.cancelled() => return,
+            () = run.cancel.cancelled() => break,
+            _ = returns.next(), if !returns.is_empty() => continue,
             ended = baking.next() => match ended {
-                Some((target, Some(reason))) => (target, reason),
+                Some((deployed, Some(reason))) => (deployed, reason),
                 Some((_, None)) => continue,
-                None => return,
+                None => break,
             },
         };
+        let target = &run.fleet.targets[deployed.0].id;
         end.failed += 1;
-        end.first_failure.get_or_insert_with(|| target.id.clone());
-        run.emit(Event::TargetDegraded { target: target.id.clone(), reason }).await;
+        end.first_failure.get_or_insert_with(|| target.clone());
+        end.deployed.retain(|(index, _)| *index != deployed.0);
+        run.emit(Event::TargetDegraded { target: target.clone(), reason: reason.clone() }).await;
+        if wave.on_failure.scope().is_some() {
+            returns.start(deployed.clone(), None, reason);
+        }
         if end.failed == max_failures + 1 {
             run.halted(wave, end, max_failures).await;
+            if wave.on_failure.scope().is_some_and(|scope| scope > Scope::Target) {
+                break;
+            }
         }
     }
+    drop(baking);
+    returns.finish().await;
 }
 
 /// Returns why a target did not stay healthy, or `None` at the end of the bake.

@@ -11,7 +11,10 @@ use tokio::time::Instant;
 
 use super::Run;
 use super::evidence::{self, Found};
+use super::messages::Messages;
 use super::register::Registered;
+use super::returns;
+use super::rollback::{self, Origin, Undo, Undone};
 use super::stages::Stages;
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, Looks, ROLLOUT_PACE};
@@ -19,9 +22,9 @@ use super::write::{Write, carry_out};
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::event::{Event, Evidence, Reason, Tasks};
-use crate::fleet::{Outcome, Revision, TargetSpec};
+use crate::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetSpec, Wave};
 use crate::observe::progress::Progress;
-use crate::observe::service::{LiveService, Message};
+use crate::observe::service::LiveService;
 use crate::plan::{Definition, Work, taskdef};
 
 /// So many looks in a row must miss a service before it counts as gone: reads of ECS may lag behind.
@@ -38,44 +41,128 @@ pub struct Ended {
     pub revision: Option<Revision>,
     /// Our deployment's id, where there is one.
     pub deployment: Option<String>,
+    /// Whether ECS took the change, or may have: there may be something to undo.
+    pub acted: bool,
+    /// The ARN of the task definition that was to be deployed.
+    pub wanted: Option<String>,
 }
 
 impl Ended {
     fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
         let reason = Reason { summary: summary.into(), ..Reason::default() };
-        Self { outcome, reason: Some(reason), revision: None, deployment: None }
+        Self { outcome, reason: Some(reason), revision: None, deployment: None, acted: false, wanted: None }
     }
 
     fn succeeded(revision: Option<Revision>, deployment: Option<String>) -> Self {
-        Self { outcome: Outcome::Succeeded, reason: None, revision, deployment }
+        Self { outcome: Outcome::Succeeded, reason: None, revision, deployment, acted: true, wanted: None }
     }
 
     /// A write that ECS refused, or whose fate is not known.
     fn refused(error: &CallError, target: &TargetSpec) -> Self {
         let mut ended = Self::new(Outcome::Failed, error.to_string());
-        let role = role(target);
-        let help = match error.kind {
-            Kind::Denied if error.message.contains("iam:PassRole") => {
-                Some(format!("allow iam:PassRole on the task's roles to {role}"))
-            }
-            Kind::Denied if error.message.contains("ecs:TagResource") => {
-                Some(format!("allow ecs:TagResource to {role}: the task definition file has tags"))
-            }
-            Kind::Denied => Some(format!("allow ecs:{} to {role}", error.operation)),
-            Kind::Expired | Kind::NotSent => Some("the session could not be renewed; run again".to_owned()),
-            Kind::Unknown => Some("look at the service before running again: ECS may have acted".to_owned()),
-            Kind::Throttled | Kind::Refused => None,
-        };
         if let Some(reason) = &mut ended.reason {
-            reason.help = help;
+            reason.help = help(error, target);
         }
         ended
+    }
+
+    /// The UpdateService of `wanted` was refused, or its fate is not known.
+    fn not_updated(error: &CallError, target: &TargetSpec, wanted: Option<String>) -> Self {
+        Self { acted: error.kind == Kind::Unknown, wanted, ..Self::refused(error, target) }
+    }
+}
+
+/// Says what to do about a write that ECS refused, or whose fate is not known.
+pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
+    let role = role(target);
+    match error.kind {
+        Kind::Denied if error.message.contains("iam:PassRole") => {
+            Some(format!("allow iam:PassRole on the task's roles to {role}"))
+        }
+        Kind::Denied if error.message.contains("ecs:TagResource") => {
+            Some(format!("allow ecs:TagResource to {role}: the task definition file has tags"))
+        }
+        Kind::Denied => Some(format!("allow ecs:{} to {role}", error.operation)),
+        Kind::Expired | Kind::NotSent => Some("the session could not be renewed; run again".to_owned()),
+        Kind::Unknown => Some("look at the service before running again: ECS may have acted".to_owned()),
+        Kind::Throttled | Kind::Refused => None,
+    }
+}
+
+/// Carries out the work of one target, and undoes it where it fails and its wave says so; `failing` is called as soon as
+/// it has failed.
+pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work, wave: &Wave, failing: impl FnOnce()) -> Ended {
+    let ended = forward(run, target, work, wave.on_cancel).await;
+    let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
+    let undo = |ended: &Ended| {
+        let from = Origin { deployment: ended.deployment.clone(), wanted: ended.wanted.clone() };
+        Undo::new(run, target, work, from, timeout, None)
+    };
+    match ended.outcome {
+        Outcome::Failed | Outcome::TimedOut if ended.acted => {
+            failing();
+            let undone = undo(&ended).go_back().await;
+            ended.undone(undone)
+        }
+        // ECS went back by itself; what it does not go back on is the service's own settings.
+        Outcome::RolledBack => match undo(&ended).settle().await {
+            Some(stuck) => ended.undone(Undone::Stuck(stuck)),
+            None => ended,
+        },
+        _ => ended,
+    }
+}
+
+impl Ended {
+    /// Says how a return ended that was asked for.
+    fn returned(undone: Undone, deployment: &str) -> Self {
+        let ended = match undone {
+            Undone::Back(revision) => Self::succeeded(revision, None),
+            Undone::Stuck(reason) => Self { reason: Some(reason), ..Self::new(Outcome::Stuck, "") },
+            Undone::Superseded(by) => Self::new(Outcome::Superseded, by),
+            Undone::Nothing(why) => Self::new(Outcome::Failed, why),
+            Undone::Cancelled => {
+                Self::new(Outcome::Cancelled, "the run was cancelled before anything was asked of ECS")
+            }
+            Undone::Detached(summary) => Self::new(Outcome::Detached, summary),
+        };
+        Self { deployment: Some(deployment.to_owned()), ..ended }
+    }
+
+    /// Says how a failure ended that was undone.
+    fn undone(self, undone: Undone) -> Self {
+        let failure = self.reason.clone().unwrap_or_default();
+        let told = |outcome, summary: String, mut failure: Reason| {
+            failure.evidence.insert(0, std::mem::take(&mut failure.summary).into());
+            (outcome, Reason { summary, evidence: failure.evidence, help: None }, None)
+        };
+        let (outcome, reason, revision) = match undone {
+            Undone::Back(revision) => (Outcome::RolledBack, Reason { help: None, ..failure }, revision),
+            Undone::Stuck(stuck) => (Outcome::Stuck, returns::after(failure, stuck), None),
+            Undone::Superseded(by) => told(Outcome::Superseded, by, failure),
+            Undone::Detached(summary) => told(Outcome::Detached, summary, failure),
+            Undone::Cancelled => {
+                let help = Some("the run was cancelled before this was undone; look at the service".to_owned());
+                (self.outcome, Reason { help, ..failure }, self.revision.clone())
+            }
+            Undone::Nothing(why) => {
+                let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+                let help = Some(format!("not undone: {why}{help}"));
+                (self.outcome, Reason { help, ..failure }, self.revision.clone())
+            }
+        };
+        Self { outcome, reason: Some(reason), revision, ..self }
     }
 }
 
 /// Carries out the work of one target.
-pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
+async fn forward(run: &Run, target: &TargetSpec, work: &Work, on_cancel: OnCancel) -> Ended {
     let ecs = run.ecs(target);
+    if let (Definition::Return { deployment }, false) = (&work.definition, run.cancel.is_cancelled()) {
+        let from = Origin { deployment: Some(deployment.clone()), wanted: Some(work.from.clone()) };
+        let undone = Undo::new(run, target, work, from, target.timeout, None).go_back().await;
+        return Ended::returned(undone, deployment);
+    }
     if run.cancel.is_cancelled() {
         return Ended::new(Outcome::Cancelled, "the run was cancelled before anything was asked of ECS");
     }
@@ -88,12 +175,13 @@ pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
         return Ended::new(Outcome::Cancelled, format!("the run was cancelled before UpdateService{what}"));
     }
     let deadline = Instant::now() + target.timeout;
-    let mut rollout = Rollout::new(run, target, &ecs, work);
+    let mut rollout = Rollout::new(run, target, &ecs, work, on_cancel);
     match &work.definition {
         Definition::Follow { deployment } => {
             let update = settings(work, None);
             if update != ServiceUpdate::default()
-                && let Err(error) = carry_out(&Update { ecs: &ecs, target, work, update }, deadline).await
+                && let Err(error) =
+                    carry_out(&Update { ecs: &ecs, target, known: &work.deployments, update }, deadline).await
             {
                 return Ended::refused(&error, target);
             }
@@ -103,11 +191,11 @@ pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work) -> Ended {
             rollout.started(deployment, true).await;
         }
         _ => {
-            let update = settings(work, registered.as_ref().map(|registered| registered.arn.clone()));
-            let update = Update { ecs: &ecs, target, work, update };
+            let wanted = registered.as_ref().map(|registered| registered.arn.clone());
+            let update = Update { ecs: &ecs, target, known: &work.deployments, update: settings(work, wanted.clone()) };
             let answer = match carry_out(&update, deadline).await {
                 Ok(answer) => LiveService::read(&answer),
-                Err(error) => return Ended::refused(&error, target),
+                Err(error) => return Ended::not_updated(&error, target, wanted),
             };
             rollout.messages = Messages::after(&answer);
             match registered {
@@ -138,7 +226,7 @@ fn role(target: &TargetSpec) -> &str {
 /// Makes sure that the wanted revision exists; `None` where the service keeps its own.
 async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> Result<Option<Registered>, CallError> {
     let registered = match &work.definition {
-        Definition::Keep | Definition::Follow { .. } => return Ok(None),
+        Definition::Keep | Definition::Follow { .. } | Definition::Return { .. } => return Ok(None),
         Definition::Existing { arn, .. } => {
             let revision =
                 arn.parse().map_err(|error: String| CallError::plain("UpdateService", Kind::NotSent, error))?;
@@ -169,11 +257,15 @@ fn settings(work: &Work, task_definition: Option<String>) -> ServiceUpdate {
 }
 
 /// One UpdateService.
-struct Update<'a> {
-    ecs: &'a Ecs,
-    target: &'a TargetSpec,
-    work: &'a Work,
-    update: ServiceUpdate,
+pub struct Update<'a> {
+    /// Of the target's account and region.
+    pub ecs: &'a Ecs,
+    /// The target.
+    pub target: &'a TargetSpec,
+    /// The ids of the deployments that the service has already.
+    pub known: &'a [String],
+    /// What to change.
+    pub update: ServiceUpdate,
 }
 
 impl Write for Update<'_> {
@@ -188,7 +280,7 @@ impl Write for Update<'_> {
         let landed = |service: &LiveService| match &self.update.task_definition {
             Some(arn) => service
                 .primary()
-                .is_some_and(|primary| primary.task_definition == *arn && !self.work.deployments.contains(&primary.id)),
+                .is_some_and(|primary| primary.task_definition == *arn && !self.known.contains(&primary.id)),
             None => {
                 self.update.desired_count.is_none_or(|count| service.desired == count)
                     && self
@@ -217,10 +309,11 @@ struct Rollout<'a> {
     last_error: Option<Arc<CallError>>,
     misses: u32,
     stages: Stages,
+    on_cancel: OnCancel,
 }
 
 impl<'a> Rollout<'a> {
-    fn new(run: &'a Run, target: &'a TargetSpec, ecs: &'a Arc<Ecs>, work: &'a Work) -> Self {
+    fn new(run: &'a Run, target: &'a TargetSpec, ecs: &'a Arc<Ecs>, work: &'a Work, on_cancel: OnCancel) -> Self {
         Self {
             run,
             target,
@@ -234,6 +327,7 @@ impl<'a> Rollout<'a> {
             last_error: None,
             misses: 0,
             stages: Stages::default(),
+            on_cancel,
         }
     }
 
@@ -243,7 +337,7 @@ impl<'a> Rollout<'a> {
         loop {
             let look = tokio::select! {
                 biased;
-                () = self.run.cancel.cancelled() => return self.detached(),
+                () = self.run.cancel.cancelled() => return self.detached().await,
                 () = tokio::time::sleep_until(deadline) => return self.timed_out().await,
                 look = looks.next() => look,
             };
@@ -343,7 +437,7 @@ impl<'a> Rollout<'a> {
         let Found { status_reason, mut evidence } = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => Found::default(),
-            found = evidence::gather(self.ecs, self.target, ours, &self.messages.kept) => found,
+            found = evidence::gather(self.ecs, self.target, ours, self.messages.kept()) => found,
         };
         evidence.splice(0..0, self.stages.evidence());
         let summary = match (summary, status_reason) {
@@ -356,15 +450,20 @@ impl<'a> Rollout<'a> {
             (None, None) => "ECS rolled the deployment back".to_owned(),
         };
         let reason = Reason { summary: summary.trim_end_matches('.').to_owned(), evidence, help: None };
-        Ended { outcome, reason: Some(reason), revision: None, deployment: None }
+        Ended { reason: Some(reason), ..Ended::new(outcome, "") }
     }
 
     fn with_deployment(&self, ended: Ended) -> Ended {
-        Ended { deployment: self.followed.as_ref().and_then(|followed| followed.ours.clone()), ..ended }
+        let followed = self.followed.as_ref();
+        let wanted = followed.map(|followed| followed.wanted().to_owned());
+        Ended { deployment: followed.and_then(|followed| followed.ours.clone()), acted: true, wanted, ..ended }
     }
 
-    fn detached(&self) -> Ended {
+    async fn detached(&self) -> Ended {
         let goes_on = match self.followed.as_ref().and_then(|followed| followed.ours.as_deref()) {
+            Some(deployment) if self.on_cancel == OnCancel::Rollback => {
+                rollback::ask(self.ecs, self.target, deployment).await
+            }
             Some(deployment) => format!("the run was cancelled; {deployment} goes on in ECS"),
             None => "the run was cancelled; what was asked of ECS goes on".to_owned(),
         };
@@ -399,34 +498,5 @@ impl<'a> Rollout<'a> {
             reason.help = Some(help);
         }
         Ended { revision: None, ..self.with_deployment(ended) }
-    }
-}
-
-/// ECS's messages about a service since the rollout began.
-#[derive(Debug, Default)]
-struct Messages {
-    known: std::collections::HashSet<String>,
-    kept: Vec<Message>,
-    since: bool,
-}
-
-impl Messages {
-    /// Starts after the messages that a service already has.
-    fn after(service: &LiveService) -> Self {
-        let known = service.messages.iter().map(|message| message.id.clone()).collect();
-        Self { known, kept: Vec::new(), since: true }
-    }
-
-    /// Returns those that were not seen before, oldest first, and keeps them.
-    fn take(&mut self, service: &LiveService) -> Vec<Message> {
-        if !self.since {
-            *self = Self::after(service);
-        }
-        let fresh = service.messages.iter().filter(|message| !self.known.contains(&message.id));
-        let mut fresh: Vec<Message> = fresh.cloned().collect();
-        fresh.reverse();
-        self.known.extend(fresh.iter().map(|message| message.id.clone()));
-        self.kept.extend(fresh.iter().cloned());
-        fresh
     }
 }

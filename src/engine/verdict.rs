@@ -29,6 +29,8 @@ pub struct Followed {
     pub why: Option<String>,
     /// When our deployment was first seen in the state that [`SETTLE`] doubts.
     doubted: Option<Duration>,
+    /// Whether ECS was asked to roll it back: a failure is not the end of it.
+    returns: bool,
 }
 
 /// What to do after a look.
@@ -53,7 +55,17 @@ pub enum Verdict {
 impl Followed {
     /// Starts following the deployment of `wanted` on a service that had `from` and the deployments `before`.
     pub fn new(wanted: String, from: String, before: Vec<String>) -> Self {
-        Self { ours: None, wanted, from, before, why: None, doubted: None }
+        Self { ours: None, wanted, from, before, why: None, doubted: None, returns: false }
+    }
+
+    /// Starts following the return from a deployment that ECS rolls back, to one of `before`.
+    pub fn returning(deployment: String, wanted: String, from: String, before: Vec<String>) -> Self {
+        Self { ours: Some(deployment), returns: true, ..Self::new(wanted, from, before) }
+    }
+
+    /// Returns the ARN that it deploys.
+    pub fn wanted(&self) -> &str {
+        &self.wanted
     }
 
     /// Starts following a deployment of `wanted` that is under way already, beside the deployments `before`.
@@ -145,7 +157,8 @@ impl Followed {
             (State::Completed, Some("ROLLBACK_SUCCESSFUL")) => Verdict::RolledBack,
             (State::Completed, _) => Verdict::Succeeded,
             (State::Failed, Some("STOPPED")) => Verdict::Failed(words(primary, "ECS says that the deployment failed")),
-            (State::Failed, _) if service.rolls_back() && !settled => Verdict::RollingBack,
+            (State::Failed, Some("ROLLBACK_FAILED")) => Verdict::Stuck("ECS could not roll back".to_owned()),
+            (State::Failed, _) if (service.rolls_back() || self.returns) && !settled => Verdict::RollingBack,
             (State::Failed, _) => Verdict::Failed(words(primary, "ECS says that the deployment failed")),
         }
     }

@@ -4,13 +4,15 @@
 //! account may have a bound of its own, and exceeding `max_failures` starts nothing more while what runs is watched to
 //! its end.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Run;
+use super::returns::Deployed;
 use super::rollout::{Ended, rollout};
 use crate::event::{Event, Reason};
 use crate::fleet::{Outcome, Parallelism, TargetId, Wave};
@@ -18,7 +20,7 @@ use crate::plan::build::at_least_one;
 
 /// After a cancel, calls that are under way get so long to end: GitLab kills the job about ten seconds after its signal,
 /// and the summary must be written before.
-const GRACE: Duration = Duration::from_secs(3);
+pub const GRACE: Duration = Duration::from_secs(3);
 
 /// How a wave ended.
 #[derive(Debug, Default)]
@@ -27,18 +29,23 @@ pub struct WaveEnd {
     pub failed: usize,
     /// The first that did.
     pub first_failure: Option<TargetId>,
-    /// The targets that succeeded, as indices, with their deployments.
-    pub deployed: Vec<(usize, Option<String>)>,
+    /// The targets that succeeded, in the order in which they did.
+    pub deployed: Vec<Deployed>,
 }
 
 /// The state of a wave that runs.
 struct Running<'a> {
     run: &'a Arc<Run>,
     wave: &'a Wave,
+    /// The wave's place in the fleet.
+    number: usize,
     max_failures: usize,
     queue: VecDeque<usize>,
     tasks: JoinSet<Ended>,
     targets: HashMap<Id, usize>,
+    /// Who has failed and is being undone: it counts at once, and not only when it has ended.
+    failing: (mpsc::UnboundedSender<usize>, mpsc::UnboundedReceiver<usize>),
+    counted: HashSet<usize>,
     per_account: HashMap<&'a str, usize>,
     /// For batches: how many may still start before the barrier, and which size comes next.
     batch_left: usize,
@@ -47,16 +54,20 @@ struct Running<'a> {
 }
 
 /// Runs the rollouts of a wave. Returns once none is left running.
-pub async fn run(run: &Arc<Run>, wave: &Wave) -> WaveEnd {
+pub async fn run(run: &Arc<Run>, number: usize) -> WaveEnd {
+    let wave = &run.fleet.waves[number];
     let total = wave.targets.len();
     let queue = wave.targets.iter().copied().filter(|&index| run.plan.work[index].is_some()).collect();
     let mut running = Running {
         run,
         wave,
+        number,
         max_failures: wave.max_failures.of(total),
         queue,
         tasks: JoinSet::new(),
         targets: HashMap::new(),
+        failing: mpsc::unbounded_channel(),
+        counted: HashSet::new(),
         per_account: HashMap::new(),
         batch_left: 0,
         next_batch: 0,
@@ -73,6 +84,7 @@ pub async fn run(run: &Arc<Run>, wave: &Wave) -> WaveEnd {
                 running.wind_down().await;
                 break;
             }
+            Some(index) = running.failing.1.recv() => running.failed(index).await,
             Some(joined) = running.tasks.join_next_with_id() => running.ended(joined).await,
         }
     }
@@ -93,10 +105,12 @@ impl Running<'_> {
             self.run.emit(Event::RolloutStarted { target: target.id.clone() }).await;
             *self.per_account.entry(target.account.id.as_str()).or_default() += 1;
             self.batch_left = self.batch_left.saturating_sub(1);
-            let run = Arc::clone(self.run);
+            let (run, wave, failing) = (Arc::clone(self.run), self.number, self.failing.0.clone());
             let task = self.tasks.spawn(async move {
                 let work = run.plan.work[index].as_ref().expect("only targets with work are queued");
-                rollout(&run, &run.fleet.targets[index], work).await
+                // The wave outlives its rollouts; that it did not would cost a count and no more.
+                let failing = || _ = failing.send(index);
+                rollout(&run, &run.fleet.targets[index], work, &run.fleet.waves[wave], failing).await
             });
             self.targets.insert(task.id(), index);
         }
@@ -142,16 +156,25 @@ impl Running<'_> {
         if let Some(running) = self.per_account.get_mut(target.account.id.as_str()) {
             *running -= 1;
         }
-        let was_halted = self.halted();
-        if ended.outcome.is_failure() {
-            self.end.failed += 1;
-            self.end.first_failure.get_or_insert_with(|| target.id.clone());
-        }
+        let fails = ended.outcome.is_failure();
         if ended.outcome == Outcome::Succeeded {
             self.end.deployed.push((index, ended.deployment));
         }
         let Ended { outcome, reason, revision, .. } = ended;
         self.run.emit(Event::RolloutFinished { target: target.id.clone(), outcome, reason, revision }).await;
+        if fails {
+            self.failed(index).await;
+        }
+    }
+
+    /// Counts a failure, once, and halts where that is one too many.
+    async fn failed(&mut self, index: usize) {
+        if !self.counted.insert(index) {
+            return;
+        }
+        let was_halted = self.halted();
+        self.end.failed += 1;
+        self.end.first_failure.get_or_insert_with(|| self.run.fleet.targets[index].id.clone());
         if self.halted() && !was_halted {
             self.run.halted(self.wave, &self.end, self.max_failures).await;
         }
@@ -184,5 +207,5 @@ fn broken(error: &JoinError) -> Ended {
         (Outcome::Failed, "this program failed in this rollout (a bug); look at the service")
     };
     let reason = Reason { summary: summary.to_owned(), ..Reason::default() };
-    Ended { outcome, reason: Some(reason), revision: None, deployment: None }
+    Ended { outcome, reason: Some(reason), revision: None, deployment: None, acted: true, wanted: None }
 }

@@ -9,6 +9,7 @@ mod definition;
 mod deployment;
 mod identity;
 mod notify;
+mod policy;
 mod services;
 mod waves;
 
@@ -69,7 +70,7 @@ pub fn check(
         allow_older: false,
     };
     deployment::warn_of_bakes(&targets.list, timeout, &mut warnings);
-    let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, &mut warnings);
+    let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, timeout, &mut warnings);
     let notify = checker.notify(manifest);
     if context.count() > 0 {
         return None;

@@ -150,6 +150,8 @@ fn title(name: &str) -> String {
         "Format" => "`format`".to_owned(),
         "Occasion" => "`on`".to_owned(),
         "OnFailure" => "`on_failure`".to_owned(),
+        "OnCancel" => "`on_cancel`".to_owned(),
+        "RollbackScope" => "`rollback_scope`".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),
         "ExistingRevision" => "`task_definition`".to_owned(),
         "Account" | "Override" => format!("an {}", name.to_lowercase()),
@@ -291,11 +293,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         let word = self.literal("a word")?;
         if !variants.contains(&word) {
             let message = format!("{} cannot be `{word}`", title(name));
-            let help = match (name, word) {
-                ("OnFailure", _) => "write `stop`: going back is for ECS's circuit breaker, in `deployment`".to_owned(),
-                _ => suggest(word, variants.iter().copied()),
-            };
-            return self.refuse(message, help);
+            return self.refuse(message, suggest(word, variants.iter().copied()));
         }
         visitor.visit_enum(Word(word))
     }

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::at_least_one;
-use crate::fleet::{Fleet, IdentitySource, Parallelism, Wave};
+use crate::fleet::{Fleet, IdentitySource, OnFailure, Parallelism, Wave};
 
 /// STS's default, and the most that a chained session may last.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -107,7 +107,12 @@ pub fn budget(fleet: &Fleet, pace: &[Pace], from: Option<&str>, limits: &Limits)
             length(fleet, wave, queue.clone(), wave.max_failures.of(wave.targets.len()), &takes)
         });
         // Once the tolerated failures have happened, a strict wave goes one by one.
-        Length { worst: length(fleet, wave, queue, 0, &worst), expected }
+        // And those that fail last go back after their timeouts.
+        let back = match wave.on_failure {
+            OnFailure::Rollback { timeout, .. } if !queue.is_empty() => timeout,
+            OnFailure::Rollback { .. } | OnFailure::Stop => Duration::ZERO,
+        };
+        Length { worst: length(fleet, wave, queue, 0, &worst) + back, expected }
     });
     let waves: Vec<Length> = waves.collect();
     let first = from.and_then(|from| fleet.waves.iter().position(|wave| wave.name == from));

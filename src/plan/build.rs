@@ -11,15 +11,15 @@ use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
 
 /// What is decided for one target.
-struct Decision {
-    action: Action,
-    work: Option<Work>,
-    to: Option<Revision>,
-    summary: Vec<String>,
+pub(super) struct Decision {
+    pub(super) action: Action,
+    pub(super) work: Option<Work>,
+    pub(super) to: Option<Revision>,
+    pub(super) summary: Vec<String>,
 }
 
 impl Decision {
-    fn blocked(reason: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn blocked(reason: impl Into<String>, help: impl Into<String>) -> Self {
         let action = Action::Blocked { reason: reason.into(), help: Some(help.into()) };
         Self { action, work: None, to: None, summary: Vec::new() }
     }
@@ -36,6 +36,11 @@ pub fn unguarded(fleet: &Fleet, seen: &[Seen]) -> Plan {
 }
 
 fn plan_as(fleet: &Fleet, seen: &[Seen], release: &Release) -> Plan {
+    decided(fleet, seen, |index, observed| decide(&fleet.targets[index], observed, release))
+}
+
+/// Builds a plan by what is decided for each target that could be read, by its index.
+pub(super) fn decided(fleet: &Fleet, seen: &[Seen], decide: impl Fn(usize, &Observed) -> Decision) -> Plan {
     let mut work: Vec<Option<Work>> = fleet.targets.iter().map(|_| None).collect();
     let mut outline = Outline::default();
     for wave in &fleet.waves {
@@ -43,7 +48,7 @@ fn plan_as(fleet: &Fleet, seen: &[Seen], release: &Release) -> Plan {
         for &index in &wave.targets {
             let (target, seen) = (&fleet.targets[index], &seen[index]);
             let decision = match seen {
-                Ok(observed) => decide(target, observed, release),
+                Ok(observed) => decide(index, observed),
                 Err(unseen) => Decision {
                     action: Action::Blocked { reason: unseen.reason.clone(), help: unseen.help.clone() },
                     work: None,
@@ -172,7 +177,7 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decisi
     }
     let action = match work.definition {
         Definition::Register { .. } => Action::Register,
-        Definition::Existing { .. } | Definition::Follow { .. } => Action::Deploy,
+        Definition::Existing { .. } | Definition::Follow { .. } | Definition::Return { .. } => Action::Deploy,
         Definition::Keep if work.desired_count.is_some() || work.deployment.is_some() => Action::Update,
         Definition::Keep => Action::Unchanged,
     };
@@ -236,7 +241,7 @@ fn unfinished(service: &LiveService, primary: &Deployment) -> Option<String> {
 }
 
 /// Returns why a service cannot be deployed by UpdateService at all.
-fn undeployable(service: &LiveService) -> Option<Decision> {
+pub(super) fn undeployable(service: &LiveService) -> Option<Decision> {
     if service.status != "ACTIVE" {
         let help = "create it again, or take it out of the manifest";
         return Some(Decision::blocked(format!("the service is {}", service.status), help));
@@ -289,6 +294,8 @@ fn wave_outline(wave: &Wave, changing: usize) -> WaveOutline {
         worst_case_failures: (max_failures + most).min(changing),
         bake_seconds: wave.bake.as_secs(),
         gate: wave.gate,
+        on_failure: wave.on_failure,
+        on_cancel: wave.on_cancel,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The plan of `roleout watch`: to follow what is under way, and to change nothing.
 
 use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, OnCancel, OnFailure};
 use crate::observe::Seen;
 use crate::observe::service::{Deployment, LiveService};
 
@@ -47,6 +47,8 @@ pub fn plan(fleet: &Fleet, seen: &[Seen]) -> Plan {
         worst_case_failures: changing,
         bake_seconds: 0,
         gate: false,
+        on_failure: OnFailure::Stop,
+        on_cancel: OnCancel::Detach,
     };
     Plan { outline: Outline { waves: vec![wave], changes }, work }
 }

@@ -33,6 +33,8 @@ pub fn check(work: &Work, observed: &Observed) -> Fresh {
                 Fresh::Moved(format!("the revision {} is {status} now", revision(arn)))
             }
             (None, _) | (Some(_), Definition::Follow { .. }) => Fresh::Ready(newest(work, observed)),
+            // Only a rollback returns, and it is never saved.
+            (Some(_), Definition::Return { .. }) => Fresh::Ready(newest(work, observed)),
             (Some(primary), Definition::Keep | Definition::Existing { .. } | Definition::Register { .. }) => {
                 Fresh::Moved(format!("its deployment {} is in progress", primary.id))
             }
@@ -66,7 +68,7 @@ fn as_planned(work: &Work, observed: &Observed) -> bool {
             definition["family"] == observed.live["family"] && taskdef::same(definition, &observed.live)
         }
         // A deployment that another one replaced is not what was planned.
-        Definition::Keep | Definition::Follow { .. } => false,
+        Definition::Keep | Definition::Follow { .. } | Definition::Return { .. } => false,
     };
     definition && settings_hold(work, observed)
 }

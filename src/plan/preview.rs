@@ -14,7 +14,7 @@ use super::group::{Agreement, agreements};
 use super::own::{Level, Own};
 use super::strategy;
 use super::{Action, ChangeOutline, Definition, Outline, Plan, Work};
-use crate::fleet::{Fleet, TargetSpec};
+use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
 use crate::observe::Seen;
 
 /// The version of the JSON form. It changes when a member is removed or gets another meaning, not when one is added.
@@ -152,6 +152,12 @@ pub struct Wave {
     pub bake_seconds: u64,
     /// Whether the run stops before it.
     pub gate: bool,
+    /// What is done with a target of it that fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// What is done with what of it is under way when the run is cancelled.
+    #[serde(default)]
+    pub on_cancel: OnCancel,
     /// How long it can take, bake included; absent where that is not known.
     pub worst_case_seconds: Option<u64>,
     /// How long it takes, bake included, if its rollouts take as long as the last ones did; absent where that is not
@@ -266,6 +272,8 @@ impl Preview {
             worst_case_failures: wave.worst_case_failures,
             bake_seconds: wave.bake_seconds,
             gate: wave.gate,
+            on_failure: wave.on_failure,
+            on_cancel: wave.on_cancel,
             worst_case_seconds: None,
             expected_seconds: None,
         };
@@ -332,6 +340,9 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
     match &work.definition {
         Definition::Keep => {}
         Definition::Follow { .. } => notes.push("its deployment is under way already, and is followed".to_owned()),
+        Definition::Return { .. } => {
+            notes.push("the deployment that is under way is stopped, and ECS goes back".to_owned())
+        }
         Definition::Existing { force: true, .. } => {
             notes.push("its last deployment failed, and is repeated".to_owned())
         }

@@ -24,7 +24,7 @@ use crate::manifest::schema::{titled, unwrap_descriptions};
 use crate::notify::Webhook;
 
 /// The version of the written form. A file of another one is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// How far the clock of the job that made a plan may be ahead of that of the job that carries it out.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -34,7 +34,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(300);
 #[serde(deny_unknown_fields)]
 pub struct Saved {
     kind: Kind,
-    /// The version of this form: 1.
+    /// The version of this form: 2.
     version: u32,
     /// When the plan was made.
     #[schemars(with = "String")]
@@ -278,7 +278,9 @@ fn desired(work: Option<&Work>) -> Desired {
         Some(super::Definition::Existing { arn, .. }) => arn.parse().map_or(Base::Live, |revision: Revision| {
             Base::Revision { family: revision.family, number: Some(revision.number) }
         }),
-        Some(super::Definition::Keep | super::Definition::Follow { .. }) | None => Base::Live,
+        Some(super::Definition::Keep | super::Definition::Follow { .. } | super::Definition::Return { .. }) | None => {
+            Base::Live
+        }
     };
     Desired { task_definition, ..Desired::default() }
 }
@@ -343,7 +345,7 @@ mod tests {
             ("version: 1\naccounts: []\n".to_owned(), "this is not a saved plan"),
             ("{}".to_owned(), "this is not a saved plan: its `kind` is not"),
             ("[1]".to_owned(), "this is not a saved plan"),
-            (text.replace("\"version\": 1", "\"version\": 2"), "the saved plan has version 2, and this roleout reads"),
+            (text.replace("\"version\": 2", "\"version\": 1"), "the saved plan has version 1, and this roleout reads"),
             (text.replace("0.1.0", "0.1.1"), "the saved plan was changed after it was written"),
             (text.replace("ID_TOKEN", "MY_TOKEN"), "the saved plan was changed after it was written"),
             (text.replace("\"digest\"", "\"digest_\""), "the saved plan was changed after it was written"),

@@ -17,6 +17,7 @@ pub(crate) struct Behaviour {
     pub(crate) hooks: Verdict,
     /// Whether its alarms go off.
     pub(crate) alarms: bool,
+    pub(crate) strands: bool,
     /// What is done to the service while it is being deployed.
     pub(crate) act: Option<Act>,
 }
@@ -28,6 +29,7 @@ impl Default for Behaviour {
             factor: 1.0,
             degrades: false,
             poisons: false,
+            strands: false,
             hooks: Verdict::Passes,
             alarms: false,
             act: None,

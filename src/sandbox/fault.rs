@@ -32,13 +32,16 @@ pub enum Fault {
     Alarm,
     /// `stuck`: tasks of a new revision crash, and so do those of the revision that ECS rolls back to.
     Stuck,
+    /// `no-return`: tasks of a new revision crash, and those of what is gone back to never start, whoever goes back.
+    NoReturn,
     /// `throttle:RATE`: ECS answers at most so many calls a second, and `ThrottlingException` to the others.
     Throttle(f64),
     /// `silent`: the connection is accepted and nothing is ever answered.
     Silent,
     /// `reset`: the connection breaks before the request is looked at.
     Reset,
-    /// `lost:PERCENT`: RegisterTaskDefinition and UpdateService happen, but so many answers are lost.
+    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService and StopServiceDeployment happen, but so many answers are
+    /// lost.
     Lost(u8),
     /// `unavailable:PERCENT`: so many calls are answered with HTTP 503.
     Unavailable(u8),
@@ -95,6 +98,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "hook-hangs" => Fault::HookHangs,
         "alarm" => Fault::Alarm,
         "stuck" => Fault::Stuck,
+        "no-return" => Fault::NoReturn,
         "throttle" => Fault::Throttle(number("a rate per second")?),
         "silent" => Fault::Silent,
         "reset" => Fault::Reset,
@@ -121,7 +125,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 }
 
 /// Every fault's name, for help and errors.
-pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, hook-fails, \
+pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, throttle, silent, reset, lost, unavailable, deny, latency, wrong-account, \
                          no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing";
 const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];

@@ -144,7 +144,8 @@ impl Service {
             self.finish(record, Status::RollbackFailed, Some(&whole), at);
             return;
         };
-        let poisons = self.deployments.first().is_some_and(|one| one.poisons);
+        let strands = self.deployments.first().is_some_and(|one| one.strands);
+        let poisons = strands || self.deployments.first().is_some_and(|one| one.poisons);
         let old = candidate.id.clone();
         candidate.progress = RolloutState::InProgress;
         candidate.reason = format!("ECS deployment {by}rolling back to deploymentId {old}.");
@@ -167,7 +168,7 @@ impl Service {
             record.rollback = Some(Rollback { reason: reason.to_owned(), at, deployment: old.clone() });
         }
         if poisons {
-            candidate.nature = Nature::Crash;
+            candidate.nature = if strands { Nature::Hang } else { Nature::Crash };
             for task in self.tasks.iter_mut().filter(|task| task.started_by.as_ref() == Some(&old) && task.is_live()) {
                 task.nature = Nature::Crash;
                 // Before the rollback can complete with the tasks that still ran.
@@ -308,6 +309,7 @@ impl Service {
                 poisons: behaviour.poisons,
                 hooks: behaviour.hooks,
                 alarms: behaviour.alarms,
+                strands: behaviour.strands,
                 record: record_id.clone(),
                 lingers: at,
             },

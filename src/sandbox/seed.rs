@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::account::{Provider, Role, parts};
+use super::behaviour::Behaviour;
 use super::ecs::short;
 use super::issuer::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
 use super::moment::Moment;
@@ -16,6 +17,8 @@ use crate::fleet::{Base, Desired, Fleet, IdentitySource, TargetSpec};
 
 /// How long ago everything was made.
 const AGE: u64 = 26 * 3_600_000;
+/// How long ago a past was added to.
+const RECENT: u64 = 3_600_000;
 
 impl World {
     /// Adds an account, with its static keys.
@@ -155,6 +158,30 @@ impl World {
         debug_assert!(created.is_ok(), "{created:?}");
         if let Ok(service) = self.service(&call, Some(&cluster), &target.service) {
             service.advance(now, pace);
+        }
+    }
+}
+
+impl World {
+    /// Deploys a newer revision to every target of the fleet, an hour ago.
+    pub(crate) fn add_history(&mut self, fleet: &Fleet, now: Moment) {
+        let pace = self.pace();
+        for target in &fleet.targets {
+            let mut definition = older(&target.desired, &target.service);
+            for container in definition["containerDefinitions"].as_array_mut().into_iter().flatten() {
+                let image = container["image"].as_str().unwrap_or_default();
+                container["image"] = json!(format!("{}:present", repository(image)));
+            }
+            let family = definition["family"].as_str().unwrap_or(&target.service).to_owned();
+            let (account, at) = (target.account.id.as_str(), now.saturating_sub(RECENT));
+            let region = self.region(account, &target.id.region);
+            let body = region.register(&family, &definition, Vec::new(), &admin(account).arn, at);
+            let arn = body["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
+            let cluster = region.cluster(Some(&target.cluster));
+            if let Some(service) = cluster.ok().and_then(|cluster| cluster.services.get_mut(&target.service)) {
+                service.deploy(&arn, body, Behaviour::default(), at, pace);
+                service.advance(now, pace);
+            }
         }
     }
 }

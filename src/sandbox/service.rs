@@ -108,6 +108,8 @@ pub(crate) struct Deployment {
     pub(crate) hooks: Verdict,
     /// Whether its alarms go off.
     pub(crate) alarms: bool,
+    /// A rollback from it never gets its tasks to run.
+    pub(crate) strands: bool,
     /// The id of its service deployment.
     pub(crate) record: String,
     /// A failed deployment stays listed at least until then.

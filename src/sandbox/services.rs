@@ -55,6 +55,8 @@ impl World {
                 Fault::Slow(factor) => behaviour.factor = factor,
                 Fault::Vanish => behaviour.act = Some(Act::Vanish),
                 Fault::Supersede => behaviour.act = Some(Act::Supersede),
+                Fault::NoReturn if spared => (behaviour.nature, behaviour.strands) = (Nature::Hang, true),
+                Fault::NoReturn => (behaviour.nature, behaviour.strands) = (Nature::Crash, true),
                 _ if spared => {}
                 Fault::Crash => behaviour.nature = Nature::Crash,
                 Fault::NoPull => behaviour.nature = Nature::NoPull,

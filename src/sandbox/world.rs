@@ -461,9 +461,9 @@ impl World {
     }
 }
 
-/// The two writes whose answers the fault `lost` loses: neither has an idempotency token.
+/// The writes whose answers the fault `lost` loses: none has an idempotency token.
 fn is_write(operation: &str) -> bool {
-    matches!(operation, "RegisterTaskDefinition" | "UpdateService")
+    matches!(operation, "RegisterTaskDefinition" | "UpdateService" | "StopServiceDeployment")
 }
 
 fn not_allowed(principal: &Principal, action: &str, resource: &str) -> AwsError {

@@ -8,7 +8,7 @@ use crate::state::TargetState;
 pub struct Totals {
     /// Not started yet, and with something to do.
     pub waiting: usize,
-    /// Under way.
+    /// Under way, or on the way back.
     pub running: usize,
     /// Blocked by the plan, and skipped without a word of an event.
     pub blocked: usize,
@@ -55,7 +55,7 @@ impl Totals {
 
     fn place(&mut self, target: &TargetState) -> &mut usize {
         match target.outcome() {
-            None if target.is_running() => &mut self.running,
+            _ if target.is_running() => &mut self.running,
             None if target.is_blocked() => &mut self.blocked,
             None => &mut self.waiting,
             Some(Outcome::Unchanged) => &mut self.unchanged,

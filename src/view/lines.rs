@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::event::{Event, Stamped, Tasks};
 use crate::fleet::TargetId;
-use crate::state::{RunState, milliseconds};
+use crate::state::{RunState, TargetState, milliseconds};
 use crate::view::sentence::{self, Narrator, Sentence};
 use crate::view::stage;
 use crate::view::style::{self, Paint, Tone, clean, duration};
@@ -121,7 +121,7 @@ impl Lines {
     }
 
     fn say_counts(&mut self, target: &TargetId, tasks: Tasks, at: Timestamp, state: &RunState) {
-        let revision = state.target(target).and_then(|target| target.to.as_ref());
+        let revision = state.target(target).and_then(TargetState::deploys);
         self.write(&sentence::tasks(target, revision, tasks), at, state);
         self.told.insert(target.clone(), Told { tasks, at, newer: None });
     }

@@ -217,7 +217,8 @@ impl Grid {
         }
         if self.phase > 0 {
             let waits = !target.hooks.is_empty();
-            let tone = if failing || waits { Tone::Warn } else { Tone::Dim };
+            let warns = failing || waits || target.phase == Phase::Undoing;
+            let tone = if warns { Tone::Warn } else { Tone::Dim };
             row = row.with(tone, &style::pad(&phase_word(target), self.phase)).gap();
         }
         row.with(Tone::Dim, &time)
@@ -232,6 +233,7 @@ fn is_failing(target: &TargetState) -> bool {
 /// Says what goes on: the stage where there is one.
 fn phase_word(target: &TargetState) -> String {
     let word = match target.phase {
+        Phase::Undoing => "going back",
         _ if is_failing(target) => "failing",
         Phase::Waiting => "waiting",
         Phase::Preparing => "preparing",
@@ -247,7 +249,7 @@ fn name(target: &TargetState) -> String {
 }
 
 fn revision(target: &TargetState) -> String {
-    target.to.as_ref().map(|to| clean(&to.to_string()).into_owned()).unwrap_or_default()
+    target.deploys().map(|to| clean(&to.to_string()).into_owned()).unwrap_or_default()
 }
 
 /// Returns `3/4`, and `3/4 -2` when two tasks failed to start.

@@ -3,7 +3,7 @@
 //! Names and values of others stand in code, where GitLab neither formats nor links nor notifies.
 
 use super::plan::{
-    HEADS, RIGHT, by_name, members, revisions, same, signed, spread, table, time, verdict, warning, word,
+    HEADS, RIGHT, by_name, members, policies, revisions, same, signed, spread, table, time, verdict, warning, word,
 };
 use super::style::{clean, count};
 use crate::plan::preview::{Group, Kind, Preview, Target};
@@ -64,6 +64,9 @@ fn waves(preview: &Preview) -> String {
     }
     let worst = count(preview.worst_case_failures, "target");
     text.push_str(&format!("\nUp to {worst} can fail before this halts."));
+    for line in policies(preview) {
+        text.push_str(&format!(" {}.", escaped(&capital(&line))));
+    }
     if let Some(budget) = &preview.budget {
         text.push_str(&format!(" In time: {}.", escaped(&time(budget))));
     }
@@ -120,6 +123,12 @@ fn section(group: &Group, members: &[&Target], preview: &Preview, open: bool) ->
         text.push_str("```\n\n");
     }
     text + "</details>\n\n"
+}
+
+/// Returns a line as a sentence begins.
+fn capital(line: &str) -> String {
+    let mut chars = line.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// Returns a text that neither HTML nor Markdown takes for more than text.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+use crate::fleet::OnCancel;
 use crate::plan::budget::{Budget, Limited};
 use crate::plan::diff::Line;
 use crate::plan::preview::{Group, Kind, Preview, Target, Wave};
@@ -30,6 +31,9 @@ pub fn text(preview: &Preview, paint: Paint, columns: usize) -> String {
     if preview.pending() > 0 {
         let worst = count(preview.worst_case_failures, "target");
         page.wrap(Tone::Plain, &format!("up to {worst} can fail before this halts"), 0);
+        for line in policies(preview) {
+            page.wrap(Tone::Plain, &line, 0);
+        }
         if let Some(budget) = &preview.budget {
             page.wrap(Tone::Plain, &time(budget), 0);
             if let Some(warning) = warning(budget) {
@@ -192,6 +196,26 @@ pub(super) fn table(preview: &Preview) -> Vec<[String; COLUMNS]> {
         ]
     };
     preview.waves.iter().filter(|wave| wave.targets > 0).map(row).collect()
+}
+
+/// Returns what is done on failure and on cancel, where that is more than to stop: `on failure: back to what ran before
+/// (target)`. Waves that differ are named.
+pub(super) fn policies(preview: &Preview) -> Vec<String> {
+    let waves: Vec<&Wave> = preview.waves.iter().filter(|wave| wave.changing > 0).collect();
+    let mut lines: IndexMap<(&str, String), Vec<String>> = IndexMap::new();
+    for wave in &waves {
+        let failure = wave.on_failure.words().map(|words| ("on failure", words));
+        let cancel =
+            (wave.on_cancel == OnCancel::Rollback).then(|| ("on cancel", "ECS is asked to roll back".to_owned()));
+        for line in failure.into_iter().chain(cancel) {
+            lines.entry(line).or_default().push(clean(&wave.name).into_owned());
+        }
+    }
+    let line = |((when, what), names): ((&str, String), Vec<String>)| match names.len() == waves.len() {
+        true => format!("{when}: {what}"),
+        false => format!("{when} in {}: {what}", names.join(", ")),
+    };
+    lines.into_iter().map(line).collect()
 }
 
 /// Returns what is expected, the worst case and what that has to fit, in words.

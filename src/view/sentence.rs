@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{Event, Stamped, Tasks};
+use crate::event::{Event, Stamped, Tasks, UndoStep};
 use crate::fleet::{Outcome, Revision, TargetId};
 use crate::plan::Outline;
 use crate::state::{RunState, TargetState, WaveState};
@@ -128,6 +128,15 @@ impl Narrator {
                 text: format!("failed: degraded during the bake: {}", clean(&reason.summary)),
                 progress: false,
             }),
+            Event::UndoStarted { target, how, to, cause } => Some(undo(target, *how, to.as_ref(), cause.as_ref())),
+            Event::TargetReturned { target, .. } => state.target(target).map(returned),
+            Event::UndoImpossible { target, reason } => Some(Sentence {
+                tone: Tone::Warn,
+                mark: "!",
+                target: Some(target.clone()),
+                text: format!("stays as it is: {}", clean(reason)),
+                progress: false,
+            }),
             Event::BakeStarted { wave, seconds } => {
                 Some(run(format!("wave {}: bakes for {}", clean(wave), duration(seconds.saturating_mul(1000)))))
             }
@@ -246,6 +255,35 @@ fn finished(target: &TargetState) -> Sentence {
     let runs = target.runs.as_ref().map(|runs| format!(", runs {}", clean(&runs.to_string()))).unwrap_or_default();
     let why = target.reason.as_ref().map(|reason| format!(": {}", clean(&reason.summary))).unwrap_or_default();
     let text = format!("{} {after} {time}{runs}{why}", outcome.words());
+    Sentence { tone, mark, target: Some(target.target.clone()), text, progress: false }
+}
+
+/// Returns how a target goes back: `goes back to api:12: ECS is asked to roll its deployment back`.
+fn undo(target: &TargetId, how: UndoStep, to: Option<&Revision>, cause: Option<&TargetId>) -> Sentence {
+    let to = to.map(|to| format!(" to {}", clean(&to.to_string()))).unwrap_or_default();
+    let how = match how {
+        UndoStep::Await => "ECS does so by itself",
+        UndoStep::StopDeployment => "ECS is asked to roll its deployment back",
+        UndoStep::Deploy => "what it ran before is deployed",
+        UndoStep::Settings => "its settings are given back",
+    };
+    let cause = cause.map(|cause| format!(", because of {}", clean(&cause.to_string()))).unwrap_or_default();
+    Sentence {
+        tone: Tone::Warn,
+        mark: "↩",
+        target: Some(target.clone()),
+        text: format!("goes back{to}: {how}{cause}"),
+        progress: false,
+    }
+}
+
+/// Returns how a target that had succeeded was returned: `rolled back after 42s, runs api:12: …`.
+fn returned(target: &TargetState) -> Sentence {
+    let outcome = target.returned.unwrap_or(Outcome::Stuck);
+    let (mark, tone) = style::mark(outcome);
+    let runs = target.runs.as_ref().map(|runs| format!(", runs {}", clean(&runs.to_string()))).unwrap_or_default();
+    let why = target.reason.as_ref().map(|reason| format!(": {}", clean(&reason.summary))).unwrap_or_default();
+    let text = format!("{}{runs}{why}", outcome.words());
     Sentence { tone, mark, target: Some(target.target.clone()), text, progress: false }
 }
 

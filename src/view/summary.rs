@@ -17,7 +17,7 @@ const LISTED: usize = 60;
 const LISTED_FAILURES: usize = 20;
 /// How many targets a group names before it counts the rest.
 const NAMED: usize = 40;
-/// How many deployments that go on in ECS are shown with their commands; the rest is only named.
+/// How many deployments that go on in ECS are shown with their commands; the rest has a line each.
 const FOLLOWED: usize = 10;
 
 /// Returns the summary. A quiet one has the failures and the verdict only.
@@ -32,8 +32,9 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, quiet: bool) -> Stri
         }
         page.blocked(state);
         page.not_started(state);
-        page.going_on(state);
+        page.not_undone(state);
     }
+    page.going_on(state);
     page.failures(state);
     let totals = state.totals();
     if !quiet {
@@ -131,6 +132,9 @@ impl Page {
             let account = target.account_id.as_str();
             let line = format!("  {}  {} in account {account}", name(&target.target), clean(deployment));
             self.line(Tone::Plain, &line);
+            if let (Some(Outcome::Detached), Some(reason)) = (target.outcome(), &target.reason) {
+                self.wrap(Tone::Plain, &reason.summary, 6);
+            }
             for hook in target.hooks.iter().filter(|_| target.is_paused()) {
                 self.line(Tone::Warn, &format!("      {}", stage::place(hook)));
                 self.line(Tone::Plain, &format!("      roleout continue --only {}", name(&target.target)));
@@ -139,12 +143,28 @@ impl Page {
             self.line(Tone::Plain, &format!("      {}", console::command(target)));
             self.line(Tone::Plain, &format!("      {}", console::address(target)));
         }
-        let rest: Vec<_> = targets.iter().skip(FOLLOWED).map(|target| name(&target.target)).collect();
-        if !rest.is_empty() {
-            self.line(Tone::Plain, "  and likewise:");
-            self.list(&rest, 6);
+        for target in targets.iter().skip(FOLLOWED) {
+            let deployment = target.deployment.as_deref().unwrap_or("no deployment known");
+            let line = format!("  {}  {}  {}", name(&target.target), clean(deployment), console::address(target));
+            self.line(Tone::Plain, &line);
         }
         self.text.push('\n');
+    }
+
+    /// Names those that should have been returned to what they ran before, and were not.
+    fn not_undone(&mut self, state: &RunState) {
+        let mut groups: IndexMap<&str, Vec<String>> = IndexMap::new();
+        for target in state.targets() {
+            if let Some(reason) = &target.not_undone {
+                groups.entry(reason).or_default().push(name(&target.target));
+            }
+        }
+        for (reason, names) in groups {
+            self.wrap(Tone::Warn, &format!("not returned: {}", count(names.len(), "target")), 0);
+            self.wrap(Tone::Plain, reason, 2);
+            self.list(&names, 2);
+            self.text.push('\n');
+        }
     }
 
     fn failures(&mut self, state: &RunState) {

@@ -9,11 +9,13 @@ mod interrupted;
 mod outcomes;
 mod plan;
 mod processes;
+mod rollback;
 mod saved;
 mod scale;
 mod status;
 mod strategies;
 mod tail;
+mod undo;
 #[cfg(feature = "verify")]
 mod verify;
 mod watch;

@@ -290,7 +290,7 @@ async fn a_cut_edited_or_foreign_file_is_refused_and_says_what_it_is() {
     for (content, says) in [
         (text[..text.len() - 40].to_owned(), "the saved plan is truncated"),
         (text.replace("registry.example.com/s0:v2", "registry.example.com/s0:v3"), "was changed after it was written"),
-        (text.replace("\"version\": 1", "\"version\": 3"), "has version 3, and this roleout reads version 1"),
+        (text.replace("\"version\": 2", "\"version\": 3"), "has version 3, and this roleout reads version 2"),
         ("version: 1\naccounts: []\n".to_owned(), "this is not a saved plan"),
         (String::new(), "the saved plan is truncated"),
     ] {

@@ -246,6 +246,22 @@ async fn a_rollback_can_fail_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rollback_can_hang_whoever_goes_back() {
+    let house = House::new().await;
+    house.sandbox.fault("*/*/api", Fault::NoReturn).expect("a pattern");
+    let old = house.service().await.task_definition().expect("a definition").to_owned();
+    house.deploy("registry.example.com/api:2").await;
+    let (statuses, _) = settle(&house, Duration::from_secs(1800)).await;
+    assert_eq!(statuses.last(), Some(&ServiceDeploymentStatus::RollbackInProgress), "{statuses:?}");
+    let update = json!({ "cluster": CLUSTER, "service": "api", "taskDefinition": old, "forceNewDeployment": true });
+    house.sandbox.behind_the_back(PROD, REGION, "UpdateService", &update).expect("updated");
+    advance(Duration::from_secs(1800)).await;
+    let deployment = house.service().await.deployments()[0].clone();
+    assert_eq!(deployment.rollout_state(), Some(&DeploymentRolloutState::InProgress));
+    assert!(deployment.running_count() == 0 && deployment.pending_count() > 0, "{deployment:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_first_deployment_has_no_rollback_candidate() {
     let house = House::new().await;
     let revision = house.register("registry.example.com/api:2-crash").await;

@@ -16,8 +16,8 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::region::Region;
 use roleout::clock::Clock;
 use roleout::fleet::{
-    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Parallelism, Release, RoleChain, TargetId,
-    TargetSpec, Wave,
+    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, OnCancel, OnFailure, Parallelism, Release,
+    RoleChain, TargetId, TargetSpec, Wave,
 };
 use roleout::sandbox::{Claims, Sandbox, Timing};
 use secrecy::ExposeSecret as _;
@@ -102,6 +102,8 @@ pub(crate) fn fleet(services: usize) -> Fleet {
             strict: false,
             bake: Duration::ZERO,
             gate: false,
+            on_failure: OnFailure::Stop,
+            on_cancel: OnCancel::Detach,
         }],
         notify: Vec::new(),
         release: Release::default(),

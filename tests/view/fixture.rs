@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use roleout::event::{Event, Reason, Stamped, Stamper, Tasks};
-use roleout::fleet::{Outcome, Revision, TargetId};
+use roleout::event::{Event, Reason, Stamped, Stamper, Tasks, UndoStep};
+use roleout::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetId};
 use roleout::plan::{Action, ChangeOutline, Outline, WaveOutline};
 use roleout::view::{Options, View};
 
@@ -55,6 +55,8 @@ pub fn wave(name: &str, changes: &[ChangeOutline]) -> WaveOutline {
         worst_case_failures: of().count(),
         bake_seconds: 0,
         gate: false,
+        on_failure: OnFailure::Stop,
+        on_cancel: OnCancel::Detach,
     }
 }
 
@@ -126,6 +128,21 @@ impl Run {
         let runs = if outcome == Outcome::Succeeded { "api:13" } else { "api:12" };
         let revision = Some(revision(runs));
         self.at(ms, Event::RolloutFinished { target: id(target), outcome, reason, revision })
+    }
+
+    pub fn undoes(&mut self, ms: i64, target: &str, cause: Option<&str>) -> &mut Self {
+        let how = if cause.is_some() { UndoStep::Deploy } else { UndoStep::StopDeployment };
+        let (target, cause) = (id(target), cause.map(id));
+        self.at(ms, Event::UndoStarted { target, how, to: Some(revision("api:12")), cause })
+    }
+
+    pub fn returned(&mut self, ms: i64, target: &str) -> &mut Self {
+        let (outcome, reason) = (Outcome::RolledBack, reason("returned, since a1/eu-west-1/api failed"));
+        let cause = Some(id("a1/eu-west-1/api"));
+        self.at(
+            ms,
+            Event::TargetReturned { target: id(target), outcome, cause, reason, revision: Some(revision("api:12")) },
+        )
     }
 
     pub fn wave_ends(&mut self, ms: i64, wave: &str, failed: usize, passed: bool) -> &mut Self {

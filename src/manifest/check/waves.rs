@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::accounts::Accounts;
+use super::policy::Policy;
 use super::services::Targets;
 use super::{Checker, given};
 use crate::fleet::{Amount, Parallelism, Wave};
@@ -25,6 +26,7 @@ struct Defaults {
     max_parallel_per_account: Option<usize>,
     max_failures: Amount,
     strict: bool,
+    policy: Policy,
 }
 
 impl Checker<'_> {
@@ -47,13 +49,14 @@ impl Checker<'_> {
         targets: &Targets,
         accounts: &Accounts,
         vocabulary: &Vocabulary,
+        timeout: Duration,
         warnings: &mut Vec<String>,
     ) -> Option<Vec<Wave>> {
         let rollout = match &manifest.rollout {
             Some(rollout) => Some(rollout.get()?),
             None => None,
         };
-        let defaults = self.defaults(rollout);
+        let defaults = self.defaults(rollout, timeout);
         let Some(list) = rollout.and_then(|rollout| rollout.waves.as_ref()) else {
             return Some(vec![Wave {
                 name: "all".to_owned(),
@@ -64,6 +67,8 @@ impl Checker<'_> {
                 strict: defaults.strict,
                 bake: Duration::ZERO,
                 gate: false,
+                on_failure: defaults.policy.on_failure(),
+                on_cancel: defaults.policy.on_cancel,
             }]);
         };
         let span = list.span;
@@ -111,7 +116,7 @@ impl Checker<'_> {
         Some(waves)
     }
 
-    fn defaults(self, rollout: Option<&Rollout>) -> Defaults {
+    fn defaults(self, rollout: Option<&Rollout>, timeout: Duration) -> Defaults {
         let parallel = rollout.and_then(|rollout| self.parallelism(&rollout.max_parallel));
         let per_account = rollout.and_then(|rollout| self.per_account(&rollout.max_parallel_per_account));
         Defaults {
@@ -121,10 +126,12 @@ impl Checker<'_> {
                 .and_then(|rollout| given(&rollout.max_failures))
                 .map_or(Amount::Count(0), |value| value.0),
             strict: rollout.and_then(|rollout| given(&rollout.strict)).copied().unwrap_or(false),
+            policy: self.failure_policy(rollout, timeout),
         }
     }
 
     fn wave(self, written: &Written, name: &str, defaults: &Defaults) -> Wave {
+        let policy = self.policy_of_wave(written, &defaults.policy);
         Wave {
             name: name.to_owned(),
             targets: Vec::new(),
@@ -136,6 +143,8 @@ impl Checker<'_> {
             strict: given(&written.strict).copied().unwrap_or(defaults.strict),
             bake: given(&written.bake).map_or(Duration::ZERO, |bake| bake.0),
             gate: given(&written.gate).is_some(),
+            on_failure: policy.on_failure(),
+            on_cancel: policy.on_cancel,
         }
     }
 

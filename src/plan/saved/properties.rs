@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use super::Saved;
 use crate::fleet::commit::{Release, Tag};
 use crate::fleet::{
-    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Parallelism, RoleChain, TargetId, TargetSpec, Wave,
+    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, OnCancel, OnFailure, Parallelism, RoleChain, Scope,
+    TargetId, TargetSpec, Wave,
 };
+use crate::plan::before::Before;
 use crate::plan::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work};
 
 /// Text that JSON must escape, or that looks like the file's own.
@@ -78,6 +80,7 @@ fn definition() -> impl Strategy<Value = Definition> {
             Definition::Register { definition: Arc::new(definition), newest, tags }
         }),
         text().prop_map(|deployment| Definition::Follow { deployment }),
+        text().prop_map(|deployment| Definition::Return { deployment }),
     ]
 }
 
@@ -92,8 +95,9 @@ fn work() -> impl Strategy<Value = Work> {
             definition,
             desired_count,
             deployment,
-            from,
+            from: from.clone(),
             deployments,
+            before: Before { task_definition: Some(from), desired_count: 2, deployment: Value::Null },
         },
     )
 }
@@ -166,6 +170,12 @@ fn saved() -> impl Strategy<Value = Saved> {
                     strict: flag,
                     bake,
                     gate: !flag,
+                    on_failure: if flag {
+                        OnFailure::Stop
+                    } else {
+                        OnFailure::Rollback { scope: Scope::Run, timeout: bake }
+                    },
+                    on_cancel: OnCancel::Rollback,
                 });
                 plan.outline.waves.push(WaveOutline {
                     name: name.to_owned(),
@@ -176,6 +186,8 @@ fn saved() -> impl Strategy<Value = Saved> {
                     worst_case_failures: 0,
                     bake_seconds: bake.as_secs(),
                     gate: !flag,
+                    on_failure: OnFailure::Stop,
+                    on_cancel: OnCancel::Detach,
                 });
             }
             let made_at = jiff::Timestamp::from_millisecond(at).expect("a time");
@@ -226,6 +238,7 @@ fn what_the_manifest_declared_is_not_kept() {
         deployment: None,
         from: String::new(),
         deployments: Vec::new(),
+        before: Before::default(),
     };
     assert_eq!(super::desired(Some(&work)), Desired::default());
 }

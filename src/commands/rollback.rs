@@ -1,0 +1,128 @@
+//! `roleout rollback`: every selected target back to the last revision that completed before the present one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::deploy::{Choice, Planned, decide, record};
+use super::prepare::{check_from, prepare, unless_cancelled};
+use super::reach::Reach;
+use crate::cli;
+use crate::engine::Start;
+use crate::engine::cancel::Cancel;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::fleet::{Fleet, OnCancel, OnFailure};
+use crate::observe::Seen;
+use crate::observe::history::{self, Definitions, Past};
+use crate::plan::back::{self, Way};
+use crate::view::View;
+use crate::view::style::count;
+
+/// Returns the targets of a manifest to what they ran before.
+pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    if let Some(path) = &args.journal {
+        record(&mut view, path)?;
+    }
+    let furnish = |sandbox: &crate::sandbox::Sandbox, fleet: &Fleet| sandbox.add_history(fleet);
+    let (fleet, reach) = Reach::open_with(&args.selection, &args.embedded, &mut view, furnish).await?;
+    let start = Start { from: args.from.clone(), sandbox: args.embedded.sandbox, continue_hooks: args.continue_hooks };
+    let choice =
+        Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, no_verify: args.no_verify, out: None };
+    run(fleet, &reach, choice, args.further, start, view, cancel).await
+}
+
+/// Returns the targets of a fleet, by a way to AWS that is given.
+pub async fn run(
+    mut fleet: Fleet,
+    reach: &Reach,
+    choice: Choice,
+    further: bool,
+    start: Start,
+    mut view: View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    check_from(&fleet, start.from.as_deref())?;
+    // To undo a return would bring back what is to go.
+    fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
+    view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));
+    let read = async {
+        let past = past(&fleet, &mut seen, reach).await;
+        let ways: Vec<Option<Way>> = seen
+            .iter()
+            .zip(&past)
+            .map(|(seen, past)| Some(back::way(&seen.as_ref().ok()?.service, past.as_ref()?, further)))
+            .collect();
+        let definitions = definitions(&fleet, &ways, reach).await;
+        (ways, definitions)
+    };
+    let (ways, definitions) = unless_cancelled(read, &cancel).await?;
+    let plan = back::plan(&fleet, &seen, &ways, &definitions);
+    // The differences that are shown are those to what is gone back to.
+    for (index, found) in &definitions {
+        if let (Ok(observed), Ok(found)) = (&mut seen[*index], found) {
+            observed.newest = Some(Arc::clone(found));
+        }
+    }
+    tell(&fleet, &ways, &mut view);
+    decide(Planned { fleet, unreachable, seen, plan }, reach, choice, start, view, cancel).await
+}
+
+/// Reads the past of what was seen. What has none that can be read counts as not seen.
+async fn past(fleet: &Fleet, seen: &mut [Seen], reach: &Reach) -> Vec<Option<history::History>> {
+    let clients = reach.clients();
+    let past: Vec<Option<Past>> = history::targets(fleet, seen, &|target| clients(target)).await;
+    let kept = |(seen, past): (&mut Seen, Option<Past>)| match past? {
+        Ok(history) => Some(history),
+        Err(unseen) => {
+            *seen = Err(unseen);
+            None
+        }
+    };
+    seen.iter_mut().zip(past).map(kept).collect()
+}
+
+/// Reads what is gone back to, by the targets' indices.
+async fn definitions(fleet: &Fleet, ways: &[Option<Way>], reach: &Reach) -> Definitions {
+    use futures::StreamExt;
+
+    let clients = reach.clients();
+    let wanted = ways.iter().enumerate().filter_map(|(index, way)| match way {
+        Some(Way::To { arn, .. }) => Some((index, arn.as_str())),
+        _ => None,
+    });
+    let reads = wanted.map(|(index, arn)| {
+        let target = &fleet.targets[index];
+        let ecs = clients(target);
+        async move { (index, history::definition(&ecs, target, arn).await) }
+    });
+    futures::stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(32).collect().await
+}
+
+/// Says where the past is known from, where it is not from service deployments, and what is back already.
+fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
+    let mut guessed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut already: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (target, way) in fleet.targets.iter().zip(ways) {
+        match way {
+            Some(Way::To { because: Some(because), .. }) => {
+                guessed.entry(because).or_default().push(target.id.to_string())
+            }
+            Some(Way::Already(why)) => already.entry(why).or_default().push(target.id.to_string()),
+            _ => {}
+        }
+    }
+    for (because, targets) in guessed {
+        view.warning(&format!(
+            "{}: what it goes back to is the next older revision of its family, and whether that ever ran is not known: \
+             {because}",
+            targets.join(", ")
+        ));
+    }
+    for (why, targets) in already {
+        view.note(&format!("{}: {why}; --further goes on to what ran before that", targets.join(", ")));
+    }
+    if ways.iter().flatten().any(|way| matches!(way, Way::To { because: None, .. })) {
+        view.note("what ran before is known from the service deployments that ECS keeps for 90 days");
+    }
+}

@@ -1,0 +1,165 @@
+//! Targets that had succeeded and go back all the same: they degraded in the bake, or others failed.
+//!
+//! Their rollouts have ended, so what becomes of them is told by events of their own, exactly one at the end of each.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::Run;
+use super::rollback::{Origin, Undo, Undone};
+use super::wave::GRACE;
+use crate::event::{Event, Reason};
+use crate::fleet::{OnFailure, Outcome, Parallelism, TargetId, Wave};
+use crate::plan::build::at_least_one;
+
+/// A target that had succeeded, as an index, and its deployment.
+pub type Deployed = (usize, Option<String>);
+
+/// Targets on their way back.
+pub struct Returns<'a> {
+    run: &'a Arc<Run>,
+    timeout: Duration,
+    tasks: JoinSet<Undone>,
+    targets: HashMap<Id, Going>,
+}
+
+struct Going {
+    index: usize,
+    cause: Option<TargetId>,
+    /// Why it goes back.
+    reason: Reason,
+}
+
+impl<'a> Returns<'a> {
+    /// Starts with none.
+    pub fn new(run: &'a Arc<Run>, policy: OnFailure) -> Self {
+        let timeout = match policy {
+            OnFailure::Stop => Duration::ZERO,
+            OnFailure::Rollback { timeout, .. } => timeout,
+        };
+        Self { run, timeout, tasks: JoinSet::new(), targets: HashMap::new() }
+    }
+
+    /// Sends a target back.
+    pub fn start(&mut self, (index, deployment): Deployed, cause: Option<TargetId>, reason: Reason) {
+        let (run, timeout, whose) = (Arc::clone(self.run), self.timeout, cause.clone());
+        let task = self.tasks.spawn(async move {
+            let work = run.plan.work[index].as_ref().expect("only targets with work are deployed");
+            let from = Origin { deployment, wanted: None };
+            Undo::new(&run, &run.fleet.targets[index], work, from, timeout, whose).go_back().await
+        });
+        self.targets.insert(task.id(), Going { index, cause, reason });
+    }
+
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Waits for the next one to end, tells how, and returns its index; `None` where none is under way.
+    pub async fn next(&mut self) -> Option<usize> {
+        let joined = self.tasks.join_next_with_id().await?;
+        let (id, undone) = match joined {
+            Ok((id, undone)) => (id, undone),
+            Err(error) => (error.id(), broken(&error)),
+        };
+        let going = self.targets.remove(&id).expect("every task is a target's");
+        let index = going.index;
+        self.tell(going, undone).await;
+        Some(index)
+    }
+
+    /// Waits for all of them, and after a cancel for a short while.
+    pub async fn finish(&mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.run.cancel.cancelled() => break,
+                ended = self.next() => if ended.is_none() { return },
+            }
+        }
+        let deadline = tokio::time::Instant::now() + GRACE;
+        while let Ok(Some(_)) = tokio::time::timeout_at(deadline, self.next()).await {}
+        self.tasks.abort_all();
+        while self.next().await.is_some() {}
+    }
+
+    async fn tell(&self, going: Going, undone: Undone) {
+        let Going { index, cause, mut reason } = going;
+        let target = self.run.fleet.targets[index].id.clone();
+        let (outcome, revision) = match undone {
+            Undone::Back(revision) => (Outcome::RolledBack, revision),
+            Undone::Stuck(stuck) => {
+                reason = after(reason, stuck);
+                (Outcome::Stuck, None)
+            }
+            Undone::Superseded(by) => {
+                reason = Reason { summary: by, ..Reason::default() };
+                (Outcome::Superseded, None)
+            }
+            Undone::Detached(summary) => {
+                reason = Reason { summary, ..Reason::default() };
+                (Outcome::Detached, None)
+            }
+            Undone::Cancelled => return,
+            Undone::Nothing(reason) => return self.run.emit(Event::UndoImpossible { target, reason }).await,
+        };
+        self.run.emit(Event::TargetReturned { target, outcome, cause, reason, revision }).await;
+    }
+}
+
+/// Returns what had succeeded in a wave, the newest first, within the bounds of the wave.
+pub async fn wave(run: &Arc<Run>, wave: &Wave, deployed: Vec<Deployed>, policy: OnFailure, cause: Option<&TargetId>) {
+    let mut queue: VecDeque<Deployed> = deployed.into_iter().rev().collect();
+    let mut returns = Returns::new(run, policy);
+    let total = wave.targets.len();
+    let window = match &wave.max_parallel {
+        Parallelism::Window(amount) => at_least_one(*amount, total),
+        Parallelism::Batches(amounts) => amounts.iter().map(|it| at_least_one(*it, total)).max().unwrap_or(1),
+    };
+    let bound = wave.max_parallel_per_account.unwrap_or(usize::MAX);
+    let account = |index: usize| run.fleet.targets[index].account.id.as_str();
+    let mut per_account: HashMap<&str, usize> = HashMap::new();
+    while !run.cancel.is_cancelled() {
+        while returns.targets.len() < window {
+            let free = |(index, _): &Deployed| per_account.get(account(*index)).copied().unwrap_or_default() < bound;
+            let Some(place) = queue.iter().position(free) else { break };
+            let Some(deployed) = queue.remove(place) else { break };
+            *per_account.entry(account(deployed.0)).or_default() += 1;
+            let because = cause.map_or_else(|| "others failed".to_owned(), |cause| format!("{cause} failed"));
+            let reason = Reason { summary: format!("returned, since {because}"), ..Reason::default() };
+            returns.start(deployed, cause.cloned(), reason);
+        }
+        let ended = tokio::select! {
+            biased;
+            () = run.cancel.cancelled() => break,
+            ended = returns.next() => ended,
+        };
+        let Some(index) = ended else { break };
+        if let Some(running) = per_account.get_mut(account(index)) {
+            *running -= 1;
+        }
+    }
+    returns.finish().await;
+}
+
+/// Says why a target is stuck: that the undo failed, and what had gone wrong before.
+pub fn after(failure: Reason, stuck: Reason) -> Reason {
+    let mut evidence = stuck.evidence;
+    evidence.push(failure.summary.into());
+    evidence.extend(failure.evidence);
+    Reason { summary: format!("the undo failed: {}", stuck.summary), evidence, help: stuck.help }
+}
+
+/// What became of an undo whose task was aborted or panicked.
+fn broken(error: &JoinError) -> Undone {
+    if error.is_cancelled() {
+        Undone::Detached("the run was cancelled while ECS was being asked to go back; look at the service".to_owned())
+    } else {
+        let summary = "this program failed in this undo (a bug); look at the service".to_owned();
+        Undone::Stuck(Reason { summary, ..Reason::default() })
+    }
+}

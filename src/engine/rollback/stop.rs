@@ -1,0 +1,94 @@
+//! Stopping our service deployment with a rollback: finding it, and asking ECS.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::aws::ecs::Ecs;
+use crate::aws::error::{CallError, Kind};
+use crate::engine::write::Write;
+use crate::fleet::TargetSpec;
+
+/// How long ECS is asked to roll back after a cancel. The process must be gone within five seconds.
+const ASKED: Duration = Duration::from_millis(2_500);
+
+/// After a cancel: asks ECS once to roll our deployment back, for a short while. Says what came of it.
+pub async fn ask(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> String {
+    let until = Instant::now() + ASKED;
+    let asked = async {
+        let (arn, status) = service_deployment(ecs, target, deployment, until).await?;
+        if is_returning(&status) {
+            return Ok("ECS rolls it back already");
+        }
+        ecs.stop_service_deployment(&arn).await.map_err(|error| error.to_string())?;
+        Ok("ECS was asked to roll it back")
+    };
+    let said: Result<&str, String> = match tokio::time::timeout_at(until, asked).await {
+        Ok(said) => said,
+        Err(_) => Err("ECS did not answer in time".to_owned()),
+    };
+    match said {
+        Ok(said) => format!("the run was cancelled; {said}: {deployment}"),
+        Err(why) => {
+            format!("the run was cancelled, and ECS could not be asked to roll back ({why}): {deployment} goes on")
+        }
+    }
+}
+
+/// Finds the service deployment of our deployment, by the number that both have, with its status. Waits for it to be
+/// listed. Never that of another deployment.
+pub async fn service_deployment(
+    ecs: &Ecs,
+    target: &TargetSpec,
+    deployment: &str,
+    until: Instant,
+) -> Result<(String, String), String> {
+    let number = deployment.rsplit('/').next();
+    loop {
+        match ecs.list_service_deployments(&target.cluster, &target.service).await {
+            Ok(briefs) => {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let ours = |brief: &&Value| {
+                    brief["targetServiceRevisionArn"].as_str().and_then(|arn| arn.rsplit('/').next()) == number
+                };
+                if let Some(brief) = briefs.iter().find(ours) {
+                    return Ok((text(&brief["serviceDeploymentArn"]), text(&brief["status"])));
+                }
+            }
+            Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        let pause = Duration::from_millis(400);
+        if Instant::now() + pause > until {
+            return Err("ECS does not list its service deployment".to_owned());
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Whether a service deployment of this status is being stopped or rolled back.
+pub fn is_returning(status: &str) -> bool {
+    matches!(status, "STOP_REQUESTED" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS")
+}
+
+/// One StopServiceDeployment.
+pub struct StopDeployment<'a> {
+    /// Of its account and region.
+    pub ecs: &'a Ecs,
+    /// Its ARN.
+    pub arn: &'a str,
+}
+
+impl Write for StopDeployment<'_> {
+    async fn send(&self) -> Result<Value, CallError> {
+        self.ecs.stop_service_deployment(self.arn).await
+    }
+
+    async fn landed(&self) -> Result<Option<Value>, CallError> {
+        let described = self.ecs.describe_service_deployments(&[self.arn]).await?;
+        let status = described.first().and_then(|object| object["status"].as_str()).unwrap_or_default();
+        let landed = is_returning(status) || status.starts_with("ROLLBACK_");
+        Ok(landed.then(|| json!({ "serviceDeploymentArn": self.arn })))
+    }
+}

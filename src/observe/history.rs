@@ -1,0 +1,100 @@
+//! What a service ran before: the service deployments that ECS keeps for 90 days, or where these cannot be read, the
+//! older revisions of its family.
+//!
+//! Nothing here decides what is gone back to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use serde_json::Value;
+
+use super::{Seen, Unseen, unseen};
+use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs};
+use crate::aws::error::{CallError, Kind};
+use crate::fleet::{Fleet, Revision, TargetSpec};
+
+/// Targets whose past is read at once.
+const AT_ONCE: usize = 32;
+
+/// A target's past, or why it could not be read.
+pub type Past = Result<History, Unseen>;
+
+/// What targets may go back to, by their indices.
+pub type Definitions = BTreeMap<usize, Result<Arc<Value>, Unseen>>;
+
+/// What a service ran before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum History {
+    /// Its deployments, newest first.
+    Deployments(Vec<Attempt>),
+    /// Only which revisions its family has: whether they ever ran is not known.
+    Revisions {
+        /// The ARNs of the ACTIVE ones, newest first.
+        arns: Vec<String>,
+        /// Why its deployments are not known.
+        because: String,
+    },
+}
+
+/// A deployment that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The ARN of its task definition; `None` where ECS does not know it any more.
+    pub task_definition: Option<String>,
+    /// `SUCCESSFUL`, `ROLLBACK_SUCCESSFUL` and so on.
+    pub status: String,
+}
+
+impl Attempt {
+    /// Whether it completed.
+    pub fn succeeded(&self) -> bool {
+        self.status == "SUCCESSFUL"
+    }
+}
+
+/// Reads the past of every target that was seen; the others have none.
+pub async fn targets(fleet: &Fleet, seen: &[Seen], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) -> Vec<Option<Past>> {
+    let reads = fleet.targets.iter().zip(seen).map(|(target, seen)| async move {
+        let observed = seen.as_ref().ok()?;
+        Some(target_past(&client(target), target, &observed.service.task_definition).await)
+    });
+    futures::stream::iter(reads).buffered(AT_ONCE).collect().await
+}
+
+/// Reads a definition that a target may go back to, whatever its state.
+pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Arc<Value>, Unseen> {
+    ecs.describe_task_definition(arn).await.map(Arc::new).map_err(|error| unseen(&error, target))
+}
+
+async fn target_past(ecs: &Ecs, target: &TargetSpec, live: &str) -> Past {
+    let because = match attempts(ecs, target).await {
+        Ok(attempts) if !attempts.is_empty() => return Ok(History::Deployments(attempts)),
+        Ok(_) => "ECS lists no service deployment of the last 90 days".to_owned(),
+        Err(error) if matches!(error.kind, Kind::Denied | Kind::Refused) => error.to_string(),
+        Err(error) => return Err(unseen(&error, target)),
+    };
+    let family = live.parse::<Revision>().map_or_else(|_| live.to_owned(), |revision| revision.family);
+    let arns = ecs.list_task_definitions(&family).await.map_err(|error| unseen(&error, target))?;
+    Ok(History::Revisions { arns, because })
+}
+
+async fn attempts(ecs: &Ecs, target: &TargetSpec) -> Result<Vec<Attempt>, CallError> {
+    let briefs = ecs.service_deployment_history(&target.cluster, &target.service).await?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut arns: Vec<&str> = briefs.iter().filter_map(|brief| brief["targetServiceRevisionArn"].as_str()).collect();
+    arns.sort_unstable();
+    arns.dedup();
+    let mut definitions: BTreeMap<String, String> = BTreeMap::new();
+    for arns in arns.chunks(DEPLOYMENTS_PER_CALL) {
+        let revisions = ecs.describe_service_revisions(arns).await?;
+        definitions.extend(revisions.iter().filter_map(|revision| {
+            Some((revision["serviceRevisionArn"].as_str()?.to_owned(), revision["taskDefinition"].as_str()?.to_owned()))
+        }));
+    }
+    let attempt = |brief: &Value| Attempt {
+        task_definition: definitions.get(&text(&brief["targetServiceRevisionArn"])).cloned(),
+        status: text(&brief["status"]),
+    };
+    Ok(briefs.iter().map(attempt).collect())
+}

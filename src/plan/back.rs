@@ -1,0 +1,251 @@
+//! Which revision a target goes back to, and the plan of going there: what `roleout rollback` carries out.
+//!
+//! Pure. What is gone back to is the last revision that completed before the present one. A target that is back already
+//! stays: going back twice would else bring the newer revision again, and a job that is retried would undo itself.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::build::{Decision, decided, undeployable};
+use super::{Action, Definition, Plan, Work, taskdef};
+use crate::fleet::{Fleet, Revision};
+use crate::observe::history::{Definitions, History};
+use crate::observe::service::LiveService;
+use crate::observe::{Observed, Seen, Unseen};
+
+/// What going back means for a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// An older revision is deployed.
+    To {
+        /// Its ARN.
+        arn: String,
+        /// Why its past is not known from service deployments, where that is so.
+        because: Option<String>,
+    },
+    /// The deployment that is under way is stopped, and ECS goes back.
+    Return {
+        /// The deployment's id.
+        deployment: String,
+        /// The ARN of what completed last, where that is known.
+        to: Option<String>,
+    },
+    /// The deployment that is under way goes back: it is followed.
+    Follow {
+        /// The deployment's id.
+        deployment: String,
+    },
+    /// It is back already.
+    Already(String),
+    /// There is nothing to go back to.
+    Nowhere(String),
+}
+
+/// Decides what going back means for a service with a past. With `further`, a target that is back already goes back to
+/// what ran before that.
+pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
+    let Some(primary) = service.primary() else { return Way::Nowhere("the service has no deployment".to_owned()) };
+    let present = primary.task_definition.as_str();
+    let (in_progress, failed) = (primary.is("IN_PROGRESS"), primary.is("FAILED"));
+    let deployment = primary.id.clone();
+    let back = |after: &str| format!("already back on {}, after {}", name(present), name(after));
+    match past {
+        History::Deployments(attempts) => {
+            let newest = attempts.first().and_then(|attempt| attempt.task_definition.as_deref());
+            let completed = attempts.iter().filter(|attempt| attempt.succeeded());
+            let completed: Vec<&str> = completed.filter_map(|attempt| attempt.task_definition.as_deref()).collect();
+            if in_progress {
+                return match completed.contains(&present) {
+                    true => Way::Follow { deployment },
+                    false => Way::Return { deployment, to: completed.first().map(|arn| (*arn).to_owned()) },
+                };
+            }
+            let nowhere = || Way::Nowhere("no other revision completed in the 90 days that ECS remembers".to_owned());
+            let Some(other) = completed.iter().position(|arn| *arn != present) else {
+                return match newest.filter(|newest| *newest != present && !failed) {
+                    Some(after) if !further => Way::Already(back(after)),
+                    _ => nowhere(),
+                };
+            };
+            let mut from = other;
+            if !failed {
+                let before = completed[other..].iter().rposition(|arn| *arn == present).map(|place| other + place);
+                let after = newest.filter(|newest| *newest != present).or(before.map(|_| completed[other]));
+                if let (Some(after), false) = (after, further) {
+                    return Way::Already(back(after));
+                }
+                from = before.unwrap_or(other);
+            }
+            match completed[from..].iter().find(|arn| **arn != present) {
+                Some(arn) => Way::To { arn: (*arn).to_owned(), because: None },
+                None => nowhere(),
+            }
+        }
+        History::Revisions { arns, because } => {
+            let number = |arn: &str| arn.parse::<Revision>().map_or(0, |revision| revision.number);
+            if in_progress {
+                let completed = service.deployments.iter().find(|one| one.id != primary.id && one.is("COMPLETED"));
+                return match completed {
+                    Some(one) if number(&one.task_definition) > number(present) => Way::Follow { deployment },
+                    completed => Way::Return { deployment, to: completed.map(|one| one.task_definition.clone()) },
+                };
+            }
+            let newer = arns.first().filter(|arn| number(arn) > number(present) && !failed && !further);
+            if let Some(newer) = newer {
+                return Way::Already(format!("on {} already, which is older than {}", name(present), name(newer)));
+            }
+            match arns.iter().find(|arn| number(arn) < number(present)) {
+                Some(arn) => Way::To { arn: arn.clone(), because: Some(because.clone()) },
+                None => Way::Nowhere(format!("its family has no older ACTIVE revision ({because})")),
+            }
+        }
+    }
+}
+
+fn name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// Builds the plan of going back. `ways` is indexed as the fleet's targets; `None` where a target could not be read.
+/// `definitions` has what is gone back to.
+pub fn plan(fleet: &Fleet, seen: &[Seen], ways: &[Option<Way>], definitions: &Definitions) -> Plan {
+    decided(fleet, seen, |index, observed| match (undeployable(&observed.service), &ways[index]) {
+        (Some(blocked), _) => blocked,
+        (None, Some(way)) => decide(observed, way, definitions.get(&index)),
+        (None, None) => Decision::blocked("its past could not be read", "run again"),
+    })
+}
+
+fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>, Unseen>>) -> Decision {
+    let service = &observed.service;
+    let to = |arn: &str| arn.parse::<Revision>().ok();
+    let deploy = |definition, to, summary| Decision {
+        action: Action::Deploy,
+        work: Some(Work::new(definition, service)),
+        to,
+        summary,
+    };
+    match way {
+        Way::Already(why) => {
+            Decision { action: Action::Unchanged, work: None, to: service.revision(), summary: vec![why.clone()] }
+        }
+        Way::Nowhere(why) => {
+            let help = "deploy the revision that you want with `roleout deploy`, or leave the target out with --only";
+            Decision::blocked(format!("there is nothing to go back to: {why}"), help)
+        }
+        Way::Follow { deployment } => {
+            let summary = vec![format!("its deployment {deployment} goes back already, and is followed")];
+            deploy(Definition::Follow { deployment: deployment.clone() }, service.revision(), summary)
+        }
+        Way::Return { deployment, to: back } => {
+            let summary = vec![format!("its deployment {deployment} is stopped, and ECS goes back")];
+            let mut decision =
+                deploy(Definition::Return { deployment: deployment.clone() }, back.as_deref().and_then(to), summary);
+            if let (Some(work), Some(back)) = (&mut decision.work, back) {
+                work.before.task_definition.get_or_insert_with(|| back.clone());
+            }
+            decision
+        }
+        Way::To { arn, .. } => match definition {
+            Some(Ok(found)) if found["status"] == "ACTIVE" => {
+                let summary = taskdef::summary(&observed.live, found);
+                deploy(Definition::Existing { arn: arn.clone(), force: false }, to(arn), summary)
+            }
+            Some(Ok(_)) => Decision::blocked(
+                format!("it ran {} before, which was deregistered and cannot be deployed", name(arn)),
+                "deploy the commit that you want back: that registers its definition again",
+            ),
+            Some(Err(unseen)) => Decision::blocked(
+                format!("{} could not be read: {}", name(arn), unseen.reason),
+                unseen.help.clone().unwrap_or_default(),
+            ),
+            None => Decision::blocked(format!("{} could not be read", name(arn)), "run again"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::observe::history::Attempt;
+
+    fn service(number: u32, state: &str) -> LiveService {
+        let arn = format!("td/api:{number}");
+        LiveService::read(&json!({ "status": "ACTIVE", "taskDefinition": arn, "deployments": [
+            { "id": "ecs-svc/9", "status": "PRIMARY", "taskDefinition": arn, "rolloutState": state },
+        ] }))
+    }
+
+    /// `"2+ 1+"`: 2 completed, and before that 1 did; `-` is one that ECS rolled back.
+    fn past(attempts: &str) -> History {
+        let attempt = |text: &str| {
+            let (number, status) = text.split_at(text.len() - 1);
+            let status = if status == "+" { "SUCCESSFUL" } else { "ROLLBACK_SUCCESSFUL" };
+            Attempt { task_definition: Some(format!("td/api:{number}")), status: status.to_owned() }
+        };
+        History::Deployments(attempts.split_whitespace().map(attempt).collect())
+    }
+
+    fn to(number: u32) -> Way {
+        Way::To { arn: format!("td/api:{number}"), because: None }
+    }
+
+    #[test]
+    fn the_last_that_completed_before_the_present_one_is_gone_back_to() {
+        for (present, attempts, expected) in [
+            (2, "2+ 1+", to(1)),
+            (3, "3+ 3+ 2- 1+", to(1)),
+            (3, "3+ 2+ 1+", to(2)),
+            (1, "2+ 1+", Way::Already("already back on api:1, after api:2".into())),
+            (1, "1+ 2+ 1+", Way::Already("already back on api:1, after api:2".into())),
+            (1, "2- 1+", Way::Already("already back on api:1, after api:2".into())),
+            (2, "3- 2+ 1+", Way::Already("already back on api:2, after api:3".into())),
+        ] {
+            assert_eq!(
+                way(&service(present, "COMPLETED"), &past(attempts), false),
+                expected,
+                "{present} of {attempts}"
+            );
+        }
+        assert!(matches!(way(&service(2, "COMPLETED"), &past("2+ 2+"), false), Way::Nowhere(_)));
+    }
+
+    #[test]
+    fn further_goes_on_from_where_it_is_back() {
+        for (present, attempts, expected) in [(2, "2+ 3+ 2+ 1+", to(1)), (2, "3- 2+ 1+", to(1)), (3, "3+ 2+ 1+", to(2))]
+        {
+            assert_eq!(way(&service(present, "COMPLETED"), &past(attempts), true), expected, "{present} of {attempts}");
+        }
+        assert!(matches!(way(&service(1, "COMPLETED"), &past("1+ 2+ 1+"), true), Way::Nowhere(_)));
+    }
+
+    #[test]
+    fn a_failed_one_goes_back_to_what_completed_last() {
+        assert_eq!(way(&service(3, "FAILED"), &past("3- 2+ 1+"), false), to(2));
+        assert_eq!(way(&service(1, "FAILED"), &past("1- 2+ 1+"), false), to(2));
+    }
+
+    #[test]
+    fn what_is_under_way_is_stopped_unless_it_goes_back_itself() {
+        let follow = Way::Follow { deployment: "ecs-svc/9".into() };
+        assert_eq!(way(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), false), follow);
+        let back = Way::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()) };
+        assert_eq!(way(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), false), back);
+    }
+
+    #[test]
+    fn without_deployments_the_numbers_of_revisions_tell() {
+        let revisions = |numbers: &[u32]| History::Revisions {
+            arns: numbers.iter().map(|number| format!("td/api:{number}")).collect(),
+            because: "no".into(),
+        };
+        let older = Way::To { arn: "td/api:2".into(), because: Some("no".into()) };
+        assert_eq!(way(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), false), older);
+        assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), false), Way::Already(_)));
+        assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), true), Way::To { .. }));
+        assert!(matches!(way(&service(1, "COMPLETED"), &revisions(&[1]), false), Way::Nowhere(_)));
+    }
+}

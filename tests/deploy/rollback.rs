@@ -1,0 +1,169 @@
+//! `roleout rollback`: back to what completed before, once, and never back and forth.
+
+use std::time::Duration;
+
+use roleout::commands::rollback::run;
+use roleout::engine::cancel::Signal;
+use roleout::exit::Exit;
+use roleout::fleet::Outcome;
+use serde_json::json;
+
+use crate::harness::{Ran, Scene};
+
+const ONE: &str = "a0/eu-west-1/s0";
+const ROLLOUT: &str = "rollout: { timeout: 30m }\n";
+
+/// A fleet whose services had a revision before the one that they run.
+fn scene(accounts: usize, services: usize, rollout: &str) -> Scene {
+    let scene = Scene::of(accounts, services, rollout);
+    scene.sandbox.add_history(&scene.fleet);
+    scene
+}
+
+async fn rollback(scene: &Scene, further: bool) -> Ran {
+    let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
+    scene.ran(async |reach, view| run(fleet, reach, choice, further, start, view, scene.cancel.clone()).await).await
+}
+
+/// The number of the revision that a service runs.
+fn runs(scene: &Scene) -> u32 {
+    let service = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service");
+    service.task_definition.rsplit(':').next().expect("a number").parse().expect("a number")
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_target_goes_back_once_and_a_second_run_does_nothing() {
+    let scene = scene(3, 2, ROLLOUT);
+    let present = runs(&scene);
+    let ran = rollback(&scene, false).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 6), "{}", ran.said);
+    assert_eq!(runs(&scene), present - 1);
+    assert!(ran.said.contains("known from the service deployments that ECS keeps for 90 days"), "{}", ran.said);
+    let writes = scene.sandbox.calls().writes;
+    assert!(writes.len() == 6 && writes.iter().all(|write| write.operation == "UpdateService"), "{writes:?}");
+    let again = rollback(&scene, false).await;
+    assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 6), "{}", again.said);
+    let said = format!("already back on s0:{}, after s0:{present}; --further goes on", present - 1);
+    assert!(again.said.contains(&said), "{}", again.said);
+    assert_eq!(scene.sandbox.calls().writes.len(), 6);
+    let further = rollback(&scene, true).await;
+    assert_eq!(further.code(), Exit::Blocked, "there is nothing before: {}", further.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_deploy_the_rollback_is_to_what_the_deploy_replaced() {
+    let scene = scene(1, 1, ROLLOUT);
+    let present = runs(&scene);
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    assert_eq!(runs(&scene), present + 1);
+    assert_eq!(rollback(&scene, false).await.code(), Exit::Done);
+    assert_eq!(runs(&scene), present);
+    assert_eq!(rollback(&scene, true).await.code(), Exit::Done, "further goes on");
+    assert_eq!(runs(&scene), present - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ecs_rolled_back_already_stays_and_the_others_go() {
+    let scene = scene(2, 1, "rollout: { timeout: 30m, max_failures: 1 }\n").fault("a0=crash");
+    let present = runs(&scene);
+    assert_eq!(scene.deploy().await.code(), Exit::Tolerated);
+    let ran = rollback(&scene, false).await;
+    assert_eq!((ran.outcome(ONE), runs(&scene)), (Some(Outcome::Unchanged), present), "{}", ran.said);
+    assert_eq!(ran.outcome("a1/eu-west-1/s0"), Some(Outcome::Succeeded), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_is_stopped_and_a_return_that_is_under_way_is_followed() {
+    let mut scene = scene(1, 1, ROLLOUT).fault("*=hang");
+    let present = runs(&scene);
+    let cancel = scene.cancel.clone();
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        cancel.cancel(Signal::Interrupt);
+    });
+    assert_eq!(ran.outcome(ONE), Some(Outcome::Detached), "{}", ran.said);
+    scene.cancel = Default::default();
+    scene.sandbox.forget_calls();
+    let ran = rollback(&scene, false).await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    assert_eq!(runs(&scene), present);
+    let writes: Vec<String> = scene.sandbox.calls().writes.into_iter().map(|write| write.operation).collect();
+    assert_eq!(writes, ["StopServiceDeployment"]);
+    // A rollback that was cancelled is followed by the next one, and not stopped.
+    scene.sandbox.clear_faults();
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    scene.sandbox.forget_calls();
+    let cancel = scene.cancel.clone();
+    let (ran, ()) = tokio::join!(rollback(&scene, false), async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        cancel.cancel(Signal::Interrupt);
+    });
+    assert_eq!(ran.outcome(ONE), Some(Outcome::Detached), "{}", ran.said);
+    scene.cancel = Default::default();
+    let ran = rollback(&scene, false).await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    assert_eq!((runs(&scene), scene.sandbox.calls().writes.len()), (present, 1), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_that_was_deregistered_blocks_before_anything_starts() {
+    let mut scene = scene(2, 1, ROLLOUT);
+    let before = format!("s0:{}", runs(&scene) - 1);
+    let input = json!({ "taskDefinition": before });
+    scene.sandbox.behind_the_back("a0", "eu-west-1", "DeregisterTaskDefinition", &input).expect("deregistered");
+    let ran = rollback(&scene, false).await;
+    let error = ran.exit.as_ref().expect_err("refused");
+    assert_eq!(error.exit, Exit::Blocked);
+    let reason = format!("{ONE}: it ran {before} before, which was deregistered and cannot be deployed");
+    assert!(error.message.contains(&reason), "{error}");
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    scene.choice.skip_blocked = true;
+    let ran = rollback(&scene, false).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_service_deployments_the_older_revisions_serve_and_it_says_so() {
+    let scene = scene(1, 1, ROLLOUT).fault("*=no-service-deployments");
+    let present = runs(&scene);
+    let ran = rollback(&scene, false).await;
+    assert_eq!((ran.code(), runs(&scene)), (Exit::Done, present - 1), "{}", ran.said);
+    assert!(ran.said.contains("the next older revision of its family, and whether that ever ran is not known"));
+    assert!(ran.said.contains("ListServiceDeployments: AccessDenied"), "{}", ran.said);
+    let again = rollback(&scene, false).await;
+    assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 1), "{}", again.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_past_that_cannot_be_read_at_all_is_exit_4() {
+    let scene = scene(2, 1, ROLLOUT).fault("a1=no-service-deployments").fault("a1=deny:ecs:ListTaskDefinitions");
+    let ran = rollback(&scene, false).await;
+    let error = ran.exit.as_ref().expect_err("refused");
+    assert_eq!(error.exit, Exit::Preflight, "{error}");
+    assert!(error.help.iter().any(|help| help.contains("allow ecs:ListTaskDefinitions to")), "{:?}", error.help);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_shows_the_difference_and_changes_nothing() {
+    let mut scene = scene(3, 1, ROLLOUT);
+    scene.choice.dry_run = true;
+    let ran = rollback(&scene, false).await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    assert!(ran.said.contains("+ image: registry.example.com/s0:previous"), "{}", ran.said);
+    assert!(ran.said.contains("the same in 3 targets") && ran.said.contains("plan: 3 to deploy"), "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_goes_in_waves_and_is_not_undone_itself() {
+    let rollout = "rollout:\n  timeout: 10m\n  on_failure: rollback\n  rollback_scope: run\n  waves:\n    \
+                   - { name: canary, select: { ring: canary } }\n    - { name: rest }\n";
+    let scene = scene(3, 1, rollout).fault("a0=no-return");
+    let present = runs(&scene);
+    let ran = rollback(&scene, false).await;
+    assert_eq!(ran.count(Outcome::NotStarted), 2, "{}", ran.said);
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
+    let updates = scene.sandbox.calls().writes.iter().filter(|write| write.operation == "UpdateService").count();
+    assert_eq!(updates, 1, "from {present}: {}", ran.said);
+}

@@ -4,6 +4,7 @@
 //! stopped with a rollback, and otherwise what ran before is deployed again. Somebody else's deployment is never
 //! fought. What is gone back to was taken down when the work was planned.
 
+mod careful;
 mod stop;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::event::{Event, Evidence, Reason, Tasks, UndoStep};
 use crate::fleet::{Revision, TargetId, TargetSpec};
 use crate::observe::service::LiveService;
 use crate::plan::{Definition, Work};
+use careful::Careful;
 use stop::{StopDeployment, is_returning, service_deployment};
 
 pub use stop::ask;
@@ -310,8 +312,9 @@ impl<'a> Undo<'a> {
         let update = ServiceUpdate { task_definition: Some(arn.clone()), desired_count, deployment, force: false };
         let known: Vec<String> = service.deployments.iter().map(|one| one.id.clone()).collect();
         let update = Update { ecs: &self.ecs, target: self.target, known: &known, update };
-        let answer = match carry_out(&update, deadline).await {
+        let answer = match carry_out(&Careful::new(update, service), deadline).await {
             Ok(answer) => LiveService::read(&answer),
+            Err(error) if Careful::was_too_late(&error) => return Undone::Superseded(error.message),
             Err(error) => {
                 let mut evidence = Vec::new();
                 evidence.extend(self.unstoppable.take().map(Evidence::from));

@@ -224,6 +224,25 @@ async fn a_deployment_of_somebody_else_is_not_fought() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn somebody_who_deploys_while_the_undo_is_put_off_is_not_fought() {
+    for at in (596..680).step_by(4) {
+        let scene = with(OFF, BACK).fault("*=hang").fault("*=no-service-deployments");
+        let sandbox = scene.sandbox.clone();
+        let (ran, stranger) = tokio::join!(scene.deploy(), async {
+            tokio::time::sleep(Duration::from_secs(590)).await;
+            sandbox.fault("*", Fault::Throttle(0.2)).expect("a fault");
+            tokio::time::sleep(Duration::from_secs(at - 590)).await;
+            let update = json!({ "cluster": "main", "service": "s0", "forceNewDeployment": true });
+            let answer = sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &update).expect("updated");
+            answer["service"]["deployments"][0]["id"].clone()
+        });
+        let service = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service");
+        assert_eq!(Some(service.deployments[0].0.as_str()), stranger.as_str(), "at {at}: {}", ran.said);
+        assert_eq!(ran.outcome(ONE), Some(Outcome::Superseded), "at {at}: {}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_never_reached_ecs_is_not_undone() {
     for fault in ["deny:ecs:UpdateService", "deny:ecs:RegisterTaskDefinition"] {
         let scene = with("", BACK).fault(&format!("*={fault}"));

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
 use crate::fleet::ImageChoice;
+use crate::fleet::OnBusy;
 use crate::view::{Form, Format};
 
 const STYLES: Styles = Styles::styled()
@@ -180,6 +181,9 @@ pub struct Deploy {
     /// Deploy this commit even where a newer one is out already
     #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
     pub allow_older: bool,
+    /// What to do with a target on which somebody else's deployment is in progress, instead of what the manifest says
+    #[arg(long, value_name = "WHAT", env = "ROLEOUT_ON_BUSY")]
+    pub on_busy: Option<Busy>,
     /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
     #[arg(long, env = "ROLEOUT_NO_VERIFY")]
     pub no_verify: bool,
@@ -195,6 +199,27 @@ pub struct Deploy {
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,
+}
+
+/// The values of `--on-busy`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Busy {
+    /// It is blocked
+    Fail,
+    /// Wait until it has ended, and then plan
+    Wait,
+    /// Take its place
+    Supersede,
+}
+
+impl From<Busy> for OnBusy {
+    fn from(busy: Busy) -> Self {
+        match busy {
+            Busy::Fail => Self::Fail,
+            Busy::Wait => Self::Wait,
+            Busy::Supersede => Self::Supersede,
+        }
+    }
 }
 
 /// `roleout watch`
@@ -282,6 +307,9 @@ pub struct Plan {
     /// Plan this commit even where a newer one is out already
     #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
     pub allow_older: bool,
+    /// What to do with a target on which somebody else's deployment is in progress, instead of what the manifest says
+    #[arg(long, value_name = "WHAT", env = "ROLEOUT_ON_BUSY")]
+    pub on_busy: Option<Busy>,
     /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
     #[arg(long, env = "ROLEOUT_NO_VERIFY")]
     pub no_verify: bool,

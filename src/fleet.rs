@@ -14,7 +14,7 @@ pub mod strategy;
 pub use commit::{Commit, Release};
 pub use desired::{Base, Desired};
 pub use image::{ImageChoice, ImageError};
-pub use policy::{OnCancel, OnFailure, Scope};
+pub use policy::{OnBusy, OnCancel, OnFailure, Scope};
 pub use revision::Revision;
 pub use select::SelectError;
 
@@ -41,6 +41,8 @@ pub struct Fleet {
     pub targets: Vec<TargetSpec>,
     /// The waves, in the order in which they run. Each target is in exactly one of them.
     pub waves: Vec<Wave>,
+    /// What is done where somebody else's deployment is in progress.
+    pub on_busy: OnBusy,
     /// Who is told how a run goes.
     pub notify: Vec<Webhook>,
     /// The commit that the run deploys, and what is done about it.

@@ -22,6 +22,7 @@ pub mod taskdef;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::fleet::OnBusy;
 use crate::notify::{Format, Occasion};
 use definition::DefinitionSource;
 use deployment::Deployment;
@@ -203,6 +204,10 @@ pub struct Rollout {
     /// What to do with deployments that are under way when the job is cancelled. `detach`: let them go on.
     /// `rollback`: ask ECS to roll them back, without waiting for it. Default: detach.
     pub on_cancel: Option<Spanned<OnCancel>>,
+    /// What to do with a target on which somebody else's deployment is in progress. `fail`: it is blocked. `wait`: `deploy`
+    /// waits until it has ended, for the target's timeout at the most, and then plans. `supersede`: our deployment takes its
+    /// place. Default: fail.
+    pub on_busy: Option<Spanned<OnBusy>>,
     /// How many targets of a wave run at once: a number or a per cent, or a list of batches. Default: 100%.
     pub max_parallel: Option<Spanned<OneOrMany<AmountValue>>>,
     /// How many targets of one account run at once. Default: no bound of its own.

@@ -54,6 +54,9 @@ pub struct Work {
     pub deployments: Vec<String>,
     /// What an undo gives back.
     pub before: Before,
+    /// Somebody else's deployment, in progress, whose place ours takes.
+    #[serde(default)]
+    pub supersedes: Option<String>,
 }
 
 impl Work {
@@ -64,7 +67,7 @@ impl Work {
         let deployments = primary.chain(others).map(|deployment| deployment.id.clone()).collect();
         let before = Before::of(service, &definition);
         let from = service.task_definition.clone();
-        Self { definition, desired_count: None, deployment: None, from, deployments, before }
+        Self { definition, desired_count: None, deployment: None, from, deployments, before, supersedes: None }
     }
 }
 

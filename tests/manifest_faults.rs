@@ -986,6 +986,18 @@ fn durations_that_are_none() {
 
 #[test]
 fn words_that_are_not_known() {
+    insta::assert_snapshot!(edited("  waves:", "  on_busy: waits\n  waves:"), @r"
+      × `on_busy` cannot be `waits`
+        ╭─[deploy.yaml:22:12]
+     21 │ rollout:
+     22 │   on_busy: waits
+        ·            ─────
+     23 │   waves:
+        ╰────
+      help: did you mean `wait`?
+
+    deploy.yaml: 1 fault
+    ");
     insta::assert_snapshot!(edited("  waves:", "  on_failure: rolback\n  waves:"), @r"
       × `on_failure` cannot be `rolback`
         ╭─[deploy.yaml:22:15]

@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::manifest::{choose_images, environment};
 use super::notify::Notifier;
-use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
+use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled, wait_for_others};
 use super::reach::Reach;
 use super::saved;
 use super::verify::{observed, verify};
@@ -18,7 +18,7 @@ use crate::engine::{self, EVENTS, Start};
 use crate::error::Error;
 use crate::event::Stamper;
 use crate::exit::Exit;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::Unreachable;
 use crate::observe::Seen;
 use crate::plan::{Plan, build};
@@ -37,6 +37,7 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
     choose_images(&mut fleet, &args.instead)?;
     fleet.release.allow_older = args.allow_older;
+    fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
     let (from, continue_hooks) = (args.from.clone(), args.continue_hooks);
     let start = Start { from, sandbox: args.embedded.sandbox, continue_hooks };
     let choice = Choice {
@@ -88,7 +89,10 @@ pub async fn run(
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
-    let (unreachable, seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
+    if fleet.on_busy == OnBusy::Wait && !choice.dry_run {
+        unless_cancelled(wait_for_others(&fleet, &mut seen, reach, &mut view), &cancel).await?;
+    }
     let plan = build::plan(&fleet, &seen);
     decide(Planned { fleet, unreachable, seen, plan }, reach, choice, start, view, cancel).await
 }

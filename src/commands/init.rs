@@ -13,7 +13,7 @@ use crate::engine::cancel::{Cancel, Signal};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{
-    Account, Desired, Fleet, Hop, Identity, IdentitySource, Release, RoleArn, RoleChain, TargetId, TargetSpec,
+    Account, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, Release, RoleArn, RoleChain, TargetId, TargetSpec,
 };
 use crate::identity::preflight;
 use crate::init::{File, Found, Source, identity, import, starter};
@@ -76,6 +76,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
         accounts: Vec::new(),
         targets: Vec::new(),
         waves: Vec::new(),
+        on_busy: OnBusy::Fail,
         notify: Vec::new(),
         release: Release::default(),
         warnings: Vec::new(),

@@ -11,7 +11,7 @@ use crate::cli;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, OnBusy};
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::view::{Form, View};
@@ -55,6 +55,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
     choose_images(&mut fleet, &args.instead)?;
     fleet.release.allow_older = args.allow_older;
+    fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
     let choice = Choice {
         form: args.format.into(),
         values: if args.show_values { Values::Shown } else { hashed() },

@@ -2,9 +2,11 @@
 //! and say why a run may not start.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::Instant;
 
 use super::manifest::environment;
 use super::reach::Reach;
@@ -17,7 +19,7 @@ use crate::observe::{self, Seen, Unseen};
 use crate::plan::budget::Limits;
 use crate::plan::diff::Values;
 use crate::plan::preview::{Choice, Preview};
-use crate::plan::{Action, Outline, Plan};
+use crate::plan::{Action, Outline, Plan, build};
 use crate::view::View;
 use crate::view::style::count;
 
@@ -47,6 +49,33 @@ pub async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unre
         seen[index] = result;
     }
     (unreachable, seen)
+}
+
+/// How often a busy service is looked at again.
+const BUSY_PACE: Duration = Duration::from_secs(5);
+
+/// Waits until nobody else deploys what this run changes, each for its target's timeout at the most. What is left then is
+/// blocked by the plan.
+pub(super) async fn wait_for_others(fleet: &Fleet, seen: &mut [Seen], reach: &Reach, view: &mut View) {
+    let (start, clients) = (Instant::now(), reach.clients());
+    let mut said = false;
+    loop {
+        let patient = |index: &usize| start.elapsed() < fleet.targets[*index].timeout;
+        let busy: Vec<usize> = build::busy(fleet, seen).into_iter().filter(patient).collect();
+        let Some(first) = busy.first() else { return };
+        if !said {
+            let more = if busy.len() > 1 { format!(" and {} more", busy.len() - 1) } else { String::new() };
+            view.phase(&format!("waiting for somebody else's deployment of {}{more}", fleet.targets[*first].id));
+            said = true;
+        }
+        tokio::time::sleep(BUSY_PACE).await;
+        for (index, look) in observe::targets(fleet, &busy, &|target| clients(target)).await {
+            // A look that ECS does not answer says nothing new.
+            if look.as_ref().map_or_else(|unseen| unseen.answered, |_| true) {
+                seen[index] = look;
+            }
+        }
+    }
 }
 
 /// Returns why the run may not start: accounts and targets that cannot be reached (exit 4), or that cannot be deployed

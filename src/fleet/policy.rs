@@ -49,6 +49,19 @@ pub enum OnCancel {
     Rollback,
 }
 
+/// What is done with a target that somebody else's deployment is in progress on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBusy {
+    /// It is blocked.
+    #[default]
+    Fail,
+    /// A deploy waits until it has ended, and then plans.
+    Wait,
+    /// Our deployment takes its place.
+    Supersede,
+}
+
 impl OnFailure {
     /// Returns what it means, in words; nothing where targets stay as they are left.
     pub fn words(self) -> Option<String> {

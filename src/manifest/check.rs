@@ -23,7 +23,7 @@ use super::fault::Context;
 use super::interpolate::{Scope, Template};
 use super::node::record;
 use super::spanned::{Entries, Span, Spanned};
-use crate::fleet::{Account, Commit, Fleet, Release, RoleChain, TargetSpec};
+use crate::fleet::{Account, Commit, Fleet, OnBusy, Release, RoleChain, TargetSpec};
 
 /// The variable that holds the ID token where the manifest names none.
 pub const DEFAULT_TOKEN_ENV: &str = "GITLAB_OIDC_TOKEN";
@@ -76,7 +76,8 @@ pub fn check(
         return None;
     }
     let fleet = assemble(identity?, &accounts.list, targets.list, timeout, waves?, release, warnings);
-    Some(Fleet { notify, ..fleet })
+    let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
+    Some(Fleet { on_busy, notify, ..fleet })
 }
 
 fn assemble(
@@ -115,7 +116,7 @@ fn assemble(
         })
         .collect();
     let accounts = accounts.into_iter().flatten().collect();
-    Fleet { identity, accounts, targets, waves, notify: Vec::new(), release, warnings }
+    Fleet { identity, accounts, targets, waves, on_busy: OnBusy::Fail, notify: Vec::new(), release, warnings }
 }
 
 /// What every check needs.

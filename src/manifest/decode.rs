@@ -150,6 +150,7 @@ fn title(name: &str) -> String {
         "Format" => "`format`".to_owned(),
         "Occasion" => "`on`".to_owned(),
         "OnFailure" => "`on_failure`".to_owned(),
+        "OnBusy" => "`on_busy`".to_owned(),
         "OnCancel" => "`on_cancel`".to_owned(),
         "RollbackScope" => "`rollback_scope`".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, strategy, taskdef};
 use crate::fleet::commit::{self, Tag};
-use crate::fleet::{Amount, Base, Commit, Fleet, Parallelism, Release, Revision, TargetSpec, Wave};
+use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
 
@@ -36,7 +36,17 @@ pub fn unguarded(fleet: &Fleet, seen: &[Seen]) -> Plan {
 }
 
 fn plan_as(fleet: &Fleet, seen: &[Seen], release: &Release) -> Plan {
-    decided(fleet, seen, |index, observed| decide(&fleet.targets[index], observed, release))
+    decided(fleet, seen, |index, observed| decide(&fleet.targets[index], observed, release, fleet.on_busy))
+}
+
+/// Returns the targets whose change has to wait for somebody else's deployment, as indices into [`Fleet::targets`].
+pub fn busy(fleet: &Fleet, seen: &[Seen]) -> Vec<usize> {
+    let supersedes = |(index, seen): (usize, &Seen)| {
+        let observed = seen.as_ref().ok()?;
+        let work = decide(&fleet.targets[index], observed, &fleet.release, OnBusy::Supersede).work;
+        work.and_then(|work| work.supersedes).map(|_| index)
+    };
+    seen.iter().enumerate().filter_map(supersedes).collect()
 }
 
 /// Builds a plan by what is decided for each target that could be read, by its index.
@@ -75,7 +85,7 @@ pub(super) fn decided(fleet: &Fleet, seen: &[Seen], decide: impl Fn(usize, &Obse
     Plan { outline, work }
 }
 
-fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decision {
+fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: OnBusy) -> Decision {
     let service = &observed.service;
     if let Some(blocked) = undeployable(service) {
         return blocked;
@@ -117,22 +127,19 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decisi
     let primary = service.primary();
     let in_progress = primary.filter(|primary| primary.is("IN_PROGRESS"));
     let is_ours = |primary: &Deployment| is_live && primary.task_definition == service.task_definition;
-    if let Some(primary) = in_progress.filter(|primary| !is_ours(primary)) {
-        let revision = primary.revision().map_or_else(|| primary.task_definition.clone(), |it| it.to_string());
-        let waits = observed.progress.as_ref().is_some_and(|progress| progress.waiting().next().is_some());
-        let help = match waits {
-            true => format!("it waits at a PAUSE hook: let it go on with `roleout continue --only {}`", target.id),
-            false => "wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again".to_owned(),
-        };
-        return Decision::blocked(format!("a deployment of {revision} ({}) is in progress", primary.id), help);
+    let stranger = in_progress.filter(|primary| !is_ours(primary));
+    if let Some(primary) = stranger.filter(|_| on_busy != OnBusy::Supersede) {
+        return busy_with(primary, target, observed, on_busy);
     }
     let live = |definition| Work::new(definition, service);
     let mut summary = Vec::new();
     let (definition, to) = if is_live {
         let revision = service.revision();
-        if let Some(primary) = in_progress {
+        if let Some(primary) = in_progress.filter(|_| stranger.is_none()) {
             summary.push(format!("its deployment {} is under way already and is followed", primary.id));
             (Definition::Follow { deployment: primary.id.clone() }, revision)
+        } else if stranger.is_some() {
+            (Definition::Existing { arn: service.task_definition.clone(), force: true }, revision)
         } else if let Some(why) = primary.and_then(|primary| unfinished(service, primary)) {
             summary.push(why);
             (Definition::Existing { arn: service.task_definition.clone(), force: true }, revision)
@@ -161,6 +168,10 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decisi
         }
     };
     let mut work = live(definition);
+    if let Some(primary) = stranger {
+        summary.push(format!("takes the place of {} ({}), which is in progress", words(primary), primary.id));
+        work.supersedes = Some(primary.id.clone());
+    }
     if let Some(count) = target.desired.desired_count.filter(|&count| count != service.desired) {
         summary.push(format!("desired count {} -> {count}", service.desired));
         work.desired_count = Some(count);
@@ -186,6 +197,29 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release) -> Decisi
     }
     let work = action.changes().then_some(work);
     Decision { action, work, to, summary }
+}
+
+/// Says that somebody else's deployment stands in the way.
+fn busy_with(primary: &Deployment, target: &TargetSpec, observed: &Observed, on_busy: OnBusy) -> Decision {
+    let waits = observed.progress.as_ref().is_some_and(|progress| progress.waiting().next().is_some());
+    let help = match (waits, on_busy) {
+        (true, _) => format!("it waits at a PAUSE hook: let it go on with `roleout continue --only {}`", target.id),
+        (false, OnBusy::Wait) => {
+            let limit = humantime::format_duration(target.timeout);
+            format!("`deploy` waits until it ends, for {limit} at the most (`on_busy: wait`)")
+        }
+        (false, OnBusy::Fail | OnBusy::Supersede) => {
+            "wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again; or say what to do \
+             with `on_busy: wait` or `supersede`"
+                .to_owned()
+        }
+    };
+    Decision::blocked(format!("a deployment of {} ({}) is in progress", words(primary), primary.id), help)
+}
+
+/// Returns the revision of a deployment.
+fn words(deployment: &Deployment) -> String {
+    deployment.revision().map_or_else(|| deployment.task_definition.clone(), |revision| revision.to_string())
 }
 
 /// Returns the definition that a target starts from, or why there is none.

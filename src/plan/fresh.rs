@@ -32,6 +32,7 @@ pub fn check(work: &Work, observed: &Observed) -> Fresh {
             (None, Definition::Existing { arn, .. }) if let Some(status) = retired(observed, arn) => {
                 Fresh::Moved(format!("the revision {} is {status} now", revision(arn)))
             }
+            (Some(primary), _) if work.supersedes.as_ref() == Some(&primary.id) => Fresh::Ready(newest(work, observed)),
             (None, _) | (Some(_), Definition::Follow { .. }) => Fresh::Ready(newest(work, observed)),
             // Only a rollback returns, and it is never saved.
             (Some(_), Definition::Return { .. }) => Fresh::Ready(newest(work, observed)),

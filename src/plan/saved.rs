@@ -19,7 +19,9 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Outline, Plan, Work};
-use crate::fleet::{Account, Base, Desired, Fleet, Identity, Release, Revision, TargetId, TargetSpec, Wave, duration};
+use crate::fleet::{
+    Account, Base, Desired, Fleet, Identity, OnBusy, Release, Revision, TargetId, TargetSpec, Wave, duration,
+};
 use crate::manifest::schema::{titled, unwrap_descriptions};
 use crate::notify::Webhook;
 
@@ -231,6 +233,7 @@ impl Saved {
             accounts,
             targets,
             waves: self.waves,
+            on_busy: OnBusy::Fail,
             notify: self.notify,
             release: Release::default(),
             warnings: Vec::new(),
@@ -330,7 +333,8 @@ mod tests {
         };
         let release = Release::default();
         let (accounts, targets, waves, notify, warnings) = Default::default();
-        let fleet = Fleet { identity, accounts, targets, waves, notify, release, warnings };
+        let on_busy = OnBusy::Fail;
+        let fleet = Fleet { identity, accounts, targets, waves, on_busy, notify, release, warnings };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use roleout::commands::deploy::run;
 use roleout::commands::reach::Reach;
+use roleout::engine::cancel::Signal;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::view::{Format, Options, View};
@@ -33,59 +35,107 @@ impl Write for Counting {
     }
 }
 
-/// Deploys until so many events have happened, and then is gone between one moment and the next. Returns whether it was
-/// killed before its end.
-async fn killed_after(scene: &Scene, events: usize) -> bool {
+/// How a run is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum By {
+    /// SIGKILL: it is gone between one moment and the next.
+    Kill,
+    /// SIGTERM: it winds down.
+    Signal,
+}
+
+/// Deploys until so many events have happened. Returns whether it was interrupted before its end.
+async fn interrupted_after(scene: &Scene, events: usize, by: By) -> bool {
     let counting = Counting { left: Arc::new(AtomicUsize::new(events)), spent: Arc::default() };
     let options = Options { format: Format::Jsonl, quiet: true, ..Options::default() };
     let view = View::new(options, Box::new(counting.clone()), Box::new(io::sink()));
     let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     let ran = run(fleet, &reach, choice, start, view, scene.cancel.clone());
+    let mut ran = std::pin::pin!(ran);
     tokio::select! {
         biased;
-        () = counting.spent.notified() => true,
-        _ = ran => false,
+        () = counting.spent.notified() => {}
+        _ = &mut ran => return false,
     }
+    if by == By::Signal {
+        scene.cancel.cancel(Signal::Terminate);
+        let began = tokio::time::Instant::now();
+        let exit = ran.await.map_or_else(|error| error.exit, |exit| exit);
+        assert!(began.elapsed() < Duration::from_secs(5), "after {events} events: {:?}", began.elapsed());
+        if exit == Exit::Done {
+            // Nothing was left to interrupt.
+            return false;
+        }
+        assert_eq!(exit, Exit::Terminated, "after {events} events");
+    }
+    true
 }
 
 /// Two accounts with so many services, in two waves.
-fn scene(services: usize) -> Scene {
-    let waves = "rollout:\n  waves:\n    - { name: canary, select: { ring: canary }, max_parallel: 10 }\n    \
+fn scene(services: usize, on_cancel: &str) -> Scene {
+    let waves = "waves:\n    - { name: canary, select: { ring: canary }, max_parallel: 10 }\n    \
                  - { name: rest, max_parallel: [1, 50%] }\n";
-    Scene::of(2, services, waves).quick()
+    Scene::of(2, services, &format!("rollout:\n  on_cancel: {on_cancel}\n  {waves}")).quick()
 }
 
-/// Kills a run after its `first` event, and others later and later by `step`, each on a fleet of its own that a second
-/// run then finishes. Returns how many events a run has.
-async fn killed_at_every(services: usize, first: usize, step: usize) -> usize {
+/// Interrupts a run after its `first` event, and others later and later by `step`, each on a fleet of its own that a
+/// second run then finishes. Returns how many events a run has.
+async fn interrupted_at_every(services: usize, first: usize, step: usize, by: By, on_cancel: &str) -> usize {
     let targets = 2 * services;
     let mut events = first;
     loop {
-        let scene = scene(services);
-        if !killed_after(&scene, events).await {
+        let scene = scene(services, on_cancel);
+        if !interrupted_after(&scene, events, by).await {
             return events;
+        }
+        let after = scene.sandbox.calls().writes;
+        let stopped = after.iter().filter(|write| write.operation == "StopServiceDeployment").count();
+        assert!(stopped == 0 || on_cancel == "rollback", "after {events} events");
+        if on_cancel == "rollback" {
+            // What ECS is rolling back is somebody else's to the next run until it has ended.
+            tokio::time::sleep(Duration::from_secs(60)).await;
         }
         let ran = scene.planning().deploy().await;
         assert_eq!(ran.code(), Exit::Done, "after {events} events: {}", ran.said);
         let done = ran.count(Outcome::Succeeded) + ran.count(Outcome::Unchanged);
         assert_eq!(done, targets, "after {events} events: {}", ran.said);
+        for target in &scene.fleet.targets {
+            let (account, region) = (&*target.id.account, &*target.id.region);
+            let image = scene.image(account, region, &target.service);
+            assert!(image.ends_with(":v2"), "after {events} events: {} runs {image}", target.id);
+        }
         let writes = scene.sandbox.calls().writes;
         let count = |operation: &str| writes.iter().filter(|write| write.operation == operation).count();
-        let counts = (count("UpdateService"), count("RegisterTaskDefinition"));
-        assert_eq!(counts, (targets, targets), "after {events} events");
+        assert_eq!(count("RegisterTaskDefinition"), targets, "no orphan, after {events} events");
+        assert_eq!(count("UpdateService"), targets + stopped, "after {events} events");
         events += step;
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_run_that_is_killed_after_any_event_is_finished_by_the_next_one() {
-    assert!(killed_at_every(3, 1, 1).await > 40);
+/// `ROLEOUT_EVERY_EVENT=1` interrupts sixty targets after every single event, which takes minutes; otherwise at some.
+fn step() -> usize {
+    if std::env::var_os("ROLEOUT_EVERY_EVENT").is_some() { 1 } else { 61 }
 }
 
-/// `ROLEOUT_EVERY_EVENT=1` kills sixty targets after every single event, which takes minutes; otherwise at some.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_killed_after_any_event_is_finished_by_the_next_one() {
+    assert!(interrupted_at_every(3, 1, 1, By::Kill, "detach").await > 40);
+}
+
 #[tokio::test(start_paused = true)]
 async fn so_are_sixty_targets() {
-    let step = if std::env::var_os("ROLEOUT_EVERY_EVENT").is_some() { 1 } else { 37 };
-    assert!(killed_at_every(30, 5, step).await > 400);
+    assert!(interrupted_at_every(30, 5, step(), By::Kill, "detach").await > 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_cancelled_after_any_event_is_finished_by_the_next_one() {
+    assert!(interrupted_at_every(3, 1, 1, By::Signal, "detach").await > 40);
+    assert!(interrupted_at_every(30, 11, step(), By::Signal, "detach").await > 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_is_one_that_has_ecs_roll_back() {
+    assert!(interrupted_at_every(3, 1, 1, By::Signal, "rollback").await > 40);
+    assert!(interrupted_at_every(30, 17, step(), By::Signal, "rollback").await > 400);
 }

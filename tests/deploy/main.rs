@@ -1,5 +1,6 @@
 //! Whole deployments on the sandbox, through the real AWS SDK, with the clock paused.
 
+mod busy;
 mod definition;
 mod faults;
 mod harness;

@@ -105,6 +105,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
             on_failure: OnFailure::Stop,
             on_cancel: OnCancel::Detach,
         }],
+        on_busy: OnBusy::Fail,
         notify: Vec::new(),
         release: Release::default(),
         warnings: Vec::new(),

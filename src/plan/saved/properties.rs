@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::Saved;
 use crate::fleet::commit::{Release, Tag};
 use crate::fleet::{
-    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, OnCancel, OnFailure, Parallelism, RoleChain, Scope,
-    TargetId, TargetSpec, Wave,
+    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, OnCancel, OnFailure, Parallelism,
+    RoleChain, Scope, TargetId, TargetSpec, Wave,
 };
 use crate::plan::before::Before;
 use crate::plan::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work};
@@ -98,6 +98,7 @@ fn work() -> impl Strategy<Value = Work> {
             from: from.clone(),
             deployments,
             before: Before { task_definition: Some(from), desired_count: 2, deployment: Value::Null },
+            supersedes: None,
         },
     )
 }
@@ -125,6 +126,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 accounts: Vec::new(),
                 targets: Vec::new(),
                 waves: Vec::new(),
+                on_busy: OnBusy::Fail,
                 notify: Vec::new(),
                 release: Release::default(),
                 warnings: Vec::new(),
@@ -239,6 +241,7 @@ fn what_the_manifest_declared_is_not_kept() {
         from: String::new(),
         deployments: Vec::new(),
         before: Before::default(),
+        supersedes: None,
     };
     assert_eq!(super::desired(Some(&work)), Desired::default());
 }

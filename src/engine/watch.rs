@@ -4,7 +4,7 @@
 //! that it saw nothing; what a look means is decided elsewhere.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ pub const ROLLOUT_PACE: Duration = Duration::from_millis(1_200);
 
 /// A throttled poller looks up to so many times less often.
 const STRAINED: u32 = 8;
+
+/// After so many lost answers in a row the service-deployment API counts as not there.
+const LOST: u32 = 3;
 
 /// What a poller saw of a service.
 #[derive(Clone, Debug)]
@@ -67,6 +70,8 @@ struct Poller {
     joined: Notify,
     /// Cleared once the service-deployment API refuses or fails: the rest goes by DescribeServices alone.
     objects: AtomicBool,
+    /// How many of its answers were lost in a row.
+    lost: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -87,6 +92,7 @@ impl Watches {
                 followers: Mutex::default(),
                 joined: Notify::new(),
                 objects: AtomicBool::new(true),
+                lost: AtomicU32::new(0),
             });
             let (running, stop) = (Arc::clone(&poller), stop.clone());
             tasks.spawn(async move { stop.run_until_cancelled_owned(running.run()).await.unwrap_or(()) });
@@ -185,11 +191,19 @@ impl Poller {
                 break;
             }
             match self.ecs.describe_service_deployments(arns).await {
-                Ok(described) => objects.extend(described.into_iter().filter_map(|object| {
-                    Some((object["serviceDeploymentArn"].as_str()?.to_owned(), Arc::new(object)))
-                })),
+                Ok(described) => {
+                    self.lost.store(0, Ordering::Relaxed);
+                    objects.extend(described.into_iter().filter_map(|object| {
+                        Some((object["serviceDeploymentArn"].as_str()?.to_owned(), Arc::new(object)))
+                    }));
+                }
+                Err(error) if error.kind == Kind::Throttled => {}
                 // One answer that is lost takes no stage away for good.
-                Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => {}
+                Err(error) if error.kind == Kind::Unknown => {
+                    if self.lost.fetch_add(1, Ordering::Relaxed) + 1 >= LOST {
+                        self.objects.store(false, Ordering::Relaxed);
+                    }
+                }
                 Err(_) => self.objects.store(false, Ordering::Relaxed),
             }
         }

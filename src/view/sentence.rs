@@ -146,7 +146,11 @@ impl Narrator {
             }
             Event::RunHalted { wave, cause, failed, max_failures } => {
                 let running = state.totals().running;
-                let rest = if running == 0 { String::new() } else { format!("; {running} still run to their end") };
+                let rest = match running {
+                    0 => String::new(),
+                    1 => "; 1 still runs to its end".to_owned(),
+                    running => format!("; {running} still run to their end"),
+                };
                 Some(Sentence {
                     tone: Tone::Bad,
                     text: format!(

@@ -286,6 +286,25 @@ def test_a_container_writes_to_its_stream(account):
     refused("ResourceNotFoundException", logs.get_log_events, logGroupName="api", logStreamName="none")
 
 
+def test_a_deployment_waits_at_a_pause_hook_until_it_is_continued(account):
+    hook = {"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"]}
+    settings = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0, "lifecycleHooks": [hook]}
+    _, arn = account.deployment("shop", "registry.example.com/shop:4", deploymentConfiguration=settings)
+
+    def waiting():
+        described = account.ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0]
+        found = [it for it in described.get("lifecycleHookDetails", []) if it["status"] == "AWAITING_ACTION"]
+        return (described, found[0]) if found else None
+
+    described, detail = until(waiting)
+    assert described["lifecycleStage"] == "POST_SCALE_UP"
+    answer = account.ecs.continue_service_deployment(serviceDeploymentArn=arn, hookId=detail["hookId"])
+    assert answer["serviceDeploymentArn"] == arn
+    assert account.ended(arn)["status"] == "SUCCESSFUL"
+    _, arn = account.deployment("shop", "registry.example.com/shop:1", deploymentConfiguration={"strategy": "ROLLING"})
+    account.ended(arn)
+
+
 def test_every_operation_answers_in_aws_shapes(account, checker):
     """All that the sandbox implements is called with success, and no answer has a fault of form."""
     ecs = account.ecs

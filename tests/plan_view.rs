@@ -205,7 +205,8 @@ fn text() {
 
     ✖ blocked  staging/eu-west-1/busy
         a deployment of busy:7 (ecs-svc/1) is in progress
-        help: wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again
+        help: wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again; or
+        say what to do with `on_busy: wait` or `supersede`
 
     ✖ blocked  staging/eu-west-1/gone
         there is no service `gone` in the cluster `web`
@@ -345,7 +346,7 @@ fn markdown() {
 
     ```text
     blocked: a deployment of busy:7 (ecs-svc/1) is in progress
-    help: wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again
+    help: wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again; or say what to do with `on_busy: wait` or `supersede`
     ```
 
     </details>

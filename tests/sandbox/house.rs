@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::region::Region;
 use roleout::clock::Clock;
 use roleout::fleet::{
-    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, OnCancel, OnFailure, Parallelism, Release,
+    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, OnCancel, OnFailure, Parallelism, Release,
     RoleChain, TargetId, TargetSpec, Wave,
 };
 use roleout::sandbox::{Claims, Sandbox, Timing};

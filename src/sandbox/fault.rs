@@ -34,14 +34,18 @@ pub enum Fault {
     Stuck,
     /// `no-return`: tasks of a new revision crash, and those of what is gone back to never start, whoever goes back.
     NoReturn,
+    /// `task-fails`: tasks of RunTask exit with 1.
+    TaskFails,
+    /// `task-hangs`: tasks of RunTask run until they are stopped.
+    TaskHangs,
     /// `throttle:RATE`: ECS answers at most so many calls a second, and `ThrottlingException` to the others.
     Throttle(f64),
     /// `silent`: the connection is accepted and nothing is ever answered.
     Silent,
     /// `reset`: the connection breaks before the request is looked at.
     Reset,
-    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService and StopServiceDeployment happen, but so many answers are
-    /// lost.
+    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService, StopServiceDeployment and RunTask happen, but so many answers
+    /// are lost.
     Lost(u8),
     /// `unavailable:PERCENT`: so many calls are answered with HTTP 503.
     Unavailable(u8),
@@ -99,6 +103,8 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "alarm" => Fault::Alarm,
         "stuck" => Fault::Stuck,
         "no-return" => Fault::NoReturn,
+        "task-fails" => Fault::TaskFails,
+        "task-hangs" => Fault::TaskHangs,
         "throttle" => Fault::Throttle(number("a rate per second")?),
         "silent" => Fault::Silent,
         "reset" => Fault::Reset,
@@ -126,7 +132,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 
 /// Every fault's name, for help and errors.
 pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
-                         hook-hangs, alarm, throttle, silent, reset, lost, unavailable, deny, latency, wrong-account, \
+                         hook-hangs, alarm, task-fails, task-hangs, throttle, silent, reset, lost, unavailable, deny, latency, wrong-account, \
                          no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing";
 const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
 

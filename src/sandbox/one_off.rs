@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::ecs::{list_of, page, short, text_of};
+use super::fault::Fault;
 use super::region::Cluster;
 use super::task::{Nature, Pace, Phase, Task, word};
 use super::wire::AwsError;
@@ -101,7 +102,7 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
     let (arn, definition) = world.deployable(call, reference)?;
     let (pace, chance) = (world.pace(), world.chance);
     let serial = world.requests;
-    let nature = nature(&definition, input);
+    let nature = faulty(world, call, &definition, input).unwrap_or_else(|| nature(&definition, input));
     let launch = text_of(input, "launchType").unwrap_or("FARGATE").to_owned();
     let needs_network = definition["networkMode"] == "awsvpc";
     if needs_network && input.get("networkConfiguration").is_none_or(Value::is_null) {
@@ -158,6 +159,22 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
         region.clusters.get(&name).ok_or_else(|| AwsError::new("ClusterNotFoundException", "Cluster not found."))?;
     let tasks = ids.iter().filter_map(|id| cluster.tasks.get(id)).map(|task| task.describe(region, &name, chance));
     Ok(json!({ "tasks": tasks.collect::<Vec<_>>(), "failures": [] }))
+}
+
+/// Returns how a task ends by the faults of the services of its cluster that run its family.
+fn faulty(world: &mut World, call: &Call, definition: &Value, input: &Value) -> Option<Nature> {
+    let family = definition["family"].as_str().unwrap_or_default();
+    let cluster = world.region(&call.account, &call.region).cluster(text_of(input, "cluster")).ok()?;
+    let services = cluster.services.values();
+    let services = services.filter(|service| service.deployments.iter().any(|one| one.definition["family"] == family));
+    let names: Vec<String> = services.map(|service| service.name.clone()).collect();
+    names.iter().flat_map(|name| world.service_faults(&call.account, &call.region, name)).find_map(
+        |fault| match fault {
+            Fault::TaskFails => Some(Nature::Exit(1)),
+            Fault::TaskHangs => Some(Nature::Sound),
+            _ => None,
+        },
+    )
 }
 
 /// Returns how a task of RunTask ends: by the words in its images' tags, or `exit-N` (also in its command); else 0.

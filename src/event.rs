@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::{Outcome, Revision, TargetId};
+use crate::fleet::{Moment, Outcome, Revision, TargetId};
 use crate::plan::Outline;
 
 /// The version of the written form of events. A reader ignores kinds that it does not know.
@@ -75,6 +75,29 @@ pub enum Event {
         reason: String,
         /// What to do about it.
         help: String,
+    },
+    /// A task of the target's `before` or `after` was started by RunTask. One that targets share is told of the target
+    /// for which it was started.
+    RunTaskStarted {
+        /// The target.
+        target: TargetId,
+        /// The manifest's name of the task.
+        name: String,
+        /// Whether it is one before the deployment or one after it.
+        moment: Moment,
+        /// Its ARN.
+        task: String,
+    },
+    /// That task ended, or is watched no longer.
+    RunTaskFinished {
+        /// The target.
+        target: TargetId,
+        /// The manifest's name of the task.
+        name: String,
+        /// Whether it is one before the deployment or one after it.
+        moment: Moment,
+        /// How. Why it failed, the target's terminal event says.
+        end: TaskEnd,
     },
     /// ECS started our deployment.
     DeploymentStarted {
@@ -258,6 +281,18 @@ pub enum UndoStep {
     Deploy,
     /// Only its settings are given back.
     Settings,
+}
+
+/// How a task of `before` or `after` ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskEnd {
+    /// Every essential container of it exited with 0.
+    Succeeded,
+    /// It did not, or did not end in time.
+    Failed,
+    /// The run was cancelled, and ECS was asked to stop it.
+    Cancelled,
 }
 
 /// The task counts of one deployment.

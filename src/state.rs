@@ -12,9 +12,13 @@ use crate::exit::Exit;
 use crate::fleet::{AccountId, Outcome, Revision, TargetId};
 use crate::plan::{Action, ChangeOutline, Outline};
 
+mod run_task;
+mod stage;
 mod totals;
 mod wave;
 
+pub use run_task::TaskRun;
+pub use stage::Stage;
 pub use totals::Totals;
 pub use wave::WaveState;
 
@@ -86,6 +90,8 @@ pub struct TargetState {
     pub stage: Option<Stage>,
     /// The PAUSE hooks at which it waits.
     pub hooks: Vec<Hook>,
+    /// The tasks of its `before` and `after` that were run for it, the newest last.
+    pub run_tasks: Vec<TaskRun>,
     /// ECS's newest words about it.
     pub message: Option<String>,
     /// Why it did not succeed, or why it was not started.
@@ -104,21 +110,6 @@ pub struct TargetState {
     pub started_at: Option<Timestamp>,
     /// When it ended or was skipped.
     pub finished_at: Option<Timestamp>,
-}
-
-/// The stage of a deployment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stage {
-    /// ECS's word for it.
-    pub name: String,
-    /// The share of the production traffic that goes to the new revision, in per cent.
-    pub production_percent: Option<f64>,
-    /// The share of the test traffic, in per cent.
-    pub test_percent: Option<f64>,
-    /// For how many minutes ECS bakes at it; 0 where it does not.
-    pub bake_minutes: u64,
-    /// When it was first seen.
-    pub since: Timestamp,
 }
 
 /// A target's way back.
@@ -194,6 +185,9 @@ impl RunState {
                 self.running(target, |target| target.hooks.retain(|other| other.id != *hook));
             }
             Event::HookNotContinued { .. } => {}
+            event @ (Event::RunTaskStarted { target, .. } | Event::RunTaskFinished { target, .. }) => {
+                self.running(target, |target| run_task::apply(&mut target.run_tasks, event, at));
+            }
             Event::ServiceMessage { target, text } => {
                 self.moving(target, |target| target.message = Some(text.clone()));
             }
@@ -432,6 +426,7 @@ impl TargetState {
             tasks: None,
             stage: None,
             hooks: Vec::new(),
+            run_tasks: Vec::new(),
             message: None,
             reason: None,
             degraded: None,
@@ -487,6 +482,11 @@ impl TargetState {
             Phase::Preparing | Phase::Registered | Phase::Deploying | Phase::Undoing => true,
             Phase::Waiting | Phase::Ended => false,
         }
+    }
+
+    /// Returns the task of its `before` or `after` that runs now.
+    pub fn runs_task(&self) -> Option<&TaskRun> {
+        self.run_tasks.last().filter(|task| task.ended.is_none() && self.is_running())
     }
 
     /// Whether its deployment may still go on in ECS although the run left it.

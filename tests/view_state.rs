@@ -272,6 +272,8 @@ fn is_terminal(event: &Event) -> bool {
         | Event::HookWaiting { .. }
         | Event::HookEnded { .. }
         | Event::HookNotContinued { .. }
+        | Event::RunTaskStarted { .. }
+        | Event::RunTaskFinished { .. }
         | Event::ServiceMessage { .. }
         | Event::TargetDegraded { .. }
         | Event::UndoStarted { .. }

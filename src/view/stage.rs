@@ -22,6 +22,9 @@ pub fn words(stage: &str, production: Option<f64>, test: Option<f64>, bake_minut
 
 /// Returns what a target's live line says of its stage: the fewest words that tell what goes on.
 pub fn short(target: &TargetState) -> Option<String> {
+    if let Some(task) = target.runs_task() {
+        return Some(format!("task {}", clean(&task.name)));
+    }
     if !target.hooks.is_empty() {
         return Some("waits at PAUSE".to_owned());
     }

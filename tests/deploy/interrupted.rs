@@ -11,7 +11,7 @@ use roleout::fleet::Outcome;
 use roleout::view::{Format, Options, View};
 use tokio::sync::Notify;
 
-use crate::harness::Scene;
+use crate::harness::{Scene, manifest};
 
 /// Takes events, and says when so many have been written.
 #[derive(Clone)]
@@ -49,20 +49,21 @@ async fn killed_after(scene: &Scene, events: usize) -> bool {
     }
 }
 
-/// Two accounts with so many services, in two waves.
-fn scene(services: usize) -> Scene {
+/// Two accounts with so many services, in two waves; each service has these keys besides.
+fn scene(services: usize, keys: &str) -> Scene {
     let waves = "rollout:\n  waves:\n    - { name: canary, select: { ring: canary }, max_parallel: 10 }\n    \
                  - { name: rest, max_parallel: [1, 50%] }\n";
-    Scene::of(2, services, waves).quick()
+    let text = manifest(2, services, waves);
+    Scene::new(&text.replace("    cluster: main\n", &format!("    cluster: main\n{keys}"))).quick()
 }
 
 /// Kills a run after its `first` event, and others later and later by `step`, each on a fleet of its own that a second
 /// run then finishes. Returns how many events a run has.
-async fn killed_at_every(services: usize, first: usize, step: usize) -> usize {
+async fn killed_at_every(services: usize, keys: &str, first: usize, step: usize) -> usize {
     let targets = 2 * services;
     let mut events = first;
     loop {
-        let scene = scene(services);
+        let scene = scene(services, keys);
         if !killed_after(&scene, events).await {
             return events;
         }
@@ -80,12 +81,18 @@ async fn killed_at_every(services: usize, first: usize, step: usize) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_killed_after_any_event_is_finished_by_the_next_one() {
-    assert!(killed_at_every(3, 1, 1).await > 40);
+    assert!(killed_at_every(3, "", 1, 1).await > 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_is_one_with_tasks_before_and_after() {
+    let keys = "    before: [ { run_task: migrate, per: account } ]\n    after: [ { run_task: smoke }, { run_task: told, per: run } ]\n";
+    assert!(killed_at_every(2, keys, 1, 1).await > 40);
 }
 
 /// `ROLEOUT_EVERY_EVENT=1` kills sixty targets after every single event, which takes minutes; otherwise at some.
 #[tokio::test(start_paused = true)]
 async fn so_are_sixty_targets() {
     let step = if std::env::var_os("ROLEOUT_EVERY_EVENT").is_some() { 1 } else { 37 };
-    assert!(killed_at_every(30, 5, step).await > 400);
+    assert!(killed_at_every(30, "", 5, step).await > 400);
 }

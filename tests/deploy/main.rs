@@ -3,6 +3,7 @@
 mod definition;
 mod faults;
 mod harness;
+mod hooks;
 mod identity;
 mod init;
 mod interrupted;

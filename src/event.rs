@@ -8,6 +8,8 @@
 //! - after a target's terminal event nothing follows for it, unless it succeeded: then [`Event::TargetDegraded`] may,
 //!   once, during its wave's bake, and where it is returned [`Event::UndoStarted`], what is seen of that, and exactly
 //!   one [`Event::TargetReturned`]; or one [`Event::UndoImpossible`] in place of them;
+//! - a task of a target has one [`Event::RunTaskFinished`] after its [`Event::RunTaskStarted`], unless the program had no time
+//!   for it after a cancel; both come before the target's terminal event;
 //! - where a target is undone because it failed itself, [`Event::UndoStarted`] comes before its one terminal event.
 
 use std::fmt;

@@ -38,6 +38,8 @@ pub enum Fault {
     TaskFails,
     /// `task-hangs`: tasks of RunTask run until they are stopped.
     TaskHangs,
+    /// `no-capacity`: RunTask starts no task, for want of capacity.
+    NoCapacity,
     /// `throttle:RATE`: ECS answers at most so many calls a second, and `ThrottlingException` to the others.
     Throttle(f64),
     /// `silent`: the connection is accepted and nothing is ever answered.
@@ -105,6 +107,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "no-return" => Fault::NoReturn,
         "task-fails" => Fault::TaskFails,
         "task-hangs" => Fault::TaskHangs,
+        "no-capacity" => Fault::NoCapacity,
         "throttle" => Fault::Throttle(number("a rate per second")?),
         "silent" => Fault::Silent,
         "reset" => Fault::Reset,
@@ -132,7 +135,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 
 /// Every fault's name, for help and errors.
 pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
-                         hook-hangs, alarm, task-fails, task-hangs, throttle, silent, reset, lost, unavailable, deny, latency, wrong-account, \
+                         hook-hangs, alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, lost, unavailable, deny, latency, wrong-account, \
                          no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing";
 const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
 

@@ -102,7 +102,17 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
     let (arn, definition) = world.deployable(call, reference)?;
     let (pace, chance) = (world.pace(), world.chance);
     let serial = world.requests;
-    let nature = faulty(world, call, &definition, input).unwrap_or_else(|| nature(&definition, input));
+    let nature = match faulty(world, call, &definition, input) {
+        None => nature(&definition, input),
+        Some(Fault::TaskFails) => Nature::Exit(1),
+        Some(Fault::TaskHangs) => Nature::Sound,
+        Some(_) => {
+            let reason =
+                "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+            let arn = call.arn(&format!("container-instance/{}", chance.hex(32, &format!("{serial}"))));
+            return Ok(json!({ "tasks": [], "failures": [{ "arn": arn, "reason": reason }] }));
+        }
+    };
     let launch = text_of(input, "launchType").unwrap_or("FARGATE").to_owned();
     let needs_network = definition["networkMode"] == "awsvpc";
     if needs_network && input.get("networkConfiguration").is_none_or(Value::is_null) {
@@ -161,20 +171,15 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
     Ok(json!({ "tasks": tasks.collect::<Vec<_>>(), "failures": [] }))
 }
 
-/// Returns how a task ends by the faults of the services of its cluster that run its family.
-fn faulty(world: &mut World, call: &Call, definition: &Value, input: &Value) -> Option<Nature> {
-    let family = definition["family"].as_str().unwrap_or_default();
+/// Returns the fault of tasks, if one is of the services of the cluster that run their family.
+fn faulty(world: &mut World, call: &Call, definition: &Value, input: &Value) -> Option<Fault> {
+    let family = &definition["family"];
     let cluster = world.region(&call.account, &call.region).cluster(text_of(input, "cluster")).ok()?;
     let services = cluster.services.values();
-    let services = services.filter(|service| service.deployments.iter().any(|one| one.definition["family"] == family));
+    let services = services.filter(|service| service.deployments.iter().any(|one| one.definition["family"] == *family));
     let names: Vec<String> = services.map(|service| service.name.clone()).collect();
-    names.iter().flat_map(|name| world.service_faults(&call.account, &call.region, name)).find_map(
-        |fault| match fault {
-            Fault::TaskFails => Some(Nature::Exit(1)),
-            Fault::TaskHangs => Some(Nature::Sound),
-            _ => None,
-        },
-    )
+    let mut faults = names.iter().flat_map(|name| world.service_faults(&call.account, &call.region, name));
+    faults.find(|fault| matches!(fault, Fault::TaskFails | Fault::TaskHangs | Fault::NoCapacity))
 }
 
 /// Returns how a task of RunTask ends: by the words in its images' tags, or `exit-N` (also in its command); else 0.

@@ -172,6 +172,18 @@ async fn what_may_not_be_run_or_seen_says_what_to_allow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_for_which_there_is_no_capacity_has_failed() {
+    let scene = scene(1, 1, MIGRATE, ROLLOUT).fault("*=no-capacity");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), started(&ran)), (Exit::Failed, 0), "{}", ran.said);
+    assert_eq!(
+        ran.reason(ONE),
+        "the task migrate could not be started: Capacity is unavailable at this time. Please try again later or in a \
+         different availability zone; nothing was deployed"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn throttled_calls_are_waited_for() {
     let scene = scene(1, 8, MIGRATE, ROLLOUT).fault("*=throttle:2").fault("*=unavailable:10");
     let ran = scene.deploy().await;

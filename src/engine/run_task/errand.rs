@@ -114,13 +114,16 @@ impl Errand<'_> {
         }
     }
 
-    /// Whether a stopped task succeeded: it ended by itself, and every essential container of it with 0.
+    /// Says whether a stopped task succeeded. Its definition is only read where some container did not exit with 0.
     async fn judge(self, task: &Value) -> Result<(), Unfinished> {
-        let by_itself = task["stopCode"].as_str().is_none_or(|code| code == "EssentialContainerExited");
-        let containers = || task["containers"].as_array().into_iter().flatten();
-        let bad: Vec<&Value> = containers().filter(|container| container["exitCode"] != 0).collect();
-        let good = by_itself && containers().next().is_some();
-        if good && (bad.is_empty() || self.are_optional(task, &bad).await) {
+        let revision = task["taskDefinitionArn"].as_str().unwrap_or_default();
+        let good = succeeded(task, None)
+            || self
+                .ecs
+                .describe_task_definition(revision)
+                .await
+                .is_ok_and(|definition| succeeded(task, Some(&definition)));
+        if good {
             return Ok(());
         }
         let evidence = tokio::select! {
@@ -129,17 +132,6 @@ impl Errand<'_> {
             evidence = evidence::of_task(self.ecs, self.target, task) => evidence,
         };
         Err(self.failed("failed", Reason { evidence, ..Reason::default() }))
-    }
-
-    /// Whether none of the containers is essential, as far as that can be read.
-    async fn are_optional(self, task: &Value, containers: &[&Value]) -> bool {
-        let revision = task["taskDefinitionArn"].as_str().unwrap_or_default();
-        let Ok(definition) = self.ecs.describe_task_definition(revision).await else { return false };
-        let optional = |name: &Value| {
-            let mut known = definition["containerDefinitions"].as_array().into_iter().flatten();
-            known.any(|known| known["name"] == *name && known["essential"] == false)
-        };
-        containers.iter().all(|container| optional(&container["name"]))
     }
 
     /// Asks ECS to stop the task, for so long. Returns how that went.
@@ -233,6 +225,20 @@ fn summary(text: &str) -> Reason {
     Reason { summary: text.to_owned(), ..Reason::default() }
 }
 
+/// Whether a stopped task ended by itself, and every essential container of it with 0. Without its definition all of them
+/// count as essential.
+fn succeeded(task: &Value, definition: Option<&Value>) -> bool {
+    let essential = |name: &Value| {
+        let mut known =
+            definition.into_iter().flat_map(|it| it["containerDefinitions"].as_array().into_iter().flatten());
+        !known.any(|known| known["name"] == *name && known["essential"] == false)
+    };
+    let by_itself = task["stopCode"].as_str().is_none_or(|code| code == "EssentialContainerExited");
+    let containers = task["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let good = |container: &Value| container["exitCode"] == 0 || !essential(&container["name"]);
+    by_itself && !containers.is_empty() && containers.iter().all(good)
+}
+
 /// Says why an answer of RunTask has no task.
 fn no_task(answer: &Value) -> String {
     let failures = answer["failures"].as_array().into_iter().flatten();
@@ -264,6 +270,29 @@ impl Write for Sending<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_succeeds_by_itself_and_with_every_essential_container() {
+        let definition = json!({ "containerDefinitions": [{ "name": "app" }, { "name": "log", "essential": false }] });
+        let task = |stop: &str, app: Value, log: Value| {
+            json!({ "stopCode": stop, "containers": [
+                { "name": "app", "exitCode": app }, { "name": "log", "exitCode": log },
+            ] })
+        };
+        let exited = "EssentialContainerExited";
+        for (task, alone, known) in [
+            (task(exited, json!(0), json!(0)), true, true),
+            (task(exited, json!(0), json!(143)), false, true),
+            (task(exited, json!(0), Value::Null), false, true),
+            (task(exited, json!(3), json!(0)), false, false),
+            (task(exited, Value::Null, json!(0)), false, false),
+            (task("SpotInterruption", json!(0), json!(0)), false, false),
+            (task("UserInitiated", json!(0), json!(0)), false, false),
+            (json!({ "stopCode": exited, "containers": [] }), false, false),
+        ] {
+            assert_eq!((succeeded(&task, None), succeeded(&task, Some(&definition))), (alone, known), "{task}");
+        }
+    }
 
     #[test]
     fn why_no_task_was_started_is_told_once() {

@@ -108,6 +108,9 @@ pub async fn run(
         }
     }
     run.waves(&start).await;
+    for event in run.shared_tasks.not_run() {
+        run.emit(event).await;
+    }
     if let Some(signal) = run.cancel.signal() {
         run.emit(Event::RunCancelled { signal: signal.name().to_owned() }).await;
     }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::{Moment, Outcome, Revision, TargetId};
+use crate::fleet::{AccountId, Moment, Outcome, Revision, TargetId};
 use crate::plan::Outline;
 
 /// The version of the written form of events. A reader ignores kinds that it does not know.
@@ -100,6 +100,25 @@ pub enum Event {
         moment: Moment,
         /// How. Why it failed, the target's terminal event says.
         end: TaskEnd,
+    },
+    /// A target waits for a task that it shares and that runs for another one.
+    RunTaskAwaited {
+        /// The target.
+        target: TargetId,
+        /// The manifest's name of the task.
+        name: String,
+    },
+    /// A task that targets share was not run after their deployments, since some of them did not get there: told at the
+    /// end of the run.
+    RunTaskNotRun {
+        /// The manifest's name of the service.
+        service: String,
+        /// The manifest's name of the task.
+        name: String,
+        /// The account's id, where it is one that runs once in each.
+        account_id: Option<AccountId>,
+        /// How many of its targets did not succeed in this run.
+        missing: usize,
     },
     /// ECS started our deployment.
     DeploymentStarted {

@@ -7,7 +7,7 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use crate::event::{Event, Hook, Reason, Stamped, Tasks, UndoStep};
+use crate::event::{Event, Hook, Reason, Stamped, Tasks};
 use crate::exit::Exit;
 use crate::fleet::{AccountId, Outcome, Revision, TargetId};
 use crate::plan::{Action, ChangeOutline, Outline};
@@ -15,11 +15,13 @@ use crate::plan::{Action, ChangeOutline, Outline};
 mod run_task;
 mod stage;
 mod totals;
+mod undo;
 mod wave;
 
 pub use run_task::TaskRun;
 pub use stage::Stage;
 pub use totals::Totals;
+pub use undo::Undo;
 pub use wave::WaveState;
 
 /// A run so far.
@@ -92,6 +94,8 @@ pub struct TargetState {
     pub hooks: Vec<Hook>,
     /// The tasks of its `before` and `after` that were run for it, the newest last.
     pub run_tasks: Vec<TaskRun>,
+    /// The task that runs for another target and for which it waits, or waited.
+    pub waits_for: Option<String>,
     /// ECS's newest words about it.
     pub message: Option<String>,
     /// Why it did not succeed, or why it was not started.
@@ -110,17 +114,6 @@ pub struct TargetState {
     pub started_at: Option<Timestamp>,
     /// When it ended or was skipped.
     pub finished_at: Option<Timestamp>,
-}
-
-/// A target's way back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undo {
-    /// How.
-    pub how: UndoStep,
-    /// The revision that it goes back to, where that is known.
-    pub to: Option<Revision>,
-    /// When it began.
-    pub started_at: Timestamp,
 }
 
 /// Why nothing new was started.
@@ -184,7 +177,7 @@ impl RunState {
             Event::HookEnded { target, hook, status: _ } => {
                 self.running(target, |target| target.hooks.retain(|other| other.id != *hook));
             }
-            Event::HookNotContinued { .. } => {}
+            Event::RunTaskAwaited { target, name } => self.running(target, |it| it.waits_for = Some(name.clone())),
             event @ (Event::RunTaskStarted { target, .. } | Event::RunTaskFinished { target, .. }) => {
                 self.running(target, |target| run_task::apply(&mut target.run_tasks, event, at));
             }
@@ -250,7 +243,10 @@ impl RunState {
             Event::RunFinished => {
                 self.finished_at.get_or_insert(at);
             }
-            Event::TagsRefused { .. } | Event::Unknown => {}
+            Event::HookNotContinued { .. }
+            | Event::RunTaskNotRun { .. }
+            | Event::TagsRefused { .. }
+            | Event::Unknown => {}
         }
     }
 
@@ -427,6 +423,7 @@ impl TargetState {
             stage: None,
             hooks: Vec::new(),
             run_tasks: Vec::new(),
+            waits_for: None,
             message: None,
             reason: None,
             degraded: None,

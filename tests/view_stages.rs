@@ -237,4 +237,8 @@ fn a_log_tells_the_tasks_before_and_after_a_deployment() {
 #[test]
 fn a_live_row_names_the_task_that_runs() {
     assert_snapshot!(row(&migrates()), @"canary  staging/eu-west-1/api  ░░░░░░░░    api:13  task migrate  00:19");
+    let mut waits = migrates();
+    task_ends(&mut waits, 2_000, "migrate", Moment::Before, TaskEnd::Succeeded);
+    waits.at(3_000, Event::RunTaskAwaited { target: id(CANARY), name: "seed".to_owned() });
+    assert_snapshot!(row(&waits), @"canary  staging/eu-west-1/api  ░░░░░░░░    api:13  awaits seed  00:19");
 }

@@ -274,6 +274,8 @@ fn is_terminal(event: &Event) -> bool {
         | Event::HookNotContinued { .. }
         | Event::RunTaskStarted { .. }
         | Event::RunTaskFinished { .. }
+        | Event::RunTaskAwaited { .. }
+        | Event::RunTaskNotRun { .. }
         | Event::ServiceMessage { .. }
         | Event::TargetDegraded { .. }
         | Event::UndoStarted { .. }

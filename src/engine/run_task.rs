@@ -12,7 +12,7 @@ use super::Run;
 use super::register::Registered;
 use super::rollout::Ended;
 use crate::aws::ecs::Ecs;
-use crate::event::Reason;
+use crate::event::{Event, Reason};
 use crate::fleet::{Fleet, Moment, Outcome, RunTask, TargetSpec};
 use crate::plan::run_task::Shared;
 use crate::plan::{Plan, Work};
@@ -57,6 +57,19 @@ impl SharedTasks {
         Arc::clone(self.before.lock().unwrap_or_else(PoisonError::into_inner).entry(shared).or_default())
     }
 
+    /// Says which tasks were not run, since some of their targets did not come to them.
+    pub fn not_run(&self) -> Vec<Event> {
+        let after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = after.iter().filter(|(_, missing)| **missing > 0);
+        let mut left: Vec<(Shared, usize)> = left.map(|(shared, missing)| (shared.clone(), *missing)).collect();
+        left.sort_unstable();
+        let event = |(shared, missing): (Shared, usize)| {
+            let Shared { service, name, account: account_id, .. } = shared;
+            Event::RunTaskNotRun { service, name, account_id, missing }
+        };
+        left.into_iter().map(event).collect()
+    }
+
     /// Takes in that a target has come to the task. Returns whether it was the last one.
     fn is_last(&self, shared: &Shared) -> bool {
         let mut after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +106,10 @@ pub async fn before(
 
 /// Runs a task that targets share, or takes over what became of it.
 async fn once(errand: &Errand<'_>, cell: Cell) -> Result<(), Unfinished> {
+    if cell.try_lock().is_err() {
+        let (target, name) = (errand.target.id.clone(), errand.task.name.clone());
+        errand.run.emit(Event::RunTaskAwaited { target, name }).await;
+    }
     let mut known = tokio::select! {
         biased;
         () = errand.run.cancel.cancelled() => {

@@ -10,12 +10,15 @@ use crate::fleet::{AccountId, Fleet, Moment, Per, RunTask, RunTasks, TargetSpec}
 use crate::redact;
 
 /// What shares one run of a task: its moment, service and name, and the account where it runs once in each.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shared {
     moment: Moment,
-    service: String,
-    name: String,
-    account: Option<AccountId>,
+    /// The manifest's name of the service.
+    pub service: String,
+    /// The manifest's name of the task.
+    pub name: String,
+    /// The account, where it runs once in each.
+    pub account: Option<AccountId>,
 }
 
 impl Shared {

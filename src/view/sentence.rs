@@ -112,6 +112,15 @@ impl Narrator {
                 let words = format!("runs the task {} {} the deployment: {}", clean(name), moment.word(), clean(id));
                 Some(progress(target, words))
             }
+            Event::RunTaskAwaited { target, name } => {
+                Some(progress(target, format!("waits for the task {}, which runs for another target", clean(name))))
+            }
+            Event::RunTaskNotRun { service, name, account_id, missing } => {
+                let account = account_id.as_ref().map(|account| format!(" in account {account}")).unwrap_or_default();
+                let why = format!("{} of it did not succeed in this run", count(*missing, "target"));
+                let text = format!("the task {} of {}{account} was not run: {why}", clean(name), clean(service));
+                Some(Sentence { tone: Tone::Warn, mark: "!", ..run(text) })
+            }
             Event::RunTaskFinished { target, .. } => state.target(target).and_then(task_finished),
             Event::HookNotContinued { target, hook: _, reason } => Some(Sentence {
                 tone: Tone::Warn,

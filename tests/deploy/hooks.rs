@@ -199,6 +199,8 @@ async fn a_shared_task_runs_once_before_all_of_its_targets() {
         let ran = scene.deploy().await;
         assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 6), "{}", ran.said);
         assert_eq!((runs(&scene).len(), started(&ran)), (wanted, wanted));
+        let waits = ran.said.matches("waits for the task migrate, which runs for another target").count();
+        assert_eq!(waits, 6 - wanted, "{}", ran.said);
         if per == "run" {
             let operations = operations(&scene);
             let place = |name: &str| operations.iter().position(|it| it == name);
@@ -232,6 +234,7 @@ async fn later_waves_do_not_repeat_a_shared_task() {
     let told = told(&ran);
     assert_eq!((told.len(), told[0].2, told[1].2), (2, Moment::Before, Moment::After), "{told:?}");
     assert_eq!(operations(&scene).last().map(String::as_str), Some("RunTask"), "after the last target");
+    assert!(!ran.said.contains("was not run"), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,6 +248,8 @@ async fn a_shared_task_after_the_deployments_does_not_run_where_one_failed() {
         "{}",
         ran.said
     );
+    let words = "! the task smoke of s0 was not run: 1 target of it did not succeed in this run";
+    assert!(ran.said.contains(words), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]

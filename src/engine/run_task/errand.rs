@@ -22,6 +22,8 @@ const PACE: Duration = Duration::from_millis(2500);
 const MISSES: u32 = 5;
 /// ECS's longest `startedBy` that every operation takes.
 const STARTED_BY: usize = 36;
+/// How long a stopped task's definition is asked for.
+const READ: Duration = Duration::from_secs(60);
 /// How long ECS is asked to stop a task, with its retries.
 const STOP: Duration = Duration::from_secs(20);
 /// How long after a cancel: the process must be gone within five seconds.
@@ -53,7 +55,7 @@ impl Errand<'_> {
             () = self.run.cancel.cancelled() => {
                 return Err(Unfinished::Cancelled(format!("before the task {} was started", self.task.name)));
             }
-            request = self.request() => request.map_err(|reason| self.failed("could not be started", reason))?,
+            request = self.request(deadline) => request.map_err(|reason| self.failed("could not be started", reason))?,
         };
         let sent = carry_out(&Sending { ecs: self.ecs, request }, deadline).await;
         let answer = sent.map_err(|error| self.failed("could not be started", self.refused(&error)))?;
@@ -117,10 +119,9 @@ impl Errand<'_> {
     /// Says whether a stopped task succeeded. Its definition is only read where some container did not exit with 0.
     async fn judge(self, task: &Value) -> Result<(), Unfinished> {
         let revision = task["taskDefinitionArn"].as_str().unwrap_or_default();
+        let deadline = Instant::now() + READ;
         let good = succeeded(task, None)
-            || self
-                .ecs
-                .describe_task_definition(revision)
+            || patiently(deadline, || self.ecs.describe_task_definition(revision))
                 .await
                 .is_ok_and(|definition| succeeded(task, Some(&definition)));
         if good {
@@ -167,9 +168,9 @@ impl Errand<'_> {
     }
 
     /// Returns RunTask's input: what the task does not say, the service does.
-    async fn request(self) -> Result<Value, Reason> {
+    async fn request(self, deadline: Instant) -> Result<Value, Reason> {
         let names = [self.target.service.as_str()];
-        let services = self.ecs.describe_services(&self.target.cluster, &names).await;
+        let services = patiently(deadline, || self.ecs.describe_services(&self.target.cluster, &names)).await;
         let services = services.map_err(|error| self.refused(&error))?;
         let Some(service) = services.found.first() else {
             return Err(summary("ECS does not know the service any more"));
@@ -223,6 +224,21 @@ impl Errand<'_> {
 
 fn summary(text: &str) -> Reason {
     Reason { summary: text.to_owned(), ..Reason::default() }
+}
+
+/// Repeats a read that was throttled or got no answer, until a deadline.
+async fn patiently<T, F>(deadline: Instant, read: impl Fn() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    loop {
+        match read().await {
+            Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) && Instant::now() + PACE < deadline => {
+                tokio::time::sleep(PACE).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Whether a stopped task ended by itself, and every essential container of it with 0. Without its definition all of them

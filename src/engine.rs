@@ -12,6 +12,7 @@ mod register;
 mod returns;
 mod rollback;
 mod rollout;
+mod run_task;
 pub mod stages;
 mod verdict;
 mod watch;
@@ -31,6 +32,7 @@ use crate::plan::Plan;
 use cancel::Cancel;
 use register::Families;
 use returns::Deployed;
+use run_task::SharedTasks;
 use watch::Watches;
 use wave::WaveEnd;
 
@@ -51,6 +53,7 @@ pub struct Run {
     cancel: Cancel,
     watches: Watches,
     families: Families,
+    shared_tasks: SharedTasks,
     /// Whether it continues the PAUSE hooks of its own deployments.
     continues_hooks: bool,
 }
@@ -64,6 +67,8 @@ pub struct Start {
     pub sandbox: bool,
     /// Continue each PAUSE hook at which a deployment of this run waits.
     pub continue_hooks: bool,
+    /// The run's id: tasks that it starts are told apart by it from those of other runs.
+    pub run: String,
 }
 
 /// Why targets of later waves are not started.
@@ -82,6 +87,8 @@ pub async fn run(
     cancel: Cancel,
     start: Start,
 ) {
+    let first = first_wave(&fleet, &start).unwrap_or_default();
+    let shared_tasks = SharedTasks::new(start.run.clone(), &fleet, &plan, first);
     let run = Arc::new(Run {
         fleet,
         plan,
@@ -90,6 +97,7 @@ pub async fn run(
         cancel,
         watches: Watches::default(),
         families: Families::default(),
+        shared_tasks,
         continues_hooks: start.continue_hooks,
     });
     run.emit(Event::RunStarted { plan: run.plan.outline.clone(), sandbox: start.sandbox }).await;
@@ -101,6 +109,9 @@ pub async fn run(
         }
     }
     run.waves(&start).await;
+    for event in run.shared_tasks.not_run() {
+        run.emit(event).await;
+    }
     if let Some(signal) = run.cancel.signal() {
         run.emit(Event::RunCancelled { signal: signal.name().to_owned() }).await;
     }
@@ -120,7 +131,7 @@ impl Run {
     }
 
     async fn waves(self: &Arc<Self>, start: &Start) {
-        let first = start.from.as_ref().and_then(|from| self.fleet.waves.iter().position(|wave| wave.name == *from));
+        let first = first_wave(&self.fleet, start);
         let mut stop: Option<Stop> = None;
         let mut deployed: Vec<(usize, Vec<Deployed>)> = Vec::new();
         for (number, wave) in self.fleet.waves.iter().enumerate().skip(first.unwrap_or_default()) {
@@ -219,6 +230,11 @@ impl Run {
         };
         self.emit(event).await;
     }
+}
+
+/// Returns the place of the wave that a run begins with, where one is named.
+fn first_wave(fleet: &Fleet, start: &Start) -> Option<usize> {
+    start.from.as_ref().and_then(|from| fleet.waves.iter().position(|wave| wave.name == *from))
 }
 
 fn because(cause: Option<&TargetId>) -> String {

@@ -8,6 +8,8 @@
 //! - after a target's terminal event nothing follows for it, unless it succeeded: then [`Event::TargetDegraded`] may,
 //!   once, during its wave's bake, and where it is returned [`Event::UndoStarted`], what is seen of that, and exactly
 //!   one [`Event::TargetReturned`]; or one [`Event::UndoImpossible`] in place of them;
+//! - a task of a target has one [`Event::RunTaskFinished`] after its [`Event::RunTaskStarted`], unless the program had no time
+//!   for it after a cancel; both come before the target's terminal event;
 //! - where a target is undone because it failed itself, [`Event::UndoStarted`] comes before its one terminal event.
 
 use std::fmt;
@@ -16,7 +18,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::{Outcome, Revision, TargetId};
+use crate::fleet::{AccountId, Moment, Outcome, Revision, TargetId};
 use crate::plan::Outline;
 
 /// The version of the written form of events. A reader ignores kinds that it does not know.
@@ -75,6 +77,48 @@ pub enum Event {
         reason: String,
         /// What to do about it.
         help: String,
+    },
+    /// A task of the target's `before` or `after` was started by RunTask. One that targets share is told of the target
+    /// for which it was started.
+    RunTaskStarted {
+        /// The target.
+        target: TargetId,
+        /// The manifest's name of the task.
+        name: String,
+        /// Whether it is one before the deployment or one after it.
+        moment: Moment,
+        /// Its ARN.
+        task: String,
+    },
+    /// That task ended, or is watched no longer.
+    RunTaskFinished {
+        /// The target.
+        target: TargetId,
+        /// The manifest's name of the task.
+        name: String,
+        /// Whether it is one before the deployment or one after it.
+        moment: Moment,
+        /// How. Why it failed, the target's terminal event says.
+        end: TaskEnd,
+    },
+    /// A target waits for a task that it shares and that runs for another one.
+    RunTaskAwaited {
+        /// The target.
+        target: TargetId,
+        /// The manifest's name of the task.
+        name: String,
+    },
+    /// A task that targets share was not run after their deployments, since some of them did not get there: told at the
+    /// end of the run.
+    RunTaskNotRun {
+        /// The manifest's name of the service.
+        service: String,
+        /// The manifest's name of the task.
+        name: String,
+        /// The account's id, where it is one that runs once in each.
+        account_id: Option<AccountId>,
+        /// How many of its targets did not succeed in this run.
+        missing: usize,
     },
     /// ECS started our deployment.
     DeploymentStarted {
@@ -258,6 +302,18 @@ pub enum UndoStep {
     Deploy,
     /// Only its settings are given back.
     Settings,
+}
+
+/// How a task of `before` or `after` ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskEnd {
+    /// Every essential container of it exited with 0.
+    Succeeded,
+    /// It did not, or did not end in time.
+    Failed,
+    /// The run was cancelled, and ECS was asked to stop it.
+    Cancelled,
 }
 
 /// The task counts of one deployment.

@@ -8,6 +8,7 @@ pub(crate) mod duration;
 pub mod image;
 mod policy;
 mod revision;
+mod run_task;
 mod select;
 pub mod strategy;
 
@@ -16,6 +17,7 @@ pub use desired::{Base, Desired};
 pub use image::{ImageChoice, ImageError};
 pub use policy::{OnBusy, OnCancel, OnFailure, Scope};
 pub use revision::Revision;
+pub use run_task::{Launch, Moment, Per, RunTask, RunTasks};
 pub use select::SelectError;
 
 use std::collections::BTreeMap;

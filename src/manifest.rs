@@ -13,6 +13,7 @@ pub mod interpolate;
 pub mod load;
 pub mod node;
 pub mod render;
+pub mod run_task;
 pub mod scalar;
 pub mod schema;
 pub mod select;
@@ -27,6 +28,7 @@ use crate::notify::{Format, Occasion};
 use definition::DefinitionSource;
 use deployment::Deployment;
 use interpolate::Template;
+use run_task::RunTask;
 use scalar::{AmountValue, Count, DurationValue, Json, Scalar};
 use select::Selector;
 use spanned::{Entries, OneOrMany, Spanned};
@@ -158,6 +160,12 @@ pub struct Service {
     pub desired_count: Option<Spanned<Count>>,
     /// ECS's deployment configuration, with its names in snake case. Default: as it is.
     pub deployment: Option<Spanned<Deployment>>,
+    /// Tasks that run, one after the other, once the new revision is registered and before the service gets it, such as a
+    /// migration. Where one fails, the target has failed and nothing of it is deployed.
+    pub before: Option<Spanned<Vec<Spanned<RunTask>>>>,
+    /// Tasks that run, one after the other, once the deployment succeeded, such as a smoke test. Where one fails, the target
+    /// has failed.
+    pub after: Option<Spanned<Vec<Spanned<RunTask>>>>,
     /// What differs on some targets: applied in order, each on top of the ones before.
     pub overrides: Option<Spanned<Vec<Spanned<Override>>>>,
 }
@@ -185,6 +193,10 @@ pub struct Override {
     pub desired_count: Option<Spanned<Count>>,
     /// More or other deployment settings.
     pub deployment: Option<Spanned<Deployment>>,
+    /// Other tasks before the deployment, in place of all of them.
+    pub before: Option<Spanned<Vec<Spanned<RunTask>>>>,
+    /// Other tasks after the deployment, in place of all of them.
+    pub after: Option<Spanned<Vec<Spanned<RunTask>>>>,
 }
 
 /// The order of the rollout, and how much of it may fail. The settings here are the defaults of every wave.

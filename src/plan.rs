@@ -13,6 +13,7 @@ pub mod fresh;
 pub mod group;
 pub mod own;
 pub mod preview;
+pub mod run_task;
 pub mod saved;
 pub mod strategy;
 pub mod taskdef;
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fleet::commit::Tag;
-use crate::fleet::{AccountId, Fleet, OnCancel, OnFailure, Revision, TargetId};
+use crate::fleet::{AccountId, Fleet, OnCancel, OnFailure, Revision, RunTasks, TargetId};
 use crate::observe::service::LiveService;
 use before::Before;
 
@@ -57,6 +58,9 @@ pub struct Work {
     /// Somebody else's deployment, in progress, whose place ours takes.
     #[serde(default)]
     pub supersedes: Option<String>,
+    /// What is run before and after the deployment; nothing where there is none.
+    #[serde(default, skip_serializing_if = "RunTasks::is_empty")]
+    pub run_tasks: RunTasks,
 }
 
 impl Work {
@@ -67,7 +71,9 @@ impl Work {
         let deployments = primary.chain(others).map(|deployment| deployment.id.clone()).collect();
         let before = Before::of(service, &definition);
         let from = service.task_definition.clone();
-        Self { definition, desired_count: None, deployment: None, from, deployments, before, supersedes: None }
+        let run_tasks = RunTasks::default();
+        let (desired_count, deployment, supersedes) = (None, None, None);
+        Self { definition, desired_count, deployment, from, deployments, before, supersedes, run_tasks }
     }
 }
 

@@ -7,15 +7,21 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use crate::event::{Event, Hook, Reason, Stamped, Tasks, UndoStep};
+use crate::event::{Event, Hook, Reason, Stamped, Tasks};
 use crate::exit::Exit;
 use crate::fleet::{AccountId, Outcome, Revision, TargetId};
 use crate::plan::{Action, ChangeOutline, Outline};
 
+mod run_task;
+mod stage;
 mod totals;
+mod undo;
 mod wave;
 
+pub use run_task::TaskRun;
+pub use stage::Stage;
 pub use totals::Totals;
+pub use undo::Undo;
 pub use wave::WaveState;
 
 /// A run so far.
@@ -86,6 +92,10 @@ pub struct TargetState {
     pub stage: Option<Stage>,
     /// The PAUSE hooks at which it waits.
     pub hooks: Vec<Hook>,
+    /// The tasks of its `before` and `after` that were run for it, the newest last.
+    pub run_tasks: Vec<TaskRun>,
+    /// The task that runs for another target and for which it waits, or waited.
+    pub waits_for: Option<String>,
     /// ECS's newest words about it.
     pub message: Option<String>,
     /// Why it did not succeed, or why it was not started.
@@ -104,32 +114,6 @@ pub struct TargetState {
     pub started_at: Option<Timestamp>,
     /// When it ended or was skipped.
     pub finished_at: Option<Timestamp>,
-}
-
-/// The stage of a deployment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stage {
-    /// ECS's word for it.
-    pub name: String,
-    /// The share of the production traffic that goes to the new revision, in per cent.
-    pub production_percent: Option<f64>,
-    /// The share of the test traffic, in per cent.
-    pub test_percent: Option<f64>,
-    /// For how many minutes ECS bakes at it; 0 where it does not.
-    pub bake_minutes: u64,
-    /// When it was first seen.
-    pub since: Timestamp,
-}
-
-/// A target's way back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undo {
-    /// How.
-    pub how: UndoStep,
-    /// The revision that it goes back to, where that is known.
-    pub to: Option<Revision>,
-    /// When it began.
-    pub started_at: Timestamp,
 }
 
 /// Why nothing new was started.
@@ -193,7 +177,10 @@ impl RunState {
             Event::HookEnded { target, hook, status: _ } => {
                 self.running(target, |target| target.hooks.retain(|other| other.id != *hook));
             }
-            Event::HookNotContinued { .. } => {}
+            Event::RunTaskAwaited { target, name } => self.running(target, |it| it.waits_for = Some(name.clone())),
+            event @ (Event::RunTaskStarted { target, .. } | Event::RunTaskFinished { target, .. }) => {
+                self.running(target, |target| run_task::apply(&mut target.run_tasks, event, at));
+            }
             Event::ServiceMessage { target, text } => {
                 self.moving(target, |target| target.message = Some(text.clone()));
             }
@@ -256,7 +243,10 @@ impl RunState {
             Event::RunFinished => {
                 self.finished_at.get_or_insert(at);
             }
-            Event::TagsRefused { .. } | Event::Unknown => {}
+            Event::HookNotContinued { .. }
+            | Event::RunTaskNotRun { .. }
+            | Event::TagsRefused { .. }
+            | Event::Unknown => {}
         }
     }
 
@@ -432,6 +422,8 @@ impl TargetState {
             tasks: None,
             stage: None,
             hooks: Vec::new(),
+            run_tasks: Vec::new(),
+            waits_for: None,
             message: None,
             reason: None,
             degraded: None,
@@ -487,6 +479,11 @@ impl TargetState {
             Phase::Preparing | Phase::Registered | Phase::Deploying | Phase::Undoing => true,
             Phase::Waiting | Phase::Ended => false,
         }
+    }
+
+    /// Returns the task of its `before` or `after` that runs now.
+    pub fn runs_task(&self) -> Option<&TaskRun> {
+        self.run_tasks.last().filter(|task| task.ended.is_none() && self.is_running())
     }
 
     /// Whether its deployment may still go on in ECS although the run left it.

@@ -56,7 +56,15 @@ fn only_aws_and_the_sandbox_name_the_sdk() {
 #[test]
 fn only_the_engine_changes_anything() {
     let outside = |name: &str| !is_in(name, &["aws", "engine", "sandbox"]);
-    forbid(&[".update_service(", ".register_task_definition(", ".continue_service_deployment("], outside, "rule 2");
+    let calls = [
+        ".update_service(",
+        ".register_task_definition(",
+        ".continue_service_deployment(",
+        ".stop_service_deployment(",
+        ".run_task(",
+        ".stop_task(",
+    ];
+    forbid(&calls, outside, "rule 2");
 }
 
 #[test]

@@ -183,19 +183,236 @@ fn an_unknown_key() {
 }
 
 #[test]
-fn hooks_are_not_part_of_this_version() {
-    insta::assert_snapshot!(edited("    cluster: web", "    cluster: web\n    before: []"), @r#"
-      × unknown key `before` in a service
-        ╭─[deploy.yaml:20:5]
-     19 │     cluster: web
-     20 │     before: []
-        ·     ──────
-     21 │     images: { app: "api:1" }
+fn tasks_that_stand_elsewhere_than_in_a_service() {
+    insta::assert_snapshot!(edited("    - name: rest", "    - { name: rest, before: [] }"), @r"
+      × unknown key `before` in a wave
+        ╭─[deploy.yaml:24:21]
+     23 │     - { name: canary, select: { env: staging } }
+     24 │     - { name: rest, before: [] }
+        ·                     ──────
         ╰────
-      help: hooks are not part of version 1; run them as jobs of their own
+      help: tasks before and after a deployment are a service's
 
     deploy.yaml: 1 fault
+    ");
+}
+
+/// Loads the manifest above with these tasks before the deployment.
+#[must_use]
+fn tasks(text: &str) -> String {
+    edited("    cluster: web", &format!("    cluster: web\n    before:\n{text}"))
+}
+
+#[test]
+fn a_task_without_a_name_and_a_command_of_no_container() {
+    insta::assert_snapshot!(tasks("      - { command: [./migrate] }"), @r#"
+      × a task has no `run_task`
+        ╭─[deploy.yaml:21:9]
+     20 │     before:
+     21 │       - { command: [./migrate] }
+        ·         ─────────────────────
+     22 │     images: { app: "api:1" }
+        ╰────
+      help: add `run_task:`
+
+      × `command` does not say of which container it is
+        ╭─[deploy.yaml:21:20]
+     20 │     before:
+     21 │       - { command: [./migrate] }
+        ·                    ──────────
+     22 │     images: { app: "api:1" }
+        ╰────
+      help: add `container:`
+
+    deploy.yaml: 2 faults
     "#);
+}
+
+#[test]
+fn a_container_that_says_nothing_and_a_command_that_is_empty() {
+    insta::assert_snapshot!(tasks("      - { run_task: a b, container: app }\n      - { run_task: c, container: app, command: [] }"), @r#"
+      × `a b` is not a name
+        ╭─[deploy.yaml:21:21]
+     20 │     before:
+     21 │       - { run_task: a b, container: app }
+        ·                     ───
+     22 │       - { run_task: c, container: app, command: [] }
+        ╰────
+      help: use letters, digits, `.`, `_` and `-`
+
+      × `container` says nothing by itself
+        ╭─[deploy.yaml:21:37]
+     20 │     before:
+     21 │       - { run_task: a b, container: app }
+        ·                                     ───
+     22 │       - { run_task: c, container: app, command: [] }
+        ╰────
+      help: add `command:` or `environment:`, or remove it: every container of the definition runs
+
+      × the command is empty
+        ╭─[deploy.yaml:22:49]
+     21 │       - { run_task: a b, container: app }
+     22 │       - { run_task: c, container: app, command: [] }
+        ·                                                 ─
+     23 │     images: { app: "api:1" }
+        ╰────
+      help: write it, or remove the key to run the image's own
+
+    deploy.yaml: 3 faults
+    "#);
+}
+
+#[test]
+fn two_tasks_of_one_name_and_a_timeout_of_nothing() {
+    insta::assert_snapshot!(
+        tasks("      - { run_task: migrate, timeout: 0s, per: fleet }\n    after:\n      - { run_task: migrate }"), @r#"
+      × the timeout is 0: the task would time out
+        ╭─[deploy.yaml:21:39]
+     20 │     before:
+     21 │       - { run_task: migrate, timeout: 0s, per: fleet }
+        ·                                       ──
+     22 │     after:
+        ╰────
+      help: write how long it may take
+
+      × `per` cannot be `fleet`
+        ╭─[deploy.yaml:21:48]
+     20 │     before:
+     21 │       - { run_task: migrate, timeout: 0s, per: fleet }
+        ·                                                ─────
+     22 │     after:
+        ╰────
+      help: known: `target`, `account`, `run`
+
+      × there are two tasks of a service named `migrate`
+        ╭─[deploy.yaml:23:21]
+     20 │     before:
+     21 │       - { run_task: migrate, timeout: 0s, per: fleet }
+        ·                     ───┬───
+        ·                        ╰── first here
+     22 │     after:
+     23 │       - { run_task: migrate }
+        ·                     ───┬───
+        ·                        ╰── again here
+     24 │     images: { app: "api:1" }
+        ╰────
+      help: give one of them another name
+
+    deploy.yaml: 3 faults
+    "#
+    );
+}
+
+#[test]
+fn where_a_task_runs_in_words_that_ecs_does_not_know() {
+    insta::assert_snapshot!(
+        tasks(
+            "      - run_task: migrate\n        launch_type: FARGAT\n        network: { assign_public_ip: yes please }\n        \
+             capacity_provider_strategy: [ { weight: 2000 } ]"
+        ), @r#"
+      × `launch_type` cannot be `FARGAT`
+        ╭─[deploy.yaml:22:22]
+     21 │       - run_task: migrate
+     22 │         launch_type: FARGAT
+        ·                      ──────
+     23 │         network: { assign_public_ip: yes please }
+        ╰────
+      help: did you mean `FARGATE`?
+
+      × `network` has no `subnets`
+        ╭─[deploy.yaml:23:18]
+     22 │         launch_type: FARGAT
+     23 │         network: { assign_public_ip: yes please }
+        ·                  ──────────────────────────────
+     24 │         capacity_provider_strategy: [ { weight: 2000 } ]
+        ╰────
+      help: add `subnets:`
+
+      × `assign_public_ip` cannot be `yes please`
+        ╭─[deploy.yaml:23:38]
+     22 │         launch_type: FARGAT
+     23 │         network: { assign_public_ip: yes please }
+        ·                                      ──────────
+     24 │         capacity_provider_strategy: [ { weight: 2000 } ]
+        ╰────
+      help: known: `ENABLED`, `DISABLED`
+
+      × `launch_type` and `capacity_provider_strategy` do not go together
+        ╭─[deploy.yaml:24:37]
+     21 │       - run_task: migrate
+     22 │         launch_type: FARGAT
+        ·                      ───┬──
+        ·                         ╰── the launch type
+     23 │         network: { assign_public_ip: yes please }
+     24 │         capacity_provider_strategy: [ { weight: 2000 } ]
+        ·                                     ────────────────
+     25 │     images: { app: "api:1" }
+        ╰────
+      help: keep one of them
+
+      × a capacity provider has no `capacity_provider`
+        ╭─[deploy.yaml:24:39]
+     23 │         network: { assign_public_ip: yes please }
+     24 │         capacity_provider_strategy: [ { weight: 2000 } ]
+        ·                                       ──────────────
+     25 │     images: { app: "api:1" }
+        ╰────
+      help: add `capacity_provider:`
+
+      × `weight` cannot be 2000
+        ╭─[deploy.yaml:24:49]
+     23 │         network: { assign_public_ip: yes please }
+     24 │         capacity_provider_strategy: [ { weight: 2000 } ]
+        ·                                                 ────
+     25 │     images: { app: "api:1" }
+        ╰────
+      help: write 0 to 1000
+
+    deploy.yaml: 6 faults
+    "#
+    );
+    insta::assert_snapshot!(
+        tasks(
+            "      - run_task: migrate\n        task_definition: deploy/migrate.json\n        network: { subnets: [] }\n        \
+             capacity_provider_strategy: []"
+        ), @r#"
+      × `deploy/migrate.json` is not a task definition in ECS
+        ╭─[deploy.yaml:22:26]
+     21 │       - run_task: migrate
+     22 │         task_definition: deploy/migrate.json
+        ·                          ───────────────────
+     23 │         network: { subnets: [] }
+        ╰────
+      help: write `family`, `family:revision` or a task definition's ARN; a file cannot be named here
+
+      × `subnets` names 0
+        ╭─[deploy.yaml:23:29]
+     22 │         task_definition: deploy/migrate.json
+     23 │         network: { subnets: [] }
+        ·                             ─
+     24 │         capacity_provider_strategy: []
+        ╰────
+      help: name 1 to 16
+
+      × the strategy names no capacity provider
+        ╭─[deploy.yaml:24:37]
+     23 │         network: { subnets: [] }
+     24 │         capacity_provider_strategy: []
+        ·                                     ─
+     25 │     images: { app: "api:1" }
+        ╰────
+      help: name one, or remove the key
+
+    deploy.yaml: 3 faults
+    "#
+    );
+}
+
+#[test]
+fn a_task_with_names_of_its_target_has_no_fault() {
+    let text = "      - { run_task: migrate, container: app, command: [\"./up\", \"${region}\", 2], environment: { A: \"${account.name}\" }, per: account, \
+                timeout: 5m, task_definition: \"api-${account.name}:3\", network: { subnets: [\"subnet-${region}\"] } }";
+    insta::assert_snapshot!(tasks(text), @"no fault; warnings: []");
 }
 
 #[test]

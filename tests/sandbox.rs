@@ -12,5 +12,7 @@ mod identity;
 mod limits;
 #[path = "sandbox/strategies.rs"]
 mod strategies;
+#[path = "sandbox/tasks.rs"]
+mod tasks;
 #[path = "sandbox/wire.rs"]
 mod wire;

@@ -1,4 +1,5 @@
-//! What people see of a deployment with stages: its traffic, its bake, and the hook at which it waits.
+//! What people see of a deployment with stages: its traffic, its bake, and the hook at which it waits; and of the tasks
+//! that run before and after a deployment.
 
 #[path = "view/fixture.rs"]
 mod fixture;
@@ -7,8 +8,8 @@ mod terminal;
 
 use fixture::{Run, id, reason, small, time, view};
 use insta::assert_snapshot;
-use roleout::event::{Event, Hook};
-use roleout::fleet::Outcome;
+use roleout::event::{Event, Hook, TaskEnd};
+use roleout::fleet::{Moment, Outcome};
 use roleout::view::Options;
 use terminal::Terminal;
 
@@ -132,18 +133,20 @@ fn a_target_that_is_left_waiting_says_how_to_go_on() {
     ");
 }
 
+/// The live row of the one target that runs.
+fn row(run: &Run) -> String {
+    let options = Options { live: true, width: 100, height: 24, ..Options::default() };
+    let mut terminal = Terminal::new(options.width, options.height);
+    let (mut view, _, err) = view(options);
+    run.events.iter().for_each(|event| view.event(event));
+    view.tick(time(20_000));
+    terminal.feed(&err.take());
+    let text = terminal.text();
+    text.lines().rev().nth(1).unwrap_or_default().to_owned()
+}
+
 #[test]
 fn a_row_tells_the_stage_at_a_glance() {
-    let row = |run: &Run| {
-        let options = Options { live: true, width: 100, height: 24, ..Options::default() };
-        let mut terminal = Terminal::new(options.width, options.height);
-        let (mut view, _, err) = view(options);
-        run.events.iter().for_each(|event| view.event(event));
-        view.tick(time(20_000));
-        terminal.feed(&err.take());
-        let text = terminal.text();
-        text.lines().rev().nth(1).unwrap_or_default().to_owned()
-    };
     let mut rows = vec![row(&paused(false))];
     for (name, production, bake) in [
         ("SCALE_UP", 0.0, 0),
@@ -169,4 +172,73 @@ fn a_row_tells_the_stage_at_a_glance() {
     canary  staging/eu-west-1/api  ████████  4/4  api:13  rolling back  00:19
     canary  staging/eu-west-1/api  ████████  4/4  api:13  SOME_NEW_STAGE  00:19
     ");
+}
+
+fn runs_task(run: &mut Run, ms: i64, name: &str, moment: Moment) {
+    let task = "arn:aws:ecs:eu-west-1:111122223333:task/web/0a1b2c3d".to_owned();
+    run.at(ms, Event::RunTaskStarted { target: id(CANARY), name: name.to_owned(), moment, task });
+}
+
+fn task_ends(run: &mut Run, ms: i64, name: &str, moment: Moment, end: TaskEnd) {
+    run.at(ms, Event::RunTaskFinished { target: id(CANARY), name: name.to_owned(), moment, end });
+}
+
+/// A target with a task before its deployment.
+fn migrates() -> Run {
+    let mut run = Run::of(small());
+    let revision = "api:13".parse().expect("a revision");
+    run.wave(0, "canary").at(100, Event::RolloutStarted { target: id(CANARY) });
+    run.at(900, Event::RevisionRegistered { target: id(CANARY), revision, reused: false });
+    runs_task(&mut run, 1_000, "migrate", Moment::Before);
+    run
+}
+
+#[test]
+fn a_log_tells_the_tasks_before_and_after_a_deployment() {
+    let mut run = migrates();
+    task_ends(&mut run, 43_000, "migrate", Moment::Before, TaskEnd::Succeeded);
+    let (deployment, revision) = ("ecs-svc/9".to_owned(), "api:13".parse().expect("a revision"));
+    run.at(44_000, Event::DeploymentStarted { target: id(CANARY), deployment, revision, attached: false });
+    runs_task(&mut run, 90_000, "smoke", Moment::After);
+    task_ends(&mut run, 95_000, "smoke", Moment::After, TaskEnd::Failed);
+    let why = reason("the task smoke failed; the deployment had completed");
+    run.ends(96_000, CANARY, Outcome::Failed, Some(why)).wave_ends(96_000, "canary", 1, false).finished(96_000);
+    assert_snapshot!(log(&run), @r"
+    00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
+    00:00 wave canary (1 of 2): 1 target, all at once, none may fail
+    00:01 staging/eu-west-1/api  runs the task migrate before the deployment: 0a1b2c3d
+    00:43 staging/eu-west-1/api  the task migrate succeeded after 42s
+    00:44 staging/eu-west-1/api  deploys api:13 as ecs-svc/9
+    01:30 staging/eu-west-1/api  runs the task smoke after the deployment: 0a1b2c3d
+    01:35 staging/eu-west-1/api  the task smoke failed after 5s
+    01:36 staging/eu-west-1/api  ✖ failed after 1m 35s, runs api:12: the task smoke failed; the deployment had completed
+    01:36 ✖ wave canary: did not pass, 1 failed
+
+    wave canary: 1 failed
+      ✖ failed       staging/eu-west-1/api  api:12 -> api:13  1m 35s
+
+    wave rest: 1 unchanged, 2 waiting, 1 blocked
+      = unchanged    prod/us-east-1/worker  api:12
+
+    blocked by the plan, and left out: 1 target
+      old/us-east-1/worker
+
+    task migrate before the deployment: 1 succeeded
+    task smoke after the deployment: 1 failed
+
+    ✖ failed  staging/eu-west-1/api after 1m 35s, runs api:12
+        the task smoke failed; the deployment had completed
+
+    5 targets: 1 unchanged, 2 waiting, 1 blocked, 1 failed, in 1m 36s
+    ✖ targets failed (exit code 10)
+    ");
+}
+
+#[test]
+fn a_live_row_names_the_task_that_runs() {
+    assert_snapshot!(row(&migrates()), @"canary  staging/eu-west-1/api  ░░░░░░░░    api:13  task migrate  00:19");
+    let mut waits = migrates();
+    task_ends(&mut waits, 2_000, "migrate", Moment::Before, TaskEnd::Succeeded);
+    waits.at(3_000, Event::RunTaskAwaited { target: id(CANARY), name: "seed".to_owned() });
+    assert_snapshot!(row(&waits), @"canary  staging/eu-west-1/api  ░░░░░░░░    api:13  awaits seed  00:19");
 }

@@ -272,6 +272,10 @@ fn is_terminal(event: &Event) -> bool {
         | Event::HookWaiting { .. }
         | Event::HookEnded { .. }
         | Event::HookNotContinued { .. }
+        | Event::RunTaskStarted { .. }
+        | Event::RunTaskFinished { .. }
+        | Event::RunTaskAwaited { .. }
+        | Event::RunTaskNotRun { .. }
         | Event::ServiceMessage { .. }
         | Event::TargetDegraded { .. }
         | Event::UndoStarted { .. }

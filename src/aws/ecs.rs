@@ -275,6 +275,24 @@ impl Ecs {
         call!(self, Group::ServiceModify, "ContinueServiceDeployment", continue_service_deployment, body, once())
     }
 
+    /// Runs tasks; `request` is RunTask's input. Once, never repeated by the SDK: its `clientToken` lets the caller repeat it.
+    pub async fn run_task(&self, request: &Value) -> Result<Value, CallError> {
+        call!(self, Group::ClusterResourceModify, "RunTask", run_task, *request, once())
+    }
+
+    /// Describes one task; `None` where ECS does not know it. Once: the next look is the retry.
+    pub async fn look_at_task(&self, cluster: &str, task: &str) -> Result<Option<Value>, CallError> {
+        let body = json!({ "cluster": cluster, "tasks": [task] });
+        let mut answer = call!(self, Group::ClusterResourceRead, "DescribeTasks", describe_tasks, body, once())?;
+        Ok(list(&mut answer, "tasks").pop())
+    }
+
+    /// Asks ECS to stop a task; `reason` is shown as its `stoppedReason`.
+    pub async fn stop_task(&self, cluster: &str, task: &str, reason: &str) -> Result<(), CallError> {
+        let body = json!({ "cluster": cluster, "task": task, "reason": reason });
+        call!(self, Group::ClusterResourceModify, "StopTask", stop_task, body).map(drop)
+    }
+
     /// Describes up to a hundred stopped tasks that a deployment started.
     pub async fn stopped_tasks(&self, cluster: &str, deployment: &str) -> Result<Vec<Value>, CallError> {
         let body = json!({

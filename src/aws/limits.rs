@@ -29,6 +29,8 @@ pub enum Group {
     TaskDefinitionRead,
     /// ListTasks, DescribeTasks: burst 100, 20 a second.
     ClusterResourceRead,
+    /// RunTask, StopTask: burst 100, 40 a second.
+    ClusterResourceModify,
 }
 
 impl Group {
@@ -36,6 +38,7 @@ impl Group {
         match self {
             Self::ServiceModify => (50.0, 5.0),
             Self::ServiceRead | Self::ClusterResourceRead => (100.0, 20.0),
+            Self::ClusterResourceModify => (100.0, 40.0),
             Self::ServiceDeployment | Self::TaskDefinitionRead => (50.0, 20.0),
             Self::TaskDefinitionModify => (20.0, 1.0),
         }
@@ -45,14 +48,14 @@ impl Group {
 /// The buckets of one account and region.
 #[derive(Debug)]
 pub struct Limits {
-    buckets: [Mutex<Bucket>; 6],
+    buckets: [Mutex<Bucket>; 7],
 }
 
 impl Default for Limits {
     fn default() -> Self {
         use Group::{
-            ClusterResourceRead, ServiceDeployment, ServiceModify, ServiceRead, TaskDefinitionModify,
-            TaskDefinitionRead,
+            ClusterResourceModify, ClusterResourceRead, ServiceDeployment, ServiceModify, ServiceRead,
+            TaskDefinitionModify, TaskDefinitionRead,
         };
         // In the order of the enum, which indexes it.
         let groups = [
@@ -62,6 +65,7 @@ impl Default for Limits {
             TaskDefinitionModify,
             TaskDefinitionRead,
             ClusterResourceRead,
+            ClusterResourceModify,
         ];
         Self { buckets: groups.map(|group| Mutex::new(Bucket::new(group.documented()))) }
     }

@@ -39,7 +39,7 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     fleet.release.allow_older = args.allow_older;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
     let (from, continue_hooks) = (args.from.clone(), args.continue_hooks);
-    let start = Start { from, sandbox: args.embedded.sandbox, continue_hooks };
+    let start = Start { from, sandbox: args.embedded.sandbox, continue_hooks, ..Start::default() };
     let choice = Choice {
         dry_run: args.dry_run,
         skip_blocked: args.skip_blocked,
@@ -162,10 +162,12 @@ pub(super) async fn carry_out(
 ) -> Exit {
     let (events, mut received) = mpsc::channel(EVENTS);
     let clock = reach.aws.clock();
-    let mut stamper = Stamper::new(run_id(clock));
+    let run = run_id(clock);
+    let mut stamper = Stamper::new(run.clone());
     let mut notifier = Notifier::new(&fleet, start.sandbox, &mut view);
     let mut tick = tokio::time::interval(view.pace());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let start = Start { run, ..start };
     let engine = engine::run(fleet, plan, reach.clients(), events, cancel, start);
     let watch = async {
         loop {

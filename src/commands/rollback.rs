@@ -25,7 +25,12 @@ pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> R
     }
     let furnish = |sandbox: &crate::sandbox::Sandbox, fleet: &Fleet| sandbox.add_history(fleet);
     let (fleet, reach) = Reach::open_with(&args.selection, &args.embedded, &mut view, furnish).await?;
-    let start = Start { from: args.from.clone(), sandbox: args.embedded.sandbox, continue_hooks: args.continue_hooks };
+    let start = Start {
+        from: args.from.clone(),
+        sandbox: args.embedded.sandbox,
+        continue_hooks: args.continue_hooks,
+        ..Start::default()
+    };
     let choice =
         Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, no_verify: args.no_verify, out: None };
     run(fleet, &reach, choice, args.further, start, view, cancel).await

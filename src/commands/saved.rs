@@ -61,7 +61,7 @@ pub async fn deploy(path: &Path, args: &cli::Deploy, mut view: View, cancel: Can
         no_verify: args.no_verify,
     };
     let reach = Reach::by_identity(saved.identity()).await?;
-    let start = Start { from: args.from.clone(), sandbox: false, continue_hooks: args.continue_hooks };
+    let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
     run(saved, &reach, terms, start, view, cancel).await
 }
 

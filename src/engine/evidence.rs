@@ -120,6 +120,14 @@ async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Eviden
     found
 }
 
+/// Says why one stopped task stopped, with the end of its log.
+pub async fn of_task(ecs: &Ecs, target: &TargetSpec, task: &Value) -> Vec<Evidence> {
+    let log = tail::of(ecs, target, vec![task]).await.into_iter().next().unwrap_or_else(|| Ok(Vec::new()));
+    let (log, unread) = log.map_or_else(|why| (Vec::new(), Some(Evidence::from(why))), |log| (log, None));
+    let found = Evidence { text: general(&task_reason(task)), tasks: 1, log };
+    std::iter::once(found).chain(unread).collect()
+}
+
 fn task_reason(task: &Value) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(task["stopCode"].as_str().map(str::to_owned));

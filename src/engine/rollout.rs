@@ -15,6 +15,7 @@ use super::messages::Messages;
 use super::register::Registered;
 use super::returns;
 use super::rollback::{self, Origin, Undo, Undone};
+use super::run_task;
 use super::stages::Stages;
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, Looks, ROLLOUT_PACE};
@@ -48,7 +49,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
+    /// Ends before ECS took anything.
+    pub fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
         let reason = Reason { summary: summary.into(), ..Reason::default() };
         Self { outcome, reason: Some(reason), revision: None, deployment: None, acted: false, wanted: None }
     }
@@ -93,6 +95,7 @@ pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
 /// it has failed.
 pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work, wave: &Wave, failing: impl FnOnce()) -> Ended {
     let ended = forward(run, target, work, wave.on_cancel).await;
+    let ended = run_task::after(run, target, work, ended).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
     let undo = |ended: &Ended| {
         let from = Origin { deployment: ended.deployment.clone(), wanted: ended.wanted.clone() };
@@ -170,6 +173,11 @@ async fn forward(run: &Run, target: &TargetSpec, work: &Work, on_cancel: OnCance
         Ok(registered) => registered,
         Err(error) => return Ended::refused(&error, target),
     };
+    if let Some(registered) = &registered
+        && let Err(ended) = run_task::before(run, target, &ecs, work, registered).await
+    {
+        return ended;
+    }
     if run.cancel.is_cancelled() {
         let what = registered.map_or_else(String::new, |it| format!("; {} exists and is not used", it.revision));
         return Ended::new(Outcome::Cancelled, format!("the run was cancelled before UpdateService{what}"));

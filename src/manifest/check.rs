@@ -11,6 +11,7 @@ mod deployment;
 mod identity;
 mod notify;
 mod policy;
+mod run_task;
 mod services;
 mod waves;
 
@@ -160,8 +161,7 @@ impl<'a> Checker<'a> {
     fn name<'t>(self, name: &'t Option<Spanned<String>>, parent: Span, owner: &str) -> Option<&'t str> {
         let text = self.need(name, parent, owner, "name")?;
         let place = name.as_ref().map_or(parent, |name| name.span);
-        let allowed = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
-        if text.is_empty() || !text.chars().all(allowed) {
+        if !is_name(text) {
             let help = "use letters, digits, `.`, `_` and `-`: names are part of `account/region/service`";
             self.fault(place, format!("`{text}` is not a name"), help);
             return None;
@@ -189,6 +189,11 @@ impl<'a> Checker<'a> {
     fn resolve_at(self, template: &Template, span: Span, scope: &Scope<'_>) -> Option<String> {
         template.resolve(scope).map_err(|problem| record(self.context, span, problem)).ok()
     }
+}
+
+/// Whether a text is a name: of letters, digits, `.`, `_` and `-`.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char))
 }
 
 /// Returns the entries of an optional mapping.

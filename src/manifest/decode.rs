@@ -153,6 +153,10 @@ fn title(name: &str) -> String {
         "OnBusy" => "`on_busy`".to_owned(),
         "OnCancel" => "`on_cancel`".to_owned(),
         "RollbackScope" => "`rollback_scope`".to_owned(),
+        "Per" => "`per`".to_owned(),
+        "Network" => "`network`".to_owned(),
+        "RunTask" => "a task".to_owned(),
+        "CapacityProvider" => "a capacity provider".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),
         "ExistingRevision" => "`task_definition`".to_owned(),
         "Account" | "Override" => format!("an {}", name.to_lowercase()),
@@ -315,7 +319,7 @@ impl Decoder<'_> {
             self.context.mean(self.node.span, near);
         }
         let help = match (word, near) {
-            ("before" | "after", None) => "hooks are not part of version 1; run them as jobs of their own".to_owned(),
+            ("before" | "after", None) => "tasks before and after a deployment are a service's".to_owned(),
             ("<<", None) => "a merge key takes an alias of a mapping: `<<: *name`".to_owned(),
             _ => suggest(word, fields.iter().copied()),
         };

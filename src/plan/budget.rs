@@ -80,7 +80,7 @@ pub enum Limited {
 /// How long a wave takes, its bake included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Length {
-    /// If every rollout takes its whole timeout.
+    /// If every rollout takes its whole timeout, and every task its own.
     pub worst: Duration,
     /// If every rollout takes as long as its service's last one.
     pub expected: Option<Duration>,
@@ -93,13 +93,15 @@ pub struct Pace {
     pub changes: bool,
     /// How long its service's last rollout took, where that is known.
     pub last: Option<Duration>,
+    /// How long the tasks before and after its deployment may take.
+    pub tasks: Duration,
 }
 
 /// Returns the length of each wave, and of the run that starts with wave `from`. `pace` is indexed as
 /// [`Fleet::targets`].
 pub fn budget(fleet: &Fleet, pace: &[Pace], from: Option<&str>, limits: &Limits) -> (Vec<Length>, Budget) {
     let usual = median(pace);
-    let worst = |index: usize| fleet.targets[index].timeout;
+    let worst = |index: usize| fleet.targets[index].timeout + pace[index].tasks;
     let waves = fleet.waves.iter().map(|wave| {
         let queue: VecDeque<usize> = wave.targets.iter().copied().filter(|&index| pace[index].changes).collect();
         let expected = usual.map(|usual| {
@@ -237,14 +239,18 @@ mod tests {
     }
 
     fn minutes(rollout: &str, from: Option<&str>, changes: &dyn Fn(usize) -> bool) -> (Vec<u64>, Budget) {
-        let pace: Vec<Pace> = (0..10).map(|index| Pace { changes: changes(index), last: None }).collect();
+        let pace: Vec<Pace> = (0..10).map(|index| Pace { changes: changes(index), ..Pace::default() }).collect();
         let (waves, budget) = budget(&fleet(rollout), &pace, from, &Limits::default());
         (waves.iter().map(|wave| wave.worst.as_secs() / 60).collect(), budget)
     }
 
     /// The last rollouts of the ten took so many minutes; `None` is not known.
     fn expected(rollout: &str, last: [Option<u64>; 10]) -> (Vec<Option<u64>>, Option<u64>) {
-        let pace = last.map(|last| Pace { changes: true, last: last.map(|it| Duration::from_secs(it * 60)) });
+        let pace = last.map(|last| Pace {
+            changes: true,
+            last: last.map(|it| Duration::from_secs(it * 60)),
+            ..Pace::default()
+        });
         let (waves, budget) = budget(&fleet(rollout), &pace, None, &Limits::default());
         let minutes = |wave: &Length| wave.expected.map(|it| it.as_secs() / 60);
         (waves.iter().map(minutes).collect(), budget.expected_seconds.map(|seconds| seconds / 60))
@@ -298,8 +304,12 @@ mod tests {
         let at = |seconds: i64| Timestamp::from_second(1_000_000 + seconds).ok();
         let limited = |token, job| {
             let limits = Limits { now, token_expires: token, job_ends: job };
-            let (_, budget) =
-                budget(&fleet("rollout: { timeout: 90m }\n"), &[Pace { changes: true, last: None }; 10], None, &limits);
+            let (_, budget) = budget(
+                &fleet("rollout: { timeout: 90m }\n"),
+                &[Pace { changes: true, ..Pace::default() }; 10],
+                None,
+                &limits,
+            );
             (budget.limits.iter().map(|limit| (limit.what, limit.seconds)).collect::<Vec<_>>(), budget.fits)
         };
         assert_eq!(limited(None, None), (vec![], true));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, strategy, taskdef};
+use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, run_task, strategy, taskdef};
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
@@ -132,6 +132,7 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: 
     if let Some(primary) = stranger.filter(|_| on_busy != OnBusy::Supersede) {
         return busy_with(primary, target, observed, on_busy);
     }
+    let obstacle = run_task::obstacle(&target.desired.run_tasks, &wanted);
     let live = |definition| Work::new(definition, service);
     let mut summary = Vec::new();
     let (definition, to) = if is_live {
@@ -194,7 +195,15 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: 
         Definition::Keep => Action::Unchanged,
     };
     if matches!(action, Action::Register | Action::Deploy) {
+        if let Some(reason) = obstacle {
+            return Decision::blocked(reason, "name a container of the task definition in `container`");
+        }
         summary.extend(strategy::note(target, service));
+        work.run_tasks = match work.definition {
+            Definition::Follow { .. } => target.desired.run_tasks.only_after(),
+            _ => target.desired.run_tasks.clone(),
+        };
+        summary.extend(run_task::notes(&work.run_tasks));
     }
     let work = action.changes().then_some(work);
     Decision { action, work, to, summary }

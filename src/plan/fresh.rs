@@ -46,7 +46,8 @@ pub fn check(work: &Work, observed: &Observed) -> Fresh {
         (true, _, Some("COMPLETED")) => return Fresh::Planned(None),
         (true, Some(primary), Some("IN_PROGRESS")) => {
             let follow = Definition::Follow { deployment: primary.id.clone() };
-            return Fresh::Planned(Some(Work::new(follow, service)));
+            let run_tasks = work.run_tasks.only_after();
+            return Fresh::Planned(Some(Work { run_tasks, ..Work::new(follow, service) }));
         }
         _ => {}
     }

@@ -4,6 +4,8 @@
 //! `roleout plan --format json` is this structure; its schema is docs/plan.schema.json. It holds no secret: values of
 //! environment variables are hashes unless a person asked for them.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,8 +14,8 @@ use super::budget::{Budget, Limits, Pace, budget};
 use super::diff::{Differences, Line, Values};
 use super::group::{Agreement, agreements};
 use super::own::{Level, Own};
-use super::strategy;
 use super::{Action, ChangeOutline, Definition, Outline, Plan, Work};
+use super::{run_task, strategy};
 use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
 use crate::observe::Seen;
 
@@ -193,16 +195,19 @@ impl Preview {
             let own = Own::of(target);
             Level::ALL.map(|level| {
                 let (reason, help) = why(&change.action, &own, level);
-                (Kind::from(&change.action), differences.shown(choice.values, &own, level), notes.clone(), reason, help)
+                let notes = notes.iter().map(|note| own.template(note, level)).collect();
+                (Kind::from(&change.action), differences.shown(choice.values, &own, level), notes, reason, help)
             })
         };
         let told: Vec<[Told; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
         let mut preview = Self::assembled(&plan.outline, told);
-        let pace = |(work, seen): (&Option<Work>, &Seen)| Pace {
+        let pace = |((work, seen), tasks): ((&Option<Work>, &Seen), Duration)| Pace {
             changes: work.is_some(),
             last: seen.as_ref().ok().and_then(|observed| observed.service.took),
+            tasks,
         };
-        let pace: Vec<Pace> = plan.work.iter().zip(seen).map(pace).collect();
+        let tasks = run_task::lengths(fleet, plan);
+        let pace: Vec<Pace> = plan.work.iter().zip(seen).zip(tasks).map(pace).collect();
         let (waves, budget) = budget(fleet, &pace, choice.from, choice.limits);
         for (wave, length) in preview.waves.iter_mut().zip(waves) {
             wave.worst_case_seconds = Some(length.worst.as_secs());
@@ -374,6 +379,7 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
     if !matches!(work.definition, Definition::Keep) {
         notes.extend(strategy::note(target, &observed.service));
     }
+    notes.extend(run_task::notes(&work.run_tasks));
     (differences, notes)
 }
 

@@ -36,14 +36,20 @@ pub enum Fault {
     Stuck,
     /// `no-return`: tasks of a new revision crash, and those of what is gone back to never start, whoever goes back.
     NoReturn,
+    /// `task-fails`: tasks of RunTask exit with 1.
+    TaskFails,
+    /// `task-hangs`: tasks of RunTask run until they are stopped.
+    TaskHangs,
+    /// `no-capacity`: RunTask starts no task, for want of capacity.
+    NoCapacity,
     /// `throttle:RATE`: ECS answers at most so many calls a second, and `ThrottlingException` to the others.
     Throttle(f64),
     /// `silent`: the connection is accepted and nothing is ever answered.
     Silent,
     /// `reset`: the connection breaks before the request is looked at.
     Reset,
-    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService and StopServiceDeployment happen, but so many answers are
-    /// lost.
+    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService, StopServiceDeployment and RunTask happen, but so many answers
+    /// are lost.
     Lost(u8),
     /// `unavailable:PERCENT`: so many calls are answered with HTTP 503.
     Unavailable(u8),
@@ -102,6 +108,9 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "alarm" => Fault::Alarm,
         "stuck" => Fault::Stuck,
         "no-return" => Fault::NoReturn,
+        "task-fails" => Fault::TaskFails,
+        "task-hangs" => Fault::TaskHangs,
+        "no-capacity" => Fault::NoCapacity,
         "throttle" => Fault::Throttle(number("a rate per second")?),
         "silent" => Fault::Silent,
         "reset" => Fault::Reset,
@@ -129,8 +138,9 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 
 /// Every fault's name, for help and errors.
 pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
-                         hook-hangs, alarm, bake-alarm, throttle, silent, reset, lost, unavailable, deny, latency, \
-                         wrong-account, no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing";
+                         hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
+                         lost, unavailable, deny, latency, wrong-account, no-service-deployments, image-missing, \
+                         role-missing, log-group-missing, secret-missing";
 const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::ecs::{list_of, page, short, text_of};
+use super::fault::Fault;
 use super::region::Cluster;
 use super::task::{Nature, Pace, Phase, Task, word};
 use super::wire::AwsError;
@@ -101,7 +102,17 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
     let (arn, definition) = world.deployable(call, reference)?;
     let (pace, chance) = (world.pace(), world.chance);
     let serial = world.requests;
-    let nature = nature(&definition, input);
+    let nature = match faulty(world, call, &definition, input) {
+        None => nature(&definition, input),
+        Some(Fault::TaskFails) => Nature::Exit(1),
+        Some(Fault::TaskHangs) => Nature::Sound,
+        Some(_) => {
+            let reason =
+                "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+            let arn = call.arn(&format!("container-instance/{}", chance.hex(32, &format!("{serial}"))));
+            return Ok(json!({ "tasks": [], "failures": [{ "arn": arn, "reason": reason }] }));
+        }
+    };
     let launch = text_of(input, "launchType").unwrap_or("FARGATE").to_owned();
     let needs_network = definition["networkMode"] == "awsvpc";
     if needs_network && input.get("networkConfiguration").is_none_or(Value::is_null) {
@@ -158,6 +169,17 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
         region.clusters.get(&name).ok_or_else(|| AwsError::new("ClusterNotFoundException", "Cluster not found."))?;
     let tasks = ids.iter().filter_map(|id| cluster.tasks.get(id)).map(|task| task.describe(region, &name, chance));
     Ok(json!({ "tasks": tasks.collect::<Vec<_>>(), "failures": [] }))
+}
+
+/// Returns the fault of tasks, if one is of the services of the cluster that run their family.
+fn faulty(world: &mut World, call: &Call, definition: &Value, input: &Value) -> Option<Fault> {
+    let family = &definition["family"];
+    let cluster = world.region(&call.account, &call.region).cluster(text_of(input, "cluster")).ok()?;
+    let services = cluster.services.values();
+    let services = services.filter(|service| service.deployments.iter().any(|one| one.definition["family"] == *family));
+    let names: Vec<String> = services.map(|service| service.name.clone()).collect();
+    let mut faults = names.iter().flat_map(|name| world.service_faults(&call.account, &call.region, name));
+    faults.find(|fault| matches!(fault, Fault::TaskFails | Fault::TaskHangs | Fault::NoCapacity))
 }
 
 /// Returns how a task of RunTask ends: by the words in its images' tags, or `exit-N` (also in its command); else 0.

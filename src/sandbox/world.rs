@@ -466,9 +466,9 @@ impl World {
     }
 }
 
-/// The writes whose answers the fault `lost` loses: none has an idempotency token.
+/// The writes whose answers the fault `lost` loses: none has an idempotency token but RunTask.
 fn is_write(operation: &str) -> bool {
-    matches!(operation, "RegisterTaskDefinition" | "UpdateService" | "StopServiceDeployment")
+    matches!(operation, "RegisterTaskDefinition" | "UpdateService" | "StopServiceDeployment" | "RunTask")
 }
 
 fn not_allowed(principal: &Principal, action: &str, resource: &str) -> AwsError {

@@ -237,7 +237,7 @@ fn phase_word(target: &TargetState) -> String {
         _ if is_failing(target) => "failing",
         Phase::Waiting => "waiting",
         Phase::Preparing => "preparing",
-        Phase::Registered => "registered",
+        Phase::Registered => return stage::short(target).unwrap_or_else(|| "registered".to_owned()),
         Phase::Deploying => return stage::short(target).unwrap_or_else(|| "deploying".to_owned()),
         Phase::Ended => "ended",
     };

@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{Event, Stamped, Tasks, UndoStep};
+use crate::event::{Event, Stamped, TaskEnd, Tasks, UndoStep};
 use crate::fleet::{Outcome, Revision, TargetId};
 use crate::plan::Outline;
-use crate::state::{RunState, TargetState, WaveState};
+use crate::state::{RunState, TargetState, WaveState, milliseconds};
 use crate::view::stage;
 use crate::view::style::{self, Tone, clean, count, duration};
 
@@ -107,6 +107,21 @@ impl Narrator {
             Event::HookEnded { target, hook: _, status } => {
                 Some(progress(target, format!("the PAUSE hook ended: {}", clean(status))))
             }
+            Event::RunTaskStarted { target, name, moment, task } => {
+                let id = task.rsplit('/').next().unwrap_or(task);
+                let words = format!("runs the task {} {} the deployment: {}", clean(name), moment.word(), clean(id));
+                Some(progress(target, words))
+            }
+            Event::RunTaskAwaited { target, name } => {
+                Some(progress(target, format!("waits for the task {}, which runs for another target", clean(name))))
+            }
+            Event::RunTaskNotRun { service, name, account_id, missing } => {
+                let account = account_id.as_ref().map(|account| format!(" in account {account}")).unwrap_or_default();
+                let why = format!("{} of it did not succeed in this run", count(*missing, "target"));
+                let text = format!("the task {} of {}{account} was not run: {why}", clean(name), clean(service));
+                Some(Sentence { tone: Tone::Warn, mark: "!", ..run(text) })
+            }
+            Event::RunTaskFinished { target, .. } => state.target(target).and_then(task_finished),
             Event::HookNotContinued { target, hook: _, reason } => Some(Sentence {
                 tone: Tone::Warn,
                 mark: "!",
@@ -260,6 +275,20 @@ fn finished(target: &TargetState) -> Sentence {
     let why = target.reason.as_ref().map(|reason| format!(": {}", clean(&reason.summary))).unwrap_or_default();
     let text = format!("{} {after} {time}{runs}{why}", outcome.words());
     Sentence { tone, mark, target: Some(target.target.clone()), text, progress: false }
+}
+
+/// Returns how the newest task of a target ended: `the task migrate succeeded after 42s`.
+fn task_finished(target: &TargetState) -> Option<Sentence> {
+    let task = target.run_tasks.last()?;
+    let (end, at) = task.ended?;
+    let (tone, word) = match end {
+        TaskEnd::Succeeded => (Tone::Plain, "succeeded"),
+        TaskEnd::Failed => (Tone::Warn, "failed"),
+        TaskEnd::Cancelled => (Tone::Warn, "was cancelled"),
+    };
+    let time = duration(milliseconds(task.started_at, at));
+    let text = format!("the task {} {word} after {time}", clean(&task.name));
+    Some(Sentence { tone, ..progress(&target.target, text) })
 }
 
 /// Returns how a target goes back: `goes back to api:12: ECS is asked to roll its deployment back`.

@@ -2,7 +2,7 @@
 
 use crate::event::Hook;
 use crate::fleet::TargetId;
-use crate::state::{Stage, TargetState};
+use crate::state::{Phase, Stage, TargetState};
 use crate::view::style::{clean, duration};
 
 /// Returns a stage as ECS users know it: `PRODUCTION_TRAFFIC_SHIFT, 10 % of production traffic, bakes for 5m`.
@@ -22,6 +22,12 @@ pub fn words(stage: &str, production: Option<f64>, test: Option<f64>, bake_minut
 
 /// Returns what a target's live line says of its stage: the fewest words that tell what goes on.
 pub fn short(target: &TargetState) -> Option<String> {
+    if let Some(task) = target.runs_task() {
+        return Some(format!("task {}", clean(&task.name)));
+    }
+    if let Some(task) = target.waits_for.as_ref().filter(|_| target.phase == Phase::Registered) {
+        return Some(format!("awaits {}", clean(task)));
+    }
     if !target.hooks.is_empty() {
         return Some("waits at PAUSE".to_owned());
     }

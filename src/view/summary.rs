@@ -4,7 +4,7 @@
 
 use indexmap::IndexMap;
 
-use crate::event::Reason;
+use crate::event::{Reason, TaskEnd};
 use crate::fleet::{Outcome, TargetId};
 use crate::state::{RunState, TargetState, Totals, WaveState};
 use crate::view::console;
@@ -33,6 +33,7 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, quiet: bool) -> Stri
         page.blocked(state);
         page.not_started(state);
         page.not_undone(state);
+        page.run_tasks(state);
     }
     page.going_on(state);
     page.failures(state);
@@ -163,6 +164,28 @@ impl Page {
             self.wrap(Tone::Warn, &format!("not returned: {}", count(names.len(), "target")), 0);
             self.wrap(Tone::Plain, reason, 2);
             self.list(&names, 2);
+            self.text.push('\n');
+        }
+    }
+
+    /// Counts how the tasks of `before` and `after` ended.
+    fn run_tasks(&mut self, state: &RunState) {
+        let mut tasks: IndexMap<(&str, &str), [usize; 3]> = IndexMap::new();
+        for task in state.targets().flat_map(|target| &target.run_tasks) {
+            let place = match task.ended {
+                Some((TaskEnd::Succeeded, _)) => 0,
+                Some((TaskEnd::Failed, _)) => 1,
+                Some((TaskEnd::Cancelled, _)) | None => 2,
+            };
+            tasks.entry((task.moment.word(), &task.name)).or_default()[place] += 1;
+        }
+        for ((moment, name), counts) in &tasks {
+            let words = ["succeeded", "failed", "cancelled"].iter().zip(counts).filter(|(_, count)| **count > 0);
+            let words: Vec<String> = words.map(|(word, count)| format!("{count} {word}")).collect();
+            let tone = if counts[1] + counts[2] > 0 { Tone::Warn } else { Tone::Plain };
+            self.line(tone, &format!("task {} {moment} the deployment: {}", clean(name), words.join(", ")));
+        }
+        if !tasks.is_empty() {
             self.text.push('\n');
         }
     }

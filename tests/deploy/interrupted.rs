@@ -13,7 +13,7 @@ use roleout::fleet::Outcome;
 use roleout::view::{Format, Options, View};
 use tokio::sync::Notify;
 
-use crate::harness::Scene;
+use crate::harness::{Scene, manifest};
 
 /// Takes events, and says when so many have been written.
 #[derive(Clone)]
@@ -72,20 +72,27 @@ async fn interrupted_after(scene: &Scene, events: usize, by: By) -> bool {
     true
 }
 
-/// Two accounts with so many services, in two waves.
-fn scene(services: usize, on_cancel: &str) -> Scene {
+/// Two accounts with so many services, in two waves; each service has these keys besides.
+fn scene(services: usize, keys: &str, on_cancel: &str) -> Scene {
     let waves = "waves:\n    - { name: canary, select: { ring: canary }, max_parallel: 10 }\n    \
                  - { name: rest, max_parallel: [1, 50%] }\n";
-    Scene::of(2, services, &format!("rollout:\n  on_cancel: {on_cancel}\n  {waves}")).quick()
+    let text = manifest(2, services, &format!("rollout:\n  on_cancel: {on_cancel}\n  {waves}"));
+    Scene::new(&text.replace("    cluster: main\n", &format!("    cluster: main\n{keys}"))).quick()
 }
 
 /// Interrupts a run after its `first` event, and others later and later by `step`, each on a fleet of its own that a
 /// second run then finishes. Returns how many events a run has.
-async fn interrupted_at_every(services: usize, first: usize, step: usize, by: By, on_cancel: &str) -> usize {
+async fn interrupted_at_every(
+    (services, keys): (usize, &str),
+    first: usize,
+    step: usize,
+    by: By,
+    on_cancel: &str,
+) -> usize {
     let targets = 2 * services;
     let mut events = first;
     loop {
-        let scene = scene(services, on_cancel);
+        let scene = scene(services, keys, on_cancel);
         if !interrupted_after(&scene, events, by).await {
             return events;
         }
@@ -120,22 +127,28 @@ fn step() -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_killed_after_any_event_is_finished_by_the_next_one() {
-    assert!(interrupted_at_every(3, 1, 1, By::Kill, "detach").await > 40);
+    assert!(interrupted_at_every((3, ""), 1, 1, By::Kill, "detach").await > 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_is_one_with_tasks_before_and_after() {
+    let keys = "    before: [ { run_task: migrate, per: account } ]\n    after: [ { run_task: smoke }, { run_task: told, per: run } ]\n";
+    assert!(interrupted_at_every((2, keys), 1, 1, By::Kill, "detach").await > 40);
 }
 
 #[tokio::test(start_paused = true)]
 async fn so_are_sixty_targets() {
-    assert!(interrupted_at_every(30, 5, step(), By::Kill, "detach").await > 400);
+    assert!(interrupted_at_every((30, ""), 5, step(), By::Kill, "detach").await > 400);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_cancelled_after_any_event_is_finished_by_the_next_one() {
-    assert!(interrupted_at_every(3, 1, 1, By::Signal, "detach").await > 40);
-    assert!(interrupted_at_every(30, 11, step(), By::Signal, "detach").await > 400);
+    assert!(interrupted_at_every((3, ""), 1, 1, By::Signal, "detach").await > 40);
+    assert!(interrupted_at_every((30, ""), 11, step(), By::Signal, "detach").await > 400);
 }
 
 #[tokio::test(start_paused = true)]
 async fn so_is_one_that_has_ecs_roll_back() {
-    assert!(interrupted_at_every(3, 1, 1, By::Signal, "rollback").await > 40);
-    assert!(interrupted_at_every(30, 17, step(), By::Signal, "rollback").await > 400);
+    assert!(interrupted_at_every((3, ""), 1, 1, By::Signal, "rollback").await > 40);
+    assert!(interrupted_at_every((30, ""), 17, step(), By::Signal, "rollback").await > 400);
 }

@@ -6,6 +6,7 @@ mod busy;
 mod definition;
 mod faults;
 mod harness;
+mod hooks;
 mod identity;
 mod init;
 mod interrupted;

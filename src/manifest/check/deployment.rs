@@ -200,7 +200,7 @@ impl Checker<'_> {
     }
 
     /// Records a word that ECS does not know. One that is made of variables is left to ECS.
-    fn one_of(self, value: &Option<Spanned<Template>>, key: &str, known: &[&str]) {
+    pub fn one_of(self, value: &Option<Spanned<Template>>, key: &str, known: &[&str]) {
         if let (Some(word), Some(written)) = (literal(value), value)
             && !known.contains(&word)
         {
@@ -208,7 +208,8 @@ impl Checker<'_> {
         }
     }
 
-    fn range<T: PartialOrd + Display>(self, value: &Option<Spanned<T>>, key: &str, range: RangeInclusive<T>) {
+    /// Records a number that is out of its range.
+    pub fn range<T: PartialOrd + Display>(self, value: &Option<Spanned<T>>, key: &str, range: RangeInclusive<T>) {
         if let Some(written) = value
             && written.get().is_some_and(|number| !range.contains(number))
         {

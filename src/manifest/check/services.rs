@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::accounts::Accounts;
 use super::definition::Definitions;
 use super::deployment::leave_out_moot;
+use super::run_task::Written;
 use super::{Checker, Files, entries, items};
 use crate::fleet::{Desired, TargetId};
 use crate::manifest::definition::DefinitionSource;
@@ -58,6 +59,8 @@ pub struct Layer<'a> {
     pub secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
     desired_count: &'a Option<Spanned<Count>>,
     deployment: &'a Option<Spanned<Deployment>>,
+    pub before: &'a Written,
+    pub after: &'a Written,
 }
 
 macro_rules! layer {
@@ -71,6 +74,8 @@ macro_rules! layer {
             secrets: &$from.secrets,
             desired_count: &$from.desired_count,
             deployment: &$from.deployment,
+            before: &$from.before,
+            after: &$from.after,
         }
     };
 }
@@ -108,10 +113,14 @@ impl Checker<'_> {
                     self.need(&other_value.select, other.span, "an override", "select");
                     self.deployment(&other_value.deployment, &service.deployment);
                     self.source(&other_value.task_definition);
+                    self.run_tasks(&other_value.before);
+                    self.run_tasks(&other_value.after);
                 }
             }
             self.deployment(&service.deployment, &None);
             self.source(&service.task_definition);
+            self.run_tasks(&service.before);
+            self.run_tasks(&service.after);
             if let Some(name) = name.filter(|name| self.unique(&mut seen, "services", name, place)) {
                 drafts.push(ServiceDraft { name, span: place, written: service });
             }
@@ -279,11 +288,13 @@ impl Checker<'_> {
         if let Some(source) = source {
             desired.task_definition = self.base(source, &layers, scope, files, definitions).unwrap_or_default();
         }
+        desired.run_tasks = self.tasks_of(&layers, scope);
         self.both(&layers);
         (self.context.count() == before).then_some((cluster?, name, desired))
     }
 
-    fn word(self, text: &Option<Spanned<Template>>, scope: &Scope<'_>, key: &str) -> Option<String> {
+    /// Resolves a text that must not be empty.
+    pub fn word(self, text: &Option<Spanned<Template>>, scope: &Scope<'_>, key: &str) -> Option<String> {
         let text = text.as_ref()?;
         let value = self.resolve(text, scope)?;
         if value.trim().is_empty() {

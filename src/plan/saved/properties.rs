@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::Saved;
 use crate::fleet::commit::{Release, Tag};
 use crate::fleet::{
-    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, OnCancel, OnFailure, Parallelism,
-    RoleChain, Scope, TargetId, TargetSpec, Wave,
+    Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Launch, OnBusy, OnCancel, OnFailure, Parallelism,
+    Per, RoleChain, RunTask, RunTasks, Scope, TargetId, TargetSpec, Wave,
 };
 use crate::plan::before::Before;
 use crate::plan::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work};
@@ -90,8 +90,8 @@ fn tag() -> impl Strategy<Value = Tag> {
 
 fn work() -> impl Strategy<Value = Work> {
     let deployment = option::of(json_value().prop_filter("null is nothing", |value| !value.is_null()));
-    (definition(), option::of(any::<u32>()), deployment, text(), vec(text(), 0..3)).prop_map(
-        |(definition, desired_count, deployment, from, deployments)| Work {
+    (definition(), option::of(any::<u32>()), deployment, text(), vec(text(), 0..3), run_tasks()).prop_map(
+        |(definition, desired_count, deployment, from, deployments, run_tasks)| Work {
             definition,
             desired_count,
             deployment,
@@ -99,8 +99,31 @@ fn work() -> impl Strategy<Value = Work> {
             deployments,
             before: Before { task_definition: Some(from), desired_count: 2, deployment: Value::Null },
             supersedes: None,
+            run_tasks,
         },
     )
+}
+
+fn run_tasks() -> impl Strategy<Value = RunTasks> {
+    let per = prop_oneof![Just(Per::Target), Just(Per::Account), Just(Per::Run)];
+    let launch = prop_oneof![
+        Just(Launch::Type("EC2".to_owned())),
+        text().prop_map(|name| Launch::CapacityProviders(vec![json!({ "capacityProvider": name })])),
+    ];
+    let task = (text(), per, option::of(vec(text(), 0..3)), duration(), option::of(launch)).prop_map(
+        |(name, per, command, timeout, launch)| RunTask {
+            environment: BTreeMap::from([("NAME".to_owned(), name.clone())]),
+            task_definition: Some(name.clone()),
+            container: Some(name.clone()),
+            network: Some(json!({ "awsvpcConfiguration": { "subnets": [name] } })),
+            name,
+            per,
+            command,
+            timeout,
+            launch,
+        },
+    );
+    vec(task, 0..2).prop_map(|before| RunTasks { after: before.clone(), before })
 }
 
 fn parallelism() -> impl Strategy<Value = Parallelism> {
@@ -244,6 +267,7 @@ fn what_the_manifest_declared_is_not_kept() {
         deployments: Vec::new(),
         before: Before::default(),
         supersedes: None,
+        run_tasks: RunTasks::default(),
     };
     assert_eq!(super::desired(Some(&work)), Desired::default());
 }

@@ -1,0 +1,320 @@
+//! One task of RunTask: started once, watched until it is STOPPED, and stopped where that takes too long or the run is
+//! cancelled.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
+
+use super::Unfinished;
+use crate::aws::ecs::Ecs;
+use crate::aws::error::{CallError, Kind};
+use crate::engine::rollout::help;
+use crate::engine::write::{Write, carry_out};
+use crate::engine::{Run, evidence};
+use crate::event::{Event, Reason, TaskEnd};
+use crate::fleet::{Launch, Moment, Per, RunTask, TargetSpec};
+
+/// How often a task is looked at.
+const PACE: Duration = Duration::from_millis(2500);
+/// So many looks in a row must miss a task before it counts as gone: reads of ECS may lag behind.
+const MISSES: u32 = 5;
+/// ECS's longest `startedBy` that every operation takes.
+const STARTED_BY: usize = 36;
+/// How long a stopped task's definition is asked for.
+const READ: Duration = Duration::from_secs(60);
+/// How long ECS is asked to stop a task, with its retries.
+const STOP: Duration = Duration::from_secs(20);
+/// How long after a cancel: the process must be gone within five seconds.
+const STOP_AT_ONCE: Duration = Duration::from_secs(2);
+
+/// A task that is to be run for a target.
+#[derive(Clone, Copy)]
+pub struct Errand<'a> {
+    /// The run.
+    pub run: &'a Run,
+    /// For whom.
+    pub target: &'a TargetSpec,
+    /// The ECS of its account and region.
+    pub ecs: &'a Ecs,
+    /// What.
+    pub task: &'a RunTask,
+    /// When.
+    pub moment: Moment,
+    /// The ARN of the revision that the target gets, or got.
+    pub definition: &'a str,
+}
+
+impl Errand<'_> {
+    /// Runs the task to its end.
+    pub async fn run(self) -> Result<(), Unfinished> {
+        let deadline = Instant::now() + self.task.timeout;
+        let request = tokio::select! {
+            biased;
+            () = self.run.cancel.cancelled() => {
+                return Err(Unfinished::Cancelled(format!("before the task {} was started", self.task.name)));
+            }
+            request = self.request(deadline) => request.map_err(|reason| self.failed("could not be started", reason))?,
+        };
+        let sent = carry_out(&Sending { ecs: self.ecs, request }, deadline).await;
+        let answer = sent.map_err(|error| self.failed("could not be started", self.refused(&error)))?;
+        let Some(arn) = answer["tasks"][0]["taskArn"].as_str() else {
+            return Err(self.failed("could not be started", summary(&no_task(&answer))));
+        };
+        let (target, name) = (self.target.id.clone(), self.task.name.clone());
+        let (moment, task) = (self.moment, arn.to_owned());
+        self.emit(Event::RunTaskStarted { target, name, moment, task }).await;
+        let ended = self.watch(arn, deadline).await;
+        let end = match &ended {
+            Ok(()) => TaskEnd::Succeeded,
+            Err(Unfinished::Failed(_)) => TaskEnd::Failed,
+            Err(Unfinished::Cancelled(_)) => TaskEnd::Cancelled,
+        };
+        let (target, name) = (self.target.id.clone(), self.task.name.clone());
+        self.emit(Event::RunTaskFinished { target, name, moment, end }).await;
+        ended
+    }
+
+    async fn emit(self, event: Event) {
+        self.run.emit(event).await;
+    }
+
+    async fn watch(self, arn: &str, deadline: Instant) -> Result<(), Unfinished> {
+        let (mut misses, mut last) = (0, None);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.run.cancel.cancelled() => {
+                    let stopped = self.stop(arn, "the deployment was cancelled", STOP_AT_ONCE).await;
+                    return Err(Unfinished::Cancelled(format!("while the task {} ran, which {stopped}", self.task.name)));
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    let limit = humantime::format_duration(self.task.timeout);
+                    let stopped = self.stop(arn, "it ran longer than its timeout", STOP).await;
+                    let why = last.map(|error: CallError| format!("; the last look at it failed: {error}"));
+                    let what = format!("did not end within {limit}, and {stopped}{}", why.unwrap_or_default());
+                    return Err(self.failed(&what, Reason::default()));
+                }
+                () = tokio::time::sleep(PACE) => {}
+            }
+            match self.ecs.look_at_task(&self.target.cluster, arn).await {
+                Ok(Some(task)) if task["lastStatus"] == "STOPPED" => return self.judge(&task).await,
+                Ok(Some(_)) => (misses, last) = (0, None),
+                Ok(None) => {
+                    misses += 1;
+                    if misses == MISSES {
+                        return Err(self.failed("vanished: ECS does not know it any more", Reason::default()));
+                    }
+                }
+                Err(error) if matches!(error.kind, Kind::Denied | Kind::Expired) => {
+                    let stopped = self.stop(arn, "nobody may see how it ends", STOP).await;
+                    return Err(self.failed(&format!("cannot be watched, and {stopped}"), self.refused(&error)));
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+    }
+
+    /// Says whether a stopped task succeeded. Its definition is only read where some container did not exit with 0.
+    async fn judge(self, task: &Value) -> Result<(), Unfinished> {
+        let revision = task["taskDefinitionArn"].as_str().unwrap_or_default();
+        let deadline = Instant::now() + READ;
+        let good = succeeded(task, None)
+            || patiently(deadline, || self.ecs.describe_task_definition(revision))
+                .await
+                .is_ok_and(|definition| succeeded(task, Some(&definition)));
+        if good {
+            return Ok(());
+        }
+        let evidence = tokio::select! {
+            biased;
+            () = self.run.cancel.cancelled() => Vec::new(),
+            evidence = evidence::of_task(self.ecs, self.target, task) => evidence,
+        };
+        Err(self.failed("failed", Reason { evidence, ..Reason::default() }))
+    }
+
+    /// Asks ECS to stop the task, for so long. Returns how that went.
+    async fn stop(self, arn: &str, reason: &str, longest: Duration) -> String {
+        match timeout(longest, self.ecs.stop_task(&self.target.cluster, arn, reason)).await {
+            Ok(Ok(())) => "was asked to stop".to_owned(),
+            Ok(Err(error)) => format!("could not be stopped and goes on: {error}"),
+            Err(_) => "may go on: ECS did not answer StopTask in time".to_owned(),
+        }
+    }
+
+    /// Says that the task did not succeed, the same for all targets that share it.
+    fn failed(self, what: &str, reason: Reason) -> Unfinished {
+        let per = match self.task.per {
+            Per::Target => String::new(),
+            Per::Account | Per::Run => format!(", {},", self.task.per.words().unwrap_or_default()),
+        };
+        let then = match self.moment {
+            Moment::Before => "nothing was deployed",
+            Moment::After => "the deployment had completed",
+        };
+        let why = if reason.summary.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", reason.summary.trim_end_matches('.'))
+        };
+        let summary = format!("the task {}{per} {what}{why}; {then}", self.task.name);
+        Unfinished::Failed(Reason { summary, ..reason })
+    }
+
+    fn refused(self, error: &CallError) -> Reason {
+        Reason { help: help(error, self.target), ..summary(&error.to_string()) }
+    }
+
+    /// Returns RunTask's input: what the task does not say, the service does.
+    async fn request(self, deadline: Instant) -> Result<Value, Reason> {
+        let names = [self.target.service.as_str()];
+        let services = patiently(deadline, || self.ecs.describe_services(&self.target.cluster, &names)).await;
+        let services = services.map_err(|error| self.refused(&error))?;
+        let Some(service) = services.found.first() else {
+            return Err(summary("ECS does not know the service any more"));
+        };
+        let mut request = json!({
+            "cluster": self.target.cluster,
+            "taskDefinition": self.task.task_definition.as_deref().unwrap_or(self.definition),
+            "count": 1,
+            "startedBy": self.started_by(),
+            "clientToken": self.token(),
+        });
+        if let Some(overrides) = self.task.overrides() {
+            request["overrides"] = overrides;
+        }
+        let network = self.task.network.as_ref().unwrap_or(&service["networkConfiguration"]);
+        if !network.is_null() {
+            request["networkConfiguration"] = network.clone();
+        }
+        let strategy = &service["capacityProviderStrategy"];
+        match &self.task.launch {
+            Some(Launch::Type(kind)) => request["launchType"] = json!(kind),
+            Some(Launch::CapacityProviders(providers)) => request["capacityProviderStrategy"] = json!(providers),
+            None => {
+                if strategy.as_array().is_some_and(|strategy| !strategy.is_empty()) {
+                    request["capacityProviderStrategy"] = strategy.clone();
+                } else if service["launchType"].is_string() {
+                    request["launchType"] = service["launchType"].clone();
+                }
+                if service["platformVersion"].is_string() {
+                    request["platformVersion"] = service["platformVersion"].clone();
+                }
+            }
+        }
+        Ok(request)
+    }
+
+    /// Returns what ECS shows as the starter of the task: `roleout/migrate`.
+    fn started_by(self) -> String {
+        let plain = |char: char| if char.is_ascii_alphanumeric() || char == '-' { char } else { '_' };
+        format!("roleout/{}", self.task.name.chars().map(plain).collect::<String>()).chars().take(STARTED_BY).collect()
+    }
+
+    /// Returns the token by which ECS knows a RunTask that is sent again: of the run, the target and the task, in 64 digits.
+    fn token(self) -> String {
+        let target = self.target.id.to_string();
+        let parts = [&self.run.shared_tasks.run, target.as_str(), self.moment.word(), &self.task.name];
+        let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part).chain_update([0]));
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn summary(text: &str) -> Reason {
+    Reason { summary: text.to_owned(), ..Reason::default() }
+}
+
+/// Repeats a read that was throttled or got no answer, until a deadline.
+async fn patiently<T, F>(deadline: Instant, read: impl Fn() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    loop {
+        match read().await {
+            Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) && Instant::now() + PACE < deadline => {
+                tokio::time::sleep(PACE).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Whether a stopped task ended by itself, and every essential container of it with 0. Without its definition all of them
+/// count as essential.
+fn succeeded(task: &Value, definition: Option<&Value>) -> bool {
+    let essential = |name: &Value| {
+        let mut known =
+            definition.into_iter().flat_map(|it| it["containerDefinitions"].as_array().into_iter().flatten());
+        !known.any(|known| known["name"] == *name && known["essential"] == false)
+    };
+    let by_itself = task["stopCode"].as_str().is_none_or(|code| code == "EssentialContainerExited");
+    let containers = task["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let good = |container: &Value| container["exitCode"] == 0 || !essential(&container["name"]);
+    by_itself && !containers.is_empty() && containers.iter().all(good)
+}
+
+/// Says why an answer of RunTask has no task.
+fn no_task(answer: &Value) -> String {
+    let failures = answer["failures"].as_array().into_iter().flatten();
+    let reason = |failure: &Value| {
+        let parts = [failure["reason"].as_str(), failure["detail"].as_str()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
+    };
+    let mut reasons: Vec<String> = failures.map(reason).collect();
+    reasons.dedup();
+    if reasons.is_empty() { "ECS started no task and does not say why".to_owned() } else { reasons.join(", ") }
+}
+
+/// One RunTask. It has a token, so sending it again after an answer that was lost starts no second task.
+struct Sending<'a> {
+    ecs: &'a Ecs,
+    request: Value,
+}
+
+impl Write for Sending<'_> {
+    async fn send(&self) -> Result<Value, CallError> {
+        self.ecs.run_task(&self.request).await
+    }
+
+    async fn landed(&self) -> Result<Option<Value>, CallError> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_succeeds_by_itself_and_with_every_essential_container() {
+        let definition = json!({ "containerDefinitions": [{ "name": "app" }, { "name": "log", "essential": false }] });
+        let task = |stop: &str, app: Value, log: Value| {
+            json!({ "stopCode": stop, "containers": [
+                { "name": "app", "exitCode": app }, { "name": "log", "exitCode": log },
+            ] })
+        };
+        let exited = "EssentialContainerExited";
+        for (task, alone, known) in [
+            (task(exited, json!(0), json!(0)), true, true),
+            (task(exited, json!(0), json!(143)), false, true),
+            (task(exited, json!(0), Value::Null), false, true),
+            (task(exited, json!(3), json!(0)), false, false),
+            (task(exited, Value::Null, json!(0)), false, false),
+            (task("SpotInterruption", json!(0), json!(0)), false, false),
+            (task("UserInitiated", json!(0), json!(0)), false, false),
+            (json!({ "stopCode": exited, "containers": [] }), false, false),
+        ] {
+            assert_eq!((succeeded(&task, None), succeeded(&task, Some(&definition))), (alone, known), "{task}");
+        }
+    }
+
+    #[test]
+    fn why_no_task_was_started_is_told_once() {
+        let failure = json!({ "arn": "arn:x", "reason": "RESOURCE:MEMORY", "detail": "none of 2 instances" });
+        assert_eq!(no_task(&json!({ "failures": [failure, failure] })), "RESOURCE:MEMORY: none of 2 instances");
+        assert_eq!(no_task(&json!({ "failures": [{ "reason": "AGENT" }] })), "AGENT");
+        assert_eq!(no_task(&json!({})), "ECS started no task and does not say why");
+    }
+}

@@ -3,6 +3,7 @@
 //! Everything is the real SDK. Production passes one shared HTTPS client, the sandbox passes an in-process one; that
 //! HTTP client is the only seam. What a run means is not known here.
 
+pub mod alarms;
 #[cfg(feature = "verify")]
 pub mod ecr;
 pub mod ecs;

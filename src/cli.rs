@@ -21,14 +21,15 @@ const STYLES: Styles = Styles::styled()
 pub const MANIFEST: &str = "deploy.yaml";
 
 /// The version, and what this build leaves out.
-const LONG_VERSION: &str = if cfg!(feature = "verify") {
-    env!("CARGO_PKG_VERSION")
-} else {
-    concat!(
-        env!("CARGO_PKG_VERSION"),
-        "\nbuilt without the feature verify: that roles, images, log groups and secrets exist is not checked"
-    )
-};
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let features = [
+        (cfg!(feature = "alarms"), "alarms: bakes cannot look at CloudWatch alarms"),
+        (cfg!(feature = "verify"), "verify: that roles, images, log groups and secrets exist is not checked"),
+    ];
+    let missing = features.iter().filter(|(built, _)| !built);
+    let missing: String = missing.map(|(_, what)| format!("\nbuilt without the feature {what}")).collect();
+    format!("{}{missing}", env!("CARGO_PKG_VERSION"))
+});
 
 /// The table of exit codes, at the foot of the help.
 static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
@@ -38,7 +39,7 @@ static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
 
 /// Rolls Amazon ECS services out in many AWS accounts from one GitLab job.
 #[derive(Debug, Parser)]
-#[command(name = "roleout", version, long_version = LONG_VERSION, styles = STYLES)]
+#[command(name = "roleout", version, long_version = LONG_VERSION.as_str(), styles = STYLES)]
 #[command(after_help = EXIT_CODES.as_str(), max_term_width = 100)]
 pub struct Cli {
     /// The command.

@@ -1,5 +1,6 @@
 //! The commands: one file a verb. Each wires the parts together and returns an exit code; none decides anything itself.
 
+mod alarms;
 pub mod check;
 pub mod deploy;
 pub mod hooks;

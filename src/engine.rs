@@ -3,6 +3,7 @@
 //! It is given everything and asks nobody: a plan, clients, a channel for events and the wish to cancel. It owns every
 //! task that it starts. Observers listen to the events and cannot stop or change a run.
 
+mod alarms;
 mod bake;
 pub mod cancel;
 mod evidence;

@@ -288,6 +288,8 @@ pub struct TargetSpec {
     pub desired: Desired,
     /// How long its rollout may take, from UpdateService on.
     pub timeout: Duration,
+    /// The CloudWatch alarms, by name, that fail it during its wave's bake; of its own account and region.
+    pub alarms: Vec<String>,
 }
 
 /// Targets that may run together; the next wave waits for it and its bake.

@@ -211,6 +211,9 @@ pub struct Rollout {
     pub max_failures: Option<Spanned<AmountValue>>,
     /// `true`: never run more targets at once than may still fail, plus one. Default: false.
     pub strict: Option<Spanned<bool>>,
+    /// The CloudWatch alarms that each wave's bake looks at, by name, such as `api-5xx-${region}`: in the account and region
+    /// of every deployed target. One in ALARM fails every target that names it. Default: none.
+    pub alarms: Option<Spanned<Vec<Spanned<Template>>>>,
     /// `false`: do not tag the revisions that are registered with the commit and the pipeline. Default: true.
     pub tag_revisions: Option<Spanned<bool>>,
     /// The waves, in order. Every target is in exactly one of them. Default: one wave named `all`.
@@ -251,6 +254,8 @@ pub struct Wave {
     pub strict: Option<Spanned<bool>>,
     /// How long every deployed target must stay healthy before the next wave starts. Default: 0s.
     pub bake: Option<Spanned<DurationValue>>,
+    /// The CloudWatch alarms that this wave's bake looks at, instead of the rollout's.
+    pub alarms: Option<Spanned<Vec<Spanned<Template>>>>,
     /// `manual`: stop the run before this wave. `deploy --from WAVE` goes on with it, for example from a manual job.
     pub gate: Option<Spanned<Gate>>,
     /// What to do with a target of this wave that fails.

@@ -209,6 +209,7 @@ mod tests {
             max_failures: 0,
             worst_case_failures: 30,
             bake_seconds: 0,
+            alarms: 0,
             gate: false,
             on_failure: OnFailure::Stop,
             on_cancel: OnCancel::Detach,

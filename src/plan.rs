@@ -132,6 +132,9 @@ pub struct WaveOutline {
     pub worst_case_failures: usize,
     /// The bake, in whole seconds.
     pub bake_seconds: u64,
+    /// How many CloudWatch alarms the bake looks at.
+    #[serde(default)]
+    pub alarms: usize,
     /// Whether the run stops before this wave.
     pub gate: bool,
     /// What is done with a target that fails.

@@ -1,5 +1,5 @@
 //! An AWS to deploy to without AWS: STS, ECS and a GitLab issuer per account and region, with a seeded fault model; and
-//! of IAM, ECR, CloudWatch Logs, Secrets Manager and Systems Manager what tells whether a thing exists.
+//! of IAM, ECR, CloudWatch, CloudWatch Logs, Secrets Manager and Systems Manager what tells whether a thing exists.
 //!
 //! It stands behind the AWS SDK's own HTTP client ([`Sandbox::http_client`]), so everything above that is the real
 //! thing, or behind a loopback server ([`Sandbox::serve`]). Time comes from the clock that it is given and chance from
@@ -10,17 +10,20 @@
 //! style: why a service deployment is STOPPED (superseded, stopped by a person, circuit breaker without rollback), the
 //! words of StopServiceDeployment's ConflictException, of a token whose `nbf` is in the future, and the per cent of
 //! PackedPolicySize. Of BLUE_GREEN, LINEAR and CANARY `course` says what is not known. Deployment alarms go off by a fault
-//! only and prolong no deployment, and services of other deployment controllers stand still. What task definitions name
+//! only and prolong no deployment, those of CloudWatch for a bake by another, and services of other deployment controllers stand still. What task definitions name
 //! exists or does not, and has no content; the logs of tasks follow from what became of them.
 
 mod account;
+mod alarms;
 mod api;
 mod behaviour;
 mod breaker;
 mod bucket;
 mod calls;
+mod cbor;
 mod chance;
 mod cluster;
+mod coding;
 mod configuration;
 mod connector;
 mod course;
@@ -216,6 +219,11 @@ impl Sandbox {
     /// that the manifest names. Roles are added with [`Self::add_role`].
     pub fn add_thing(&self, account: &str, need: Need) {
         self.world().add_thing(account, need);
+    }
+
+    /// Keeps a CloudWatch alarm of an account, by its id, in a state (`OK`, `ALARM` or `INSUFFICIENT_DATA`), or deletes it.
+    pub fn set_alarm(&self, account: &str, region: &str, name: &str, state: Option<&str>) {
+        self.world().set_alarm((account.to_owned(), region.to_owned(), name.to_owned()), state);
     }
 
     /// Takes it away again; `false` where there is none.

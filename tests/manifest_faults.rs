@@ -1281,6 +1281,55 @@ fn bakes_that_outlast_the_timeout() {
 }
 
 #[test]
+fn alarms_that_nothing_looks_at() {
+    insta::assert_snapshot!(edited("  waves:", "  alarms: [api-5xx]\n  waves:"), @r"
+      × `alarms` are looked at during a bake, and no wave has a bake
+        ╭─[deploy.yaml:22:11]
+     21 │ rollout:
+     22 │   alarms: [api-5xx]
+        ·           ────────
+     23 │   waves:
+        ╰────
+      help: add `bake: 10m`
+
+    deploy.yaml: 1 fault
+    ");
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n      alarms: [api-5xx]"), @r"
+      × `alarms` are looked at during a bake, and wave `rest` has no bake
+        ╭─[deploy.yaml:25:15]
+     24 │     - name: rest
+     25 │       alarms: [api-5xx]
+        ·               ────────
+        ╰────
+      help: add `bake: 10m`
+
+    deploy.yaml: 1 fault
+    ");
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n      bake: 5m\n      alarms: [\"\", \"${vars.x}-5xx\"]"), @r#"
+      × the alarm has no name
+        ╭─[deploy.yaml:26:16]
+     25 │       bake: 5m
+     26 │       alarms: ["", "${vars.x}-5xx"]
+        ·                ──
+        ╰────
+      help: write that of a CloudWatch alarm; check the variables in it
+
+      × account `prod` has no `x` in its `vars`
+        ╭─[deploy.yaml:26:21]
+     25 │       bake: 5m
+     26 │       alarms: ["", "${vars.x}-5xx"]
+        ·                     ─────────
+        ╰────
+      help: add `x` to `vars`, or give a default: `${vars.x:-...}`
+
+    deploy.yaml: 2 faults
+    "#);
+    insta::assert_snapshot!(edited("name: rest", "name: rest\n      bake: 5m\n      alarms: [\"${region}-5xx\"]"), @r"
+    no fault; warnings: []
+    ");
+}
+
+#[test]
 fn how_to_go_back_where_nothing_does() {
     insta::assert_snapshot!(edited("  waves:", "  rollback_scope: run\n  waves:"), @r"
       × `rollback_scope` says how to go back, and nothing goes back here

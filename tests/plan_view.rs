@@ -604,6 +604,7 @@ fn json() {
           "max_failures": 0,
           "worst_case_failures": 4,
           "bake_seconds": 300,
+          "alarms": 0,
           "gate": false,
           "on_failure": {
             "kind": "stop"
@@ -620,6 +621,7 @@ fn json() {
           "max_failures": 1,
           "worst_case_failures": 3,
           "bake_seconds": 0,
+          "alarms": 0,
           "gate": false,
           "on_failure": {
             "kind": "stop"

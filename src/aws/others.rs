@@ -7,6 +7,8 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_types::retry::RetryConfig;
 
+use super::alarms::States;
+use super::error::CallError;
 use super::logs::Logs;
 #[cfg(feature = "verify")]
 use super::{ecr::Images, iam::Roles, parameters::Parameters, secrets::Secrets};
@@ -51,6 +53,22 @@ impl Others {
     /// Returns CloudWatch Logs.
     pub fn logs(&self, region: &str) -> Logs {
         Logs::new(client!(aws_sdk_cloudwatchlogs, self, region))
+    }
+
+    /// Returns the states of those of the names that are CloudWatch alarms of the region.
+    #[cfg(feature = "alarms")]
+    pub async fn alarm_states(&self, region: &str, names: &[String]) -> Result<States, CallError> {
+        super::alarms::Alarms::new(client!(aws_sdk_cloudwatch, self, region)).states(names).await
+    }
+
+    /// Without the feature `alarms` none can be looked at.
+    ///
+    /// # Errors
+    /// Always, without a call.
+    #[cfg(not(feature = "alarms"))]
+    pub async fn alarm_states(&self, _: &str, _: &[String]) -> Result<States, CallError> {
+        let text = "this build of roleout cannot look at CloudWatch alarms; build it with --all-features";
+        Err(CallError::plain("DescribeAlarms", super::error::Kind::NotSent, text))
     }
 
     /// Returns IAM, which is the same in every region of a partition.

@@ -184,6 +184,7 @@ fn target(source: &Source, account: &Arc<Account>) -> TargetSpec {
         service: source.service.clone(),
         desired: Desired::default(),
         timeout: std::time::Duration::ZERO,
+        alarms: Vec::new(),
     }
 }
 

@@ -44,6 +44,8 @@ pub async fn run(
     check_from(&fleet, start.from.as_deref())?;
     // To undo a return would bring back what is to go.
     fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
+    // An alarm may be the very reason to go back, and clears only some time after.
+    fleet.targets.iter_mut().for_each(|target| target.alarms.clear());
     let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
     view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));
     let read = async {

@@ -1,7 +1,9 @@
-//! What `plan`, `deploy` and saved plans check before anything is changed: that what the task definitions name exists.
+//! What `plan`, `deploy` and saved plans check before anything is changed: that what the task definitions name exists, and
+//! the alarms of bakes.
 
 use std::collections::HashSet;
 
+use super::alarms;
 use super::reach::Reach;
 use crate::fleet::{Fleet, TargetId};
 use crate::observe::{Observed, Seen};
@@ -22,8 +24,7 @@ pub(super) fn observed(seen: &[Seen]) -> impl Iterator<Item = (usize, &Observed)
     seen.iter().enumerate().filter_map(|(index, seen)| Some((index, seen.as_ref().ok()?)))
 }
 
-/// Looks for what the targets with work need, and blocks those that need what is missing.
-#[cfg(feature = "verify")]
+/// Looks for what the targets with work need, and at the alarms of their bakes; blocks those that need what is missing.
 pub(super) async fn verify(
     fleet: &Fleet,
     plan: &mut Plan,
@@ -32,15 +33,29 @@ pub(super) async fn verify(
     skip: bool,
     view: &mut View,
 ) -> Verified {
+    if skip {
+        return Verified::default();
+    }
+    let mut verified = definitions(fleet, plan, observed, reach, view).await;
+    alarms::check(fleet, plan, reach, view, &mut verified).await;
+    verified
+}
+
+/// Looks for what task definitions name.
+#[cfg(feature = "verify")]
+async fn definitions(
+    fleet: &Fleet,
+    plan: &mut Plan,
+    observed: impl Iterator<Item = (usize, &Observed)>,
+    reach: &Reach,
+    view: &mut View,
+) -> Verified {
     use std::collections::BTreeMap;
 
     use crate::verify::Finding;
     use crate::verify::check::Questions;
     use crate::view::style::count;
 
-    if skip {
-        return Verified::default();
-    }
     let named =
         |(index, observed): (usize, &Observed)| Some((index, definition(plan.work[index].as_ref()?, observed)?));
     let definitions: Vec<_> = observed.filter_map(named).collect();
@@ -69,14 +84,13 @@ pub(super) async fn verify(
     Verified { blocked, notes: checked.notes }
 }
 
-/// Without the feature `verify` nothing is checked.
+/// Without the feature `verify` none of that is checked.
 #[cfg(not(feature = "verify"))]
-pub(super) async fn verify(
+async fn definitions(
     _: &Fleet,
     _: &mut Plan,
     _: impl Iterator<Item = (usize, &Observed)>,
     _: &Reach,
-    _: bool,
     _: &mut View,
 ) -> Verified {
     Verified::default()

@@ -11,6 +11,7 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::Run;
+use super::alarms::{Alarms, Looks, Seen};
 use super::returns::Returns;
 use super::rollout::MISSES;
 use super::watch::Look;
@@ -32,10 +33,13 @@ pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: 
     let deadline = Instant::now() + wave.bake;
     run.emit(Event::BakeStarted { wave: wave.name.clone(), seconds: wave.bake.as_secs() }).await;
     let deployed = end.deployed.clone();
+    let alarms = Alarms::of(run, deployed.iter().map(|(index, _)| &run.fleet.targets[*index]));
     let targets = deployed.iter().map(|deployed| {
         let target = &run.fleet.targets[deployed.0];
-        async move { (deployed, watch(run, target, deployed.1.as_deref(), deadline, wave.bake).await) }
+        let alarms = alarms.follow(target);
+        async move { (deployed, watch(run, target, deployed.1.as_deref(), alarms, deadline, wave.bake).await) }
     });
+    let mut watching = std::pin::pin!(alarms.watch(wave.bake));
     let mut baking: FuturesUnordered<_> = targets.collect();
     let mut returns = Returns::new(run, wave.on_failure);
     while !baking.is_empty() {
@@ -43,6 +47,7 @@ pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: 
             biased;
             () = run.cancel.cancelled() => break,
             _ = returns.next(), if !returns.is_empty() => continue,
+            () = &mut watching => continue,
             ended = baking.next() => match ended {
                 Some((deployed, Some(reason))) => (deployed, reason),
                 Some((_, None)) => continue,
@@ -73,24 +78,33 @@ async fn watch(
     run: &Run,
     target: &TargetSpec,
     deployment: Option<&str>,
+    mut alarms: Option<Looks>,
     deadline: Instant,
     bake: Duration,
 ) -> Option<Reason> {
     let pace = (bake / 4).clamp(Duration::from_millis(500), PACE);
     let mut looks = run.watches.follow(target, pace, false);
-    let (mut failed_before, mut short_since, mut blind_since) = (None, None::<Instant>, Some(Instant::now()));
+    let (mut failed_before, mut short_since) = (None, None::<Instant>);
+    let (mut sight, mut sight_of_alarms) = (Sight::default(), alarms.is_some().then(Sight::default));
     let mut misses = 0;
-    let mut blind_because = "no look was possible".to_owned();
     loop {
         let look = tokio::select! {
             biased;
             look = looks.next() => Some(look),
+            seen = next(&mut alarms) => {
+                match seen {
+                    Seen::Calm => sight_of_alarms = Some(Sight::clear()),
+                    Seen::Raised(reason) => return Some(reason),
+                    Seen::Unknown(because) => sight_of_alarms.get_or_insert_default().lost(because),
+                }
+                continue;
+            }
             () = tokio::time::sleep_until(deadline) => None,
         };
         let now = Instant::now();
         match look {
             Some(Look::Service(service, _)) => {
-                (blind_since, misses) = (None, 0);
+                (sight, misses) = (Sight::clear(), 0);
                 if let Some(summary) = broken(&service, deployment, &mut failed_before) {
                     return Some(degraded(summary));
                 }
@@ -109,18 +123,51 @@ async fn watch(
                     return Some(degraded("the service vanished".to_owned()));
                 }
             }
-            Some(Look::NoAnswer(error)) => {
-                blind_since.get_or_insert(now);
-                blind_because = error.to_string();
-            }
+            Some(Look::NoAnswer(error)) => sight.lost(error.to_string()),
             None => {
-                // Blind for most of the bake is not a pass.
-                if blind_since.is_some_and(|since| now.duration_since(since) >= (bake / 2).min(PATIENCE)) {
-                    return Some(degraded(format!("inconclusive: {blind_because}")));
+                let sights = [Some(&sight), sight_of_alarms.as_ref()].into_iter().flatten();
+                if let Some(because) = sights.filter_map(|sight| sight.is_blind(bake)).next() {
+                    return Some(degraded(format!("inconclusive: {because}")));
                 }
                 return short_since.map(|_| degraded("tasks were missing at the end of the bake".to_owned()));
             }
         }
+    }
+}
+
+async fn next(alarms: &mut Option<Looks>) -> Seen {
+    match alarms {
+        Some(looks) => looks.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Since when nothing was seen, and why.
+struct Sight {
+    lost: Option<(Instant, String)>,
+}
+
+impl Default for Sight {
+    /// Nothing was seen yet.
+    fn default() -> Self {
+        Self { lost: Some((Instant::now(), "no look was possible".to_owned())) }
+    }
+}
+
+impl Sight {
+    fn clear() -> Self {
+        Self { lost: None }
+    }
+
+    fn lost(&mut self, because: String) {
+        let since = self.lost.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        self.lost = Some((since, because));
+    }
+
+    /// Returns why nothing was seen at the end of a bake; blind for most of it is not a pass.
+    fn is_blind(&self, bake: Duration) -> Option<&str> {
+        let (since, because) = self.lost.as_ref()?;
+        (since.elapsed() >= (bake / 2).min(PATIENCE)).then_some(because)
     }
 }
 

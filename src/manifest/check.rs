@@ -4,6 +4,7 @@
 //! Pure but for the task definition files, which come through [`Files`].
 
 mod accounts;
+mod alarms;
 mod chain;
 mod definition;
 mod deployment;
@@ -62,7 +63,7 @@ pub fn check(
     let identity = checker.identity(manifest, &accounts.list, variables, files);
     let services = checker.services(manifest, span);
     let vocabulary = accounts.vocabulary(&services);
-    let targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
+    let mut targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
     let timeout = checker.timeout(manifest);
     let release = Release {
         commit: Commit::of_job(variables, &mut warnings),
@@ -71,6 +72,9 @@ pub fn check(
     };
     deployment::warn_of_bakes(&targets.list, timeout, &mut warnings);
     let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, timeout, &mut warnings);
+    if let Some(waves) = &waves {
+        checker.alarms_of_waves(manifest, waves, &mut targets, &accounts);
+    }
     let notify = checker.notify(manifest);
     if context.count() > 0 {
         return None;
@@ -110,8 +114,8 @@ fn assemble(
         .into_iter()
         .filter_map(|target| {
             let account = accounts.get(target.account)?.clone()?;
-            let services::Target { id, cluster, service, desired, .. } = target;
-            Some(TargetSpec { id, account, cluster, service, desired, timeout })
+            let services::Target { id, cluster, service, desired, alarms, .. } = target;
+            Some(TargetSpec { id, account, cluster, service, desired, timeout, alarms })
         })
         .collect();
     let accounts = accounts.into_iter().flatten().collect();

@@ -1,5 +1,6 @@
 //! Builds the plan: from a fleet and what was seen of it to what each target needs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -70,7 +71,7 @@ pub(super) fn decided(fleet: &Fleet, seen: &[Seen], decide: impl Fn(usize, &Obse
                 summary: decision.summary,
             });
         }
-        outline.waves.push(wave_outline(wave, changing));
+        outline.waves.push(wave_outline(wave, fleet, changing));
     }
     Plan { outline, work }
 }
@@ -274,7 +275,7 @@ fn settings(declared: &Value, live: &Value) -> Vec<String> {
         .collect()
 }
 
-fn wave_outline(wave: &Wave, changing: usize) -> WaveOutline {
+fn wave_outline(wave: &Wave, fleet: &Fleet, changing: usize) -> WaveOutline {
     let total = wave.targets.len();
     let max_failures = wave.max_failures.of(total);
     let (max_parallel, most) = match &wave.max_parallel {
@@ -284,6 +285,10 @@ fn wave_outline(wave: &Wave, changing: usize) -> WaveOutline {
             (words.join(", "), amounts.iter().map(|amount| at_least_one(*amount, total)).max().unwrap_or(1))
         }
     };
+    let mut alarms = BTreeSet::new();
+    for target in wave.targets.iter().map(|&index| &fleet.targets[index]) {
+        alarms.extend(target.alarms.iter().map(|alarm| (&target.id.account, &target.id.region, alarm)));
+    }
     let most = if wave.strict { 1 } else { most };
     WaveOutline {
         name: wave.name.clone(),
@@ -293,6 +298,7 @@ fn wave_outline(wave: &Wave, changing: usize) -> WaveOutline {
         max_failures,
         worst_case_failures: (max_failures + most).min(changing),
         bake_seconds: wave.bake.as_secs(),
+        alarms: alarms.len(),
         gate: wave.gate,
         on_failure: wave.on_failure,
         on_cancel: wave.on_cancel,

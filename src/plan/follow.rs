@@ -46,6 +46,7 @@ pub fn plan(fleet: &Fleet, seen: &[Seen]) -> Plan {
         max_failures: 0,
         worst_case_failures: changing,
         bake_seconds: 0,
+        alarms: 0,
         gate: false,
         on_failure: OnFailure::Stop,
         on_cancel: OnCancel::Detach,

@@ -150,6 +150,9 @@ pub struct Wave {
     pub worst_case_failures: usize,
     /// The bake.
     pub bake_seconds: u64,
+    /// How many CloudWatch alarms the bake looks at.
+    #[serde(default)]
+    pub alarms: usize,
     /// Whether the run stops before it.
     pub gate: bool,
     /// What is done with a target of it that fails.
@@ -271,6 +274,7 @@ impl Preview {
             max_failures: wave.max_failures,
             worst_case_failures: wave.worst_case_failures,
             bake_seconds: wave.bake_seconds,
+            alarms: wave.alarms,
             gate: wave.gate,
             on_failure: wave.on_failure,
             on_cancel: wave.on_cancel,

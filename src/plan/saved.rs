@@ -75,6 +75,9 @@ struct Target {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     timeout: Duration,
+    /// The CloudWatch alarms that fail it during its wave's bake.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    alarms: Vec<String>,
     /// What is to be done, and the live side that it was planned against; `null` = nothing.
     work: Option<Work>,
 }
@@ -138,6 +141,7 @@ impl Saved {
             cluster: target.cluster.clone(),
             service: target.service.clone(),
             timeout: target.timeout,
+            alarms: target.alarms.clone(),
             work: work.clone(),
         };
         Self {
@@ -223,6 +227,7 @@ impl Saved {
                 service: target.service,
                 desired: desired(target.work.as_ref()),
                 timeout: target.timeout,
+                alarms: target.alarms,
             });
             work.push(target.work);
         }

@@ -1,4 +1,4 @@
-//! The services besides STS and IAM that speak awsJson: which one a request is for, and what its operations are called.
+//! The services besides STS and IAM, which speak awsJson or RPC v2: which one a request is for, and what its operations are called.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::wire::AwsError;
 use super::world::{Call, World};
-use super::{ecr, ecs, logs, parameters, secrets};
+use super::{alarms, ecr, ecs, logs, parameters, secrets};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,15 +16,17 @@ pub(crate) enum Api {
     Logs,
     Secrets,
     Parameters,
+    Alarms,
 }
 
-/// What `x-amz-target` begins with.
-const TARGETS: [(&str, Api); 5] = [
+/// What `x-amz-target` begins with; in RPC v2 the service of the path.
+const TARGETS: [(&str, Api); 6] = [
     ("AmazonEC2ContainerServiceV20141113.", Api::Ecs),
     ("AmazonEC2ContainerRegistry_V20150921.", Api::Ecr),
     ("Logs_20140328.", Api::Logs),
     ("secretsmanager.", Api::Secrets),
     ("AmazonSSM.", Api::Parameters),
+    ("GraniteServiceVersion20100801.", Api::Alarms),
 ];
 
 impl Api {
@@ -41,6 +43,7 @@ impl Api {
             Self::Logs => "logs",
             Self::Secrets => "secretsmanager",
             Self::Parameters => "ssm",
+            Self::Alarms => "cloudwatch",
         };
         vec![(format!("{service}:{}", call.operation), BTreeMap::new())]
     }
@@ -52,8 +55,8 @@ impl Api {
             Self::Ecr => ecr::resource(call, input),
             Self::Logs => logs::resource(call, input),
             Self::Secrets => secrets::resource(call, input),
-            // DescribeParameters knows no resources.
-            Self::Parameters => "*".to_owned(),
+            // DescribeParameters and DescribeAlarms know no resources.
+            Self::Parameters | Self::Alarms => "*".to_owned(),
         }
     }
 
@@ -75,6 +78,8 @@ impl Api {
             (Self::Secrets, _) => unknown("Secrets Manager"),
             (Self::Parameters, "DescribeParameters") => parameters::describe(world, call, input),
             (Self::Parameters, _) => unknown("Systems Manager"),
+            (Self::Alarms, "DescribeAlarms") => alarms::describe(world, call, input),
+            (Self::Alarms, _) => unknown("CloudWatch"),
         };
         output.map(|output| output.to_string())
     }

@@ -12,6 +12,7 @@ pub(crate) struct Behaviour {
     pub(crate) nature: Nature,
     pub(crate) factor: f64,
     pub(crate) degrades: bool,
+    pub(crate) raises: bool,
     pub(crate) poisons: bool,
     /// How its lifecycle hooks end.
     pub(crate) hooks: Verdict,
@@ -28,6 +29,7 @@ impl Default for Behaviour {
             nature: Nature::Sound,
             factor: 1.0,
             degrades: false,
+            raises: false,
             poisons: false,
             strands: false,
             hooks: Verdict::Passes,

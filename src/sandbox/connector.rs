@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 
 use super::Sandbox;
+use super::coding::CBOR;
 use super::wire::{Answer, Fate, Request};
 
 /// The connector; also its own client, since it has no settings.
@@ -76,6 +77,9 @@ fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
     let headers = response.headers_mut();
+    if answer.content_type == CBOR {
+        headers.insert("smithy-protocol", "rpc-v2-cbor");
+    }
     headers.insert("content-type", answer.content_type);
     headers.insert("x-amzn-requestid", answer.request_id);
     Ok(response)

@@ -24,6 +24,8 @@ pub enum Fault {
     Supersede,
     /// `degrade`: tasks of a new revision begin to crash some time after its deployment completed.
     Degrade,
+    /// `bake-alarm`: the alarms that the service's bake looks at go off some time after a new revision was deployed.
+    BakeAlarm,
     /// `hook-fails`: the Lambda functions of a new revision's lifecycle hooks return FAILED.
     HookFails,
     /// `hook-hangs`: they return IN_PROGRESS until the hook's timeout.
@@ -94,6 +96,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "vanish" => Fault::Vanish,
         "supersede" => Fault::Supersede,
         "degrade" => Fault::Degrade,
+        "bake-alarm" => Fault::BakeAlarm,
         "hook-fails" => Fault::HookFails,
         "hook-hangs" => Fault::HookHangs,
         "alarm" => Fault::Alarm,
@@ -126,8 +129,8 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 
 /// Every fault's name, for help and errors.
 pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
-                         hook-hangs, alarm, throttle, silent, reset, lost, unavailable, deny, latency, wrong-account, \
-                         no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing";
+                         hook-hangs, alarm, bake-alarm, throttle, silent, reset, lost, unavailable, deny, latency, \
+                         wrong-account, no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing";
 const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.

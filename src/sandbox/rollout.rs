@@ -306,6 +306,7 @@ impl Service {
                 nature: behaviour.nature,
                 factor: behaviour.factor,
                 degrades: behaviour.degrades,
+                raises: behaviour.raises,
                 poisons: behaviour.poisons,
                 hooks: behaviour.hooks,
                 alarms: behaviour.alarms,

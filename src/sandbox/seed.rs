@@ -92,6 +92,7 @@ impl World {
             sent: then,
             now: then,
         };
+        self.add_alarms(target);
         let (chance, pace) = (self.chance, self.pace());
         let region = self.region(account, region_name);
         let cluster = short(&region.cluster_name(Some(&target.cluster))).to_owned();

@@ -9,6 +9,7 @@ use axum::response::Response;
 use tokio::net::TcpListener;
 
 use super::Sandbox;
+use super::coding::CBOR;
 use super::wire::{Answer, Fate, Request};
 
 impl Sandbox {
@@ -53,6 +54,9 @@ fn response(answer: Answer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
+    if answer.content_type == CBOR {
+        headers.insert("smithy-protocol", axum::http::HeaderValue::from_static("rpc-v2-cbor"));
+    }
     headers.insert("content-type", axum::http::HeaderValue::from_static(answer.content_type));
     if let Ok(id) = answer.request_id.parse() {
         headers.insert("x-amzn-requestid", id);

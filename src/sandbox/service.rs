@@ -102,6 +102,8 @@ pub(crate) struct Deployment {
     pub(crate) factor: f64,
     /// Its tasks begin to crash some time after it completed.
     pub(crate) degrades: bool,
+    /// The alarms that its bake looks at go off some time after it completed.
+    pub(crate) raises: bool,
     /// A rollback from it crashes too.
     pub(crate) poisons: bool,
     /// How its lifecycle hooks end.

@@ -63,6 +63,7 @@ impl World {
                 Fault::ImageMissing if in_ecr(definition) => behaviour.nature = Nature::NoPull,
                 Fault::Hang => behaviour.nature = Nature::Hang,
                 Fault::Degrade => behaviour.degrades = true,
+                Fault::BakeAlarm => behaviour.raises = true,
                 Fault::HookFails => behaviour.hooks = Verdict::Fails(String::new()),
                 Fault::HookHangs => behaviour.hooks = Verdict::Waits,
                 Fault::Alarm => behaviour.alarms = true,

@@ -9,10 +9,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::account::{Account, partition};
+use super::alarms::Alarms;
 use super::api::Api;
 use super::bucket::{Buckets, Group};
 use super::calls::{Calls, Write};
 use super::chance::Chance;
+use super::coding::Coding;
 use super::ecs;
 use super::fault::{Fault, Rule};
 use super::iam;
@@ -25,7 +27,7 @@ use super::signature::{self, Claimed};
 use super::sts;
 use super::things::Things;
 use super::timing::Timing;
-use super::wire::{Answer, AwsError, Fate, IAM_NAMESPACE, Request, XML, json_answer};
+use super::wire::{Answer, AwsError, Fate, IAM_NAMESPACE, Request, XML};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -39,6 +41,8 @@ pub(crate) struct World {
     pub(crate) rules: Vec<Rule>,
     /// What exists besides ECS.
     pub(crate) things: Things,
+    /// The alarms of CloudWatch.
+    pub(crate) alarms: Alarms,
     pub(crate) buckets: Buckets,
     pub(crate) limits: bool,
     pub(crate) timing: Timing,
@@ -50,7 +54,7 @@ pub(crate) struct World {
     pub(crate) issued: u64,
 }
 
-/// A call in awsJson on its way to its operation.
+/// A call in awsJson or RPC v2 on its way to its operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) account: String,
@@ -81,6 +85,7 @@ impl World {
             aliases: BTreeMap::new(),
             rules: Vec::new(),
             things: Things::default(),
+            alarms: Alarms::default(),
             buckets: Buckets::default(),
             limits: true,
             timing: Timing::default(),
@@ -113,16 +118,16 @@ impl World {
     pub(crate) fn handle(&mut self, request: &Request, sent: Moment, now: Moment) -> Fate {
         self.requests += 1;
         let claimed = signature::claimed(request);
-        let target = request.header("x-amz-target").unwrap_or_default();
+        let (coding, target) = Coding::of(request);
         if request.method == "GET" {
             return Fate::Answered(self.metadata(request));
         }
-        match Api::of(target) {
-            Some((api, operation)) => self.json(api, request, claimed.as_ref(), operation, sent, now),
+        match Api::of(&target) {
+            Some((api, operation)) => self.json((api, coding), request, claimed.as_ref(), operation, sent, now),
             None if target.is_empty() => self.query(request, claimed.as_ref(), now),
             None => {
                 let error = AwsError::new("UnknownOperationException", format!("Unknown operation {target}"));
-                Fate::Answered(error.json(self.request_id()))
+                Fate::Answered(coding.error(&error, self.request_id()))
             }
         }
     }
@@ -144,10 +149,10 @@ impl World {
         Answer { status, content_type: "application/json", request_id: self.request_id(), body }
     }
 
-    /// A request in awsJson.
+    /// A request in awsJson or RPC v2.
     fn json(
         &mut self,
-        api: Api,
+        (api, coding): (Api, Coding),
         request: &Request,
         claimed: Option<&Claimed>,
         operation: &str,
@@ -158,7 +163,7 @@ impl World {
         let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
         let region = claimed.map(|claimed| claimed.region.clone()).unwrap_or_default();
         self.calls.count(&account, &region, operation);
-        let input: Result<Value, _> = serde_json::from_slice(&request.body);
+        let input = coding.read(&request.body);
         let services = input.as_ref().map(|input| self.services_named(&account, &region, input)).unwrap_or_default();
         let faults = self.call_faults(&account, &region, &services);
         let name = format!("{account}/{region}/{operation}/{}", self.calls.of(&account, &region, operation));
@@ -168,14 +173,14 @@ impl World {
                 Fault::Reset => return Fate::Reset,
                 Fault::Unavailable(percent) if self.chance.happens(*percent, &format!("unavailable/{name}")) => {
                     let error = AwsError::with_status(503, "ServiceUnavailableException", "Service Unavailable");
-                    return Fate::Answered(error.json(self.request_id()));
+                    return Fate::Answered(coding.error(&error, self.request_id()));
                 }
                 _ => {}
             }
         }
         let outcome = verify(session, request, claimed, now).map_err(Refusal::ecs).and_then(|principal| {
             let input =
-                input.map_err(|_| AwsError::new("SerializationException", "The request body is not valid JSON"))?;
+                input.ok_or_else(|| AwsError::new("SerializationException", "The request body is not valid JSON"))?;
             let call = Call { account, region, operation: operation.to_owned(), principal, sent, now };
             self.json_call(api, &call, &input, &faults)
         });
@@ -187,8 +192,8 @@ impl World {
             return Fate::Reset;
         }
         Fate::Answered(match outcome {
-            Ok(output) => json_answer(output, self.request_id()),
-            Err(error) => error.json(self.request_id()),
+            Ok(output) => coding.answer(output, self.request_id()),
+            Err(error) => coding.error(&error, self.request_id()),
         })
     }
 

@@ -178,7 +178,13 @@ pub(super) fn table(preview: &Preview) -> Vec<[String; COLUMNS]> {
     let row = |wave: &Wave| {
         let bake = match wave.bake_seconds {
             0 => String::new(),
-            seconds => format!(", then {} of bake", duration(seconds.saturating_mul(1000))),
+            seconds => {
+                let alarms = match wave.alarms {
+                    0 => String::new(),
+                    alarms => format!(" with {}", style::count(alarms, "alarm")),
+                };
+                format!(", then {} of bake{alarms}", duration(seconds.saturating_mul(1000)))
+            }
         };
         let time = |seconds: Option<u64>| match seconds.filter(|_| wave.changing > 0) {
             Some(seconds) => duration(seconds.saturating_mul(1000)),

@@ -1,5 +1,7 @@
 //! Whole deployments on the sandbox, through the real AWS SDK, with the clock paused.
 
+#[cfg(feature = "alarms")]
+mod alarms;
 mod definition;
 mod faults;
 mod harness;

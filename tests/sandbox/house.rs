@@ -84,6 +84,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
             ..Desired::default()
         },
         timeout: Duration::from_secs(600),
+        alarms: Vec::new(),
     });
     Fleet {
         identity: Identity {

@@ -54,6 +54,7 @@ pub fn wave(name: &str, changes: &[ChangeOutline]) -> WaveOutline {
         max_failures: 0,
         worst_case_failures: of().count(),
         bake_seconds: 0,
+        alarms: 0,
         gate: false,
         on_failure: OnFailure::Stop,
         on_cancel: OnCancel::Detach,

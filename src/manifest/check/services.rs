@@ -37,6 +37,8 @@ pub struct Target {
     pub cluster: String,
     pub service: String,
     pub desired: Desired,
+    /// What its wave gives it.
+    pub alarms: Vec<String>,
 }
 
 /// The targets of every enabled account.
@@ -173,7 +175,7 @@ impl Checker<'_> {
                         region: region.as_str().into(),
                         service: service.name.into(),
                     };
-                    list.push(Target { id, account: index, cluster, service: name, desired });
+                    list.push(Target { id, account: index, cluster, service: name, desired, alarms: Vec::new() });
                     if list.len() > MAX_TARGETS {
                         let message = format!("more than {MAX_TARGETS} targets");
                         self.fault(service.span, message, "split the fleet into several manifests");

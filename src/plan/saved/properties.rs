@@ -155,7 +155,8 @@ fn saved() -> impl Strategy<Value = Saved> {
                 fleet.accounts.push(Arc::clone(&account));
                 let desired = super::desired(work.as_ref());
                 let service = "api".to_owned();
-                fleet.targets.push(TargetSpec { id, account, cluster: word, service, desired, timeout });
+                let alarms = if flag { vec![word.clone()] } else { Vec::new() };
+                fleet.targets.push(TargetSpec { id, account, cluster: word, service, desired, timeout, alarms });
                 plan.work.push(work);
             }
             let places: Vec<usize> = (0..fleet.targets.len()).collect();
@@ -185,6 +186,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                     max_failures: 0,
                     worst_case_failures: 0,
                     bake_seconds: bake.as_secs(),
+                    alarms: targets.len(),
                     gate: !flag,
                     on_failure: OnFailure::Stop,
                     on_cancel: OnCancel::Detach,

@@ -5,6 +5,7 @@
 //! optional in the types; which ones are required, `check.rs` says, so that one missing key hides no other fault.
 
 pub mod check;
+pub mod codedeploy;
 pub mod decode;
 pub mod definition;
 pub mod deployment;
@@ -23,6 +24,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::notify::{Format, Occasion};
+use codedeploy::CodeDeploy;
 use definition::DefinitionSource;
 use deployment::Deployment;
 use interpolate::Template;
@@ -157,6 +159,8 @@ pub struct Service {
     pub desired_count: Option<Spanned<Count>>,
     /// ECS's deployment configuration, with its names in snake case. Default: as it is.
     pub deployment: Option<Spanned<Deployment>>,
+    /// For a service whose deployment controller is CODE_DEPLOY: how CodeDeploy deploys it.
+    pub codedeploy: Option<Spanned<CodeDeploy>>,
     /// What differs on some targets: applied in order, each on top of the ones before.
     pub overrides: Option<Spanned<Vec<Spanned<Override>>>>,
 }
@@ -184,6 +188,8 @@ pub struct Override {
     pub desired_count: Option<Spanned<Count>>,
     /// More or other deployment settings.
     pub deployment: Option<Spanned<Deployment>>,
+    /// Another way by CodeDeploy, as a whole.
+    pub codedeploy: Option<Spanned<CodeDeploy>>,
 }
 
 /// The order of the rollout, and how much of it may fail. The settings here are the defaults of every wave.

@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::Tag;
 use crate::fleet::{AccountId, Fleet, OnCancel, OnFailure, Revision, TargetId};
 use crate::observe::service::LiveService;
@@ -54,6 +55,9 @@ pub struct Work {
     pub deployments: Vec<String>,
     /// What an undo gives back.
     pub before: Before,
+    /// How CodeDeploy deploys it; absent where ECS does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codedeploy: Option<CodeDeploy>,
 }
 
 impl Work {
@@ -64,7 +68,7 @@ impl Work {
         let deployments = primary.chain(others).map(|deployment| deployment.id.clone()).collect();
         let before = Before::of(service, &definition);
         let from = service.task_definition.clone();
-        Self { definition, desired_count: None, deployment: None, from, deployments, before }
+        Self { definition, desired_count: None, deployment: None, from, deployments, before, codedeploy: None }
     }
 }
 

@@ -4,6 +4,8 @@
 //! stopped with a rollback, and otherwise what ran before is deployed again. Somebody else's deployment is never
 //! fought. What is gone back to was taken down when the work was planned.
 
+#[cfg(feature = "codedeploy")]
+mod codedeploy;
 mod stop;
 
 use std::sync::Arc;
@@ -123,6 +125,10 @@ impl<'a> Undo<'a> {
 
     /// Goes back, and returns once the service is there or cannot get there.
     pub async fn go_back(mut self) -> Undone {
+        #[cfg(feature = "codedeploy")]
+        if let Some(group) = self.work.codedeploy.as_ref().filter(|_| self.work.definition != Definition::Keep) {
+            return self.go_back_by_codedeploy(group).await;
+        }
         let deadline = Instant::now() + self.timeout;
         loop {
             let service = match self.look(deadline).await {

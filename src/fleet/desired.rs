@@ -7,6 +7,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::codedeploy::CodeDeploy;
+
 /// What the manifest declares of a target. Anything absent is left as it is in ECS.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
@@ -22,6 +24,8 @@ pub struct Desired {
     pub desired_count: Option<u32>,
     /// `deploymentConfiguration` in ECS's own (camelCase) terms; `None` = as it is.
     pub deployment: Option<Value>,
+    /// How CodeDeploy deploys it; `None` where ECS does.
+    pub codedeploy: Option<CodeDeploy>,
 }
 
 impl Desired {

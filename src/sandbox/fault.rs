@@ -42,8 +42,8 @@ pub enum Fault {
     Silent,
     /// `reset`: the connection breaks before the request is looked at.
     Reset,
-    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService and StopServiceDeployment happen, but so many answers are
-    /// lost.
+    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService, StopServiceDeployment and CreateDeployment happen, but so many
+    /// answers are lost.
     Lost(u8),
     /// `unavailable:PERCENT`: so many calls are answered with HTTP 503.
     Unavailable(u8),

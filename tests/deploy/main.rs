@@ -2,6 +2,8 @@
 
 #[cfg(feature = "alarms")]
 mod alarms;
+#[cfg(feature = "codedeploy")]
+mod codedeploy;
 mod definition;
 mod faults;
 mod harness;

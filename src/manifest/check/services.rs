@@ -10,6 +10,7 @@ use super::definition::Definitions;
 use super::deployment::leave_out_moot;
 use super::{Checker, Files, entries, items};
 use crate::fleet::{Desired, TargetId};
+use crate::manifest::codedeploy::CodeDeploy;
 use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
 use crate::manifest::interpolate::{Scope, Template};
@@ -58,6 +59,7 @@ pub struct Layer<'a> {
     pub secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
     desired_count: &'a Option<Spanned<Count>>,
     deployment: &'a Option<Spanned<Deployment>>,
+    codedeploy: &'a Option<Spanned<CodeDeploy>>,
 }
 
 macro_rules! layer {
@@ -71,6 +73,7 @@ macro_rules! layer {
             secrets: &$from.secrets,
             desired_count: &$from.desired_count,
             deployment: &$from.deployment,
+            codedeploy: &$from.codedeploy,
         }
     };
 }
@@ -265,6 +268,9 @@ impl Checker<'_> {
                     Ok(number) => desired.desired_count = Some(number),
                     Err(error) => self.split_fault(count.span, &error),
                 }
+            }
+            if let Some(written) = layer.codedeploy {
+                desired.codedeploy = self.codedeploy(written, scope, files);
             }
             if let Some(settings) = self.settings(layer.deployment, scope) {
                 match &mut desired.deployment {

@@ -4,6 +4,8 @@
 //! HTTP client is the only seam. What a run means is not known here.
 
 pub mod alarms;
+#[cfg(feature = "codedeploy")]
+pub mod codedeploy;
 #[cfg(feature = "verify")]
 pub mod ecr;
 pub mod ecs;

@@ -25,6 +25,7 @@ pub const MANIFEST: &str = "deploy.yaml";
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let features = [
         (cfg!(feature = "alarms"), "alarms: bakes cannot look at CloudWatch alarms"),
+        (cfg!(feature = "codedeploy"), "codedeploy: services under the CODE_DEPLOY controller are blocked"),
         (cfg!(feature = "verify"), "verify: that roles, images, log groups and secrets exist is not checked"),
     ];
     let missing = features.iter().filter(|(built, _)| !built);

@@ -2,6 +2,8 @@
 
 mod alarms;
 pub mod check;
+#[cfg(feature = "codedeploy")]
+mod codedeploy;
 pub mod deploy;
 pub mod hooks;
 pub mod init;

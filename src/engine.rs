@@ -6,6 +6,8 @@
 mod alarms;
 mod bake;
 pub mod cancel;
+#[cfg(feature = "codedeploy")]
+mod codedeploy;
 mod evidence;
 mod messages;
 mod register;

@@ -2,6 +2,7 @@
 //!
 //! A [`Fleet`] is what a manifest means. Nothing here reads a file, calls AWS or prints.
 
+pub mod codedeploy;
 pub mod commit;
 mod desired;
 pub(crate) mod duration;

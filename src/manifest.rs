@@ -5,6 +5,7 @@
 //! optional in the types; which ones are required, `check.rs` says, so that one missing key hides no other fault.
 
 pub mod check;
+pub mod codedeploy;
 pub mod decode;
 pub mod definition;
 pub mod deployment;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 
 use crate::fleet::OnBusy;
 use crate::notify::{Format, Occasion};
+use codedeploy::CodeDeploy;
 use definition::DefinitionSource;
 use deployment::Deployment;
 use interpolate::Template;
@@ -166,6 +168,8 @@ pub struct Service {
     /// Tasks that run, one after the other, once the deployment succeeded, such as a smoke test. Where one fails, the target
     /// has failed.
     pub after: Option<Spanned<Vec<Spanned<RunTask>>>>,
+    /// For a service whose deployment controller is CODE_DEPLOY: how CodeDeploy deploys it.
+    pub codedeploy: Option<Spanned<CodeDeploy>>,
     /// What differs on some targets: applied in order, each on top of the ones before.
     pub overrides: Option<Spanned<Vec<Spanned<Override>>>>,
 }
@@ -197,6 +201,8 @@ pub struct Override {
     pub before: Option<Spanned<Vec<Spanned<RunTask>>>>,
     /// Other tasks after the deployment, in place of all of them.
     pub after: Option<Spanned<Vec<Spanned<RunTask>>>>,
+    /// Another way by CodeDeploy, as a whole.
+    pub codedeploy: Option<Spanned<CodeDeploy>>,
 }
 
 /// The order of the rollout, and how much of it may fail. The settings here are the defaults of every wave.

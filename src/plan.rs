@@ -25,6 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::Tag;
 use crate::fleet::{AccountId, Fleet, OnCancel, OnFailure, Revision, RunTasks, TargetId};
 use crate::observe::service::LiveService;
@@ -61,6 +62,9 @@ pub struct Work {
     /// What is run before and after the deployment; nothing where there is none.
     #[serde(default, skip_serializing_if = "RunTasks::is_empty")]
     pub run_tasks: RunTasks,
+    /// How CodeDeploy deploys it; absent where ECS does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codedeploy: Option<CodeDeploy>,
 }
 
 impl Work {
@@ -72,8 +76,8 @@ impl Work {
         let before = Before::of(service, &definition);
         let from = service.task_definition.clone();
         let run_tasks = RunTasks::default();
-        let (desired_count, deployment, supersedes) = (None, None, None);
-        Self { definition, desired_count, deployment, from, deployments, before, supersedes, run_tasks }
+        let (desired_count, deployment, supersedes, codedeploy) = (None, None, None, None);
+        Self { definition, desired_count, deployment, from, deployments, before, supersedes, run_tasks, codedeploy }
     }
 }
 

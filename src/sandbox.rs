@@ -10,7 +10,8 @@
 //! style: why a service deployment is STOPPED (superseded, stopped by a person, circuit breaker without rollback), the
 //! words of StopServiceDeployment's ConflictException, of a token whose `nbf` is in the future, and the per cent of
 //! PackedPolicySize. Of BLUE_GREEN, LINEAR and CANARY `course` says what is not known. Deployment alarms go off by a fault
-//! only and prolong no deployment, those of CloudWatch for a bake by another, and services of other deployment controllers stand still. What task definitions name
+//! only and prolong no deployment, those of CloudWatch for a bake by another, and services under EXTERNAL stand still. What
+//! task definitions name
 //! exists or does not, and has no content; the logs of tasks follow from what became of them.
 
 mod account;
@@ -23,6 +24,7 @@ mod calls;
 mod cbor;
 mod chance;
 mod cluster;
+mod codedeploy;
 mod coding;
 mod configuration;
 mod connector;

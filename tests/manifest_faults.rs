@@ -1559,6 +1559,95 @@ fn alarms_that_nothing_looks_at() {
 }
 
 #[test]
+fn deployments_by_codedeploy() {
+    let by = |codedeploy: &str| edited("cluster: web", &format!("cluster: web\n    codedeploy: {codedeploy}"));
+    insta::assert_snapshot!(by("{ application: shop }"), @r#"
+      × `codedeploy` has no `deployment_group`
+        ╭─[deploy.yaml:20:17]
+     19 │     cluster: web
+     20 │     codedeploy: { application: shop }
+        ·                 ───────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `deployment_group:`
+
+      × `codedeploy` has no `container`
+        ╭─[deploy.yaml:20:17]
+     19 │     cluster: web
+     20 │     codedeploy: { application: shop }
+        ·                 ───────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `container:`
+
+      × `codedeploy` has no `port`
+        ╭─[deploy.yaml:20:17]
+     19 │     cluster: web
+     20 │     codedeploy: { application: shop }
+        ·                 ───────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: add `port:`
+
+    deploy.yaml: 3 faults
+    "#);
+    insta::assert_snapshot!(by("{ application: shop, deployment_group: \"\", container: app, port: 70000 }"), @r#"
+      × `deployment_group` is empty
+        ╭─[deploy.yaml:20:56]
+     19 │     cluster: web
+     20 │     codedeploy: { application: shop, deployment_group: "", container: app, port: 70000 }
+        ·                                                        ──
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: check the variables in it
+
+      × `70000` is not a port
+        ╭─[deploy.yaml:20:82]
+     19 │     cluster: web
+     20 │     codedeploy: { application: shop, deployment_group: "", container: app, port: 70000 }
+        ·                                                                                  ─────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write a number from 1 to 65535
+
+    deploy.yaml: 2 faults
+    "#);
+    insta::assert_snapshot!(by("{ application: a, deployment_group: g, port: 80, appspec: plain.json }"), @r#"
+      × the AppSpec file says the container and its port already
+        ╭─[deploy.yaml:20:62]
+     19 │     cluster: web
+     20 │     codedeploy: { application: a, deployment_group: g, port: 80, appspec: plain.json }
+        ·                                                              ──
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: keep either `appspec`, or `container` and `port`
+
+      × `plain.json` has no place for the task definition
+        ╭─[deploy.yaml:20:75]
+     19 │     cluster: web
+     20 │     codedeploy: { application: a, deployment_group: g, port: 80, appspec: plain.json }
+        ·                                                                           ──────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write `<TASK_DEFINITION>` where the ARN goes: `TaskDefinition: <TASK_DEFINITION>`
+
+    deploy.yaml: 2 faults
+    "#);
+    insta::assert_snapshot!(by("{ application: a, deployment_group: g, appspec: none.yaml }"), @r#"
+      × `none.yaml`: the file does not exist
+        ╭─[deploy.yaml:20:65]
+     19 │     cluster: web
+     20 │     codedeploy: { application: a, deployment_group: g, appspec: none.yaml }
+        ·                                                                 ─────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: looked for tests/manifest/none.yaml: the path is relative to the manifest
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
 fn how_to_go_back_where_nothing_does() {
     insta::assert_snapshot!(edited("  waves:", "  rollback_scope: run\n  waves:"), @r"
       × `rollback_scope` says how to go back, and nothing goes back here

@@ -219,8 +219,7 @@ fn text() {
     ✖ blocked, the same in 2 targets
       blue: staging, prod-us
         its deployment controller is CODE_DEPLOY, and UpdateService cannot deploy it
-        help: change the controller to ECS (UpdateService --deployment-controller type=ECS), or take it
-        out of the manifest
+        help: name its deployment group with `codedeploy` in the manifest
 
     ✖ blocked  staging/eu-west-1/outside
         its deployment controller is EXTERNAL, and UpdateService cannot deploy it
@@ -375,7 +374,7 @@ fn markdown() {
 
     ```text
     blocked: its deployment controller is CODE_DEPLOY, and UpdateService cannot deploy it
-    help: change the controller to ECS (UpdateService --deployment-controller type=ECS), or take it out of the manifest
+    help: name its deployment group with `codedeploy` in the manifest
     ```
 
     </details>

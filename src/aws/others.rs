@@ -71,6 +71,12 @@ impl Others {
         Err(CallError::plain("DescribeAlarms", super::error::Kind::NotSent, text))
     }
 
+    /// Returns CodeDeploy.
+    #[cfg(feature = "codedeploy")]
+    pub fn codedeploy(&self, region: &str) -> super::codedeploy::CodeDeploy {
+        super::codedeploy::CodeDeploy::new(client!(aws_sdk_codedeploy, self, region))
+    }
+
     /// Returns IAM, which is the same in every region of a partition.
     #[cfg(feature = "verify")]
     pub fn roles(&self, region: &str) -> Roles {

@@ -82,6 +82,10 @@ pub async fn run(
     let age = humantime::format_duration(Duration::from_secs(saved.age(now).as_secs()));
     view.phase(&format!("a plan that roleout {} made {age} ago", saved.made_by));
     let (fleet, mut plan) = saved.into_parts();
+    if !cfg!(feature = "codedeploy") && plan.work.iter().flatten().any(|work| work.codedeploy.is_some()) {
+        let error = Error::new(Exit::Blocked, "the plan deploys by CodeDeploy, which this build of roleout has not");
+        return Err(error.help("build it with --all-features (the cargo feature `codedeploy`)"));
+    }
     check_from(&fleet, start.from.as_deref())?;
     let compared =
         unless_cancelled(compare(&fleet, &mut plan, reach, &start, terms.no_verify, &mut view), &cancel).await?;

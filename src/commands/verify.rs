@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 
 use super::alarms;
+#[cfg(feature = "codedeploy")]
+use super::codedeploy;
 use super::reach::Reach;
 use crate::fleet::{Fleet, TargetId};
 use crate::observe::{Observed, Seen};
@@ -38,6 +40,8 @@ pub(super) async fn verify(
     }
     let mut verified = definitions(fleet, plan, observed, reach, view).await;
     alarms::check(fleet, plan, reach, view, &mut verified).await;
+    #[cfg(feature = "codedeploy")]
+    codedeploy::check(fleet, plan, reach, view, &mut verified).await;
     verified
 }
 

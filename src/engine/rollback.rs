@@ -5,6 +5,8 @@
 //! fought. What is gone back to was taken down when the work was planned.
 
 mod careful;
+#[cfg(feature = "codedeploy")]
+mod codedeploy;
 mod stop;
 
 use std::sync::Arc;
@@ -125,6 +127,10 @@ impl<'a> Undo<'a> {
 
     /// Goes back, and returns once the service is there or cannot get there.
     pub async fn go_back(mut self) -> Undone {
+        #[cfg(feature = "codedeploy")]
+        if let Some(group) = self.work.codedeploy.as_ref().filter(|_| self.work.definition != Definition::Keep) {
+            return self.go_back_by_codedeploy(group).await;
+        }
         let deadline = Instant::now() + self.timeout;
         loop {
             let service = match self.look(deadline).await {

@@ -10,6 +10,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Run;
+#[cfg(feature = "codedeploy")]
+use super::codedeploy;
 use super::evidence::{self, Found};
 use super::messages::Messages;
 use super::register::Registered;
@@ -60,7 +62,7 @@ impl Ended {
     }
 
     /// A write that ECS refused, or whose fate is not known.
-    fn refused(error: &CallError, target: &TargetSpec) -> Self {
+    pub fn refused(error: &CallError, target: &TargetSpec) -> Self {
         let mut ended = Self::new(Outcome::Failed, error.to_string());
         if let Some(reason) = &mut ended.reason {
             reason.help = help(error, target);
@@ -182,6 +184,10 @@ async fn forward(run: &Run, target: &TargetSpec, work: &Work, on_cancel: OnCance
         let what = registered.map_or_else(String::new, |it| format!("; {} exists and is not used", it.revision));
         return Ended::new(Outcome::Cancelled, format!("the run was cancelled before UpdateService{what}"));
     }
+    #[cfg(feature = "codedeploy")]
+    if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
+        return codedeploy::rollout(run, target, work, group, registered.clone(), on_cancel).await;
+    }
     let deadline = Instant::now() + target.timeout;
     let mut rollout = Rollout::new(run, target, &ecs, work, on_cancel);
     match &work.definition {
@@ -255,7 +261,7 @@ async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> R
 }
 
 /// Everything that one UpdateService changes.
-fn settings(work: &Work, task_definition: Option<String>) -> ServiceUpdate {
+pub fn settings(work: &Work, task_definition: Option<String>) -> ServiceUpdate {
     ServiceUpdate {
         task_definition,
         desired_count: work.desired_count,

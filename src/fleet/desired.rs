@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::RunTasks;
+use super::codedeploy::CodeDeploy;
 
 /// What the manifest declares of a target. Anything absent is left as it is in ECS.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Desired {
     pub deployment: Option<Value>,
     /// What it runs before and after a deployment.
     pub run_tasks: RunTasks,
+    /// How CodeDeploy deploys it; `None` where ECS does.
+    pub codedeploy: Option<CodeDeploy>,
 }
 
 impl Desired {

@@ -6,6 +6,7 @@
 mod accounts;
 mod alarms;
 mod chain;
+mod codedeploy;
 mod definition;
 mod deployment;
 mod identity;

@@ -16,7 +16,7 @@ pub struct LiveService {
     pub name: String,
     /// `ACTIVE`, `DRAINING` or `INACTIVE`.
     pub status: String,
-    /// The ARN of the task definition that it should run.
+    /// The ARN of the task definition that it should run; that of the PRIMARY task set under another controller.
     pub task_definition: String,
     /// How many tasks it should run.
     pub desired: u32,
@@ -32,7 +32,7 @@ pub struct LiveService {
     pub traffic: Traffic,
     /// `deploymentConfiguration`, as it is.
     pub configuration: Value,
-    /// Its deployments, PRIMARY first.
+    /// Its deployments, PRIMARY first; its task sets under another controller.
     pub deployments: Vec<Deployment>,
     /// The ARN of ECS's current service-deployment object, where it says one.
     pub service_deployment: Option<String>,
@@ -86,19 +86,23 @@ impl LiveService {
         let configuration = service["deploymentConfiguration"].clone();
         let breaker = &configuration["deploymentCircuitBreaker"];
         let breaker_rolls_back = breaker["enable"] == true && breaker["rollback"] == true;
-        let primary = items(service, "deployments").find(|deployment| deployment["status"] == "PRIMARY");
+        let controller = service["deploymentController"]["type"].as_str().unwrap_or("ECS");
+        // What other controllers deploy are task sets; the service's own task definition stays that of its creation.
+        let deployments = if controller == "ECS" { "deployments" } else { "taskSets" };
+        let primary = items(service, deployments).find(|deployment| deployment["status"] == "PRIMARY");
+        let of_task_set = primary.filter(|_| controller != "ECS").map(|set| text(set, "taskDefinition"));
         Self {
             name: text(service, "serviceName"),
             status: text(service, "status"),
-            task_definition: text(service, "taskDefinition"),
+            task_definition: of_task_set.unwrap_or_else(|| text(service, "taskDefinition")),
             desired: count(service, "desiredCount"),
             running: count(service, "runningCount"),
-            controller: service["deploymentController"]["type"].as_str().unwrap_or("ECS").to_owned(),
+            controller: controller.to_owned(),
             express: service["resourceManagementType"] == "ECS",
             breaker_rolls_back,
             traffic: Traffic::read(service),
             configuration,
-            deployments: items(service, "deployments").map(Deployment::read).collect(),
+            deployments: items(service, deployments).map(Deployment::read).collect(),
             service_deployment: service["currentServiceDeployment"].as_str().map(str::to_owned),
             messages: items(service, "events")
                 .map(|event| Message { id: text(event, "id"), text: text(event, "message") })
@@ -157,7 +161,8 @@ impl Deployment {
             rollout_state: deployment["rolloutState"].as_str().map(str::to_owned),
             rollout_reason: deployment["rolloutStateReason"].as_str().map(str::to_owned),
             tasks: Tasks {
-                desired: count(deployment, "desiredCount"),
+                // A task set computes its count from its scale.
+                desired: count(deployment, "desiredCount").max(count(deployment, "computedDesiredCount")),
                 running: count(deployment, "runningCount"),
                 pending: count(deployment, "pendingCount"),
                 failed: count(deployment, "failedTasks"),

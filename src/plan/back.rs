@@ -110,7 +110,7 @@ fn name(arn: &str) -> &str {
 /// Builds the plan of going back. `ways` is indexed as the fleet's targets; `None` where a target could not be read.
 /// `definitions` has what is gone back to.
 pub fn plan(fleet: &Fleet, seen: &[Seen], ways: &[Option<Way>], definitions: &Definitions) -> Plan {
-    decided(fleet, seen, |index, observed| match (undeployable(&observed.service), &ways[index]) {
+    decided(fleet, seen, |index, observed| match (undeployable(&observed.service, None), &ways[index]) {
         (Some(blocked), _) => blocked,
         (None, Some(way)) => decide(observed, way, definitions.get(&index)),
         (None, None) => Decision::blocked("its past could not be read", "run again"),

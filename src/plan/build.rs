@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, run_task, strategy, taskdef};
+use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
@@ -88,7 +89,7 @@ pub(super) fn decided(fleet: &Fleet, seen: &[Seen], decide: impl Fn(usize, &Obse
 
 fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: OnBusy) -> Decision {
     let service = &observed.service;
-    if let Some(blocked) = undeployable(service) {
+    if let Some(blocked) = undeployable(service, target.desired.codedeploy.as_ref()) {
         return blocked;
     }
     if let Some((reason, help)) = strategy::obstacle(target, service) {
@@ -133,7 +134,8 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: 
         return busy_with(primary, target, observed, on_busy);
     }
     let obstacle = run_task::obstacle(&target.desired.run_tasks, &wanted);
-    let live = |definition| Work::new(definition, service);
+    let other_set = other_set(service);
+    let live = |definition| Work { codedeploy: target.desired.codedeploy.clone(), ..Work::new(definition, service) };
     let mut summary = Vec::new();
     let (definition, to) = if is_live {
         let revision = service.revision();
@@ -142,6 +144,9 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: 
             (Definition::Follow { deployment: primary.id.clone() }, revision)
         } else if stranger.is_some() {
             (Definition::Existing { arn: service.task_definition.clone(), force: true }, revision)
+        } else if other_set.is_some() {
+            summary.push("its deployment by CodeDeploy is under way already and is followed".to_owned());
+            (Definition::Existing { arn: service.task_definition.clone(), force: false }, revision)
         } else if let Some(why) = primary.and_then(|primary| unfinished(service, primary)) {
             summary.push(why);
             (Definition::Existing { arn: service.task_definition.clone(), force: true }, revision)
@@ -169,6 +174,15 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: 
             }
         }
     };
+    if let Some(other) = other_set.filter(|other| {
+        !is_live && !matches!(&definition, Definition::Existing { arn, .. } if *arn == other.task_definition)
+    }) {
+        let revision = other.revision().map_or_else(|| other.task_definition.clone(), |it| it.to_string());
+        return Decision::blocked(
+            format!("a deployment by CodeDeploy is in progress: a task set of {revision} ({}) is ACTIVE", other.id),
+            "wait until it ends and its original task set is gone, or stop it with `aws deploy stop-deployment`",
+        );
+    }
     let mut work = live(definition);
     if let Some(primary) = stranger {
         summary.push(format!("takes the place of {} ({}), which is in progress", words(primary), primary.id));
@@ -285,7 +299,7 @@ fn unfinished(service: &LiveService, primary: &Deployment) -> Option<String> {
 }
 
 /// Returns why a service cannot be deployed by UpdateService at all.
-pub(super) fn undeployable(service: &LiveService) -> Option<Decision> {
+pub(super) fn undeployable(service: &LiveService, codedeploy: Option<&CodeDeploy>) -> Option<Decision> {
     if service.status != "ACTIVE" {
         let help = "create it again, or take it out of the manifest";
         return Some(Decision::blocked(format!("the service is {}", service.status), help));
@@ -294,13 +308,32 @@ pub(super) fn undeployable(service: &LiveService) -> Option<Decision> {
         let help = "update it with the Express Gateway API that created it";
         return Some(Decision::blocked("ECS manages this service itself (Express mode)", help));
     }
-    match service.controller.as_str() {
-        "ECS" => None,
-        other => Some(Decision::blocked(
+    match (service.controller.as_str(), codedeploy) {
+        ("ECS", None) => None,
+        ("CODE_DEPLOY", Some(_)) if cfg!(feature = "codedeploy") => None,
+        ("CODE_DEPLOY", Some(_)) => Some(Decision::blocked(
+            "its deployment controller is CODE_DEPLOY, and this build of roleout has no CodeDeploy",
+            "build it with --all-features (the cargo feature `codedeploy`)",
+        )),
+        ("CODE_DEPLOY", None) => Some(Decision::blocked(
+            "its deployment controller is CODE_DEPLOY, and UpdateService cannot deploy it",
+            "name its deployment group with `codedeploy` in the manifest",
+        )),
+        ("ECS", Some(_)) => Some(Decision::blocked(
+            "its deployment controller is ECS, and `codedeploy` is for services under CODE_DEPLOY",
+            "take `codedeploy` out of the manifest for this service",
+        )),
+        (other, _) => Some(Decision::blocked(
             format!("its deployment controller is {other}, and UpdateService cannot deploy it"),
             "change the controller to ECS (UpdateService --deployment-controller type=ECS), or take it out of the manifest",
         )),
     }
+}
+
+/// Returns the task set that is not PRIMARY, while CodeDeploy deploys or has not yet terminated the original one.
+fn other_set(service: &LiveService) -> Option<&Deployment> {
+    let deployed = service.controller == "CODE_DEPLOY";
+    service.deployments.iter().find(|set| deployed && set.status == "ACTIVE")
 }
 
 /// Says which declared deployment settings differ from the live ones.

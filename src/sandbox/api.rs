@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::wire::AwsError;
 use super::world::{Call, World};
-use super::{alarms, ecr, ecs, logs, parameters, secrets};
+use super::{alarms, codedeploy, ecr, ecs, logs, parameters, secrets};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +17,18 @@ pub(crate) enum Api {
     Secrets,
     Parameters,
     Alarms,
+    CodeDeploy,
 }
 
 /// What `x-amz-target` begins with; in RPC v2 the service of the path.
-const TARGETS: [(&str, Api); 6] = [
+const TARGETS: [(&str, Api); 7] = [
     ("AmazonEC2ContainerServiceV20141113.", Api::Ecs),
     ("AmazonEC2ContainerRegistry_V20150921.", Api::Ecr),
     ("Logs_20140328.", Api::Logs),
     ("secretsmanager.", Api::Secrets),
     ("AmazonSSM.", Api::Parameters),
     ("GraniteServiceVersion20100801.", Api::Alarms),
+    ("CodeDeploy_20141006.", Api::CodeDeploy),
 ];
 
 impl Api {
@@ -44,6 +46,7 @@ impl Api {
             Self::Secrets => "secretsmanager",
             Self::Parameters => "ssm",
             Self::Alarms => "cloudwatch",
+            Self::CodeDeploy => "codedeploy",
         };
         vec![(format!("{service}:{}", call.operation), BTreeMap::new())]
     }
@@ -55,6 +58,7 @@ impl Api {
             Self::Ecr => ecr::resource(call, input),
             Self::Logs => logs::resource(call, input),
             Self::Secrets => secrets::resource(call, input),
+            Self::CodeDeploy => codedeploy::resource(call, input),
             // DescribeParameters and DescribeAlarms know no resources.
             Self::Parameters | Self::Alarms => "*".to_owned(),
         }
@@ -80,6 +84,13 @@ impl Api {
             (Self::Parameters, _) => unknown("Systems Manager"),
             (Self::Alarms, "DescribeAlarms") => alarms::describe(world, call, input),
             (Self::Alarms, _) => unknown("CloudWatch"),
+            (Self::CodeDeploy, "CreateDeployment") => codedeploy::create(world, call, input),
+            (Self::CodeDeploy, "GetDeployment") => codedeploy::get(world, call, input),
+            (Self::CodeDeploy, "BatchGetDeployments") => codedeploy::batch(world, call, input),
+            (Self::CodeDeploy, "GetDeploymentGroup") => codedeploy::group(world, call, input),
+            (Self::CodeDeploy, "ListDeployments") => codedeploy::list(world, call, input),
+            (Self::CodeDeploy, "StopDeployment") => codedeploy::stop(world, call, input),
+            (Self::CodeDeploy, _) => unknown("CodeDeploy"),
         };
         output.map(|output| output.to_string())
     }

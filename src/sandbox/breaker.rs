@@ -13,7 +13,7 @@ impl Service {
     /// Returns the circuit breaker's threshold for the latest desired count; `None` where it is off.
     pub(crate) fn threshold(&self) -> Option<u32> {
         let breaker = breaker(&self.settings);
-        if breaker["enable"] != true || !self.is_rolling() {
+        if breaker["enable"] != true || !self.moves() {
             return None;
         }
         let value = breaker["thresholdConfiguration"]["value"].as_u64().and_then(|value| u32::try_from(value).ok());

@@ -48,8 +48,8 @@ pub enum Fault {
     Silent,
     /// `reset`: the connection breaks before the request is looked at.
     Reset,
-    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService, StopServiceDeployment and RunTask happen, but so many answers
-    /// are lost.
+    /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService, StopServiceDeployment, RunTask and CreateDeployment happen, but
+    /// so many answers are lost.
     Lost(u8),
     /// `unavailable:PERCENT`: so many calls are answered with HTTP 503.
     Unavailable(u8),

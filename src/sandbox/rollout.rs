@@ -332,7 +332,7 @@ impl Service {
     /// Starts and stops what the bounds allow, and completes the deployment when everything is as it should be.
     fn reconcile(&mut self, at: Moment, pace: Pace) {
         let Some(primary) = self.primary().cloned() else { return };
-        if at < self.launch_after || !self.is_rolling() {
+        if at < self.launch_after || !self.moves() {
             return;
         }
         if self.goes_by_stages(&primary) {

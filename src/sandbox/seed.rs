@@ -155,6 +155,10 @@ impl World {
         {
             input["loadBalancers"] = json!([balancer(account, region_name)]);
         }
+        if target.desired.codedeploy.is_some() {
+            input["deploymentController"] = json!({ "type": "CODE_DEPLOY" });
+            self.add_deployment_group(target, &cluster);
+        }
         let created = services::create(self, &call, &input);
         debug_assert!(created.is_ok(), "{created:?}");
         if let Ok(service) = self.service(&call, Some(&cluster), &target.service) {

@@ -241,6 +241,39 @@ impl Service {
         self.controller() == "ECS"
     }
 
+    /// Whether its tasks follow its deployments: CodeDeploy's go the same way here.
+    pub(crate) fn moves(&self) -> bool {
+        matches!(self.controller(), "ECS" | "CODE_DEPLOY")
+    }
+
+    /// Returns its deployments as task sets: the traffic stays where it was until the newest has completed.
+    fn task_sets(&self) -> Value {
+        let moving = self.deployments.len() > 1
+            && self.deployments.first().is_some_and(|newest| newest.progress == RolloutState::InProgress);
+        let set = |(at, deployment): (usize, &Deployment)| {
+            let counts = self.counts(Some(&deployment.id));
+            let settled = counts.pending == 0 && deployment.progress == RolloutState::Completed;
+            json!({
+                "id": deployment.id,
+                "taskSetArn": self.place.arn(&format!("task-set/{}/{}/{}", self.cluster, self.name, deployment.id)),
+                "startedBy": "CODE_DEPLOY",
+                "status": if at == usize::from(moving) { "PRIMARY" } else { "ACTIVE" },
+                "taskDefinition": deployment.task_definition,
+                "computedDesiredCount": if at == 0 { self.desired } else { counts.live },
+                "runningCount": counts.running,
+                "pendingCount": counts.pending,
+                "createdAt": epoch(deployment.created),
+                "updatedAt": epoch(deployment.updated),
+                "launchType": "FARGATE",
+                "scale": { "value": 100.0, "unit": "PERCENT" },
+                "stabilityStatus": if settled { "STEADY_STATE" } else { "STABILIZING" },
+                "stabilityStatusAt": epoch(deployment.updated),
+                "tags": [],
+            })
+        };
+        self.deployments.iter().enumerate().map(set).collect()
+    }
+
     /// Returns the deployment controller's type.
     pub(crate) fn controller(&self) -> &str {
         self.settings.get("deploymentController").and_then(|value| value["type"].as_str()).unwrap_or("ECS")
@@ -283,7 +316,12 @@ impl Service {
         }
         let deployments: Vec<Value> =
             self.deployments.iter().enumerate().map(|(at, one)| self.describe_deployment(one, at == 0, now)).collect();
-        put("deployments", Value::Array(deployments));
+        if self.controller() == "CODE_DEPLOY" {
+            put("deployments", json!([]));
+            put("taskSets", self.task_sets());
+        } else {
+            put("deployments", Value::Array(deployments));
+        }
         put("roleArn", json!(self.role_arn()));
         let events = self.events.iter().filter(|(at, _)| *at <= now).map(|(_, event)| event.clone());
         put("events", events.collect());

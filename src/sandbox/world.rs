@@ -14,6 +14,7 @@ use super::api::Api;
 use super::bucket::{Buckets, Group};
 use super::calls::{Calls, Write};
 use super::chance::Chance;
+use super::codedeploy::{self, CodeDeploy};
 use super::coding::Coding;
 use super::ecs;
 use super::fault::{Fault, Rule};
@@ -43,6 +44,8 @@ pub(crate) struct World {
     pub(crate) things: Things,
     /// The alarms of CloudWatch.
     pub(crate) alarms: Alarms,
+    /// Deployment groups and deployments of CodeDeploy.
+    pub(crate) codedeploy: CodeDeploy,
     pub(crate) buckets: Buckets,
     pub(crate) limits: bool,
     pub(crate) timing: Timing,
@@ -86,6 +89,7 @@ impl World {
             rules: Vec::new(),
             things: Things::default(),
             alarms: Alarms::default(),
+            codedeploy: CodeDeploy::default(),
             buckets: Buckets::default(),
             limits: true,
             timing: Timing::default(),
@@ -225,7 +229,12 @@ impl World {
             }
         }
         let output = api.answer(self, call, input);
-        if api == Api::Ecs && ecs::changes(&call.operation) {
+        let changes = match api {
+            Api::Ecs => ecs::changes(&call.operation),
+            Api::CodeDeploy => codedeploy::changes(&call.operation),
+            _ => false,
+        };
+        if changes {
             self.calls.writes.push(Write {
                 at: call.now,
                 account: call.account.clone(),
@@ -468,7 +477,10 @@ impl World {
 
 /// The writes whose answers the fault `lost` loses: none has an idempotency token but RunTask.
 fn is_write(operation: &str) -> bool {
-    matches!(operation, "RegisterTaskDefinition" | "UpdateService" | "StopServiceDeployment" | "RunTask")
+    matches!(
+        operation,
+        "RegisterTaskDefinition" | "UpdateService" | "StopServiceDeployment" | "RunTask" | "CreateDeployment"
+    )
 }
 
 fn not_allowed(principal: &Principal, action: &str, resource: &str) -> AwsError {

@@ -3,6 +3,8 @@
 #[cfg(feature = "alarms")]
 mod alarms;
 mod busy;
+#[cfg(feature = "codedeploy")]
+mod codedeploy;
 mod definition;
 mod faults;
 mod harness;

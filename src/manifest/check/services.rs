@@ -11,6 +11,7 @@ use super::deployment::leave_out_moot;
 use super::run_task::Written;
 use super::{Checker, Files, entries, items};
 use crate::fleet::{Desired, TargetId};
+use crate::manifest::codedeploy::CodeDeploy;
 use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
 use crate::manifest::interpolate::{Scope, Template};
@@ -61,6 +62,7 @@ pub struct Layer<'a> {
     deployment: &'a Option<Spanned<Deployment>>,
     pub before: &'a Written,
     pub after: &'a Written,
+    codedeploy: &'a Option<Spanned<CodeDeploy>>,
 }
 
 macro_rules! layer {
@@ -76,6 +78,7 @@ macro_rules! layer {
             deployment: &$from.deployment,
             before: &$from.before,
             after: &$from.after,
+            codedeploy: &$from.codedeploy,
         }
     };
 }
@@ -274,6 +277,9 @@ impl Checker<'_> {
                     Ok(number) => desired.desired_count = Some(number),
                     Err(error) => self.split_fault(count.span, &error),
                 }
+            }
+            if let Some(written) = layer.codedeploy {
+                desired.codedeploy = self.codedeploy(written, scope, files);
             }
             if let Some(settings) = self.settings(layer.deployment, scope) {
                 match &mut desired.deployment {

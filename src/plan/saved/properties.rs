@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Saved;
+use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{Release, Tag};
 use crate::fleet::{
     Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Launch, OnBusy, OnCancel, OnFailure, Parallelism,
@@ -97,9 +98,15 @@ fn work() -> impl Strategy<Value = Work> {
             deployment,
             from: from.clone(),
             deployments,
-            before: Before { task_definition: Some(from), desired_count: 2, deployment: Value::Null },
+            before: Before { task_definition: Some(from.clone()), desired_count: 2, deployment: Value::Null },
             supersedes: None,
             run_tasks,
+            codedeploy: desired_count.map(|_| CodeDeploy {
+                application: from.clone(),
+                deployment_group: "api".to_owned(),
+                config: None,
+                appspec: from,
+            }),
         },
     )
 }
@@ -268,6 +275,7 @@ fn what_the_manifest_declared_is_not_kept() {
         before: Before::default(),
         supersedes: None,
         run_tasks: RunTasks::default(),
+        codedeploy: None,
     };
     assert_eq!(super::desired(Some(&work)), Desired::default());
 }

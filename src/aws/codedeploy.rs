@@ -1,0 +1,136 @@
+//! CodeDeploy: the deployments of a deployment group of ECS.
+
+use aws_sdk_codedeploy::Client;
+use aws_sdk_codedeploy::config::retry::RetryConfig;
+use aws_sdk_codedeploy::types::{AppSpecContent, DeploymentStatus, RevisionLocation, RevisionLocationType};
+
+use super::error::{CallError, Kind};
+use crate::fleet::codedeploy::CodeDeploy as Group;
+
+/// The CodeDeploy of one account and region.
+#[derive(Clone, Debug)]
+pub struct CodeDeploy {
+    client: Client,
+}
+
+/// A deployment as GetDeployment gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deployment {
+    /// `d-…`
+    pub id: String,
+    /// `Created`, `Queued`, `InProgress`, `Baking`, `Ready`, `Succeeded`, `Failed` or `Stopped`.
+    pub status: String,
+    /// CodeDeploy's error code and words.
+    pub error: Option<String>,
+    /// The deployment that rolls this one back.
+    pub rollback: Option<String>,
+    /// Its AppSpec, where CodeDeploy gives it.
+    pub appspec: String,
+    /// Its description.
+    pub description: String,
+}
+
+impl Deployment {
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        matches!(self.status.as_str(), "Succeeded" | "Failed" | "Stopped")
+    }
+
+    /// Whether it deploys a task definition, by its ARN.
+    pub fn deploys(&self, arn: &str) -> bool {
+        let follows = |rest: &str| !rest.starts_with(|char: char| char.is_ascii_digit());
+        self.appspec.split(arn).skip(1).any(follows) || self.description == description(arn)
+    }
+}
+
+/// What a deployment of a task definition is described as: at most 100 characters of it.
+fn description(arn: &str) -> String {
+    let revision = arn.rsplit('/').next().unwrap_or(arn);
+    let skip = revision.chars().count().saturating_sub(90);
+    format!("roleout {}", revision.chars().skip(skip).collect::<String>())
+}
+
+impl CodeDeploy {
+    /// Wraps a client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Returns the group's last deployment, whoever started it.
+    pub async fn last(&self, group: &Group) -> Result<Option<Deployment>, CallError> {
+        let request = self.client.get_deployment_group().application_name(&group.application);
+        let answer = request.deployment_group_name(&group.deployment_group).send().await;
+        let answer = answer.map_err(|error| CallError::new("GetDeploymentGroup", &error))?;
+        let last = answer.deployment_group_info.and_then(|info| info.last_attempted_deployment?.deployment_id);
+        match last {
+            Some(id) => self.get(&id).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Deploys a task definition, by its ARN. Sent once: CreateDeployment has no idempotency token.
+    pub async fn create(&self, group: &Group, arn: &str) -> Result<String, CallError> {
+        const OPERATION: &str = "CreateDeployment";
+        let appspec = AppSpecContent::builder().content(group.appspec_for(arn)).build();
+        let revision = RevisionLocation::builder()
+            .revision_type(RevisionLocationType::AppSpecContent)
+            .app_spec_content(appspec)
+            .build();
+        let request = self
+            .client
+            .create_deployment()
+            .application_name(&group.application)
+            .deployment_group_name(&group.deployment_group)
+            .set_deployment_config_name(group.config.clone())
+            .description(description(arn))
+            .revision(revision);
+        let once = aws_sdk_codedeploy::Config::builder().retry_config(RetryConfig::standard().with_max_attempts(1));
+        let answer = request.customize().config_override(once).send().await;
+        let answer = answer.map_err(|error| CallError::new(OPERATION, &error))?;
+        answer.deployment_id.ok_or_else(|| CallError::plain(OPERATION, Kind::Unknown, "an answer without an id"))
+    }
+
+    /// Returns a deployment.
+    pub async fn get(&self, id: &str) -> Result<Deployment, CallError> {
+        const OPERATION: &str = "GetDeployment";
+        let answer = self.client.get_deployment().deployment_id(id).send().await;
+        let answer = answer.map_err(|error| CallError::new(OPERATION, &error))?;
+        let nothing = || CallError::plain(OPERATION, Kind::Unknown, "an answer without a deployment");
+        let info = answer.deployment_info.ok_or_else(nothing)?;
+        let error = info.error_information.map(|error| {
+            let parts = [error.code.map(|code| code.as_str().to_owned()), error.message];
+            parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+        });
+        Ok(Deployment {
+            id: id.to_owned(),
+            status: info.status.as_ref().map_or("Created", DeploymentStatus::as_str).to_owned(),
+            error: error.filter(|text| !text.is_empty()),
+            rollback: info.rollback_info.and_then(|info| info.rollback_deployment_id).filter(|id| !id.is_empty()),
+            appspec: info.revision.and_then(|revision| revision.app_spec_content?.content).unwrap_or_default(),
+            description: info.description.unwrap_or_default(),
+        })
+    }
+
+    /// Stops a deployment and rolls it back. One that has ended is left as it is.
+    pub async fn stop(&self, id: &str) -> Result<(), CallError> {
+        let answer = self.client.stop_deployment().deployment_id(id).auto_rollback_enabled(true).send().await;
+        match answer.map_err(|error| CallError::new("StopDeployment", &error)) {
+            Err(error) if error.is("DeploymentAlreadyCompletedException") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deployment_is_of_just_its_revision() {
+        let appspec = r#"{"TaskDefinition":"arn:aws:ecs:r:1:task-definition/api:12"}"#.to_owned();
+        let deployment = Deployment { appspec, ..Deployment::default() };
+        assert!(deployment.deploys("arn:aws:ecs:r:1:task-definition/api:12"));
+        assert!(!deployment.deploys("arn:aws:ecs:r:1:task-definition/api:1"));
+        assert!(description(&format!("arn:aws:ecs:r:1:task-definition/{}:1", "a".repeat(255))).len() <= 100);
+    }
+}

@@ -1,0 +1,356 @@
+//! One rollout of a service under the CODE_DEPLOY controller: CreateDeployment once, and that deployment watched to its
+//! end; CodeDeploy's own rollback too.
+//!
+//! What a deployment came to is CodeDeploy's to say; which task set has the traffic then is read from ECS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::Run;
+use super::evidence;
+use super::messages::Messages;
+use super::register::Registered;
+use super::rollout::{Ended, Update, settings};
+use super::watch::{Look, ROLLOUT_PACE};
+use super::write::{Write, carry_out};
+use crate::aws::codedeploy::{CodeDeploy, Deployment};
+use crate::aws::ecs::{Ecs, ServiceUpdate};
+use crate::aws::error::{CallError, Kind};
+use crate::event::{Event, Evidence, Reason, Tasks};
+use crate::fleet::codedeploy::CodeDeploy as Group;
+use crate::fleet::{OnCancel, Outcome, TargetSpec};
+use crate::observe::service::LiveService;
+use crate::plan::Work;
+
+/// How often a deployment is looked at.
+const PACE: Duration = Duration::from_secs(3);
+/// How long CodeDeploy is asked to roll back after a cancel. The process must be gone within five seconds.
+const ASKED: Duration = Duration::from_millis(2_500);
+
+/// How watching a deployment ended.
+pub enum Watched {
+    /// It is over.
+    Over(Deployment),
+    /// The deadline passed; the error of the last look, if it was one.
+    TimedOut(Option<CallError>),
+    /// The run was cancelled.
+    Cancelled,
+}
+
+/// A service's deployments by CodeDeploy.
+pub struct Watch<'a> {
+    run: &'a Run,
+    target: &'a TargetSpec,
+    /// Of its account and region.
+    pub ecs: Arc<Ecs>,
+    /// Of its account and region.
+    pub api: CodeDeploy,
+    group: &'a Group,
+    messages: Messages,
+    tasks: Option<Tasks>,
+    /// The task set of the revision that is deployed, once ECS shows it.
+    pub task_set: Option<String>,
+}
+
+/// Carries the work of one target out. Its revision exists.
+pub async fn rollout(
+    run: &Run,
+    target: &TargetSpec,
+    work: &Work,
+    group: &Group,
+    registered: Registered,
+    on_cancel: OnCancel,
+) -> Ended {
+    let deadline = Instant::now() + target.timeout;
+    let mut watch = Watch::new(run, target, group);
+    let (ecs, update) = (Arc::clone(&watch.ecs), settings(work, None));
+    let update =
+        Update { ecs: &ecs, target, known: &work.deployments, update: ServiceUpdate { force: false, ..update } };
+    if update.update != ServiceUpdate::default()
+        && let Err(error) = carry_out(&update, deadline).await
+    {
+        return Ended::refused(&error, target);
+    }
+    let (arn, revision) = (registered.arn, registered.revision);
+    let ended = |outcome, reason: Option<Reason>| Ended {
+        outcome,
+        reason,
+        revision: Some(revision.clone()),
+        deployment: None,
+        acted: true,
+        wanted: Some(arn.clone()),
+    };
+    let because = |summary: String| Some(Reason { summary, ..Reason::default() });
+    let (id, attached) = match watch.start(&arn, work.from == arn, deadline).await {
+        Ok(Some(started)) => started,
+        Ok(None) => return ended(Outcome::Succeeded, None),
+        Err(error) => {
+            let mut refused = Ended::refused(&error, target);
+            if let (Kind::Denied, Some(reason)) = (error.kind, &mut refused.reason) {
+                let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.as_str());
+                reason.help = Some(format!("allow codedeploy:{} to {role}", error.operation));
+            }
+            return Ended { acted: error.kind == Kind::Unknown, wanted: Some(arn), ..refused };
+        }
+    };
+    let event = (target.id.clone(), id.clone(), revision.clone());
+    run.emit(Event::DeploymentStarted { target: event.0, deployment: event.1, revision: event.2, attached }).await;
+    match watch.until_over(&id, &arn, deadline).await {
+        Watched::Cancelled => ended(Outcome::Detached, because(watch.left(&id, on_cancel).await)),
+        Watched::TimedOut(error) => {
+            let limit = humantime::format_duration(target.timeout);
+            let summary = match error {
+                Some(error) => format!("CodeDeploy gave no answer until the timeout of {limit}: {error}"),
+                None => {
+                    let tasks = watch.tasks.unwrap_or_default();
+                    format!("not complete within {limit}: {} of {} tasks run", tasks.running, tasks.desired)
+                }
+            };
+            let help = format!("{id} may still complete; run `deploy` again to follow it: {}", watch.console(&id));
+            let reason = Reason { summary, evidence: watch.evidence().await, help: Some(help) };
+            Ended { revision: None, ..ended(Outcome::TimedOut, Some(reason)) }
+        }
+        Watched::Over(deployment) if deployment.status == "Succeeded" => match watch.primary(deadline).await {
+            Some((set, running)) if running == arn => {
+                Ended { deployment: Some(set), ..ended(Outcome::Succeeded, None) }
+            }
+            Some((_, running)) => {
+                let revision = running.rsplit('/').next().unwrap_or(&running);
+                let summary = format!("its deployment succeeded, and {revision} has the traffic all the same");
+                Ended { revision: running.parse().ok(), ..ended(Outcome::Superseded, because(summary)) }
+            }
+            None => ended(Outcome::Succeeded, None),
+        },
+        Watched::Over(deployment) => {
+            let summary = failure(&deployment);
+            let (over, stuck) = watch.own_rollback(deployment, &arn, deadline).await;
+            if !over {
+                return ended(Outcome::Detached, because(watch.left(&id, OnCancel::Detach).await));
+            }
+            let mut evidence = watch.evidence().await;
+            let primary = watch.primary(deadline).await.map(|(_, running)| running);
+            let back = primary.as_ref().is_some_and(|running| *running == work.from && *running != arn);
+            evidence.splice(0..0, stuck.clone().map(Evidence::from));
+            let outcome = match (back, stuck) {
+                (true, _) => Outcome::RolledBack,
+                (false, Some(_)) => Outcome::Stuck,
+                (false, None) => Outcome::Failed,
+            };
+            let reason = Reason { summary, evidence, help: None };
+            Ended { revision: primary.and_then(|arn| arn.parse().ok()), ..ended(outcome, Some(reason)) }
+        }
+    }
+}
+
+/// Says why a deployment failed, in CodeDeploy's words.
+pub fn failure(deployment: &Deployment) -> String {
+    let error = deployment.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+    let what = if deployment.status == "Stopped" { "the deployment was stopped" } else { "the deployment failed" };
+    format!("{what}{error}").trim_end_matches('.').to_owned()
+}
+
+impl<'a> Watch<'a> {
+    /// Prepares for a target's deployments.
+    pub fn new(run: &'a Run, target: &'a TargetSpec, group: &'a Group) -> Self {
+        let ecs = run.ecs(target);
+        let api = ecs.others().codedeploy(&target.id.region);
+        Self { run, target, ecs, api, group, messages: Messages::default(), tasks: None, task_set: None }
+    }
+
+    /// Starts the deployment of a task definition, or attaches to one that is under way; returns its id, and whether it was
+    /// under way. `None` where the service `runs` it already and nothing is under way.
+    pub async fn start(&self, arn: &str, runs: bool, deadline: Instant) -> Result<Option<(String, bool)>, CallError> {
+        let last = self.api.last(self.group).await?;
+        if let Some(last) = last.as_ref().filter(|last| !last.is_over()) {
+            if last.deploys(arn) {
+                return Ok(Some((last.id.clone(), true)));
+            }
+            let text = format!("the deployment {} of another revision is in progress", last.id);
+            return Err(CallError::plain("CreateDeployment", Kind::Refused, text));
+        }
+        if runs {
+            return Ok(None);
+        }
+        let create = Create { api: &self.api, group: self.group, arn, known: last.map(|last| last.id) };
+        let answer = carry_out(&create, deadline).await?;
+        Ok(Some((answer["deploymentId"].as_str().unwrap_or_default().to_owned(), false)))
+    }
+
+    /// Watches a deployment of `arn` until it is over.
+    pub async fn until_over(&mut self, id: &str, arn: &str, deadline: Instant) -> Watched {
+        let mut looks = self.run.watches.follow(self.target, ROLLOUT_PACE, false);
+        let (api, mut last_error, mut status) = (self.api.clone(), None, String::new());
+        let mut ask = std::pin::pin!(api.get(id));
+        loop {
+            let answer = tokio::select! {
+                biased;
+                () = self.run.cancel.cancelled() => return Watched::Cancelled,
+                () = tokio::time::sleep_until(deadline) => return Watched::TimedOut(last_error),
+                answer = &mut ask => answer,
+                look = looks.next() => {
+                    if let Look::Service(service, _) = look {
+                        self.tell(&service, arn).await;
+                    }
+                    continue;
+                }
+            };
+            match answer {
+                Ok(deployment) => {
+                    last_error = None;
+                    if deployment.status != status {
+                        self.stage(&deployment, &status).await;
+                        status.clone_from(&deployment.status);
+                    }
+                    if deployment.is_over() {
+                        return Watched::Over(deployment);
+                    }
+                }
+                Err(error) => last_error = Some(error),
+            }
+            tokio::select! {
+                biased;
+                () = self.run.cancel.cancelled() => return Watched::Cancelled,
+                () = tokio::time::sleep(PACE) => {}
+            }
+            ask.set(api.get(id));
+        }
+    }
+
+    /// Watches the rollback that CodeDeploy itself started of a deployment that did not succeed. Returns whether the end
+    /// was seen, and why the rollback failed, if it did.
+    pub async fn own_rollback(&mut self, failed: Deployment, arn: &str, deadline: Instant) -> (bool, Option<String>) {
+        let mut rollback = failed.rollback.clone();
+        if rollback.is_none() {
+            // It is linked a moment after the failure.
+            tokio::time::sleep(PACE).await;
+            rollback = self.api.get(&failed.id).await.ok().and_then(|deployment| deployment.rollback);
+        }
+        let Some(rollback) = rollback else { return (true, None) };
+        match self.until_over(&rollback, arn, deadline).await {
+            Watched::Over(end) if end.status == "Succeeded" => (true, None),
+            Watched::Over(end) => (true, Some(format!("CodeDeploy's own rollback did not succeed: {}", failure(&end)))),
+            Watched::TimedOut(_) => (true, Some("CodeDeploy's own rollback did not end in time".to_owned())),
+            Watched::Cancelled => (false, None),
+        }
+    }
+
+    /// Returns the task set that has the traffic, and its task definition's ARN.
+    pub async fn primary(&self, deadline: Instant) -> Option<(String, String)> {
+        let until = deadline.max(Instant::now() + PACE * 5);
+        let look = async {
+            loop {
+                let names = [self.target.service.as_str()];
+                if let Ok(answer) = self.ecs.describe_services(&self.target.cluster, &names).await {
+                    let service = answer.found.first().map(LiveService::read);
+                    return service.and_then(|service| {
+                        service.primary().map(|primary| (primary.id.clone(), primary.task_definition.clone()))
+                    });
+                }
+                tokio::time::sleep(PACE).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.run.cancel.cancelled() => None,
+            found = tokio::time::timeout_at(until, look) => found.ok().flatten(),
+        }
+    }
+
+    /// Returns what can be found about a failure.
+    pub async fn evidence(&self) -> Vec<Evidence> {
+        let found = tokio::select! {
+            biased;
+            () = self.run.cancel.cancelled() => evidence::Found::default(),
+            found = evidence::gather(&self.ecs, self.target, self.task_set.as_deref(), self.messages.kept()) => found,
+        };
+        found.evidence
+    }
+
+    /// Says what goes on after a cancel, and asks CodeDeploy to roll it back where that is wished for.
+    pub async fn left(&self, id: &str, on_cancel: OnCancel) -> String {
+        let console = self.console(id);
+        if on_cancel == OnCancel::Detach {
+            return format!("the run was cancelled; {id} goes on in CodeDeploy: {console}");
+        }
+        match tokio::time::timeout(ASKED, self.api.stop(id)).await {
+            Ok(Ok(())) => format!("the run was cancelled; CodeDeploy was asked to roll it back: {id}, {console}"),
+            other => {
+                let why = match other {
+                    Ok(Err(error)) => error.to_string(),
+                    _ => "CodeDeploy did not answer in time".to_owned(),
+                };
+                format!(
+                    "the run was cancelled, and CodeDeploy could not be asked to roll back ({why}): {id} goes on, {console}"
+                )
+            }
+        }
+    }
+
+    /// Returns the deployment's page in the AWS console.
+    pub fn console(&self, id: &str) -> String {
+        let region = &self.target.id.region;
+        let domain = match region.split('-').next() {
+            Some("cn") => "console.amazonaws.cn",
+            _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
+            _ => "console.aws.amazon.com",
+        };
+        format!("https://{region}.{domain}/codesuite/codedeploy/deployments/{id}?region={region}")
+    }
+
+    async fn tell(&mut self, service: &LiveService, arn: &str) {
+        for message in self.messages.take(service) {
+            self.run.emit(Event::ServiceMessage { target: self.target.id.clone(), text: message.text }).await;
+        }
+        let Some(set) = service.deployments.iter().find(|set| set.task_definition == arn) else { return };
+        self.task_set = Some(set.id.clone());
+        if Some(set.tasks) != self.tasks {
+            self.tasks = Some(set.tasks);
+            self.run.emit(Event::TasksChanged { target: self.target.id.clone(), tasks: set.tasks }).await;
+        }
+    }
+
+    /// Says what a deployment does, where that is more than to be in progress as ever.
+    async fn stage(&self, deployment: &Deployment, before: &str) {
+        let target = self.target.id.clone();
+        if deployment.status == "Ready" {
+            let text = format!(
+                "{} waits for somebody to reroute the traffic: aws deploy continue-deployment --deployment-id {} \
+                 --deployment-wait-type READY_WAIT",
+                deployment.id, deployment.id
+            );
+            self.run.emit(Event::ServiceMessage { target: target.clone(), text }).await;
+        }
+        let is_told = |status: &str| matches!(status, "Ready" | "Baking");
+        if !deployment.is_over() && (is_told(&deployment.status) || is_told(before)) {
+            let stage = deployment.status.clone();
+            let event =
+                Event::StageChanged { target, stage, production_percent: None, test_percent: None, bake_minutes: 0 };
+            self.run.emit(event).await;
+        }
+    }
+}
+
+/// One CreateDeployment.
+struct Create<'a> {
+    api: &'a CodeDeploy,
+    group: &'a Group,
+    arn: &'a str,
+    /// The group's last deployment before it.
+    known: Option<String>,
+}
+
+impl Write for Create<'_> {
+    async fn send(&self) -> Result<Value, CallError> {
+        Ok(json!({ "deploymentId": self.api.create(self.group, self.arn).await? }))
+    }
+
+    /// It took effect if the group has a new deployment, of this revision.
+    async fn landed(&self) -> Result<Option<Value>, CallError> {
+        let last = self.api.last(self.group).await?;
+        let ours = last.filter(|last| Some(&last.id) != self.known.as_ref() && last.deploys(self.arn));
+        Ok(ours.map(|ours| json!({ "deploymentId": ours.id })))
+    }
+}

@@ -1,0 +1,85 @@
+//! The way back of a service under the CODE_DEPLOY controller: our deployment is stopped with a rollback while it is
+//! under way; otherwise what ran before is deployed.
+
+use tokio::time::Instant;
+
+use super::{Undo, Undone};
+use crate::engine::codedeploy::{Watch, Watched, failure};
+use crate::event::{Reason, UndoStep};
+use crate::fleet::codedeploy::CodeDeploy as Group;
+
+impl Undo<'_> {
+    /// Goes back by CodeDeploy.
+    pub(super) async fn go_back_by_codedeploy(mut self, group: &Group) -> Undone {
+        let deadline = Instant::now() + self.timeout;
+        let service = match self.look(deadline).await {
+            Ok(service) => service,
+            Err(undone) => return undone,
+        };
+        // A target that had succeeded is known by its task set.
+        let ours = service.primary().filter(|primary| Some(&primary.id) == self.from.deployment.as_ref());
+        let ours = ours.map(|primary| primary.task_definition.clone());
+        let before = self.work.from.clone();
+        let wanted = self.from.wanted.clone().or(ours).unwrap_or_default();
+        if wanted.is_empty() {
+            return Undone::Superseded("another task set is PRIMARY".to_owned());
+        }
+        if before.is_empty() || before == wanted {
+            return Undone::Nothing("nothing else ran before it, so there is nothing to go back to".to_owned());
+        }
+        if self.run.cancel.is_cancelled() {
+            return Undone::Cancelled;
+        }
+        let mut watch = Watch::new(self.run, self.target, group);
+        match watch.api.last(group).await {
+            Ok(Some(last)) if !last.is_over() && last.deploys(&wanted) => {
+                self.announce(UndoStep::StopDeployment).await;
+                if let Err(error) = watch.api.stop(&last.id).await {
+                    return stuck(error.to_string(), &watch).await;
+                }
+                match watch.until_over(&last.id, &wanted, deadline).await {
+                    Watched::Over(over) if over.status != "Succeeded" => {
+                        match watch.own_rollback(over, &before, deadline).await {
+                            (true, None) => {}
+                            (true, Some(why)) => return stuck(why, &watch).await,
+                            (false, _) => return self.left(),
+                        }
+                    }
+                    Watched::Over(_) => {}
+                    Watched::Cancelled => return self.left(),
+                    Watched::TimedOut(_) => return stuck(self.too_late("CodeDeploy still stops it"), &watch).await,
+                }
+            }
+            Ok(_) => {}
+            Err(error) => return stuck(error.to_string(), &watch).await,
+        }
+        let service = match self.look(deadline).await {
+            Ok(service) => service,
+            Err(undone) => return undone,
+        };
+        let running = service.primary().map(|primary| primary.task_definition.clone()).unwrap_or_default();
+        if running != before && running != wanted {
+            return Undone::Superseded(format!("another task set, of {running}, is PRIMARY"));
+        }
+        if running == wanted {
+            self.announce(UndoStep::Deploy).await;
+            let id = match watch.start(&before, false, deadline).await {
+                Ok(started) => started.map(|(id, _)| id).unwrap_or_default(),
+                Err(error) => return stuck(error.to_string(), &watch).await,
+            };
+            match watch.until_over(&id, &before, deadline).await {
+                Watched::Over(over) if over.status == "Succeeded" => {}
+                Watched::Over(over) => return stuck(failure(&over), &watch).await,
+                Watched::Cancelled => return self.left(),
+                Watched::TimedOut(_) => return stuck(self.too_late(&format!("{id} goes on")), &watch).await,
+            }
+        }
+        self.restore(&service, deadline).await;
+        self.back(before.parse().ok()).await
+    }
+}
+
+async fn stuck(summary: String, watch: &Watch<'_>) -> Undone {
+    let help = Some("it is not back on what ran before: look at the service and its deployment group now".to_owned());
+    Undone::Stuck(Reason { summary, evidence: watch.evidence().await, help })
+}

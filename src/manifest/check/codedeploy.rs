@@ -1,0 +1,84 @@
+//! `codedeploy:`: the deployment group of a service, and its AppSpec, of a file or made here.
+
+use super::{Checker, Files};
+use crate::fleet::codedeploy::{CodeDeploy, PLACEHOLDER};
+use crate::manifest::codedeploy::CodeDeploy as Written;
+use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::node::record;
+use crate::manifest::scalar::{Count, parse_count};
+use crate::manifest::spanned::Spanned;
+
+impl Checker<'_> {
+    /// Resolves how a target is deployed by CodeDeploy.
+    pub fn codedeploy(self, written: &Spanned<Written>, scope: &Scope<'_>, files: &Files<'_>) -> Option<CodeDeploy> {
+        let value = written.get()?;
+        let owner = "`codedeploy`";
+        self.need(&value.application, written.span, owner, "application");
+        self.need(&value.deployment_group, written.span, owner, "deployment_group");
+        let appspec = match &value.appspec {
+            Some(path) => {
+                let beside = [value.container.as_ref().map(|it| it.span), value.port.as_ref().map(|it| it.span)];
+                if let Some(place) = beside.into_iter().flatten().next() {
+                    let help = "keep either `appspec`, or `container` and `port`";
+                    self.fault(place, "the AppSpec file says the container and its port already", help);
+                }
+                self.appspec(path, scope, files)
+            }
+            None => {
+                self.need(&value.container, written.span, owner, "container");
+                self.need(&value.port, written.span, owner, "port");
+                let container = self.given_text(&value.container, "container", scope);
+                let port = value.port.as_ref().and_then(|port| self.port(port, scope));
+                container.zip(port).map(|(container, port)| CodeDeploy::appspec_of(&container, port))
+            }
+        };
+        Some(CodeDeploy {
+            application: self.given_text(&value.application, "application", scope)?,
+            deployment_group: self.given_text(&value.deployment_group, "deployment_group", scope)?,
+            config: match &value.config {
+                Some(_) => Some(self.given_text(&value.config, "config", scope)?),
+                None => None,
+            },
+            appspec: appspec?,
+        })
+    }
+
+    fn given_text(self, text: &Option<Spanned<Template>>, key: &str, scope: &Scope<'_>) -> Option<String> {
+        let text = text.as_ref()?;
+        let value = self.resolve(text, scope)?;
+        if value.trim().is_empty() {
+            self.fault(text.span, format!("`{key}` is empty"), "check the variables in it");
+            return None;
+        }
+        Some(value)
+    }
+
+    fn port(self, port: &Spanned<Count>, scope: &Scope<'_>) -> Option<u16> {
+        let Count(template) = port.get()?;
+        let text = self.resolve_at(template, port.span, scope)?;
+        let number = parse_count(&text).ok().and_then(|number| u16::try_from(number).ok()).filter(|port| *port > 0);
+        if number.is_none() {
+            self.fault(port.span, format!("`{text}` is not a port"), "write a number from 1 to 65535");
+        }
+        number
+    }
+
+    fn appspec(self, path: &Spanned<Template>, scope: &Scope<'_>, files: &Files<'_>) -> Option<String> {
+        let file = self.resolve(path, scope)?;
+        let (name, text) = (files.read)(&file);
+        let text = match text {
+            Ok(text) => text,
+            Err(reason) => {
+                let help = format!("looked for {name}: the path is relative to the manifest");
+                self.fault(path.span, format!("`{file}`: {reason}"), help);
+                return None;
+            }
+        };
+        if !text.contains(PLACEHOLDER) {
+            let help = format!("write `{PLACEHOLDER}` where the ARN goes: `TaskDefinition: {PLACEHOLDER}`");
+            self.fault(path.span, format!("`{file}` has no place for the task definition"), help);
+        }
+        let template = Template::parse_own(&text).map_err(|problem| record(self.context, path.span, problem)).ok()?;
+        self.resolve_at(&template, path.span, scope)
+    }
+}

@@ -1,0 +1,219 @@
+//! Services under the CODE_DEPLOY controller: one CreateDeployment each, watched to its end, its rollback included.
+
+use std::time::Duration;
+
+use roleout::engine::cancel::Signal;
+use roleout::event::Event;
+use roleout::exit::Exit;
+use roleout::fleet::Outcome;
+use roleout::sandbox::parse_fault;
+
+use crate::harness::{Directory, Ran, Scene, manifest};
+
+const S0: &str = "a0/eu-west-1/s0";
+const GROUP: &str = "{ application: shop, deployment_group: \"${service.name}\", container: app, port: 8080 }";
+
+/// Accounts whose services are deployed by CodeDeploy.
+fn by_codedeploy(accounts: usize, services: usize, rollout: &str) -> Scene {
+    declared(accounts, services, rollout, GROUP)
+}
+
+fn declared(accounts: usize, services: usize, rollout: &str, codedeploy: &str) -> Scene {
+    let text = manifest(accounts, services, rollout);
+    Scene::new(&text.replace("    cluster: main\n", &format!("    cluster: main\n    codedeploy: {codedeploy}\n")))
+}
+
+/// The inputs of the calls of an operation that changed something.
+fn sent(scene: &Scene, operation: &str) -> Vec<serde_json::Value> {
+    let writes = scene.sandbox.calls().writes.into_iter();
+    writes.filter(|write| write.operation == operation && write.error.is_none()).map(|write| write.input).collect()
+}
+
+fn stages(ran: &Ran) -> Vec<String> {
+    let stage = |event: &Event| match event {
+        Event::StageChanged { stage, .. } => Some(stage.clone()),
+        _ => None,
+    };
+    ran.events.iter().filter_map(|stamped| stage(&stamped.event)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_target_has_one_deployment_and_a_second_run_changes_nothing() {
+    let scene = by_codedeploy(2, 2, "rollout: { timeout: 20m, waves: [ { name: all, bake: 5m } ] }\n");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 4), "{}", ran.said);
+    assert_eq!(stages(&ran), Vec::<String>::new(), "what only goes on has no stage");
+    let created = sent(&scene, "CreateDeployment");
+    assert_eq!((created.len(), sent(&scene, "UpdateService").len()), (4, 0));
+    let content = created[0]["revision"]["appSpecContent"]["content"].as_str().expect("an AppSpec");
+    assert!(content.contains("\"ContainerName\":\"app\",\"ContainerPort\":8080"), "{content}");
+    assert!(content.contains(":task-definition/s") && !content.contains("<TASK_DEFINITION>"), "{content}");
+    let again = scene.deploy().await;
+    assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 4), "{}", again.said);
+    assert_eq!(sent(&scene, "CreateDeployment").len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_appspec_of_a_file_is_filled_in() {
+    let group = "{ application: shop, deployment_group: s0, config: CodeDeployDefault.ECSAllAtOnce, appspec: \
+                 tests/deploy/appspec.yaml }";
+    let scene = declared(1, 1, "", group);
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    let created = sent(&scene, "CreateDeployment");
+    let content = created[0]["revision"]["appSpecContent"]["content"].as_str().expect("an AppSpec");
+    assert!(
+        content.contains("AfterAllowTestTraffic: arn:aws:lambda:eu-west-1:200000000000:function:smoke"),
+        "{content}"
+    );
+    assert_eq!(created[0]["deploymentConfigName"], "CodeDeployDefault.ECSAllAtOnce");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_codedeploy_rolls_back_is_rolled_back_and_says_why() {
+    let scene = by_codedeploy(1, 1, "").fault("*/*/s0=crash");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+    let reason = ran.reason(S0);
+    assert!(reason.starts_with("the deployment failed: TIMEOUT: The deployment timed out"), "{reason}");
+    assert!(reason.contains("exit") && reason.contains('1'), "the tasks say why: {reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_starts_no_second_deployment() {
+    let scene = by_codedeploy(2, 2, "").fault("*=lost:60");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 4), "{}", ran.said);
+    assert_eq!(sent(&scene, "CreateDeployment").len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_ends_times_out_and_goes_back_where_that_is_wished_for() {
+    for (policy, outcome, stops) in [("stop", Outcome::TimedOut, 0), ("rollback", Outcome::RolledBack, 1)] {
+        let rollout = format!("rollout: {{ timeout: 10m, on_failure: {policy} }}\n");
+        let scene = by_codedeploy(1, 1, &rollout).fault("*=hang");
+        let ran = scene.deploy().await;
+        assert_eq!(ran.outcome(S0), Some(outcome), "{}", ran.said);
+        assert!(ran.reason(S0).starts_with("not complete within 10m: "), "{}", ran.reason(S0));
+        assert_eq!(sent(&scene, "StopDeployment").len(), stops);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_degrades_in_the_bake_is_deployed_back() {
+    let rollout = "rollout: { timeout: 20m, on_failure: rollback, waves: [ { name: all, bake: 15m } ] }\n";
+    let scene = by_codedeploy(1, 1, rollout).fault("*=degrade");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+    assert_eq!(sent(&scene, "CreateDeployment").len(), 2);
+}
+
+/// Deploys, and cancels some seconds later.
+async fn cancelled(scene: &Scene, after: u64) -> Ran {
+    let cancel = async {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        scene.cancel.cancel(Signal::Terminate);
+    };
+    tokio::join!(scene.deploy(), cancel).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_cancel_it_goes_on_and_the_next_run_follows_it() {
+    let scene = by_codedeploy(1, 1, "");
+    let ran = cancelled(&scene, 40).await;
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::Terminated, Some(Outcome::Detached)), "{}", ran.said);
+    assert!(ran.said.contains("codesuite/codedeploy/deployments/d-"), "{}", ran.said);
+    let next = scene.planning();
+    let ran = next.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    let attached = |event: &Event| matches!(event, Event::DeploymentStarted { attached: true, .. });
+    assert!(ran.events.iter().any(|stamped| attached(&stamped.event)));
+    assert_eq!(sent(&scene, "CreateDeployment").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_on_cancel_rollback_codedeploy_is_asked_to_go_back() {
+    let scene = by_codedeploy(1, 1, "rollout: { on_cancel: rollback }\n");
+    let ran = cancelled(&scene, 40).await;
+    assert_eq!(ran.outcome(S0), Some(Outcome::Detached), "{}", ran.said);
+    assert!(ran.said.contains("CodeDeploy was asked to roll it back"), "{}", ran.said);
+    let stops = sent(&scene, "StopDeployment");
+    assert_eq!((stops.len(), &stops[0]["autoRollbackEnabled"]), (1, &true.into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_deployment_in_progress_blocks() {
+    let scene = by_codedeploy(1, 1, "");
+    let mut other = scene.planning();
+    other.fleet.targets[0].desired.images.insert("app".to_owned(), "registry.example.com/s0:v3".to_owned());
+    let _ = cancelled(&other, 40).await;
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+    let message = ran.exit.expect_err("refused").message;
+    assert!(message.contains("a deployment by CodeDeploy is in progress: a task set of s0:"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_not_as_the_manifest_says_is_blocked() {
+    let scene = by_codedeploy(1, 1, "");
+    let mut without = scene.planning();
+    without.fleet.targets[0].desired.codedeploy = None;
+    let ran = without.deploy().await;
+    let error = ran.exit.expect_err("refused");
+    assert!(error.message.contains("its deployment controller is CODE_DEPLOY"), "{error:?}");
+    assert!(
+        error.message.contains("`codedeploy`") || error.help.iter().any(|it| it.contains("`codedeploy`")),
+        "{error:?}"
+    );
+    let rolling = Scene::of(1, 1, "");
+    let mut with = rolling.planning();
+    with.fleet.targets[0].desired.codedeploy = scene.fleet.targets[0].desired.codedeploy.clone();
+    let message = with.deploy().await.exit.expect_err("refused").message;
+    assert!(message.contains("its deployment controller is ECS, and `codedeploy` is for services under"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_does_not_exist_blocks_the_target_and_what_may_not_be_done_says_what_to_allow() {
+    let mut scene = by_codedeploy(1, 1, "");
+    if let Some(group) = &mut scene.fleet.targets[0].desired.codedeploy {
+        group.deployment_group = "other".to_owned();
+    }
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+    let message = ran.exit.expect_err("refused").message;
+    assert!(message.contains("No Deployment Group found for name: other"), "{message}");
+    let scene = by_codedeploy(1, 1, "").fault("*=deny:codedeploy:CreateDeployment");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.outcome(S0), Some(Outcome::Failed), "{}", ran.said);
+    assert!(
+        ran.said.contains("allow codedeploy:CreateDeployment to arn:aws:iam::200000000000:role/leaf"),
+        "{}",
+        ran.said
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saved_plan_deploys_by_codedeploy() {
+    let scene = by_codedeploy(1, 1, "");
+    let directory = Directory::new("codedeploy");
+    let planned = scene.planning().dry_run_to(directory.plan()).deploy().await;
+    assert_eq!(planned.code(), Exit::Done, "{}", planned.said);
+    let saved = roleout::commands::saved::read(&directory.plan()).expect("a plan");
+    let (_, plan) = saved.into_parts();
+    let work = plan.work[0].as_ref().expect("work");
+    assert_eq!(work.codedeploy, scene.fleet.targets[0].desired.codedeploy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_throttled_for_a_while_is_watched_to_its_end() {
+    let scene = by_codedeploy(1, 1, "");
+    let throttles = async {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        let (pattern, fault) = parse_fault("*=unavailable:100").expect("a fault");
+        scene.sandbox.fault(&pattern, fault).expect("a pattern");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        scene.sandbox.clear_faults();
+    };
+    let (ran, ()) = tokio::join!(scene.deploy(), throttles);
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+}

@@ -30,13 +30,15 @@ pub(super) async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Reach, view: &
     if places.is_empty() {
         return;
     }
-    view.phase(&format!("looking at the CloudWatch alarms of {}", count(places.len(), "account and region")));
+    let named = |targets: &[usize]| -> BTreeSet<String> {
+        targets.iter().flat_map(|&index| fleet.targets[index].alarms.clone()).collect()
+    };
+    let alarms = places.values().map(|targets| named(targets).len()).sum();
+    view.phase(&format!("looking at {}", count(alarms, "CloudWatch alarm")));
     let clients = reach.clients();
     let asked = places.into_iter().map(|((account, region), targets)| {
-        let clients = &clients;
+        let (clients, names) = (&clients, named(&targets));
         async move {
-            let names: BTreeSet<String> =
-                targets.iter().flat_map(|&index| fleet.targets[index].alarms.clone()).collect();
             let others = clients(&fleet.targets[targets[0]]).others().clone();
             let states = others.alarm_states(region, &names.into_iter().collect::<Vec<_>>()).await;
             (account, targets, states)

@@ -45,12 +45,14 @@ struct Made {
 
 impl Made {
     fn id(&self) -> String {
-        format!("d-{}", self.record.chars().take(9).collect::<String>().to_uppercase())
+        let letters = self.record.chars().filter(char::is_ascii_alphanumeric);
+        format!("d-{}", letters.take(9).collect::<String>().to_uppercase())
     }
 
     /// The id of the deployment that rolls it back.
     fn rollback_id(&self) -> String {
-        format!("d-R{}", self.record.chars().rev().take(8).collect::<String>().to_uppercase())
+        let letters = self.record.chars().rev().filter(char::is_ascii_alphanumeric);
+        format!("d-R{}", letters.take(8).collect::<String>().to_uppercase())
     }
 }
 

@@ -39,7 +39,7 @@ pub async fn carry_out(write: &impl Write, deadline: Instant) -> Result<Value, C
             Kind::Unknown => {
                 for wait in LATE {
                     tokio::time::sleep(wait).await;
-                    if let Some(answer) = write.landed().await? {
+                    if let Some(answer) = look(write, deadline).await? {
                         return Ok(answer);
                     }
                 }
@@ -57,6 +57,24 @@ pub async fn carry_out(write: &impl Write, deadline: Instant) -> Result<Value, C
                 tokio::time::sleep(wait).await;
             }
             Kind::Throttled | Kind::Denied | Kind::Expired | Kind::Refused | Kind::NotSent => return Err(error),
+        }
+    }
+}
+
+/// Reads whether a write took effect, for as long as AWS puts the read off: not to know is no reason to give up.
+async fn look(write: &impl Write, deadline: Instant) -> Result<Option<Value>, CallError> {
+    let mut put_off = 0;
+    loop {
+        match write.landed().await {
+            Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => {
+                put_off += 1;
+                let wait = backoff(put_off);
+                if Instant::now() + wait > deadline {
+                    return Err(error);
+                }
+                tokio::time::sleep(wait).await;
+            }
+            answer => return answer,
         }
     }
 }
@@ -84,6 +102,8 @@ mod tests {
         error: CallError,
         works_at: u32,
         landed: Option<Value>,
+        /// So many looks are put off.
+        blind: u32,
         sent: AtomicU32,
         looked: AtomicU32,
     }
@@ -91,7 +111,7 @@ mod tests {
     impl Script {
         fn new(kind: Kind, message: &str, works_at: u32) -> Self {
             let error = CallError::plain("UpdateService", kind, message);
-            Self { error, works_at, landed: None, sent: AtomicU32::new(0), looked: AtomicU32::new(0) }
+            Self { error, works_at, landed: None, blind: 0, sent: AtomicU32::new(0), looked: AtomicU32::new(0) }
         }
     }
 
@@ -106,7 +126,9 @@ mod tests {
         }
 
         async fn landed(&self) -> Result<Option<Value>, CallError> {
-            self.looked.fetch_add(1, Ordering::Relaxed);
+            if self.looked.fetch_add(1, Ordering::Relaxed) < self.blind {
+                return Err(CallError::plain("DescribeServices", Kind::Throttled, "Rate exceeded"));
+            }
             Ok(self.landed.clone())
         }
     }
@@ -116,6 +138,15 @@ mod tests {
         let write = Script { landed: Some(json!("landed")), ..Script::new(Kind::Unknown, "reset", 99) };
         assert_eq!(carry_out(&write, soon()).await.expect("landed"), json!("landed"));
         assert_eq!(write.sent.into_inner(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_is_put_off_is_taken_later() {
+        let write = Script { landed: Some(json!("landed")), blind: 5, ..Script::new(Kind::Unknown, "reset", 99) };
+        assert_eq!(carry_out(&write, soon()).await.expect("landed"), json!("landed"));
+        assert_eq!((write.sent.into_inner(), write.looked.into_inner()), (1, 6));
+        let write = Script { blind: u32::MAX, ..Script::new(Kind::Unknown, "reset", 99) };
+        assert_eq!(carry_out(&write, soon()).await.expect_err("never").kind, Kind::Throttled);
     }
 
     #[tokio::test(start_paused = true)]

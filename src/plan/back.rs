@@ -110,11 +110,22 @@ fn name(arn: &str) -> &str {
 /// Builds the plan of going back. `ways` is indexed as the fleet's targets; `None` where a target could not be read.
 /// `definitions` has what is gone back to.
 pub fn plan(fleet: &Fleet, seen: &[Seen], ways: &[Option<Way>], definitions: &Definitions) -> Plan {
-    decided(fleet, seen, |index, observed| match (undeployable(&observed.service, None), &ways[index]) {
+    decided(fleet, seen, |index, observed| match (unreturnable(&observed.service), &ways[index]) {
         (Some(blocked), _) => blocked,
         (None, Some(way)) => decide(observed, way, definitions.get(&index)),
         (None, None) => Decision::blocked("its past could not be read", "run again"),
     })
+}
+
+/// Returns why a service cannot be returned at all.
+fn unreturnable(service: &LiveService) -> Option<Decision> {
+    if service.status == "ACTIVE" && service.controller == "CODE_DEPLOY" {
+        return Some(Decision::blocked(
+            "its deployment controller is CODE_DEPLOY, whose history ECS does not keep",
+            "deploy the revision that it should run: `task_definition: { family: …, revision: … }` beside `codedeploy`",
+        ));
+    }
+    undeployable(service, None)
 }
 
 fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>, Unseen>>) -> Decision {

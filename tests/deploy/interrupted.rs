@@ -61,7 +61,7 @@ async fn interrupted_after(scene: &Scene, events: usize, by: By) -> bool {
     if by == By::Signal {
         scene.cancel.cancel(Signal::Terminate);
         let began = tokio::time::Instant::now();
-        let exit = ran.await.map_or_else(|error| error.exit, |exit| exit);
+        let exit = ran.await.unwrap_or_else(|error| error.exit);
         assert!(began.elapsed() < Duration::from_secs(5), "after {events} events: {:?}", began.elapsed());
         if exit == Exit::Done {
             // Nothing was left to interrupt.

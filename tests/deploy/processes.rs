@@ -110,6 +110,46 @@ fn a_plan_on_the_command_line_comes_without_a_selection() {
     assert_eq!(code(&output), Some(5), "a manifest is no plan");
 }
 
+/// The kinds of the events on a job's stdout.
+fn kinds(output: &[u8]) -> Vec<String> {
+    let lines = String::from_utf8_lossy(output).into_owned();
+    let event = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("an event");
+    lines.lines().map(|line| event(line)["event"]["kind"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn a_job_that_a_signal_ends_is_finished_by_the_next_one() {
+    let directory = Directory::new("signals");
+    let here = directory.0.as_path();
+    fs_err::write(here.join("deploy.yaml"), manifest(3, 2, "")).expect("written");
+    let server = Server::start(here);
+    let token = fs_err::read_to_string(here.join("token")).expect("a token");
+    for (signal, exit) in [("-TERM", Some(143)), ("-KILL", None)] {
+        // Each time there is something new to deploy.
+        let text = manifest(3, 2, "").replace(":v2", &format!(":{}", signal.trim_start_matches('-')));
+        fs_err::write(here.join("deploy.yaml"), text).expect("written");
+        let mut command = roleout(here);
+        command.env("AWS_ENDPOINT_URL", &server.url).env("TOKEN", &token);
+        command.args(["deploy", "--format", "jsonl", "--journal", "journal"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its stdout")).lines();
+        while !lines.next().expect("it goes on").expect("a line").contains("\"deployment_started\"") {}
+        let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+        assert!(killed.success());
+        let rest: Vec<String> = lines.map_while(Result::ok).collect();
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), exit, "{said}");
+        assert_eq!(rest.iter().any(|line| line.contains("\"run_finished\"")), exit.is_some(), "{said}");
+        assert_eq!(said.contains("console.aws.amazon.com"), exit.is_some(), "what goes on has its address: {said}");
+
+        let next = job(here, &server, &["deploy", "--format", "jsonl"]);
+        assert_eq!(code(&next), Some(0), "{}", String::from_utf8_lossy(&next.stderr));
+        let again = job(here, &server, &["deploy", "--format", "jsonl"]);
+        assert_eq!(kinds(&again.stdout), ["run_started", "run_finished"], "nothing is left");
+    }
+}
+
 /// Answers one request with `status`, and returns its head and its body.
 fn answered(listener: &std::net::TcpListener, status: &str) -> (String, serde_json::Value) {
     use std::io::{Read, Write};

@@ -84,7 +84,9 @@ impl TimeSource for ClockSource {
 impl Aws {
     /// Reads endpoints, retries, FIPS and dual-stack settings as the SDK does (`AWS_ENDPOINT_URL`, `AWS_MAX_ATTEMPTS`
     /// and the rest), and makes the one HTTPS client, which honours `HTTPS_PROXY`, `NO_PROXY` and `AWS_CA_BUNDLE`.
-    pub async fn from_environment(region: &str, ambient: bool) -> Result<Self, Error> {
+    ///
+    /// `profile` is the one of the SDK's own credentials, where it is not left to `AWS_PROFILE`.
+    pub async fn from_environment(region: &str, ambient: bool, profile: Option<&str>) -> Result<Self, Error> {
         let clock = Clock::system();
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(Region::new(region.to_owned()))
@@ -92,6 +94,10 @@ impl Aws {
             .sleep_impl(TokioSleep::new())
             .timeout_config(timeouts());
         let loader = if ambient { loader } else { loader.no_credentials() };
+        let loader = match profile {
+            Some(name) => loader.profile_name(name),
+            None => loader,
+        };
         let base = loader.load().await;
         let retry = match base.retry_config() {
             Some(retry) if std::env::var_os("AWS_MAX_ATTEMPTS").is_some() => retry.clone(),

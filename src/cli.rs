@@ -408,7 +408,7 @@ pub struct Init {
     /// Write over files that exist
     #[arg(long, env = "ROLEOUT_FORCE")]
     pub force: bool,
-    /// Import a live service; repeatable. ACCOUNT is `ambient`, or a role's ARN, or ARNs with commas between them
+    /// Import a live service; repeatable. ACCOUNT is a profile, or `ambient`, or a role's ARN, or ARNs with commas between them
     #[arg(long, value_name = "ACCOUNT:REGION/CLUSTER/SERVICE", env = "ROLEOUT_FROM_SERVICE", value_delimiter = ' ')]
     pub from_service: Vec<String>,
     /// The external id that the last of the roles asks for

@@ -32,6 +32,8 @@ pub struct File {
 pub struct Source {
     /// The roles that are assumed, one after the other; empty = the SDK's own credentials.
     pub roles: Vec<RoleArn>,
+    /// The AWS profile that the SDK's own credentials are of, where one is named.
+    pub profile: Option<String>,
     /// What the last role's trust policy asks for, where it does.
     pub external_id: Option<String>,
     /// The region.
@@ -47,7 +49,7 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wanted =
-            "write ambient:REGION/CLUSTER/SERVICE, or arn:aws:iam::111122223333:role/NAME:REGION/CLUSTER/SERVICE";
+            "write ambient:REGION/CLUSTER/SERVICE, PROFILE:REGION/CLUSTER/SERVICE, or a role's ARN in place of PROFILE";
         let (account, service) = text.rsplit_once(':').ok_or_else(|| format!("`{text}` has no `:`; {wanted}"))?;
         let parts: Vec<&str> = service.split('/').collect();
         let [region, cluster, service] = parts[..] else {
@@ -56,8 +58,12 @@ impl FromStr for Source {
         if [region, cluster, service].iter().any(|part| part.is_empty()) {
             return Err(format!("a part of `{text}` is empty; {wanted}"));
         }
+        let profile = Some(account).filter(|name| *name != "ambient" && !name.starts_with("arn:"));
+        if profile.is_some_and(|name| name.is_empty() || name.contains([':', '[', ']', '/'])) {
+            return Err(format!("`{account}` is not `ambient`, a profile or a role's ARN; {wanted}"));
+        }
         let roles = match account {
-            "ambient" => Vec::new(),
+            _ if account == "ambient" || profile.is_some() => Vec::new(),
             // A role's name may hold a comma, but not this.
             arns => arns
                 .replace(",arn:", "\narn:")
@@ -66,7 +72,15 @@ impl FromStr for Source {
                 .collect::<Result<_, _>>()
                 .map_err(|error| format!("{error}; {wanted}"))?,
         };
-        Ok(Self { roles, external_id: None, region: region.into(), cluster: cluster.into(), service: service.into() })
+        let profile = profile.map(str::to_owned);
+        Ok(Self {
+            roles,
+            profile,
+            external_id: None,
+            region: region.into(),
+            cluster: cluster.into(),
+            service: service.into(),
+        })
     }
 }
 
@@ -103,6 +117,8 @@ mod tests {
     fn sources_are_read() {
         let ambient: Source = "ambient:eu-west-1/main/api".parse().expect("a source");
         assert_eq!((ambient.roles.len(), ambient.region.as_str()), (0, "eu-west-1"));
+        let profile: Source = "shop-prod:eu-west-1/main/api".parse().expect("a source");
+        assert_eq!((profile.roles.len(), profile.profile.as_deref()), (0, Some("shop-prod")));
         let chain = "arn:aws:iam::111111111111:role/a,b,arn:aws:iam::222222222222:role/path/leaf:eu-west-1/main/api";
         let chain: Source = chain.parse().expect("a source");
         let names: Vec<&str> = chain.roles.iter().map(RoleArn::name).collect();
@@ -115,7 +131,8 @@ mod tests {
             ("api", "has no `:`"),
             ("ambient:main/api", "is not REGION/CLUSTER/SERVICE"),
             ("ambient:eu-west-1//api", "is empty"),
-            ("prod:eu-west-1/main/api", "is not an ARN"),
+            ("arn:prod:eu-west-1/main/api", "is not an ARN"),
+            (":eu-west-1/main/api", "is not `ambient`, a profile or a role's ARN"),
         ] {
             let error = text.parse::<Source>().expect_err(text);
             assert!(error.contains(reason) && error.contains("ambient:REGION"), "{error}");

@@ -312,6 +312,32 @@ fn ambient_credentials_deploy_their_own_account_and_unknown_ones_are_refused() {
     assert!(text(&own.stderr).contains("1 target: 1 succeeded"), "{}", text(&own.stderr));
 }
 
+#[test]
+fn a_service_is_imported_by_a_profile_and_plans_as_unchanged() {
+    let file = project("profile", "");
+    let server = Server::start(&["-f", file.to_str().expect("UTF-8")]);
+    let here = file.parent().expect("a directory");
+    let keys = |account: &str| format!("aws_access_key_id = {account}\naws_secret_access_key = test\n");
+    let profiles = format!("[shop]\n{}[other]\n{}", keys("111122223333"), keys("999999999999"));
+    std::fs::write(here.join("credentials"), profiles).expect("a file");
+    let imported = here.join("imported.yaml");
+    let job = |arguments: &[&str], profile: Option<&str>| {
+        let mut command = roleout();
+        command.env("AWS_ENDPOINT_URL", &server.address).env("AWS_SHARED_CREDENTIALS_FILE", here.join("credentials"));
+        profile.map(|profile| command.env("AWS_PROFILE", profile));
+        command.args(arguments).args(["--file", imported.to_str().expect("UTF-8")]).output().expect("the binary runs")
+    };
+    let output = job(&["init", "--force", "--from-service", "shop:eu-west-1/web/api"], None);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("and then AWS_PROFILE=shop roleout plan"), "{}", text(&output.stderr));
+    let output = job(&["plan", "--detailed-exitcode"], Some("shop"));
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    let both = ["init", "--force", "--from-service", "shop:eu-west-1/web/api other:eu-west-1/web/api"];
+    let output = job(&both, None);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("the credentials of more than one profile"), "{}", text(&output.stderr));
+}
+
 /// The events in a journal, line by line.
 fn journal(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();

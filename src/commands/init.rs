@@ -32,7 +32,7 @@ pub async fn init(args: &cli::Init, mut view: View, cancel: Cancel) -> Result<Ex
     } else {
         let has_token = environment(DEFAULT_TOKEN_ENV).is_some_and(|token| !token.trim().is_empty());
         let fleet = empty(&sources, identity(&sources, DEFAULT_TOKEN_ENV, has_token));
-        let reach = Reach::production(&fleet).await?;
+        let reach = Reach::by_identity(&fleet.identity, profile(&sources)?).await?;
         tokio::select! {
             biased;
             () = cancel.cancelled() => {
@@ -53,8 +53,26 @@ pub async fn init(args: &cli::Init, mut view: View, cancel: Cancel) -> Result<Ex
         true => String::new(),
         false => format!(" --file {}", args.file.display()),
     };
-    view.note(&format!("next: roleout check{file}, and then roleout plan{file}"));
+    let by = sources.iter().find_map(|source| source.profile.as_ref());
+    let by = by.map(|profile| format!("AWS_PROFILE={profile} ")).unwrap_or_default();
+    view.note(&format!("next: roleout check{file}, and then {by}roleout plan{file}"));
     Ok(Exit::Done)
+}
+
+/// Returns the one profile that the sources name, if they do.
+fn profile(sources: &[Source]) -> Result<Option<&str>, Error> {
+    let own = sources.iter().filter(|source| source.roles.is_empty());
+    let mut profiles: Vec<Option<&str>> = own.map(|source| source.profile.as_deref()).collect();
+    profiles.dedup();
+    match profiles[..] {
+        [] => Ok(None),
+        [only] => Ok(only),
+        _ => {
+            let error = Error::new(Exit::Usage, "the services are reached by the credentials of more than one profile");
+            Err(error
+                .help("a run has one source of credentials: import by roles that it may assume, or in several runs"))
+        }
+    }
 }
 
 /// Reads the services of the sources and returns the files that mean them, the manifest first: what `init

@@ -56,14 +56,16 @@ impl Reach {
 
     /// Reaches AWS with the identity that the manifest names.
     pub async fn production(fleet: &Fleet) -> Result<Self, Error> {
-        Self::by_identity(&fleet.identity).await
+        Self::by_identity(&fleet.identity, None).await
     }
 
-    /// Reaches AWS with an identity: that of a saved plan.
-    pub async fn by_identity(identity: &Identity) -> Result<Self, Error> {
+    /// Reaches AWS with an identity, such as that of a saved plan. Where that is the SDK's own, `profile` is whose, unless
+    /// the environment says.
+    pub async fn by_identity(identity: &Identity, profile: Option<&str>) -> Result<Self, Error> {
         let token = TokenSource::find(&identity.source, &environment)
             .map_err(|error| Error::new(Exit::Preflight, error.message).help(error.help))?;
-        let aws = Aws::from_environment(&identity.region, identity.source == IdentitySource::Ambient).await?;
+        let ambient = identity.source == IdentitySource::Ambient;
+        let aws = Aws::from_environment(&identity.region, ambient, profile).await?;
         let ambient = token.is_none().then(|| aws.ambient_credentials()).flatten();
         let sts = aws.sts(&identity.region);
         let sessions = Sessions::new(sts, aws.clock(), identity.session_name.clone(), token, ambient);

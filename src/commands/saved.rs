@@ -60,7 +60,7 @@ pub async fn deploy(path: &Path, args: &cli::Deploy, mut view: View, cancel: Can
         max_age: args.max_age,
         no_verify: args.no_verify,
     };
-    let reach = Reach::by_identity(saved.identity()).await?;
+    let reach = Reach::by_identity(saved.identity(), None).await?;
     let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
     run(saved, &reach, terms, start, view, cancel).await
 }

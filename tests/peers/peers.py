@@ -19,7 +19,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = Path(os.environ.get("ROLEOUT_BIN", ROOT / "target/release/roleout"))
+BINARY = Path(os.environ.get("ROLEOUT_BIN", ROOT / "target/debug/roleout"))
 MINISTACK = Path(os.environ.get("MINISTACK_BIN", ROOT / "target/peers/ministack/bin/ministack"))
 MOTO = Path(sys.prefix) / "bin/moto_server"
 AWS = Path(sys.prefix) / "bin/aws"

@@ -8,6 +8,7 @@ mod bake;
 pub mod cancel;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
+mod ended;
 mod evidence;
 mod messages;
 mod register;

@@ -20,6 +20,7 @@ mod api;
 mod behaviour;
 mod breaker;
 mod bucket;
+mod call;
 mod calls;
 mod cbor;
 mod chance;

@@ -80,6 +80,9 @@ impl Notifier {
                 Err(_) => warnings.push("notify: this program failed while it posted (a bug)".to_owned()),
             }
         }
+        if !self.posts.is_empty() {
+            warnings.push("notify: not every webhook answered in time".to_owned());
+        }
         warnings.iter().for_each(|warning| view.warning(warning));
     }
 }

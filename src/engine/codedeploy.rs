@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Run;
+use super::ended::Ended;
 use super::evidence;
 use super::messages::Messages;
 use super::register::Registered;
-use super::rollout::{Ended, Update, settings};
+use super::rollout::{Update, settings};
 use super::watch::{Look, ROLLOUT_PACE};
 use super::write::{Write, carry_out};
 use crate::aws::codedeploy::{CodeDeploy, Deployment};

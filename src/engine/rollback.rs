@@ -15,9 +15,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Run;
+use super::ended::help;
 use super::evidence;
 use super::messages::Messages;
-use super::rollout::{MISSES, Update, help};
+use super::rollout::{MISSES, Update};
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, ROLLOUT_PACE};
 use super::write::carry_out;

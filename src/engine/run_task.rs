@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Run;
+use super::ended::Ended;
 use super::register::Registered;
-use super::rollout::Ended;
 use crate::aws::ecs::Ecs;
 use crate::event::{Event, Reason};
 use crate::fleet::{Fleet, Moment, Outcome, RunTask, TargetSpec};

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Run;
+use super::ended::Ended;
 use super::returns::Deployed;
-use super::rollout::{Ended, rollout};
+use super::rollout::rollout;
 use crate::event::{Event, Reason};
 use crate::fleet::{Outcome, Parallelism, TargetId, Wave};
 use crate::plan::build::at_least_one;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::account::{Account, partition};
+use super::account::Account;
 use super::alarms::Alarms;
 use super::api::Api;
 use super::bucket::{Buckets, Group};
+pub(crate) use super::call::Call;
 use super::calls::{Calls, Write};
 use super::chance::Chance;
 use super::codedeploy::{self, CodeDeploy};
@@ -55,26 +56,6 @@ pub(crate) struct World {
     pub(crate) requests: u64,
     /// How many sessions STS handed out.
     pub(crate) issued: u64,
-}
-
-/// A call in awsJson or RPC v2 on its way to its operation.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) account: String,
-    pub(crate) region: String,
-    pub(crate) operation: String,
-    pub(crate) principal: Principal,
-    /// When the request was sent.
-    pub(crate) sent: Moment,
-    /// When it is carried out.
-    pub(crate) now: Moment,
-}
-
-impl Call {
-    /// Returns an ECS ARN in the call's account and region.
-    pub(crate) fn arn(&self, resource: &str) -> String {
-        format!("arn:{}:ecs:{}:{}:{resource}", partition(&self.region), self.region, self.account)
-    }
 }
 
 impl World {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::Unfinished;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
-use crate::engine::rollout::help;
+use crate::engine::ended::help;
 use crate::engine::write::{Write, carry_out};
 use crate::engine::{Run, evidence};
 use crate::event::{Event, Reason, TaskEnd};

@@ -1,0 +1,113 @@
+//! How a rollout ended, and what to do about what ECS refused.
+
+use super::returns;
+use super::rollback::Undone;
+use crate::aws::error::{CallError, Kind};
+use crate::event::Reason;
+use crate::fleet::{Outcome, Revision, TargetSpec};
+
+/// How a rollout ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why, unless it succeeded.
+    pub reason: Option<Reason>,
+    /// The revision that the service runs now, where that is known.
+    pub revision: Option<Revision>,
+    /// Our deployment's id, where there is one.
+    pub deployment: Option<String>,
+    /// Whether ECS took the change, or may have: there may be something to undo.
+    pub acted: bool,
+    /// The ARN of the task definition that was to be deployed.
+    pub wanted: Option<String>,
+}
+
+impl Ended {
+    /// Ends before ECS took anything.
+    pub fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
+        let reason = Reason { summary: summary.into(), ..Reason::default() };
+        Self { outcome, reason: Some(reason), revision: None, deployment: None, acted: false, wanted: None }
+    }
+
+    /// Ends with the service on what was wanted.
+    pub fn succeeded(revision: Option<Revision>, deployment: Option<String>) -> Self {
+        Self { outcome: Outcome::Succeeded, reason: None, revision, deployment, acted: true, wanted: None }
+    }
+
+    /// A write that ECS refused, or whose fate is not known.
+    pub fn refused(error: &CallError, target: &TargetSpec) -> Self {
+        let mut ended = Self::new(Outcome::Failed, error.to_string());
+        if let Some(reason) = &mut ended.reason {
+            reason.help = help(error, target);
+        }
+        ended
+    }
+
+    /// The UpdateService of `wanted` was refused, or its fate is not known.
+    pub fn not_updated(error: &CallError, target: &TargetSpec, wanted: Option<String>) -> Self {
+        Self { acted: error.kind == Kind::Unknown, wanted, ..Self::refused(error, target) }
+    }
+
+    /// Says how a return ended that was asked for.
+    pub fn returned(undone: Undone, deployment: &str) -> Self {
+        let ended = match undone {
+            Undone::Back(revision) => Self::succeeded(revision, None),
+            Undone::Stuck(reason) => Self { reason: Some(reason), ..Self::new(Outcome::Stuck, "") },
+            Undone::Superseded(by) => Self::new(Outcome::Superseded, by),
+            Undone::Nothing(why) => Self::new(Outcome::Failed, why),
+            Undone::Cancelled => {
+                Self::new(Outcome::Cancelled, "the run was cancelled before anything was asked of ECS")
+            }
+            Undone::Detached(summary) => Self::new(Outcome::Detached, summary),
+        };
+        Self { deployment: Some(deployment.to_owned()), ..ended }
+    }
+
+    /// Says how a failure ended that was undone.
+    pub fn undone(self, undone: Undone) -> Self {
+        let failure = self.reason.clone().unwrap_or_default();
+        let told = |outcome, summary: String, mut failure: Reason| {
+            failure.evidence.insert(0, std::mem::take(&mut failure.summary).into());
+            (outcome, Reason { summary, evidence: failure.evidence, help: None }, None)
+        };
+        let (outcome, reason, revision) = match undone {
+            Undone::Back(revision) => (Outcome::RolledBack, Reason { help: None, ..failure }, revision),
+            Undone::Stuck(stuck) => (Outcome::Stuck, returns::after(failure, stuck), None),
+            Undone::Superseded(by) => told(Outcome::Superseded, by, failure),
+            Undone::Detached(summary) => told(Outcome::Detached, summary, failure),
+            Undone::Cancelled => {
+                let help = Some("the run was cancelled before this was undone; look at the service".to_owned());
+                (self.outcome, Reason { help, ..failure }, self.revision.clone())
+            }
+            Undone::Nothing(why) => {
+                let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+                let help = Some(format!("not undone: {why}{help}"));
+                (self.outcome, Reason { help, ..failure }, self.revision.clone())
+            }
+        };
+        Self { outcome, reason: Some(reason), revision, ..self }
+    }
+}
+
+/// Says what to do about a write that ECS refused, or whose fate is not known.
+pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
+    let role = role(target);
+    match error.kind {
+        Kind::Denied if error.message.contains("iam:PassRole") => {
+            Some(format!("allow iam:PassRole on the task's roles to {role}"))
+        }
+        Kind::Denied if error.message.contains("ecs:TagResource") => {
+            Some(format!("allow ecs:TagResource to {role}: the task definition file has tags"))
+        }
+        Kind::Denied => Some(format!("allow ecs:{} to {role}", error.operation)),
+        Kind::Expired | Kind::NotSent => Some("the session could not be renewed; run again".to_owned()),
+        Kind::Unknown => Some("look at the service before running again: ECS may have acted".to_owned()),
+        Kind::Throttled | Kind::Refused => None,
+    }
+}
+
+/// Returns whose permissions a target's calls have.
+pub fn role(target: &TargetSpec) -> &str {
+    target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.as_str())
+}

@@ -1,0 +1,171 @@
+//! A target so far: what its events add up to.
+
+use jiff::Timestamp;
+
+use super::{Phase, Stage, TaskRun, Undo, milliseconds};
+use crate::event::{Hook, Reason, Tasks};
+use crate::fleet::{AccountId, Outcome, Revision, TargetId};
+use crate::plan::{Action, ChangeOutline};
+
+/// A target so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetState {
+    /// The target.
+    pub target: TargetId,
+    /// Its account's id.
+    pub account_id: AccountId,
+    /// Its cluster's name or ARN.
+    pub cluster: String,
+    /// The service's name in ECS.
+    pub service: String,
+    /// The name of its wave.
+    pub wave: String,
+    /// What the plan does with it.
+    pub action: Action,
+    /// How far it is.
+    pub phase: Phase,
+    /// How its rollout ended; see [`TargetState::outcome`] for what counts.
+    pub ended: Option<Outcome>,
+    /// The revision that it ran before.
+    pub from: Option<Revision>,
+    /// The revision that it gets, once that is known.
+    pub to: Option<Revision>,
+    /// The revision that it ran when its rollout ended, where that is known.
+    pub runs: Option<Revision>,
+    /// ECS's id of its deployment.
+    pub deployment: Option<String>,
+    /// Whether that deployment was already under way.
+    pub attached: bool,
+    /// The newest task counts of the deployment.
+    pub tasks: Option<Tasks>,
+    /// The stage of its deployment, where it has stages.
+    pub stage: Option<Stage>,
+    /// The PAUSE hooks at which it waits.
+    pub hooks: Vec<Hook>,
+    /// The tasks of its `before` and `after` that were run for it, the newest last.
+    pub run_tasks: Vec<TaskRun>,
+    /// The task that runs for another target and for which it waits, or waited.
+    pub waits_for: Option<String>,
+    /// ECS's newest words about it.
+    pub message: Option<String>,
+    /// Why it did not succeed, or why it was not started.
+    pub reason: Option<Reason>,
+    /// What was seen when it degraded during its wave's bake.
+    pub degraded: Option<Reason>,
+    /// The target whose failure kept this one from starting, or had it returned.
+    pub cause: Option<TargetId>,
+    /// How it goes back, or went back, to what it ran before.
+    pub undo: Option<Undo>,
+    /// How it was returned after it had succeeded.
+    pub returned: Option<Outcome>,
+    /// Why it should have been returned after it had succeeded, and was not.
+    pub not_undone: Option<String>,
+    /// When its rollout began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended or was skipped.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl TargetState {
+    pub(super) fn new(change: &ChangeOutline, at: Timestamp) -> Self {
+        let unchanged = change.action == Action::Unchanged;
+        Self {
+            target: change.target.clone(),
+            account_id: change.account_id.clone(),
+            cluster: change.cluster.clone(),
+            service: change.service.clone(),
+            wave: change.wave.clone(),
+            action: change.action.clone(),
+            phase: if unchanged { Phase::Ended } else { Phase::Waiting },
+            ended: unchanged.then_some(Outcome::Unchanged),
+            from: change.from.clone(),
+            to: change.to.clone(),
+            runs: change.from.clone().filter(|_| unchanged),
+            deployment: None,
+            attached: false,
+            tasks: None,
+            stage: None,
+            hooks: Vec::new(),
+            run_tasks: Vec::new(),
+            waits_for: None,
+            message: None,
+            reason: None,
+            degraded: None,
+            cause: None,
+            undo: None,
+            returned: None,
+            not_undone: None,
+            started_at: None,
+            finished_at: unchanged.then_some(at),
+        }
+    }
+
+    pub(super) fn end(&mut self, outcome: Outcome, at: Timestamp) {
+        self.phase = Phase::Ended;
+        self.ended = Some(outcome);
+        self.finished_at = Some(at);
+    }
+
+    /// Returns what counts: how its rollout ended, [`Outcome::Failed`] when it degraded afterwards, or how it was
+    /// returned after that.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match (self.returned, self.ended) {
+            (Some(returned), _) => Some(returned),
+            (None, Some(Outcome::Succeeded | Outcome::Unchanged)) if self.degraded.is_some() => Some(Outcome::Failed),
+            (None, ended) => ended,
+        }
+    }
+
+    /// Returns why it failed, was returned or was not started.
+    pub fn why(&self) -> Option<&Reason> {
+        match self.returned {
+            Some(_) => self.reason.as_ref(),
+            None => self.degraded.as_ref().or(self.reason.as_ref()),
+        }
+    }
+
+    /// Returns the revision that is being deployed: the wanted one, or the one that it goes back to.
+    pub fn deploys(&self) -> Option<&Revision> {
+        match &self.undo {
+            Some(undo) => undo.to.as_ref(),
+            None => self.to.as_ref(),
+        }
+    }
+
+    /// Whether the plan blocked it and no event says more.
+    pub fn is_blocked(&self) -> bool {
+        self.ended.is_none() && matches!(self.action, Action::Blocked { .. })
+    }
+
+    /// Whether its rollout is under way.
+    pub fn is_running(&self) -> bool {
+        match self.phase {
+            Phase::Preparing | Phase::Registered | Phase::Deploying | Phase::Undoing => true,
+            Phase::Waiting | Phase::Ended => false,
+        }
+    }
+
+    /// Returns the task of its `before` or `after` that runs now.
+    pub fn runs_task(&self) -> Option<&TaskRun> {
+        self.run_tasks.last().filter(|task| task.ended.is_none() && self.is_running())
+    }
+
+    /// Whether its deployment may still go on in ECS although the run left it.
+    pub fn goes_on(&self) -> bool {
+        matches!(self.outcome(), Some(Outcome::TimedOut | Outcome::Detached))
+    }
+
+    /// Whether its deployment was left waiting at a PAUSE hook.
+    pub fn is_paused(&self) -> bool {
+        self.goes_on() && !self.hooks.is_empty()
+    }
+
+    /// Returns the milliseconds of its rollout, up to `now` while it is under way; `None` when it was never started.
+    pub fn elapsed_ms(&self, now: Option<Timestamp>) -> Option<u64> {
+        // A way back after the end is a time of its own: hours may lie between.
+        if let (Phase::Undoing, Some(undo), Some(_), Some(now)) = (self.phase, &self.undo, self.finished_at, now) {
+            return Some(milliseconds(undo.started_at, now));
+        }
+        Some(milliseconds(self.started_at?, self.finished_at.or(now)?))
+    }
+}

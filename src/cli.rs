@@ -77,6 +77,12 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the manual page, or write one for each command
+    Man {
+        /// Write roleout.1, roleout-deploy.1 and so on to this directory
+        #[arg(long, value_name = "DIR", env = "ROLEOUT_MAN_OUT")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// Which manifest, and which of its targets.

@@ -1,6 +1,7 @@
 //! The `roleout` binary: parses, runs a command, writes its error, and returns the exit code.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -72,7 +73,18 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
             clap_complete::generate(shell, &mut Cli::command(), "roleout", &mut std::io::stdout());
             Ok(Exit::Done)
         }
+        Command::Man { out } => man(out.as_deref()),
     }
+}
+
+fn man(out: Option<&Path>) -> Result<Exit, Error> {
+    let written = match out {
+        Some(directory) => fs_err::create_dir_all(directory)
+            .and_then(|()| clap_mangen::generate_to(Cli::command().name("roleout"), directory)),
+        None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()),
+    };
+    let why = |error| Error::new(Exit::Usage, format!("the manual pages cannot be written: {error}"));
+    written.map(|()| Exit::Done).map_err(why)
 }
 
 fn view(talk: &Talk) -> View {

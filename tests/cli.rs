@@ -228,6 +228,22 @@ fn a_rollback_in_the_sandbox_is_planned_and_carried_out() {
 }
 
 #[test]
+fn a_manual_page_is_printed_or_written_for_each_command() {
+    let page = run(&["man"]);
+    assert!(page.status.success());
+    assert!(text(&page.stdout).contains(".TH roleout 1"), "{}", text(&page.stdout));
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("man");
+    assert!(run(&["man", "--out", directory.to_str().unwrap()]).status.success());
+    for command in ["roleout", "roleout-deploy", "roleout-rollback", "roleout-man"] {
+        let page = fs_err::read_to_string(directory.join(format!("{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{command}: {page}");
+    }
+    let nowhere = run(&["man", "--out", "/dev/null/man"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(text(&nowhere.stderr).contains("the manual pages cannot be written"), "{}", text(&nowhere.stderr));
+}
+
+#[test]
 fn the_schema_and_completions_are_printed() {
     let schema: serde_json::Value = serde_json::from_slice(&run(&["schema"]).stdout).expect("JSON");
     assert_eq!(schema["type"], "object");

@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::repository;
+use crate::{pages, repository};
 
 /// A command of a page.
 struct Example {
@@ -34,18 +34,6 @@ fn every_command_in_the_pages_does_what_the_page_says() {
         running.into_iter().filter_map(|one| one.join().unwrap()).collect()
     });
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
-}
-
-fn pages() -> Vec<String> {
-    let mut pages = vec!["README.md".to_owned()];
-    for entry in fs_err::read_dir(repository("docs")).unwrap() {
-        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
-        if name.ends_with(".md") {
-            pages.push(format!("docs/{name}"));
-        }
-    }
-    pages.sort();
-    pages
 }
 
 fn examples(page: &str) -> Vec<Example> {

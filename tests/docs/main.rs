@@ -5,6 +5,7 @@
 
 mod commands;
 mod examples;
+mod links;
 mod manifest;
 
 use std::path::PathBuf;
@@ -27,4 +28,17 @@ fn hold(path: &str, current: &str) {
 /// A text as a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
+}
+
+/// The pages: README.md and those of `docs/`.
+fn pages() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned()];
+    for entry in fs_err::read_dir(repository("docs")).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        if name.ends_with(".md") {
+            pages.push(format!("docs/{name}"));
+        }
+    }
+    pages.sort();
+    pages
 }

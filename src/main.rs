@@ -3,16 +3,21 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use roleout::cli::{Cli, Command, Talk};
+use roleout::cli::{Cli, Command, OutputFormat, Talk};
 use roleout::commands::{check, deploy, hooks, init, plan, rollback, sandbox, status, watch};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
 use roleout::manifest::schema;
+use roleout::view::stream::Stream;
 use roleout::view::{self, Format, View};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a reader has, after a signal, to take what is left.
+const READER_LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -36,33 +41,32 @@ fn main() -> ExitCode {
 }
 
 async fn carry_out(cli: Cli) -> Result<Exit, Error> {
+    let talk = |quiet, verbose| Talk { quiet, verbose, format: OutputFormat::Text };
     match cli.command {
         Command::Deploy(args) => {
-            with_signals(async |cancel| deploy::deploy(&args, view(&args.talk), cancel).await).await
+            with_view(&args.talk, async |view, cancel| deploy::deploy(&args, view, cancel).await).await
         }
         Command::Rollback(args) => {
-            with_signals(async |cancel| rollback::rollback(&args, view(&args.talk), cancel).await).await
+            with_view(&args.talk, async |view, cancel| rollback::rollback(&args, view, cancel).await).await
         }
         Command::Plan(args) => {
-            let talk = Talk { quiet: args.quiet, verbose: false, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| plan::plan(&args, view(&talk), cancel).await).await
+            with_view(&talk(args.quiet, false), async |view, cancel| plan::plan(&args, view, cancel).await).await
         }
-        Command::Watch(args) => with_signals(async |cancel| watch::watch(&args, view(&args.talk), cancel).await).await,
+        Command::Watch(args) => {
+            with_view(&args.talk, async |view, cancel| watch::watch(&args, view, cancel).await).await
+        }
         Command::Continue(args) => {
-            let talk = Talk { quiet: args.quiet, verbose: false, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| hooks::hooks(&args, view(&talk), cancel).await).await
+            with_view(&talk(args.quiet, false), async |view, cancel| hooks::hooks(&args, view, cancel).await).await
         }
         Command::Sandbox(args) => {
-            let talk = Talk { quiet: false, verbose: true, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| sandbox::sandbox(&args, view(&talk), cancel).await).await
+            with_view(&talk(false, true), async |view, cancel| sandbox::sandbox(&args, view, cancel).await).await
         }
         Command::Status(args) => {
-            let talk = Talk { quiet: args.quiet, verbose: args.verbose, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| status::status(&args, view(&talk), cancel).await).await
+            let talk = talk(args.quiet, args.verbose);
+            with_view(&talk, async |view, cancel| status::status(&args, view, cancel).await).await
         }
         Command::Init(args) => {
-            let talk = Talk { quiet: false, verbose: false, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| init::init(&args, view(&talk), cancel).await).await
+            with_view(&talk(false, false), async |view, cancel| init::init(&args, view, cancel).await).await
         }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
@@ -87,20 +91,27 @@ fn man(out: Option<&Path>) -> Result<Exit, Error> {
     written.map(|()| Exit::Done).map_err(why)
 }
 
-fn view(talk: &Talk) -> View {
-    let size = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, h)| (usize::from(w.0), usize::from(h.0)));
-    let options = view::Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size);
-    View::new(options, Box::new(std::io::stdout()), Box::new(std::io::stderr()))
-}
-
-/// Runs a command that a signal asks to stop; a second signal ends the process at once.
-async fn with_signals(command: impl AsyncFnOnce(Cancel) -> Result<Exit, Error>) -> Result<Exit, Error> {
+/// Runs a command with a view of its streams. A signal asks it to stop, and a second one ends the process at once; so does a
+/// reader that has not taken everything a second after a signal.
+async fn with_view(talk: &Talk, command: impl AsyncFnOnce(View, Cancel) -> Result<Exit, Error>) -> Result<Exit, Error> {
     let unexpected =
         |error: std::io::Error| Error::new(Exit::Unexpected, format!("signals cannot be received: {error}"));
     let mut interrupts = signal(SignalKind::interrupt()).map_err(unexpected)?;
     let mut terminations = signal(SignalKind::terminate()).map_err(unexpected)?;
+    let (out, err) = (Stream::new(std::io::stdout()), Stream::new(std::io::stderr()));
+    let size = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, h)| (usize::from(w.0), usize::from(h.0)));
+    let mut options = view::Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size);
+    options.pending = Some(err.pending());
+    let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
     let cancel = Cancel::default();
-    let mut command = std::pin::pin!(command(cancel.clone()));
+    let mut command = std::pin::pin!(async {
+        let result = command(view, cancel.clone()).await;
+        tokio::select! {
+            _ = async { (out.drained().await, err.drained().await) } => {}
+            () = async { cancel.cancelled().await; tokio::time::sleep(READER_LIMIT).await } => {}
+        }
+        result
+    });
     loop {
         let signal = tokio::select! {
             result = &mut command => return result,

@@ -111,7 +111,7 @@ pub struct Role {
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// A unique name of your own: letters, digits, `.`, `_` and `-`.
-    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
     pub name: Option<Spanned<String>>,
     /// The 12-digit id, in quotes.
     #[schemars(required, regex(pattern = r"^[0-9]{12}$|\$\{"))]
@@ -136,7 +136,7 @@ pub struct Account {
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// A unique name of your own: letters, digits, `.`, `_` and `-`.
-    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
     pub name: Option<Spanned<String>>,
     /// Which accounts and regions have the service. Default: all of them.
     pub select: Option<Spanned<Selector>>,
@@ -262,7 +262,7 @@ pub struct Webhook {
 #[serde(deny_unknown_fields)]
 pub struct Wave {
     /// A unique name of your own: letters, digits, `.`, `_` and `-`.
-    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
     pub name: Option<Spanned<String>>,
     /// Which targets are in it. One wave may go without: it takes the rest.
     pub select: Option<Spanned<Selector>>,

@@ -7,6 +7,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::event::Stamped;
 use crate::plan::Outline;
@@ -27,6 +28,7 @@ pub mod row;
 pub mod sentence;
 pub mod stage;
 pub mod status;
+pub mod stream;
 pub mod style;
 pub mod summary;
 
@@ -34,6 +36,7 @@ use journal::Journal;
 use jsonl::Jsonl;
 use lines::Lines;
 use live::{Live, Size};
+use stream::Pending;
 use style::{Paint, Tone, clean};
 
 /// What stdout gets during a run.
@@ -79,6 +82,8 @@ pub struct Options {
     pub height: usize,
     /// Asks the terminal for its columns and rows, at each frame.
     pub size: Size,
+    /// How far the terminal is behind: while it is, no frame is drawn.
+    pub pending: Option<watch::Receiver<Pending>>,
 }
 
 impl Default for Options {
@@ -94,6 +99,7 @@ impl Default for Options {
             width: 100,
             height: 24,
             size: || None,
+            pending: None,
         }
     }
 }
@@ -123,6 +129,7 @@ impl Options {
             width: number("COLUMNS").unwrap_or(width).max(20),
             height: number("LINES").unwrap_or(height).max(1),
             size,
+            pending: None,
         }
     }
 }
@@ -147,7 +154,7 @@ impl View {
     pub fn new(options: Options, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         let paint = Paint(options.color);
         let screen = if options.live {
-            Screen::Live(Live::new(err, paint, options.size, (options.width, options.height)))
+            Screen::Live(Live::new(err, paint, &options))
         } else {
             Screen::Lines(Lines::new(err, paint, options.verbose))
         };

@@ -547,6 +547,22 @@ fn two_equal_names() {
 }
 
 #[test]
+fn a_name_of_another_script_needs_the_name_in_ecs() {
+    insta::assert_snapshot!(edited("name: api", "name: 決済"), @r"
+      × a service in ECS cannot be called `決済`
+        ╭─[deploy.yaml:18:11]
+     17 │ services:
+     18 │   - name: 決済
+        ·           ────
+     19 │     cluster: web
+        ╰────
+      help: say what it is called there: service: NAME
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
 fn a_name_that_cannot_be_one() {
     insta::assert_snapshot!(edited("name: api", "name: api/v2"), @r"
       × `api/v2` is not a name

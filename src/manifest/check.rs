@@ -192,9 +192,9 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Whether a text is a name: of letters, digits, `.`, `_` and `-`.
+/// Whether a text is a name: of letters and digits of any script, `.`, `_` and `-`.
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char))
+    !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || "._-".contains(char))
 }
 
 /// Returns the entries of an optional mapping.

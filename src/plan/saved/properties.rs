@@ -158,6 +158,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 waves: Vec::new(),
                 on_busy: OnBusy::Fail,
                 notify: Vec::new(),
+                environments: BTreeMap::new(),
                 release: Release::default(),
                 warnings: Vec::new(),
             };

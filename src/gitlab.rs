@@ -161,7 +161,7 @@ mod tests {
             "name is too long, is invalid; ref can't be blank"
         );
         assert_eq!(said(&json!({ "error": "sha is missing, ref is missing" })), "sha is missing, ref is missing");
-        assert_eq!(said(&json!({ "message": "403 Forbidden\u{1b}[2J\n" })).contains('\u{1b}'), false);
+        assert!(!said(&json!({ "message": "403 Forbidden\u{1b}[2J\n" })).contains('\u{1b}'));
         assert_eq!(said(&Value::Null), "");
         let error = CallError::Refused { status: 403, said: "403 Forbidden".into(), retry_after: None };
         assert_eq!(error.to_string(), "GitLab answered HTTP 403: 403 Forbidden");

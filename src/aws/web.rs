@@ -113,22 +113,26 @@ impl Web {
     /// There was no answer: see [`WebError`].
     pub async fn send(&self, asked: Request<'_>, limit: Duration) -> Result<Answer, WebError> {
         let request = request(asked).ok_or(WebError::Url)?;
-        let answer = async {
-            let answer = self.connector.call(request).await.map_err(|_| WebError::Unreachable)?;
-            read(answer).await
-        };
+        let answer = async { read(self.head(request).await?).await };
         tokio::time::timeout(limit, answer).await.unwrap_or(Err(WebError::Timeout(limit)))
     }
 
-    /// Posts a body once, and waits for an answer of 200 to 299, for `limit` at the most.
+    /// Posts a body once, and waits for an answer of 200 to 299, for `limit` at the most. What else is in it does not count.
     ///
     /// # Errors
     /// See [`WebError`].
     pub async fn post(&self, url: &str, body: &Value, limit: Duration) -> Result<(), WebError> {
-        match self.send(Request { method: Method::Post, url, secret: None, body: Some(body) }, limit).await? {
-            answer if answer.is_success() => Ok(()),
-            answer => Err(WebError::Status(answer.status)),
+        let asked = Request { method: Method::Post, url, secret: None, body: Some(body) };
+        let request = request(asked).ok_or(WebError::Url)?;
+        let answer = tokio::time::timeout(limit, self.head(request)).await;
+        match answer.unwrap_or(Err(WebError::Timeout(limit)))?.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(WebError::Status(status.as_u16())),
         }
+    }
+
+    async fn head(&self, request: HttpRequest) -> Result<HttpResponse, WebError> {
+        self.connector.call(request).await.map_err(|_| WebError::Unreachable)
     }
 }
 

@@ -171,6 +171,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                     regions: vec!["eu-west-1".to_owned()],
                     chain: RoleChain { hops },
                 });
+                fleet.environments.insert(account.name.clone(), word.clone());
                 let id: TargetId = format!("a{number}/eu-west-1/api").try_into().expect("an id");
                 let blocked = Action::Blocked { reason: word.clone(), help: None };
                 let idle = if flag { Action::Unchanged } else { blocked };

@@ -4,6 +4,7 @@
 
 pub mod deployments;
 pub mod job;
+pub mod ledger;
 pub mod note;
 
 use std::time::Duration;

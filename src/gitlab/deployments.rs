@@ -1,17 +1,11 @@
 //! GitLab deployments of a run: one for each environment that `gitlab.deployments` gives an account.
 //!
-//! [`Progress`] is pure: which status each environment has, out of the folded events. [`Ledger`] writes it to GitLab,
-//! whose Deployments API the job's own token may use. Such a deployment has no job of its own in GitLab, so protected
-//! environments and approvals do not wait for it: they are for jobs.
+//! Pure: which status each environment has, out of the folded events. Who writes it to GitLab is `ledger.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use indexmap::IndexMap;
-use serde_json::{Value, json};
 
-use super::job::Job;
-use super::{Api, CallError};
-use crate::aws::web::Method;
 use crate::event::Event;
 use crate::fleet::{Outcome, TargetId};
 use crate::state::RunState;
@@ -171,103 +165,6 @@ impl Environment {
             Status::Canceled
         }
     }
-}
-
-/// Where deployments are written to.
-#[derive(Clone, Debug)]
-pub struct Ledger {
-    api: Api,
-    job: Job,
-}
-
-impl Ledger {
-    /// Writes as a job.
-    pub fn new(api: Api, job: Job) -> Self {
-        Self { api, job }
-    }
-
-    /// Records a new deployment of the job's commit, and returns its id. The environment is made where there is none.
-    ///
-    /// GitLab has no token against doing it twice: after a lost answer it is asked whether it did it.
-    ///
-    /// # Errors
-    /// GitLab did not take it: see [`CallError`].
-    pub async fn create(&self, environment: &str, status: Status) -> Result<u64, CallError> {
-        let Job { commit, ref_name, tag, .. } = &self.job;
-        let body = json!({
-            "environment": environment, "sha": commit, "ref": ref_name, "tag": tag, "status": status.word(),
-        });
-        let mut again = true;
-        loop {
-            let error = match self.api.call(Method::Post, "/deployments", Some(&body)).await {
-                Ok(answer) => return id(&answer.body).ok_or_else(unreadable),
-                Err(error) => error,
-            };
-            if !error.is_lost() {
-                return Err(error);
-            }
-            match self.find(environment, status).await? {
-                Some(id) => return Ok(id),
-                None if again => again = false,
-                None => return Err(error),
-            }
-        }
-    }
-
-    /// Gives a deployment another status.
-    ///
-    /// # Errors
-    /// GitLab did not take it: see [`CallError`].
-    pub async fn update(&self, id: u64, status: Status) -> Result<(), CallError> {
-        let path = format!("/deployments/{id}");
-        let body = json!({ "status": status.word() });
-        match self.api.call(Method::Put, &path, Some(&body)).await {
-            Ok(_) => Ok(()),
-            // It refuses the status that a deployment has, so the second of two attempts may be refused.
-            Err(error) if error.status() == Some(400) => match self.api.call(Method::Get, &path, None).await {
-                Ok(answer) if answer.body["status"] == status.word() => Ok(()),
-                _ => Err(error),
-            },
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Returns the newest deployment that is as ours would be: of no job, and of this commit and ref.
-    async fn find(&self, environment: &str, status: Status) -> Result<Option<u64>, CallError> {
-        let name: String = form_urlencoded::byte_serialize(environment.as_bytes()).collect();
-        let word = status.word();
-        let path = format!("/deployments?environment={name}&status={word}&order_by=id&sort=desc&per_page=20");
-        let answer = self.api.call(Method::Get, &path, None).await?;
-        let ours = |it: &&Value| {
-            it["deployable"].is_null() && it["sha"] == *self.job.commit && it["ref"] == *self.job.ref_name
-        };
-        Ok(answer.body.as_array().and_then(|list| list.iter().find(ours)).and_then(id))
-    }
-}
-
-fn id(deployment: &Value) -> Option<u64> {
-    deployment["id"].as_u64()
-}
-
-fn unreadable() -> CallError {
-    CallError::Refused { status: 200, said: "an answer without an id".to_owned(), retry_after: None }
-}
-
-/// Returns what a person is told about an error, and what to do.
-pub fn explained(error: &CallError) -> String {
-    let why = match error.status() {
-        Some(401) => "CI_JOB_TOKEN is not accepted; it is valid only while its job runs",
-        Some(403) => {
-            "who runs the job may not deploy there: the environment is protected, or the role in the project is below \
-             Developer"
-        }
-        Some(404) => {
-            "CI_JOB_TOKEN finds no such project, or no environments in it: are they switched on in its settings?"
-        }
-        Some(300..=399) => "CI_API_V4_URL leads to a redirect: correct the external URL of the GitLab server",
-        _ => return error.to_string(),
-    };
-    format!("{error}; {why}")
 }
 
 #[cfg(test)]

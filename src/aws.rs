@@ -20,7 +20,7 @@ pub mod parameters;
 #[cfg(feature = "verify")]
 pub mod secrets;
 pub mod sts;
-pub mod webhook;
+pub mod web;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

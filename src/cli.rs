@@ -321,6 +321,13 @@ pub struct Plan {
     /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
     #[arg(long, env = "ROLEOUT_NO_VERIFY")]
     pub no_verify: bool,
+    /// Write the plan as a note on the merge request for which the job runs, in the place of the note of that NAME
+    #[arg(long, value_name = "NAME", env = "ROLEOUT_MR_NOTE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "plan", value_parser = crate::gitlab::note::name)]
+    pub mr_note: Option<String>,
+    /// The name of the variable that holds the token for that: one of the project's, with the scope `api`
+    #[arg(long, value_name = "VARIABLE", env = "ROLEOUT_MR_NOTE_TOKEN_ENV", default_value = "ROLEOUT_GITLAB_TOKEN")]
+    pub mr_note_token_env: String,
     /// Say nothing but the plan
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,

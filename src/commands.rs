@@ -5,9 +5,11 @@ pub mod check;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
 pub mod deploy;
+mod deployments;
 pub mod hooks;
 pub mod init;
 pub mod manifest;
+mod mr_note;
 mod notify;
 pub mod plan;
 pub mod prepare;

@@ -48,6 +48,8 @@ pub struct Fleet {
     pub on_busy: OnBusy,
     /// Who is told how a run goes.
     pub notify: Vec<Webhook>,
+    /// The GitLab environments in which the run's deployments are recorded, by the account's name; empty = none is.
+    pub environments: BTreeMap<String, String>,
     /// The commit that the run deploys, and what is done about it.
     pub release: Release,
     /// What a person should know though it stops nothing, such as a wave without targets.

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod definition;
 pub mod deployment;
 pub mod fault;
+pub mod gitlab;
 pub mod interpolate;
 pub mod load;
 pub mod node;
@@ -29,6 +30,7 @@ use crate::notify::{Format, Occasion};
 use codedeploy::CodeDeploy;
 use definition::DefinitionSource;
 use deployment::Deployment;
+use gitlab::GitLab;
 use interpolate::Template;
 use run_task::RunTask;
 use scalar::{AmountValue, Count, DurationValue, Json, Scalar};
@@ -60,6 +62,8 @@ pub struct Manifest {
     pub rollout: Option<Spanned<Rollout>>,
     /// Webhooks that are told when a run halts and when it is over. One that fails changes nothing.
     pub notify: Option<Spanned<Vec<Spanned<Webhook>>>>,
+    /// What GitLab is told besides. What it does not take changes nothing.
+    pub gitlab: Option<Spanned<GitLab>>,
 }
 
 /// Where the run's first credentials come from: one of `token_env`, `token_file` and `ambient`.

@@ -2497,3 +2497,56 @@ fn webhooks_that_nobody_hears() {
     deploy.yaml: 1 fault
     "#);
 }
+
+#[test]
+fn environments_that_gitlab_would_refuse() {
+    let gitlab = |gitlab: &str| edited("rollout:\n", &format!("gitlab: {gitlab}\nrollout:\n"));
+    insta::assert_snapshot!(gitlab("{ deployments: { environment: \"production/\" } }"), @r#"
+      × `production/` is not the name of an environment
+        ╭─[deploy.yaml:21:39]
+     20 │     images: { app: "api:1" }
+     21 │ gitlab: { deployments: { environment: "production/" } }
+        ·                                       ─────────────
+     22 │ rollout:
+        ╰────
+      help: GitLab takes 1 to 255 letters, digits, spaces and `-_/${}.`, without a `/` at either end
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(gitlab("{ deployments: { environment: \"${vars.tier}/${region}\" } }"), @r#"
+      × account `staging` has no `tier` in its `vars`
+        ╭─[deploy.yaml:21:40]
+     20 │     images: { app: "api:1" }
+     21 │ gitlab: { deployments: { environment: "${vars.tier}/${region}" } }
+        ·                                        ────────────
+     22 │ rollout:
+        ╰────
+      help: add `tier` to `vars`, or give a default: `${vars.tier:-...}`
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(gitlab("{ deployments: {} }"), @r#"
+      × `deployments` has no `environment`
+        ╭─[deploy.yaml:21:24]
+     20 │     images: { app: "api:1" }
+     21 │ gitlab: { deployments: {} }
+        ·                        ─
+     22 │ rollout:
+        ╰────
+      help: add `environment:`
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(gitlab("{ deployment: { environment: production } }"), @r#"
+      × unknown key `deployment` in `gitlab`
+        ╭─[deploy.yaml:21:11]
+     20 │     images: { app: "api:1" }
+     21 │ gitlab: { deployment: { environment: production } }
+        ·           ──────────
+     22 │ rollout:
+        ╰────
+      help: did you mean `deployments`?
+
+    deploy.yaml: 1 fault
+    "#);
+}

@@ -96,6 +96,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
         waves: Vec::new(),
         on_busy: OnBusy::Fail,
         notify: Vec::new(),
+        environments: BTreeMap::new(),
         release: Release::default(),
         warnings: Vec::new(),
     }

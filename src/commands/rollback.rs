@@ -47,6 +47,8 @@ pub async fn run(
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
+    // What is gone back to is not the job's commit, and GitLab would show it as that.
+    fleet.environments.clear();
     // To undo a return would bring back what is to go.
     fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
     // An alarm may be the very reason to go back, and clears only some time after.

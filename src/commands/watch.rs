@@ -73,6 +73,8 @@ fn idle(fleet: &Fleet, seen: &[Seen], followed: &[bool], view: &mut View) {
 /// Keeps the targets that are marked, in one wave.
 fn narrowed(fleet: Fleet, seen: Vec<Seen>, kept: &[bool]) -> (Fleet, Vec<Seen>) {
     let mut fleet = fleet.retain(kept);
+    // Somebody else's deployment may be of any commit.
+    fleet.environments.clear();
     fleet.waves = vec![Wave {
         name: follow::WAVE.to_owned(),
         targets: (0..fleet.targets.len()).collect(),

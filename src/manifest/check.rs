@@ -9,6 +9,7 @@ mod chain;
 mod codedeploy;
 mod definition;
 mod deployment;
+mod gitlab;
 mod identity;
 mod notify;
 mod policy;
@@ -78,12 +79,13 @@ pub fn check(
         checker.alarms_of_waves(manifest, waves, &mut targets, &accounts);
     }
     let notify = checker.notify(manifest);
+    let environments = checker.environments(manifest, &accounts);
     if context.count() > 0 {
         return None;
     }
     let fleet = assemble(identity?, &accounts.list, targets.list, timeout, waves?, release, warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
-    Some(Fleet { on_busy, notify, ..fleet })
+    Some(Fleet { on_busy, notify, environments, ..fleet })
 }
 
 fn assemble(
@@ -122,7 +124,8 @@ fn assemble(
         })
         .collect();
     let accounts = accounts.into_iter().flatten().collect();
-    Fleet { identity, accounts, targets, waves, on_busy: OnBusy::Fail, notify: Vec::new(), release, warnings }
+    let (notify, environments) = (Vec::new(), BTreeMap::new());
+    Fleet { identity, accounts, targets, waves, on_busy: OnBusy::Fail, notify, environments, release, warnings }
 }
 
 /// What every check needs.

@@ -147,6 +147,7 @@ fn title(name: &str) -> String {
     match name {
         "Manifest" => "the manifest".to_owned(),
         "Identity" | "Rollout" | "Deployment" | "Gate" | "Strategy" => format!("`{}`", name.to_lowercase()),
+        "GitLab" | "Deployments" => format!("`{}`", name.to_lowercase()),
         "Format" => "`format`".to_owned(),
         "Occasion" => "`on`".to_owned(),
         "OnFailure" => "`on_failure`".to_owned(),

@@ -7,6 +7,7 @@ mod busy;
 mod codedeploy;
 mod definition;
 mod faults;
+mod gitlab;
 mod harness;
 mod hooks;
 mod identity;

@@ -108,6 +108,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
         }],
         on_busy: OnBusy::Fail,
         notify: Vec::new(),
+        environments: BTreeMap::new(),
         release: Release::default(),
         warnings: Vec::new(),
     }

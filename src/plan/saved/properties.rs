@@ -158,6 +158,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 waves: Vec::new(),
                 on_busy: OnBusy::Fail,
                 notify: Vec::new(),
+                environments: BTreeMap::new(),
                 release: Release::default(),
                 warnings: Vec::new(),
             };
@@ -170,6 +171,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                     regions: vec!["eu-west-1".to_owned()],
                     chain: RoleChain { hops },
                 });
+                fleet.environments.insert(account.name.clone(), word.clone());
                 let id: TargetId = format!("a{number}/eu-west-1/api").try_into().expect("an id");
                 let blocked = Action::Blocked { reason: word.clone(), help: None };
                 let idle = if flag { Action::Unchanged } else { blocked };

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod fleet;
 pub mod identity;
 pub mod init;
+pub mod issuer;
 pub mod manifest;
 pub mod notify;
 pub mod observe;

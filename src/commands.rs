@@ -4,7 +4,9 @@ mod alarms;
 pub mod check;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
+pub mod credentials;
 pub mod deploy;
+pub mod exec;
 pub mod hooks;
 pub mod init;
 pub mod manifest;

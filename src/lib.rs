@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod exec;
 pub mod exit;
 pub mod fleet;
 pub mod identity;

@@ -1,11 +1,11 @@
 //! The `roleout` binary: parses, runs a command, writes its error, and returns the exit code.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, Talk};
-use roleout::commands::{check, deploy, hooks, init, plan, rollback, sandbox, status, watch};
+use roleout::commands::{check, credentials, deploy, exec, hooks, init, plan, rollback, sandbox, status, watch};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
@@ -26,16 +26,14 @@ fn main() -> ExitCode {
         .build()
         .map_err(|error| Error::new(Exit::Unexpected, format!("the async runtime cannot start: {error}")))
         .and_then(|runtime| runtime.block_on(carry_out(cli)));
-    result
-        .unwrap_or_else(|error| {
-            let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
-            error.exit
-        })
-        .into()
+    result.unwrap_or_else(|error| {
+        let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
+        error.exit.into()
+    })
 }
 
-async fn carry_out(cli: Cli) -> Result<Exit, Error> {
-    match cli.command {
+async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
+    let exit = match cli.command {
         Command::Deploy(args) => {
             with_signals(async |cancel| deploy::deploy(&args, view(&args.talk), cancel).await).await
         }
@@ -63,6 +61,17 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
             let talk = Talk { quiet: false, verbose: false, format: roleout::cli::OutputFormat::Text };
             with_signals(async |cancel| init::init(&args, view(&talk), cancel).await).await
         }
+        Command::Exec(args) => {
+            // The exit code is the command's own. Nothing is drawn beside what it says.
+            let talk = Talk { quiet: args.quiet, verbose: true, format: roleout::cli::OutputFormat::Text };
+            let by_terminal = std::io::stdin().is_terminal();
+            return exec::exec(&args, view(&talk), by_terminal).await.map(ExitCode::from);
+        }
+        Command::Credentials(args) => {
+            let out = &mut std::io::stdout();
+            let terminal = out.is_terminal();
+            with_signals(async |cancel| credentials::credentials(&args, out, terminal, cancel).await).await
+        }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
             let _ = writeln!(std::io::stdout(), "{:#}", schema::schema());
@@ -72,7 +81,8 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
             clap_complete::generate(shell, &mut Cli::command(), "roleout", &mut std::io::stdout());
             Ok(Exit::Done)
         }
-    }
+    };
+    exit.map(ExitCode::from)
 }
 
 fn view(talk: &Talk) -> View {

@@ -1,5 +1,7 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
+mod exec;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -7,6 +9,8 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use exec::{Credentials, CredentialsFormat, Exec};
 
 use crate::exit::Exit;
 use crate::fleet::ImageChoice;
@@ -64,6 +68,10 @@ pub enum Command {
     Continue(Continue),
     /// Show every target as it is now, and how it differs from the manifest
     Status(Status),
+    /// Run a command with the session of an account, or of each of several
+    Exec(Exec),
+    /// Print the keys of an account's session, for the `credential_process` of a profile
+    Credentials(Credentials),
     /// Check the manifest alone, offline
     Check(Check),
     /// Write a manifest to start from, or one of services that exist

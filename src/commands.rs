@@ -4,8 +4,10 @@ mod alarms;
 pub mod check;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
+pub mod credentials;
 pub mod deploy;
 mod deployments;
+pub mod exec;
 pub mod hooks;
 pub mod init;
 pub mod manifest;

@@ -1,13 +1,13 @@
 //! The `roleout` binary: parses, runs a command, writes its error, and returns the exit code.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, OutputFormat, Talk};
-use roleout::commands::{check, deploy, hooks, init, plan, rollback, sandbox, status, watch};
+use roleout::commands::{check, credentials, deploy, exec, hooks, init, plan, rollback, sandbox, status, watch};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
@@ -32,17 +32,15 @@ fn main() -> ExitCode {
         .build()
         .map_err(|error| Error::new(Exit::Unexpected, format!("the async runtime cannot start: {error}")))
         .and_then(|runtime| runtime.block_on(carry_out(cli)));
-    result
-        .unwrap_or_else(|error| {
-            let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
-            error.exit
-        })
-        .into()
+    result.unwrap_or_else(|error| {
+        let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
+        error.exit.into()
+    })
 }
 
-async fn carry_out(cli: Cli) -> Result<Exit, Error> {
+async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
     let talk = |quiet, verbose| Talk { quiet, verbose, format: OutputFormat::Text };
-    match cli.command {
+    let exit = match cli.command {
         Command::Deploy(args) => {
             with_view(&args.talk, async |view, cancel| deploy::deploy(&args, view, cancel).await).await
         }
@@ -68,6 +66,18 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
         Command::Init(args) => {
             with_view(&talk(false, false), async |view, cancel| init::init(&args, view, cancel).await).await
         }
+        Command::Exec(args) => {
+            // The exit code is the command's own. Nothing is drawn beside what it says.
+            let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+            let view = View::new(options(&talk(args.quiet, true)), out, err);
+            let by_terminal = std::io::stdin().is_terminal();
+            return exec::exec(&args, view, by_terminal).await.map(ExitCode::from);
+        }
+        Command::Credentials(args) => {
+            let out = &mut std::io::stdout();
+            let terminal = out.is_terminal();
+            with_signals(async |cancel| credentials::credentials(&args, out, terminal, cancel).await).await
+        }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
             let _ = writeln!(std::io::stdout(), "{:#}", schema::schema());
@@ -78,7 +88,8 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
             Ok(Exit::Done)
         }
         Command::Man { out } => man(out.as_deref()),
-    }
+    };
+    exit.map(ExitCode::from)
 }
 
 fn man(out: Option<&Path>) -> Result<Exit, Error> {
@@ -91,27 +102,35 @@ fn man(out: Option<&Path>) -> Result<Exit, Error> {
     written.map(|()| Exit::Done).map_err(why)
 }
 
-/// Runs a command with a view of its streams. A signal asks it to stop, and a second one ends the process at once; so does a
-/// reader that has not taken everything a second after a signal.
-async fn with_view(talk: &Talk, command: impl AsyncFnOnce(View, Cancel) -> Result<Exit, Error>) -> Result<Exit, Error> {
-    let unexpected =
-        |error: std::io::Error| Error::new(Exit::Unexpected, format!("signals cannot be received: {error}"));
-    let mut interrupts = signal(SignalKind::interrupt()).map_err(unexpected)?;
-    let mut terminations = signal(SignalKind::terminate()).map_err(unexpected)?;
-    let (out, err) = (Stream::new(std::io::stdout()), Stream::new(std::io::stderr()));
+fn options(talk: &Talk) -> view::Options {
     let size = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, h)| (usize::from(w.0), usize::from(h.0)));
-    let mut options = view::Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size);
-    options.pending = Some(err.pending());
+    view::Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size)
+}
+
+/// Runs a command with a view of its streams, until their readers have taken everything, or a second after a signal.
+async fn with_view(talk: &Talk, command: impl AsyncFnOnce(View, Cancel) -> Result<Exit, Error>) -> Result<Exit, Error> {
+    let (out, err) = (Stream::new(std::io::stdout()), Stream::new(std::io::stderr()));
+    let options = view::Options { pending: Some(err.pending()), ..options(talk) };
     let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
-    let cancel = Cancel::default();
-    let mut command = std::pin::pin!(async {
+    with_signals(async |cancel| {
         let result = command(view, cancel.clone()).await;
         tokio::select! {
             _ = async { (out.drained().await, err.drained().await) } => {}
             () = async { cancel.cancelled().await; tokio::time::sleep(READER_LIMIT).await } => {}
         }
         result
-    });
+    })
+    .await
+}
+
+/// Runs a command that a signal asks to stop; a second signal ends the process at once.
+async fn with_signals(command: impl AsyncFnOnce(Cancel) -> Result<Exit, Error>) -> Result<Exit, Error> {
+    let unexpected =
+        |error: std::io::Error| Error::new(Exit::Unexpected, format!("signals cannot be received: {error}"));
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(unexpected)?;
+    let mut terminations = signal(SignalKind::terminate()).map_err(unexpected)?;
+    let cancel = Cancel::default();
+    let mut command = std::pin::pin!(command(cancel.clone()));
     loop {
         let signal = tokio::select! {
             result = &mut command => return result,

@@ -10,12 +10,14 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::event::Stamped;
+use crate::exec::relay::{Line, Stream};
 use crate::plan::Outline;
 use crate::plan::preview::Preview;
 use crate::state::RunState;
 use crate::status::Status;
 
 pub mod canvas;
+pub mod children;
 pub mod console;
 pub mod hooks;
 pub mod journal;
@@ -239,6 +241,35 @@ impl View {
         let text = hooks::text(waiting, Paint(self.options.color_stdout));
         // A reader that has seen enough is no error.
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+    }
+
+    /// Passes on a line that an account's child said, with the account before it, to the stream on which it said so.
+    pub fn said(&mut self, account: &str, column: usize, line: &Line) {
+        let bytes = children::line(account, column, &line.bytes);
+        match line.stream {
+            // A reader that has seen enough is no error.
+            Stream::Out => drop(self.out.write_all(&bytes).and_then(|()| self.out.flush())),
+            Stream::Err => self.raw(&bytes),
+        }
+    }
+
+    /// Shows how children ended; those that did well only where somebody wants to hear it.
+    pub fn children(&mut self, ended: &[children::Ended]) {
+        let text = children::summary(ended, Paint(self.options.color), self.options.quiet);
+        self.raw(text.as_bytes());
+    }
+
+    /// Says what keeps one child from starting, in any case.
+    pub fn problem(&mut self, text: &str) {
+        let word = Paint(self.options.color).paint(Tone::Bad, "error:");
+        self.raw(format!("{word} {}\n", clean(text)).as_bytes());
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        match &mut self.screen {
+            Screen::Live(live) => live.plain(Tone::Plain, String::from_utf8_lossy(bytes).trim_end_matches('\n')),
+            Screen::Lines(lines) => lines.raw(bytes),
+        }
     }
 
     /// Takes in an event, and shows what is new.

@@ -38,8 +38,8 @@ const KEY_RETRIES: [Duration; 4] =
 pub struct Session {
     /// Credentials and identity.
     pub grant: Arc<Grant>,
-    /// When it should be renewed.
-    renew_at: SystemTime,
+    /// How long it was when it was new.
+    length: Duration,
 }
 
 /// A hop that could not be walked.
@@ -128,6 +128,12 @@ impl Sessions {
 
     /// Returns a fresh session at the end of a chain, which has at least one hop.
     pub fn session(&self, hops: &[Hop]) -> BoxFuture<'static, Walked> {
+        self.session_with(hops, RENEW_BEFORE)
+    }
+
+    /// Returns a session at the end of a chain, which has at least one hop, renewed where less than `left` remains of it,
+    /// or less than a third of its length where that is shorter: for others who have a limit of their own.
+    pub fn session_with(&self, hops: &[Hop], left: Duration) -> BoxFuture<'static, Walked> {
         let (sessions, hops) = (self.clone(), hops.to_vec());
         async move {
             let now = sessions.shared.clock.now();
@@ -137,7 +143,7 @@ impl Sessions {
                 let quiet = slot.quiet_until.is_some_and(|until| now < until);
                 let fallback = slot.current.clone().filter(|session| session.serves(now));
                 match &fallback {
-                    Some(session) if now < session.renew_at || quiet => return Ok(session.clone()),
+                    Some(session) if now < session.renew_at(left) || quiet => return Ok(session.clone()),
                     _ => {}
                 }
                 let walk = slot.walk.get_or_insert_with(|| {
@@ -188,8 +194,7 @@ impl Sessions {
             Ok(grant) => {
                 let now = self.shared.clock.now();
                 let length = grant.expires.duration_since(now).unwrap_or_default();
-                let renew_at = grant.expires - RENEW_BEFORE.min(length / 3);
-                Ok(Session { grant: Arc::new(grant), renew_at })
+                Ok(Session { grant: Arc::new(grant), length })
             }
             Err(error) => {
                 let claims = match &self.shared.token {
@@ -250,6 +255,11 @@ impl Sessions {
 }
 
 impl Session {
+    /// When it should be renewed by those who want so much of it left.
+    fn renew_at(&self, left: Duration) -> SystemTime {
+        self.grant.expires - left.min(self.length / 3)
+    }
+
     fn serves(&self, now: SystemTime) -> bool {
         now + TOO_LATE < self.grant.expires
     }

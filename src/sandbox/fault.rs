@@ -59,6 +59,8 @@ pub enum Fault {
     Latency(Duration),
     /// `wrong-account`: a session in the account belongs to another account.
     WrongAccount,
+    /// `short-sessions:SECONDS`: sessions of the account's roles end so soon, whatever was asked for.
+    ShortSessions(Duration),
     /// `no-service-deployments`: the role may not read service deployments.
     NoServiceDeployments,
     /// `image-missing`: the images in ECR that the service's definition names do not exist, and cannot be pulled.
@@ -122,6 +124,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         },
         "latency" => Fault::Latency(Duration::from_secs_f64(number("milliseconds")?.min(MAX_LATENCY) / 1000.0)),
         "wrong-account" => Fault::WrongAccount,
+        "short-sessions" => Fault::ShortSessions(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
         "no-service-deployments" => Fault::NoServiceDeployments,
         "image-missing" => Fault::ImageMissing,
         "role-missing" => Fault::RoleMissing,
@@ -139,9 +142,9 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 /// Every fault's name, for help and errors.
 pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
-                         lost, unavailable, deny, latency, wrong-account, no-service-deployments, image-missing, \
-                         role-missing, log-group-missing, secret-missing";
-const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
+                         lost, unavailable, deny, latency, wrong-account, short-sessions, no-service-deployments, \
+                         image-missing, role-missing, log-group-missing, secret-missing";
+const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency", "short-sessions"];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.
 pub(crate) const SLOW_FACTOR: f64 = 5.0;
@@ -214,6 +217,7 @@ mod tests {
             ("*=throttle:3", Fault::Throttle(3.0)),
             ("*=lost:30%", Fault::Lost(30)),
             ("*=deny:ecs:UpdateService", Fault::Deny("ecs:UpdateService".into())),
+            ("prod=short-sessions:15", Fault::ShortSessions(Duration::from_secs(15))),
             ("*=latency:250", Fault::Latency(Duration::from_millis(250))),
         ] {
             assert_eq!(parse_fault(text).expect(text).1, wanted, "{text}");

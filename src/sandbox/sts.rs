@@ -293,13 +293,18 @@ fn grant(
         let text = format!("Packed policy consumes {percent}% of allotted space, please use smaller policy.");
         return Err(AwsError::new("PackedPolicyTooLarge", text));
     }
+    let short = world.account_fault(&principal.account, |fault| matches!(fault, Fault::ShortSessions(_)));
+    let milliseconds = match short {
+        Some(Fault::ShortSessions(length)) => u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
+        _ => duration * 1000,
+    };
     world.issued += 1;
     let name = format!("session/{}/{}", world.issued, principal.arn);
     let access_key = format!("ASIA{}", world.chance.id(KEY_LETTERS, 16, &name));
     let session = Session {
         secret: world.chance.hex(40, &format!("{name}/secret")),
         token: Some(format!("IQoJb3JpZ2luX2VjE{}", world.chance.hex(64, &format!("{name}/token")))),
-        expires: Some(now + duration * 1000),
+        expires: Some(now + milliseconds),
         principal,
     };
     // Forgets what expired a day ago, so that a long run does not grow; until then it answers "expired".

@@ -26,6 +26,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let features = [
         (cfg!(feature = "alarms"), "alarms: bakes cannot look at CloudWatch alarms"),
         (cfg!(feature = "codedeploy"), "codedeploy: services under the CODE_DEPLOY controller are blocked"),
+        (cfg!(feature = "health"), "health: a failure does not tell the health of load balancers' targets"),
         (cfg!(feature = "verify"), "verify: that roles, images, log groups and secrets exist is not checked"),
     ];
     let missing = features.iter().filter(|(built, _)| !built);

@@ -262,10 +262,11 @@ impl<'a> Watch<'a> {
 
     /// Returns what can be found about a failure.
     pub async fn evidence(&self) -> Vec<Evidence> {
+        let (messages, none) = (&self.messages, Vec::new());
         let found = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => evidence::Found::default(),
-            found = evidence::gather(&self.ecs, self.target, self.task_set.as_deref(), self.messages.kept()) => found,
+            found = evidence::gather(&self.ecs, self.target, self.task_set.as_deref(), messages, none) => found,
         };
         found.evidence
     }

@@ -18,6 +18,7 @@ use super::chance::Chance;
 use super::codedeploy::{self, CodeDeploy};
 use super::coding::Coding;
 use super::ecs;
+use super::elb;
 use super::fault::{Fault, Rule};
 use super::iam;
 use super::issuer::Issuer;
@@ -29,7 +30,7 @@ use super::signature::{self, Claimed};
 use super::sts;
 use super::things::Things;
 use super::timing::Timing;
-use super::wire::{Answer, AwsError, Fate, IAM_NAMESPACE, Request, XML};
+use super::wire::{Answer, AwsError, ELB_NAMESPACE, Fate, IAM_NAMESPACE, Request, XML};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -228,26 +229,48 @@ impl World {
         output
     }
 
-    /// A request in awsQuery: of STS, or of IAM.
+    /// A request in awsQuery: of STS, of IAM or of Elastic Load Balancing.
     fn query(&mut self, request: &Request, claimed: Option<&Claimed>, now: Moment) -> Fate {
         let form: sts::Form = form_urlencoded::parse(&request.body).into_owned().collect();
         match form.get("Version").map(String::as_str) {
-            Some(iam::VERSION) => self.iam(request, claimed, &form, now),
+            Some(iam::VERSION) => self.read(Queried::Iam, request, claimed, &form, now),
+            Some(elb::VERSION) => self.read(Queried::Elb, request, claimed, &form, now),
             _ => self.sts(request, claimed, &form, now),
         }
     }
 
-    /// IAM is the same in every region, so it has the faults of an account whatever their region.
-    fn iam(&mut self, request: &Request, claimed: Option<&Claimed>, form: &sts::Form, now: Moment) -> Fate {
+    /// A call that only reads. IAM is the same in every region, so it has the faults of an account whatever their region.
+    fn read(
+        &mut self,
+        api: Queried,
+        request: &Request,
+        claimed: Option<&Claimed>,
+        form: &sts::Form,
+        now: Moment,
+    ) -> Fate {
         let operation = form.get("Action").cloned().unwrap_or_default();
         let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
         let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
-        self.calls.count(&account, "global", &operation);
-        let action = format!("iam:{operation}");
+        let place = claimed.map(|claimed| claimed.region.clone()).unwrap_or_default();
+        let (prefix, namespace, counted) = match api {
+            Queried::Iam => ("iam", IAM_NAMESPACE, "global"),
+            Queried::Elb => ("elasticloadbalancing", ELB_NAMESPACE, place.as_str()),
+        };
+        self.calls.count(&account, counted, &operation);
+        let services = match api {
+            Queried::Iam => Vec::new(),
+            Queried::Elb => elb::services(self.region(&account, &place), form),
+        };
+        let services = self.with_aliases(&account, &place, services);
+        let action = format!("{prefix}:{operation}");
         let mut denied = false;
         let names = self.account_names(&account);
-        let rules = self.rules.iter().filter(|rule| !rule.sts && rule.covers_account(&names));
-        for rule in rules.filter(|rule| rule.covers_service(&[])) {
+        let here = |rule: &&Rule| match api {
+            Queried::Iam => rule.covers_account(&names),
+            Queried::Elb => rule.covers(&names, &place),
+        };
+        let rules = self.rules.iter().filter(|rule| !rule.sts).filter(here);
+        for rule in rules.filter(|rule| rule.covers_service(&services)) {
             match &rule.fault {
                 Fault::Silent => return Fate::Silent,
                 Fault::Reset => return Fate::Reset,
@@ -255,12 +278,17 @@ impl World {
                 _ => {}
             }
         }
+        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
         let caller = verify(session, request, claimed, now).map_err(Refusal::sts);
-        Fate::Answered(match caller.and_then(|caller| iam::answer(self, form, &caller, denied)) {
+        let answer = caller.and_then(|caller| match api {
+            Queried::Iam => iam::answer(self, form, &caller, denied),
+            Queried::Elb => elb::answer(self, form, &caller, &place, now, denied),
+        });
+        Fate::Answered(match answer {
             Ok(body) => {
                 Answer { status: 200, content_type: XML, request_id: self.request_id(), body: body.into_bytes() }
             }
-            Err(error) => error.xml_of(IAM_NAMESPACE, self.request_id()),
+            Err(error) => error.xml_of(namespace, self.request_id()),
         })
     }
 
@@ -454,6 +482,13 @@ impl World {
         names.extend(aliases);
         names
     }
+}
+
+/// A service that is asked in awsQuery and only read.
+#[derive(Clone, Copy)]
+enum Queried {
+    Iam,
+    Elb,
 }
 
 /// The writes whose answers the fault `lost` loses: none has an idempotency token but RunTask.

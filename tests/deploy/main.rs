@@ -8,6 +8,8 @@ mod codedeploy;
 mod definition;
 mod faults;
 mod harness;
+#[cfg(feature = "health")]
+mod health;
 mod hooks;
 mod identity;
 mod init;

@@ -87,6 +87,24 @@ def test_no_success_is_claimed_while_the_old_revision_is_primary(aws, project):
     assert all(arn.endswith(":1") for arn in primaries(aws).values())
 
 
+def test_the_health_of_targets_is_told_as_moto_has_it(aws, project):
+    ec2, elb = (client(aws, name, role("staging"), "eu-west-1") for name in ("ec2", "elbv2"))
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    made = elb.create_target_group(Name="web", Protocol="HTTP", Port=8080, VpcId=vpc, TargetType="ip")
+    group = made["TargetGroups"][0]["TargetGroupArn"]
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "10.0.3.1", "Port": 8080}])
+    balancer = {"targetGroupArn": group, "containerName": "app", "containerPort": 8080}
+    account = ecs(aws, "staging", "eu-west-1")
+    account.delete_service(cluster="web", service="api", force=True)
+    account.create_service(
+        cluster="web", serviceName="api", taskDefinition="api", desiredCount=2, loadBalancers=[balancer]
+    )
+    project.timeout = "6s"
+    run = project.deploy("--only", "staging/eu-west-1/api", limit=60)
+    assert run.code in NOT_DONE, run
+    assert "target group web: 1 unused (Target.NotInUse: Target group is not configured to receive traffic" in run.stderr
+
+
 @pytest.mark.parametrize("moto", [0], indirect=True)
 def test_a_deployment_of_somebody_else_is_not_interrupted(aws, project):
     run = project.deploy()

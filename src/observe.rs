@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes anything, and one account that cannot be read does not hide the others.
 
+pub mod family;
 pub mod history;
 pub mod progress;
 pub mod service;

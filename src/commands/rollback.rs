@@ -109,11 +109,13 @@ async fn definitions(fleet: &Fleet, ways: &[Option<Way>], reach: &Reach) -> Defi
 /// Says where the past is known from, where it is not from service deployments, and what is back already.
 fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
     let mut guessed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut already: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (target, way) in fleet.targets.iter().zip(ways) {
         match way {
-            Some(Way::To { because: Some(because), .. }) => {
-                guessed.entry(because).or_default().push(target.id.to_string())
+            Some(Way::To { because: Some(because), support, .. }) => {
+                let by = if support.is_some() { &mut told } else { &mut guessed };
+                by.entry(because).or_default().push(target.id.to_string());
             }
             Some(Way::Already(why)) => already.entry(why).or_default().push(target.id.to_string()),
             _ => {}
@@ -123,6 +125,12 @@ fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
         view.warning(&format!(
             "{}: what it goes back to is the next older revision of its family, and whether that ever ran is not known: \
              {because}",
+            targets.join(", ")
+        ));
+    }
+    for (because, targets) in told {
+        view.note(&format!(
+            "{}: what ran before is told from the service's messages and the tags of its revisions: {because}",
             targets.join(", ")
         ));
     }

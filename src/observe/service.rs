@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::progress::moment;
 use crate::event::Tasks;
 use crate::fleet::Revision;
 
@@ -80,6 +82,8 @@ pub struct Message {
     pub id: String,
     /// ECS's words.
     pub text: String,
+    /// When it was said.
+    pub at: Option<Timestamp>,
 }
 
 impl LiveService {
@@ -108,7 +112,11 @@ impl LiveService {
             deployments: items(service, deployments).map(Deployment::read).collect(),
             service_deployment: service["currentServiceDeployment"].as_str().map(str::to_owned),
             messages: items(service, "events")
-                .map(|event| Message { id: text(event, "id"), text: text(event, "message") })
+                .map(|event| Message {
+                    id: text(event, "id"),
+                    text: text(event, "message"),
+                    at: event["createdAt"].as_f64().and_then(moment),
+                })
                 .collect(),
             took: primary.and_then(|primary| took(primary, service)),
         }

@@ -3,6 +3,8 @@
 //! Pure. What is gone back to is the last revision that completed before the present one. A target that is back already
 //! stays: going back twice would else bring the newer revision again, and a job that is retried would undo itself.
 
+mod support;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -13,6 +15,8 @@ use crate::fleet::{Fleet, Revision};
 use crate::observe::history::{Definitions, History};
 use crate::observe::service::LiveService;
 use crate::observe::{Observed, Seen, Unseen};
+pub use support::Support;
+use support::{Ran, ran};
 
 /// What going back means for a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub enum Way {
         arn: String,
         /// Why its past is not known from service deployments, where that is so.
         because: Option<String>,
+        /// What speaks for it having run, where that is so.
+        support: Option<Support>,
     },
     /// The deployment that is under way is stopped, and ECS goes back.
     Return {
@@ -78,11 +84,11 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
                 from = before.unwrap_or(other);
             }
             match completed[from..].iter().find(|arn| **arn != present) {
-                Some(arn) => Way::To { arn: (*arn).to_owned(), because: None },
+                Some(arn) => Way::To { arn: (*arn).to_owned(), because: None, support: None },
                 None => nowhere(),
             }
         }
-        History::Revisions { arns, because } => {
+        History::Revisions { arns, older, because } => {
             let number = |arn: &str| arn.parse::<Revision>().map_or(0, |revision| revision.number);
             if in_progress {
                 let completed = service.deployments.iter().find(|one| one.id != primary.id && one.is("COMPLETED"));
@@ -95,8 +101,16 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
             if let Some(newer) = newer {
                 return Way::Already(format!("on {} already, which is older than {}", name(present), name(newer)));
             }
-            match arns.iter().find(|arn| number(arn) < number(present)) {
-                Some(arn) => Way::To { arn: arn.clone(), because: Some(because.clone()) },
+            let known: Vec<(&str, Ran)> = older.iter().map(|one| (one.arn.as_str(), ran(service, one))).collect();
+            let supported = known.iter().find_map(|(arn, ran)| match ran {
+                Ran::Yes(support) => Some((*arn, Some(support.clone()))),
+                Ran::No | Ran::Unknown => None,
+            });
+            let refuted = |arn: &&str| known.contains(&(arn, Ran::No));
+            let lower = || arns.iter().map(String::as_str).filter(|arn| number(arn) < number(present));
+            let next = || lower().find(|arn| !refuted(arn)).or(lower().next()).map(|arn| (arn, None));
+            match supported.or_else(next) {
+                Some((arn, support)) => Way::To { arn: arn.to_owned(), because: Some(because.clone()), support },
                 None => Way::Nowhere(format!("its family has no older ACTIVE revision ({because})")),
             }
         }
@@ -158,10 +172,17 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
             }
             decision
         }
-        Way::To { arn, .. } => match definition {
+        Way::To { arn, because, support } => match definition {
             Some(Ok(found)) if found["status"] == "ACTIVE" => {
-                let summary = taskdef::summary(&observed.live, found);
-                deploy(Definition::Existing { arn: arn.clone(), force: false }, to(arn), summary)
+                let chosen_by = because.as_ref().map(|_| match support {
+                    Some(support) => format!("{} is chosen: {support}", name(arn)),
+                    None => format!("{} is chosen by its number alone: nothing says whether it ever ran", name(arn)),
+                });
+                let mut summary = taskdef::summary(&observed.live, found);
+                summary.extend(chosen_by.clone());
+                let mut decision = deploy(Definition::Existing { arn: arn.clone(), force: false }, to(arn), summary);
+                decision.work.iter_mut().for_each(|work| work.chosen_by.clone_from(&chosen_by));
+                decision
             }
             Some(Ok(_)) => Decision::blocked(
                 format!("it ran {} before, which was deregistered and cannot be deployed", name(arn)),
@@ -178,10 +199,14 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
+    use crate::fleet::Commit;
+    use crate::observe::family::Known;
     use crate::observe::history::Attempt;
+    use crate::observe::service::Message;
 
     fn service(number: u32, state: &str) -> LiveService {
         let arn = format!("td/api:{number}");
@@ -201,7 +226,7 @@ mod tests {
     }
 
     fn to(number: u32) -> Way {
-        Way::To { arn: format!("td/api:{number}"), because: None }
+        Way::To { arn: format!("td/api:{number}"), because: None, support: None }
     }
 
     #[test]
@@ -251,12 +276,43 @@ mod tests {
     fn without_deployments_the_numbers_of_revisions_tell() {
         let revisions = |numbers: &[u32]| History::Revisions {
             arns: numbers.iter().map(|number| format!("td/api:{number}")).collect(),
+            older: Vec::new(),
             because: "no".into(),
         };
-        let older = Way::To { arn: "td/api:2".into(), because: Some("no".into()) };
+        let older = Way::To { arn: "td/api:2".into(), because: Some("no".into()), support: None };
         assert_eq!(way(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), false), older);
         assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), false), Way::Already(_)));
         assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), true), Way::To { .. }));
         assert!(matches!(way(&service(1, "COMPLETED"), &revisions(&[1]), false), Way::Nowhere(_)));
+    }
+
+    #[test]
+    fn without_deployments_the_newest_revision_that_something_speaks_for_is_taken() {
+        let known = |number: u32, pipeline: Option<&str>| Known {
+            arn: format!("td/api:{number}"),
+            commit: Commit { pipeline: pipeline.map(str::to_owned), ..Commit::default() },
+            ..Known::default()
+        };
+        let past = |older: Vec<Known>| History::Revisions {
+            arns: (1..=4).rev().map(|number| format!("td/api:{number}")).collect(),
+            older,
+            because: "no".into(),
+        };
+        let to =
+            |number: u32, support| Way::To { arn: format!("td/api:{number}"), because: Some("no".into()), support };
+        let present = service(4, "COMPLETED");
+        let tagged = Some(Support::Registered("the pipeline 7".to_owned()));
+        let past_of_two = past(vec![known(3, None), known(2, Some("7")), known(1, Some("6"))]);
+        assert_eq!(way(&present, &past_of_two, false), to(2, tagged));
+        assert_eq!(way(&present, &past(vec![known(3, None), known(2, None)]), false), to(3, None));
+        let mut refuted = known(3, Some("7"));
+        (refuted.registered_at, refuted.until) = (Timestamp::from_second(100).ok(), Timestamp::from_second(200).ok());
+        let mut failed = present.clone();
+        failed.messages = vec![Message {
+            id: "1".into(),
+            text: "(service api) (deployment ecs-svc/3) deployment failed: tasks failed to start.".into(),
+            at: Timestamp::from_second(150).ok(),
+        }];
+        assert_eq!(way(&failed, &past(vec![refuted.clone(), known(2, None)]), false), to(2, None));
     }
 }

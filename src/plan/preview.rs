@@ -379,6 +379,7 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
     if !matches!(work.definition, Definition::Keep) {
         notes.extend(strategy::note(target, &observed.service));
     }
+    notes.extend(work.chosen_by.clone());
     notes.extend(run_task::notes(&work.run_tasks));
     (differences, notes)
 }

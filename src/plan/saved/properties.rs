@@ -276,6 +276,7 @@ fn what_the_manifest_declared_is_not_kept() {
         supersedes: None,
         run_tasks: RunTasks::default(),
         codedeploy: None,
+        chosen_by: None,
     };
     assert_eq!(super::desired(Some(&work)), Desired::default());
 }

@@ -86,6 +86,10 @@ async fn forward(run: &Run, target: &TargetSpec, work: &Work, on_cancel: OnCance
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
         return codedeploy::rollout(run, target, work, group, registered.clone(), on_cancel).await;
     }
+    #[cfg(feature = "codedeploy")]
+    if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
+        return codedeploy::follow(run, target, work, group, deployment, on_cancel).await;
+    }
     let deadline = Instant::now() + target.timeout;
     let mut rollout = Rollout::new(run, target, &ecs, work, on_cancel);
     match &work.definition {

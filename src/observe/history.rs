@@ -72,13 +72,23 @@ pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Arc
 }
 
 async fn target_past(ecs: &Ecs, target: &TargetSpec, observed: &Observed, families: &Families) -> Past {
-    let because = match attempts(ecs, target).await {
+    let live = &observed.service.task_definition;
+    #[cfg(feature = "codedeploy")]
+    let by_codedeploy = observed.service.controller == "CODE_DEPLOY";
+    #[cfg(not(feature = "codedeploy"))]
+    let by_codedeploy = false;
+    let attempts = match by_codedeploy {
+        #[cfg(feature = "codedeploy")]
+        true => super::codedeploy::attempts(ecs, target, live).await,
+        _ => attempts(ecs, target).await,
+    };
+    let because = match attempts {
         Ok(attempts) if !attempts.is_empty() => return Ok(History::Deployments(attempts)),
+        Ok(_) if by_codedeploy => "CodeDeploy lists no deployment of the group".to_owned(),
         Ok(_) => "ECS lists no service deployment of the last 90 days".to_owned(),
         Err(error) if matches!(error.kind, Kind::Denied | Kind::Refused) => error.to_string(),
         Err(error) => return Err(unseen(&error, target)),
     };
-    let live = &observed.service.task_definition;
     let family = live.parse::<Revision>().map_or_else(|_| live.to_owned(), |revision| revision.family);
     let arns = families.active(ecs, target, &family).await.map_err(|error| unseen(&error, target))?;
     let older = families.older(ecs, &arns, &observed.live).await;

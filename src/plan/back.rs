@@ -36,16 +36,46 @@ pub enum Way {
         deployment: String,
         /// The ARN of what completed last, where that is known.
         to: Option<String>,
+        /// The ARN of what a deployment by CodeDeploy deploys; ECS's deploys what the service says.
+        deploys: Option<String>,
     },
     /// The deployment that is under way goes back: it is followed.
     Follow {
         /// The deployment's id.
         deployment: String,
+        /// The ARN of what a deployment by CodeDeploy deploys; ECS's deploys what the service says.
+        deploys: Option<String>,
     },
     /// It is back already.
     Already(String),
     /// There is nothing to go back to.
     Nowhere(String),
+}
+
+/// Decides what going back means for a target with a past: as [`way`] does, unless a deployment by CodeDeploy is under way.
+pub fn way_of(observed: &Observed, past: &History, further: bool) -> Way {
+    let Some(under_way) = &observed.codedeploy else { return way(&observed.service, past, further) };
+    let (deployment, deploys) = (under_way.id.clone(), under_way.task_definition.clone());
+    let completed: Vec<&str> = match past {
+        History::Deployments(attempts) => {
+            let completed = attempts.iter().filter(|attempt| attempt.succeeded());
+            completed.filter_map(|attempt| attempt.task_definition.as_deref()).collect()
+        }
+        History::Revisions { .. } => Vec::new(),
+    };
+    match &deploys {
+        _ if under_way.undoes.is_some() => Way::Follow { deployment, deploys },
+        None => Way::Nowhere(format!("CodeDeploy does not say what its deployment {deployment} deploys")),
+        Some(arn) if completed.contains(&arn.as_str()) => Way::Follow { deployment, deploys },
+        Some(arn) => {
+            // Its traffic has moved already where what it deploys is PRIMARY.
+            let before = [observed.service.task_definition.as_str()].into_iter().chain(completed);
+            match before.into_iter().find(|known| known != arn) {
+                Some(to) => Way::Return { deployment, to: Some(to.to_owned()), deploys },
+                None => Way::Nowhere("nothing is known to have completed before".to_owned()),
+            }
+        }
+    }
 }
 
 /// Decides what going back means for a service with a past. With `further`, a target that is back already goes back to
@@ -63,8 +93,10 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
             let completed: Vec<&str> = completed.filter_map(|attempt| attempt.task_definition.as_deref()).collect();
             if in_progress {
                 return match completed.contains(&present) {
-                    true => Way::Follow { deployment },
-                    false => Way::Return { deployment, to: completed.first().map(|arn| (*arn).to_owned()) },
+                    true => Way::Follow { deployment, deploys: None },
+                    false => {
+                        Way::Return { deployment, to: completed.first().map(|arn| (*arn).to_owned()), deploys: None }
+                    }
                 };
             }
             let nowhere = || Way::Nowhere("no other revision completed in the 90 days that ECS remembers".to_owned());
@@ -93,8 +125,12 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
             if in_progress {
                 let completed = service.deployments.iter().find(|one| one.id != primary.id && one.is("COMPLETED"));
                 return match completed {
-                    Some(one) if number(&one.task_definition) > number(present) => Way::Follow { deployment },
-                    completed => Way::Return { deployment, to: completed.map(|one| one.task_definition.clone()) },
+                    Some(one) if number(&one.task_definition) > number(present) => {
+                        Way::Follow { deployment, deploys: None }
+                    }
+                    completed => {
+                        Way::Return { deployment, to: completed.map(|one| one.task_definition.clone()), deploys: None }
+                    }
                 };
             }
             let newer = arns.first().filter(|arn| number(arn) > number(present) && !failed && !further);
@@ -124,22 +160,16 @@ fn name(arn: &str) -> &str {
 /// Builds the plan of going back. `ways` is indexed as the fleet's targets; `None` where a target could not be read.
 /// `definitions` has what is gone back to.
 pub fn plan(fleet: &Fleet, seen: &[Seen], ways: &[Option<Way>], definitions: &Definitions) -> Plan {
-    decided(fleet, seen, |index, observed| match (unreturnable(&observed.service), &ways[index]) {
-        (Some(blocked), _) => blocked,
-        (None, Some(way)) => decide(observed, way, definitions.get(&index)),
-        (None, None) => Decision::blocked("its past could not be read", "run again"),
+    decided(fleet, seen, |index, observed| {
+        let group = fleet.targets[index].desired.codedeploy.as_ref();
+        let mut decision = match (undeployable(&observed.service, group), &ways[index]) {
+            (Some(blocked), _) => blocked,
+            (None, Some(way)) => decide(observed, way, definitions.get(&index)),
+            (None, None) => Decision::blocked("its past could not be read", "run again"),
+        };
+        decision.work.iter_mut().for_each(|work| work.codedeploy = group.cloned());
+        decision
     })
-}
-
-/// Returns why a service cannot be returned at all.
-fn unreturnable(service: &LiveService) -> Option<Decision> {
-    if service.status == "ACTIVE" && service.controller == "CODE_DEPLOY" {
-        return Some(Decision::blocked(
-            "its deployment controller is CODE_DEPLOY, whose history ECS does not keep",
-            "deploy the revision that it should run: `task_definition: { family: …, revision: … }` beside `codedeploy`",
-        ));
-    }
-    undeployable(service, None)
 }
 
 fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>, Unseen>>) -> Decision {
@@ -159,16 +189,25 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
             let help = "deploy the revision that you want with `roleout deploy`, or leave the target out with --only";
             Decision::blocked(format!("there is nothing to go back to: {why}"), help)
         }
-        Way::Follow { deployment } => {
+        Way::Follow { deployment, deploys } => {
             let summary = vec![format!("its deployment {deployment} goes back already, and is followed")];
-            deploy(Definition::Follow { deployment: deployment.clone() }, service.revision(), summary)
+            let revision = deploys.as_deref().and_then(to).or(service.revision());
+            let mut decision = deploy(Definition::Follow { deployment: deployment.clone() }, revision, summary);
+            if let (Some(work), Some(_)) = (&mut decision.work, &observed.codedeploy) {
+                work.from = deploys.clone().unwrap_or_default();
+            }
+            decision
         }
-        Way::Return { deployment, to: back } => {
-            let summary = vec![format!("its deployment {deployment} is stopped, and ECS goes back")];
+        Way::Return { deployment, to: back, deploys } => {
+            let by = if deploys.is_some() { "CodeDeploy" } else { "ECS" };
+            let summary = vec![format!("its deployment {deployment} is stopped, and {by} goes back")];
             let mut decision =
                 deploy(Definition::Return { deployment: deployment.clone() }, back.as_deref().and_then(to), summary);
             if let (Some(work), Some(back)) = (&mut decision.work, back) {
                 work.before.task_definition.get_or_insert_with(|| back.clone());
+            }
+            if let (Some(work), Some(deploys)) = (&mut decision.work, deploys) {
+                (work.from, work.before.task_definition) = (deploys.clone(), back.clone());
             }
             decision
         }
@@ -266,9 +305,9 @@ mod tests {
 
     #[test]
     fn what_is_under_way_is_stopped_unless_it_goes_back_itself() {
-        let follow = Way::Follow { deployment: "ecs-svc/9".into() };
+        let follow = Way::Follow { deployment: "ecs-svc/9".into(), deploys: None };
         assert_eq!(way(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), false), follow);
-        let back = Way::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()) };
+        let back = Way::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()), deploys: None };
         assert_eq!(way(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), false), back);
     }
 

@@ -207,13 +207,13 @@ async fn a_rollback_goes_in_waves_and_is_not_undone_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_under_codedeploy_is_blocked_with_the_way_there_is() {
+async fn a_service_under_codedeploy_is_blocked_where_its_group_is_not_named() {
     let scene = scene(1, 1, ROLLOUT);
     let input = json!({"cluster": "main", "service": "s0", "deploymentController": {"type": "CODE_DEPLOY"}});
     scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &input).expect("changed");
     let ran = rollback(&scene, false).await;
     let error = ran.exit.as_ref().expect_err("blocked");
     assert_eq!(error.exit, Exit::Blocked);
-    assert!(error.message.contains("whose history ECS does not keep"), "{error}");
-    assert!(error.help[0].contains("`task_definition: { family: …, revision: … }`"), "{error}");
+    assert!(error.message.contains("its deployment controller is CODE_DEPLOY"), "{error}");
+    assert!(error.help[0].contains("name its deployment group with `codedeploy` in the manifest"), "{error}");
 }

@@ -61,7 +61,7 @@ pub enum Command {
     Plan(Plan),
     /// Follow the deployments that are under way to their ends, and change nothing
     Watch(Watch),
-    /// Let deployments that wait at a PAUSE hook go on
+    /// Let deployments that wait at a PAUSE hook go on, or roll them back
     Continue(Continue),
     /// Show every target as it is now, and how it differs from the manifest
     Status(Status),
@@ -351,6 +351,9 @@ pub struct Continue {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// Have ECS roll these deployments back instead
+    #[arg(long, env = "ROLEOUT_ROLLBACK")]
+    pub rollback: bool,
     /// List the hooks at which deployments wait, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,

@@ -107,6 +107,7 @@ fn work() -> impl Strategy<Value = Work> {
                 config: None,
                 appspec: from,
             }),
+            chosen_by: desired_count.map(|count| count.to_string()),
         },
     )
 }

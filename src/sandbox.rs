@@ -45,6 +45,7 @@ mod moment;
 mod one_off;
 mod parameters;
 mod policy;
+mod queried;
 mod record;
 mod region;
 mod rollout;

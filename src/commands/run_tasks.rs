@@ -20,6 +20,9 @@ const AT_ONCE: usize = 16;
 /// A definition is worth so long a wait: what is not known by then is a note.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// An account, a region and a task definition.
+type Place<'a> = (&'a str, &'a str, &'a str);
+
 /// What came of reading them.
 #[derive(Debug, Default)]
 pub(super) struct Named {
@@ -34,7 +37,7 @@ pub(super) struct Named {
 /// Reads the definitions that the tasks of a plan name.
 pub(super) async fn read(fleet: &Fleet, plan: &Plan, reach: &Reach) -> Named {
     // Each definition of an account and region, with the tasks that name it and their targets.
-    let mut asked: BTreeMap<(&str, &str, &str), Vec<(usize, &RunTask)>> = BTreeMap::new();
+    let mut asked: BTreeMap<Place<'_>, Vec<(usize, &RunTask)>> = BTreeMap::new();
     for (index, work) in plan.work.iter().enumerate() {
         let target = &fleet.targets[index];
         for (_, task) in work.iter().flat_map(|work| work.run_tasks.all()) {

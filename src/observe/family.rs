@@ -32,18 +32,25 @@ pub struct Known {
 /// An answer that several targets wait for.
 type Shared<T> = Arc<OnceCell<T>>;
 
+/// An account, a region and a family.
+type Place = (String, String, String);
+/// The ARNs of revisions.
+type Listed = Result<Vec<String>, CallError>;
+/// When a revision was registered, and for which commit.
+type Origin = (Option<Timestamp>, Commit);
+
 /// What was read of families.
 #[derive(Debug, Default)]
 pub struct Families {
     /// The ACTIVE revisions of an account, region and family, newest first.
-    lists: Mutex<BTreeMap<(String, String, String), Shared<Result<Vec<String>, CallError>>>>,
+    lists: Mutex<BTreeMap<Place, Shared<Listed>>>,
     /// When a revision was registered and for which commit, by its ARN; `None` where that could not be read.
-    revisions: Mutex<BTreeMap<String, Shared<Option<(Option<Timestamp>, Commit)>>>>,
+    revisions: Mutex<BTreeMap<String, Shared<Option<Origin>>>>,
 }
 
 impl Families {
     /// Returns the ARNs of a family's ACTIVE revisions, newest first.
-    pub async fn active(&self, ecs: &Ecs, target: &TargetSpec, family: &str) -> Result<Vec<String>, CallError> {
+    pub async fn active(&self, ecs: &Ecs, target: &TargetSpec, family: &str) -> Listed {
         let key = (target.account.id.to_string(), target.id.region.to_string(), family.to_owned());
         let cell = Arc::clone(self.lists.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
         cell.get_or_init(|| ecs.list_task_definitions(family)).await.clone()
@@ -70,7 +77,7 @@ impl Families {
         known
     }
 
-    async fn revision(&self, ecs: &Ecs, arn: &str) -> Option<(Option<Timestamp>, Commit)> {
+    async fn revision(&self, ecs: &Ecs, arn: &str) -> Option<Origin> {
         let revisions = self.revisions.lock();
         let cell = Arc::clone(revisions.unwrap_or_else(PoisonError::into_inner).entry(arn.to_owned()).or_default());
         let read = || async {

@@ -24,13 +24,14 @@ use super::iam;
 use super::issuer::Issuer;
 use super::moment::Moment;
 use super::policy::{Ask, Decision, action_matches, decide};
+use super::queried::Queried;
 use super::region::Region;
 use super::session::{Principal, Refusal, Session, verify};
 use super::signature::{self, Claimed};
 use super::sts;
 use super::things::Things;
 use super::timing::Timing;
-use super::wire::{Answer, AwsError, ELB_NAMESPACE, Fate, IAM_NAMESPACE, Request, XML};
+use super::wire::{Answer, AwsError, Fate, Request, XML};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -239,59 +240,6 @@ impl World {
         }
     }
 
-    /// A call that only reads. IAM is the same in every region, so it has the faults of an account whatever their region.
-    fn read(
-        &mut self,
-        api: Queried,
-        request: &Request,
-        claimed: Option<&Claimed>,
-        form: &sts::Form,
-        now: Moment,
-    ) -> Fate {
-        let operation = form.get("Action").cloned().unwrap_or_default();
-        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
-        let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
-        let place = claimed.map(|claimed| claimed.region.clone()).unwrap_or_default();
-        let (prefix, namespace, counted) = match api {
-            Queried::Iam => ("iam", IAM_NAMESPACE, "global"),
-            Queried::Elb => ("elasticloadbalancing", ELB_NAMESPACE, place.as_str()),
-        };
-        self.calls.count(&account, counted, &operation);
-        let services = match api {
-            Queried::Iam => Vec::new(),
-            Queried::Elb => elb::services(self.region(&account, &place), form),
-        };
-        let services = self.with_aliases(&account, &place, services);
-        let action = format!("{prefix}:{operation}");
-        let mut denied = false;
-        let names = self.account_names(&account);
-        let here = |rule: &&Rule| match api {
-            Queried::Iam => rule.covers_account(&names),
-            Queried::Elb => rule.covers(&names, &place),
-        };
-        let rules = self.rules.iter().filter(|rule| !rule.sts).filter(here);
-        for rule in rules.filter(|rule| rule.covers_service(&services)) {
-            match &rule.fault {
-                Fault::Silent => return Fate::Silent,
-                Fault::Reset => return Fate::Reset,
-                Fault::Deny(pattern) => denied |= action_matches(pattern, &action),
-                _ => {}
-            }
-        }
-        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
-        let caller = verify(session, request, claimed, now).map_err(Refusal::sts);
-        let answer = caller.and_then(|caller| match api {
-            Queried::Iam => iam::answer(self, form, &caller, denied),
-            Queried::Elb => elb::answer(self, form, &caller, &place, now, denied),
-        });
-        Fate::Answered(match answer {
-            Ok(body) => {
-                Answer { status: 200, content_type: XML, request_id: self.request_id(), body: body.into_bytes() }
-            }
-            Err(error) => error.xml_of(namespace, self.request_id()),
-        })
-    }
-
     /// Whether IAM lets the caller do it, in awsQuery's words.
     pub(crate) fn permit(
         &self,
@@ -475,20 +423,13 @@ impl World {
         self.with_aliases(account, region, names)
     }
 
-    fn with_aliases(&self, account: &str, region: &str, mut names: Vec<String>) -> Vec<String> {
+    pub(crate) fn with_aliases(&self, account: &str, region: &str, mut names: Vec<String>) -> Vec<String> {
         let key = |name: &String| (account.to_owned(), region.to_owned(), name.clone());
         let aliases: Vec<String> =
             names.iter().filter_map(|name| self.aliases.get(&key(name))).flatten().cloned().collect();
         names.extend(aliases);
         names
     }
-}
-
-/// A service that is asked in awsQuery and only read.
-#[derive(Clone, Copy)]
-enum Queried {
-    Iam,
-    Elb,
 }
 
 /// The writes whose answers the fault `lost` loses: none has an idempotency token but RunTask.

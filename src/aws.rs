@@ -10,6 +10,8 @@ pub mod codedeploy;
 pub mod ecr;
 pub mod ecs;
 pub mod error;
+#[cfg(feature = "health")]
+pub mod health;
 #[cfg(feature = "verify")]
 pub mod iam;
 pub mod limits;

@@ -30,6 +30,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let features = [
         (cfg!(feature = "alarms"), "alarms: bakes cannot look at CloudWatch alarms"),
         (cfg!(feature = "codedeploy"), "codedeploy: services under the CODE_DEPLOY controller are blocked"),
+        (cfg!(feature = "health"), "health: a failure does not tell the health of load balancers' targets"),
         (cfg!(feature = "verify"), "verify: that roles, images, log groups and secrets exist is not checked"),
     ];
     let missing = features.iter().filter(|(built, _)| !built);
@@ -64,7 +65,7 @@ pub enum Command {
     Plan(Plan),
     /// Follow the deployments that are under way to their ends, and change nothing
     Watch(Watch),
-    /// Let deployments that wait at a PAUSE hook go on
+    /// Let deployments that wait at a PAUSE hook go on, or roll them back
     Continue(Continue),
     /// Show every target as it is now, and how it differs from the manifest
     Status(Status),
@@ -371,6 +372,9 @@ pub struct Continue {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// Have ECS roll these deployments back instead
+    #[arg(long, env = "ROLEOUT_ROLLBACK")]
+    pub rollback: bool,
     /// List the hooks at which deployments wait, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,

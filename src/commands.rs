@@ -17,6 +17,8 @@ pub mod plan;
 pub mod prepare;
 pub mod reach;
 pub mod rollback;
+#[cfg(feature = "verify")]
+mod run_tasks;
 pub mod sandbox;
 pub mod saved;
 pub mod status;

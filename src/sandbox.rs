@@ -1,5 +1,6 @@
 //! An AWS to deploy to without AWS: STS, ECS and a GitLab issuer per account and region, with a seeded fault model; and
-//! of IAM, ECR, CloudWatch, CloudWatch Logs, Secrets Manager and Systems Manager what tells whether a thing exists.
+//! of IAM, ECR, CloudWatch, CloudWatch Logs, Secrets Manager, Systems Manager and Elastic Load Balancing what is read of
+//! them.
 //!
 //! It stands behind the AWS SDK's own HTTP client ([`Sandbox::http_client`]), so everything above that is the real
 //! thing, or behind a loopback server ([`Sandbox::serve`]). Time comes from the clock that it is given and chance from
@@ -32,6 +33,7 @@ mod connector;
 mod course;
 mod ecr;
 mod ecs;
+mod elb;
 mod fault;
 mod history;
 mod hook;
@@ -43,6 +45,7 @@ mod moment;
 mod one_off;
 mod parameters;
 mod policy;
+mod queried;
 mod record;
 mod region;
 mod rollout;

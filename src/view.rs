@@ -233,12 +233,12 @@ impl View {
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 
-    /// Shows on stdout the hooks at which deployments wait.
-    pub fn hooks(&mut self, waiting: &[hooks::Waiting]) {
+    /// Shows on stdout the hooks at which deployments wait; with `rollback` these are rolled back instead of continued.
+    pub fn hooks(&mut self, waiting: &[hooks::Waiting], rollback: bool) {
         if let Screen::Live(live) = &mut self.screen {
             live.flush();
         }
-        let text = hooks::text(waiting, Paint(self.options.color_stdout));
+        let text = hooks::text(waiting, rollback, Paint(self.options.color_stdout));
         // A reader that has seen enough is no error.
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }

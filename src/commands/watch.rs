@@ -9,7 +9,7 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Amount, Fleet, OnCancel, OnFailure, Parallelism, Wave};
-use crate::observe::Seen;
+use crate::observe::{Seen, codedeploy};
 use crate::plan::{build, follow};
 use crate::view::View;
 use crate::view::style::count;
@@ -36,7 +36,9 @@ pub async fn run(
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    let (unreachable, seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
+    let clients = reach.clients();
+    unless_cancelled(codedeploy::under_way(&fleet, &mut seen, &|target| clients(target)), &cancel).await?;
     let plan = follow::plan(&fleet, &seen);
     match refusal(&fleet, &unreachable, &seen, &plan.outline) {
         Some(error) if !skip_blocked => return Err(error.help("--skip-blocked goes on without these targets")),

@@ -16,6 +16,8 @@ pub enum Fault {
     NoPull,
     /// `hang`: tasks of a new revision stay PENDING for ever.
     Hang,
+    /// `unhealthy`: tasks of a new revision run, fail the health checks and are stopped for that.
+    Unhealthy,
     /// `slow[:FACTOR]`: tasks take so many times longer; 5 unless told.
     Slow(f64),
     /// `vanish`: the service is deleted while it is being deployed.
@@ -99,6 +101,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "crash" => Fault::Crash,
         "nopull" => Fault::NoPull,
         "hang" => Fault::Hang,
+        "unhealthy" => Fault::Unhealthy,
         "slow" if argument.is_none() => Fault::Slow(SLOW_FACTOR),
         "slow" => Fault::Slow(number("a factor")?),
         "vanish" => Fault::Vanish,
@@ -140,7 +143,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 }
 
 /// Every fault's name, for help and errors.
-pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
+pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
                          lost, unavailable, deny, latency, wrong-account, short-sessions, no-service-deployments, \
                          image-missing, role-missing, log-group-missing, secret-missing";

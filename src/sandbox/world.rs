@@ -18,18 +18,20 @@ use super::chance::Chance;
 use super::codedeploy::{self, CodeDeploy};
 use super::coding::Coding;
 use super::ecs;
+use super::elb;
 use super::fault::{Fault, Rule};
 use super::iam;
 use super::issuer::Issuer;
 use super::moment::Moment;
 use super::policy::{Ask, Decision, action_matches, decide};
+use super::queried::Queried;
 use super::region::Region;
 use super::session::{Principal, Refusal, Session, verify};
 use super::signature::{self, Claimed};
 use super::sts;
 use super::things::Things;
 use super::timing::Timing;
-use super::wire::{Answer, AwsError, Fate, IAM_NAMESPACE, Request, XML};
+use super::wire::{Answer, AwsError, Fate, Request, XML};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -228,40 +230,14 @@ impl World {
         output
     }
 
-    /// A request in awsQuery: of STS, or of IAM.
+    /// A request in awsQuery: of STS, of IAM or of Elastic Load Balancing.
     fn query(&mut self, request: &Request, claimed: Option<&Claimed>, now: Moment) -> Fate {
         let form: sts::Form = form_urlencoded::parse(&request.body).into_owned().collect();
         match form.get("Version").map(String::as_str) {
-            Some(iam::VERSION) => self.iam(request, claimed, &form, now),
+            Some(iam::VERSION) => self.read(Queried::Iam, request, claimed, &form, now),
+            Some(elb::VERSION) => self.read(Queried::Elb, request, claimed, &form, now),
             _ => self.sts(request, claimed, &form, now),
         }
-    }
-
-    /// IAM is the same in every region, so it has the faults of an account whatever their region.
-    fn iam(&mut self, request: &Request, claimed: Option<&Claimed>, form: &sts::Form, now: Moment) -> Fate {
-        let operation = form.get("Action").cloned().unwrap_or_default();
-        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
-        let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
-        self.calls.count(&account, "global", &operation);
-        let action = format!("iam:{operation}");
-        let mut denied = false;
-        let names = self.account_names(&account);
-        let rules = self.rules.iter().filter(|rule| !rule.sts && rule.covers_account(&names));
-        for rule in rules.filter(|rule| rule.covers_service(&[])) {
-            match &rule.fault {
-                Fault::Silent => return Fate::Silent,
-                Fault::Reset => return Fate::Reset,
-                Fault::Deny(pattern) => denied |= action_matches(pattern, &action),
-                _ => {}
-            }
-        }
-        let caller = verify(session, request, claimed, now).map_err(Refusal::sts);
-        Fate::Answered(match caller.and_then(|caller| iam::answer(self, form, &caller, denied)) {
-            Ok(body) => {
-                Answer { status: 200, content_type: XML, request_id: self.request_id(), body: body.into_bytes() }
-            }
-            Err(error) => error.xml_of(IAM_NAMESPACE, self.request_id()),
-        })
     }
 
     /// Whether IAM lets the caller do it, in awsQuery's words.
@@ -447,7 +423,7 @@ impl World {
         self.with_aliases(account, region, names)
     }
 
-    fn with_aliases(&self, account: &str, region: &str, mut names: Vec<String>) -> Vec<String> {
+    pub(crate) fn with_aliases(&self, account: &str, region: &str, mut names: Vec<String>) -> Vec<String> {
         let key = |name: &String| (account.to_owned(), region.to_owned(), name.clone());
         let aliases: Vec<String> =
             names.iter().filter_map(|name| self.aliases.get(&key(name))).flatten().cloned().collect();

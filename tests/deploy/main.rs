@@ -9,6 +9,8 @@ mod definition;
 mod faults;
 mod gitlab;
 mod harness;
+#[cfg(feature = "health")]
+mod health;
 mod hooks;
 mod identity;
 mod init;

@@ -107,6 +107,7 @@ fn work() -> impl Strategy<Value = Work> {
                 config: None,
                 appspec: from,
             }),
+            chosen_by: desired_count.map(|count| count.to_string()),
         },
     )
 }
@@ -278,6 +279,7 @@ fn what_the_manifest_declared_is_not_kept() {
         supersedes: None,
         run_tasks: RunTasks::default(),
         codedeploy: None,
+        chosen_by: None,
     };
     assert_eq!(super::desired(Some(&work)), Desired::default());
 }

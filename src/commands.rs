@@ -12,6 +12,7 @@ mod notify;
 pub mod plan;
 pub mod prepare;
 pub mod reach;
+pub mod report;
 pub mod rollback;
 pub mod sandbox;
 pub mod saved;

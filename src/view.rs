@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::event::Stamped;
+use crate::error::Error;
+use crate::event::{Event, Job, Stamped, Stamper};
 use crate::plan::Outline;
 use crate::plan::preview::Preview;
 use crate::state::RunState;
@@ -23,7 +24,9 @@ pub mod lines;
 pub mod live;
 pub mod markdown;
 pub mod plan;
+pub mod reports;
 pub mod row;
+pub mod sections;
 pub mod sentence;
 pub mod stage;
 pub mod status;
@@ -34,6 +37,7 @@ use journal::Journal;
 use jsonl::Jsonl;
 use lines::Lines;
 use live::{Live, Size};
+use reports::Reports;
 use style::{Paint, Tone, clean};
 
 /// What stdout gets during a run.
@@ -134,6 +138,9 @@ pub struct View {
     screen: Screen,
     jsonl: Option<Jsonl>,
     journal: Option<Journal>,
+    reports: Reports,
+    /// The plan of a run that is refused.
+    planned: Option<Outline>,
     state: RunState,
 }
 
@@ -152,12 +159,62 @@ impl View {
             Screen::Lines(Lines::new(err, paint, options.verbose))
         };
         let jsonl = (options.format == Format::Jsonl).then(Jsonl::new);
-        Self { options, out, screen, jsonl, journal: None, state: RunState::new() }
+        let (reports, state) = (Reports::default(), RunState::new());
+        Self { options, out, screen, jsonl, journal: None, reports, planned: None, state }
     }
 
     /// Writes every event to a journal, too.
     pub fn record(&mut self, journal: Journal) {
         self.journal = Some(journal);
+    }
+
+    /// Writes reports, too.
+    pub fn report(&mut self, reports: Reports) {
+        self.reports = reports;
+    }
+
+    /// Folds its lines into one of GitLab's sections for each target. Where it draws, there is nothing to fold.
+    pub fn fold(&mut self) {
+        if let Screen::Lines(lines) = &mut self.screen {
+            lines.fold();
+        }
+    }
+
+    /// Keeps the plan of a run that is going to be refused, for its reports.
+    pub fn planned(&mut self, outline: Outline) {
+        self.planned = Some(outline);
+    }
+
+    /// Takes in that nothing was started, and why.
+    pub fn refused(&mut self, error: &Error, job: Job, run: &str, at: Timestamp) {
+        if self.state.started_at().is_none() && self.state.refusal().is_none() {
+            let message = anstream::adapter::strip_str(&error.message).to_string();
+            let (plan, help, exit_code) = (self.planned.take(), error.help.clone(), error.exit.code());
+            let refused = Event::RunRefused { plan, job, exit_code, message, help };
+            self.event(&Stamper::new(run).stamp(at, refused));
+        }
+    }
+
+    /// Writes the reports now, and not only with the summary.
+    pub fn write_reports(&mut self) {
+        self.reports.write();
+    }
+
+    /// Writes the reports of a plan. What cannot be written is a warning.
+    pub fn report_plan(&mut self, preview: &Preview) {
+        self.reports.write_plan(preview);
+        for fault in self.reports.faults().to_vec() {
+            self.warning(&fault);
+        }
+    }
+
+    /// Writes a text to stdout.
+    pub fn data(&mut self, text: &str) {
+        if let Screen::Live(live) = &mut self.screen {
+            live.flush();
+        }
+        // A reader that has seen enough is no error.
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 
     /// Shows what is done before the first event: `walking 6 role chains`.
@@ -237,6 +294,7 @@ impl View {
     /// Takes in an event, and shows what is new.
     pub fn event(&mut self, event: &Stamped) {
         self.state.apply(event);
+        self.reports.event(event);
         if let Some(error) = self.journal.as_mut().and_then(|journal| journal.event(event)) {
             self.warning(&format!("the journal ends here: {error}"));
         }
@@ -276,6 +334,7 @@ impl View {
         if let Some(error) = self.journal.as_mut().and_then(Journal::finish) {
             self.warning(&format!("the journal may not be on the disk: {error}"));
         }
+        self.reports.write();
         let width = if self.options.live {
             (self.options.size)().map_or(self.options.width, |size| size.0)
         } else {
@@ -288,6 +347,10 @@ impl View {
         let summary = summary::text(&self.state, Paint(self.options.color), width, self.options.quiet);
         let gap = if self.options.quiet || summary.is_empty() { "" } else { "\n" };
         let _ = write!(err, "{gap}{summary}").and_then(|()| err.flush());
+        for fault in self.reports.faults() {
+            let warning = Paint(self.options.color).paint(Tone::Warn, &format!("warning: {}", clean(fault)));
+            let _ = writeln!(err, "{warning}").and_then(|()| err.flush());
+        }
         self.state
     }
 

@@ -8,7 +8,7 @@ use super::manifest::environment;
 use crate::aws::webhook::{PostError, Poster};
 use crate::event::Event;
 use crate::fleet::Fleet;
-use crate::notify::{Job, Occasion, Webhook, body};
+use crate::notify::{Occasion, Webhook, body};
 use crate::state::RunState;
 use crate::view::View;
 
@@ -22,7 +22,6 @@ const HURRY: Duration = Duration::from_millis(1_500);
 pub struct Notifier {
     webhooks: Vec<(Webhook, String)>,
     poster: Option<Poster>,
-    job: Job,
     posts: JoinSet<(String, Result<(), PostError>)>,
 }
 
@@ -42,7 +41,7 @@ impl Notifier {
             }
         }
         match Poster::new() {
-            Ok(poster) => Self { webhooks, poster: Some(poster), job: Job::read(&environment), posts: JoinSet::new() },
+            Ok(poster) => Self { webhooks, poster: Some(poster), posts: JoinSet::new() },
             Err(error) => {
                 view.warning(&format!("notify: nothing is posted: {error}"));
                 Self::default()
@@ -60,7 +59,7 @@ impl Notifier {
         let Some(poster) = &self.poster else { return };
         let limit = if state.cancelled().is_some() { HURRY } else { PATIENCE };
         for (webhook, url) in self.webhooks.iter().filter(|(webhook, _)| webhook.on.contains(&occasion)) {
-            let body = body(state, occasion, &self.job, webhook.format);
+            let body = body(state, occasion, webhook.format);
             let (poster, url, name) = (poster.clone(), url.clone(), webhook.url_env.clone());
             self.posts.spawn(async move { (name, poster.post(&url, &body, limit).await) });
         }

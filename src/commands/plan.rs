@@ -14,6 +14,8 @@ use crate::exit::Exit;
 use crate::fleet::{Fleet, OnBusy};
 use crate::plan::build;
 use crate::plan::diff::Values;
+use crate::report::Kind;
+use crate::view::reports::Reports;
 use crate::view::{Form, View};
 
 /// What a person wants to see, and which exit codes.
@@ -52,6 +54,9 @@ impl Default for Choice {
 
 /// Plans the fleet of a manifest.
 pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    let reports = Reports::open(&args.reports.report, args.reports.reports_dir.as_deref(), &Kind::OF_PLANS);
+    let unwritten = |error| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));
+    view.report(reports.map_err(unwritten)?);
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
     choose_images(&mut fleet, &args.instead)?;
     fleet.release.allow_older = args.allow_older;
@@ -79,6 +84,13 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, 
     let mut preview = preview(fleet, &seen, &plan, reach, choice.from.as_deref(), &choice.values);
     preview.notes = verified.notes;
     view.preview(&preview, choice.form);
+    if choice.values == Values::Shown {
+        // What is kept as an artifact is read by more people than the log.
+        let notes = std::mem::take(&mut preview.notes);
+        preview = super::prepare::preview(fleet, &seen, &plan, reach, choice.from.as_deref(), &hashed());
+        preview.notes = notes;
+    }
+    view.report_plan(&preview);
     if let Some(error) = refusal(fleet, &unreachable, &seen, &plan.outline).filter(|_| !choice.skip_blocked) {
         return Err(match choice.out {
             Some(_) => error.help("no plan was saved; --skip-blocked saves one without these targets"),

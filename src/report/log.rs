@@ -40,7 +40,7 @@ pub fn text(report: &Report, target: &Target) -> String {
     if let Some(reason) = report.reason(target) {
         lines.push(String::new());
         lines.push(reason.summary.clone());
-        lines.extend(reason.lines(true).into_iter().map(|line| format!("  {line}")));
+        lines.extend(reason.lines(true, true).into_iter().map(|line| format!("  {line}")));
     }
     lines.iter().map(|line| format!("{}\n", clean(line))).collect()
 }

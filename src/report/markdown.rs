@@ -134,7 +134,7 @@ fn failure(report: &Report, targets: &[&Target]) -> String {
     if let Some(reason) = report.reason(first) {
         let mut lines = vec![reason.summary.clone()];
         lines.extend(first.cause.iter().map(|cause| format!("because of {cause}")));
-        lines.extend(reason.lines(true).into_iter().map(|line| format!("  {line}")));
+        lines.extend(reason.lines(false, true).into_iter().map(|line| format!("  {line}")));
         text.push_str(&block(&lines));
     }
     text

@@ -33,11 +33,12 @@ impl Reason {
         }
     }
 
-    /// Returns the evidence and the help, a line each: what follows the summary.
-    pub fn lines(&self, log: bool) -> Vec<String> {
+    /// Returns the evidence and the help, a line each: what follows the summary. Where it is told of `one` target, it does
+    /// not say how many tasks of all of them it was found in.
+    pub fn lines(&self, one: bool, log: bool) -> Vec<String> {
         let mut lines = Vec::new();
         for evidence in &self.evidence {
-            lines.push(evidence.to_string());
+            lines.push(if one && self.targets > 1 { evidence.text.clone() } else { evidence.to_string() });
             if log {
                 lines.extend(evidence.log.iter().map(|line| format!("  | {line}")));
             }

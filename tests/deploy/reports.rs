@@ -109,7 +109,7 @@ async fn a_run_with_failures_says_all_of_it_in_every_form() {
     assert!(junit.contains("<testsuite name=\"rest / a1\" tests=\"2\""), "{junit}");
     assert!(junit.contains("<testcase name=\"main/s0 (eu-west-1)\" classname=\"rest / a1\""), "{junit}");
     assert!(junit.contains("type=\"rolled back\">rolled back: "), "{junit}");
-    assert!(junit.contains("<skipped ") && junit.contains("because of a1/eu-west-1/s0"), "{junit}");
+    assert!(junit.contains("<skipped>not started: ") && junit.contains("because of a1/eu-west-1/s0"), "{junit}");
     assert!(junit.contains("app exited with 1"), "{junit}");
 
     assert_eq!(text(&report, Kind::Terraform), "{\"create\":0,\"update\":10,\"delete\":0}\n");
@@ -153,7 +153,7 @@ async fn a_cancelled_run_says_what_goes_on() {
     assert_eq!(report.counts(), "4 cancelled, 2 detached");
     let junit = text(&report, Kind::Junit);
     assert!(junit.contains("<error ") && junit.contains("type=\"detached\""), "{junit}");
-    assert_eq!(junit.matches("<skipped ").count(), 4, "{junit}");
+    assert_eq!(junit.matches("<skipped>cancelled").count(), 4, "{junit}");
     assert!(text(&report, Kind::Dotenv).starts_with("DEPLOY_RESULT=cancelled\nDEPLOY_EXIT_CODE=143\n"));
 }
 
@@ -385,4 +385,23 @@ fn five_thousand_targets_stay_below_the_cap_of_a_log() {
     assert_eq!(said.matches("GitLab cuts a job's log at 4 MB").count(), 1);
     let failed = said.lines().filter(|line| line.contains("✖ failed after ")).count();
     assert_eq!(failed, 2_500, "each failure has its line");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_cannot_be_written_is_a_warning_and_changes_no_exit_code() {
+    let directory = Directory::new("reports-unwritable");
+    let scene = Scene::of(1, 1, "").quick();
+    let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
+    let out = directory.0.join("out");
+    let ran = scene
+        .ran(async |reach, mut view| {
+            view.report(Reports::open(&[], Some(&out), &Kind::ALL).expect("reports"));
+            fs_err::remove_dir_all(&out).expect("removed");
+            fs_err::write(&out, "in the way").expect("written");
+            run(fleet, reach, choice, start, view, scene.cancel.clone()).await
+        })
+        .await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    assert!(ran.said.contains("warning: the junit report was not written: "), "{}", ran.said);
+    assert!(ran.said.contains("warning: the logs of the targets are not complete: "), "{}", ran.said);
 }

@@ -48,7 +48,7 @@ fn held_against_the_journal(directory: &Path) -> Report {
     assert_eq!(foreign, 0);
     let again = runs.pop().expect("a run").1.report();
     for kind in Kind::ALL {
-        let written = fs_err::read_to_string(directory.join("out").join(kind.file())).expect(kind.file());
+        let written = fs_err::read_to_string(directory.join("out").join(kind.file())).expect("a report");
         assert!(written == text(&again, kind), "{} is not what the journal makes", kind.file());
     }
     let errors: Vec<String> = validator().iter_errors(&value(&again)).map(|error| error.to_string()).collect();

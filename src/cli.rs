@@ -1,6 +1,9 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
 mod exec;
+mod report;
+
+pub use report::{Folding, Report, Reports, Sections};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -65,6 +68,8 @@ pub enum Command {
     Plan(Plan),
     /// Follow the deployments that are under way to their ends, and change nothing
     Watch(Watch),
+    /// Make reports of runs again, or one of several, out of their journals
+    Report(Report),
     /// Let deployments that wait at a PAUSE hook go on, or roll them back
     Continue(Continue),
     /// Show every target as it is now, and how it differs from the manifest
@@ -213,6 +218,12 @@ pub struct Deploy {
     /// Append every event to this file as a line of JSON, however the run ends
     #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL", conflicts_with = "dry_run")]
     pub journal: Option<PathBuf>,
+    /// What is written of it
+    #[command(flatten)]
+    pub reports: Reports,
+    /// How the log is folded
+    #[command(flatten)]
+    pub folding: Folding,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,
@@ -254,6 +265,12 @@ pub struct Watch {
     /// Append every event to this file as a line of JSON, however it ends
     #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL")]
     pub journal: Option<PathBuf>,
+    /// What is written of it
+    #[command(flatten)]
+    pub reports: Reports,
+    /// How the log is folded
+    #[command(flatten)]
+    pub folding: Folding,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,
@@ -289,6 +306,12 @@ pub struct Rollback {
     /// Append every event to this file as a line of JSON, however the run ends
     #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL", conflicts_with = "dry_run")]
     pub journal: Option<PathBuf>,
+    /// What is written of it
+    #[command(flatten)]
+    pub reports: Reports,
+    /// How the log is folded
+    #[command(flatten)]
+    pub folding: Folding,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,
@@ -340,6 +363,9 @@ pub struct Plan {
     /// Say nothing but the plan
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
+    /// What is written of it
+    #[command(flatten)]
+    pub reports: Reports,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,

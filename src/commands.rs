@@ -16,6 +16,7 @@ mod notify;
 pub mod plan;
 pub mod prepare;
 pub mod reach;
+pub mod report;
 pub mod rollback;
 #[cfg(feature = "verify")]
 mod run_tasks;

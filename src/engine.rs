@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::ecs::Ecs;
-use crate::event::Event;
+use crate::event::{Event, Job};
 use crate::fleet::{Fleet, Outcome, Scope, TargetId, TargetSpec, Wave};
 use crate::plan::Plan;
 use cancel::Cancel;
@@ -72,6 +72,8 @@ pub struct Start {
     pub continue_hooks: bool,
     /// The run's id: tasks that it starts are told apart by it from those of other runs.
     pub run: String,
+    /// The CI job that the run is.
+    pub job: Job,
 }
 
 /// Why targets of later waves are not started.
@@ -103,7 +105,8 @@ pub async fn run(
         shared_tasks,
         continues_hooks: start.continue_hooks,
     });
-    run.emit(Event::RunStarted { plan: run.plan.outline.clone(), sandbox: start.sandbox }).await;
+    let (plan, job) = (run.plan.outline.clone(), start.job.clone());
+    run.emit(Event::RunStarted { plan, sandbox: start.sandbox, job }).await;
     let mut pollers = JoinSet::new();
     let stop_pollers = CancellationToken::new();
     for (index, target) in run.fleet.targets.iter().enumerate() {

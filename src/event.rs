@@ -10,7 +10,12 @@
 //!   one [`Event::TargetReturned`]; or one [`Event::UndoImpossible`] in place of them;
 //! - a task of a target has one [`Event::RunTaskFinished`] after its [`Event::RunTaskStarted`], unless the program had no time
 //!   for it after a cancel; both come before the target's terminal event;
-//! - where a target is undone because it failed itself, [`Event::UndoStarted`] comes before its one terminal event.
+//! - where a target is undone because it failed itself, [`Event::UndoStarted`] comes before its one terminal event;
+//! - a run that was refused before anything was changed is one [`Event::RunRefused`], and nothing else.
+
+mod job;
+
+pub use job::Job;
 
 use std::fmt;
 
@@ -49,6 +54,25 @@ pub enum Event {
         plan: Outline,
         /// Whether this is the embedded sandbox and no AWS account.
         sandbox: bool,
+        /// The CI job that the run is.
+        #[serde(default, skip_serializing_if = "Job::is_empty")]
+        job: Job,
+    },
+    /// Nothing was started, and nothing was changed.
+    RunRefused {
+        /// What each target needs, where that is known.
+        plan: Option<Outline>,
+        /// Whether it was to be the embedded sandbox and no AWS account.
+        sandbox: bool,
+        /// The CI job that the run would have been.
+        #[serde(default, skip_serializing_if = "Job::is_empty")]
+        job: Job,
+        /// The exit code.
+        exit_code: u8,
+        /// Why, a line for each reason.
+        message: String,
+        /// What to do about it.
+        help: Vec<String>,
     },
     /// A wave began.
     WaveStarted {
@@ -291,7 +315,7 @@ pub enum Event {
 }
 
 /// How a target goes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UndoStep {
     /// ECS goes back by itself already.
@@ -305,7 +329,7 @@ pub enum UndoStep {
 }
 
 /// How a task of `before` or `after` ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskEnd {
     /// Every essential container of it exited with 0.
@@ -367,7 +391,7 @@ impl Reason {
 
 /// One thing that was found about a failure. It names no task, deployment or service, so that it is the same text wherever
 /// it is the same cause.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// What was found.
     pub text: String,

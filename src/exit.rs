@@ -56,6 +56,11 @@ impl Exit {
         Self::Terminated,
     ];
 
+    /// Returns the one with a number.
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// Returns the number.
     pub fn code(self) -> u8 {
         self as u8

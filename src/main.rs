@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, OutputFormat, Talk};
-use roleout::commands::{check, credentials, deploy, exec, hooks, init, plan, rollback, sandbox, status, watch};
+use roleout::commands::{
+    check, credentials, deploy, exec, hooks, init, plan, report, rollback, sandbox, status, watch,
+};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
@@ -78,6 +80,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
             let terminal = out.is_terminal();
             with_signals(async |cancel| credentials::credentials(&args, out, terminal, cancel).await).await
         }
+        Command::Report(args) => with_view(&talk(false, false), async |view, _| report::report(&args, view)).await,
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
             let _ = writeln!(std::io::stdout(), "{:#}", schema::schema());

@@ -1,7 +1,7 @@
 //! What a webhook is told of a run: when it halts, and when it is over.
 //!
-//! Pure: bodies out of the folded events. Who sends them is `commands/notify.rs`. A body holds what the summary says and
-//! no more; it is for a chat or an incident tool, and not the report of a run.
+//! Pure: bodies out of the folded events. Who sends them is `commands/notify.rs`. For programs a body is the report of the
+//! run so far, without the events of its targets; for people it is what the summary says and no more.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::event::Reason;
 use crate::fleet::TargetId;
+use crate::report::Report;
 use crate::state::RunState;
 
-/// The version of the JSON body.
-pub const VERSION: u32 = 1;
-
-/// How many failed targets, or groups of them, a body names before it counts the rest.
+/// How many failed targets, or groups of them, a message names before it counts the rest.
 const NAMED: usize = 20;
+/// The most bytes of the targets and reasons in a JSON body: receivers have limits, and those of a megabyte are common.
+const MOST: usize = 300_000;
 
 /// Someone to tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +34,7 @@ pub struct Webhook {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// The run in numbers and its failures, for programs.
+    /// The report of the run so far, for programs.
     #[default]
     Json,
     /// A message as Slack's incoming webhooks take it, and Mattermost's.
@@ -56,37 +56,11 @@ impl Occasion {
     pub const ALL: [Self; 2] = [Self::Halt, Self::End];
 }
 
-/// The CI job that the run is, as far as its variables say so.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Job {
-    /// `CI_PROJECT_PATH`
-    pub project: Option<String>,
-    /// `CI_JOB_URL`
-    pub url: Option<String>,
-    /// `CI_PIPELINE_URL`
-    pub pipeline_url: Option<String>,
-    /// `CI_COMMIT_SHA`
-    pub commit: Option<String>,
-}
-
-impl Job {
-    /// Reads GitLab's variables.
-    pub fn read(variables: &dyn Fn(&str) -> Option<String>) -> Self {
-        let variable = |name: &str| variables(name).filter(|value| !value.is_empty());
-        Self {
-            project: variable("CI_PROJECT_PATH"),
-            url: variable("CI_JOB_URL"),
-            pipeline_url: variable("CI_PIPELINE_URL"),
-            commit: variable("CI_COMMIT_SHA"),
-        }
-    }
-}
-
 /// Returns what is posted.
-pub fn body(state: &RunState, occasion: Occasion, job: &Job, format: Format) -> Value {
+pub fn body(state: &RunState, occasion: Occasion, format: Format) -> Value {
     match format {
-        Format::Json => json(state, occasion, job),
-        Format::Slack => json!({ "text": slack(state, occasion, job) }),
+        Format::Json => json(state, occasion),
+        Format::Slack => json!({ "text": slack(state, occasion) }),
     }
 }
 
@@ -101,46 +75,16 @@ fn groups(state: &RunState) -> Vec<(&'static str, Option<&Reason>, Vec<&TargetId
     groups.into_iter().map(|((outcome, why), targets)| (outcome, why, targets)).collect()
 }
 
-fn json(state: &RunState, occasion: Occasion, job: &Job) -> Value {
-    let totals: serde_json::Map<String, Value> =
-        state.totals().named().iter().map(|(word, number)| (word.replace(' ', "_"), json!(number))).collect();
-    let failures: Vec<Value> = groups(state)
-        .into_iter()
-        .take(NAMED)
-        .map(|(outcome, why, targets)| {
-            json!({
-                "outcome": outcome.replace(' ', "_"),
-                "targets": targets.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "reason": why.map(|why| &why.summary),
-                "help": why.and_then(|why| why.help.as_ref()),
-            })
-        })
-        .collect();
-    let halt = state.halted().map(|halt| {
-        json!({
-            "wave": halt.wave, "cause": halt.cause.to_string(), "failed": halt.failed, "max_failures": halt.max_failures,
-        })
-    });
-    let exit = (occasion == Occasion::End).then(|| state.exit());
-    json!({
-        "version": VERSION,
-        "kind": occasion,
-        "run": state.run(),
-        "exit_code": exit.map(crate::exit::Exit::code),
-        "verdict": exit.map(crate::exit::Exit::words),
-        "elapsed_seconds": state.elapsed_ms() / 1000,
-        "totals": totals,
-        "halt": halt,
-        "failures": failures,
-        "failures_left_out": groups(state).len().saturating_sub(NAMED),
-        "project": job.project,
-        "commit": job.commit,
-        "job_url": job.url,
-        "pipeline_url": job.pipeline_url,
-    })
+/// The report as it is so far, without the events of its targets, and how it came to be sent.
+fn json(state: &RunState, occasion: Occasion) -> Value {
+    // A report holds nothing but text, numbers and lists, all of which JSON has.
+    let mut body = serde_json::to_value(Report::of(state).bounded(MOST)).unwrap_or_default();
+    body["kind"] = json!(occasion);
+    body
 }
 
-fn slack(state: &RunState, occasion: Occasion, job: &Job) -> String {
+fn slack(state: &RunState, occasion: Occasion) -> String {
+    let job = state.job();
     let totals = state.totals();
     let project = job.project.as_deref().map(|project| format!("{}: ", escaped(project))).unwrap_or_default();
     let headline = match occasion {
@@ -184,11 +128,15 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Stamper};
+    use crate::event::{Event, Job, Stamper};
     use crate::fleet::{OnCancel, OnFailure, Outcome};
     use crate::plan::{Action, ChangeOutline, Outline, WaveOutline};
 
     fn state(failed: usize) -> RunState {
+        of_job(failed, job())
+    }
+
+    fn of_job(failed: usize, job: Job) -> RunState {
         let change = |number: usize| ChangeOutline {
             target: format!("a{number}/eu-west-1/api").try_into().expect("an id"),
             account_id: "111111111111".parse().expect("an id"),
@@ -215,7 +163,7 @@ mod tests {
             on_cancel: OnCancel::Detach,
         };
         let plan = Outline { waves: vec![wave], changes: changes.clone() };
-        let mut events = vec![Event::RunStarted { plan, sandbox: false }];
+        let mut events = vec![Event::RunStarted { plan, sandbox: false, job }];
         for (number, change) in changes.iter().enumerate() {
             let summary = format!("tasks <{}> & more\nfailed", number / 2);
             let reason = (number < failed).then(|| Reason { summary, help: Some("look".into()), ..Reason::default() });
@@ -241,20 +189,30 @@ mod tests {
     }
 
     #[test]
-    fn programs_get_numbers_and_each_cause_once() {
-        let body = body(&state(3), Occasion::End, &job(), Format::Json);
-        assert_eq!((&body["kind"], &body["exit_code"]), (&json!("end"), &json!(11)));
-        assert_eq!((&body["totals"]["rolled_back"], &body["totals"]["succeeded"]), (&json!(3), &json!(27)));
-        let failures = body["failures"].as_array().expect("a list");
-        assert_eq!(failures.len(), 2);
-        assert_eq!(failures[0]["targets"], json!(["a0/eu-west-1/api", "a1/eu-west-1/api"]));
-        assert_eq!(body["halt"]["cause"], "a0/eu-west-1/api");
-        assert_eq!(super::body(&state(3), Occasion::Halt, &job(), Format::Json)["exit_code"], Value::Null);
+    fn programs_get_the_report_and_each_cause_once() {
+        let body = body(&state(3), Occasion::End, Format::Json);
+        assert_eq!((&body["kind"], &body["verdict"]["exit_code"]), (&json!("end"), &json!(11)));
+        assert_eq!(body["totals"], json!({ "succeeded": 27, "rolled_back": 3 }));
+        assert_eq!(body["run"]["job"]["project"], "team/shop");
+        assert_eq!(body["verdict"]["halted"]["cause"], "a0/eu-west-1/api");
+        let reasons: Vec<_> = body["reasons"].as_array().expect("a list").iter().map(|it| &it["targets"]).collect();
+        assert_eq!((reasons, &body["targets_left_out"]), (vec![&json!(2), &json!(1)], &json!(0)));
+        let without_kind = serde_json::from_value::<Report>(body).expect("it reads as a report");
+        assert_eq!(without_kind.targets.len(), 30);
+    }
+
+    #[test]
+    fn a_body_has_an_end_and_says_what_it_leaves_out() {
+        let report = Report::of(&state(3)).bounded(2_500);
+        let kept: Vec<_> = report.targets.iter().map(|target| target.outcome.words()).collect();
+        assert_eq!((kept.as_slice(), report.targets_left_out), (["rolled back", "rolled back"].as_slice(), 28));
+        assert_eq!((report.reasons.len(), report.targets[1].reason), (1, Some(0)));
+        assert_eq!(report.all(), 30);
     }
 
     #[test]
     fn people_get_a_message_in_which_nothing_is_markup_by_accident() {
-        let text = slack(&state(3), Occasion::End, &job());
+        let text = slack(&state(3), Occasion::End);
         assert_eq!(
             text,
             ":x: team/shop: *targets failed and were rolled back* (exit code 11)\n\
@@ -263,9 +221,9 @@ mod tests {
              • rolled back: `a2/eu-west-1/api`: tasks &lt;1&gt; &amp; more failed\n\
              <https://gitlab.example.com/jobs/1|the job>"
         );
-        let text = slack(&state(0), Occasion::End, &Job::default());
+        let text = slack(&of_job(0, Job::default()), Occasion::End);
         assert_eq!(text, ":white_check_mark: *done, or nothing to do* (exit code 0)\n30 targets: 30 succeeded");
-        let halted = slack(&state(1), Occasion::Halt, &Job::default());
+        let halted = slack(&of_job(1, Job::default()), Occasion::Halt);
         assert!(halted.starts_with(":octagonal_sign: *halted* in wave all; nothing new starts\n"), "{halted}");
     }
 }

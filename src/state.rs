@@ -7,11 +7,12 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use crate::event::{Event, Reason, Stamped};
+use crate::event::{Event, Job, Reason, Stamped};
 use crate::exit::Exit;
 use crate::fleet::{Outcome, TargetId};
 use crate::plan::Outline;
 
+mod refusal;
 mod run_task;
 mod stage;
 mod target;
@@ -19,6 +20,7 @@ mod totals;
 mod undo;
 mod wave;
 
+pub use refusal::Refusal;
 pub use run_task::TaskRun;
 pub use stage::Stage;
 pub use target::TargetState;
@@ -31,6 +33,8 @@ pub use wave::WaveState;
 pub struct RunState {
     run: Option<String>,
     sandbox: bool,
+    job: Job,
+    refusal: Option<Refusal>,
     waves: IndexMap<String, WaveState>,
     targets: IndexMap<TargetId, TargetState>,
     totals: Totals,
@@ -83,12 +87,23 @@ impl RunState {
         let at = event.at;
         self.last_at = self.last_at.max(Some(at));
         match &event.event {
-            Event::RunStarted { plan, sandbox } => {
+            Event::RunStarted { plan, sandbox, job } => {
                 if self.started_at.is_none() {
                     self.run = Some(event.run.clone());
                     self.sandbox = *sandbox;
+                    self.job = job.clone();
                     self.started_at = Some(at);
                     self.take_plan(plan, at);
+                }
+            }
+            Event::RunRefused { plan, sandbox, job, exit_code, message, help } => {
+                if self.started_at.is_none() && self.refusal.is_none() {
+                    let (exit_code, message, help) = (*exit_code, message.clone(), help.clone());
+                    self.run = Some(event.run.clone());
+                    self.job = job.clone();
+                    self.sandbox = *sandbox;
+                    self.refusal = Some(Refusal { exit_code, message, help, at });
+                    plan.iter().for_each(|plan| self.take_plan(plan, at));
                 }
             }
             Event::WaveStarted { wave } => self.wave(wave, |wave| wave.started_at = Some(at)),
@@ -98,10 +113,12 @@ impl RunState {
             }),
             Event::RevisionRegistered { target, revision, reused: _ } => self.running(target, |target| {
                 target.phase = Phase::Registered;
+                target.registered_at.get_or_insert(at);
                 target.to = Some(revision.clone());
             }),
             Event::DeploymentStarted { target, deployment, revision, attached } => self.running(target, |target| {
                 target.phase = Phase::Deploying;
+                target.deployed_at.get_or_insert(at);
                 target.to = Some(revision.clone());
                 target.deployment = Some(deployment.clone());
                 target.attached = *attached;
@@ -150,6 +167,7 @@ impl RunState {
                 if target.returned.is_none() && target.ended == Some(Outcome::Succeeded) {
                     target.phase = Phase::Ended;
                     target.returned = Some(*outcome);
+                    target.returned_at = Some(at);
                     target.cause.clone_from(cause);
                     target.reason = Some(reason.clone());
                     target.runs.clone_from(revision);
@@ -197,6 +215,7 @@ impl RunState {
     ///
     /// | what happened | code |
     /// |---|---|
+    /// | it was refused before anything was changed | what the refusal says |
     /// | any target is stuck | 12 |
     /// | a signal cancelled the run | 130 or 143 |
     /// | the budget was exceeded, and every failure ran out of time | 14 |
@@ -207,6 +226,9 @@ impl RunState {
     /// | every failure was within its wave's tolerance | 13 |
     /// | nothing failed | 0 |
     pub fn exit(&self) -> Exit {
+        if let Some(refusal) = &self.refusal {
+            return refusal.exit();
+        }
         let failures: Vec<Outcome> =
             self.targets().filter_map(TargetState::outcome).filter(|outcome| outcome.is_failure()).collect();
         let all = |wanted| failures.iter().all(|outcome| *outcome == wanted);
@@ -269,6 +291,16 @@ impl RunState {
     /// Returns whether this is the embedded sandbox and no AWS account.
     pub fn is_sandbox(&self) -> bool {
         self.sandbox
+    }
+
+    /// Returns the CI job that the run is.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Returns why the run was refused before anything was changed.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
     }
 
     /// Returns why nothing new was started, if a failure budget was exceeded.

@@ -26,7 +26,9 @@ pub mod lines;
 pub mod live;
 pub mod markdown;
 pub mod plan;
+pub mod reports;
 pub mod row;
+pub mod sections;
 pub mod sentence;
 pub mod stage;
 pub mod status;
@@ -38,6 +40,7 @@ use journal::Journal;
 use jsonl::Jsonl;
 use lines::Lines;
 use live::{Live, Size};
+use reports::Reports;
 use stream::Pending;
 use style::{Paint, Tone, clean};
 
@@ -143,6 +146,9 @@ pub struct View {
     screen: Screen,
     jsonl: Option<Jsonl>,
     journal: Option<Journal>,
+    reports: Reports,
+    /// The plan of a run that is refused.
+    planned: Option<Outline>,
     state: RunState,
 }
 
@@ -161,12 +167,57 @@ impl View {
             Screen::Lines(Lines::new(err, paint, options.verbose))
         };
         let jsonl = (options.format == Format::Jsonl).then(Jsonl::new);
-        Self { options, out, screen, jsonl, journal: None, state: RunState::new() }
+        let (reports, state) = (Reports::default(), RunState::new());
+        Self { options, out, screen, jsonl, journal: None, reports, planned: None, state }
     }
 
     /// Writes every event to a journal, too.
     pub fn record(&mut self, journal: Journal) {
         self.journal = Some(journal);
+    }
+
+    /// Writes reports, too.
+    pub fn report(&mut self, reports: Reports) {
+        self.reports = reports;
+    }
+
+    /// Folds its lines into one of GitLab's sections for each target. Where it draws, there is nothing to fold.
+    pub fn fold(&mut self) {
+        if let Screen::Lines(lines) = &mut self.screen {
+            lines.fold();
+        }
+    }
+
+    /// Keeps the plan of a run that is going to be refused, for its reports.
+    pub fn planned(&mut self, outline: Outline) {
+        self.planned = Some(outline);
+    }
+
+    /// Gives that plan back.
+    pub fn take_planned(&mut self) -> Option<Outline> {
+        self.planned.take()
+    }
+
+    /// Writes the reports now, and not only with the summary.
+    pub fn write_reports(&mut self) {
+        self.reports.write();
+    }
+
+    /// Writes the reports of a plan. What cannot be written is a warning.
+    pub fn report_plan(&mut self, preview: &Preview) {
+        self.reports.write_plan(preview);
+        for fault in self.reports.take_faults() {
+            self.warning(&fault);
+        }
+    }
+
+    /// Writes a text to stdout.
+    pub fn data(&mut self, text: &str) {
+        if let Screen::Live(live) = &mut self.screen {
+            live.flush();
+        }
+        // A reader that has seen enough is no error.
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 
     /// Shows what is done before the first event: `walking 6 role chains`.
@@ -275,6 +326,7 @@ impl View {
     /// Takes in an event, and shows what is new.
     pub fn event(&mut self, event: &Stamped) {
         self.state.apply(event);
+        self.reports.event(event);
         if let Some(error) = self.journal.as_mut().and_then(|journal| journal.event(event)) {
             self.warning(&format!("the journal ends here: {error}"));
         }
@@ -314,6 +366,7 @@ impl View {
         if let Some(error) = self.journal.as_mut().and_then(Journal::finish) {
             self.warning(&format!("the journal may not be on the disk: {error}"));
         }
+        self.reports.write();
         let width = if self.options.live {
             (self.options.size)().map_or(self.options.width, |size| size.0)
         } else {
@@ -326,6 +379,10 @@ impl View {
         let summary = summary::text(&self.state, Paint(self.options.color), width, self.options.quiet);
         let gap = if self.options.quiet || summary.is_empty() { "" } else { "\n" };
         let _ = write!(err, "{gap}{summary}").and_then(|()| err.flush());
+        for fault in self.reports.take_faults() {
+            let warning = Paint(self.options.color).paint(Tone::Warn, &format!("warning: {}", clean(&fault)));
+            let _ = writeln!(err, "{warning}").and_then(|()| err.flush());
+        }
         self.state
     }
 

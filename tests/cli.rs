@@ -423,3 +423,106 @@ fn a_deploy_freeze_is_kept_unless_it_is_overridden() {
     assert_eq!(freeze(&["--dry-run"]).status.code(), Some(4));
     assert_eq!(freeze(&["--sandbox"]).status.code(), Some(0));
 }
+
+#[test]
+fn in_a_gitlab_job_the_log_is_folded_unless_it_is_told_otherwise() {
+    let file = project("sections", "").display().to_string();
+    let said = |more: &[&str], gitlab: &str| {
+        let arguments = [&["deploy", "--sandbox", "-f", &file], more].concat();
+        let output = roleout().args(arguments).env("GITLAB_CI", gitlab).env("CI", gitlab).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let folded = |said: &str| said.matches("\x1b[0Ksection_start:").count();
+    let log = said(&[], "true");
+    assert_eq!((folded(&log), log.matches("section_end:").count()), (1, 1), "{log}");
+    assert!(log.contains(":roleout_prod_eu-west-1_api[collapsed=true]\r\x1b[0K"), "{log}");
+    assert_eq!(folded(&said(&["--sections", "never"], "true")), 0);
+    assert_eq!(folded(&said(&[], "")), 0);
+    assert_eq!(folded(&said(&["--sections", "always"], "")), 1);
+    assert_eq!(folded(&said(&["--quiet"], "true")), 0);
+}
+
+#[test]
+fn reports_are_asked_for_before_anything_starts_and_made_again_from_a_journal() {
+    let file = project("reports", "");
+    let directory = file.parent().expect("a directory");
+    let path = |name: &str| directory.join(name).display().to_string();
+    let _ = std::fs::remove_dir_all(directory.join("out"));
+    let _ = std::fs::remove_file(directory.join("journal.jsonl"));
+    let manifest = path("deploy.yaml");
+    let fault = |arguments: &[&str]| {
+        let output = run(&[&["deploy", "--sandbox", "-f", &manifest], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    assert!(fault(&["--report", "html=a.html"]).contains("`html` is not a kind of report; there are json, junit,"));
+    assert!(fault(&["--report", "json=/dev/null"]).contains("/dev/null is not a file"));
+    assert!(fault(&["--report", &format!("json={manifest}/a.json")]).contains("a report cannot be written: "));
+    let twice = [format!("json={}", path("a")), format!("junit={}", path("a"))];
+    assert!(fault(&["--report", &twice[0], "--report", &twice[1]]).contains("a is named twice"));
+
+    let job = [("CI_PROJECT_PATH", "team/shop"), ("CI_COMMIT_SHA", "5f2c9d7b"), ("CI_JOB_ID", "7")];
+    let mut deploy = roleout();
+    deploy.args(["deploy", "--sandbox", "-f", &manifest, "--journal", &path("journal.jsonl")]).envs(job);
+    deploy
+        .env("ROLEOUT_REPORTS_DIR", directory.join("out"))
+        .env("ROLEOUT_REPORT", format!("junit={}", path("out/b.xml")));
+    assert_eq!(deploy.output().expect("it runs").status.code(), Some(0));
+    let read =
+        |name: &str| std::fs::read_to_string(directory.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let names = ["junit.xml", "report.json", "report.md", "deploy.env", "annotations.json", "terraform.json"];
+    for name in names.map(|name| format!("out/{name}")) {
+        assert!(!read(&name).is_empty(), "{name}");
+    }
+    assert_eq!(read("out/b.xml"), read("out/junit.xml"));
+    assert!(read("out/log/prod/eu-west-1/web.api.log").contains(" succeeded in "));
+
+    let again = run(&["report", &path("journal.jsonl")]);
+    assert_eq!((again.status.code(), text(&again.stdout)), (Some(0), read("out/report.json")));
+    let report: serde_json::Value = serde_json::from_slice(&again.stdout).expect("JSON");
+    assert_eq!(report["run"]["job"]["commit"], "5f2c9d7b");
+    // As a run that was killed leaves it.
+    let whole = read("journal.jsonl");
+    let lines: Vec<&str> = whole.lines().take(4).collect();
+    std::fs::write(directory.join("cut.jsonl"), format!("{}\n{{\"version", lines.join("\n"))).expect("written");
+    let cut = run(&["report", &path("cut.jsonl")]);
+    assert_eq!(cut.status.code(), Some(0), "{}", text(&cut.stderr));
+    assert!(text(&cut.stderr).contains("the run broke off; what was under way may go on in ECS"));
+    let report: serde_json::Value = serde_json::from_slice(&cut.stdout).expect("JSON");
+    assert_eq!((&report["verdict"]["exit_code"], &report["targets"][0]["outcome"]), (&().into(), &"under_way".into()));
+    assert_eq!(run(&["report", &manifest]).status.code(), Some(2));
+
+    let frozen = roleout()
+        .args(["deploy", "-f", &manifest, "--reports-dir", &path("out")])
+        .env("CI_DEPLOY_FREEZE", "1")
+        .output()
+        .expect("it runs");
+    assert_eq!(frozen.status.code(), Some(5), "{}", text(&frozen.stderr));
+    assert!(read("out/junit.xml").contains("the project is in a deploy freeze"));
+    assert!(read("out/deploy.env").starts_with("DEPLOY_RESULT=refused\nDEPLOY_EXIT_CODE=5\n"));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the five seconds of a cancelled job are about real time")]
+fn a_cancelled_job_has_its_reports_within_its_seconds() {
+    let file = project("cancelled-reports", "");
+    let out = file.with_file_name("out");
+    let _ = std::fs::remove_dir_all(&out);
+    let mut child = roleout()
+        .args(["deploy", "--sandbox", "-f", &file.display().to_string(), "--sandbox-fault", "*=hang", "--reports-dir"])
+        .arg(&out)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let started = lines.by_ref().map(|line| line.expect("UTF-8")).find(|line| line.contains("deploys api:"));
+    assert!(started.is_some(), "the rollout never started");
+    let began = Instant::now();
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs").success());
+    assert_eq!((lines.count() > 0, child.wait().expect("it ends").code()), (true, Some(143)));
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    let variables = std::fs::read_to_string(out.join("deploy.env")).expect("written");
+    assert!(variables.starts_with("DEPLOY_RESULT=cancelled\nDEPLOY_EXIT_CODE=143\n"), "{variables}");
+    assert!(std::fs::read_to_string(out.join("junit.xml")).expect("written").contains("detached"));
+}

@@ -262,6 +262,7 @@ fn is_terminal(event: &Event) -> bool {
     match event {
         Event::RolloutFinished { .. } | Event::RolloutSkipped { .. } => true,
         Event::RunStarted { .. }
+        | Event::RunRefused { .. }
         | Event::WaveStarted { .. }
         | Event::RolloutStarted { .. }
         | Event::RevisionRegistered { .. }

@@ -17,25 +17,30 @@ use crate::clock::Clock;
 use crate::engine::cancel::Cancel;
 use crate::engine::{self, EVENTS, Start};
 use crate::error::Error;
-use crate::event::Stamper;
+use crate::event::{Event, Job, Stamper};
 use crate::exit::Exit;
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::Unreachable;
 use crate::observe::Seen;
 use crate::plan::{Plan, build};
+use crate::report::Kind;
 use crate::view::journal::Journal;
+use crate::view::reports::Reports;
 use crate::view::{Form, View};
 
 /// Deploys the fleet of a manifest, or carries out a saved plan.
 pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding)?;
+    let result = attempt(args, &mut view, cancel).await;
+    end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
+}
+
+async fn attempt(args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
     refuse_in_a_freeze(args)?;
-    if let Some(path) = &args.journal {
-        record(&mut view, path)?;
-    }
     if let Some(path) = &args.plan {
         return saved::deploy(path, args, view, cancel).await;
     }
-    let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, view).await?;
     choose_images(&mut fleet, &args.instead)?;
     fleet.release.allow_older = args.allow_older;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
@@ -47,7 +52,7 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
         no_verify: args.no_verify,
         out: args.out.clone(),
     };
-    run(fleet, &reach, choice, start, view, cancel).await
+    go(fleet, &reach, choice, start, view, cancel).await
 }
 
 /// Refuses to deploy while GitLab says that the project is in a deploy freeze.
@@ -60,11 +65,42 @@ fn refuse_in_a_freeze(args: &cli::Deploy) -> Result<(), Error> {
     Err(error.help("run this job again when the freeze is over, or deploy all the same with --override-freeze"))
 }
 
-/// Opens the journal before anything is changed, and has the view write to it.
-pub(super) fn record(view: &mut View, path: &Path) -> Result<(), Error> {
-    let journal = Journal::open(path);
-    view.record(journal.map_err(|error| Error::new(Exit::Usage, format!("the journal cannot be written: {error}")))?);
+/// Opens the journal and the reports before anything is changed, and has the view write to them.
+pub(super) fn remain(
+    view: &mut View,
+    journal: Option<&Path>,
+    reports: &cli::Reports,
+    folding: cli::Folding,
+) -> Result<(), Error> {
+    let usage = |what: &str, error: String| Error::new(Exit::Usage, format!("{what} cannot be written: {error}"));
+    if let Some(path) = journal {
+        view.record(Journal::open(path).map_err(|error| usage("the journal", error.to_string()))?);
+    }
+    let reports = Reports::open(&reports.report, reports.reports_dir.as_deref(), &Kind::ALL);
+    view.report(reports.map_err(|error| usage("a report", error))?);
+    let folds = match folding.sections {
+        cli::Sections::Auto => environment("GITLAB_CI").is_some_and(|value| !value.is_empty()),
+        cli::Sections::Always => true,
+        cli::Sections::Never => false,
+    };
+    if folds {
+        view.fold();
+    }
     Ok(())
+}
+
+/// Ends a command. Where it was to be a run, in the sandbox or not, and was refused before anything was changed, that is an
+/// event of its own, and reports say so.
+pub(super) fn end(mut view: View, result: Result<Exit, Error>, clock: Clock, run: Option<bool>) -> Result<Exit, Error> {
+    if let (Err(error), Some(sandbox)) = (&result, run) {
+        let message = anstream::adapter::strip_str(&error.message).to_string();
+        let (plan, job, help) = (view.take_planned(), Job::read(&environment), error.help.clone());
+        let exit_code = error.exit.code();
+        let refused = Event::RunRefused { plan, sandbox, job, exit_code, message, help };
+        view.event(&Stamper::new(run_id(clock)).stamp(clock.timestamp(), refused));
+    }
+    view.finish();
+    result
 }
 
 /// What a person decided beforehand.
@@ -89,10 +125,23 @@ pub async fn run(
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
+    let run = (!choice.dry_run).then_some(start.sandbox);
+    let result = go(fleet, reach, choice, start, &mut view, cancel).await;
+    end(view, result, reach.aws.clock(), run)
+}
+
+async fn go(
+    fleet: Fleet,
+    reach: &Reach,
+    choice: Choice,
+    start: Start,
+    view: &mut View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
-    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
     if fleet.on_busy == OnBusy::Wait && !choice.dry_run {
-        unless_cancelled(wait_for_others(&fleet, &mut seen, reach, &mut view), &cancel).await?;
+        unless_cancelled(wait_for_others(&fleet, &mut seen, reach, view), &cancel).await?;
     }
     let plan = build::plan(&fleet, &seen);
     decide(Planned { fleet, unreachable, seen, plan }, reach, choice, start, view, cancel).await
@@ -116,18 +165,18 @@ pub(super) async fn decide(
     reach: &Reach,
     choice: Choice,
     start: Start,
-    mut view: View,
+    view: &mut View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let Planned { fleet, unreachable, seen, mut plan } = planned;
     let verified =
-        unless_cancelled(verify(&fleet, &mut plan, observed(&seen), reach, choice.no_verify, &mut view), &cancel)
-            .await?;
+        unless_cancelled(verify(&fleet, &mut plan, observed(&seen), reach, choice.no_verify, view), &cancel).await?;
     let refusal = refusal(&fleet, &unreachable, &seen, &plan.outline);
     if choice.dry_run {
         let mut preview = preview(&fleet, &seen, &plan, reach, start.from.as_deref(), &hashed());
         preview.notes = verified.notes;
         view.preview(&preview, Form::Text);
+        view.report_plan(&preview);
         if let Some(error) = refusal.filter(|_| !choice.skip_blocked) {
             return Err(match choice.out {
                 Some(_) => error.help("no plan was saved; --skip-blocked saves one without these targets"),
@@ -135,13 +184,14 @@ pub(super) async fn decide(
             });
         }
         if let Some(path) = &choice.out {
-            saved::save(path, &fleet, &plan, reach, &mut view)?;
+            saved::save(path, &fleet, &plan, reach, view)?;
         }
         return Ok(Exit::Done);
     }
     verified.notes.iter().for_each(|note| view.note(note));
     match refusal {
         Some(error) if !choice.skip_blocked => {
+            view.planned(plan.outline);
             return Err(error.help("nothing was changed; --skip-blocked goes on without these targets"));
         }
         Some(error) => view.warning(&format!("going on without these targets: {error}")),
@@ -158,18 +208,18 @@ pub(super) async fn carry_out(
     plan: Plan,
     reach: &Reach,
     start: Start,
-    mut view: View,
+    view: &mut View,
     cancel: Cancel,
 ) -> Exit {
     let (events, mut received) = mpsc::channel(EVENTS);
     let clock = reach.aws.clock();
     let run = run_id(clock);
     let mut stamper = Stamper::new(run.clone());
-    let mut notifier = Notifier::new(&fleet, start.sandbox, &mut view);
-    let mut recorder = Recorder::new(&fleet, start.sandbox, &mut view);
+    let mut notifier = Notifier::new(&fleet, start.sandbox, view);
+    let mut recorder = Recorder::new(&fleet, start.sandbox, view);
     let mut tick = tokio::time::interval(view.pace());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let start = Start { run, ..start };
+    let start = Start { run, job: Job::read(&environment), ..start };
     let engine = engine::run(fleet, plan, reach.clients(), events, cancel.clone(), start);
     let watch = async {
         loop {
@@ -189,10 +239,12 @@ pub(super) async fn carry_out(
         }
     };
     tokio::join!(engine, watch);
+    // What is on the disk stays, whatever a webhook does to the seconds that are left.
+    view.write_reports();
     let cancelled = view.state().cancelled().is_some();
     let (posted, recorded) = tokio::join!(notifier.finish(cancelled), recorder.finish(&cancel));
     posted.iter().chain(&recorded).for_each(|warning| view.warning(warning));
-    view.finish().exit()
+    view.state().exit()
 }
 
 /// Names a run by when it began, and by the CI job where there is one.

@@ -244,7 +244,7 @@ mod tests {
             state.apply(&stamped);
             recorder.event(&stamped.event, &state);
         };
-        tell(Event::RunStarted { plan, sandbox: false });
+        tell(Event::RunStarted { plan, sandbox: false, job: crate::event::Job::default() });
         starts.for_each(&mut tell);
         // As long as a rollout takes.
         tokio::time::sleep(Duration::from_secs(60)).await;

@@ -8,7 +8,7 @@ use super::manifest::environment;
 use crate::aws::web::{Web, WebError};
 use crate::event::Event;
 use crate::fleet::Fleet;
-use crate::notify::{Job, Occasion, Webhook, body};
+use crate::notify::{Occasion, Webhook, body};
 use crate::state::RunState;
 use crate::view::View;
 
@@ -22,7 +22,6 @@ const HURRY: Duration = Duration::from_millis(1_500);
 pub struct Notifier {
     webhooks: Vec<(Webhook, String)>,
     web: Option<Web>,
-    job: Job,
     posts: JoinSet<(String, Result<(), WebError>)>,
 }
 
@@ -42,7 +41,7 @@ impl Notifier {
             }
         }
         match Web::new() {
-            Ok(web) => Self { webhooks, web: Some(web), job: Job::read(&environment), posts: JoinSet::new() },
+            Ok(web) => Self { webhooks, web: Some(web), posts: JoinSet::new() },
             Err(error) => {
                 view.warning(&format!("notify: nothing is posted: {error}"));
                 Self::default()
@@ -60,7 +59,7 @@ impl Notifier {
         let Some(web) = &self.web else { return };
         let limit = if state.cancelled().is_some() { HURRY } else { PATIENCE };
         for (webhook, url) in self.webhooks.iter().filter(|(webhook, _)| webhook.on.contains(&occasion)) {
-            let body = body(state, occasion, &self.job, webhook.format);
+            let body = body(state, occasion, webhook.format);
             let (web, url, name) = (web.clone(), url.clone(), webhook.url_env.clone());
             self.posts.spawn(async move { (name, web.post(&url, &body, limit).await) });
         }

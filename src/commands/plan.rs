@@ -16,6 +16,8 @@ use crate::fleet::{Fleet, OnBusy};
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::preview::Preview;
+use crate::report::Kind;
+use crate::view::reports::Reports;
 use crate::view::{Form, View};
 
 /// What a person wants to see, and which exit codes.
@@ -57,6 +59,9 @@ impl Default for Choice {
 
 /// Plans the fleet of a manifest.
 pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    let reports = Reports::open(&args.reports.report, args.reports.reports_dir.as_deref(), &Kind::OF_PLANS);
+    let unwritten = |error| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));
+    view.report(reports.map_err(unwritten)?);
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
     choose_images(&mut fleet, &args.instead)?;
     fleet.release.allow_older = args.allow_older;
@@ -93,6 +98,9 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, 
     if let Some(note) = &choice.note {
         unless_cancelled(note.write(shown(&note.values()), &mut view), &cancel).await?;
     }
+    // What is kept as an artifact is read by more people than the log.
+    let kept = (choice.values == Values::Shown).then(|| shown(&hashed()));
+    view.report_plan(kept.as_ref().unwrap_or(&preview));
     if let Some(error) = refusal(fleet, &unreachable, &seen, &plan.outline).filter(|_| !choice.skip_blocked) {
         return Err(match choice.out {
             Some(_) => error.help("no plan was saved; --skip-blocked saves one without these targets"),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::deploy::{Choice, Planned, decide, record};
+use super::deploy::{Choice, Planned, decide, end, remain};
 use super::prepare::{check_from, prepare, unless_cancelled};
 use super::reach::Reach;
 use crate::cli;
+use crate::clock::Clock;
 use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
@@ -20,11 +21,14 @@ use crate::view::style::count;
 
 /// Returns the targets of a manifest to what they ran before.
 pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    if let Some(path) = &args.journal {
-        record(&mut view, path)?;
-    }
+    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding)?;
+    let result = attempt(args, &mut view, cancel).await;
+    end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
+}
+
+async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
     let furnish = |sandbox: &crate::sandbox::Sandbox, fleet: &Fleet| sandbox.add_history(fleet);
-    let (fleet, reach) = Reach::open_with(&args.selection, &args.embedded, &mut view, furnish).await?;
+    let (fleet, reach) = Reach::open_with(&args.selection, &args.embedded, view, furnish).await?;
     let start = Start {
         from: args.from.clone(),
         sandbox: args.embedded.sandbox,
@@ -33,17 +37,31 @@ pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> R
     };
     let choice =
         Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, no_verify: args.no_verify, out: None };
-    run(fleet, &reach, choice, args.further, start, view, cancel).await
+    go(fleet, &reach, choice, args.further, start, view, cancel).await
 }
 
 /// Returns the targets of a fleet, by a way to AWS that is given.
 pub async fn run(
-    mut fleet: Fleet,
+    fleet: Fleet,
     reach: &Reach,
     choice: Choice,
     further: bool,
     start: Start,
     mut view: View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    let run = (!choice.dry_run).then_some(start.sandbox);
+    let result = go(fleet, reach, choice, further, start, &mut view, cancel).await;
+    end(view, result, reach.aws.clock(), run)
+}
+
+async fn go(
+    mut fleet: Fleet,
+    reach: &Reach,
+    choice: Choice,
+    further: bool,
+    start: Start,
+    view: &mut View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
@@ -53,7 +71,7 @@ pub async fn run(
     fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
     // An alarm may be the very reason to go back, and clears only some time after.
     fleet.targets.iter_mut().for_each(|target| target.alarms.clear());
-    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
     view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));
     let read = async {
         codedeploy::under_way(&fleet, &mut seen, &|target| reach.clients()(target)).await;
@@ -74,7 +92,7 @@ pub async fn run(
             observed.newest = Some(Arc::clone(found));
         }
     }
-    tell(&fleet, &ways, &mut view);
+    tell(&fleet, &ways, view);
     decide(Planned { fleet, unreachable, seen, plan }, reach, choice, start, view, cancel).await
 }
 

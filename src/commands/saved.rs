@@ -4,10 +4,10 @@
 //! The manifest is not read: the plan holds all that is needed but the ID token.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::deploy::carry_out;
+use super::deploy::{carry_out, end};
 use super::prepare::{LISTED, check_from, prepare, refusal, unless_cancelled};
 use super::reach::Reach;
 use super::verify::verify;
@@ -16,6 +16,7 @@ use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::file;
 use crate::fleet::Fleet;
 use crate::identity::preflight::Unreachable;
 use crate::observe::Seen;
@@ -48,7 +49,7 @@ pub fn save(path: &Path, fleet: &Fleet, plan: &Plan, reach: &Reach, view: &mut V
 }
 
 /// Carries out the plan in a file.
-pub async fn deploy(path: &Path, args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+pub(super) async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
     let saved = read(path)?;
     if args.selection.file != Path::new(cli::MANIFEST) {
         view.note(&format!("{} is not read: the plan holds all that is needed", args.selection.file.display()));
@@ -62,7 +63,7 @@ pub async fn deploy(path: &Path, args: &cli::Deploy, mut view: View, cancel: Can
     };
     let reach = Reach::by_identity(saved.identity(), None).await?;
     let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
-    run(saved, &reach, terms, start, view, cancel).await
+    go(saved, &reach, terms, start, view, cancel).await
 }
 
 /// Carries out a saved plan by a way to AWS that is given: what `deploy` and the tests of whole fleets have in common.
@@ -72,6 +73,19 @@ pub async fn run(
     terms: Terms,
     start: Start,
     mut view: View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    let run = (!terms.dry_run).then_some(start.sandbox);
+    let result = go(saved, reach, terms, start, &mut view, cancel).await;
+    end(view, result, reach.aws.clock(), run)
+}
+
+async fn go(
+    saved: Saved,
+    reach: &Reach,
+    terms: Terms,
+    start: Start,
+    view: &mut View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let now = reach.aws.clock().timestamp();
@@ -87,8 +101,7 @@ pub async fn run(
         return Err(error.help("build it with --all-features (the cargo feature `codedeploy`)"));
     }
     check_from(&fleet, start.from.as_deref())?;
-    let compared =
-        unless_cancelled(compare(&fleet, &mut plan, reach, &start, terms.no_verify, &mut view), &cancel).await?;
+    let compared = unless_cancelled(compare(&fleet, &mut plan, reach, &start, terms.no_verify, view), &cancel).await?;
     if terms.dry_run {
         view.plan(&plan.outline);
     }
@@ -102,6 +115,7 @@ pub async fn run(
             error.message = format!("{}\n{}", error.message, other.message);
             error.help.extend(other.help.iter().cloned());
         }
+        view.planned(plan.outline);
         return Err(error);
     }
     for (error, _) in skipped {
@@ -239,23 +253,5 @@ pub fn read(path: &Path) -> Result<Saved, Error> {
 pub fn write(path: &Path, saved: &Saved) -> Result<(), Error> {
     let failed = |error: String| Error::new(Exit::Unexpected, format!("the plan cannot be saved: {error}"));
     let text = saved.to_json().map_err(failed)?;
-    let Some(name) = path.file_name() else { return Err(failed(format!("{} names no file", path.display()))) };
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}", std::process::id()));
-    let beside: PathBuf = path.with_file_name(beside);
-    let written = write_synced(&beside, text.as_bytes()).and_then(|()| fs_err::rename(&beside, path));
-    written.map_err(|error| {
-        // What is half there helps nobody; that it cannot be removed either is the lesser news.
-        let _ = fs_err::remove_file(&beside);
-        failed(error.to_string())
-    })
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-
-    let mut file = fs_err::File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    file::write(path, text.as_bytes()).map_err(|error| failed(error.to_string()))
 }

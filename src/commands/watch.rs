@@ -1,9 +1,10 @@
 //! `roleout watch`: follows the deployments that are under way, whoever started them. It only reads.
 
-use super::deploy::{carry_out, record};
+use super::deploy::{carry_out, end, remain};
 use super::prepare::{prepare, refusal, unless_cancelled};
 use super::reach::Reach;
 use crate::cli;
+use crate::clock::Clock;
 use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
@@ -16,12 +17,15 @@ use crate::view::style::count;
 
 /// Follows the deployments of a manifest's fleet.
 pub async fn watch(args: &cli::Watch, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    if let Some(path) = &args.journal {
-        record(&mut view, path)?;
-    }
-    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding)?;
+    let result = attempt(args, &mut view, cancel).await;
+    end(view, result, Clock::system(), Some(args.embedded.sandbox))
+}
+
+async fn attempt(args: &cli::Watch, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
+    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, view).await?;
     let start = Start { sandbox: args.embedded.sandbox, ..Start::default() };
-    run(fleet, &reach, args.skip_blocked, start, view, cancel).await
+    go(fleet, &reach, args.skip_blocked, start, view, cancel).await
 }
 
 /// Follows the deployments of a fleet by a way to AWS that is given: what `watch` and its tests have in common.
@@ -36,20 +40,33 @@ pub async fn run(
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, &mut view), &cancel).await?;
+    let sandbox = start.sandbox;
+    let result = go(fleet, reach, skip_blocked, start, &mut view, cancel).await;
+    end(view, result, reach.aws.clock(), Some(sandbox))
+}
+
+async fn go(
+    fleet: Fleet,
+    reach: &Reach,
+    skip_blocked: bool,
+    start: Start,
+    view: &mut View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
     let clients = reach.clients();
     unless_cancelled(codedeploy::under_way(&fleet, &mut seen, &|target| clients(target)), &cancel).await?;
     let plan = follow::plan(&fleet, &seen);
     match refusal(&fleet, &unreachable, &seen, &plan.outline) {
-        Some(error) if !skip_blocked => return Err(error.help("--skip-blocked goes on without these targets")),
+        Some(error) if !skip_blocked => {
+            view.planned(plan.outline);
+            return Err(error.help("--skip-blocked goes on without these targets"));
+        }
         Some(error) => view.warning(&format!("going on without these targets: {error}")),
         None => {}
     }
     let followed: Vec<bool> = plan.work.iter().map(Option::is_some).collect();
-    idle(&fleet, &seen, &followed, &mut view);
-    if !followed.contains(&true) {
-        return Ok(Exit::Done);
-    }
+    idle(&fleet, &seen, &followed, view);
     let (fleet, seen) = narrowed(fleet, seen, &followed);
     let plan = follow::plan(&fleet, &seen);
     Ok(carry_out(fleet, plan, reach, start, view, cancel).await)

@@ -86,7 +86,8 @@ impl Progress {
             Event::RunFinished => {
                 self.all(|environment| environment.status.is_some().then(|| environment.verdict(state)))
             }
-            Event::WaveStarted { .. }
+            Event::RunRefused { .. }
+            | Event::WaveStarted { .. }
             | Event::RevisionRegistered { .. }
             | Event::TagsRefused { .. }
             | Event::RunTaskStarted { .. }

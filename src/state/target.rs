@@ -62,8 +62,16 @@ pub struct TargetState {
     pub not_undone: Option<String>,
     /// When its rollout began.
     pub started_at: Option<Timestamp>,
+    /// When its revision was there.
+    pub registered_at: Option<Timestamp>,
+    /// When ECS started its deployment.
+    pub deployed_at: Option<Timestamp>,
     /// When it ended or was skipped.
     pub finished_at: Option<Timestamp>,
+    /// When it was returned after it had succeeded.
+    pub returned_at: Option<Timestamp>,
+    /// What the plan changes, a line each, without values of environment variables.
+    pub changes: Vec<String>,
 }
 
 impl TargetState {
@@ -96,7 +104,11 @@ impl TargetState {
             returned: None,
             not_undone: None,
             started_at: None,
+            registered_at: None,
+            deployed_at: None,
             finished_at: unchanged.then_some(at),
+            returned_at: None,
+            changes: change.summary.clone(),
         }
     }
 

@@ -15,8 +15,18 @@ pub fn command(target: &TargetState) -> String {
     )
 }
 
-/// Returns the address of the service's deployments in the console of its partition, which the region's name tells.
+/// Returns the address of the service's deployments in the console.
 pub fn address(target: &TargetState) -> String {
+    page(target, "deployments")
+}
+
+/// Returns the address of the logs of the service's tasks in the console.
+pub fn logs(target: &TargetState) -> String {
+    page(target, "logs")
+}
+
+/// Returns the address of one of the service's pages in the console of its partition, which the region's name tells.
+fn page(target: &TargetState, page: &str) -> String {
     let region = clean(&target.target.region);
     let host = if region.starts_with("cn-") {
         "console.amazonaws.cn"
@@ -28,7 +38,7 @@ pub fn address(target: &TargetState) -> String {
     // A cluster may be given by its ARN; the console wants its name.
     let cluster = target.cluster.rsplit('/').next().unwrap_or(&target.cluster);
     let (cluster, service) = (clean(cluster), clean(&target.service));
-    format!("https://{region}.{host}/ecs/v2/clusters/{cluster}/services/{service}/deployments?region={region}")
+    format!("https://{region}.{host}/ecs/v2/clusters/{cluster}/services/{service}/{page}?region={region}")
 }
 
 /// Quotes a word for a POSIX shell unless none of its characters means anything to one.

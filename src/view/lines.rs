@@ -1,15 +1,18 @@
 //! The view of a job's log: a line for each change, each with its target and the time, and a heartbeat.
 //!
-//! It moves no cursor and draws nothing twice. Task counts are told when they say something new, not at each poll.
+//! It moves no cursor and draws nothing twice. Task counts are told when they say something new, not at each poll. Folded,
+//! the lines of a target wait for its end and are one of GitLab's sections then; what is said of the run, and what a person
+//! should see at once, stands between them.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
 use jiff::Timestamp;
 
-use crate::event::{Event, Stamped, Tasks};
-use crate::fleet::TargetId;
+use crate::event::{Event, Reason, Stamped, Tasks};
+use crate::fleet::{Outcome, TargetId};
 use crate::state::{RunState, TargetState, milliseconds};
+use crate::view::sections::{Closed, Sections};
 use crate::view::sentence::{self, Narrator, Sentence};
 use crate::view::stage;
 use crate::view::style::{self, Paint, Tone, clean, duration};
@@ -30,6 +33,9 @@ pub struct Lines {
     told: BTreeMap<TargetId, Told>,
     last_at: Option<Timestamp>,
     column: usize,
+    sections: Option<Sections>,
+    /// How much was written.
+    bytes: usize,
 }
 
 /// What was said of a target's task counts.
@@ -43,7 +49,13 @@ struct Told {
 impl Lines {
     /// Writes to `err`.
     pub fn new(err: Box<dyn Write + Send>, paint: Paint, verbose: bool) -> Self {
-        Self { err, paint, narrator: Narrator::new(verbose), told: BTreeMap::new(), last_at: None, column: 0 }
+        let (narrator, told) = (Narrator::new(verbose), BTreeMap::new());
+        Self { err, paint, narrator, told, last_at: None, column: 0, sections: None, bytes: 0 }
+    }
+
+    /// Writes a section for each target, when it has ended.
+    pub fn fold(&mut self) {
+        self.sections = Some(Sections::default());
     }
 
     /// Gives the writer back.
@@ -59,8 +71,14 @@ impl Lines {
 
     /// Writes a line that no event stands behind.
     pub fn plain(&mut self, tone: Tone, text: &str) {
+        let line = self.paint.paint(tone, text);
+        self.put(&format!("{line}\n"));
+    }
+
+    fn put(&mut self, text: &str) {
+        self.bytes += text.len();
         // A log that cannot be written to stops nothing.
-        let _ = writeln!(self.err, "{}", self.paint.paint(tone, text)).and_then(|()| self.err.flush());
+        let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
     }
 
     /// Writes what an event says, if it says something new.
@@ -78,10 +96,80 @@ impl Lines {
                     told.newer = None;
                 }
             }
-            self.write(&sentence, event.at, state);
-            for line in self.narrator.log(event) {
-                self.plain(Tone::Dim, &format!("        | {line}"));
+            let log: Vec<String> = self.narrator.log(event).iter().map(|line| format!("        | {line}")).collect();
+            if self.sections.is_some() {
+                self.fold_in(event, &sentence, &log, state);
+            } else {
+                self.write(&sentence, event.at, state);
+                log.iter().for_each(|line| self.plain(Tone::Dim, line));
             }
+        }
+        if let Event::RunFinished = &event.event {
+            self.fold_rest(event.at, state);
+        }
+    }
+
+    /// Writes an event where lines are folded: at once where it is about the run or asks for a person, as a section where
+    /// it ends a target, and otherwise into the target's section.
+    fn fold_in(&mut self, event: &Stamped, sentence: &Sentence, log: &[String], state: &RunState) {
+        let Some(target) = &sentence.target else { return self.write(sentence, event.at, state) };
+        match &event.event {
+            Event::RolloutFinished { reason, .. } => {
+                self.section(target, sentence, reason.as_ref(), log, event.at, state)
+            }
+            Event::TargetReturned { reason, .. } => self.section(target, sentence, Some(reason), log, event.at, state),
+            Event::RolloutSkipped { .. }
+            | Event::TargetDegraded { .. }
+            | Event::UndoImpossible { .. }
+            | Event::HookWaiting { continued: false, .. }
+            | Event::HookNotContinued { .. } => self.write(sentence, event.at, state),
+            _ => self.keep(target, sentence, event.at, state),
+        }
+    }
+
+    fn keep(&mut self, target: &TargetId, sentence: &Sentence, at: Timestamp, state: &RunState) {
+        let line = self.line(sentence, at, state);
+        if let Some(sections) = &mut self.sections {
+            sections.line(target, line);
+        }
+    }
+
+    fn section(
+        &mut self,
+        target: &TargetId,
+        sentence: &Sentence,
+        reason: Option<&Reason>,
+        log: &[String],
+        at: Timestamp,
+        state: &RunState,
+    ) {
+        self.last_at = Some(at);
+        let header = self.line(sentence, at, state);
+        let found = state.target(target);
+        let failed = found.is_none_or(|target| target.outcome().is_none_or(|outcome| outcome != Outcome::Succeeded));
+        let undone = found.and_then(|target| target.undo.as_ref().filter(|_| target.returned.is_some()));
+        let began = undone.map(|undo| undo.started_at).or(found.and_then(|target| target.started_at)).unwrap_or(at);
+        let evidence = reason.iter().flat_map(|reason| {
+            let help = reason.help.iter().map(|help| format!("help: {help}"));
+            reason.evidence.iter().map(ToString::to_string).chain(help)
+        });
+        let mut more: Vec<String> = evidence.map(|line| format!("      {}", clean(&line))).collect();
+        more.extend(log.iter().map(|line| self.paint.paint(Tone::Dim, line)));
+        if let Some(sections) = &mut self.sections {
+            more.into_iter().for_each(|line| sections.line(target, line));
+            let text = sections.close(Closed { target, header: &header, began, ended: at, failed }, self.bytes);
+            self.put(&text);
+        }
+    }
+
+    /// Writes what was said of targets after their ends, or without one.
+    fn fold_rest(&mut self, at: Timestamp, state: &RunState) {
+        let left = self.sections.as_ref().map(Sections::left).unwrap_or_default();
+        for target in left {
+            let text = "not ended when the run was over".to_owned();
+            let sentence =
+                Sentence { tone: Tone::Warn, mark: "!", target: Some(target.clone()), text, progress: false };
+            self.section(&target, &sentence, None, &[], at, state);
         }
     }
 
@@ -128,19 +216,27 @@ impl Lines {
 
     fn say_counts(&mut self, target: &TargetId, tasks: Tasks, at: Timestamp, state: &RunState) {
         let revision = state.target(target).and_then(TargetState::deploys);
-        self.write(&sentence::tasks(target, revision, tasks), at, state);
+        let sentence = sentence::tasks(target, revision, tasks);
+        match self.sections {
+            Some(_) => self.keep(target, &sentence, at, state),
+            None => self.write(&sentence, at, state),
+        }
         self.told.insert(target.clone(), Told { tasks, at, newer: None });
     }
 
     fn write(&mut self, sentence: &Sentence, at: Timestamp, state: &RunState) {
         self.last_at = Some(at);
+        let line = self.line(sentence, at, state);
+        self.put(&format!("{line}\n"));
+    }
+
+    fn line(&self, sentence: &Sentence, at: Timestamp, state: &RunState) -> String {
         let clock = style::clock(state.started_at().map_or(0, |start| milliseconds(start, at)));
         let name = sentence.target.as_ref().map(|target| clean(&target.to_string()).into_owned());
         let name = name.map(|name| style::pad(&name, self.column) + "  ").unwrap_or_default();
         let mark = if sentence.mark == "·" { String::new() } else { format!("{} ", sentence.mark) };
         let text = self.paint.paint(sentence.tone, &format!("{mark}{}", sentence.text));
-        let line = format!("{} {name}{text}\n", self.paint.paint(Tone::Dim, &clock));
-        let _ = self.err.write_all(line.as_bytes()).and_then(|()| self.err.flush());
+        format!("{} {name}{text}", self.paint.paint(Tone::Dim, &clock))
     }
 }
 

@@ -132,7 +132,7 @@ fn capital(line: &str) -> String {
 }
 
 /// Returns a text that neither HTML nor Markdown takes for more than text.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in clean(text).chars() {
         match char {

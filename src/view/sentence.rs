@@ -51,7 +51,7 @@ impl Narrator {
     /// counts are not told here: see [`tasks`].
     pub fn tell(&mut self, event: &Stamped, state: &RunState) -> Option<Sentence> {
         match &event.event {
-            Event::RunStarted { plan, sandbox } => Some(run(format!(
+            Event::RunStarted { plan, sandbox, job: _ } => Some(run(format!(
                 "{}{}{}",
                 clean(&event.run),
                 if *sandbox { " in the sandbox, not in AWS: " } else { ": " },
@@ -94,7 +94,8 @@ impl Narrator {
                 let (revision, deployment) = (revision.to_string(), clean(deployment));
                 Some(progress(target, format!("{verb} {} as {deployment}", clean(&revision))))
             }
-            Event::TasksChanged { .. } | Event::Unknown | Event::RunFinished => None,
+            // Why a run was refused is the error that ends the command.
+            Event::TasksChanged { .. } | Event::Unknown | Event::RunFinished | Event::RunRefused { .. } => None,
             Event::StageChanged { target, stage, production_percent, test_percent, bake_minutes } => {
                 let text = stage::words(stage, *production_percent, *test_percent, *bake_minutes);
                 Some(progress(target, text))

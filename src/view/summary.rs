@@ -17,6 +17,9 @@ const LISTED: usize = 60;
 const LISTED_FAILURES: usize = 20;
 /// How many targets a group names before it counts the rest.
 const NAMED: usize = 40;
+/// How many distinct failures are told with their evidence, the worst of them; the others with their summaries. A job's log
+/// has a limit.
+const EXPLAINED: usize = 100;
 /// How many deployments that go on in ECS are shown with their commands; the rest has a line each.
 const FOLLOWED: usize = 10;
 
@@ -199,9 +202,13 @@ impl Page {
         }
         // The worst is the last thing read.
         groups.sort_by_cached_key(|(outcome, _), _| weight(*outcome));
-        for ((outcome, mut reason), targets) in groups {
+        let brief = groups.len().saturating_sub(EXPLAINED);
+        for (place, ((outcome, mut reason), targets)) in groups.into_iter().enumerate() {
             if let Some(reason) = &mut reason {
                 count_tasks(reason, &targets);
+                if place < brief {
+                    *reason = Reason { summary: std::mem::take(&mut reason.summary), ..Reason::default() };
+                }
             }
             self.failure(outcome, reason.as_ref(), &targets);
             self.text.push('\n');

@@ -18,6 +18,7 @@ mod interrupted;
 mod outcomes;
 mod plan;
 mod processes;
+mod reports;
 mod rollback;
 mod saved;
 mod scale;

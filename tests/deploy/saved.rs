@@ -100,7 +100,7 @@ async fn a_target_that_moved_is_refused_alone_and_nothing_is_changed_anywhere() 
     assert_eq!(lines.next(), None);
     assert!(refused.help.iter().any(|help| help.contains("--skip-stale")), "{:?}", refused.help);
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
-    assert!(ran.events.is_empty(), "no run began");
+    assert!(ran.state.started_at().is_none(), "no run began");
 
     let ran = carry_out(&scene, &saved, Terms { skip_stale: true, ..terms() }).await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 7), "{}", ran.said);

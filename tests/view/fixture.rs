@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use roleout::event::{Event, Reason, Stamped, Stamper, Tasks, UndoStep};
+use roleout::event::{Event, Job, Reason, Stamped, Stamper, Tasks, UndoStep};
 use roleout::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetId};
 use roleout::plan::{Action, ChangeOutline, Outline, WaveOutline};
 use roleout::view::{Options, View};
@@ -96,7 +96,7 @@ pub struct Run {
 impl Run {
     pub fn of(plan: Outline) -> Self {
         let mut run = Self { stamper: Stamper::new("run-1"), events: Vec::new() };
-        run.at(0, Event::RunStarted { plan, sandbox: false });
+        run.at(0, Event::RunStarted { plan, sandbox: false, job: Job::default() });
         run
     }
 

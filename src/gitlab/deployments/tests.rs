@@ -50,7 +50,7 @@ impl Told {
         let of_account = environments.iter().map(|(account, name)| ((*account).to_owned(), (*name).to_owned()));
         let progress = Progress::new(of_account.collect());
         let mut told = Self { state: RunState::new(), stamper: Stamper::new("r1"), progress };
-        assert_eq!(told.event(Event::RunStarted { plan, sandbox: false }), "");
+        assert_eq!(told.event(Event::RunStarted { plan, sandbox: false, job: crate::event::Job::default() }), "");
         told
     }
 

@@ -1,0 +1,120 @@
+//! The forms of a report, and what `--report KIND=PATH` asks for.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::{Report, annotations, dotenv, junit, markdown, terraform};
+
+/// A form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The whole report, for programs: docs/report.schema.json.
+    Json,
+    /// JUnit's XML, for `artifacts:reports:junit`.
+    Junit,
+    /// Three counts, for `artifacts:reports:terraform`.
+    Terraform,
+    /// A handful of variables, for `artifacts:reports:dotenv`.
+    Dotenv,
+    /// Links, for `artifacts:reports:annotations`.
+    Annotations,
+    /// For a note on a merge request.
+    Markdown,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Json, Self::Junit, Self::Terraform, Self::Dotenv, Self::Annotations, Self::Markdown];
+
+    /// Those that there are of a plan.
+    pub const OF_PLANS: [Self; 3] = [Self::Json, Self::Terraform, Self::Markdown];
+
+    /// Returns its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Junit => "junit",
+            Self::Terraform => "terraform",
+            Self::Dotenv => "dotenv",
+            Self::Annotations => "annotations",
+            Self::Markdown => "markdown",
+        }
+    }
+
+    /// Returns the name of its file in a directory of reports.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Json => "report.json",
+            Self::Junit => "junit.xml",
+            Self::Terraform => "terraform.json",
+            Self::Dotenv => "deploy.env",
+            Self::Annotations => "annotations.json",
+            Self::Markdown => "report.md",
+        }
+    }
+
+    /// Returns a report in this form.
+    ///
+    /// # Errors
+    /// It cannot be written in this form; nothing that a run can hold is known to be the reason.
+    pub fn text(self, report: &Report) -> Result<String, String> {
+        Ok(match self {
+            Self::Json => report.to_json(),
+            Self::Junit => junit::text(report)?,
+            Self::Terraform => terraform::text(report),
+            Self::Dotenv => dotenv::text(report),
+            Self::Annotations => annotations::text(report),
+            Self::Markdown => markdown::text(report),
+        })
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let words = Self::ALL.map(Self::word);
+        let known = Self::ALL.into_iter().find(|kind| kind.word() == text);
+        known.ok_or_else(|| format!("`{text}` is not a kind of report; there are {}", words.join(", ")))
+    }
+}
+
+/// One report to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its form.
+    pub kind: Kind,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, path) = text.split_once('=').ok_or("it has the form KIND=PATH, such as junit=junit.xml")?;
+        if path.is_empty() {
+            return Err(format!("`{text}` names no file: KIND=PATH, such as junit=junit.xml"));
+        }
+        Ok(Self { kind: kind.parse()?, path: PathBuf::from(path) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wanted_report_is_a_kind_and_a_path() {
+        let wanted: Wanted = "junit=out/a=b.xml".parse().expect("a wanted report");
+        assert_eq!(wanted, Wanted { kind: Kind::Junit, path: PathBuf::from("out/a=b.xml") });
+        let fault = |text: &str| text.parse::<Wanted>().expect_err("a fault");
+        assert_eq!(fault("junit.xml"), "it has the form KIND=PATH, such as junit=junit.xml");
+        assert_eq!(fault("junit="), "`junit=` names no file: KIND=PATH, such as junit=junit.xml");
+        assert_eq!(
+            fault("html=a.html"),
+            "`html` is not a kind of report; there are json, junit, terraform, dotenv, annotations, markdown"
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! A run's events, folded into what a report needs: while the run goes on, or out of a journal.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+
+use super::{Line, Report};
+use crate::event::{Event, Stamped};
+use crate::fleet::TargetId;
+use crate::state::{RunState, TargetState};
+use crate::view::sentence::{self, Narrator};
+
+/// How many lines of a target are kept: the first and the last of them.
+pub(super) const FIRST: usize = 40;
+const LAST: usize = 80;
+
+/// The events of one run so far.
+pub struct Record {
+    state: RunState,
+    narrator: Narrator,
+    lines: HashMap<TargetId, Lines>,
+    events: Vec<Line>,
+}
+
+/// What was said of a target.
+#[derive(Default)]
+struct Lines {
+    kept: Vec<Line>,
+    left_out: usize,
+}
+
+impl Lines {
+    fn push(&mut self, line: Line) {
+        if self.kept.len() == FIRST + LAST {
+            self.kept.remove(FIRST);
+            self.left_out += 1;
+        }
+        self.kept.push(line);
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Record {
+    /// Starts with nothing known.
+    pub fn new() -> Self {
+        Self { state: RunState::new(), narrator: Narrator::new(true), lines: HashMap::new(), events: Vec::new() }
+    }
+
+    /// Takes in the next event.
+    pub fn apply(&mut self, event: &Stamped) {
+        self.state.apply(event);
+        let sentence = match &event.event {
+            Event::TasksChanged { target, tasks } => {
+                let revision = self.state.target(target).and_then(TargetState::deploys);
+                Some(sentence::tasks(target, revision, *tasks))
+            }
+            _ => self.narrator.tell(event, &self.state),
+        };
+        let Some(sentence) = sentence else { return };
+        let line = Line { at: event.at, text: sentence.text };
+        match sentence.target {
+            Some(target) => self.lines.entry(target).or_default().push(line),
+            None => self.events.push(line),
+        }
+    }
+
+    /// Returns what has become of the run so far.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// Reports what is known of the run so far, with the events of its targets.
+    pub fn report(&self) -> Report {
+        let mut report = Report::of(&self.state);
+        report.events.clone_from(&self.events);
+        for target in &mut report.targets {
+            if let Some(lines) = self.lines.get(&target.target) {
+                target.events.clone_from(&lines.kept);
+                target.events_left_out = lines.left_out;
+            }
+        }
+        report
+    }
+}
+
+/// Reads the runs of a journal, in the order in which they began, and counts the lines that are not events: a run that was
+/// killed within a line leaves one.
+pub fn runs(journal: &str) -> (IndexMap<String, Record>, usize) {
+    let mut runs: IndexMap<String, Record> = IndexMap::new();
+    let mut foreign = 0;
+    for line in journal.lines().filter(|line| !line.trim().is_empty()) {
+        match serde_json::from_str::<Stamped>(line) {
+            Ok(event) => runs.entry(event.run.clone()).or_default().apply(&event),
+            Err(_) => foreign += 1,
+        }
+    }
+    (runs, foreign)
+}

@@ -1,0 +1,119 @@
+//! The files that remain of a run: its reports, and the log of each target.
+//!
+//! They are made of the events alone, when the run is over, refused or cancelled. A report that cannot be written is a
+//! warning at the end and changes no exit code: what was deployed is deployed.
+
+use std::path::{Path, PathBuf};
+
+use crate::event::Stamped;
+use crate::file;
+use crate::plan::preview::Preview;
+use crate::report::kind::Wanted;
+use crate::report::{Kind, Record, Report, log, terraform};
+use crate::view::markdown;
+
+/// The files of one run.
+#[derive(Default)]
+pub struct Reports {
+    wanted: Vec<Wanted>,
+    /// Where the logs of the targets go.
+    directory: Option<PathBuf>,
+    record: Record,
+    written: bool,
+    faults: Vec<String>,
+}
+
+impl Reports {
+    /// Makes sure that every file can be written, and takes away what an earlier run left in its place: a run that is killed
+    /// leaves no report rather than another run's.
+    ///
+    /// # Errors
+    /// A report of a kind that there is not here, two of one path, or a path that cannot be written.
+    pub fn open(wanted: &[Wanted], directory: Option<&Path>, kinds: &[Kind]) -> Result<Self, String> {
+        if let Some(other) = wanted.iter().find(|wanted| !kinds.contains(&wanted.kind)) {
+            let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+            return Err(format!("there is no {} of a plan; there are {}", other.kind.word(), words.join(", ")));
+        }
+        let mut all = wanted.to_vec();
+        if let Some(directory) = directory {
+            all.extend(kinds.iter().map(|&kind| Wanted { kind, path: directory.join(kind.file()) }));
+        }
+        for (place, wanted) in all.iter().enumerate() {
+            if all[..place].iter().any(|other| other.path == wanted.path) {
+                return Err(format!("{} is named twice", wanted.path.display()));
+            }
+            file::check(&wanted.path).map_err(|error| error.to_string())?;
+        }
+        for wanted in all.iter().filter(|wanted| wanted.path.exists()) {
+            fs_err::remove_file(&wanted.path).map_err(|error| error.to_string())?;
+        }
+        let directory = directory.map(Path::to_path_buf);
+        Ok(Self { wanted: all, directory, ..Self::default() })
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    /// Takes in an event.
+    pub fn event(&mut self, event: &Stamped) {
+        if !self.is_empty() {
+            self.record.apply(event);
+        }
+    }
+
+    /// Writes the reports of what was taken in, once.
+    pub fn write(&mut self) {
+        let begun = self.record.state().started_at().is_some() || self.record.state().refusal().is_some();
+        if self.is_empty() || self.written || !begun {
+            return;
+        }
+        let report = self.record.report();
+        self.write_report(&report);
+    }
+
+    /// Writes a report in every form that is wanted, and then the logs of its targets.
+    pub fn write_report(&mut self, report: &Report) {
+        self.written = true;
+        for wanted in std::mem::take(&mut self.wanted) {
+            self.put(&wanted, wanted.kind.text(report));
+        }
+        let Some(directory) = self.directory.take() else { return };
+        for target in &report.targets {
+            let path = directory.join(log::path(target));
+            let made = path.parent().map_or(Ok(()), fs_err::create_dir_all);
+            // Thousands of files are not synced one by one: a cancelled job has no time for that.
+            if let Err(error) = made.and_then(|()| fs_err::write(&path, log::text(report, target))) {
+                self.faults.push(format!("the logs of the targets are not complete: {error}"));
+                return;
+            }
+        }
+    }
+
+    /// Writes a plan in every form that is wanted.
+    pub fn write_plan(&mut self, preview: &Preview) {
+        for wanted in std::mem::take(&mut self.wanted) {
+            let text = match wanted.kind {
+                Kind::Json => serde_json::to_string_pretty(preview).unwrap_or_default() + "\n",
+                Kind::Terraform => terraform::of_plan(preview),
+                Kind::Markdown => markdown::text(preview),
+                Kind::Junit | Kind::Dotenv | Kind::Annotations => continue,
+            };
+            self.put(&wanted, Ok(text));
+        }
+    }
+
+    /// Returns what could not be written, and why, once.
+    pub fn take_faults(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.faults)
+    }
+
+    fn put(&mut self, wanted: &Wanted, text: Result<String, String>) {
+        let written =
+            text.and_then(|text| file::write(&wanted.path, text.as_bytes()).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            self.faults.push(format!("the {} report was not written: {error}", wanted.kind.word()));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! GitLab's collapsible sections: the lines of each target, gathered until it ends and then written as one whole.
+//!
+//! A job's log is a stream of lines, so two sections that are open at once would break each other: none is opened before it
+//! can be closed. GitLab cuts a log at 4 MB, so beyond a limit targets that went well have one line, and beyond another
+//! those that failed do, too; their whole logs are files in `--reports-dir`.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use crate::fleet::TargetId;
+use crate::view::style::cut;
+
+/// After so many bytes a target that went well has one line.
+const BRIEF: usize = 1_500_000;
+/// After so many bytes one that failed has, too: 5,000 such lines and the summary still fit 4 MB.
+const BRIEFER: usize = 2_500_000;
+/// The most columns of such a line.
+const COLUMNS: usize = 240;
+/// How many lines of a target are kept: the first and the last of them.
+const FIRST: usize = 50;
+const LAST: usize = 150;
+
+/// What begins and ends a marker: an escape sequence that clears the line's rest, so that no terminal shows the marker.
+const CLEAR: &str = "\u{1b}[0K";
+
+/// The lines of targets that have not ended.
+#[derive(Debug, Default)]
+pub struct Sections {
+    open: HashMap<TargetId, Body>,
+    names: HashSet<String>,
+    said: bool,
+}
+
+#[derive(Debug, Default)]
+struct Body {
+    lines: Vec<String>,
+    left_out: usize,
+}
+
+/// A section that is complete.
+#[derive(Clone, Copy, Debug)]
+pub struct Closed<'a> {
+    /// Whose it is.
+    pub target: &'a TargetId,
+    /// Its first line, which is shown where it is collapsed.
+    pub header: &'a str,
+    /// When it began; GitLab shows the time in between.
+    pub began: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Whether it is shown open.
+    pub failed: bool,
+}
+
+impl Sections {
+    /// Keeps a line of a target until it ends.
+    pub fn line(&mut self, target: &TargetId, line: String) {
+        let body = self.open.entry(target.clone()).or_default();
+        if body.lines.len() == FIRST + LAST {
+            body.lines.remove(FIRST);
+            body.left_out += 1;
+        }
+        body.lines.push(line);
+    }
+
+    /// Returns the targets that have lines and have not ended, by their names.
+    pub fn left(&self) -> Vec<TargetId> {
+        let mut left: Vec<TargetId> = self.open.keys().cloned().collect();
+        left.sort();
+        left
+    }
+
+    /// Returns the section of a target, or its one line where `written`, the bytes of the log so far, leaves no room.
+    pub fn close(&mut self, closed: Closed<'_>, written: usize) -> String {
+        let body = self.open.remove(closed.target).unwrap_or_default();
+        let limit = if closed.failed { BRIEFER } else { BRIEF };
+        if written > limit {
+            let mut text = String::new();
+            if !std::mem::replace(&mut self.said, true) {
+                text.push_str(
+                    "GitLab cuts a job's log at 4 MB: from here on targets that succeed have one line each; with \
+                     --reports-dir the log of every target is a file\n",
+                );
+            }
+            return text + &cut(closed.header, COLUMNS) + "\n";
+        }
+        let name = self.name(closed.target);
+        let collapsed = if closed.failed { "" } else { "[collapsed=true]" };
+        let (began, ended) = (closed.began.as_second(), closed.ended.as_second());
+        let mut text = format!("{CLEAR}section_start:{began}:{name}{collapsed}\r{CLEAR}{}\n", closed.header);
+        for (place, line) in body.lines.iter().enumerate() {
+            if body.left_out > 0 && place == FIRST {
+                text.push_str(&format!("({} lines are left out here)\n", body.left_out));
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        text + &format!("{CLEAR}section_end:{ended}:{name}\r{CLEAR}\n")
+    }
+
+    /// Returns a name that no other section of this log has, of the characters that GitLab takes.
+    fn name(&mut self, target: &TargetId) -> String {
+        let safe = |char: char| if char.is_ascii_alphanumeric() || "_.-".contains(char) { char } else { '_' };
+        let plain: String = format!("roleout_{target}").chars().map(safe).collect();
+        let mut name = plain.clone();
+        let mut number = 1;
+        while !self.names.insert(name.clone()) {
+            number += 1;
+            name = format!("{plain}-{number}");
+        }
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> TargetId {
+        text.to_owned().try_into().expect("a target's name")
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn closed<'a>(target: &'a TargetId, header: &'a str, failed: bool) -> Closed<'a> {
+        Closed { target, header, began: at(1_560_896_352), ended: at(1_560_896_394), failed }
+    }
+
+    #[test]
+    fn a_section_is_the_bytes_that_gitlab_takes() {
+        let mut sections = Sections::default();
+        let (api, hangul) = (id("prod/eu-west-1/api"), id("결제/eu-west-1/api"));
+        sections.line(&api, "deploys api:2".to_owned());
+        sections.line(&hangul, "another's".to_owned());
+        assert_eq!(
+            sections.close(closed(&api, "api succeeded", false), 0),
+            "\x1b[0Ksection_start:1560896352:roleout_prod_eu-west-1_api[collapsed=true]\r\x1b[0Kapi succeeded\n\
+             deploys api:2\n\
+             \x1b[0Ksection_end:1560896394:roleout_prod_eu-west-1_api\r\x1b[0K\n"
+        );
+        sections.line(&api, "goes back".to_owned());
+        assert_eq!(
+            sections.close(closed(&api, "api rolled back", true), 0),
+            "\x1b[0Ksection_start:1560896352:roleout_prod_eu-west-1_api-2\r\x1b[0Kapi rolled back\n\
+             goes back\n\
+             \x1b[0Ksection_end:1560896394:roleout_prod_eu-west-1_api-2\r\x1b[0K\n"
+        );
+        assert_eq!(sections.left(), std::slice::from_ref(&hangul));
+        assert!(sections.close(closed(&hangul, "x", false), 0).contains(":roleout____eu-west-1_api["));
+    }
+
+    #[test]
+    fn a_log_that_nears_its_limit_says_less_and_of_failures_last() {
+        let mut sections = Sections::default();
+        let api = id("prod/eu-west-1/api");
+        let brief = sections.close(closed(&api, "api succeeded", false), BRIEF + 1);
+        assert!(brief.starts_with("GitLab cuts a job's log") && brief.ends_with("\napi succeeded\n"), "{brief}");
+        assert_eq!(sections.close(closed(&api, "api succeeded", false), BRIEF + 1), "api succeeded\n");
+        assert!(sections.close(closed(&api, "api failed", true), BRIEF + 1).contains("section_start"));
+        assert_eq!(sections.close(closed(&api, "api failed", true), BRIEFER + 1), "api failed\n");
+    }
+
+    #[test]
+    fn of_a_target_that_says_too_much_the_middle_is_left_out() {
+        let mut sections = Sections::default();
+        let api = id("prod/eu-west-1/api");
+        (0..300).for_each(|number| sections.line(&api, format!("line {number}")));
+        let text = sections.close(closed(&api, "api", false), 0);
+        assert!(text.contains("line 49\n(100 lines are left out here)\nline 150\n") && text.contains("line 299\n"));
+    }
+}

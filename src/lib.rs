@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod exit;
 pub mod fleet;
+pub mod iam;
 pub mod identity;
 pub mod init;
 pub mod manifest;

@@ -235,6 +235,7 @@ impl Saved {
         }
         let fleet = Fleet {
             identity: self.identity,
+            allow: None,
             accounts,
             targets,
             waves: self.waves,
@@ -339,7 +340,7 @@ mod tests {
         let release = Release::default();
         let (accounts, targets, waves, notify, warnings) = Default::default();
         let on_busy = OnBusy::Fail;
-        let fleet = Fleet { identity, accounts, targets, waves, on_busy, notify, release, warnings };
+        let fleet = Fleet { identity, allow: None, accounts, targets, waves, on_busy, notify, release, warnings };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

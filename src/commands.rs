@@ -6,6 +6,7 @@ pub mod check;
 mod codedeploy;
 pub mod deploy;
 pub mod hooks;
+pub mod iam;
 pub mod init;
 pub mod manifest;
 mod notify;

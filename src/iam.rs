@@ -16,7 +16,7 @@ pub mod subject;
 pub mod terraform;
 pub mod trust;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -46,6 +46,14 @@ pub struct Choice {
     pub permissions: Permissions,
     /// Whether what task definitions name is looked for: without it, what `--no-verify` needs.
     pub verify: bool,
+    /// Whether the roles may read what `roleout iam check` compares.
+    pub check: bool,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self { permissions: Permissions::Deploy, verify: true, check: false }
+    }
 }
 
 /// All of it, by account.
@@ -133,7 +141,7 @@ struct Draft {
 /// The manifest does not say who is let in, or IAM has no room for it.
 pub fn setup(fleet: &Fleet, choice: Choice) -> Result<Setup, Refusal> {
     let (allow, issuer) = subject_of(fleet)?;
-    let mut notes = BTreeSet::new();
+    let (mut notes, mut unknown) = (BTreeSet::new(), BTreeMap::<String, BTreeSet<String>>::new());
     let mut drafts: IndexMap<RoleArn, Draft> = IndexMap::new();
     for account in &fleet.accounts {
         let hops = &account.chain.hops;
@@ -152,7 +160,16 @@ pub fn setup(fleet: &Fleet, choice: Choice) -> Result<Setup, Refusal> {
         }
         if let Some(last) = hops.last() {
             let draft = drafts.entry(last.arn.clone()).or_default();
-            notes.extend(permission::of_account(fleet, account, choice, &mut draft.grants));
+            for (why, service) in permission::of_account(fleet, account, choice, &mut draft.grants) {
+                unknown.entry(why).or_default().insert(service);
+            }
+        }
+    }
+    if choice.check {
+        let arns: Vec<RoleArn> = drafts.keys().cloned().collect();
+        for (arn, draft) in &mut drafts {
+            let own = arns.iter().filter(|other| other.account() == arn.account());
+            permission::of_check(own, issuer, &mut draft.grants);
         }
     }
     let mut accounts: IndexMap<AccountId, AccountSetup> = IndexMap::new();
@@ -172,6 +189,11 @@ pub fn setup(fleet: &Fleet, choice: Choice) -> Result<Setup, Refusal> {
         }
         account.roles.push(finished(arn, draft, (allow, issuer), choice, &mut notes)?);
     }
+    notes.extend(
+        unknown
+            .into_iter()
+            .map(|(why, services)| format!("of {}: {why}", services.into_iter().collect::<Vec<_>>().join(", "))),
+    );
     notes.extend(subject::notes(allow, issuer));
     Ok(Setup { accounts: accounts.into_values().collect(), notes: notes.into_iter().collect() })
 }

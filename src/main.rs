@@ -4,8 +4,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use roleout::cli::{Cli, Command, Talk};
-use roleout::commands::{check, deploy, hooks, init, plan, rollback, sandbox, status, watch};
+use roleout::cli::{Cli, Command, IamAction, Talk};
+use roleout::commands::{check, deploy, hooks, iam, init, plan, rollback, sandbox, status, watch};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
@@ -63,6 +63,14 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
             let talk = Talk { quiet: false, verbose: false, format: roleout::cli::OutputFormat::Text };
             with_signals(async |cancel| init::init(&args, view(&talk), cancel).await).await
         }
+        Command::Iam(args) => match &args.action {
+            None => iam::write(&args, &mut std::io::stdout(), &mut anstream::stderr()),
+            Some(IamAction::Check(args)) => {
+                let talk = Talk { quiet: args.quiet, verbose: false, format: roleout::cli::OutputFormat::Text };
+                let out = &mut std::io::stdout();
+                with_signals(async |cancel| iam::check(args, view(&talk), out, cancel).await).await
+            }
+        },
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
             let _ = writeln!(std::io::stdout(), "{:#}", schema::schema());

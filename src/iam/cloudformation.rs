@@ -8,6 +8,17 @@ use serde_json::{Map, Value, json};
 
 use super::{AccountSetup, RoleSetup, Setup};
 
+/// The longest template that CloudFormation takes in a request, in bytes; a longer one has to be in S3.
+const IN_REQUEST: usize = 51_200;
+
+/// Says of a template's text that it cannot be sent in a request.
+pub fn note(role: &str, text: &str) -> Option<String> {
+    (text.len() > IN_REQUEST).then(|| {
+        let length = text.len();
+        format!("the template of role `{role}` has {length} bytes: more than {IN_REQUEST} have to be read from S3")
+    })
+}
+
 /// Returns the templates by the manifest's name of their role.
 pub fn templates(setup: &Setup) -> IndexMap<String, Value> {
     let mut roles: IndexMap<String, Vec<(&AccountSetup, &RoleSetup)>> = IndexMap::new();
@@ -19,20 +30,16 @@ pub fn templates(setup: &Setup) -> IndexMap<String, Value> {
     roles.into_iter().map(|(name, roles)| (name.clone(), template(&name, &roles))).collect()
 }
 
+/// Resources by their logical ids.
+type Resources = Map<String, Value>;
+
 fn template(name: &str, roles: &[(&AccountSetup, &RoleSetup)]) -> Value {
-    let mut groups: IndexMap<String, (Map<String, Value>, Vec<String>)> = IndexMap::new();
-    for (account, role) in roles {
-        let resources = resources(account, role);
-        let key = Value::Object(resources.clone()).to_string();
-        groups.entry(key).or_insert_with(|| (resources, Vec::new())).1.push(account.id.to_string());
-    }
-    let has_provider = roles.iter().any(|(account, role)| provides(account, role));
     let mut template = json!({
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": format!("The role {name} of a roleout manifest, in every account that has it"),
     });
     let mut conditions = Map::new();
-    if has_provider {
+    if roles.iter().any(|(account, role)| provides(account, role)) {
         let parameter = json!({
             "Type": "String",
             "Default": "true",
@@ -42,34 +49,44 @@ fn template(name: &str, roles: &[(&AccountSetup, &RoleSetup)]) -> Value {
         template["Parameters"] = json!({ "CreateProvider": parameter });
         conditions.insert("CreatesProvider".to_owned(), json!({ "Fn::Equals": [{ "Ref": "CreateProvider" }, "true"] }));
     }
+    // What is the same everywhere is there once; of the rest, each account has its own group's.
+    let bases: Vec<Resources> = roles.iter().map(|(account, role)| base(account, role)).collect();
+    let shared = bases.iter().all(|base| *base == bases[0]);
+    let mut groups: IndexMap<String, (Resources, Vec<String>)> = IndexMap::new();
+    for ((account, role), base) in roles.iter().zip(&bases) {
+        let mut own = if shared { Map::new() } else { base.clone() };
+        own.extend(policies(account, role));
+        let key = Value::Object(own.clone()).to_string();
+        groups.entry(key).or_insert_with(|| (own, Vec::new())).1.push(account.id.to_string());
+    }
     let several = groups.len() > 1;
     let mut accounts = Map::new();
-    let mut resources = Map::new();
+    let mut resources = if shared { bases[0].clone() } else { Map::new() };
     for (number, (own, ids)) in groups.into_values().enumerate() {
-        let suffix = if several { (number + 1).to_string() } else { String::new() };
-        let group = format!("Group{suffix}");
-        if several {
-            accounts.extend(ids.into_iter().map(|id| (id, json!({ "Group": suffix }))));
-            let found = json!({ "Fn::FindInMap": ["Accounts", { "Ref": "AWS::AccountId" }, "Group"] });
-            conditions.insert(group.clone(), json!({ "Fn::Equals": [found, suffix] }));
+        if !several {
+            resources.extend(own);
+            continue;
         }
+        let number = (number + 1).to_string();
+        let group = format!("Group{number}");
+        accounts.extend(ids.into_iter().map(|id| (id, json!({ "Group": number }))));
+        let found = json!({ "Fn::FindInMap": ["Accounts", { "Ref": "AWS::AccountId" }, "Group"] });
+        conditions.insert(group.clone(), json!({ "Fn::Equals": [found, number] }));
         for (id, mut resource) in own {
-            if several {
-                let condition = match resource["Condition"].as_str() {
-                    None => group.clone(),
-                    Some(other) => {
-                        let both = format!("{other}{suffix}");
-                        let conditions_of = [other, &group].map(|name| json!({ "Condition": name }));
-                        conditions.insert(both.clone(), json!({ "Fn::And": conditions_of }));
-                        both
-                    }
-                };
-                resource["Condition"] = json!(condition);
-                if let Some(roles) = resource["Properties"]["Roles"].as_array_mut() {
-                    roles.iter_mut().for_each(|role| *role = json!({ "Ref": format!("Role{suffix}") }));
+            let condition = match resource.get("Condition").and_then(Value::as_str) {
+                None => group.clone(),
+                Some(other) => {
+                    let both = format!("{other}{number}");
+                    let parts = [other, group.as_str()].map(|name| json!({ "Condition": name }));
+                    conditions.insert(both.clone(), json!({ "Fn::And": parts }));
+                    both
                 }
+            };
+            resource["Condition"] = json!(condition);
+            if let Some(roles) = resource.pointer_mut("/Properties/Roles").filter(|_| !shared) {
+                *roles = json!([{ "Ref": format!("Role{number}") }]);
             }
-            resources.insert(format!("{id}{suffix}"), resource);
+            resources.insert(format!("{id}{number}"), resource);
         }
     }
     if several {
@@ -86,9 +103,8 @@ fn provides(account: &AccountSetup, role: &RoleSetup) -> bool {
     account.provider.is_some() && role.trust.to_string().contains("\"Federated\"")
 }
 
-/// Returns a role's resources by their logical ids, with the account's own id and partition left open.
-fn resources(account: &AccountSetup, role: &RoleSetup) -> Map<String, Value> {
-    let open = |value: &Value| open(value, role.arn.partition(), account.id.as_str());
+/// Returns a role, and the provider that it trusts, with the account's own id and partition left open.
+fn base(account: &AccountSetup, role: &RoleSetup) -> Resources {
     let mut resources = Map::new();
     if let Some(provider) = account.provider.as_ref().filter(|_| provides(account, role)) {
         let properties = json!({ "Url": provider.url, "ClientIdList": provider.audiences });
@@ -101,14 +117,20 @@ fn resources(account: &AccountSetup, role: &RoleSetup) -> Map<String, Value> {
         "RoleName": role.arn.name(),
         "Path": role.path(),
         "MaxSessionDuration": role.max_session.as_secs(),
-        "AssumeRolePolicyDocument": open(&role.trust),
+        "AssumeRolePolicyDocument": open(&role.trust, role.arn.partition(), account.id.as_str()),
     });
     resources.insert("Role".to_owned(), json!({ "Type": "AWS::IAM::Role", "Properties": properties }));
+    resources
+}
+
+/// Returns a role's policies, with the account's own id and partition left open.
+fn policies(account: &AccountSetup, role: &RoleSetup) -> Resources {
+    let mut resources = Map::new();
     for (number, policy) in role.policies.iter().enumerate() {
         let id = if number == 0 { "Policy".to_owned() } else { format!("Policy{}", letters(number)) };
         let properties = json!({
             "ManagedPolicyName": policy.name,
-            "PolicyDocument": open(&policy.document),
+            "PolicyDocument": open(&policy.document, role.arn.partition(), account.id.as_str()),
             "Roles": [{ "Ref": "Role" }],
         });
         resources.insert(id, json!({ "Type": "AWS::IAM::ManagedPolicy", "Properties": properties }));

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::grant::Grants;
 use super::policy::one_or_many;
-use super::{Choice, Permissions};
-use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, TargetSpec};
+use super::{Choice, Permissions, provider};
+use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, RoleArn, TargetSpec};
 use crate::plan::taskdef;
 use crate::verify::log::Log;
 use crate::verify::role::Role;
@@ -16,8 +16,8 @@ use crate::verify::{Need, needs, secret};
 
 const ALL: &str = "*";
 
-/// Grants what an account's targets need. Returns what whoever applies it should know.
-pub fn of_account(fleet: &Fleet, account: &Account, choice: Choice, grants: &mut Grants) -> Vec<String> {
+/// Grants what an account's targets need. Returns what is not known of which service, by the manifest's name for it.
+pub fn of_account(fleet: &Fleet, account: &Account, choice: Choice, grants: &mut Grants) -> Vec<(String, String)> {
     let partition = account.chain.hops.last().map_or("aws", |hop| hop.arn.partition());
     let mut notes = Vec::new();
     for (index, target) in fleet.targets.iter().enumerate().filter(|(_, target)| target.account.name == account.name) {
@@ -42,10 +42,24 @@ pub fn of_account(fleet: &Fleet, account: &Account, choice: Choice, grants: &mut
         if needs.deploys {
             needs.deploy(grants);
             needs.explain(grants);
-            notes.extend(needs.notes());
+            notes.extend(needs.unknown().map(|why| (why, target.id.service.to_string())));
         }
     }
     notes
+}
+
+/// Grants what `roleout iam check` reads of an account: its roles that chains go through, their policies, and the provider.
+pub fn of_check<'a>(roles: impl Iterator<Item = &'a RoleArn>, issuer: &str, grants: &mut Grants) {
+    let actions = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+    for role in roles {
+        let (partition, account) = (role.partition(), role.account());
+        grants.allow("CheckRoles", &actions, [role.to_string()], None);
+        let policies =
+            [format!("arn:{partition}:iam::{account}:policy/*"), format!("arn:{partition}:iam::aws:policy/*")];
+        grants.allow("CheckPolicies", &["iam:GetPolicy", "iam:GetPolicyVersion"], policies, None);
+        let provider = provider::arn(issuer, partition, account.as_str());
+        grants.allow("CheckProvider", &["iam:GetOpenIDConnectProvider"], [provider], None);
+    }
 }
 
 /// What one target needs.
@@ -346,27 +360,20 @@ impl Needs<'_> {
         self.hooks().any(|hook| hook["targetType"] == "PAUSE")
     }
 
-    fn notes(&self) -> Vec<String> {
-        let service = &self.target.id.service;
-        let mut notes = Vec::new();
+    /// Says what is not known of it, and so allowed for all of the account.
+    fn unknown(&self) -> Option<String> {
+        let any_role = self.any_role();
+        self.roles().filter(|roles| roles.contains(&any_role))?;
+        let (why, instead) = match &self.target.desired.task_definition {
+            Base::Live => ("its task definition is the one that runs", "a task definition file"),
+            Base::Revision { .. } => ("its task definition is one that exists", "a task definition file"),
+            Base::File(_) => ("it runs tasks of another task definition", "tasks of the service's own definition"),
+        };
         let any_family = self.registers() && self.target.desired.task_definition == Base::Live;
-        let any_role = self.roles().is_some_and(|roles| roles.contains(&self.any_role()));
-        if any_role {
-            let family = if any_family { "may register every family, and " } else { "" };
-            let (why, instead) = match &self.target.desired.task_definition {
-                Base::Live => {
-                    ("starts from the revision that it runs", "a task definition file (`task_definition: FILE`)")
-                }
-                Base::Revision { .. } => {
-                    ("starts from a revision that exists", "a task definition file (`task_definition: FILE`)")
-                }
-                Base::File(_) => ("runs tasks of another task definition", "tasks of the service's own definition"),
-            };
-            notes.push(format!(
-                "service `{service}` {why}, so which roles and logs it has is not known here: the deploying role {family}may pass \
-                 every role of the account to ECS tasks, and read every log group; {instead} narrows that"
-            ));
-        }
-        notes
+        let family = if any_family { "register every family, " } else { "" };
+        Some(format!(
+            "{why}, whose roles and logs are not known here: the role may {family}pass every role of the account to ECS \
+             tasks, and read every log group; {instead} narrows that"
+        ))
     }
 }

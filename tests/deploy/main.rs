@@ -9,6 +9,8 @@ mod definition;
 mod faults;
 mod harness;
 mod hooks;
+#[cfg(feature = "verify")]
+mod iam;
 mod identity;
 mod init;
 mod interrupted;

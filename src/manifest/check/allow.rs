@@ -92,7 +92,7 @@ impl Checker<'_> {
     }
 
     fn project_id(self, id: &str, span: Span) -> Option<String> {
-        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+        if id.trim_start_matches('0').is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
             let help = "write the number that the project's page shows, such as \"4711\"";
             self.fault(span, format!("`{id}` is not the id of a GitLab project"), help);
         }

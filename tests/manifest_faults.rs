@@ -2481,3 +2481,44 @@ fn webhooks_that_nobody_hears() {
     deploy.yaml: 1 fault
     "#);
 }
+
+/// Loads the manifest above with this `identity`.
+#[must_use]
+fn allowing(identity: &str) -> String {
+    let text = faults(&MANIFEST.replacen("roles:", &format!("identity: {{ {identity} }}\nroles:"), 1));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('×') || line.starts_with("help") || line.starts_with("no fault"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn who_is_let_in() {
+    let good = "issuer: https://gitlab.com, allow: { project: acme/shop, project_id: 4711, branches: [main, \"r/*\"], tags: [\"v?\"] }";
+    insta::assert_snapshot!(allowing(good), @"no fault; warnings: []");
+    let tier = "allow: { project_id: \"4711\", deployment_tier: [production], environment_protected: true }";
+    insta::assert_snapshot!(allowing(tier), @"no fault; warnings: []");
+}
+
+#[test]
+fn an_issuer_that_iam_does_not_take() {
+    insta::assert_snapshot!(allowing("issuer: https://git.example.com:8443/, allow: { project: a/b, branches: [main] }"), @"");
+    insta::assert_snapshot!(allowing("issuer: https://git.example.com:8443"), @"");
+    insta::assert_snapshot!(allowing("issuer: gitlab.com"), @"");
+}
+
+#[test]
+fn who_is_let_in_without_a_project_or_a_ref() {
+    insta::assert_snapshot!(allowing("allow: {}"), @"");
+    insta::assert_snapshot!(allowing("allow: { project: acme/*, branches: [] }"), @"");
+    insta::assert_snapshot!(allowing("allow: { project: acme/shop, sub: project_id, tags: [v1] }"), @"");
+    insta::assert_snapshot!(allowing("allow: { project_id: \"0\", branches: [refs/heads/main, \"a b\", \"a:b\"] }"), @"");
+}
+
+#[test]
+fn what_no_token_tells_aws() {
+    insta::assert_snapshot!(allowing("allow: { project: a/b, environments: [production], branches: [main] }"), @"");
+    insta::assert_snapshot!(allowing("allow: { project: a/b, deployment_tier: [prod] }"), @"");
+    insta::assert_snapshot!(allowing("allow: { project: a/b, branches: [main], audience: \"*\" }"), @"");
+}

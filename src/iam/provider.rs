@@ -100,7 +100,7 @@ mod tests {
             ("gitlab.com", "does not begin with https://"),
             ("https://gitlab.com/", "ends with a slash"),
             ("https://gitlab.example.com:8443", "names a port"),
-            ("https://", "ends with a slash"),
+            ("https://", "host is no name"),
             ("https://git lab", "host is no name"),
             ("https://gitlab.com/a?b=c", "more than a host and a path"),
             ("https://user@gitlab.com", "host is no name"),

@@ -95,7 +95,7 @@ fn scenario(name: &'static str, manifest: String, faults: &'static [&'static str
 /// A manifest of one account whose service has these keys.
 fn with(keys: &[&str], rollout: &str) -> String {
     let keys: String = keys.iter().map(|key| format!("    {key}\n")).collect();
-    let timeout = if keys.iter().any(|key| key.contains("strategy")) { "30m" } else { "2m" };
+    let timeout = if keys.contains("strategy") { "30m" } else { "2m" };
     manifest(1, 1, &format!("rollout: {{ timeout: {timeout}{rollout} }}\n"))
         .replace("    cluster: main\n", &format!("    cluster: main\n{keys}"))
         .replace("external_id: team", "external_id: team, tags: { pipeline: \"7\" }, source_identity: job-7")

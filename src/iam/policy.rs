@@ -48,7 +48,7 @@ pub fn pack(role: &RoleArn, name: &str, statements: Vec<Statement>) -> Result<Ve
     for statement in statements.into_iter().flat_map(fitting) {
         let statement = statement.json();
         match policies.last_mut() {
-            Some(last) if size(&document([last.as_slice(), &[statement.clone()]].concat())) <= POLICY => {
+            Some(last) if size(&document([last.as_slice(), std::slice::from_ref(&statement)].concat())) <= POLICY => {
                 last.push(statement);
             }
             _ => policies.push(vec![statement]),

@@ -1,6 +1,7 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
 mod exec;
+mod iam;
 mod report;
 
 pub use report::{Folding, Report, Reports, Sections};
@@ -19,6 +20,8 @@ use crate::exit::Exit;
 use crate::fleet::ImageChoice;
 use crate::fleet::OnBusy;
 use crate::view::{Form, Format};
+
+pub use iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -82,6 +85,8 @@ pub enum Command {
     Check(Check),
     /// Write a manifest to start from, or one of services that exist
     Init(Init),
+    /// Write the IAM roles, trust policies and permissions that the manifest needs, or compare them with what is live
+    Iam(Iam),
     /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
     Sandbox(Sandbox),
     /// Print the JSON Schema of the manifest

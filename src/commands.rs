@@ -9,6 +9,7 @@ pub mod deploy;
 mod deployments;
 pub mod exec;
 pub mod hooks;
+pub mod iam;
 pub mod init;
 pub mod manifest;
 mod mr_note;

@@ -2,6 +2,7 @@
 //!
 //! A [`Fleet`] is what a manifest means. Nothing here reads a file, calls AWS or prints.
 
+mod allow;
 pub mod codedeploy;
 pub mod commit;
 mod desired;
@@ -13,6 +14,7 @@ mod run_task;
 mod select;
 pub mod strategy;
 
+pub use allow::{Allow, Subject};
 pub use commit::{Commit, Release};
 pub use desired::{Base, Desired};
 pub use image::{ImageChoice, ImageError};
@@ -38,6 +40,8 @@ use crate::notify::Webhook;
 pub struct Fleet {
     /// Where the web identity comes from, and which STS endpoint takes it.
     pub identity: Identity,
+    /// Which GitLab jobs may begin a chain, where the manifest says: for the policies of `roleout iam`.
+    pub allow: Option<Allow>,
     /// The accounts, in the manifest's order.
     pub accounts: Vec<Arc<Account>>,
     /// Every target, in the manifest's order: account, then region, then service.

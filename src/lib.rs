@@ -15,6 +15,7 @@ pub mod exit;
 pub mod file;
 pub mod fleet;
 pub mod gitlab;
+pub mod iam;
 pub mod identity;
 pub mod init;
 pub mod issuer;

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use roleout::cli::{Cli, Command, OutputFormat, Talk};
+use roleout::cli::{Cli, Command, IamAction, OutputFormat, Talk};
 use roleout::commands::{
-    check, credentials, deploy, exec, hooks, init, plan, report, rollback, sandbox, status, watch,
+    check, credentials, deploy, exec, hooks, iam, init, plan, report, rollback, sandbox, status, watch,
 };
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
@@ -81,6 +81,14 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
             with_signals(async |cancel| credentials::credentials(&args, out, terminal, cancel).await).await
         }
         Command::Report(args) => with_view(&talk(false, false), async |view, _| report::report(&args, view)).await,
+        Command::Iam(args) => match &args.action {
+            None => iam::write(&args, &mut std::io::stdout(), &mut anstream::stderr()),
+            Some(IamAction::Check(args)) => {
+                let out = &mut std::io::stdout();
+                let talk = talk(args.quiet, false);
+                with_view(&talk, async |view, cancel| iam::check(args, view, out, cancel).await).await
+            }
+        },
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
             let _ = writeln!(std::io::stdout(), "{:#}", schema::schema());

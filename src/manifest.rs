@@ -4,6 +4,7 @@
 //! Nothing here is checked or resolved: [`load::load`] makes a [`Fleet`](crate::fleet::Fleet) of it. Every field is
 //! optional in the types; which ones are required, `check.rs` says, so that one missing key hides no other fault.
 
+pub mod allow;
 pub mod check;
 pub mod codedeploy;
 pub mod decode;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 use crate::fleet::OnBusy;
 use crate::notify::{Format, Occasion};
+use allow::Allow;
 use codedeploy::CodeDeploy;
 use definition::DefinitionSource;
 use deployment::Deployment;
@@ -83,6 +85,10 @@ pub struct Identity {
     /// The role session name of every hop, as CloudTrail shows it: 2 to 64 of letters, digits and `_+=,.@-`. Default:
     /// `gl-${CI_PROJECT_ID}-${CI_PIPELINE_ID}-${CI_JOB_ID}` in a GitLab job, otherwise `roleout`.
     pub session_name: Option<Spanned<String>>,
+    /// The URL of the GitLab instance, as the ID token's `iss` has it, such as `https://gitlab.com`. Default: `CI_SERVER_URL`.
+    pub issuer: Option<Spanned<String>>,
+    /// Which GitLab jobs may assume the first role of every chain: what `roleout iam` writes trust policies from.
+    pub allow: Option<Spanned<Allow>>,
 }
 
 /// An IAM role and the parameters with which it is assumed. `${account.id}`, `${account.name}` and `${vars.x}` are those

@@ -18,6 +18,7 @@
 mod account;
 mod alarms;
 mod api;
+mod asked;
 mod behaviour;
 mod breaker;
 mod bucket;
@@ -81,6 +82,7 @@ pub use timing::Timing;
 
 use crate::clock::Clock;
 use crate::fleet::Fleet;
+use crate::iam::Setup;
 use crate::verify::Need;
 use moment::{Moment, moment};
 use wire::{Fate, Request};
@@ -206,6 +208,28 @@ impl Sandbox {
     /// Adds a role, or joins its trust to that of the one that is there.
     pub fn add_role(&self, role: Role) {
         self.world().add_role(role);
+    }
+
+    /// Gives every role of a set-up its trust policy, and its permissions and no others; roles and providers that there are
+    /// not are made.
+    pub fn apply(&self, setup: &Setup) {
+        for account in &setup.accounts {
+            for wanted in &account.roles {
+                self.add_role(Role::new(wanted.arn.as_str()));
+                self.change_role(wanted.arn.as_str(), |role| {
+                    role.trust = wanted.trust.clone();
+                    role.max_session = wanted.max_session;
+                    (role.policy, role.actions) = (None, None);
+                    role.attached =
+                        wanted.policies.iter().map(|policy| (policy.name.clone(), policy.document.clone())).collect();
+                });
+            }
+            if let Some(provider) = &account.provider {
+                let host = crate::iam::provider::name(&provider.url).to_owned();
+                let client_ids = provider.audiences.clone();
+                self.set_provider(account.id.as_str(), Provider { host, client_ids, key_set: None });
+            }
+        }
     }
 
     /// Changes a role; `false` where there is none.

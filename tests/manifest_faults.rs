@@ -2550,3 +2550,84 @@ fn environments_that_gitlab_would_refuse() {
     deploy.yaml: 1 fault
     "#);
 }
+
+/// Loads the manifest above with this `identity`.
+#[must_use]
+fn allowing(identity: &str) -> String {
+    let text = faults(&MANIFEST.replacen("roles:", &format!("identity: {{ {identity} }}\nroles:"), 1));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('×') || line.starts_with("help") || line.starts_with("no fault"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn who_is_let_in() {
+    let good = "issuer: https://gitlab.com, allow: { project: acme/shop, project_id: 4711, branches: [main, \"r/*\"], tags: [\"v?\"] }";
+    insta::assert_snapshot!(allowing(good), @"no fault; warnings: []");
+    let tier = "allow: { project_id: \"4711\", deployment_tier: [production], environment_protected: true }";
+    insta::assert_snapshot!(allowing(tier), @"no fault; warnings: []");
+}
+
+#[test]
+fn an_issuer_that_iam_does_not_take() {
+    insta::assert_snapshot!(allowing("issuer: https://git.example.com:8443/, allow: { project: a/b, branches: [main] }"), @r#"
+    × `https://git.example.com:8443/` cannot be an identity provider: it ends with a slash
+    help: write it as the tokens' `iss` has it, without the slash
+    "#);
+    insta::assert_snapshot!(allowing("issuer: https://git.example.com:8443"), @r#"
+    × `https://git.example.com:8443` cannot be an identity provider: it names a port
+    help: IAM takes no port: GitLab must answer on 443, with such an `external_url`
+    "#);
+    insta::assert_snapshot!(allowing("issuer: gitlab.com"), @r#"
+    × `gitlab.com` cannot be an identity provider: it does not begin with https://
+    help: write the URL of the GitLab instance, such as https://gitlab.com
+    "#);
+}
+
+#[test]
+fn who_is_let_in_without_a_project_or_a_ref() {
+    insta::assert_snapshot!(allowing("allow: {}"), @r#"
+    × `allow` names no branch and no tag
+    help: name `branches` or `tags`, such as `branches: [main]`; `branches: ["*"]` lets every branch
+    × `allow` names no project
+    help: add `project:`, the path of the GitLab project that deploys
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project: acme/*, branches: [] }"), @r#"
+    × `acme/*` is not the path of a GitLab project
+    help: write its path without the host, with all its groups, such as `acme/team/shop`; no
+    × the list lets no branch in
+    help: name one, or remove the key
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project: acme/shop, sub: project_id, tags: [v1] }"), @r#"
+    × `sub: project_id` needs `project_id`
+    help: add `project_id:`, its number
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project_id: \"0\", branches: [refs/heads/main, \"a b\", \"a:b\"] }"), @r#"
+    × `0` is not the id of a GitLab project
+    help: write the number that the project's page shows, such as "4711"
+    × `refs/heads/main` is not the short name of a branch
+    help: write the short name, as a token's `sub` has it: `main` and not `refs/heads/main`
+    × `a b` is not a branch
+    help: write its name, with `*` for any letters and `?` for any one
+    × `a:b` is not a branch
+    help: write its name, with `*` for any letters and `?` for any one
+    "#);
+}
+
+#[test]
+fn what_no_token_tells_aws() {
+    insta::assert_snapshot!(allowing("allow: { project: a/b, environments: [production], branches: [main] }"), @r#"
+    × unknown key `environments` in `allow`
+    help: known: `project`, `project_id`, `sub`, `branches`, `tags`, `ref_protected`,
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project: a/b, deployment_tier: [prod] }"), @r#"
+    × `prod` is not a deployment tier
+    help: GitLab has production, staging, testing, development, other; an environment's name is
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project: a/b, branches: [main], audience: \"*\" }"), @r#"
+    × `*` cannot be an audience
+    help: write the `aud` of `id_tokens` in .gitlab-ci.yml, 1 to 255 characters without spaces, `*`,
+    "#);
+}

@@ -1,9 +1,9 @@
-//! IAM: a role and whom it trusts.
+//! IAM: a role, whom it trusts, and what its policies say; and identity providers.
 
 use aws_sdk_iam::Client;
 use serde_json::Value;
 
-use super::error::CallError;
+use super::error::{CallError, Kind};
 
 /// The roles of one account.
 #[derive(Clone, Debug)]
@@ -32,14 +32,55 @@ impl Roles {
         match answer.map_err(|error| CallError::new("GetRole", &error)) {
             Ok(answer) => Ok(answer.role.map(|role| Found {
                 arn: role.arn,
-                trust: role
-                    .assume_role_policy_document
-                    .and_then(|policy| serde_json::from_slice(&percent_decoded(&policy)).ok()),
+                trust: role.assume_role_policy_document.and_then(|policy| document(&policy)),
             })),
             Err(error) if error.is("NoSuchEntity") => Ok(None),
             Err(error) => Err(error),
         }
     }
+
+    /// Returns all policies of a role, by its name: the inline ones, and the managed ones at their default version.
+    pub async fn policies(&self, name: &str) -> Result<Vec<Value>, CallError> {
+        let mut policies = Vec::new();
+        let mut inline = self.client.list_role_policies().role_name(name).into_paginator().items().send();
+        while let Some(policy) = inline.next().await {
+            let policy = policy.map_err(|error| CallError::new("ListRolePolicies", &error))?;
+            let answer = self.client.get_role_policy().role_name(name).policy_name(policy).send().await;
+            let answer = answer.map_err(|error| CallError::new("GetRolePolicy", &error))?;
+            policies.push(readable("GetRolePolicy", document(&answer.policy_document))?);
+        }
+        let mut attached = self.client.list_attached_role_policies().role_name(name).into_paginator().items().send();
+        while let Some(policy) = attached.next().await {
+            let policy = policy.map_err(|error| CallError::new("ListAttachedRolePolicies", &error))?;
+            let answer = self.client.get_policy().set_policy_arn(policy.policy_arn.clone()).send().await;
+            let answer = answer.map_err(|error| CallError::new("GetPolicy", &error))?;
+            let version = answer.policy.and_then(|policy| policy.default_version_id);
+            let request = self.client.get_policy_version().set_policy_arn(policy.policy_arn).set_version_id(version);
+            let answer = request.send().await.map_err(|error| CallError::new("GetPolicyVersion", &error))?;
+            let text = answer.policy_version.and_then(|version| version.document);
+            policies.push(readable("GetPolicyVersion", text.and_then(|text| document(&text)))?);
+        }
+        Ok(policies)
+    }
+
+    /// Returns an identity provider's URL and audiences, by its ARN.
+    pub async fn provider(&self, arn: &str) -> Result<Option<(String, Vec<String>)>, CallError> {
+        let answer = self.client.get_open_id_connect_provider().open_id_connect_provider_arn(arn).send().await;
+        match answer.map_err(|error| CallError::new("GetOpenIDConnectProvider", &error)) {
+            Ok(answer) => Ok(Some((answer.url.unwrap_or_default(), answer.client_id_list.unwrap_or_default()))),
+            Err(error) if error.is("NoSuchEntity") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Reads a policy document as IAM gives it.
+fn document(text: &str) -> Option<Value> {
+    serde_json::from_slice(&percent_decoded(text)).ok()
+}
+
+fn readable(operation: &'static str, policy: Option<Value>) -> Result<Value, CallError> {
+    policy.ok_or_else(|| CallError::plain(operation, Kind::Refused, "the policy is not JSON"))
 }
 
 /// Undoes RFC 3986's encoding, in which IAM gives policies.

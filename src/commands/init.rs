@@ -91,6 +91,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
     let region = sources.first().map(|source| source.region.clone()).unwrap_or_default();
     Fleet {
         identity: Identity { source, region, session_name: "roleout-init".to_owned() },
+        allow: None,
         accounts: Vec::new(),
         targets: Vec::new(),
         waves: Vec::new(),

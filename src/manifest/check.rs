@@ -5,6 +5,7 @@
 
 mod accounts;
 mod alarms;
+mod allow;
 mod chain;
 mod codedeploy;
 mod definition;
@@ -64,6 +65,7 @@ pub fn check(
     let ambient = identity::is_ambient(manifest);
     let accounts = checker.accounts(manifest, span, ambient, &mut warnings);
     let identity = checker.identity(manifest, &accounts.list, variables, files);
+    let allow = checker.allow(manifest, variables);
     let services = checker.services(manifest, span);
     let vocabulary = accounts.vocabulary(&services);
     let mut targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
@@ -85,7 +87,7 @@ pub fn check(
     }
     let fleet = assemble(identity?, &accounts.list, targets.list, timeout, waves?, release, warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
-    Some(Fleet { on_busy, notify, environments, ..fleet })
+    Some(Fleet { allow, on_busy, notify, environments, ..fleet })
 }
 
 fn assemble(
@@ -124,8 +126,8 @@ fn assemble(
         })
         .collect();
     let accounts = accounts.into_iter().flatten().collect();
-    let (notify, environments) = (Vec::new(), BTreeMap::new());
-    Fleet { identity, accounts, targets, waves, on_busy: OnBusy::Fail, notify, environments, release, warnings }
+    let (allow, on_busy, notify, environments) = (None, OnBusy::Fail, Vec::new(), BTreeMap::new());
+    Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings }
 }
 
 /// What every check needs.

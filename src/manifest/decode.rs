@@ -156,6 +156,8 @@ fn title(name: &str) -> String {
         "RollbackScope" => "`rollback_scope`".to_owned(),
         "Per" => "`per`".to_owned(),
         "Network" => "`network`".to_owned(),
+        "Allow" => "`allow`".to_owned(),
+        "SubjectForm" => "`sub`".to_owned(),
         "RunTask" => "a task".to_owned(),
         "CapacityProvider" => "a capacity provider".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),

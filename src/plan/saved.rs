@@ -239,6 +239,7 @@ impl Saved {
         }
         let fleet = Fleet {
             identity: self.identity,
+            allow: None,
             accounts,
             targets,
             waves: self.waves,
@@ -344,7 +345,9 @@ mod tests {
         let release = Release::default();
         let (accounts, targets, waves, notify, environments, warnings) = Default::default();
         let on_busy = OnBusy::Fail;
-        let fleet = Fleet { identity, accounts, targets, waves, on_busy, notify, environments, release, warnings };
+        let allow = None;
+        let fleet =
+            Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::alarms::Alarms;
 use super::api::Api;
+use super::asked::{self, Asked};
 use super::bucket::{Buckets, Group};
 pub(crate) use super::call::Call;
 use super::calls::{Calls, Write};
@@ -197,9 +198,8 @@ impl World {
                 return Err(throttled());
             }
         }
-        let resource = api.resource(call, input);
-        for (action, context) in api.actions(call, input) {
-            self.authorize(&call.principal, &action, &resource, &context)?;
+        for Asked { action, resource, keys } in asked::of(api, self, call, input) {
+            self.authorize(&call.principal, &action, &resource, &keys)?;
             let denied = faults.iter().any(|fault| match fault {
                 Fault::Deny(pattern) => action_matches(pattern, &action),
                 Fault::NoServiceDeployments => {
@@ -346,7 +346,7 @@ impl World {
         });
         if let Some(role) = role {
             let listed = role.actions.as_ref().is_none_or(|actions| actions.iter().any(|a| action_matches(a, action)));
-            let decision = role.policy.as_ref().map_or(Decision::Allowed, |policy| decide(policy, &ask));
+            let decision = role.policies().map_or(Decision::Allowed, |policy| decide(&policy, &ask));
             if decision == Decision::Denied {
                 let text = format!(
                     "User: {} is not authorized to perform: {action} on resource: {resource} with an explicit deny in an \

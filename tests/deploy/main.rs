@@ -12,6 +12,8 @@ mod harness;
 #[cfg(feature = "health")]
 mod health;
 mod hooks;
+#[cfg(feature = "verify")]
+mod iam;
 mod identity;
 mod init;
 mod interrupted;

@@ -92,6 +92,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
             region: REGION.to_owned(),
             session_name: "gl-1-2-3".to_owned(),
         },
+        allow: None,
         accounts: vec![account.clone()],
         targets: targets.collect(),
         waves: vec![Wave {

@@ -154,6 +154,7 @@ fn saved() -> impl Strategy<Value = Saved> {
         .prop_map(|(source, targets, max_parallel, per_account, bake, flag, at)| {
             let mut fleet = Fleet {
                 identity: Identity { source, region: "eu-west-1".into(), session_name: "gl-1".into() },
+                allow: None,
                 accounts: Vec::new(),
                 targets: Vec::new(),
                 waves: Vec::new(),

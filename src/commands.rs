@@ -5,6 +5,7 @@ pub mod check;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
 pub mod deploy;
+pub mod doctor;
 pub mod hooks;
 pub mod init;
 pub mod manifest;

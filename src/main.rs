@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, Talk};
-use roleout::commands::{check, deploy, hooks, init, plan, rollback, sandbox, status, watch};
+use roleout::commands::{check, deploy, doctor, hooks, init, plan, rollback, sandbox, status, watch};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
@@ -62,6 +62,10 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
         Command::Init(args) => {
             let talk = Talk { quiet: false, verbose: false, format: roleout::cli::OutputFormat::Text };
             with_signals(async |cancel| init::init(&args, view(&talk), cancel).await).await
+        }
+        Command::Doctor(args) => {
+            let talk = Talk { quiet: args.quiet, verbose: false, format: roleout::cli::OutputFormat::Text };
+            with_signals(async |cancel| doctor::doctor(&args, view(&talk), cancel).await).await
         }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {

@@ -79,6 +79,9 @@ pub struct Identity {
     /// The role session name of every hop, as CloudTrail shows it: 2 to 64 of letters, digits and `_+=,.@-`. Default:
     /// `gl-${CI_PROJECT_ID}-${CI_PIPELINE_ID}-${CI_JOB_ID}` in a GitLab job, otherwise `roleout`.
     pub session_name: Option<Spanned<String>>,
+    /// The address of the GitLab that makes the ID tokens, as their `iss` has it, such as `https://gitlab.com`: `roleout
+    /// doctor` compares it with the token and looks at it where there is none. Default: the token's own.
+    pub issuer: Option<Spanned<String>>,
 }
 
 /// An IAM role and the parameters with which it is assumed. `${account.id}`, `${account.name}` and `${vars.x}` are those

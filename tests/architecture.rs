@@ -41,7 +41,7 @@ fn is_in(name: &str, parts: &[&str]) -> bool {
 #[test]
 fn manifest_plan_event_state_and_fleet_are_synchronous_and_do_no_io() {
     let pure = |name: &str| {
-        is_in(name, &["manifest", "plan", "event", "state", "status", "init", "fleet", "exit"])
+        is_in(name, &["manifest", "plan", "event", "state", "status", "init", "fleet", "exit", "doctor"])
             && name != "src/manifest/load.rs"
     };
     forbid(&["async ", ".await", "fs_err::", "std::fs", "std::env", "std::net", "tokio::"], pure, "rule 1");

@@ -22,6 +22,8 @@ pub struct Role {
     pub actions: Option<Vec<String>>,
     /// Its permissions as an IAM policy; `None` = what `actions` says.
     pub policy: Option<Value>,
+    /// When it was made, in milliseconds since 1970.
+    pub created: u64,
 }
 
 impl Role {
@@ -33,6 +35,7 @@ impl Role {
             max_session: Duration::from_secs(3600),
             actions: None,
             policy: None,
+            created: 0,
         }
     }
 

@@ -1,7 +1,8 @@
-//! IAM: GetRole, in awsQuery and XML.
+//! IAM: GetRole, in awsQuery and XML; the identity providers are in [`super::providers`].
 
 use super::ecs::short;
 use super::moment::iso;
+use super::providers;
 use super::session::Principal;
 use super::sts::Form;
 use super::wire::{AwsError, IAM_NAMESPACE, escape};
@@ -13,10 +14,18 @@ pub(crate) const VERSION: &str = "2010-05-08";
 /// Carries an operation out, if the caller may, and returns its answer as XML.
 pub(crate) fn answer(world: &World, form: &Form, caller: &Principal, denied: bool) -> Result<String, AwsError> {
     let operation = form.get("Action").map(String::as_str).unwrap_or_default();
-    if operation != "GetRole" {
-        let text = format!("Could not find operation {operation} for version {VERSION}");
-        return Err(AwsError::new("InvalidAction", text));
+    match operation {
+        "GetRole" => role(world, form, caller, denied),
+        "ListOpenIDConnectProviders" => providers::list(world, caller, denied),
+        "GetOpenIDConnectProvider" => providers::get(world, form, caller, denied),
+        _ => {
+            let text = format!("Could not find operation {operation} for version {VERSION}");
+            Err(AwsError::new("InvalidAction", text))
+        }
     }
+}
+
+fn role(world: &World, form: &Form, caller: &Principal, denied: bool) -> Result<String, AwsError> {
     let name = form.get("RoleName").filter(|name| !name.is_empty()).ok_or_else(|| {
         let text = "1 validation error detected: Value null at 'roleName' failed to satisfy constraint: Member must not \
                     be null";
@@ -47,7 +56,7 @@ pub(crate) fn answer(world: &World, form: &Form, caller: &Principal, denied: boo
         escape(path),
         escape(name),
         escape(&role.arn),
-        iso(0),
+        iso(role.created),
         percent_encoded(&role.trust.to_string()),
         role.max_session.as_secs(),
         world.request_id()

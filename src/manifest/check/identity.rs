@@ -34,7 +34,7 @@ impl Checker<'_> {
         let Some(written) = written else {
             let session_name = default_session().unwrap_or_else(|| "roleout".to_owned());
             let source = IdentitySource::TokenEnv(DEFAULT_TOKEN_ENV.to_owned());
-            return Some(Identity { source, region: default_region()?, session_name });
+            return Some(Identity { source, region: default_region()?, session_name, issuer: None });
         };
         let identity = written.get()?;
         let ambient = identity.ambient.as_ref().filter(|ambient| ambient.get() == Some(&true));
@@ -70,7 +70,23 @@ impl Checker<'_> {
             }
             None => default_session().unwrap_or_else(|| "roleout".to_owned()),
         };
-        Some(Identity { source, region: region?, session_name })
+        let issuer = identity.issuer.as_ref().and_then(|issuer| self.issuer(issuer));
+        Some(Identity { source, region: region?, session_name, issuer })
+    }
+
+    /// Returns the issuer where it can be that of an identity provider in IAM.
+    fn issuer(self, issuer: &Spanned<String>) -> Option<String> {
+        let text = self.filled(issuer, "issuer")?;
+        let host = text.strip_prefix("https://").map(|rest| rest.split('/').next().unwrap_or_default());
+        let help = match host {
+            None => "write the address with https://, as the token's `iss` has it: https://gitlab.com",
+            Some("") => "write the host behind https://",
+            Some(host) if host.contains(':') => "leave the port out: AWS reaches issuers at 443 only",
+            Some(_) if text.contains(['?', '#', ' ']) => "leave out what follows the path",
+            Some(_) => return Some(text.to_owned()),
+        };
+        self.fault(issuer.span, format!("`{text}` cannot be the issuer of an identity provider in IAM"), help);
+        None
     }
 
     fn filled<'t>(self, text: &'t Spanned<String>, key: &str) -> Option<&'t str> {

@@ -7,6 +7,7 @@
 pub mod causes;
 pub mod chain;
 pub mod finding;
+pub mod live;
 pub mod policy;
 pub mod refusal;
 pub mod report;

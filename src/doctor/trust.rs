@@ -71,7 +71,10 @@ impl Asker<'_> {
                 if values.is_empty() { Known::Absent } else { Known::Values(values) }
             } else if host == "gitlab.com" {
                 let keys = GITLAB_COM_KEYS.join(", ");
-                Known::Never(format!("AWS has no condition key for `{claim}`: of gitlab.com it knows sub, aud, {keys}"))
+                Known::Never(format!(
+                    "AWS has no condition key for `{claim}`: of gitlab.com it knows sub, aud, \
+                 {keys}"
+                ))
             } else if GITLAB_COM_KEYS.contains(&claim) {
                 Known::Never(format!("AWS has the key `{claim}` for gitlab.com only: of {host} it knows sub and aud"))
             } else {
@@ -123,7 +126,7 @@ pub fn examine(policy: &Value, source: &str, asker: Asker<'_>) -> Vec<Finding> {
         let what = format!("the trust policy of {role} has no statement that allows anything");
         return vec![
             Finding::fault("trust-action", what)
-                .evidence(format!("read from {source}"))
+                .evidence(format!("{source}: no Allow statement"))
                 .fix(WRITE)
                 .json(&asker.statement()),
         ];
@@ -156,22 +159,20 @@ pub fn nearest(statements: &[Statement]) -> Option<&Statement> {
 }
 
 /// Adds a line for each statement: what of it holds and what fails.
-pub fn lines(finding: Finding, source: &str, statements: &[Statement]) -> Finding {
-    let mut finding = finding.evidence(format!("read from {source}:"));
+pub fn lines(mut finding: Finding, source: &str, statements: &[Statement]) -> Finding {
     for statement in statements {
         let effect = if statement.allow { "Allow" } else { "Deny" };
         let failing: Vec<String> = statement.failing().map(ToString::to_string).collect();
         let unknown = statement.clauses.iter().filter(|clause| clause.held == Held::Unknown);
         let unknown: Vec<String> = unknown.map(ToString::to_string).collect();
         let mut words = match failing.is_empty() {
-            true if statement.allow => "every clause holds".to_owned(),
-            true => "every clause holds, so it denies".to_owned(),
+            true => "holds".to_owned(),
             false => format!("fails at {}", failing.join(", ")),
         };
         if !unknown.is_empty() {
             words.push_str(&format!("; cannot be judged here: {}", unknown.join(", ")));
         }
-        finding = finding.evidence(format!("{} {effect}: {words}", statement.name));
+        finding = finding.evidence(format!("{source}: {} {effect} {words}", statement.name));
     }
     finding
 }
@@ -179,7 +180,8 @@ pub fn lines(finding: Finding, source: &str, statements: &[Statement]) -> Findin
 /// The finding that a document is no policy.
 pub fn malformed(source: &str) -> Finding {
     Finding::fault("trust-malformed", format!("the trust policy of {source} cannot be read"))
-        .fix("give the document itself, with its `Statement` list: aws iam get-role --role-name NAME --query Role.AssumeRolePolicyDocument")
+        .fix("give the document itself, with its `Statement` list:")
+        .fix("  aws iam get-role --role-name NAME --query Role.AssumeRolePolicyDocument")
 }
 
 fn allowed(source: &str, asker: Asker<'_>, statements: &[Statement], sure: bool) -> Finding {
@@ -190,8 +192,14 @@ fn allowed(source: &str, asker: Asker<'_>, statements: &[Statement], sure: bool)
         format!("the trust policy of {role} allows this token, but for what cannot be judged here")
     };
     lines(Finding::note("trust-allows", what), source, statements)
-        .fix("if AWS refuses it all the same: a role or policy that was just changed takes some seconds (--wait-for-iam 30s);")
-        .fix("the policy that was read may be another role's; a service control or resource control policy may deny it")
+        .fix(
+            "if AWS refuses it all the same: a role or policy that was just changed takes some seconds \
+         (--wait-for-iam 30s);",
+        )
+        .fix(
+            "the policy that was read may be another role's; a service control or resource control policy may \
+         deny it",
+        )
 }
 
 /// Says what a failing clause means.
@@ -276,7 +284,10 @@ fn condition(
     if operator.contains("StringEquals")
         && values.iter().any(|value| wild(value) && had.iter().any(|had| like(value, had)))
     {
-        let what = format!("the trust policy of {role} compares a wildcard by StringEquals, which takes it literally");
+        let what = format!(
+            "the trust policy of {role} compares a wildcard by StringEquals, which takes it \
+         literally"
+        );
         return fault("trust-wildcard", what)
             .evidence(has)
             .fix(format!("write StringLike in place of {operator} for \"{key}\""));
@@ -284,7 +295,8 @@ fn condition(
     if claim(key) == "aud" {
         let what = format!("the trust policy of {role} wants another audience than the token's");
         return fault("trust-audience", what).evidence(has).fix(format!(
-            "let {key} in the trust policy, a client id of the provider and `aud:` of the job's `id_tokens` be the same text, \
+            "let {key} in the trust policy, a client id of the provider and `aud:` of the job's `id_tokens` be \
+             the same text, \
              https:// and slashes included; the token's is {}",
             token.audience().join(" ")
         ));
@@ -313,9 +325,14 @@ fn never(fault: impl Fn(&'static str, String) -> Finding, why: &str, key: &str, 
             .fix(format!("write \"{host}:{}\": the host as in the provider's ARN, without https://", claim(key)));
     }
     match claim(key) {
-        "sub" | "aud" => finding.fix(format!("write \"{host}:{}\": the key begins with the host of this token's issuer", claim(key))),
+        "sub" | "aud" => finding.fix(format!(
+            "write \"{host}:{}\": the key begins with the host of this token's \
+         issuer",
+            claim(key)
+        )),
         name => finding.fix(format!(
-            "take {key} out and say it by \"{host}:sub\"; what sub does not have (`{name}`) must be one of its components \
+            "take {key} out and say it by \"{host}:sub\"; what sub does not have (`{name}`) must be one of its \
+             components \
              (ci_id_token_sub_claim_components), or be left to GitLab's protected branches and environments"
         )),
     }
@@ -367,13 +384,17 @@ fn subject(fault: impl Fn(&'static str, String) -> Finding, patterns: &[String],
             finding
         }
         "project_path" | "project_id" | "job_project_id" | "source_project_id" => {
-            let mut finding = fault("trust-project", format!("the role {role} is not for the project `{value}`")).fix(
-                format!("the trust policy allows {wanted}; if this project should have the role, allow {name}:{value}"),
-            );
+            let mut finding =
+                fault("trust-project", format!("the role {role} is not for the project `{value}`")).fix(format!(
+                    "the trust policy allows {wanted}; if this project should have the role, allow \
+                 {name}:{value}"
+                ));
             if token.is_of_a_fork() {
-                finding = finding
-                    .evidence("the pipeline is of a fork's merge request, and its claims name the fork")
-                    .fix("do not let forks deploy: run the job in the parent project (rules: if $CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID)");
+                finding =
+                    finding.evidence("the pipeline is of a fork's merge request, and its claims name the fork").fix(
+                        "do not let forks deploy: run the job in the parent project (rules: if \
+                     $CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID)",
+                    );
             }
             finding
         }
@@ -385,18 +406,15 @@ fn subject(fault: impl Fn(&'static str, String) -> Finding, patterns: &[String],
 /// Returns the first component in which a sub differs from a pattern, and what the pattern has there; `None` where they
 /// are not of the same form.
 fn differs<'p>(pattern: &'p str, own: &[(&str, &str)]) -> Option<(usize, &'p str)> {
-    let wanted = components(pattern)?;
+    let parts: Vec<&str> = pattern.split(':').collect();
     for (at, (name, value)) in own.iter().enumerate() {
-        let (wanted_name, wanted_value) = wanted.get(at)?;
+        // A wildcard in the place of a name covers all that follows.
+        let (wanted_name, wanted) = (parts.get(2 * at)?, parts.get(2 * at + 1)?);
         if !like(wanted_name, name) {
             return None;
         }
-        if !like(wanted_value, value) {
-            return Some((at, wanted_value));
-        }
-        // A wildcard at the end covers all components that follow.
-        if at + 1 == wanted.len() && wanted_value.ends_with('*') {
-            return None;
+        if !like(wanted, value) {
+            return Some((at, wanted));
         }
     }
     None
@@ -419,6 +437,7 @@ mod tests {
             ("project_path:acme/*:ref_type:tag:ref:*", Some((1, "tag"))),
             ("project_path:other/shop:ref_type:branch:ref:main", Some((0, "other/shop"))),
             ("project_id:4711:ref_type:branch:ref:main", None),
+            ("project_path:eve/shop:*", Some((0, "eve/shop"))),
             ("project_path:acme/shop", None),
         ] {
             assert_eq!(differs(pattern, &own), wanted, "{pattern}");

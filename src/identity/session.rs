@@ -19,7 +19,8 @@ use crate::aws::error::{CallError, Kind};
 use crate::aws::sts::{Grant, Sts};
 use crate::aws::{Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future};
 use crate::clock::Clock;
-use crate::doctor::refusal::{Live, Refusal};
+use crate::doctor::live::Live;
+use crate::doctor::refusal::Refusal;
 use crate::doctor::token::Token;
 use crate::fleet::{Hop, RoleChain};
 

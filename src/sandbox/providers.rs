@@ -26,7 +26,8 @@ pub(crate) fn list(world: &World, caller: &Principal, denied: bool) -> Result<St
 /// Carries GetOpenIDConnectProvider out.
 pub(crate) fn get(world: &World, form: &Form, caller: &Principal, denied: bool) -> Result<String, AwsError> {
     let arn = form.get("OpenIDConnectProviderArn").filter(|arn| !arn.is_empty()).ok_or_else(|| {
-        let text = "1 validation error detected: Value null at 'openIDConnectProviderArn' failed to satisfy constraint: \
+        let text = "1 validation error detected: Value null at 'openIDConnectProviderArn' failed to satisfy \
+         constraint: \
                     Member must not be null";
         AwsError::new("ValidationError", text)
     })?;
@@ -37,7 +38,17 @@ pub(crate) fn get(world: &World, form: &Form, caller: &Principal, denied: bool) 
         let text = format!("OpenIDConnect Provider not found for arn {arn}");
         AwsError::with_status(404, "NoSuchEntity", text)
     })?;
-    let ids: String = provider.client_ids.iter().map(|id| format!("      <member>{}</member>\n", escape(id))).collect();
+    let ids: String = provider
+        .client_ids
+        .iter()
+        .map(|id| {
+            format!(
+                "      \
+     <member>{}</member>\n",
+                escape(id)
+            )
+        })
+        .collect();
     let inner = format!(
         "    <Url>{}</Url>\n    <ClientIDList>\n{ids}    </ClientIDList>\n    <ThumbprintList/>\n    \
          <CreateDate>{}</CreateDate>\n",

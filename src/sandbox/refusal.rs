@@ -63,7 +63,8 @@ impl Refusal {
                 403,
                 "RegionDisabledException",
                 format!(
-                    "STS is not activated in this region for account:{}. Your account administrator can activate STS in this \
+                    "STS is not activated in this region for account:{}. Your account administrator can \
+                     activate STS in this \
                      region using the IAM Console.",
                     super::account::parts(role).1
                 ),

@@ -125,7 +125,7 @@ impl Page {
             names.iter().for_each(|line| self.line(Tone::Plain, line));
         }
         for line in &finding.evidence {
-            self.item(line);
+            self.item("- ", line);
         }
         if !finding.fix.is_empty() {
             self.line(Tone::Good, "  to do:");
@@ -134,10 +134,11 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// A line of evidence, with what follows hung below its dash.
-    fn item(&mut self, text: &str) {
-        for (number, line) in style::wrap(text, 4, self.columns).into_iter().enumerate() {
-            let line = if number == 0 { format!("  - {}", line.trim_start()) } else { line };
+    /// A line of prose behind a mark, and what does not fit it hung below.
+    fn item(&mut self, mark: &str, text: &str) {
+        let hang = 2 + style::width(mark);
+        for (number, line) in style::wrap(text, hang, self.columns).into_iter().enumerate() {
+            let line = if number == 0 { format!("  {mark}{}", line.trim_start()) } else { line };
             self.line(Tone::Plain, &line);
         }
     }
@@ -145,10 +146,11 @@ impl Page {
     /// Prose is wrapped; what is to be copied (JSON, YAML, commands) keeps its lines.
     fn fix(&mut self, finding: &Finding) {
         for line in &finding.fix {
-            if is_copied(line) {
-                self.line(Tone::Plain, &format!("    {}", clean(line)));
-            } else {
-                style::wrap(line, 4, self.columns).iter().for_each(|line| self.line(Tone::Plain, line));
+            let number = line.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
+            match number {
+                _ if is_copied(line) => self.line(Tone::Plain, &format!("    {}", clean(line))),
+                Some((number, rest)) => self.item(&format!("  {number}. "), rest),
+                None => self.item("  ", line),
             }
         }
     }

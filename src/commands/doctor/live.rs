@@ -5,7 +5,7 @@
 use futures::StreamExt;
 
 use crate::commands::reach::Reach;
-use crate::doctor::refusal::{Live, Look};
+use crate::doctor::live::{Live, Look};
 use crate::fleet::{Fleet, Hop};
 use crate::identity::session::HopError;
 
@@ -42,7 +42,7 @@ async fn one(_: &Fleet, _: &Reach, _: &Hop, _: &HopError) -> Live {
 async fn one(fleet: &Fleet, reach: &Reach, hop: &Hop, cause: &HopError) -> Live {
     use crate::aws::SharedCredentialsProvider;
     use crate::aws::error::Kind;
-    use crate::doctor::refusal::{Provider, Role};
+    use crate::doctor::live::{Provider, Role};
 
     let about_role = cause.error.kind == Kind::Denied || cause.error.message.contains("MaxSessionDuration");
     let about_provider = cause.error.is("InvalidIdentityToken");

@@ -847,6 +847,62 @@ fn two_sources_of_credentials() {
 }
 
 #[test]
+fn an_issuer_that_iam_cannot_have() {
+    insta::assert_snapshot!(edited("roles:", "identity: { issuer: gitlab.example.com }\nroles:"), @r"
+      × `gitlab.example.com` cannot be the issuer of an identity provider in IAM
+       ╭─[deploy.yaml:2:21]
+     1 │ version: 1
+     2 │ identity: { issuer: gitlab.example.com }
+       ·                     ──────────────────
+     3 │ roles:
+       ╰────
+      help: write the address with https://, as the token's `iss` has it: https://gitlab.com
+
+    deploy.yaml: 1 fault
+    ");
+    insta::assert_snapshot!(edited("roles:", "identity: { issuer: \"https://gitlab.example.com:8443\" }\nroles:"), @r#"
+      × `https://gitlab.example.com:8443` cannot be the issuer of an identity provider in IAM
+       ╭─[deploy.yaml:2:22]
+     1 │ version: 1
+     2 │ identity: { issuer: "https://gitlab.example.com:8443" }
+       ·                      ───────────────────────────────
+     3 │ roles:
+       ╰────
+      help: leave the port out: AWS reaches issuers at 443 only
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("roles:", "identity: { issuer: \"https://\" }\nroles:"), @r#"
+      × `https://` cannot be the issuer of an identity provider in IAM
+       ╭─[deploy.yaml:2:22]
+     1 │ version: 1
+     2 │ identity: { issuer: "https://" }
+       ·                      ────────
+     3 │ roles:
+       ╰────
+      help: write the host behind https://
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("roles:", "identity: { issuer: \"https://gitlab.example.com?x\" }\nroles:"), @r#"
+      × `https://gitlab.example.com?x` cannot be the issuer of an identity provider in IAM
+       ╭─[deploy.yaml:2:22]
+     1 │ version: 1
+     2 │ identity: { issuer: "https://gitlab.example.com?x" }
+       ·                      ────────────────────────────
+     3 │ roles:
+       ╰────
+      help: leave out what follows the path
+
+    deploy.yaml: 1 fault
+    "#);
+    assert_eq!(
+        edited("roles:", "identity: { issuer: \"https://bucket.example.com/path\" }\nroles:"),
+        "no fault; warnings: []"
+    );
+}
+
+#[test]
 fn the_token_never_passes_through_the_manifest() {
     insta::assert_snapshot!(edited("roles:", "identity: { token_env: \"${GITLAB_OIDC_TOKEN}\" }\nroles:"), @r#"
       × `${GITLAB_OIDC_TOKEN}` is the ID token, and the token never passes through the manifest

@@ -16,11 +16,10 @@ pub fn web_identity(asker: Asker<'_>, why: Option<&str>) -> Finding {
     let usual = token.has_usual_subject();
     let odd_ref = kind == "tag" || token.text("ref_protected") == Some("false") || token.is_of_a_merge_request();
     let pipeline = match token.is_of_a_merge_request() {
-        true => format!(
-            "; this is a merge request's pipeline, whose ref is its source branch, and no role can have \
-             ref_type:mr for it"
-        ),
-        false => String::new(),
+        true => {
+            "; this is a merge request's pipeline, whose ref is its source branch, and no role can have ref_type:mr for it"
+        }
+        false => "",
     };
     causes.push((
         if odd_ref { 1 } else { 4 },

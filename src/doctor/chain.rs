@@ -42,7 +42,7 @@ impl Step<'_> {
 
     fn source_identity(&self) -> Option<&str> {
         let all = self.before.iter().chain([self.hop]);
-        all.filter_map(|hop| hop.source_identity.as_deref()).last()
+        all.rev().find_map(|hop| hop.source_identity.as_deref())
     }
 
     /// Returns the actions that the hop needs.
@@ -151,8 +151,9 @@ pub fn examine(policy: &Value, source: &str, step: Step<'_>) -> Vec<Finding> {
         judged = statements;
     }
     match findings.pop() {
-        Some(last) if last.code != "chain-denied" => findings.push(last.fix(WRITE).json(&step.statement())),
-        Some(last) => findings.push(last),
+        // A statement to copy must not leave out an external id that the policy asks for.
+        Some(last) if matches!(last.code, "chain-denied" | "chain-external-id") => findings.push(last),
+        Some(last) => findings.push(last.fix(WRITE).json(&step.statement())),
         None => findings.push(allowed(source, step, &judged)),
     }
     findings

@@ -157,7 +157,7 @@ impl Refusal<'_> {
             Look::Found(role) if role.arn.as_deref().is_some_and(|arn| arn != hop.arn.as_str()) => {
                 vec![self.elsewhere(role)]
             }
-            Look::Found(role) => self.new(role, trust::examine(&role.trust, &role.source, asker)),
+            Look::Found(role) => self.judged(role, trust::examine(&role.trust, &role.source, asker)),
             Look::Unasked => vec![causes::web_identity(asker, None)],
             Look::Refused(why) => vec![causes::web_identity(asker, Some(why))],
         };
@@ -189,7 +189,7 @@ impl Refusal<'_> {
             (Look::Missing, ..) => vec![self.missing()],
             (Look::Found(role), None, _) => vec![self.elsewhere(role)],
             (_, Some(role), _) if !self.before.is_empty() => {
-                self.new(role, chain::examine(&role.trust, &role.source, self.step()))
+                self.judged(role, chain::examine(&role.trust, &role.source, self.step()))
             }
             (Look::Refused(why), ..) => vec![causes::assume(self.step(), self.error, Some(why))],
             _ => vec![causes::assume(self.step(), self.error, None)],
@@ -201,7 +201,7 @@ impl Refusal<'_> {
     }
 
     /// Makes a fault of the note that nothing in the trust policy refuses it, since AWS did; of a new role it is known why.
-    fn new(&self, role: &Role, mut findings: Vec<Finding>) -> Vec<Finding> {
+    fn judged(&self, role: &Role, mut findings: Vec<Finding>) -> Vec<Finding> {
         if let [only] = &mut findings[..]
             && only.code == "trust-allows"
         {

@@ -137,7 +137,9 @@ pub fn examine(policy: &Value, source: &str, asker: Asker<'_>) -> Vec<Finding> {
         .map(|clause| lines(refusal(clause, nearest, asker), source, &statements))
         .collect();
     if let Some(last) = findings.pop() {
-        findings.push(last.fix(WRITE).json(&asker.statement()));
+        // What a fork claims is not to be allowed by copying.
+        let fork = asker.token.is_of_a_fork();
+        findings.push(if fork { last } else { last.fix(WRITE).json(&asker.statement()) });
     }
     findings
 }

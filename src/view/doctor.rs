@@ -117,12 +117,15 @@ impl Page {
         for line in style::wrap(&finding.what, 2, self.columns) {
             self.line(Tone::Plain, &line);
         }
-        if accounts.len() > 1 && accounts.len() == of {
-            self.line(Tone::Dim, &format!("  all {of} accounts"));
-        } else if !accounts.is_empty() {
-            let names = style::list(accounts.iter().map(String::as_str), NAMED, 4, self.columns);
-            self.line(Tone::Dim, &format!("  {}:", count(accounts.len(), "account")));
-            names.iter().for_each(|line| self.line(Tone::Plain, line));
+        match &accounts[..] {
+            [] => {}
+            [one] => self.line(Tone::Dim, &format!("  account {}", clean(one))),
+            all if all.len() == of => self.line(Tone::Dim, &format!("  all {of} accounts")),
+            several => {
+                self.line(Tone::Dim, &format!("  {}:", count(several.len(), "account")));
+                let names = style::list(several.iter().map(String::as_str), NAMED, 4, self.columns);
+                names.iter().for_each(|line| self.line(Tone::Plain, line));
+            }
         }
         for line in &finding.evidence {
             self.item("- ", line);

@@ -533,7 +533,7 @@ async fn chains_that_end_early() {
             "another external id",
             plain(Setup::new(&deep(", external_id: wrong-id")), trust(MIDDLE, assume.clone(), external("team"))),
             "chain-external-id",
-            vec!["another external id", "external_id of the role `leaf` in the manifest"],
+            vec!["another external id", "`external_id` of the role `leaf`"],
         ),
         (
             "another principal",

@@ -862,10 +862,10 @@ fn an_issuer_that_iam_cannot_have() {
     ");
     insta::assert_snapshot!(edited("roles:", "identity: { issuer: \"https://gitlab.example.com:8443\" }\nroles:"), @r#"
       × `https://gitlab.example.com:8443` cannot be the issuer of an identity provider in IAM
-       ╭─[deploy.yaml:2:22]
+       ╭─[deploy.yaml:2:21]
      1 │ version: 1
      2 │ identity: { issuer: "https://gitlab.example.com:8443" }
-       ·                      ───────────────────────────────
+       ·                     ─────────────────────────────────
      3 │ roles:
        ╰────
       help: leave the port out: AWS reaches issuers at 443 only
@@ -874,10 +874,10 @@ fn an_issuer_that_iam_cannot_have() {
     "#);
     insta::assert_snapshot!(edited("roles:", "identity: { issuer: \"https://\" }\nroles:"), @r#"
       × `https://` cannot be the issuer of an identity provider in IAM
-       ╭─[deploy.yaml:2:22]
+       ╭─[deploy.yaml:2:21]
      1 │ version: 1
      2 │ identity: { issuer: "https://" }
-       ·                      ────────
+       ·                     ──────────
      3 │ roles:
        ╰────
       help: write the host behind https://
@@ -886,10 +886,10 @@ fn an_issuer_that_iam_cannot_have() {
     "#);
     insta::assert_snapshot!(edited("roles:", "identity: { issuer: \"https://gitlab.example.com?x\" }\nroles:"), @r#"
       × `https://gitlab.example.com?x` cannot be the issuer of an identity provider in IAM
-       ╭─[deploy.yaml:2:22]
+       ╭─[deploy.yaml:2:21]
      1 │ version: 1
      2 │ identity: { issuer: "https://gitlab.example.com?x" }
-       ·                      ────────────────────────────
+       ·                     ──────────────────────────────
      3 │ roles:
        ╰────
       help: leave out what follows the path

@@ -42,7 +42,7 @@ pub async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unre
         .iter()
         .map(|target| {
             let reason = skip(&target.id.account).map_or_else(String::new, |it| it.reason.clone());
-            let help = skip(&target.id.account).and_then(summary);
+            let help = skip(&target.id.account).map(|it| it.summary().join("; ")).filter(|help| !help.is_empty());
             Err(Unseen { reason, help, answered: false })
         })
         .collect();
@@ -50,12 +50,6 @@ pub async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unre
         seen[index] = result;
     }
     (unreachable, seen)
-}
-
-/// Returns the first line of each explanation: what is wrong, without how to mend it.
-fn summary(lost: &Unreachable) -> Option<String> {
-    let firsts: Vec<&str> = lost.help.iter().filter_map(|help| help.lines().next()).collect();
-    (!firsts.is_empty()).then(|| firsts.join("; "))
 }
 
 /// Returns the explanations of accounts that cannot be reached, each once, and which command says more.

@@ -23,6 +23,13 @@ pub struct Unreachable {
     pub cause: Option<Arc<HopError>>,
 }
 
+impl Unreachable {
+    /// Returns the first line of each explanation: what is wrong, without how to mend it.
+    pub fn summary(&self) -> Vec<String> {
+        self.help.iter().filter_map(|help| help.lines().next()).map(str::to_owned).collect()
+    }
+}
+
 /// Walks the chains of all accounts, and returns those that cannot be used, in the manifest's order.
 pub async fn walk(sessions: &Sessions, accounts: &[Arc<Account>]) -> Vec<Unreachable> {
     futures::stream::iter(accounts)

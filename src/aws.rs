@@ -144,6 +144,11 @@ impl Aws {
         sts::Sts::new(aws_sdk_sts::Client::from_conf(config.build()))
     }
 
+    /// Returns the services of an account besides ECS, as a session of it may use them.
+    pub fn others(&self, account: &str, credentials: SharedCredentialsProvider) -> others::Others {
+        others::Others::new(&self.base, account, credentials)
+    }
+
     /// Returns the ECS client of one account and region, made at the first call with `credentials`.
     pub fn ecs(
         &self,

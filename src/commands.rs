@@ -7,6 +7,7 @@ mod codedeploy;
 pub mod credentials;
 pub mod deploy;
 mod deployments;
+pub mod doctor;
 pub mod exec;
 pub mod hooks;
 pub mod iam;

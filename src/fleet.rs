@@ -70,6 +70,9 @@ pub struct Identity {
     pub region: String,
     /// The role session name of every hop: 2 to 64 of `[\w+=,.@-]` (STS model, RoleSessionName).
     pub session_name: String,
+    /// The issuer that ID tokens are expected to be of, such as `https://gitlab.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 /// The source of the first credentials.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, IamAction, OutputFormat, Talk};
 use roleout::commands::{
-    check, credentials, deploy, exec, hooks, iam, init, plan, report, rollback, sandbox, status, watch,
+    check, credentials, deploy, doctor, exec, hooks, iam, init, plan, report, rollback, sandbox, status, watch,
 };
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
@@ -89,6 +89,9 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
                 with_view(&talk, async |view, cancel| iam::check(args, view, out, cancel).await).await
             }
         },
+        Command::Doctor(args) => {
+            with_view(&talk(args.quiet, false), async |view, cancel| doctor::doctor(&args, view, cancel).await).await
+        }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
             let _ = writeln!(std::io::stdout(), "{:#}", schema::schema());

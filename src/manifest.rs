@@ -85,7 +85,9 @@ pub struct Identity {
     /// The role session name of every hop, as CloudTrail shows it: 2 to 64 of letters, digits and `_+=,.@-`. Default:
     /// `gl-${CI_PROJECT_ID}-${CI_PIPELINE_ID}-${CI_JOB_ID}` in a GitLab job, otherwise `roleout`.
     pub session_name: Option<Spanned<String>>,
-    /// The URL of the GitLab instance, as the ID token's `iss` has it, such as `https://gitlab.com`. Default: `CI_SERVER_URL`.
+    /// The address of the GitLab that makes the ID tokens, as their `iss` has it, such as `https://gitlab.com`. `roleout iam`
+    /// writes trust policies for it, and `roleout doctor` compares it with the token and looks at it where there is none.
+    /// Default: `CI_SERVER_URL` for the one, the token's own for the other.
     pub issuer: Option<Spanned<String>>,
     /// Which GitLab jobs may assume the first role of every chain: what `roleout iam` writes trust policies from.
     pub allow: Option<Spanned<Allow>>,

@@ -46,8 +46,10 @@ mod moment;
 mod one_off;
 mod parameters;
 mod policy;
+mod providers;
 mod queried;
 mod record;
+mod refusal;
 mod region;
 mod rollout;
 mod secrets;
@@ -78,6 +80,7 @@ pub use account::{Provider, Role};
 pub use calls::{Calls, Write};
 pub use fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
 pub use issuer::{AUDIENCE, Claims, ISSUER_HOST, PROJECT_PATH};
+pub use refusal::Refusal;
 pub use timing::Timing;
 
 use crate::clock::Clock;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::doctor::report::Report;
 use crate::event::Stamped;
 use crate::exec::relay::{Line, Stream};
 use crate::plan::Outline;
@@ -19,6 +20,7 @@ use crate::status::Status;
 pub mod canvas;
 pub mod children;
 pub mod console;
+pub mod doctor;
 pub mod hooks;
 pub mod journal;
 pub mod jsonl;
@@ -279,6 +281,19 @@ impl View {
             status::Layout::Table => status::text(status, paint, self.options.width, false),
             status::Layout::Whole => status::text(status, paint, self.options.width, true),
             status::Layout::Json => status::json(status),
+        };
+        // A reader that has seen enough is no error.
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+    }
+
+    /// Shows on stdout what `doctor` found.
+    pub fn doctor(&mut self, report: &Report, layout: doctor::Layout) {
+        if let Screen::Live(live) = &mut self.screen {
+            live.flush();
+        }
+        let text = match layout {
+            doctor::Layout::Text => doctor::text(report, Paint(self.options.color_stdout), self.options.width),
+            doctor::Layout::Json => doctor::json(report),
         };
         // A reader that has seen enough is no error.
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());

@@ -18,7 +18,23 @@ pub struct Found {
     pub arn: String,
     /// Its trust policy; `None` where it cannot be read as JSON.
     pub trust: Option<Value>,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
+    /// Its longest session, in seconds.
+    pub max_session: Option<i64>,
 }
+
+/// An OIDC identity provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// Its URL, without `https://`.
+    pub url: String,
+    /// The audiences that it accepts.
+    pub client_ids: Vec<String>,
+}
+
+/// How many of an account's identity providers are looked at; IAM allows a hundred, and few have more than three.
+const PROVIDERS: usize = 20;
 
 impl Roles {
     /// Wraps a client.
@@ -31,6 +47,8 @@ impl Roles {
         let answer = self.client.get_role().role_name(name).send().await;
         match answer.map_err(|error| CallError::new("GetRole", &error)) {
             Ok(answer) => Ok(answer.role.map(|role| Found {
+                created: role.create_date.secs(),
+                max_session: role.max_session_duration.map(i64::from),
                 arn: role.arn,
                 trust: role.assume_role_policy_document.and_then(|policy| document(&policy)),
             })),
@@ -61,6 +79,22 @@ impl Roles {
             policies.push(readable("GetPolicyVersion", text.and_then(|text| document(&text)))?);
         }
         Ok(policies)
+    }
+
+    /// Lists the account's OIDC identity providers.
+    pub async fn providers(&self) -> Result<Vec<Provider>, CallError> {
+        let answer = self.client.list_open_id_connect_providers().send().await;
+        let answer = answer.map_err(|error| CallError::new("ListOpenIDConnectProviders", &error))?;
+        let arns = answer.open_id_connect_provider_list.unwrap_or_default().into_iter().filter_map(|one| one.arn);
+        let mut providers = Vec::new();
+        for arn in arns.take(PROVIDERS) {
+            let answer = self.client.get_open_id_connect_provider().open_id_connect_provider_arn(arn).send().await;
+            let answer = answer.map_err(|error| CallError::new("GetOpenIDConnectProvider", &error))?;
+            let url = answer.url.unwrap_or_default();
+            let client_ids = answer.client_id_list.unwrap_or_default();
+            providers.push(Provider { url: url.trim_start_matches("https://").to_owned(), client_ids });
+        }
+        Ok(providers)
     }
 
     /// Returns an identity provider's URL and audiences, by its ARN.

@@ -90,7 +90,7 @@ pub async fn imported(sources: &[Source], fleet: Fleet, reach: &Reach, view: &mu
 pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
     let region = sources.first().map(|source| source.region.clone()).unwrap_or_default();
     Fleet {
-        identity: Identity { source, region, session_name: "roleout-init".to_owned() },
+        identity: Identity { source, region, session_name: "roleout-init".to_owned(), issuer: None },
         allow: None,
         accounts: Vec::new(),
         targets: Vec::new(),

@@ -11,14 +11,17 @@ use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-use super::token::{Claims, TokenSource};
+use super::token::{Claims, TokenError, TokenSource};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::sts::{Grant, Sts};
 use crate::aws::{Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future};
 use crate::clock::Clock;
+use crate::doctor::live::Live;
+use crate::doctor::refusal::Refusal;
+use crate::doctor::token::Token;
 use crate::fleet::{Hop, RoleChain};
 
 /// STS fetches the issuer's keys at each exchange and fails under bursts (configure-aws-credentials#299).
@@ -43,7 +46,7 @@ pub struct Session {
 }
 
 /// A hop that could not be walked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HopError {
     /// Its place in the chain, from 1; 0 = the SDK's own credentials, without any hop.
     pub number: usize,
@@ -119,6 +122,26 @@ impl Sessions {
             slots: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Reads the ID token; `None` where chains begin with the SDK's own credentials.
+    pub fn id_token(&self) -> Option<Result<SecretString, TokenError>> {
+        self.shared.token.as_ref().map(TokenSource::read)
+    }
+
+    /// Returns the name that every session has.
+    pub fn session_name(&self) -> &str {
+        &self.shared.session_name
+    }
+
+    /// Returns the sessions that are there and still serve, each with the hops that led to it; the shortest chains first.
+    pub fn held(&self) -> Vec<(Vec<Hop>, Session)> {
+        let now = self.shared.clock.now();
+        let slots = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = slots.iter().filter_map(|(hops, slot)| Some((hops.clone(), slot.current.clone()?)));
+        let mut held: Vec<_> = current.filter(|(_, session)| session.serves(now)).collect();
+        held.sort_by_cached_key(|(hops, _)| (hops.len(), hops.last().map(|hop| hop.arn.to_string())));
+        held
     }
 
     /// Returns what the ID token claims, unverified; `None` where there is none.
@@ -197,11 +220,18 @@ impl Sessions {
                 Ok(Session { grant: Arc::new(grant), length })
             }
             Err(error) => {
-                let claims = match &self.shared.token {
-                    Some(token) if before.is_empty() => token.read().ok().and_then(|token| Claims::decode(&token)),
-                    _ => None,
+                let token =
+                    self.id_token().filter(|_| before.is_empty()).and_then(|token| Token::parse(&token.ok()?, "").ok());
+                let help = Refusal {
+                    error: &error,
+                    hop,
+                    before,
+                    session_name: &self.shared.session_name,
+                    token: token.as_ref(),
+                    now: self.shared.clock.timestamp().as_second(),
+                    live: &Live::default(),
                 };
-                let help = advice(&error, hop, before.last(), claims.as_ref());
+                let help = help.explain().iter().map(ToString::to_string).collect();
                 let (role, arn) = (hop.role.clone(), hop.arn.to_string());
                 Err(Arc::new(HopError { number: hops.len(), role, arn, error, help }))
             }
@@ -284,67 +314,4 @@ impl ProvideCredentials for ChainProvider {
                 .map_err(|error| CredentialsError::provider_error(HopError::clone(&error)))
         })
     }
-}
-
-/// What to do about a hop that was refused. AWS gives one text for many causes, so this names what to compare.
-fn advice(error: &CallError, hop: &Hop, before: Option<&Hop>, claims: Option<&Claims>) -> Vec<String> {
-    let said = claims.map(|claims| format!("the token says: {claims}"));
-    let mut help = Vec::new();
-    match (error.kind, before) {
-        (Kind::Denied, None) if error.operation == "AssumeRoleWithWebIdentity" => {
-            help.push(format!(
-                "AWS says no more than this; check in account {} that the role {} exists, that its trust policy names \
-                 the identity provider of the token's issuer, and that its conditions on `:aud` and `:sub` match \
-                 (StringLike for wildcards)",
-                hop.arn.account(),
-                hop.arn.name()
-            ));
-        }
-        (Kind::Denied, before) => {
-            let action = ["sts:TagSession", "sts:SetSourceIdentity"]
-                .into_iter()
-                .find(|action| error.message.contains(action))
-                .unwrap_or("sts:AssumeRole");
-            let caller = before.map_or_else(|| "the SDK's own identity".to_owned(), |before| before.arn.to_string());
-            let external = match (&hop.external_id, action) {
-                (Some(_), "sts:AssumeRole") => ", and that its sts:ExternalId condition is the manifest's external_id",
-                (None, "sts:AssumeRole") => ", and whether it asks for an sts:ExternalId that the manifest does not give",
-                _ => "",
-            };
-            help.push(format!(
-                "check that the trust policy of {} allows {action} to {caller}{external}; and that {caller} has a \
-                 policy that allows {action} on it",
-                hop.arn
-            ));
-        }
-        (Kind::Expired, None) if error.operation == "AssumeRoleWithWebIdentity" => help.push(
-            "an ID token lives as long as the job's timeout and cannot be renewed: raise the job's `timeout`, or retry \
-             the job"
-                .to_owned(),
-        ),
-        _ if error.is("InvalidIdentityToken") => help.push(format!(
-            "check that account {} has an IAM identity provider for the token's issuer, with the token's audience among \
-             its client ids, and that AWS can reach the issuer's /.well-known/openid-configuration",
-            hop.arn.account()
-        )),
-        _ if error.message.contains("DurationSeconds") => help.push(format!(
-            "lower `duration` of the role `{}`, or raise the role's maximum session duration; a chained role never gets \
-             more than one hour",
-            hop.role
-        )),
-        _ if error.is("PackedPolicyTooLarge") => {
-            help.push(format!("shorten the session tags and policies of the role `{}`", hop.role));
-        }
-        _ if error.is("RegionDisabled") => {
-            help.push("set identity.region to a region in which STS is active for that account".to_owned());
-        }
-        (Kind::Unknown, _) => help.push(
-            "AWS did not answer properly; is the runner's network, proxy or AWS_ENDPOINT_URL right? nothing was \
-             changed, and the job can be retried"
-                .to_owned(),
-        ),
-        _ => {}
-    }
-    help.extend(said);
-    help
 }

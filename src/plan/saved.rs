@@ -341,6 +341,7 @@ mod tests {
             source: IdentitySource::TokenEnv("ID_TOKEN".to_owned()),
             region: "eu-west-1".to_owned(),
             session_name: "gl-1".to_owned(),
+            issuer: None,
         };
         let release = Release::default();
         let (accounts, targets, waves, notify, environments, warnings) = Default::default();

@@ -24,6 +24,8 @@ pub struct Role {
     pub policy: Option<Value>,
     /// The managed policies that are attached to it, by their names.
     pub attached: BTreeMap<String, Value>,
+    /// When it was made, in milliseconds since 1970.
+    pub created: u64,
 }
 
 impl Role {
@@ -36,6 +38,7 @@ impl Role {
             actions: None,
             policy: None,
             attached: BTreeMap::new(),
+            created: 0,
         }
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::refusal::Refusal;
+
 /// A fault. In `GLOB=FAULT[:ARG]` it is written as each variant's first word says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
@@ -73,6 +75,9 @@ pub enum Fault {
     LogGroupMissing,
     /// `secret-missing`: the secrets and parameters that it names do not exist.
     SecretMissing,
+    /// `no-provider`, `wrong-audience`, `no-keys`, `no-issuer`, `claim-rejected`, `region-disabled`, `packed`: STS refuses
+    /// to give sessions in the account.
+    Refuses(Refusal),
 }
 
 /// Reads `GLOB=FAULT[:ARG]`, such as `prod-*/eu-west-1/api=slow:3`.
@@ -133,7 +138,10 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "role-missing" => Fault::RoleMissing,
         "log-group-missing" => Fault::LogGroupMissing,
         "secret-missing" => Fault::SecretMissing,
-        _ => return Err(format!("`{name}` is not a fault; they are {NAMES}")),
+        _ => match Refusal::named(name) {
+            Some(refusal) => Fault::Refuses(refusal),
+            None => return Err(format!("`{name}` is not a fault; they are {NAMES}")),
+        },
     };
     if argument.is_some() && !TAKES_ARGUMENT.contains(&name) {
         return Err(format!("`{name}` takes nothing after it, in `{text}`"));
@@ -146,7 +154,8 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
                          lost, unavailable, deny, latency, wrong-account, short-sessions, no-service-deployments, \
-                         image-missing, role-missing, log-group-missing, secret-missing";
+                         image-missing, role-missing, log-group-missing, secret-missing, no-provider, wrong-audience, \
+                         no-keys, no-issuer, claim-rejected, region-disabled, packed";
 const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency", "short-sessions"];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.

@@ -1,12 +1,13 @@
-//! IAM: what is read of roles, their policies and identity providers, in awsQuery and XML.
+//! IAM: what is read of roles and their policies, in awsQuery and XML; the identity providers are in [`super::providers`].
 //!
 //! Every policy is at its first version, and a role's inline policy has one name.
 
 use serde_json::Value;
 
-use super::account::{Account, Role, parts, provider_arn};
+use super::account::{Account, Role, parts};
 use super::ecs::short;
 use super::moment::iso;
+use super::providers;
 use super::session::Principal;
 use super::sts::Form;
 use super::wire::{AwsError, IAM_NAMESPACE, escape};
@@ -29,7 +30,10 @@ pub(crate) fn answer(world: &World, form: &Form, caller: &Principal, denied: boo
         "ListAttachedRolePolicies" => asking.attached_policies()?,
         "GetPolicy" => asking.policy()?,
         "GetPolicyVersion" => asking.policy_version()?,
-        "GetOpenIDConnectProvider" => asking.provider()?,
+        "ListOpenIDConnectProviders" => providers::list(world, caller, denied)?,
+        "GetOpenIDConnectProvider" => {
+            providers::get(world, asking.required("OpenIDConnectProviderArn")?, caller, denied)?
+        }
         _ => {
             let text = format!("Could not find operation {operation} for version {VERSION}");
             return Err(AwsError::new("InvalidAction", text));
@@ -96,7 +100,7 @@ impl<'a> Asking<'a> {
             escape(path),
             escape(name),
             escape(&role.arn),
-            iso(0),
+            iso(role.created),
             percent_encoded(&role.trust.to_string()),
             role.max_session.as_secs(),
         ))
@@ -161,18 +165,6 @@ impl<'a> Asking<'a> {
              <IsDefaultVersion>true</IsDefaultVersion>\n    </PolicyVersion>\n",
             percent_encoded(&policy.to_string())
         ))
-    }
-
-    fn provider(&self) -> Result<String, AwsError> {
-        let arn = self.required("OpenIDConnectProviderArn")?;
-        self.permit(arn)?;
-        let (partition, account) = parts(arn);
-        let mut providers = self.account().into_iter().flat_map(|known| known.providers.values());
-        let provider = providers.find(|provider| provider_arn(partition, account, &provider.host) == arn);
-        let provider = provider.ok_or_else(|| missing(format!("OpenIDConnect Provider not found for arn {arn}")))?;
-        let member = |id: &String| format!("      <member>{}</member>\n", escape(id));
-        let ids: String = provider.client_ids.iter().map(member).collect();
-        Ok(format!("    <Url>{}</Url>\n    <ClientIDList>\n{ids}    </ClientIDList>\n", escape(&provider.host)))
     }
 }
 

@@ -272,7 +272,10 @@ impl World {
             .rules
             .iter()
             .filter(|rule| rule.covers(&names, &region))
-            .filter(|rule| rule.sts || matches!(&rule.fault, Fault::Deny(action) if action.starts_with("sts:")))
+            .filter(|rule| {
+                let own = matches!(&rule.fault, Fault::Deny(action) if action.starts_with("sts:"));
+                rule.sts || own || matches!(rule.fault, Fault::Refuses(_))
+            })
             .map(|rule| rule.fault.clone())
             .collect();
         let count = self.calls.of(&account, &region, &operation);
@@ -289,6 +292,12 @@ impl World {
                 Fault::Throttle(rate) if !self.buckets.take(&account, "sts", Group::throttled(*rate), now) => {
                     self.calls.throttled += 1;
                     return Fate::Answered(AwsError::new("Throttling", "Rate exceeded").xml(self.request_id()));
+                }
+                Fault::Refuses(refusal) => {
+                    let role = form.get("RoleArn").map(String::as_str).unwrap_or_default();
+                    if let Some(error) = refusal.error(&operation, &sts::issuer(form), role) {
+                        return Fate::Answered(error.xml(self.request_id()));
+                    }
                 }
                 _ => {}
             }

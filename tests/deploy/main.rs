@@ -6,6 +6,8 @@ mod busy;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
 mod definition;
+#[cfg(feature = "verify")]
+mod doctor;
 mod faults;
 mod gitlab;
 mod harness;

@@ -91,6 +91,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
             source: IdentitySource::TokenEnv("TOKEN".to_owned()),
             region: REGION.to_owned(),
             session_name: "gl-1-2-3".to_owned(),
+            issuer: None,
         },
         allow: None,
         accounts: vec![account.clone()],

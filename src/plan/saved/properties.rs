@@ -153,7 +153,7 @@ fn saved() -> impl Strategy<Value = Saved> {
     (source(), vec(target, 0..4), parallelism(), option::of(0_usize..9), duration(), any::<bool>(), 0_i64..1 << 40)
         .prop_map(|(source, targets, max_parallel, per_account, bake, flag, at)| {
             let mut fleet = Fleet {
-                identity: Identity { source, region: "eu-west-1".into(), session_name: "gl-1".into() },
+                identity: Identity { source, region: "eu-west-1".into(), session_name: "gl-1".into(), issuer: None },
                 allow: None,
                 accounts: Vec::new(),
                 targets: Vec::new(),

@@ -1,12 +1,19 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
+mod doctor;
 mod exec;
 mod iam;
 mod report;
+mod sandbox;
+mod status;
 
+pub use doctor::{Doctor, DoctorFormat};
+pub use exec::{Credentials, CredentialsFormat, Exec};
+pub use iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
 pub use report::{Folding, Report, Reports, Sections};
+pub use sandbox::Sandbox;
+pub use status::{Status, StatusFormat};
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,14 +21,10 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use exec::{Credentials, CredentialsFormat, Exec};
-
 use crate::exit::Exit;
 use crate::fleet::ImageChoice;
 use crate::fleet::OnBusy;
 use crate::view::{Form, Format};
-
-pub use iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -419,82 +422,6 @@ pub struct Continue {
     pub embedded: Embedded,
 }
 
-/// `roleout status`
-#[derive(Clone, Debug, Args)]
-pub struct Status {
-    /// Which targets
-    #[command(flatten)]
-    pub selection: Selection,
-    /// Only this wave and those after it
-    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
-    pub from: Option<String>,
-    /// What is compared instead
-    #[command(flatten)]
-    pub instead: Instead,
-    /// What stdout gets: a table, or JSON
-    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_STATUS_FORMAT", default_value = "text")]
-    pub format: StatusFormat,
-    /// Exit with 20 where a target differs from the manifest, for a scheduled job
-    #[arg(long, env = "ROLEOUT_DETAILED_EXITCODE")]
-    pub detailed_exitcode: bool,
-    /// Say nothing of what is being done
-    #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// List every target, however many there are
-    #[arg(short, long, env = "ROLEOUT_VERBOSE")]
-    pub verbose: bool,
-    /// Instead of AWS
-    #[command(flatten)]
-    pub embedded: Embedded,
-}
-
-/// The values of `status --format`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum StatusFormat {
-    /// A table, for people
-    Text,
-    /// All of it, for programs; docs/status.schema.json says what is in it
-    Json,
-}
-
-/// `roleout doctor`
-#[derive(Clone, Debug, Args)]
-pub struct Doctor {
-    /// Which targets
-    #[command(flatten)]
-    pub selection: Selection,
-    /// Hold this trust policy against the token: of the first role that is refused, or of one that is still to be made
-    #[arg(long, value_name = "FILE", env = "ROLEOUT_TRUST_POLICY")]
-    pub trust_policy: Option<PathBuf>,
-    /// Ask again for so long where a role refuses: IAM takes some seconds to know one that was just made
-    #[arg(long, value_name = "DURATION", env = "ROLEOUT_WAIT_FOR_IAM")]
-    pub wait_for_iam: Option<humantime::Duration>,
-    /// Trust the authorities of this PEM file for the issuer, too
-    #[arg(long, value_name = "FILE", env = "ROLEOUT_CA_FILE", conflicts_with = "offline")]
-    pub ca_file: Option<PathBuf>,
-    /// Do not connect to the issuer of the ID token
-    #[arg(long, env = "ROLEOUT_OFFLINE")]
-    pub offline: bool,
-    /// What stdout gets: text, or JSON
-    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_DOCTOR_FORMAT", default_value = "text")]
-    pub format: DoctorFormat,
-    /// Say nothing of what is being done
-    #[arg(short, long, env = "ROLEOUT_QUIET")]
-    pub quiet: bool,
-    /// Instead of AWS
-    #[command(flatten)]
-    pub embedded: Embedded,
-}
-
-/// The values of `doctor --format`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum DoctorFormat {
-    /// For people
-    Text,
-    /// All of it, for programs; docs/doctor.schema.json says what is in it
-    Json,
-}
-
 /// `roleout init`
 #[derive(Clone, Debug, Args)]
 pub struct Init {
@@ -518,27 +445,4 @@ pub struct Check {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
-}
-
-/// `roleout sandbox`
-#[derive(Clone, Debug, Args)]
-pub struct Sandbox {
-    /// The address to listen on; a loopback address, unless --allow-remote is given
-    #[arg(long, value_name = "ADDRESS", env = "ROLEOUT_SANDBOX_LISTEN", default_value = "127.0.0.1:4566")]
-    pub listen: SocketAddr,
-    /// Listen on an address that other machines can reach; the sandbox has no protection of its own
-    #[arg(long, env = "ROLEOUT_SANDBOX_ALLOW_REMOTE")]
-    pub allow_remote: bool,
-    /// Seed it from this manifest: its accounts, roles, clusters and services
-    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE")]
-    pub file: Option<PathBuf>,
-    /// Make it fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
-    #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ')]
-    pub sandbox_fault: Vec<String>,
-    /// The seed of its chances
-    #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
-    pub sandbox_seed: u64,
-    /// Write an ID token of its issuer to this file, for `web_identity_token_file`
-    #[arg(long, value_name = "FILE", env = "ROLEOUT_SANDBOX_TOKEN_FILE")]
-    pub token_file: Option<PathBuf>,
 }

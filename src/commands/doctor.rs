@@ -2,7 +2,7 @@
 
 mod live;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::exit::Exit;
 use crate::fleet::{Account, Fleet, Hop, IdentitySource};
 use crate::identity::preflight::{self, Unreachable};
 use crate::identity::session::{HopError, Session};
+use crate::issuer;
 use crate::plan::budget::{Limits, Pace, budget};
 use crate::sandbox::Claims;
 use crate::view::View;
@@ -57,7 +58,8 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
     };
     let wait = args.wait_for_iam.map_or(Duration::ZERO, Into::into);
     let offline = args.offline || embedded.sandbox;
-    let choice = Choice { policy, wait, ca_file: args.ca_file.clone(), offline, layout };
+    let look = if offline { None } else { Some(issuer::Look::new(args.ca_file.as_deref(), reach.aws.clock())?) };
+    let choice = Choice { policy, wait, look, layout };
     run(&fleet, &reach, &choice, view, cancel).await
 }
 
@@ -68,10 +70,8 @@ pub struct Choice {
     pub policy: Option<(String, Value)>,
     /// How long to wait for roles that refuse, since IAM takes some seconds to know a new one.
     pub wait: Duration,
-    /// Authorities that are trusted for the issuer's host, too.
-    pub ca_file: Option<PathBuf>,
-    /// Do not connect to the issuer.
-    pub offline: bool,
+    /// How the issuer's host is looked at; `None` = not at all.
+    pub look: Option<issuer::Look>,
     /// What stdout gets.
     pub layout: Layout,
 }
@@ -105,7 +105,7 @@ fn read_policy(path: &Path) -> Result<(String, Value), Error> {
     }
 }
 
-/// Walks the chains, looks at the issuer meanwhile, and gathers what is found.
+/// Walks the chains, looks at the issuer where none of its tokens was taken, and gathers what is found.
 async fn examine(fleet: &Fleet, reach: &Reach, choice: &Choice) -> Report {
     let source = source(&fleet.identity.source);
     let now = reach.aws.clock().timestamp();
@@ -128,14 +128,11 @@ async fn examine(fleet: &Fleet, reach: &Reach, choice: &Choice) -> Report {
     };
     // What is no ID token may be another secret, and is not sent to anybody.
     let walkable = token.is_some() || fleet.identity.source == IdentitySource::Ambient;
-    let walked = async { if walkable { walk(fleet, reach, choice.wait).await } else { Vec::new() } };
-    let issuer = fleet.identity.issuer.as_deref().or_else(|| token.as_ref().map(Token::issuer));
-    let inspected = inspect(issuer, token.as_ref().and_then(Token::key_id), choice);
-    let (lost, found) = tokio::join!(walked, inspected);
+    let lost = if walkable { walk(fleet, reach, choice.wait).await } else { Vec::new() };
     let held = reach.sessions.held();
     let chains = Chains { fleet, lost: &lost, held: &held, walkable };
+    let accepted = held.iter().any(|(hops, _)| hops.len() == 1);
     if let Some(token) = &token {
-        let accepted = held.iter().any(|(hops, _)| hops.len() == 1);
         let against = Against {
             now: now.as_second(),
             issuer: fleet.identity.issuer.as_deref(),
@@ -146,8 +143,15 @@ async fn examine(fleet: &Fleet, reach: &Reach, choice: &Choice) -> Report {
             gathered.tell(finding, None, []);
         }
     }
-    for finding in found {
-        gathered.tell(finding, None, []);
+    // A token that STS took is proof of all that AWS asks of its issuer, whatever is seen of that from here.
+    if let Some(look) = choice.look.as_ref().filter(|_| !accepted) {
+        let iss = fleet.identity.issuer.as_deref().or_else(|| token.as_ref().map(Token::issuer));
+        let key = token.as_ref().and_then(Token::key_id);
+        let found = match iss {
+            Some(iss) => issuer::inspect(iss, key, look).await,
+            None => Vec::new(),
+        };
+        found.into_iter().for_each(|finding| gathered.tell(finding, None, []));
     }
     let failures = failures(&lost);
     let explained = explain(fleet, reach, &failures, choice.policy.as_ref(), token.as_ref(), true).await;
@@ -176,11 +180,6 @@ async fn examine(fleet: &Fleet, reach: &Reach, choice: &Choice) -> Report {
         findings: gathered.finish(),
         token: token.map(|token| TokenWords::new(source, &token)),
     }
-}
-
-/// Looks at the host of the issuer: its configuration, its keys and its certificates.
-async fn inspect(_issuer: Option<&str>, _key: Option<&str>, _choice: &Choice) -> Vec<Finding> {
-    Vec::new()
 }
 
 /// Walks every chain, and those that are refused again for as long as `wait` says.

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 import yaml
 
-from pipeline import BINARY, HUB, HUB_READ, REPORTS, ROOT, TARGETS, Project, sandbox
+from pipeline import BINARY, HUB, HUB_READ, ROOT, TARGETS, Project, sandbox
 
 NOTE = "<!-- roleout:plan -->\n"
 
@@ -48,11 +48,10 @@ def test_a_merge_request_shows_the_plan_and_the_default_branch_deploys_it(compon
     assert {it["ref"] for it in gitlab.deployments.values()} == {"main"}
     for secret in ("glpat-secret", "job-secret", aws.token):
         assert secret not in planned.output + deployed.output
-    if REPORTS:
-        for path in ("junit.xml", "terraform.json", "deploy.env", "annotations.json", "report.json"):
-            assert component.artifact("roleout-deploy", f"roleout-reports/{path}").stat().st_size, path
-        counts = json.loads(component.artifact("roleout-plan", "roleout-reports/terraform.json").read_text())
-        assert counts.keys() >= {"create", "update", "delete"}
+    for path in ("junit.xml", "terraform.json", "deploy.env", "annotations.json", "report.json"):
+        assert component.artifact("roleout-deploy", f"roleout-reports/{path}").stat().st_size, path
+    counts = json.loads(component.artifact("roleout-plan", "roleout-reports/terraform.json").read_text())
+    assert counts.keys() >= {"create", "update", "delete"}
 
 
 def test_the_button_takes_a_deployment_back(component, aws, gitlab):
@@ -71,8 +70,7 @@ def test_a_failing_target_fails_the_job(component, aws, gitlab):
     assert ran.jobs == {"roleout-deploy": [("FAIL", 10)]}, ran
     assert gitlab.history("production/staging") == [["running", "failed"]]
     assert gitlab.history("production/prod") == [], "nothing was started there"
-    if REPORTS:
-        assert "<failure" in component.artifact("roleout-deploy", "roleout-reports/junit.xml").read_text()
+    assert "<failure" in component.artifact("roleout-deploy", "roleout-reports/junit.xml").read_text()
 
 
 @pytest.mark.parametrize("aws", [["prod/us-east-1/*=crash"]], indirect=True)

@@ -1,0 +1,43 @@
+//! The arguments of `roleout status`.
+
+use clap::{Args, ValueEnum};
+
+use super::{Embedded, Instead, Selection};
+
+/// `roleout status`
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Only this wave and those after it
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    pub from: Option<String>,
+    /// What is compared instead
+    #[command(flatten)]
+    pub instead: Instead,
+    /// What stdout gets: a table, or JSON
+    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_STATUS_FORMAT", default_value = "text")]
+    pub format: StatusFormat,
+    /// Exit with 20 where a target differs from the manifest, for a scheduled job
+    #[arg(long, env = "ROLEOUT_DETAILED_EXITCODE")]
+    pub detailed_exitcode: bool,
+    /// Say nothing of what is being done
+    #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// List every target, however many there are
+    #[arg(short, long, env = "ROLEOUT_VERBOSE")]
+    pub verbose: bool,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
+}
+
+/// The values of `status --format`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StatusFormat {
+    /// A table, for people
+    Text,
+    /// All of it, for programs; docs/status.schema.json says what is in it
+    Json,
+}

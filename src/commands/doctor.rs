@@ -44,9 +44,11 @@ const BRIEFLY: Duration = Duration::from_secs(4);
 pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     let policy = args.trust_policy.as_deref().map(read_policy).transpose()?;
     let embedded = &args.embedded;
-    let fleet = selected(&args.selection, if embedded.sandbox { &job_environment } else { &environment })?;
+    let mut fleet = selected(&args.selection, if embedded.sandbox { &job_environment } else { &environment })?;
     fleet.warnings.iter().for_each(|warning| view.warning(warning));
     let reach = if embedded.sandbox {
+        // The sandbox has an issuer of its own.
+        fleet.identity.issuer = None;
         let sandbox = seeded(&fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
         Reach::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
     } else {

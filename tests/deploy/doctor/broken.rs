@@ -400,7 +400,6 @@ async fn tokens_that_are_none_or_do_not_serve() {
             "token-issuer",
             vec!["different hosts"],
         ),
-        ("a slash more in the manifest", named(&format!("{AUDIENCE}/")), "token-issuer", vec!["a trailing slash"]),
         (
             "no audience",
             claims(Claims { audience: Vec::new(), ..Claims::default() }),

@@ -89,7 +89,18 @@ fn head(report: &Report, page: &mut Page) {
 
 fn verdict(report: &Report, page: &mut Page) {
     let (shape, tone) = sign(report);
-    page.html("<header>\n<div class=\"brand\"><span><b>roleout</b> report</span>");
+    page.html(
+        "<header>\n<div class=\"brand\"><span><b>roleout</b> report</span>\n<nav aria-label=\"Parts of the page\">",
+    );
+    let parts = [
+        ("why", "Reasons", report.worst_first().first().is_some_and(|worst| worst.outcome.weight() > 0)),
+        ("waves", "Waves", !report.waves.is_empty()),
+        ("targets", "Timeline", !report.targets.is_empty()),
+    ];
+    for (id, words, _) in parts.into_iter().filter(|(_, _, is_there)| *is_there) {
+        page.html(&format!("<a href=\"#{id}\">{words}</a>"));
+    }
+    page.html("</nav>");
     page.html("<button class=\"button\" id=\"theme\" type=\"button\" hidden>Theme: auto</button></div>\n<h1 class=\"");
     page.html(tone).html("\">").html(&glyph(shape, "")).html("<span>").text(&report.verdict.words);
     page.html("</span></h1>\n<dl class=\"facts\">\n");
@@ -197,7 +208,9 @@ fn failures(report: &Report, page: &mut Page) {
     if groups.is_empty() {
         return;
     }
-    page.html("<section aria-labelledby=\"why-title\">\n<h2 id=\"why-title\">What did not succeed, and why</h2>\n");
+    page.html(
+        "<section id=\"why\" aria-labelledby=\"why-title\">\n<h2 id=\"why-title\">What did not succeed, and why</h2>\n",
+    );
     for targets in groups.values().take(FAILURES) {
         failure(report, targets, page);
     }
@@ -254,7 +267,7 @@ fn waves(report: &Report, page: &mut Page) {
     if report.waves.is_empty() {
         return;
     }
-    page.html("<section aria-labelledby=\"waves-title\">\n<h2 id=\"waves-title\">Waves</h2>\n<div class=\"scroll\"><table>\n<thead><tr>");
+    page.html("<section id=\"waves\" aria-labelledby=\"waves-title\">\n<h2 id=\"waves-title\">Waves</h2>\n<div class=\"scroll\"><table>\n<thead><tr>");
     page.html("<th scope=\"col\">Wave</th><th scope=\"col\">Targets</th><th scope=\"col\">Ended</th><th scope=\"col\">At once</th>");
     page.html("<th scope=\"col\" class=\"number\">May fail</th><th scope=\"col\" class=\"number\">Bake</th>");
     page.html("<th scope=\"col\" class=\"number\">Time</th></tr></thead>\n<tbody>\n");

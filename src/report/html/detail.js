@@ -23,6 +23,9 @@ function closeTarget() {
 function showDetail() {
   const target = byName.get(state.target);
   $('detail').hidden = !target;
+  const moved = document.body.classList.contains('opened') !== Boolean(target);
+  document.body.classList.toggle('opened', Boolean(target));
+  if (moved) drawAxis();
   if (target) {
     const place = rowOf(state.target);
     if (place >= 0) focusRow(place, true);

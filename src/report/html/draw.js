@@ -43,7 +43,9 @@ function duration(milliseconds) {
 }
 
 // A time from the start of the run, with the time of day behind it.
-const since = (time) => el('time', { datetime: new Date(time).toISOString(), title: clockTime(time) }, `+${duration(Math.max(0, time - begin))}`);
+const since = (time) => el('time', { datetime: new Date(time).toISOString(), title: clockTime(time) }, `+${fine(Math.max(0, time - begin))}`);
+// With tenths within the first minute, where a run's short steps are.
+const fine = (milliseconds) => (milliseconds < 60000 ? `${(Math.floor(milliseconds / 100) / 10).toFixed(1)}s` : duration(milliseconds));
 const clockTime = (time) => `${new Date(time).toISOString().replace('T', ' ').replace(/\.\d+Z$/, '')} UTC`;
 
 function revisions(target) {
@@ -51,5 +53,8 @@ function revisions(target) {
   if (from && to && from !== to) return target.outcome === 'rolled_back' && runs === from ? `${from} → ${to} → ${from}` : `${from} → ${to}`;
   return from ?? (to ? `→ ${to}` : '');
 }
+
+// The same with the family once, where there is little room: api:14 → 15.
+const shortRevisions = (target) => revisions(target).replace(/ → ([^ ]+):(?=\d)/g, (all, family) => ((target.from ?? '').startsWith(`${family}:`) ? ' → ' : all));
 
 const tallied = (list) => Object.keys(endings).map((word) => [word, list.filter((target) => target.outcome === word).length]).filter(([, number]) => number > 0);

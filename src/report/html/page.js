@@ -47,6 +47,8 @@ function showFilter() {
 }
 
 function fromAddress() {
+  // A link to a part of the page says nothing of the filter.
+  if (/^#[a-z-]+$/.test(location.hash)) return;
   const { reason } = state;
   readAddress();
   showFilter();

@@ -9,7 +9,9 @@ const byName = new Map(targets.map((target) => [target.target, target]));
 
 const at = (text) => (text ? Date.parse(text) : null);
 const begin = at(report.run.started_at) ?? firstTime();
-const finish = lastTime();
+const over = lastTime();
+// A little more than the run, so that what is at its end can be seen.
+const finish = over + Math.ceil((over - begin) * 0.02);
 
 targets.forEach((target, place) => {
   target.place = place;

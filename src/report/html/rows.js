@@ -1,6 +1,8 @@
 // The rows of the timeline: a treegrid of waves, accounts and targets. Only those are in the document that can be seen,
 // and the one that has the focus, so that five thousand targets scroll as five do.
 
+// So many rows are all put in: the browser's own search finds them, and paper has them.
+const FEW = 300;
 // More targets than these are folded by account, where none of an account's needs a look.
 const FOLD_ABOVE = 100;
 const SPARE = 600;
@@ -61,8 +63,9 @@ function draw() {
   const holder = $('rows');
   holder.style.height = `${rows.length * height}px`;
   const top = holder.getBoundingClientRect().top;
-  const first = all ? 0 : Math.max(0, Math.floor((-top - SPARE) / height));
-  const last = all ? rows.length : Math.min(rows.length, Math.ceil((innerHeight - top + SPARE) / height));
+  const whole = all || rows.length <= FEW;
+  const first = whole ? 0 : Math.max(0, Math.floor((-top - SPARE) / height));
+  const last = whole ? rows.length : Math.min(rows.length, Math.ceil((innerHeight - top + SPARE) / height));
   for (const [place, element] of drawn) {
     if ((place < first || place >= last) && place !== active) { element.remove(); drawn.delete(place); }
   }
@@ -116,7 +119,7 @@ function targetCells({ target, alone }) {
   const label = [
     el('span', { class: 'name', title: target.target }, el('b', {}, alone ? `${target.account}/${service}` : service), el('span', {}, target.region)),
     el('span', { class: `word ${target.ending.tone}` }, glyph(target.ending.glyph), el('span', {}, target.ending.words)),
-    el('span', { class: 'revision', title: revisions(target) }, revisions(target)),
+    el('span', { class: 'revision', title: revisions(target) }, shortRevisions(target)),
     el('span', { class: 'took' }, target.elapsed_ms === undefined ? '' : duration(target.elapsed_ms)),
   ];
   return { label, bars: targetBars(target).filter(Boolean) };

@@ -42,10 +42,10 @@ const endMark = (time, ending) => placed(el('i', { class: 'end' }, glyph(ending.
 function targetBars(target) {
   const { times, ending } = target;
   if (times.started === null) return [];
-  const over = times.rolledOut ?? times.ended;
-  const end = over ?? finish;
+  const last = times.rolledOut ?? times.ended;
+  const end = last ?? over;
   const deployed = times.deployed ?? end;
-  const still = over === null ? 'open' : '';
+  const still = last === null ? 'open' : '';
   const undone = times.undone !== null && times.undone < end ? times.undone : null;
   return [
     bar('prepare', times.started, Math.min(deployed, undone ?? deployed), 'calm'),
@@ -54,14 +54,14 @@ function targetBars(target) {
     times.undone !== null && bar(`undo ${still}`, times.undone, Math.max(times.ended ?? end, end), ending.tone),
     ...(target.run_tasks ?? []).map((task) => bar('task', at(task.started_at), at(task.ended_at) ?? end)),
     times.deployed !== null && mark(times.deployed, '', 'deployed'),
-    over !== null && endMark(Math.max(times.ended ?? end, end), ending),
+    last !== null && endMark(Math.max(times.ended ?? end, end), ending),
   ];
 }
 
 // An account that is folded: from its first start to its last end, with the ends of those that failed.
 function accountBars(account) {
   const started = account.targets.filter((target) => target.times.started !== null);
-  const bars = started.slice(0, 12).map((target) => bar('span faint', target.times.started, target.times.ended ?? target.times.rolledOut ?? finish, target.ending.tone));
+  const bars = started.slice(0, 12).map((target) => bar('span faint', target.times.started, target.times.ended ?? target.times.rolledOut ?? over, target.ending.tone));
   const ends = started.filter((target) => target.ending.failure && target.times.ended !== null).slice(0, 12);
   return [...bars, ...ends.map((target) => endMark(target.times.ended, target.ending))];
 }
@@ -74,8 +74,8 @@ function waveBars({ wave }) {
   const cause = halted && (halted.ended ?? halted.rolledOut);
   const note = halted && placed(el('span', { class: 'note bad' }, 'halted'), cause);
   return [
-    bar(ended === null ? 'stretch open' : 'stretch', started, baking ?? ended ?? finish),
-    baking !== null && bar('bake', baking, ended ?? finish, 'calm'),
+    bar(ended === null ? 'stretch open' : 'stretch', started, baking ?? ended ?? over),
+    baking !== null && bar('bake', baking, ended ?? over, 'calm'),
     cause && mark(cause, 'bad'),
     // Left of its mark where there is no room on the right.
     note && share(cause) > 85 ? (note.style.transform = 'translate(calc(-100% - 1.6rem), -50%)', note) : note,
@@ -98,10 +98,10 @@ function tickWords(milliseconds, step) {
 
 function drawAxis() {
   const { step, list } = ticks();
-  $('ticks').replaceChildren(...list.map((time) => placed(el('span', {}, tickWords(time - begin, step)), time)).filter(Boolean));
+  $('ticks').replaceChildren(...list.map((time) => share(time) < 97 && placed(el('span', {}, tickWords(time - begin, step)), time)).filter(Boolean));
   $('rows').querySelector('.lines').replaceChildren(...list.map((time) => placed(el('i'), time)).filter(Boolean));
   const whole = state.from === begin && state.to === finish;
-  $('window').textContent = whole ? `${duration(finish - begin)} in all` : `${duration(state.to - state.from)} of ${duration(finish - begin)}`;
+  $('window').textContent = whole ? `${duration(over - begin)} in all` : `${duration(Math.min(state.to, over) - state.from)} of ${duration(over - begin)}`;
   for (const id of ['earlier', 'later', 'out', 'all']) $(id).disabled = whole;
   drawOverview();
 }
@@ -120,7 +120,7 @@ function drawOverview() {
   for (const { times } of targets) {
     if (times.started === null) continue;
     change[Math.floor(x(times.started))] += 1;
-    change[Math.min(Math.ceil(x(times.ended ?? times.rolledOut ?? finish)), Math.ceil(width)) + 1] -= 1;
+    change[Math.min(Math.ceil(x(times.ended ?? times.rolledOut ?? over)), Math.ceil(width)) + 1] -= 1;
   }
   let under = 0;
   const active = change.map((step) => (under += step));

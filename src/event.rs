@@ -62,6 +62,8 @@ pub enum Event {
     RunRefused {
         /// What each target needs, where that is known.
         plan: Option<Outline>,
+        /// Whether it was to be the embedded sandbox and no AWS account.
+        sandbox: bool,
         /// The CI job that the run would have been.
         #[serde(default, skip_serializing_if = "Job::is_empty")]
         job: Job,

@@ -96,11 +96,12 @@ impl RunState {
                     self.take_plan(plan, at);
                 }
             }
-            Event::RunRefused { plan, job, exit_code, message, help } => {
+            Event::RunRefused { plan, sandbox, job, exit_code, message, help } => {
                 if self.started_at.is_none() && self.refusal.is_none() {
                     let (exit_code, message, help) = (*exit_code, message.clone(), help.clone());
                     self.run = Some(event.run.clone());
                     self.job = job.clone();
+                    self.sandbox = *sandbox;
                     self.refusal = Some(Refusal { exit_code, message, help, at });
                     plan.iter().for_each(|plan| self.take_plan(plan, at));
                 }

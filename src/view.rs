@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::error::Error;
-use crate::event::{Event, Job, Stamped, Stamper};
+use crate::event::Stamped;
 use crate::plan::Outline;
 use crate::plan::preview::Preview;
 use crate::state::RunState;
@@ -185,14 +184,9 @@ impl View {
         self.planned = Some(outline);
     }
 
-    /// Takes in that nothing was started, and why.
-    pub fn refused(&mut self, error: &Error, job: Job, run: &str, at: Timestamp) {
-        if self.state.started_at().is_none() && self.state.refusal().is_none() {
-            let message = anstream::adapter::strip_str(&error.message).to_string();
-            let (plan, help, exit_code) = (self.planned.take(), error.help.clone(), error.exit.code());
-            let refused = Event::RunRefused { plan, job, exit_code, message, help };
-            self.event(&Stamper::new(run).stamp(at, refused));
-        }
+    /// Gives that plan back.
+    pub fn take_planned(&mut self) -> Option<Outline> {
+        self.planned.take()
     }
 
     /// Writes the reports now, and not only with the summary.
@@ -203,7 +197,7 @@ impl View {
     /// Writes the reports of a plan. What cannot be written is a warning.
     pub fn report_plan(&mut self, preview: &Preview) {
         self.reports.write_plan(preview);
-        for fault in self.reports.faults().to_vec() {
+        for fault in self.reports.take_faults() {
             self.warning(&fault);
         }
     }
@@ -347,8 +341,8 @@ impl View {
         let summary = summary::text(&self.state, Paint(self.options.color), width, self.options.quiet);
         let gap = if self.options.quiet || summary.is_empty() { "" } else { "\n" };
         let _ = write!(err, "{gap}{summary}").and_then(|()| err.flush());
-        for fault in self.reports.faults() {
-            let warning = Paint(self.options.color).paint(Tone::Warn, &format!("warning: {}", clean(fault)));
+        for fault in self.reports.take_faults() {
+            let warning = Paint(self.options.color).paint(Tone::Warn, &format!("warning: {}", clean(&fault)));
             let _ = writeln!(err, "{warning}").and_then(|()| err.flush());
         }
         self.state

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::engine::cancel::Cancel;
 use crate::engine::{self, EVENTS, Start};
 use crate::error::Error;
-use crate::event::{Job, Stamper};
+use crate::event::{Event, Job, Stamper};
 use crate::exit::Exit;
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::Unreachable;
@@ -31,7 +31,7 @@ use crate::view::{Form, View};
 pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     remain(&mut view, args.journal.as_deref(), &args.reports, args.folding)?;
     let result = attempt(args, &mut view, cancel).await;
-    end(view, result, Clock::system(), args.dry_run)
+    end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
 }
 
 async fn attempt(args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
@@ -88,10 +88,15 @@ pub(super) fn remain(
     Ok(())
 }
 
-/// Ends a command: what was refused before anything was changed is an event of its own, and reports say so.
-pub(super) fn end(mut view: View, result: Result<Exit, Error>, clock: Clock, dry_run: bool) -> Result<Exit, Error> {
-    if let (Err(error), false) = (&result, dry_run) {
-        view.refused(error, Job::read(&environment), &run_id(clock), clock.timestamp());
+/// Ends a command. Where it was to be a run, in the sandbox or not, and was refused before anything was changed, that is an
+/// event of its own, and reports say so.
+pub(super) fn end(mut view: View, result: Result<Exit, Error>, clock: Clock, run: Option<bool>) -> Result<Exit, Error> {
+    if let (Err(error), Some(sandbox)) = (&result, run) {
+        let message = anstream::adapter::strip_str(&error.message).to_string();
+        let (plan, job, help) = (view.take_planned(), Job::read(&environment), error.help.clone());
+        let exit_code = error.exit.code();
+        let refused = Event::RunRefused { plan, sandbox, job, exit_code, message, help };
+        view.event(&Stamper::new(run_id(clock)).stamp(clock.timestamp(), refused));
     }
     view.finish();
     result
@@ -119,9 +124,9 @@ pub async fn run(
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    let dry_run = choice.dry_run;
+    let run = (!choice.dry_run).then_some(start.sandbox);
     let result = go(fleet, reach, choice, start, &mut view, cancel).await;
-    end(view, result, reach.aws.clock(), dry_run)
+    end(view, result, reach.aws.clock(), run)
 }
 
 async fn go(

@@ -28,7 +28,7 @@ pub fn report(args: &cli::Report, mut view: View) -> Result<Exit, Error> {
     let unwritten = |error: String| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));
     let mut reports = Reports::open(&wanted.report, wanted.reports_dir.as_deref(), &Kind::ALL).map_err(unwritten)?;
     reports.write_report(&report);
-    match reports.faults() {
+    match reports.take_faults().as_slice() {
         [] => Ok(Exit::Done),
         faults => Err(Error::new(Exit::Unexpected, faults.join("\n"))),
     }

@@ -23,7 +23,7 @@ use crate::view::style::count;
 pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     remain(&mut view, args.journal.as_deref(), &args.reports, args.folding)?;
     let result = attempt(args, &mut view, cancel).await;
-    end(view, result, Clock::system(), args.dry_run)
+    end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
 }
 
 async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
@@ -50,9 +50,9 @@ pub async fn run(
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    let dry_run = choice.dry_run;
+    let run = (!choice.dry_run).then_some(start.sandbox);
     let result = go(fleet, reach, choice, further, start, &mut view, cancel).await;
-    end(view, result, reach.aws.clock(), dry_run)
+    end(view, result, reach.aws.clock(), run)
 }
 
 async fn go(

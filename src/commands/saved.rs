@@ -75,9 +75,9 @@ pub async fn run(
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    let dry_run = terms.dry_run;
+    let run = (!terms.dry_run).then_some(start.sandbox);
     let result = go(saved, reach, terms, start, &mut view, cancel).await;
-    end(view, result, reach.aws.clock(), dry_run)
+    end(view, result, reach.aws.clock(), run)
 }
 
 async fn go(

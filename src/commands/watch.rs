@@ -19,7 +19,7 @@ use crate::view::style::count;
 pub async fn watch(args: &cli::Watch, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     remain(&mut view, args.journal.as_deref(), &args.reports, args.folding)?;
     let result = attempt(args, &mut view, cancel).await;
-    end(view, result, Clock::system(), false)
+    end(view, result, Clock::system(), Some(args.embedded.sandbox))
 }
 
 async fn attempt(args: &cli::Watch, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
@@ -40,8 +40,9 @@ pub async fn run(
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
+    let sandbox = start.sandbox;
     let result = go(fleet, reach, skip_blocked, start, &mut view, cancel).await;
-    end(view, result, reach.aws.clock(), false)
+    end(view, result, reach.aws.clock(), Some(sandbox))
 }
 
 async fn go(

@@ -104,9 +104,9 @@ impl Reports {
         }
     }
 
-    /// Returns what could not be written, and why.
-    pub fn faults(&self) -> &[String] {
-        &self.faults
+    /// Returns what could not be written, and why, once.
+    pub fn take_faults(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.faults)
     }
 
     fn put(&mut self, wanted: &Wanted, text: Result<String, String>) {

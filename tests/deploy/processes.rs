@@ -186,9 +186,10 @@ fn webhooks_are_told_of_the_halt_and_of_the_end_and_fail_nothing() {
 
     let (head, halt) = answered(&incidents, "200 OK");
     assert!(head.starts_with("post /t0/secret http/1.1"), "{head}");
-    assert_eq!((&halt["kind"], &halt["halt"]["cause"]), (&"halt".into(), &"a0/eu-west-1/s0".into()));
+    assert_eq!((&halt["kind"], &halt["verdict"]["halted"]["cause"]), (&"halt".into(), &"a0/eu-west-1/s0".into()));
     let (_, end) = answered(&incidents, "500 No");
-    assert_eq!((&end["kind"], &end["exit_code"], &end["project"]), (&"end".into(), &11.into(), &"team/shop".into()));
+    let (exit_code, project) = (&end["verdict"]["exit_code"], &end["run"]["job"]["project"]);
+    assert_eq!((&end["kind"], exit_code, project), (&"end".into(), &11.into(), &"team/shop".into()));
     assert_eq!(end["totals"]["not_started"], 1);
     let (_, message) = answered(&chat, "200 OK");
     let message = message["text"].as_str().expect("a text");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use roleout::commands::deploy::run;
 use roleout::commands::rollback;
 use roleout::engine::cancel::Signal;
-use roleout::event::Stamped;
+use roleout::event::{Stamped, TaskEnd};
 use roleout::exit::Exit;
 use roleout::report::record::runs;
 use roleout::report::{Ending, Kind, Record, Report};
@@ -14,9 +14,10 @@ use roleout::view::journal::Journal;
 use roleout::view::reports::Reports;
 use roleout::view::{Options, View};
 use schemars::generate::SchemaSettings;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::harness::{Directory, Ran, Scene, Shared};
+use crate::harness::{Directory, Ran, Scene, Shared, manifest};
 
 /// Returns what the events of a run say.
 fn report(ran: &Ran) -> Report {
@@ -48,7 +49,7 @@ fn held_against_the_journal(directory: &Path) -> Report {
     assert_eq!(foreign, 0);
     let again = runs.pop().expect("a run").1.report();
     for kind in Kind::ALL {
-        let written = fs_err::read_to_string(directory.join("out").join(kind.file())).expect(kind.file());
+        let written = fs_err::read_to_string(directory.join("out").join(kind.file())).expect("a report");
         assert!(written == text(&again, kind), "{} is not what the journal makes", kind.file());
     }
     let errors: Vec<String> = validator().iter_errors(&value(&again)).map(|error| error.to_string()).collect();
@@ -133,6 +134,10 @@ async fn a_run_with_failures_says_all_of_it_in_every_form() {
     assert!(markdown.contains(" | halted by <code>a1/eu-west-1/s0</code> | "), "{markdown}");
     assert!(markdown.find("**rolled back**").expect("failures") < markdown.find("<details>").expect("a table"));
 
+    let token = scene.token.expose_secret();
+    for kind in Kind::ALL {
+        assert!(!text(&report, kind).contains(token), "{kind:?} holds the token");
+    }
     let log = fs_err::read_to_string(directory.0.join("out/log/a1/eu-west-1/main.s0.log")).expect("a log");
     assert!(log.starts_with("a1/eu-west-1/s0 in wave rest: rolled back\n"), "{log}");
     assert!(log.contains(" deploys s0:10 as ecs-svc/") && log.contains("app exited with 1"), "{log}");
@@ -173,7 +178,7 @@ async fn a_refused_run_has_reports_that_say_so() {
     assert!(junit.contains("nothing was changed") && junit.contains("type=\"blocked\""), "{junit}");
     assert!(text(&report, Kind::Markdown).contains("\n```text\npreflight failed:\n"), "{junit}");
     assert!(text(&report, Kind::Dotenv).starts_with("DEPLOY_RESULT=refused\nDEPLOY_EXIT_CODE=4\n"));
-    assert_eq!(ran.state.exit(), error.exit);
+    assert_eq!((ran.state.exit(), ran.events.len()), (error.exit, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -404,4 +409,19 @@ async fn a_report_that_cannot_be_written_is_a_warning_and_changes_no_exit_code()
     assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
     assert!(ran.said.contains("warning: the junit report was not written: "), "{}", ran.said);
     assert!(ran.said.contains("warning: the logs of the targets are not complete: "), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_around_a_deployment_are_in_the_report() {
+    let before = "    cluster: main\n    before: [ { run_task: migrate, container: app, command: [./migrate] } ]\n";
+    let text_of = manifest(2, 1, "rollout: { timeout: 30m, max_failures: 1 }\n").replace("    cluster: main\n", before);
+    let ran = Scene::new(&text_of).fault("a1/*/s0=task-fails").deploy().await;
+    let report = report(&ran);
+    assert_eq!(report.counts(), "1 succeeded, 1 failed", "{}", ran.said);
+    let ends: Vec<Vec<_>> =
+        report.targets.iter().map(|it| it.run_tasks.iter().map(|task| task.end).collect()).collect();
+    assert_eq!(ends, [vec![Some(TaskEnd::Succeeded)], vec![Some(TaskEnd::Failed)]]);
+    assert!(report.targets.iter().all(|it| it.run_tasks[0].ended_at > Some(it.run_tasks[0].started_at)));
+    assert!(text(&report, Kind::Junit).contains("type=\"failed\">failed: the task migrate"), "{}", ran.said);
+    assert!(validator().is_valid(&value(&report)));
 }

@@ -9,7 +9,7 @@ mod markup;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::{Line, Report, Run, Target, Wave};
+use super::{Line, Reason, Report, Run, Target, Wave};
 use crate::exit::Exit;
 use crate::view::style::{count, duration, parallel};
 use data::look;
@@ -42,16 +42,18 @@ pub fn text(report: &Report) -> String {
     callouts(report, &mut page);
     failures(report, &mut page);
     waves(report, &mut page);
+    page.html("<p class=\"callout mild needs\" id=\"needs\">The timeline, its filter and the details of each target need JavaScript. ");
     page.html(
-        "<noscript><p class=\"callout mild\">The timeline, its filter and the details of each target need JavaScript. ",
+        "The JSON report has all of it.</p>
+",
     );
-    page.html("The JSON report has all of it.</p></noscript>\n");
     if !report.targets.is_empty() {
         page.html(TARGETS);
     }
     story(&report.events, report.run.started_at, &mut page);
     parts(&report.parts, &mut page);
-    page.html("</main>\n<footer>Made by roleout ").text(env!("CARGO_PKG_VERSION"));
+    page.html("</main>\n<aside id=\"detail\" hidden aria-labelledby=\"detail-title\"></aside>\n");
+    page.html("<footer>Made by roleout ").text(env!("CARGO_PKG_VERSION"));
     page.html(". Times of day are in UTC; those with a plus count from the start of the run.</footer>\n");
     page.html("<script type=\"application/json\" id=\"data\">").html(&data::json(report));
     page.html("</script>\n<script>").html(SCRIPT).html("</script>\n</body>\n</html>\n");
@@ -203,14 +205,14 @@ fn callouts(report: &Report, page: &mut Page) {
 fn failures(report: &Report, page: &mut Page) {
     let mut groups: IndexMap<_, Vec<&Target>> = IndexMap::new();
     for target in report.worst_first().into_iter().filter(|target| target.outcome.weight() >= 1) {
-        groups.entry((target.outcome, target.reason)).or_default().push(target);
+        let reason = report.reason(target).map(|reason| (summary(reason, target), &reason.evidence, &reason.help));
+        groups.entry((target.outcome, reason)).or_default().push(target);
     }
     if groups.is_empty() {
         return;
     }
-    page.html(
-        "<section id=\"why\" aria-labelledby=\"why-title\">\n<h2 id=\"why-title\">What did not succeed, and why</h2>\n",
-    );
+    page.html("<section id=\"why\" aria-labelledby=\"why-title\">\n");
+    page.html("<h2 id=\"why-title\">What did not succeed, and why</h2>\n");
     for targets in groups.values().take(FAILURES) {
         failure(report, targets, page);
     }
@@ -221,6 +223,14 @@ fn failures(report: &Report, page: &mut Page) {
     page.html("</section>\n");
 }
 
+/// Returns a reason's first line without the id of the target's own deployment, which tells targets apart and not reasons.
+fn summary(reason: &Reason, target: &Target) -> String {
+    match &target.deployment {
+        Some(deployment) => reason.summary.replace(deployment, "its deployment"),
+        None => reason.summary.clone(),
+    }
+}
+
 fn failure(report: &Report, targets: &[&Target], page: &mut Page) {
     let Some(first) = targets.first() else { return };
     let (shape, tone) = look(first.outcome);
@@ -228,18 +238,18 @@ fn failure(report: &Report, targets: &[&Target], page: &mut Page) {
     page.text(first.outcome.words());
     let reason = report.reason(first);
     if let Some(reason) = reason {
-        page.text(&format!(": {}", reason.summary));
+        page.text(&format!(": {}", summary(reason, first)));
     }
     page.html("</span></h3>\n");
     if targets.len() > 1 {
         page.html("<p class=\"of\">").text(&count(targets.len(), "target")).html("</p>\n");
     }
-    if let (Some(reason), false) = (reason, reason.is_none_or(|reason| reason.evidence.is_empty())) {
+    if let Some(reason) = reason.filter(|reason| !reason.evidence.is_empty()) {
         page.html("<ul class=\"evidence\">\n");
         for evidence in &reason.evidence {
             page.html("<li>").text(&evidence.to_string());
             if !evidence.log.is_empty() {
-                page.html("<pre class=\"log\" tabindex=\"0\" role=\"region\" aria-label=\"Log\">")
+                page.html("<pre class=\"log\" tabindex=\"0\" role=\"group\" aria-label=\"Log\">")
                     .text(&evidence.log.join("\n"));
                 page.html("</pre>");
             }
@@ -256,7 +266,8 @@ fn failure(report: &Report, targets: &[&Target], page: &mut Page) {
     }
     if targets.len() > NAMED {
         let more = format!("and {} more", targets.len() - NAMED);
-        let place = first.reason.map(|place| format!("&amp;reason={place}")).unwrap_or_default();
+        let same = targets.iter().all(|target| target.reason == first.reason);
+        let place = first.reason.filter(|_| same).map(|place| format!("&amp;reason={place}")).unwrap_or_default();
         let outcome = data::word(first.outcome);
         page.html(&format!("<li><a href=\"#outcome={outcome}{place}\">{more}</a></li>\n"));
     }

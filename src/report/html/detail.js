@@ -93,7 +93,7 @@ function why(target) {
     target.cause && el('p', { class: 'of' }, 'because of ', byName.has(target.cause) ? el('a', { href: `#target=${encodeURIComponent(target.cause)}` }, target.cause) : target.cause),
     reason?.evidence && el('ul', { class: 'evidence' }, reason.evidence.map((evidence) => el('li', {},
       evidence.tasks > 0 ? `${count(evidence.tasks, 'task')}${reason.targets > 1 ? ' in all' : ''}: ` : '', evidence.text,
-      evidence.log?.length ? el('pre', { class: 'log', tabindex: 0, role: 'region', 'aria-label': 'Log' }, evidence.log.join('\n')) : null))),
+      evidence.log?.length ? el('pre', { class: 'log', tabindex: 0, role: 'group', 'aria-label': 'Log' }, evidence.log.join('\n')) : null))),
     reason?.help && el('p', { class: 'help' }, el('b', {}, 'Help: '), reason.help),
     others && el('p', { class: 'of' }, others))];
 }

@@ -102,6 +102,7 @@ function listenToKeys() {
   });
 }
 
+$('needs').remove();
 if (targets.length) {
   $('targets').hidden = false;
   $('rows').append(el('div', { class: 'lines', role: 'presentation' }));

@@ -96,6 +96,7 @@ function grouped(list) {
   }
   return [...groups.values()].filter((group) => group.targets.length).map((group) => ({
     ...group,
+    worst: worst(group.targets),
     accounts: [...group.accounts].map(([name, some]) => ({
       name, worst: worst(some), targets: some.toSorted((one, other) => other.ending.weight - one.ending.weight || one.place - other.place),
     })).toSorted((one, other) => other.worst - one.worst),

@@ -3,8 +3,9 @@
 
 // So many rows are all put in: the browser's own search finds them, and paper has them.
 const FEW = 300;
-// More targets than these are folded by account, where none of an account's needs a look.
+// Of more targets than these, those waves and accounts are folded in which nothing needs a look.
 const FOLD_ABOVE = 100;
+const CALM = 1;
 const SPARE = 600;
 
 const folds = new Map();
@@ -21,9 +22,11 @@ function layOut() {
   const before = rows[active] && keyOf(rows[active]);
   const list = matching();
   const many = list.length > FOLD_ABOVE;
+  const groups = grouped(list);
+  const troubled = groups.some((group) => group.worst > CALM);
   rows = [];
-  for (const group of grouped(list)) {
-    const wave = { kind: 'wave', level: 1, group, folded: isFolded(group.wave.name, false) };
+  for (const group of groups) {
+    const wave = { kind: 'wave', level: 1, group, folded: isFolded(group.wave.name, many && troubled && group.worst <= CALM) };
     rows.push(wave);
     if (wave.folded) continue;
     for (const account of group.accounts) {
@@ -31,7 +34,7 @@ function layOut() {
       const alone = account.targets.length === 1;
       if (!alone) {
         const row = { kind: 'account', level: 2, group, account };
-        row.folded = isFolded(keyOf(row), many && account.worst === 0);
+        row.folded = isFolded(keyOf(row), many && account.worst <= CALM);
         rows.push(row);
         if (row.folded) continue;
       }

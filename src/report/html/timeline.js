@@ -61,7 +61,7 @@ function targetBars(target) {
 // An account that is folded: from its first start to its last end, with the ends of those that failed.
 function accountBars(account) {
   const started = account.targets.filter((target) => target.times.started !== null);
-  const bars = started.slice(0, 12).map((target) => bar('span faint', target.times.started, target.times.ended ?? target.times.rolledOut ?? over, target.ending.tone));
+  const bars = started.slice(0, 12).map((target) => bar('span', target.times.started, target.times.ended ?? target.times.rolledOut ?? over, target.ending.tone));
   const ends = started.filter((target) => target.ending.failure && target.times.ended !== null).slice(0, 12);
   return [...bars, ...ends.map((target) => endMark(target.times.ended, target.ending))];
 }

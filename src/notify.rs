@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_body_has_an_end_and_says_what_it_leaves_out() {
-        let report = Report::of(&state(3)).bounded(2_500);
+        let report = Report::of(&state(3)).bounded(1_900);
         let kept: Vec<_> = report.targets.iter().map(|target| target.outcome.words()).collect();
         assert_eq!((kept.as_slice(), report.targets_left_out), (["rolled back", "rolled back"].as_slice(), 28));
         assert_eq!((report.reasons.len(), report.targets[1].reason), (1, Some(0)));

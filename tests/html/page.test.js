@@ -91,13 +91,13 @@ describe('every page', { concurrency: 2 }, () => {
   for (const name of ['one', 'five', 'mixed', 'cancelled', 'refused', 'fleet', 'evil']) {
     for (const colorScheme of ['light', 'dark']) {
       test(`${name}, ${colorScheme}: quiet, accessible, and of enough contrast`, () => open(name, async (page) => {
-        await accessible(page, name);
         assert.deepEqual(await pale(page), []);
         await shot(page, `${name}-${colorScheme}`);
         await scrollTo(page, '#targets');
         await shot(page, `${name}-${colorScheme}-timeline`);
         await page.locator('.row.target').first().click();
-        await accessible(page, `${name}, opened`);
+        // Of the colours, `pale` looks at more; all else is the same in both.
+        if (colorScheme === 'light') await accessible(page, name);
         assert.deepEqual(await pale(page), []);
         await shot(page, `${name}-${colorScheme}-opened`);
       }, { colorScheme }));

@@ -10,6 +10,8 @@ pub mod codedeploy;
 pub mod ecr;
 pub mod ecs;
 pub mod error;
+#[cfg(feature = "health")]
+pub mod health;
 #[cfg(feature = "verify")]
 pub mod iam;
 pub mod limits;
@@ -20,7 +22,7 @@ pub mod parameters;
 #[cfg(feature = "verify")]
 pub mod secrets;
 pub mod sts;
-pub mod webhook;
+pub mod web;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -140,6 +142,11 @@ impl Aws {
         config.set_credentials_provider(None);
         config.set_identity_cache(aws_sdk_sts::config::IdentityCache::no_cache());
         sts::Sts::new(aws_sdk_sts::Client::from_conf(config.build()))
+    }
+
+    /// Returns the services of an account besides ECS, as a session of it may use them.
+    pub fn others(&self, account: &str, credentials: SharedCredentialsProvider) -> others::Others {
+        others::Others::new(&self.base, account, credentials)
     }
 
     /// Returns the ECS client of one account and region, made at the first call with `credentials`.

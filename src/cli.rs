@@ -1,5 +1,7 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
+mod exec;
+mod iam;
 mod report;
 
 pub use report::{Folding, Report, Reports, Sections};
@@ -12,10 +14,14 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use exec::{Credentials, CredentialsFormat, Exec};
+
 use crate::exit::Exit;
 use crate::fleet::ImageChoice;
 use crate::fleet::OnBusy;
 use crate::view::{Form, Format};
+
+pub use iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -30,6 +36,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let features = [
         (cfg!(feature = "alarms"), "alarms: bakes cannot look at CloudWatch alarms"),
         (cfg!(feature = "codedeploy"), "codedeploy: services under the CODE_DEPLOY controller are blocked"),
+        (cfg!(feature = "health"), "health: a failure does not tell the health of load balancers' targets"),
         (cfg!(feature = "verify"), "verify: that roles, images, log groups and secrets exist is not checked"),
     ];
     let missing = features.iter().filter(|(built, _)| !built);
@@ -66,14 +73,22 @@ pub enum Command {
     Watch(Watch),
     /// Make reports of runs again, or one of several, out of their journals
     Report(Report),
-    /// Let deployments that wait at a PAUSE hook go on
+    /// Let deployments that wait at a PAUSE hook go on, or roll them back
     Continue(Continue),
     /// Show every target as it is now, and how it differs from the manifest
     Status(Status),
+    /// Run a command with the session of an account, or of each of several
+    Exec(Exec),
+    /// Print the keys of an account's session, for the `credential_process` of a profile
+    Credentials(Credentials),
+    /// Walk every role chain, and explain what fails: the ID token, trust policies, identity providers
+    Doctor(Doctor),
     /// Check the manifest alone, offline
     Check(Check),
     /// Write a manifest to start from, or one of services that exist
     Init(Init),
+    /// Write the IAM roles, trust policies and permissions that the manifest needs, or compare them with what is live
+    Iam(Iam),
     /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
     Sandbox(Sandbox),
     /// Print the JSON Schema of the manifest
@@ -82,6 +97,12 @@ pub enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command
+    Man {
+        /// Write roleout.1, roleout-deploy.1 and so on to this directory
+        #[arg(long, value_name = "DIR", env = "ROLEOUT_MAN_OUT")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -339,6 +360,13 @@ pub struct Plan {
     /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
     #[arg(long, env = "ROLEOUT_NO_VERIFY")]
     pub no_verify: bool,
+    /// Write the plan as a note on the merge request for which the job runs, in the place of the note of that NAME
+    #[arg(long, value_name = "NAME", env = "ROLEOUT_MR_NOTE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "plan", value_parser = crate::gitlab::note::name)]
+    pub mr_note: Option<String>,
+    /// The name of the variable that holds the token for that: one of the project's, with the scope `api`
+    #[arg(long, value_name = "VARIABLE", env = "ROLEOUT_MR_NOTE_TOKEN_ENV", default_value = "ROLEOUT_GITLAB_TOKEN")]
+    pub mr_note_token_env: String,
     /// Say nothing but the plan
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
@@ -377,6 +405,9 @@ pub struct Continue {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// Have ECS roll these deployments back instead
+    #[arg(long, env = "ROLEOUT_ROLLBACK")]
+    pub rollback: bool,
     /// List the hooks at which deployments wait, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,
@@ -423,6 +454,44 @@ pub enum StatusFormat {
     /// A table, for people
     Text,
     /// All of it, for programs; docs/status.schema.json says what is in it
+    Json,
+}
+
+/// `roleout doctor`
+#[derive(Clone, Debug, Args)]
+pub struct Doctor {
+    /// Which targets
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Hold this trust policy against the token: of the first role that is refused, or of one that is still to be made
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_TRUST_POLICY")]
+    pub trust_policy: Option<PathBuf>,
+    /// Ask again for so long where a role refuses: IAM takes some seconds to know one that was just made
+    #[arg(long, value_name = "DURATION", env = "ROLEOUT_WAIT_FOR_IAM")]
+    pub wait_for_iam: Option<humantime::Duration>,
+    /// Trust the authorities of this PEM file for the issuer, too
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_CA_FILE", conflicts_with = "offline")]
+    pub ca_file: Option<PathBuf>,
+    /// Do not connect to the issuer of the ID token
+    #[arg(long, env = "ROLEOUT_OFFLINE")]
+    pub offline: bool,
+    /// What stdout gets: text, or JSON
+    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_DOCTOR_FORMAT", default_value = "text")]
+    pub format: DoctorFormat,
+    /// Say nothing of what is being done
+    #[arg(short, long, env = "ROLEOUT_QUIET")]
+    pub quiet: bool,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
+}
+
+/// The values of `doctor --format`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DoctorFormat {
+    /// For people
+    Text,
+    /// All of it, for programs; docs/doctor.schema.json says what is in it
     Json,
 }
 

@@ -164,7 +164,8 @@ impl Run {
         }
         self.emit(Event::WaveStarted { wave: wave.name.clone() }).await;
         let max_failures = wave.max_failures.of(wave.targets.len());
-        let mut end = wave::run(self, number).await;
+        // The first wave begins right after the plan, for which they were looked at.
+        let mut end = wave::run(self, number, !deployed.is_empty()).await;
         let bakes = !wave.bake.is_zero() && !end.deployed.is_empty() && end.failed <= max_failures;
         if bakes && !self.cancel.is_cancelled() {
             bake::bake(self, wave, &mut end, max_failures).await;

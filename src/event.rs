@@ -379,10 +379,12 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// Returns what makes two reasons the same: not how many tasks were hit, nor what one of them wrote last.
+    /// Returns what makes two reasons the same: not how many tasks or targets were hit, nor what one of
+    /// them wrote last.
     #[must_use]
     pub fn cause(&self) -> Self {
-        let evidence = self.evidence.iter().map(|evidence| Evidence::from(evidence.text.clone())).collect();
+        let text = |evidence: &Evidence| evidence.cause.as_ref().unwrap_or(&evidence.text).clone();
+        let evidence = self.evidence.iter().map(|evidence| text(evidence).into()).collect();
         Self { evidence, ..self.clone() }
     }
 }
@@ -399,11 +401,14 @@ pub struct Evidence {
     /// an example: equal causes are equal without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
+    /// The text without the counts and names in it that differ from target to target; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 impl From<String> for Evidence {
     fn from(text: String) -> Self {
-        Self { text, tasks: 0, log: Vec::new() }
+        Self { text, tasks: 0, log: Vec::new(), cause: None }
     }
 }
 

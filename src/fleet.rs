@@ -2,6 +2,7 @@
 //!
 //! A [`Fleet`] is what a manifest means. Nothing here reads a file, calls AWS or prints.
 
+mod allow;
 pub mod codedeploy;
 pub mod commit;
 mod desired;
@@ -13,6 +14,7 @@ mod run_task;
 mod select;
 pub mod strategy;
 
+pub use allow::{Allow, Subject};
 pub use commit::{Commit, Release};
 pub use desired::{Base, Desired};
 pub use image::{ImageChoice, ImageError};
@@ -38,6 +40,8 @@ use crate::notify::Webhook;
 pub struct Fleet {
     /// Where the web identity comes from, and which STS endpoint takes it.
     pub identity: Identity,
+    /// Which GitLab jobs may begin a chain, where the manifest says: for the policies of `roleout iam`.
+    pub allow: Option<Allow>,
     /// The accounts, in the manifest's order.
     pub accounts: Vec<Arc<Account>>,
     /// Every target, in the manifest's order: account, then region, then service.
@@ -48,6 +52,8 @@ pub struct Fleet {
     pub on_busy: OnBusy,
     /// Who is told how a run goes.
     pub notify: Vec<Webhook>,
+    /// The GitLab environments in which the run's deployments are recorded, by the account's name; empty = none is.
+    pub environments: BTreeMap<String, String>,
     /// The commit that the run deploys, and what is done about it.
     pub release: Release,
     /// What a person should know though it stops nothing, such as a wave without targets.
@@ -64,6 +70,9 @@ pub struct Identity {
     pub region: String,
     /// The role session name of every hop: 2 to 64 of `[\w+=,.@-]` (STS model, RoleSessionName).
     pub session_name: String,
+    /// The issuer that ID tokens are expected to be of, such as `https://gitlab.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 /// The source of the first credentials.

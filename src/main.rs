@@ -1,17 +1,25 @@
 //! The `roleout` binary: parses, runs a command, writes its error, and returns the exit code.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use roleout::cli::{Cli, Command, Talk};
-use roleout::commands::{check, deploy, hooks, init, plan, report, rollback, sandbox, status, watch};
+use roleout::cli::{Cli, Command, IamAction, OutputFormat, Talk};
+use roleout::commands::{
+    check, credentials, deploy, doctor, exec, hooks, iam, init, plan, report, rollback, sandbox, status, watch,
+};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
 use roleout::manifest::schema;
+use roleout::view::stream::Stream;
 use roleout::view::{self, Format, View};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a reader has, after a signal, to take what is left.
+const READER_LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -26,46 +34,63 @@ fn main() -> ExitCode {
         .build()
         .map_err(|error| Error::new(Exit::Unexpected, format!("the async runtime cannot start: {error}")))
         .and_then(|runtime| runtime.block_on(carry_out(cli)));
-    result
-        .unwrap_or_else(|error| {
-            let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
-            error.exit
-        })
-        .into()
+    result.unwrap_or_else(|error| {
+        let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
+        error.exit.into()
+    })
 }
 
-async fn carry_out(cli: Cli) -> Result<Exit, Error> {
-    match cli.command {
+async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
+    let talk = |quiet, verbose| Talk { quiet, verbose, format: OutputFormat::Text };
+    let exit = match cli.command {
         Command::Deploy(args) => {
-            with_signals(async |cancel| deploy::deploy(&args, view(&args.talk), cancel).await).await
+            with_view(&args.talk, async |view, cancel| deploy::deploy(&args, view, cancel).await).await
         }
         Command::Rollback(args) => {
-            with_signals(async |cancel| rollback::rollback(&args, view(&args.talk), cancel).await).await
+            with_view(&args.talk, async |view, cancel| rollback::rollback(&args, view, cancel).await).await
         }
         Command::Plan(args) => {
-            let talk = Talk { quiet: args.quiet, verbose: false, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| plan::plan(&args, view(&talk), cancel).await).await
+            with_view(&talk(args.quiet, false), async |view, cancel| plan::plan(&args, view, cancel).await).await
         }
-        Command::Watch(args) => with_signals(async |cancel| watch::watch(&args, view(&args.talk), cancel).await).await,
+        Command::Watch(args) => {
+            with_view(&args.talk, async |view, cancel| watch::watch(&args, view, cancel).await).await
+        }
         Command::Continue(args) => {
-            let talk = Talk { quiet: args.quiet, verbose: false, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| hooks::hooks(&args, view(&talk), cancel).await).await
+            with_view(&talk(args.quiet, false), async |view, cancel| hooks::hooks(&args, view, cancel).await).await
         }
         Command::Sandbox(args) => {
-            let talk = Talk { quiet: false, verbose: true, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| sandbox::sandbox(&args, view(&talk), cancel).await).await
+            with_view(&talk(false, true), async |view, cancel| sandbox::sandbox(&args, view, cancel).await).await
         }
         Command::Status(args) => {
-            let talk = Talk { quiet: args.quiet, verbose: args.verbose, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| status::status(&args, view(&talk), cancel).await).await
+            let talk = talk(args.quiet, args.verbose);
+            with_view(&talk, async |view, cancel| status::status(&args, view, cancel).await).await
         }
         Command::Init(args) => {
-            let talk = Talk { quiet: false, verbose: false, format: roleout::cli::OutputFormat::Text };
-            with_signals(async |cancel| init::init(&args, view(&talk), cancel).await).await
+            with_view(&talk(false, false), async |view, cancel| init::init(&args, view, cancel).await).await
         }
-        Command::Report(args) => {
-            let talk = Talk { quiet: false, verbose: false, format: roleout::cli::OutputFormat::Text };
-            report::report(&args, view(&talk))
+        Command::Exec(args) => {
+            // The exit code is the command's own. Nothing is drawn beside what it says.
+            let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+            let view = View::new(options(&talk(args.quiet, true)), out, err);
+            let by_terminal = std::io::stdin().is_terminal();
+            return exec::exec(&args, view, by_terminal).await.map(ExitCode::from);
+        }
+        Command::Credentials(args) => {
+            let out = &mut std::io::stdout();
+            let terminal = out.is_terminal();
+            with_signals(async |cancel| credentials::credentials(&args, out, terminal, cancel).await).await
+        }
+        Command::Report(args) => with_view(&talk(false, false), async |view, _| report::report(&args, view)).await,
+        Command::Iam(args) => match &args.action {
+            None => iam::write(&args, &mut std::io::stdout(), &mut anstream::stderr()),
+            Some(IamAction::Check(args)) => {
+                let out = &mut std::io::stdout();
+                let talk = talk(args.quiet, false);
+                with_view(&talk, async |view, cancel| iam::check(args, view, out, cancel).await).await
+            }
+        },
+        Command::Doctor(args) => {
+            with_view(&talk(args.quiet, false), async |view, cancel| doctor::doctor(&args, view, cancel).await).await
         }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
@@ -76,13 +101,40 @@ async fn carry_out(cli: Cli) -> Result<Exit, Error> {
             clap_complete::generate(shell, &mut Cli::command(), "roleout", &mut std::io::stdout());
             Ok(Exit::Done)
         }
-    }
+        Command::Man { out } => man(out.as_deref()),
+    };
+    exit.map(ExitCode::from)
 }
 
-fn view(talk: &Talk) -> View {
+fn man(out: Option<&Path>) -> Result<Exit, Error> {
+    let written = match out {
+        Some(directory) => fs_err::create_dir_all(directory)
+            .and_then(|()| clap_mangen::generate_to(Cli::command().name("roleout"), directory)),
+        None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()),
+    };
+    let why = |error| Error::new(Exit::Usage, format!("the manual pages cannot be written: {error}"));
+    written.map(|()| Exit::Done).map_err(why)
+}
+
+fn options(talk: &Talk) -> view::Options {
     let size = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, h)| (usize::from(w.0), usize::from(h.0)));
-    let options = view::Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size);
-    View::new(options, Box::new(std::io::stdout()), Box::new(std::io::stderr()))
+    view::Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size)
+}
+
+/// Runs a command with a view of its streams, until their readers have taken everything, or a second after a signal.
+async fn with_view(talk: &Talk, command: impl AsyncFnOnce(View, Cancel) -> Result<Exit, Error>) -> Result<Exit, Error> {
+    let (out, err) = (Stream::new(std::io::stdout()), Stream::new(std::io::stderr()));
+    let options = view::Options { pending: Some(err.pending()), ..options(talk) };
+    let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
+    with_signals(async |cancel| {
+        let result = command(view, cancel.clone()).await;
+        tokio::select! {
+            _ = async { (out.drained().await, err.drained().await) } => {}
+            () = async { cancel.cancelled().await; tokio::time::sleep(READER_LIMIT).await } => {}
+        }
+        result
+    })
+    .await
 }
 
 /// Runs a command that a signal asks to stop; a second signal ends the process at once.

@@ -4,12 +4,14 @@
 //! Nothing here is checked or resolved: [`load::load`] makes a [`Fleet`](crate::fleet::Fleet) of it. Every field is
 //! optional in the types; which ones are required, `check.rs` says, so that one missing key hides no other fault.
 
+pub mod allow;
 pub mod check;
 pub mod codedeploy;
 pub mod decode;
 pub mod definition;
 pub mod deployment;
 pub mod fault;
+pub mod gitlab;
 pub mod interpolate;
 pub mod load;
 pub mod node;
@@ -26,9 +28,11 @@ use serde::Deserialize;
 
 use crate::fleet::OnBusy;
 use crate::notify::{Format, Occasion};
+use allow::Allow;
 use codedeploy::CodeDeploy;
 use definition::DefinitionSource;
 use deployment::Deployment;
+use gitlab::GitLab;
 use interpolate::Template;
 use run_task::RunTask;
 use scalar::{AmountValue, Count, DurationValue, Json, Scalar};
@@ -60,6 +64,8 @@ pub struct Manifest {
     pub rollout: Option<Spanned<Rollout>>,
     /// Webhooks that are told when a run halts and when it is over. One that fails changes nothing.
     pub notify: Option<Spanned<Vec<Spanned<Webhook>>>>,
+    /// What GitLab is told besides. What it does not take changes nothing.
+    pub gitlab: Option<Spanned<GitLab>>,
 }
 
 /// Where the run's first credentials come from: one of `token_env`, `token_file` and `ambient`.
@@ -79,6 +85,12 @@ pub struct Identity {
     /// The role session name of every hop, as CloudTrail shows it: 2 to 64 of letters, digits and `_+=,.@-`. Default:
     /// `gl-${CI_PROJECT_ID}-${CI_PIPELINE_ID}-${CI_JOB_ID}` in a GitLab job, otherwise `roleout`.
     pub session_name: Option<Spanned<String>>,
+    /// The address of the GitLab that makes the ID tokens, as their `iss` has it, such as `https://gitlab.com`. `roleout iam`
+    /// writes trust policies for it, and `roleout doctor` compares it with the token and looks at it where there is none.
+    /// Default: `CI_SERVER_URL` for the one, the token's own for the other.
+    pub issuer: Option<Spanned<String>>,
+    /// Which GitLab jobs may assume the first role of every chain: what `roleout iam` writes trust policies from.
+    pub allow: Option<Spanned<Allow>>,
 }
 
 /// An IAM role and the parameters with which it is assumed. `${account.id}`, `${account.name}` and `${vars.x}` are those
@@ -111,7 +123,7 @@ pub struct Role {
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// A unique name of your own: letters, digits, `.`, `_` and `-`.
-    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
     pub name: Option<Spanned<String>>,
     /// The 12-digit id, in quotes.
     #[schemars(required, regex(pattern = r"^[0-9]{12}$|\$\{"))]
@@ -136,7 +148,7 @@ pub struct Account {
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// A unique name of your own: letters, digits, `.`, `_` and `-`.
-    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
     pub name: Option<Spanned<String>>,
     /// Which accounts and regions have the service. Default: all of them.
     pub select: Option<Spanned<Selector>>,
@@ -262,7 +274,7 @@ pub struct Webhook {
 #[serde(deny_unknown_fields)]
 pub struct Wave {
     /// A unique name of your own: letters, digits, `.`, `_` and `-`.
-    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
     pub name: Option<Spanned<String>>,
     /// Which targets are in it. One wave may go without: it takes the rest.
     pub select: Option<Spanned<Selector>>,

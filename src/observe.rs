@@ -2,6 +2,8 @@
 //!
 //! Nothing here changes anything, and one account that cannot be read does not hide the others.
 
+pub mod codedeploy;
+pub mod family;
 pub mod history;
 pub mod progress;
 pub mod service;
@@ -38,6 +40,8 @@ pub struct Observed {
     pub named: Option<Arc<Value>>,
     /// How far a deployment with stages is that is under way; `None` for others, and where ECS does not say.
     pub progress: Option<Progress>,
+    /// The deployment by CodeDeploy that is under way; `None` for others, and where nobody asked for it.
+    pub codedeploy: Option<codedeploy::Underway>,
 }
 
 /// Why a target could not be read.
@@ -93,7 +97,7 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)
         let newest = family(target, &service).map_or(Ok(None), found)?;
         let named = named(target).map_or(Ok(None), found)?;
         let progress = service.service_deployment.as_ref().and_then(|arn| progress.get(arn)).cloned();
-        Ok(Observed { service, live, newest, named, progress })
+        Ok(Observed { service, live, newest, named, progress, codedeploy: None })
     };
     services.into_iter().map(|(index, service)| (index, service.and_then(|service| observed(index, service)))).collect()
 }

@@ -65,6 +65,9 @@ pub struct Work {
     /// How CodeDeploy deploys it; absent where ECS does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub codedeploy: Option<CodeDeploy>,
+    /// What its definition was chosen by, where the manifest does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_by: Option<String>,
 }
 
 impl Work {
@@ -76,8 +79,20 @@ impl Work {
         let before = Before::of(service, &definition);
         let from = service.task_definition.clone();
         let run_tasks = RunTasks::default();
-        let (desired_count, deployment, supersedes, codedeploy) = (None, None, None, None);
-        Self { definition, desired_count, deployment, from, deployments, before, supersedes, run_tasks, codedeploy }
+        let (desired_count, deployment, supersedes) = (None, None, None);
+        let (codedeploy, chosen_by) = (None, None);
+        Self {
+            definition,
+            desired_count,
+            deployment,
+            from,
+            deployments,
+            before,
+            supersedes,
+            run_tasks,
+            codedeploy,
+            chosen_by,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! An AWS to deploy to without AWS: STS, ECS and a GitLab issuer per account and region, with a seeded fault model; and
-//! of IAM, ECR, CloudWatch, CloudWatch Logs, Secrets Manager and Systems Manager what tells whether a thing exists.
+//! of IAM, ECR, CloudWatch, CloudWatch Logs, Secrets Manager, Systems Manager and Elastic Load Balancing what is read of
+//! them.
 //!
 //! It stands behind the AWS SDK's own HTTP client ([`Sandbox::http_client`]), so everything above that is the real
 //! thing, or behind a loopback server ([`Sandbox::serve`]). Time comes from the clock that it is given and chance from
@@ -17,6 +18,7 @@
 mod account;
 mod alarms;
 mod api;
+mod asked;
 mod behaviour;
 mod breaker;
 mod bucket;
@@ -32,6 +34,7 @@ mod connector;
 mod course;
 mod ecr;
 mod ecs;
+mod elb;
 mod fault;
 mod history;
 mod hook;
@@ -43,7 +46,10 @@ mod moment;
 mod one_off;
 mod parameters;
 mod policy;
+mod providers;
+mod queried;
 mod record;
+mod refusal;
 mod region;
 mod rollout;
 mod secrets;
@@ -74,10 +80,12 @@ pub use account::{Provider, Role};
 pub use calls::{Calls, Write};
 pub use fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
 pub use issuer::{AUDIENCE, Claims, ISSUER_HOST, PROJECT_PATH};
+pub use refusal::Refusal;
 pub use timing::Timing;
 
 use crate::clock::Clock;
 use crate::fleet::Fleet;
+use crate::iam::Setup;
 use crate::verify::Need;
 use moment::{Moment, moment};
 use wire::{Fate, Request};
@@ -203,6 +211,28 @@ impl Sandbox {
     /// Adds a role, or joins its trust to that of the one that is there.
     pub fn add_role(&self, role: Role) {
         self.world().add_role(role);
+    }
+
+    /// Gives every role of a set-up its trust policy, and its permissions and no others; roles and providers that there are
+    /// not are made.
+    pub fn apply(&self, setup: &Setup) {
+        for account in &setup.accounts {
+            for wanted in &account.roles {
+                self.add_role(Role::new(wanted.arn.as_str()));
+                self.change_role(wanted.arn.as_str(), |role| {
+                    role.trust = wanted.trust.clone();
+                    role.max_session = wanted.max_session;
+                    (role.policy, role.actions) = (None, None);
+                    role.attached =
+                        wanted.policies.iter().map(|policy| (policy.name.clone(), policy.document.clone())).collect();
+                });
+            }
+            if let Some(provider) = &account.provider {
+                let host = crate::iam::provider::name(&provider.url).to_owned();
+                let client_ids = provider.audiences.clone();
+                self.set_provider(account.id.as_str(), Provider { host, client_ids, key_set: None });
+            }
+        }
     }
 
     /// Changes a role; `false` where there is none.

@@ -188,7 +188,7 @@ impl Status {
             let drift = match seen {
                 Ok(observed) => drift(observed, &settled),
                 Err(unseen) => {
-                    let known = lost.get(&*target.id.account).map(|it| it.help.clone());
+                    let known = lost.get(&*target.id.account).map(|it| it.summary());
                     let help = known.unwrap_or_else(|| unseen.help.iter().cloned().collect());
                     let reason = unseen.reason.clone();
                     if unseen.answered { Drift::Missing { reason, help } } else { Drift::Unknown { reason, help } }

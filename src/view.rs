@@ -7,15 +7,20 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
+use crate::doctor::report::Report;
 use crate::event::Stamped;
+use crate::exec::relay::{Line, Stream};
 use crate::plan::Outline;
 use crate::plan::preview::Preview;
 use crate::state::RunState;
 use crate::status::Status;
 
 pub mod canvas;
+pub mod children;
 pub mod console;
+pub mod doctor;
 pub mod hooks;
 pub mod journal;
 pub mod jsonl;
@@ -29,6 +34,7 @@ pub mod sections;
 pub mod sentence;
 pub mod stage;
 pub mod status;
+pub mod stream;
 pub mod style;
 pub mod summary;
 
@@ -37,6 +43,7 @@ use jsonl::Jsonl;
 use lines::Lines;
 use live::{Live, Size};
 use reports::Reports;
+use stream::Pending;
 use style::{Paint, Tone, clean};
 
 /// What stdout gets during a run.
@@ -82,6 +89,8 @@ pub struct Options {
     pub height: usize,
     /// Asks the terminal for its columns and rows, at each frame.
     pub size: Size,
+    /// How far the terminal is behind: while it is, no frame is drawn.
+    pub pending: Option<watch::Receiver<Pending>>,
 }
 
 impl Default for Options {
@@ -97,6 +106,7 @@ impl Default for Options {
             width: 100,
             height: 24,
             size: || None,
+            pending: None,
         }
     }
 }
@@ -126,6 +136,7 @@ impl Options {
             width: number("COLUMNS").unwrap_or(width).max(20),
             height: number("LINES").unwrap_or(height).max(1),
             size,
+            pending: None,
         }
     }
 }
@@ -153,7 +164,7 @@ impl View {
     pub fn new(options: Options, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         let paint = Paint(options.color);
         let screen = if options.live {
-            Screen::Live(Live::new(err, paint, options.size, (options.width, options.height)))
+            Screen::Live(Live::new(err, paint, &options))
         } else {
             Screen::Lines(Lines::new(err, paint, options.verbose))
         };
@@ -275,14 +286,56 @@ impl View {
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 
-    /// Shows on stdout the hooks at which deployments wait.
-    pub fn hooks(&mut self, waiting: &[hooks::Waiting]) {
+    /// Shows on stdout what `doctor` found.
+    pub fn doctor(&mut self, report: &Report, layout: doctor::Layout) {
         if let Screen::Live(live) = &mut self.screen {
             live.flush();
         }
-        let text = hooks::text(waiting, Paint(self.options.color_stdout));
+        let text = match layout {
+            doctor::Layout::Text => doctor::text(report, Paint(self.options.color_stdout), self.options.width),
+            doctor::Layout::Json => doctor::json(report),
+        };
         // A reader that has seen enough is no error.
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+    }
+
+    /// Shows on stdout the hooks at which deployments wait; with `rollback` these are rolled back instead of continued.
+    pub fn hooks(&mut self, waiting: &[hooks::Waiting], rollback: bool) {
+        if let Screen::Live(live) = &mut self.screen {
+            live.flush();
+        }
+        let text = hooks::text(waiting, rollback, Paint(self.options.color_stdout));
+        // A reader that has seen enough is no error.
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+    }
+
+    /// Passes on a line that an account's child said, with the account before it, to the stream on which it said so.
+    pub fn said(&mut self, account: &str, column: usize, line: &Line) {
+        let bytes = children::line(account, column, &line.bytes);
+        match line.stream {
+            // A reader that has seen enough is no error.
+            Stream::Out => drop(self.out.write_all(&bytes).and_then(|()| self.out.flush())),
+            Stream::Err => self.raw(&bytes),
+        }
+    }
+
+    /// Shows how children ended; those that did well only where somebody wants to hear it.
+    pub fn children(&mut self, ended: &[children::Ended]) {
+        let text = children::summary(ended, Paint(self.options.color), self.options.quiet);
+        self.raw(text.as_bytes());
+    }
+
+    /// Says what keeps one child from starting, in any case.
+    pub fn problem(&mut self, text: &str) {
+        let word = Paint(self.options.color).paint(Tone::Bad, "error:");
+        self.raw(format!("{word} {}\n", clean(text)).as_bytes());
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        match &mut self.screen {
+            Screen::Live(live) => live.plain(Tone::Plain, String::from_utf8_lossy(bytes).trim_end_matches('\n')),
+            Screen::Lines(lines) => lines.raw(bytes),
+        }
     }
 
     /// Takes in an event, and shows what is new.

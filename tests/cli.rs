@@ -76,6 +76,34 @@ fn status_begins_at_the_wave_that_it_is_told() {
 }
 
 #[test]
+fn doctor_says_what_is_missing_and_takes_a_policy_file() {
+    let manifest = project("doctor", "");
+    let path = manifest.to_str().expect("UTF-8");
+    // Without a token nothing is asked of anybody, and the lines that get one are shown.
+    let output = run(&["doctor", "-f", path, "--quiet"]);
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("    ID_TOKEN:\n"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("deployer ✖ token-missing"), "{}", text(&output.stdout));
+    let output = run(&["doctor", "-f", path, "--sandbox", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["accounts"][0]["reached"], true);
+    // What is no policy is said before anything is walked.
+    let output = run(&["doctor", "-f", path, "--sandbox", "--trust-policy", path]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--trust-policy: ") && text(&output.stderr).contains("is not JSON"));
+    // What `aws iam get-role` prints is taken as it is.
+    let policy = manifest.with_file_name("trust.json");
+    let role = r#"{"Role":{"AssumeRolePolicyDocument":{"Statement":[{"Effect":"Allow","Principal":{"Federated":"x"},"Action":"*"}]}}}"#;
+    std::fs::write(&policy, role).expect("a file");
+    let fault = "prod/*/sts=deny:sts:AssumeRoleWithWebIdentity";
+    let policy = policy.to_str().expect("UTF-8");
+    let output = run(&["doctor", "-f", path, "--sandbox", "--sandbox-fault", fault, "--trust-policy", policy]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(text(&output.stdout).contains("✖ trust-principal"), "{}", text(&output.stdout));
+}
+
+#[test]
 fn the_example_is_checked_offline() {
     let output = run(&["check", "-f", "deploy.yaml.example"]);
     // Outside a job its CI_ variables are missing, and every one of them is named at once.
@@ -225,6 +253,22 @@ fn a_rollback_in_the_sandbox_is_planned_and_carried_out() {
     let output = run(&["rollback", "--sandbox", "-f", &file]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("1 target: 1 succeeded"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_manual_page_is_printed_or_written_for_each_command() {
+    let page = run(&["man"]);
+    assert!(page.status.success());
+    assert!(text(&page.stdout).contains(".TH roleout 1"), "{}", text(&page.stdout));
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("man");
+    assert!(run(&["man", "--out", directory.to_str().unwrap()]).status.success());
+    for command in ["roleout", "roleout-deploy", "roleout-rollback", "roleout-man"] {
+        let page = fs_err::read_to_string(directory.join(format!("{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{command}: {page}");
+    }
+    let nowhere = run(&["man", "--out", "/dev/null/man"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(text(&nowhere.stderr).contains("the manual pages cannot be written"), "{}", text(&nowhere.stderr));
 }
 
 #[test]

@@ -547,6 +547,22 @@ fn two_equal_names() {
 }
 
 #[test]
+fn a_name_of_another_script_needs_the_name_in_ecs() {
+    insta::assert_snapshot!(edited("name: api", "name: 決済"), @r"
+      × a service in ECS cannot be called `決済`
+        ╭─[deploy.yaml:18:11]
+     17 │ services:
+     18 │   - name: 決済
+        ·           ────
+     19 │     cluster: web
+        ╰────
+      help: say what it is called there: service: NAME
+
+    deploy.yaml: 1 fault
+    ");
+}
+
+#[test]
 fn a_name_that_cannot_be_one() {
     insta::assert_snapshot!(edited("name: api", "name: api/v2"), @r"
       × `api/v2` is not a name
@@ -2479,5 +2495,139 @@ fn webhooks_that_nobody_hears() {
       help: add `url_env:`
 
     deploy.yaml: 1 fault
+    "#);
+}
+
+#[test]
+fn environments_that_gitlab_would_refuse() {
+    let gitlab = |gitlab: &str| edited("rollout:\n", &format!("gitlab: {gitlab}\nrollout:\n"));
+    insta::assert_snapshot!(gitlab("{ deployments: { environment: \"production/\" } }"), @r#"
+      × `production/` is not the name of an environment
+        ╭─[deploy.yaml:21:39]
+     20 │     images: { app: "api:1" }
+     21 │ gitlab: { deployments: { environment: "production/" } }
+        ·                                       ─────────────
+     22 │ rollout:
+        ╰────
+      help: GitLab takes 1 to 255 letters, digits, spaces and `-_/${}.`, without a `/` at either end
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(gitlab("{ deployments: { environment: \"${vars.tier}/${region}\" } }"), @r#"
+      × account `staging` has no `tier` in its `vars`
+        ╭─[deploy.yaml:21:40]
+     20 │     images: { app: "api:1" }
+     21 │ gitlab: { deployments: { environment: "${vars.tier}/${region}" } }
+        ·                                        ────────────
+     22 │ rollout:
+        ╰────
+      help: add `tier` to `vars`, or give a default: `${vars.tier:-...}`
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(gitlab("{ deployments: {} }"), @r#"
+      × `deployments` has no `environment`
+        ╭─[deploy.yaml:21:24]
+     20 │     images: { app: "api:1" }
+     21 │ gitlab: { deployments: {} }
+        ·                        ─
+     22 │ rollout:
+        ╰────
+      help: add `environment:`
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(gitlab("{ deployment: { environment: production } }"), @r#"
+      × unknown key `deployment` in `gitlab`
+        ╭─[deploy.yaml:21:11]
+     20 │     images: { app: "api:1" }
+     21 │ gitlab: { deployment: { environment: production } }
+        ·           ──────────
+     22 │ rollout:
+        ╰────
+      help: did you mean `deployments`?
+
+    deploy.yaml: 1 fault
+    "#);
+}
+
+/// Loads the manifest above with this `identity`.
+#[must_use]
+fn allowing(identity: &str) -> String {
+    let text = faults(&MANIFEST.replacen("roles:", &format!("identity: {{ {identity} }}\nroles:"), 1));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('×') || line.starts_with("help") || line.starts_with("no fault"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn who_is_let_in() {
+    let good = "issuer: https://gitlab.com, allow: { project: acme/shop, project_id: 4711, branches: [main, \"r/*\"], tags: [\"v?\"] }";
+    insta::assert_snapshot!(allowing(good), @"no fault; warnings: []");
+    let tier = "allow: { project_id: \"4711\", deployment_tier: [production], environment_protected: true }";
+    insta::assert_snapshot!(allowing(tier), @"no fault; warnings: []");
+}
+
+#[test]
+fn an_issuer_that_iam_does_not_take() {
+    insta::assert_snapshot!(allowing("issuer: https://git.example.com:8443/, allow: { project: a/b, branches: [main] }"), @r#"
+    × `https://git.example.com:8443/` cannot be an identity provider: it ends with a slash
+    help: write it as the tokens' `iss` has it, without the slash
+    "#);
+    insta::assert_snapshot!(allowing("issuer: https://git.example.com:8443"), @r#"
+    × `https://git.example.com:8443` cannot be an identity provider: it names a port
+    help: IAM takes no port: GitLab must answer on 443, with such an `external_url`
+    "#);
+    insta::assert_snapshot!(allowing("issuer: gitlab.com"), @r#"
+    × `gitlab.com` cannot be an identity provider: it does not begin with https://
+    help: write the URL of the GitLab instance, such as https://gitlab.com
+    "#);
+}
+
+#[test]
+fn who_is_let_in_without_a_project_or_a_ref() {
+    insta::assert_snapshot!(allowing("allow: {}"), @r#"
+    × `allow` names no branch and no tag
+    help: name `branches` or `tags`, such as `branches: [main]`; `branches: ["*"]` lets every branch
+    × `allow` names no project
+    help: add `project:`, the path of the GitLab project that deploys
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project: acme/*, branches: [] }"), @r#"
+    × `acme/*` is not the path of a GitLab project
+    help: write its path without the host, with all its groups, such as `acme/team/shop`; no
+    × the list lets no branch in
+    help: name one, or remove the key
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project: acme/shop, sub: project_id, tags: [v1] }"), @r#"
+    × `sub: project_id` needs `project_id`
+    help: add `project_id:`, its number
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project_id: \"0\", branches: [refs/heads/main, \"a b\", \"a:b\"] }"), @r#"
+    × `0` is not the id of a GitLab project
+    help: write the number that the project's page shows, such as "4711"
+    × `refs/heads/main` is not the short name of a branch
+    help: write the short name, as a token's `sub` has it: `main` and not `refs/heads/main`
+    × `a b` is not a branch
+    help: write its name, with `*` for any letters and `?` for any one
+    × `a:b` is not a branch
+    help: write its name, with `*` for any letters and `?` for any one
+    "#);
+}
+
+#[test]
+fn what_no_token_tells_aws() {
+    insta::assert_snapshot!(allowing("allow: { project: a/b, environments: [production], branches: [main] }"), @r#"
+    × unknown key `environments` in `allow`
+    help: known: `project`, `project_id`, `sub`, `branches`, `tags`, `ref_protected`,
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project: a/b, deployment_tier: [prod] }"), @r#"
+    × `prod` is not a deployment tier
+    help: GitLab has production, staging, testing, development, other; an environment's name is
+    "#);
+    insta::assert_snapshot!(allowing("allow: { project: a/b, branches: [main], audience: \"*\" }"), @r#"
+    × `*` cannot be an audience
+    help: write the `aud` of `id_tokens` in .gitlab-ci.yml, 1 to 255 characters without spaces, `*`,
     "#);
 }

@@ -124,6 +124,16 @@ fn identity_has_its_defaults_and_its_paths() {
 }
 
 #[test]
+fn an_account_has_the_environment_that_gitlab_shows() {
+    assert!(load(MANIFEST).environments.is_empty(), "only who asks for it");
+    let gitlab =
+        "gitlab: { deployments: { environment: \"${vars.level}/${account.name}-${account.id}\" } }\nrollout:\n";
+    let environments = load(&MANIFEST.replace("rollout:\n", gitlab)).environments;
+    let expected = [("prod", "info/prod-333333333333"), ("staging", "debug/staging-022222222222")];
+    assert_eq!(environments, expected.map(|(account, name)| (account.to_owned(), name.to_owned())).into());
+}
+
+#[test]
 fn a_chain_is_resolved_for_its_account() {
     let fleet = load(MANIFEST);
     let [hub, deployer] = &fleet.accounts[0].chain.hops[..] else { panic!("two hops") };

@@ -111,7 +111,7 @@ fn seen(target: &TargetSpec) -> Seen {
     }
     live["registeredAt"] = json!(1.5);
     let (live, newest) = (Arc::new(live), Some(Arc::new(newest)));
-    Ok(Observed { service: LiveService::read(&service), live, newest, named: None, progress: None })
+    Ok(Observed { service: LiveService::read(&service), live, newest, named: None, progress: None, codedeploy: None })
 }
 
 fn preview(manifest: &str, values: &Values) -> Preview {

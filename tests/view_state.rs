@@ -346,7 +346,7 @@ fn every_kind_of_event_survives_its_written_form() {
     let mut run = ended(&[Outcome::Succeeded]);
     let full = roleout::event::Reason {
         summary: "tasks failed \u{1b}[31m\n\"quoted\"".into(),
-        evidence: vec![Evidence { text: "하나".into(), tasks: 2, log: Vec::new() }, String::new().into()],
+        evidence: vec![Evidence { text: "하나".into(), tasks: 2, ..String::new().into() }, String::new().into()],
         help: Some("look".into()),
     };
     run.at(3, Event::ServiceMessage { target: target.clone(), text: "일\u{7}".into() });

@@ -2,10 +2,15 @@
 
 use aws_sdk_codedeploy::Client;
 use aws_sdk_codedeploy::config::retry::RetryConfig;
-use aws_sdk_codedeploy::types::{AppSpecContent, DeploymentStatus, RevisionLocation, RevisionLocationType};
+use aws_sdk_codedeploy::types::{
+    AppSpecContent, DeploymentInfo, DeploymentStatus, RevisionLocation, RevisionLocationType,
+};
 
 use super::error::{CallError, Kind};
 use crate::fleet::codedeploy::CodeDeploy as Group;
+
+/// Deployments in one BatchGetDeployments call (CodeDeploy API Reference).
+const DEPLOYMENTS_PER_CALL: usize = 25;
 
 /// The CodeDeploy of one account and region.
 #[derive(Clone, Debug)]
@@ -24,6 +29,10 @@ pub struct Deployment {
     pub error: Option<String>,
     /// The deployment that rolls this one back.
     pub rollback: Option<String>,
+    /// The deployment that this one rolls back.
+    pub undoes: Option<String>,
+    /// When it was made, in seconds since the epoch.
+    pub created: i64,
     /// Its AppSpec, where CodeDeploy gives it.
     pub appspec: String,
     /// Its description.
@@ -41,13 +50,52 @@ impl Deployment {
         let follows = |rest: &str| !rest.starts_with(|char: char| char.is_ascii_digit());
         self.appspec.split(arn).skip(1).any(follows) || self.description == description(arn)
     }
+
+    /// Returns the ARN of the task definition that it deploys: that of its AppSpec, or of the description that
+    /// [`CodeDeploy::create`] gives. `like` is another ARN of the same account and region.
+    pub fn task_definition(&self, like: &str) -> Option<String> {
+        let belongs = |char: &char| char.is_ascii_alphanumeric() || ":/_-".contains(*char);
+        let stated = self.appspec.find(":task-definition/").and_then(|at| {
+            let start = self.appspec[..at].rfind("arn:")?;
+            Some(self.appspec[start..].chars().take_while(belongs).collect())
+        });
+        stated.or_else(|| {
+            let arn = format!("{}/{}", like.rsplit_once('/')?.0, self.description.strip_prefix(OURS)?);
+            // A description that was cut names no task definition.
+            (self.description == description(&arn) && arn.parse::<crate::fleet::Revision>().is_ok()).then_some(arn)
+        })
+    }
+
+    fn read(id: &str, info: DeploymentInfo) -> Self {
+        let error = info.error_information.map(|error| {
+            let parts = [error.code.map(|code| code.as_str().to_owned()), error.message];
+            parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+        });
+        let (rollback, undoes) = match info.rollback_info {
+            Some(info) => (info.rollback_deployment_id, info.rollback_triggering_deployment_id),
+            None => (None, None),
+        };
+        Self {
+            id: id.to_owned(),
+            status: info.status.as_ref().map_or("Created", DeploymentStatus::as_str).to_owned(),
+            error: error.filter(|text| !text.is_empty()),
+            rollback: rollback.filter(|id| !id.is_empty()),
+            undoes: undoes.filter(|undone| !undone.is_empty() && undone != id),
+            created: info.create_time.map_or(0, |at| at.secs()),
+            appspec: info.revision.and_then(|revision| revision.app_spec_content?.content).unwrap_or_default(),
+            description: info.description.unwrap_or_default(),
+        }
+    }
 }
+
+/// What a description by this program begins with.
+const OURS: &str = "roleout ";
 
 /// What a deployment of a task definition is described as: at most 100 characters of it.
 fn description(arn: &str) -> String {
     let revision = arn.rsplit('/').next().unwrap_or(arn);
     let skip = revision.chars().count().saturating_sub(90);
-    format!("roleout {}", revision.chars().skip(skip).collect::<String>())
+    format!("{OURS}{}", revision.chars().skip(skip).collect::<String>())
 }
 
 impl CodeDeploy {
@@ -97,18 +145,25 @@ impl CodeDeploy {
         let answer = answer.map_err(|error| CallError::new(OPERATION, &error))?;
         let nothing = || CallError::plain(OPERATION, Kind::Unknown, "an answer without a deployment");
         let info = answer.deployment_info.ok_or_else(nothing)?;
-        let error = info.error_information.map(|error| {
-            let parts = [error.code.map(|code| code.as_str().to_owned()), error.message];
-            parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
-        });
-        Ok(Deployment {
-            id: id.to_owned(),
-            status: info.status.as_ref().map_or("Created", DeploymentStatus::as_str).to_owned(),
-            error: error.filter(|text| !text.is_empty()),
-            rollback: info.rollback_info.and_then(|info| info.rollback_deployment_id).filter(|id| !id.is_empty()),
-            appspec: info.revision.and_then(|revision| revision.app_spec_content?.content).unwrap_or_default(),
-            description: info.description.unwrap_or_default(),
-        })
+        Ok(Deployment::read(id, info))
+    }
+
+    /// Returns the group's newest deployments, at most as many as one BatchGetDeployments has, the newest first.
+    pub async fn newest(&self, group: &Group) -> Result<Vec<Deployment>, CallError> {
+        let request = self.client.list_deployments().application_name(&group.application);
+        let answer = request.deployment_group_name(&group.deployment_group).send().await;
+        let answer = answer.map_err(|error| CallError::new("ListDeployments", &error))?;
+        let ids: Vec<String> = answer.deployments.unwrap_or_default().into_iter().take(DEPLOYMENTS_PER_CALL).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = self.client.batch_get_deployments().set_deployment_ids(Some(ids)).send().await;
+        let answer = answer.map_err(|error| CallError::new("BatchGetDeployments", &error))?;
+        let infos = answer.deployments_info.unwrap_or_default().into_iter();
+        let mut newest: Vec<Deployment> =
+            infos.filter_map(|info| Some(Deployment::read(&info.deployment_id.clone()?, info))).collect();
+        newest.sort_by_key(|deployment| std::cmp::Reverse(deployment.created));
+        Ok(newest)
     }
 
     /// Stops a deployment and rolls it back. One that has ended is left as it is.
@@ -131,6 +186,12 @@ mod tests {
         let deployment = Deployment { appspec, ..Deployment::default() };
         assert!(deployment.deploys("arn:aws:ecs:r:1:task-definition/api:12"));
         assert!(!deployment.deploys("arn:aws:ecs:r:1:task-definition/api:1"));
+        let arn = "arn:aws:ecs:r:1:task-definition/api:12".to_owned();
+        assert_eq!(deployment.task_definition("arn:aws:ecs:r:1:task-definition/api:1"), Some(arn.clone()));
+        let described = Deployment { description: description(&arn), ..Deployment::default() };
+        assert_eq!(described.task_definition("arn:aws:ecs:r:1:task-definition/api:1"), Some(arn));
+        let foreign = Deployment { description: "by hand".to_owned(), ..Deployment::default() };
+        assert_eq!(foreign.task_definition("arn:aws:ecs:r:1:task-definition/api:1"), None);
         assert!(description(&format!("arn:aws:ecs:r:1:task-definition/{}:1", "a".repeat(255))).len() <= 100);
     }
 }

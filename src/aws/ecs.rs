@@ -269,9 +269,9 @@ impl Ecs {
         Ok(list(&mut answer, "serviceDeployments"))
     }
 
-    /// Lets a service deployment that waits at a PAUSE hook go on.
-    pub async fn continue_service_deployment(&self, arn: &str, hook: &str) -> Result<Value, CallError> {
-        let body = json!({ "serviceDeploymentArn": arn, "hookId": hook, "action": "CONTINUE" });
+    /// Lets a service deployment that waits at a PAUSE hook go on, or roll back: `action` is `CONTINUE` or `ROLLBACK`.
+    pub async fn continue_service_deployment(&self, arn: &str, hook: &str, action: &str) -> Result<Value, CallError> {
+        let body = json!({ "serviceDeploymentArn": arn, "hookId": hook, "action": action });
         call!(self, Group::ServiceModify, "ContinueServiceDeployment", continue_service_deployment, body, once())
     }
 

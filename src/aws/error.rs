@@ -25,7 +25,7 @@ pub enum Kind {
 }
 
 /// A failed call: which, why, and AWS's request id.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallError {
     /// The operation's name, as AWS has it.
     pub operation: &'static str,

@@ -77,6 +77,12 @@ impl Others {
         super::codedeploy::CodeDeploy::new(client!(aws_sdk_codedeploy, self, region))
     }
 
+    /// Returns the target groups of load balancers.
+    #[cfg(feature = "health")]
+    pub fn target_groups(&self, region: &str) -> super::health::TargetGroups {
+        super::health::TargetGroups::new(client!(aws_sdk_elasticloadbalancingv2, self, region))
+    }
+
     /// Returns IAM, which is the same in every region of a partition.
     #[cfg(feature = "verify")]
     pub fn roles(&self, region: &str) -> Roles {

@@ -21,7 +21,7 @@ const GROUPS: usize = 32;
 pub(super) async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Reach, view: &mut View, verified: &mut Verified) {
     let work = plan.work.iter().enumerate().filter_map(|(index, work)| Some((index, work.as_ref()?)));
     let asked: Vec<_> = work
-        .filter(|(_, work)| work.definition != Definition::Keep)
+        .filter(|(_, work)| matches!(work.definition, Definition::Existing { .. } | Definition::Register { .. }))
         .filter_map(|(index, work)| Some((index, work.codedeploy.clone()?, work.definition.clone())))
         .collect();
     if asked.is_empty() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::deployments::Recorder;
 use super::manifest::{choose_images, environment};
 use super::notify::Notifier;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled, wait_for_others};
@@ -215,10 +216,11 @@ pub(super) async fn carry_out(
     let run = run_id(clock);
     let mut stamper = Stamper::new(run.clone());
     let mut notifier = Notifier::new(&fleet, start.sandbox, view);
+    let mut recorder = Recorder::new(&fleet, start.sandbox, view);
     let mut tick = tokio::time::interval(view.pace());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let start = Start { run, job: Job::read(&environment), ..start };
-    let engine = engine::run(fleet, plan, reach.clients(), events, cancel, start);
+    let engine = engine::run(fleet, plan, reach.clients(), events, cancel.clone(), start);
     let watch = async {
         loop {
             tokio::select! {
@@ -228,6 +230,7 @@ pub(super) async fn carry_out(
                         let event = stamper.stamp(clock.timestamp(), event);
                         view.event(&event);
                         notifier.event(&event.event, view.state());
+                        recorder.event(&event.event, view.state());
                     }
                     None => break,
                 },
@@ -238,7 +241,9 @@ pub(super) async fn carry_out(
     tokio::join!(engine, watch);
     // What is on the disk stays, whatever a webhook does to the seconds that are left.
     view.write_reports();
-    notifier.finish(view).await;
+    let cancelled = view.state().cancelled().is_some();
+    let (posted, recorded) = tokio::join!(notifier.finish(cancelled), recorder.finish(&cancel));
+    posted.iter().chain(&recorded).for_each(|warning| view.warning(warning));
     view.state().exit()
 }
 

@@ -1,4 +1,5 @@
-//! `roleout continue`: lists the PAUSE hooks at which deployments of the selected targets wait, and lets those go on.
+//! `roleout continue`: lists the PAUSE hooks at which deployments of the selected targets wait, and lets those go on
+//! or has ECS roll them back.
 
 use futures::StreamExt;
 
@@ -6,14 +7,15 @@ use super::prepare::{prepare, unless_cancelled};
 use super::reach::Reach;
 use crate::cli;
 use crate::engine::cancel::Cancel;
-use crate::engine::stages::go_on;
+use crate::engine::stages::{go_on, roll_back};
 use crate::error::Error;
 use crate::event::Hook;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::observe::Seen;
+use crate::observe::service::Deployment;
 use crate::view::View;
-use crate::view::hooks::Waiting;
+use crate::view::hooks::{self, Waiting};
 use crate::view::style::count;
 
 /// How many hooks are continued at once; each account and region has its own limits besides.
@@ -22,7 +24,17 @@ const AT_ONCE: usize = 16;
 /// Continues the hooks of a manifest's fleet.
 pub async fn hooks(args: &cli::Continue, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     let (fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
-    run(&fleet, &reach, args.dry_run, view, cancel).await
+    let choice = Choice { dry_run: args.dry_run, rollback: args.rollback };
+    run(&fleet, &reach, choice, view, cancel).await
+}
+
+/// What a person decided.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    /// Only list the hooks.
+    pub dry_run: bool,
+    /// Roll the deployments back instead of letting them go on.
+    pub rollback: bool,
 }
 
 /// Continues the hooks of a fleet by a way to AWS that is given: what `continue` and its tests have in common.
@@ -30,24 +42,33 @@ pub async fn hooks(args: &cli::Continue, mut view: View, cancel: Cancel) -> Resu
 /// # Errors
 /// Hooks that ECS did not continue (exit 10); else targets that could not be read, after all others were continued
 /// (exit 4); or a signal.
-pub async fn run(fleet: &Fleet, reach: &Reach, dry_run: bool, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+pub async fn run(fleet: &Fleet, reach: &Reach, choice: Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     let (_, seen) = unless_cancelled(prepare(fleet, reach, &mut view), &cancel).await?;
     let found = waiting(fleet, &seen);
     let mut waiting: Vec<Waiting> = found.iter().map(|it| it.waiting.clone()).collect();
-    if !dry_run && !waiting.is_empty() {
-        view.phase(&format!("continuing {}", count(waiting.len(), "PAUSE hook")));
+    if !choice.dry_run && !waiting.is_empty() {
+        let doing = if choice.rollback { "rolling back at" } else { "continuing" };
+        view.phase(&format!("{doing} {}", count(waiting.len(), "PAUSE hook")));
         let clients = reach.clients();
         let asks = found.iter().map(|it| {
             let ecs = clients(&fleet.targets[it.index]);
-            async move { go_on(&ecs, &it.arn, &it.waiting.hook.id).await.map_err(|error| error.to_string()) }
+            async move {
+                let (arn, hook) = (&it.arn, &it.waiting.hook.id);
+                let ended =
+                    if choice.rollback { roll_back(&ecs, arn, hook).await } else { go_on(&ecs, arn, hook).await };
+                ended.map_err(|error| error.to_string())
+            }
         });
         let ended: Vec<_> = futures::stream::iter(asks).buffered(AT_ONCE).collect().await;
-        waiting.iter_mut().zip(ended).for_each(|(it, ended)| it.continued = Some(ended));
+        waiting.iter_mut().zip(ended).for_each(|(it, ended)| it.ended = Some(ended));
     }
-    view.hooks(&waiting);
-    let refused = waiting.iter().filter(|it| matches!(it.continued, Some(Err(_)))).count();
+    view.hooks(&waiting, choice.rollback);
+    let refused = waiting.iter().filter(|it| matches!(it.ended, Some(Err(_)))).count();
     if refused > 0 {
-        return Err(Error::new(Exit::Failed, format!("{} not continued", count(refused, "PAUSE hook"))));
+        return Err(Error::new(
+            Exit::Failed,
+            format!("{} not {}", count(refused, "PAUSE hook"), hooks::done(choice.rollback)),
+        ));
     }
     let unread = fleet.targets.iter().zip(&seen).filter_map(|(target, seen)| Some((target, seen.as_ref().err()?)));
     let unread: Vec<String> = unread.map(|(target, unseen)| format!("{}: {}", target.id, unseen.reason)).collect();
@@ -68,7 +89,9 @@ struct Found {
 fn waiting(fleet: &Fleet, seen: &[Seen]) -> Vec<Found> {
     let mut found = Vec::new();
     for (index, (target, seen)) in fleet.targets.iter().zip(seen).enumerate() {
-        let Some(progress) = seen.as_ref().ok().and_then(|observed| observed.progress.as_ref()) else { continue };
+        let Ok(observed) = seen else { continue };
+        let Some(progress) = &observed.progress else { continue };
+        let back = observed.service.deployments.iter().find(|one| one.is("COMPLETED"));
         for hook in progress.waiting() {
             let hook = Hook {
                 id: hook.id.clone(),
@@ -76,7 +99,8 @@ fn waiting(fleet: &Fleet, seen: &[Seen]) -> Vec<Found> {
                 expires_at: hook.expires_at,
                 timeout_action: hook.timeout_action.clone(),
             };
-            let waiting = Waiting { target: target.id.clone(), hook, continued: None };
+            let waiting =
+                Waiting { target: target.id.clone(), hook, back: back.and_then(Deployment::revision), ended: None };
             found.push(Found { index, arn: progress.arn.clone(), waiting });
         }
     }

@@ -90,12 +90,14 @@ pub async fn imported(sources: &[Source], fleet: Fleet, reach: &Reach, view: &mu
 pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
     let region = sources.first().map(|source| source.region.clone()).unwrap_or_default();
     Fleet {
-        identity: Identity { source, region, session_name: "roleout-init".to_owned() },
+        identity: Identity { source, region, session_name: "roleout-init".to_owned(), issuer: None },
+        allow: None,
         accounts: Vec::new(),
         targets: Vec::new(),
         waves: Vec::new(),
         on_busy: OnBusy::Fail,
         notify: Vec::new(),
+        environments: BTreeMap::new(),
         release: Release::default(),
         warnings: Vec::new(),
     }

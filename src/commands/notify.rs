@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::manifest::environment;
-use crate::aws::webhook::{PostError, Poster};
+use crate::aws::web::{Web, WebError};
 use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::notify::{Occasion, Webhook, body};
@@ -21,8 +21,8 @@ const HURRY: Duration = Duration::from_millis(1_500);
 #[derive(Default)]
 pub struct Notifier {
     webhooks: Vec<(Webhook, String)>,
-    poster: Option<Poster>,
-    posts: JoinSet<(String, Result<(), PostError>)>,
+    web: Option<Web>,
+    posts: JoinSet<(String, Result<(), WebError>)>,
 }
 
 impl Notifier {
@@ -40,8 +40,8 @@ impl Notifier {
                 }
             }
         }
-        match Poster::new() {
-            Ok(poster) => Self { webhooks, poster: Some(poster), posts: JoinSet::new() },
+        match Web::new() {
+            Ok(web) => Self { webhooks, web: Some(web), posts: JoinSet::new() },
             Err(error) => {
                 view.warning(&format!("notify: nothing is posted: {error}"));
                 Self::default()
@@ -56,19 +56,19 @@ impl Notifier {
             Event::RunFinished => Occasion::End,
             _ => return,
         };
-        let Some(poster) = &self.poster else { return };
+        let Some(web) = &self.web else { return };
         let limit = if state.cancelled().is_some() { HURRY } else { PATIENCE };
         for (webhook, url) in self.webhooks.iter().filter(|(webhook, _)| webhook.on.contains(&occasion)) {
             let body = body(state, occasion, webhook.format);
-            let (poster, url, name) = (poster.clone(), url.clone(), webhook.url_env.clone());
-            self.posts.spawn(async move { (name, poster.post(&url, &body, limit).await) });
+            let (web, url, name) = (web.clone(), url.clone(), webhook.url_env.clone());
+            self.posts.spawn(async move { (name, web.post(&url, &body, limit).await) });
         }
     }
 
-    /// Waits for what is being posted, and says what was not.
-    pub async fn finish(mut self, view: &mut View) {
+    /// Waits for what is being posted, and returns what a person should know of it.
+    pub async fn finish(mut self, cancelled: bool) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
-        let limit = if view.state().cancelled().is_some() { HURRY } else { PATIENCE };
+        let limit = if cancelled { HURRY } else { PATIENCE };
         let deadline = tokio::time::Instant::now() + limit;
         while let Ok(Some(posted)) = tokio::time::timeout_at(deadline, self.posts.join_next()).await {
             match posted {
@@ -82,6 +82,6 @@ impl Notifier {
         if !self.posts.is_empty() {
             warnings.push("notify: not every webhook answered in time".to_owned());
         }
-        warnings.iter().for_each(|warning| view.warning(warning));
+        warnings
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::manifest::choose_images;
+use super::mr_note::Note;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
 use super::reach::Reach;
 use super::saved;
@@ -14,6 +15,7 @@ use crate::exit::Exit;
 use crate::fleet::{Fleet, OnBusy};
 use crate::plan::build;
 use crate::plan::diff::Values;
+use crate::plan::preview::Preview;
 use crate::report::Kind;
 use crate::view::reports::Reports;
 use crate::view::{Form, View};
@@ -35,6 +37,8 @@ pub struct Choice {
     pub no_verify: bool,
     /// Where the plan is saved.
     pub out: Option<PathBuf>,
+    /// The note that gets the plan.
+    pub note: Option<Note>,
 }
 
 impl Default for Choice {
@@ -48,6 +52,7 @@ impl Default for Choice {
             skip_blocked: false,
             no_verify: false,
             out: None,
+            note: None,
         }
     }
 }
@@ -61,6 +66,8 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     choose_images(&mut fleet, &args.instead)?;
     fleet.release.allow_older = args.allow_older;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
+    let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);
+    let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, &mut view));
     let choice = Choice {
         form: args.format.into(),
         values: if args.show_values { Values::Shown } else { hashed() },
@@ -69,6 +76,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
         skip_blocked: args.skip_blocked,
         no_verify: args.no_verify,
         out: args.out.clone(),
+        note,
     };
     run(&fleet, &reach, &choice, view, cancel).await
 }
@@ -81,16 +89,18 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, 
     let verified =
         unless_cancelled(verify(fleet, &mut plan, observed(&seen), reach, choice.no_verify, &mut view), &cancel)
             .await?;
-    let mut preview = preview(fleet, &seen, &plan, reach, choice.from.as_deref(), &choice.values);
-    preview.notes = verified.notes;
+    let shown = |values: &Values| {
+        let preview = preview(fleet, &seen, &plan, reach, choice.from.as_deref(), values);
+        Preview { notes: verified.notes.clone(), ..preview }
+    };
+    let preview = shown(&choice.values);
     view.preview(&preview, choice.form);
-    if choice.values == Values::Shown {
-        // What is kept as an artifact is read by more people than the log.
-        let notes = std::mem::take(&mut preview.notes);
-        preview = super::prepare::preview(fleet, &seen, &plan, reach, choice.from.as_deref(), &hashed());
-        preview.notes = notes;
+    if let Some(note) = &choice.note {
+        unless_cancelled(note.write(shown(&note.values()), &mut view), &cancel).await?;
     }
-    view.report_plan(&preview);
+    // What is kept as an artifact is read by more people than the log.
+    let kept = (choice.values == Values::Shown).then(|| shown(&hashed()));
+    view.report_plan(kept.as_ref().unwrap_or(&preview));
     if let Some(error) = refusal(fleet, &unreachable, &seen, &plan.outline).filter(|_| !choice.skip_blocked) {
         return Err(match choice.out {
             Some(_) => error.help("no plan was saved; --skip-blocked saves one without these targets"),

@@ -30,6 +30,7 @@ pub(super) const LISTED: usize = 20;
 pub async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unreachable>, Vec<Seen>) {
     view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
     let unreachable = preflight::walk(&reach.sessions, &fleet.accounts).await;
+    let unreachable = super::doctor::explained(fleet, reach, unreachable).await;
     view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
     let clients = reach.clients();
     let skip = |account: &str| unreachable.iter().find(|it| it.account.name == account);
@@ -41,7 +42,7 @@ pub async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unre
         .iter()
         .map(|target| {
             let reason = skip(&target.id.account).map_or_else(String::new, |it| it.reason.clone());
-            let help = skip(&target.id.account).map(|it| it.help.join("; ")).filter(|help| !help.is_empty());
+            let help = skip(&target.id.account).map(|it| it.summary().join("; ")).filter(|help| !help.is_empty());
             Err(Unseen { reason, help, answered: false })
         })
         .collect();
@@ -49,6 +50,20 @@ pub async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unre
         seen[index] = result;
     }
     (unreachable, seen)
+}
+
+/// Returns the explanations of accounts that cannot be reached, each once, and which command says more.
+pub(super) fn explanations(unreachable: &[Unreachable]) -> Vec<String> {
+    let mut known = HashSet::new();
+    let all = unreachable.iter().flat_map(|it| &it.help).filter(|help| known.insert(*help));
+    let mut help: Vec<String> = all.take(LISTED).cloned().collect();
+    if unreachable.iter().any(|it| it.cause.is_some()) {
+        help.push(
+            "`roleout doctor` examines the token, its issuer and every role of the manifest, and changes nothing"
+                .to_owned(),
+        );
+    }
+    help
 }
 
 /// How often a busy service is looked at again.
@@ -85,7 +100,6 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outlin
     let mut help: Vec<String> = Vec::new();
     for it in unreachable {
         reasons.entry(&it.reason).or_default().push(format!("{} ({})", it.account.name, it.account.id));
-        help.extend(it.help.iter().cloned());
     }
     let lost: HashSet<&str> = unreachable.iter().map(|it| it.account.name.as_str()).collect();
     let unanswered: HashSet<&TargetId> = fleet
@@ -127,6 +141,7 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outlin
     let mut known = HashSet::new();
     help.retain(|hint| known.insert(hint.clone()));
     help.truncate(LISTED);
+    let help = [help, explanations(unreachable)].concat();
     Some(Error { exit, message: format!("{what}:\n  {}", lines.join("\n  ")), help })
 }
 

@@ -59,11 +59,21 @@ impl Reach {
         Self::by_identity(&fleet.identity, None).await
     }
 
+    /// Reaches AWS as [`Self::production`] does, and without an ID token, too: each exchange then says that there is none.
+    pub async fn to_examine(fleet: &Fleet) -> Result<Self, Error> {
+        let token = TokenSource::find(&fleet.identity.source, &environment);
+        Self::with(&fleet.identity, token.unwrap_or_else(|error| Some(TokenSource::Absent(error))), None).await
+    }
+
     /// Reaches AWS with an identity, such as that of a saved plan. Where that is the SDK's own, `profile` is whose, unless
     /// the environment says.
     pub async fn by_identity(identity: &Identity, profile: Option<&str>) -> Result<Self, Error> {
         let token = TokenSource::find(&identity.source, &environment)
             .map_err(|error| Error::new(Exit::Preflight, error.message).help(error.help))?;
+        Self::with(identity, token, profile).await
+    }
+
+    async fn with(identity: &Identity, token: Option<TokenSource>, profile: Option<&str>) -> Result<Self, Error> {
         let ambient = identity.source == IdentitySource::Ambient;
         let aws = Aws::from_environment(&identity.region, ambient, profile).await?;
         let ambient = token.is_none().then(|| aws.ambient_credentials()).flatten();

@@ -13,8 +13,8 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Fleet, OnCancel, OnFailure};
-use crate::observe::Seen;
 use crate::observe::history::{self, Definitions, Past};
+use crate::observe::{Seen, codedeploy};
 use crate::plan::back::{self, Way};
 use crate::view::View;
 use crate::view::style::count;
@@ -65,6 +65,8 @@ async fn go(
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
+    // What is gone back to is not the job's commit, and GitLab would show it as that.
+    fleet.environments.clear();
     // To undo a return would bring back what is to go.
     fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
     // An alarm may be the very reason to go back, and clears only some time after.
@@ -72,11 +74,12 @@ async fn go(
     let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
     view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));
     let read = async {
+        codedeploy::under_way(&fleet, &mut seen, &|target| reach.clients()(target)).await;
         let past = past(&fleet, &mut seen, reach).await;
         let ways: Vec<Option<Way>> = seen
             .iter()
             .zip(&past)
-            .map(|(seen, past)| Some(back::way(&seen.as_ref().ok()?.service, past.as_ref()?, further)))
+            .map(|(seen, past)| Some(back::way_of(seen.as_ref().ok()?, past.as_ref()?, further)))
             .collect();
         let definitions = definitions(&fleet, &ways, reach).await;
         (ways, definitions)
@@ -127,11 +130,13 @@ async fn definitions(fleet: &Fleet, ways: &[Option<Way>], reach: &Reach) -> Defi
 /// Says where the past is known from, where it is not from service deployments, and what is back already.
 fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
     let mut guessed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut already: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (target, way) in fleet.targets.iter().zip(ways) {
         match way {
-            Some(Way::To { because: Some(because), .. }) => {
-                guessed.entry(because).or_default().push(target.id.to_string())
+            Some(Way::To { because: Some(because), support, .. }) => {
+                let by = if support.is_some() { &mut told } else { &mut guessed };
+                by.entry(because).or_default().push(target.id.to_string());
             }
             Some(Way::Already(why)) => already.entry(why).or_default().push(target.id.to_string()),
             _ => {}
@@ -144,10 +149,24 @@ fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
             targets.join(", ")
         ));
     }
+    for (because, targets) in told {
+        view.note(&format!(
+            "{}: what ran before is told from the service's messages and the tags of its revisions: {because}",
+            targets.join(", ")
+        ));
+    }
     for (why, targets) in already {
         view.note(&format!("{}: {why}; --further goes on to what ran before that", targets.join(", ")));
     }
-    if ways.iter().flatten().any(|way| matches!(way, Way::To { because: None, .. })) {
+    let known = |by_codedeploy: bool| {
+        let mut known =
+            fleet.targets.iter().zip(ways).filter(|(_, way)| matches!(way, Some(Way::To { because: None, .. })));
+        known.any(|(target, _)| target.desired.codedeploy.is_some() == by_codedeploy)
+    };
+    if known(false) {
         view.note("what ran before is known from the service deployments that ECS keeps for 90 days");
+    }
+    if known(true) {
+        view.note("what services under CODE_DEPLOY ran before is known from the newest deployments of their groups");
     }
 }

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::fleet::{Fleet, IdentitySource};
 use crate::sandbox::{Claims, Sandbox};
 use crate::view::View;
 
@@ -21,8 +22,9 @@ pub async fn sandbox(args: &cli::Sandbox, mut view: View, cancel: Cancel) -> Res
         return Err(error.help("the sandbox has no protection of its own; --allow-remote listens there all the same"));
     }
     let clock = Clock::tokio_from_system();
-    let sandbox = match &args.file {
-        Some(path) => seeded(&fleet(path, &job_environment)?, args.sandbox_seed, clock, &args.sandbox_fault)?,
+    let fleet = args.file.as_deref().map(|path| fleet(path, &job_environment)).transpose()?;
+    let sandbox = match &fleet {
+        Some(fleet) => seeded(fleet, args.sandbox_seed, clock, &args.sandbox_fault)?,
         None => Sandbox::new(args.sandbox_seed, clock),
     };
     if let Some(path) = &args.token_file {
@@ -34,11 +36,29 @@ pub async fn sandbox(args: &cli::Sandbox, mut view: View, cancel: Cancel) -> Res
     let address = listener.local_addr().unwrap_or(args.listen);
     view.note(&format!("the sandbox listens on http://{address}; set AWS_ENDPOINT_URL to that"));
     view.note("an account's own credentials: its 12-digit id as the access key, `test` as the secret");
+    if let (Some(fleet), Some(file)) = (&fleet, &args.file) {
+        view.note(&hint(fleet, file, args.token_file.as_deref(), &address.to_string()));
+    }
     sandbox
         .serve(listener, async move { cancel.cancelled().await })
         .await
         .map_err(|error| Error::new(Exit::Unexpected, format!("the sandbox stopped: {error}")))?;
     Ok(Exit::Done)
+}
+
+/// Says how other programs get a session in one of its accounts.
+fn hint(fleet: &Fleet, file: &Path, token_file: Option<&Path>, address: &str) -> String {
+    let account = fleet.accounts.first().map_or("NAME", |account| account.name.as_str());
+    let token = match (&fleet.identity.source, token_file) {
+        (IdentitySource::TokenEnv(variable), Some(path)) => format!("{variable}=$(cat {}) ", path.display()),
+        (IdentitySource::TokenEnv(_), None) => "(with --token-file there is a token for it) ".to_owned(),
+        _ => String::new(),
+    };
+    format!(
+        "other programs get a session by: AWS_ENDPOINT_URL=http://{address} {token}roleout exec -f {} --account {account} \
+         -- aws sts get-caller-identity",
+        file.display()
+    )
 }
 
 /// Writes an ID token for clients that read one from a file; only its owner may read it.

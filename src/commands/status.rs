@@ -1,7 +1,7 @@
 //! `roleout status`: every target now, and its drift from the manifest. It only reads.
 
 use super::manifest::choose_images;
-use super::prepare::{prepare, unless_cancelled};
+use super::prepare::{explanations, prepare, unless_cancelled};
 use super::reach::Reach;
 use crate::cli::{self, StatusFormat};
 use crate::engine::cancel::Cancel;
@@ -47,7 +47,9 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: Choice, mut view: View, c
     let status = Status::new(fleet, seen, &unreachable, reach.aws.clock().timestamp());
     view.status(&status, choice.layout);
     if status.totals.unreachable > 0 {
-        return Err(unread(&status));
+        let mut error = unread(&status);
+        error.help = explanations(&unreachable);
+        return Err(error);
     }
     if choice.detailed_exitcode && status.has_drift() {
         return Ok(Exit::Pending);

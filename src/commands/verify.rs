@@ -7,6 +7,8 @@ use super::alarms;
 #[cfg(feature = "codedeploy")]
 use super::codedeploy;
 use super::reach::Reach;
+#[cfg(feature = "verify")]
+use super::run_tasks;
 use crate::fleet::{Fleet, TargetId};
 use crate::observe::{Observed, Seen};
 use crate::plan::Plan;
@@ -62,17 +64,23 @@ async fn definitions(
 
     let named =
         |(index, observed): (usize, &Observed)| Some((index, definition(plan.work[index].as_ref()?, observed)?));
-    let definitions: Vec<_> = observed.filter_map(named).collect();
+    let mut definitions: Vec<_> = observed.filter_map(named).collect();
+    let own = run_tasks::read(fleet, plan, reach).await;
+    definitions.extend(own.definitions);
     let questions = Questions::of(fleet, &definitions);
-    if questions.count() == 0 {
-        return Verified::default();
+    if questions.count() == 0 && own.findings.is_empty() {
+        return Verified { notes: own.notes.lines(), ..Verified::default() };
     }
     view.phase(&format!(
         "looking for {} that task definitions name: roles, images, log groups, secrets",
         count(questions.count(), "thing")
     ));
     let clients = reach.clients();
-    let checked = questions.ask(&|target| clients(target).others().clone()).await;
+    let mut checked = questions.ask(&|target| clients(target).others().clone()).await;
+    for (index, findings) in own.findings {
+        checked.findings.entry(index).or_default().extend(findings);
+    }
+    checked.notes.extend(own.notes.lines());
     let joined = |findings: &[Finding], text: fn(&Finding) -> &String| {
         let mut texts: Vec<&str> = findings.iter().map(|finding| text(finding).as_str()).collect();
         texts.dedup();

@@ -10,7 +10,7 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Amount, Fleet, OnCancel, OnFailure, Parallelism, Wave};
-use crate::observe::Seen;
+use crate::observe::{Seen, codedeploy};
 use crate::plan::{build, follow};
 use crate::view::View;
 use crate::view::style::count;
@@ -53,7 +53,9 @@ async fn go(
     view: &mut View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    let (unreachable, seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
+    let clients = reach.clients();
+    unless_cancelled(codedeploy::under_way(&fleet, &mut seen, &|target| clients(target)), &cancel).await?;
     let plan = follow::plan(&fleet, &seen);
     match refusal(&fleet, &unreachable, &seen, &plan.outline) {
         Some(error) if !skip_blocked => {
@@ -90,6 +92,8 @@ fn idle(fleet: &Fleet, seen: &[Seen], followed: &[bool], view: &mut View) {
 /// Keeps the targets that are marked, in one wave.
 fn narrowed(fleet: Fleet, seen: Vec<Seen>, kept: &[bool]) -> (Fleet, Vec<Seen>) {
     let mut fleet = fleet.retain(kept);
+    // Somebody else's deployment may be of any commit.
+    fleet.environments.clear();
     fleet.waves = vec![Wave {
         name: follow::WAVE.to_owned(),
         targets: (0..fleet.targets.len()).collect(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 
@@ -75,6 +76,22 @@ impl<'a> Alarms<'a> {
         let watched = self.places.get(&place(target))?;
         let names = target.alarms.clone();
         (!names.is_empty()).then(|| Looks { names, receiver: watched.sender.subscribe() })
+    }
+
+    /// Looks at all of them once, and returns which of these targets have one in ALARM; those that could not be seen have
+    /// not.
+    pub async fn raised(&self, targets: impl Iterator<Item = (usize, &TargetSpec)>) -> Vec<(usize, Reason)> {
+        let looks = self.places.iter().map(|(place, watched)| async move {
+            let names: Vec<String> = watched.names.iter().cloned().collect();
+            let look = tokio::time::timeout(PACE, watched.others.alarm_states(&watched.region, &names)).await;
+            (*place, look.ok().and_then(Result::ok).unwrap_or_default())
+        });
+        let looks: BTreeMap<Place<'_>, States> = join_all(looks).await.into_iter().collect();
+        let raised = |(index, target): (usize, &TargetSpec)| match judge(&target.alarms, looks.get(&place(target))?) {
+            Seen::Raised(reason) => Some((index, reason)),
+            Seen::Calm | Seen::Unknown(_) => None,
+        };
+        targets.filter_map(raised).collect()
     }
 
     /// Looks at all of them again and again; never returns. `bake` is how long they are of interest.

@@ -66,7 +66,7 @@ pub async fn rollout(
     on_cancel: OnCancel,
 ) -> Ended {
     let deadline = Instant::now() + target.timeout;
-    let mut watch = Watch::new(run, target, group);
+    let watch = Watch::new(run, target, group);
     let (ecs, update) = (Arc::clone(&watch.ecs), settings(work, None));
     let update =
         Update { ecs: &ecs, target, known: &work.deployments, update: ServiceUpdate { force: false, ..update } };
@@ -76,18 +76,12 @@ pub async fn rollout(
         return Ended::refused(&error, target);
     }
     let (arn, revision) = (registered.arn, registered.revision);
-    let ended = |outcome, reason: Option<Reason>| Ended {
-        outcome,
-        reason,
-        revision: Some(revision.clone()),
-        deployment: None,
-        acted: true,
-        wanted: Some(arn.clone()),
-    };
-    let because = |summary: String| Some(Reason { summary, ..Reason::default() });
     let (id, attached) = match watch.start(&arn, work.from == arn, deadline).await {
         Ok(Some(started)) => started,
-        Ok(None) => return ended(Outcome::Succeeded, None),
+        Ok(None) => {
+            let succeeded = Ended::succeeded(Some(revision), None);
+            return Ended { acted: true, wanted: Some(arn), ..succeeded };
+        }
         Err(error) => {
             let mut refused = Ended::refused(&error, target);
             if let (Kind::Denied, Some(reason)) = (error.kind, &mut refused.reason) {
@@ -99,8 +93,50 @@ pub async fn rollout(
     };
     let event = (target.id.clone(), id.clone(), revision.clone());
     run.emit(Event::DeploymentStarted { target: event.0, deployment: event.1, revision: event.2, attached }).await;
-    match watch.until_over(&id, &arn, deadline).await {
-        Watched::Cancelled => ended(Outcome::Detached, because(watch.left(&id, on_cancel).await)),
+    let from = work.from.clone();
+    watched(watch, &id, &arn, on_cancel, deadline, |running| *running == from && *running != arn).await
+}
+
+/// Watches a deployment that is under way to its end: of what `work` says that it deploys, where that is known.
+pub async fn follow(
+    run: &Run,
+    target: &TargetSpec,
+    work: &Work,
+    group: &Group,
+    id: &str,
+    on_cancel: OnCancel,
+) -> Ended {
+    let deadline = Instant::now() + target.timeout;
+    let watch = Watch::new(run, target, group);
+    if let Ok(revision) = work.from.parse() {
+        let (target, deployment) = (target.id.clone(), id.to_owned());
+        run.emit(Event::DeploymentStarted { target, deployment, revision, attached: true }).await;
+    }
+    watched(watch, id, &work.from, on_cancel, deadline, |running| *running != work.from).await
+}
+
+/// Watches the deployment of `arn`, empty where that is not known, to its end. `is_back` says whether what runs then is what
+/// ran before it.
+async fn watched(
+    mut watch: Watch<'_>,
+    id: &str,
+    arn: &str,
+    on_cancel: OnCancel,
+    deadline: Instant,
+    is_back: impl Fn(&String) -> bool,
+) -> Ended {
+    let target = watch.target;
+    let ended = |outcome, reason: Option<Reason>| Ended {
+        outcome,
+        reason,
+        revision: arn.parse().ok(),
+        deployment: None,
+        acted: true,
+        wanted: Some(arn.to_owned()).filter(|arn| !arn.is_empty()),
+    };
+    let because = |summary: String| Some(Reason { summary, ..Reason::default() });
+    match watch.until_over(id, arn, deadline).await {
+        Watched::Cancelled => ended(Outcome::Detached, because(watch.left(id, on_cancel).await)),
         Watched::TimedOut(error) => {
             let limit = humantime::format_duration(target.timeout);
             let summary = match error {
@@ -110,13 +146,13 @@ pub async fn rollout(
                     format!("not complete within {limit}: {} of {} tasks run", tasks.running, tasks.desired)
                 }
             };
-            let help = format!("{id} may still complete; run `deploy` again to follow it: {}", watch.console(&id));
+            let help = format!("{id} may still complete; run `deploy` again to follow it: {}", watch.console(id));
             let reason = Reason { summary, evidence: watch.evidence().await, help: Some(help) };
             Ended { revision: None, ..ended(Outcome::TimedOut, Some(reason)) }
         }
         Watched::Over(deployment) if deployment.status == "Succeeded" => match watch.primary(deadline).await {
-            Some((set, running)) if running == arn => {
-                Ended { deployment: Some(set), ..ended(Outcome::Succeeded, None) }
+            Some((set, running)) if running == arn || arn.is_empty() => {
+                Ended { deployment: Some(set), revision: running.parse().ok(), ..ended(Outcome::Succeeded, None) }
             }
             Some((_, running)) => {
                 let revision = running.rsplit('/').next().unwrap_or(&running);
@@ -127,13 +163,13 @@ pub async fn rollout(
         },
         Watched::Over(deployment) => {
             let summary = failure(&deployment);
-            let (over, stuck) = watch.own_rollback(deployment, &arn, deadline).await;
+            let (over, stuck) = watch.own_rollback(deployment, arn, deadline).await;
             if !over {
-                return ended(Outcome::Detached, because(watch.left(&id, OnCancel::Detach).await));
+                return ended(Outcome::Detached, because(watch.left(id, OnCancel::Detach).await));
             }
             let mut evidence = watch.evidence().await;
             let primary = watch.primary(deadline).await.map(|(_, running)| running);
-            let back = primary.as_ref().is_some_and(|running| *running == work.from && *running != arn);
+            let back = primary.as_ref().is_some_and(is_back);
             evidence.splice(0..0, stuck.clone().map(Evidence::from));
             let outcome = match (back, stuck) {
                 (true, _) => Outcome::RolledBack,
@@ -262,10 +298,11 @@ impl<'a> Watch<'a> {
 
     /// Returns what can be found about a failure.
     pub async fn evidence(&self) -> Vec<Evidence> {
+        let (messages, none) = (&self.messages, Vec::new());
         let found = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => evidence::Found::default(),
-            found = evidence::gather(&self.ecs, self.target, self.task_set.as_deref(), self.messages.kept()) => found,
+            found = evidence::gather(&self.ecs, self.target, self.task_set.as_deref(), messages, none) => found,
         };
         found.evidence
     }

@@ -2,6 +2,8 @@
 //!
 //! Everything here is best effort and bounded in time: a missing permission costs a line, never the outcome.
 
+#[cfg(feature = "health")]
+mod health;
 mod tail;
 
 use std::collections::BTreeMap;
@@ -9,10 +11,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::messages::Messages;
 use crate::aws::ecs::Ecs;
 use crate::event::Evidence;
 use crate::fleet::TargetSpec;
-use crate::observe::service::Message;
 
 /// Evidence is worth a short wait and no more.
 const LONGEST: Duration = Duration::from_secs(15);
@@ -28,8 +30,43 @@ pub struct Found {
     pub evidence: Vec<Evidence>,
 }
 
-/// Gathers the evidence of a failed deployment. `messages` are ECS's since the rollout began, oldest first.
-pub async fn gather(ecs: &Ecs, target: &TargetSpec, deployment: Option<&str>, messages: &[Message]) -> Found {
+/// Says what is wrong with the targets behind a service's load balancers, by the ARNs of its target groups.
+#[cfg(feature = "health")]
+pub async fn of_targets(ecs: &Ecs, target: &TargetSpec, groups: &[String]) -> Vec<Evidence> {
+    health::of(ecs, target, groups).await
+}
+
+/// Without the feature `health` nothing is known of targets.
+#[cfg(not(feature = "health"))]
+pub async fn of_targets(_: &Ecs, _: &TargetSpec, _: &[String]) -> Vec<Evidence> {
+    Vec::new()
+}
+
+/// Gathers the evidence of a failed deployment. `messages` are ECS's since the rollout began; `unwell` is what was wrong with
+/// the targets when its tasks began to fail, which is told where nothing is wrong with them any more.
+pub async fn gather(
+    ecs: &Ecs,
+    target: &TargetSpec,
+    deployment: Option<&str>,
+    messages: &Messages,
+    unwell: Vec<Evidence>,
+) -> Found {
+    let (targets, mut found) =
+        tokio::join!(of_targets(ecs, target, messages.target_groups()), of_deployment(ecs, target, deployment));
+    found.evidence.extend(if targets.is_empty() { unwell } else { targets });
+    let mut telling: Vec<String> = Vec::new();
+    for message in messages.kept().iter().filter(|message| is_trouble(&message.text)) {
+        let text = general(&message.text);
+        if !telling.contains(&text) {
+            telling.push(text);
+        }
+    }
+    let skip = telling.len().saturating_sub(MESSAGES);
+    found.evidence.extend(telling.into_iter().skip(skip).map(|text| Evidence::from(format!("ECS: {text}"))));
+    found
+}
+
+async fn of_deployment(ecs: &Ecs, target: &TargetSpec, deployment: Option<&str>) -> Found {
     let mut found = Found::default();
     if let Some(deployment) = deployment {
         let reads = async { tokio::join!(status_reason(ecs, target, deployment), stopped(ecs, target, deployment)) };
@@ -41,15 +78,6 @@ pub async fn gather(ecs: &Ecs, target: &TargetSpec, deployment: Option<&str>, me
             Err(_) => found.evidence.push("ECS was too slow to say why its tasks stopped".to_owned().into()),
         }
     }
-    let mut telling: Vec<String> = Vec::new();
-    for message in messages.iter().filter(|message| is_trouble(&message.text)) {
-        let text = general(&message.text);
-        if !telling.contains(&text) {
-            telling.push(text);
-        }
-    }
-    let skip = telling.len().saturating_sub(MESSAGES);
-    found.evidence.extend(telling.into_iter().skip(skip).map(|text| Evidence::from(format!("ECS: {text}"))));
     found
 }
 
@@ -60,18 +88,22 @@ pub fn is_trouble(text: &str) -> bool {
     SIGNS.iter().any(|sign| text.contains(sign))
 }
 
-/// Leaves out what makes equal messages differ: the service, task and deployment that they are about.
+/// Leaves out what makes equal messages differ: the service, task and deployment that they are about, and of a target group
+/// all but its name.
 fn general(text: &str) -> String {
     const ABOUT: [&str; 3] = ["(service", "(task", "(deployment"];
-    let mut words: Vec<&str> = Vec::new();
+    let mut words: Vec<String> = Vec::new();
     let mut rest = text.split(' ').peekable();
     while let Some(word) = rest.next() {
         if ABOUT.contains(&word) && rest.peek().is_some_and(|name| name.trim_end_matches(['.', ',']).ends_with(')')) {
             rest.next();
         } else if word.starts_with("ecs-svc/") {
-            words.push("ecs-svc/…");
+            words.push("ecs-svc/…".to_owned());
+        } else if word.contains(":targetgroup/") {
+            let closes = word.trim_start_matches(|char| char != ')');
+            words.push(format!("{}{closes}", word.split('/').nth(1).unwrap_or(word)));
         } else {
-            words.push(word);
+            words.push(word.to_owned());
         }
     }
     words.join(" ").trim_end_matches('.').to_owned()
@@ -114,7 +146,7 @@ async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Eviden
             }
             Vec::new()
         });
-        found.push(Evidence { text, tasks: count, log });
+        found.push(Evidence { tasks: count, log, ..Evidence::from(text) });
     }
     found.extend(unread);
     found
@@ -124,7 +156,7 @@ async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Eviden
 pub async fn of_task(ecs: &Ecs, target: &TargetSpec, task: &Value) -> Vec<Evidence> {
     let log = tail::of(ecs, target, vec![task]).await.into_iter().next().unwrap_or_else(|| Ok(Vec::new()));
     let (log, unread) = log.map_or_else(|why| (Vec::new(), Some(Evidence::from(why))), |log| (log, None));
-    let found = Evidence { text: general(&task_reason(task)), tasks: 1, log };
+    let found = Evidence { tasks: 1, log, ..Evidence::from(general(&task_reason(task))) };
     std::iter::once(found).chain(unread).collect()
 }
 
@@ -188,8 +220,9 @@ mod tests {
             ),
             ("(service api) rolling back to deployment ecs-svc/1.", "rolling back to deployment ecs-svc/…"),
             (
-                "(port 80) is unhealthy in (target-group arn:x) due to (reason Timeout)",
-                "(port 80) is unhealthy in (target-group arn:x) due to (reason Timeout)",
+                "(port 80) is unhealthy in (target-group arn:aws:elasticloadbalancing:r:1:targetgroup/web/0a1b) due to \
+                 (reason Timeout)",
+                "(port 80) is unhealthy in (target-group web) due to (reason Timeout)",
             ),
         ] {
             assert_eq!(general(text), general_text);

@@ -472,11 +472,11 @@ impl<'a> Undo<'a> {
     }
 
     async fn stuck(&self, summary: String, deployment: Option<String>) -> Undone {
-        let kept = self.messages.kept();
+        let (messages, none) = (&self.messages, Vec::new());
         let found = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => evidence::Found::default(),
-            found = evidence::gather(&self.ecs, self.target, deployment.as_deref(), kept) => found,
+            found = evidence::gather(&self.ecs, self.target, deployment.as_deref(), messages, none) => found,
         };
         let help = Some("it is not back on what ran before: look at the service now".to_owned());
         Undone::Stuck(Reason { summary: summary.trim_end_matches('.').to_owned(), evidence: found.evidence, help })

@@ -86,6 +86,10 @@ async fn forward(run: &Run, target: &TargetSpec, work: &Work, on_cancel: OnCance
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
         return codedeploy::rollout(run, target, work, group, registered.clone(), on_cancel).await;
     }
+    #[cfg(feature = "codedeploy")]
+    if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
+        return codedeploy::follow(run, target, work, group, deployment, on_cancel).await;
+    }
     let deadline = Instant::now() + target.timeout;
     let mut rollout = Rollout::new(run, target, &ecs, work, on_cancel);
     match &work.definition {
@@ -213,6 +217,8 @@ struct Rollout<'a> {
     announced: bool,
     tasks: Option<Tasks>,
     messages: Messages,
+    /// What was wrong with the service's targets when its tasks began to fail.
+    unwell: Option<Vec<Evidence>>,
     last_error: Option<Arc<CallError>>,
     misses: u32,
     stages: Stages,
@@ -231,6 +237,7 @@ impl<'a> Rollout<'a> {
             announced: false,
             tasks: None,
             messages: Messages::default(),
+            unwell: None,
             last_error: None,
             misses: 0,
             stages: Stages::default(),
@@ -293,7 +300,12 @@ impl<'a> Rollout<'a> {
         }
         let why = |followed: &Option<Followed>| followed.as_ref().and_then(|followed| followed.why.clone());
         let ended = match verdict {
-            Verdict::Wait | Verdict::RollingBack => return None,
+            Verdict::Wait | Verdict::RollingBack => {
+                if verdict == Verdict::RollingBack || self.tasks.is_some_and(|tasks| tasks.failed > 0) {
+                    self.look_at_targets().await;
+                }
+                return None;
+            }
             Verdict::Succeeded => Ended::succeeded(self.revision.clone(), None),
             Verdict::Failed(summary) => self.explained(Outcome::Failed, Some(summary)).await,
             Verdict::RolledBack => self.explained(Outcome::RolledBack, why(&self.followed)).await,
@@ -338,13 +350,32 @@ impl<'a> Rollout<'a> {
         }
     }
 
+    /// Keeps, once, what is wrong with the targets: those that failed are gone when the deployment has ended.
+    async fn look_at_targets(&mut self) {
+        if self.unwell.is_some() || self.messages.target_groups().is_empty() {
+            return;
+        }
+        let looked = evidence::of_targets(self.ecs, self.target, self.messages.target_groups());
+        self.unwell = tokio::select! {
+            biased;
+            () = self.run.cancel.cancelled() => None,
+            unwell = looked => Some(unwell),
+        };
+    }
+
     /// Ends with an outcome and all that can be found about it. Without a summary of its own it has ECS's.
     async fn explained(&self, outcome: Outcome, summary: Option<String>) -> Ended {
         let ours = self.followed.as_ref().and_then(|followed| followed.ours.as_deref());
         let Found { status_reason, mut evidence } = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => Found::default(),
-            found = evidence::gather(self.ecs, self.target, ours, self.messages.kept()) => found,
+            found = evidence::gather(
+                self.ecs,
+                self.target,
+                ours,
+                &self.messages,
+                self.unwell.clone().unwrap_or_default(),
+            ) => found,
         };
         evidence.splice(0..0, self.stages.evidence());
         let summary = match (summary, status_reason) {

@@ -129,11 +129,12 @@ struct Continue<'a> {
     ecs: &'a Ecs,
     arn: &'a str,
     hook: &'a str,
+    action: &'static str,
 }
 
 impl Write for Continue<'_> {
     async fn send(&self) -> Result<Value, CallError> {
-        self.ecs.continue_service_deployment(self.arn, self.hook).await
+        self.ecs.continue_service_deployment(self.arn, self.hook, self.action).await
     }
 
     /// It took effect if the hook waits no longer.
@@ -150,5 +151,13 @@ impl Write for Continue<'_> {
 /// # Errors
 /// What ECS refused, or that its answer was lost and the hook still waits.
 pub async fn go_on(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
-    carry_out(&Continue { ecs, arn, hook }, Instant::now() + PATIENCE).await.map(drop)
+    carry_out(&Continue { ecs, arn, hook, action: "CONTINUE" }, Instant::now() + PATIENCE).await.map(drop)
+}
+
+/// Has ECS roll back a deployment that waits at a PAUSE hook.
+///
+/// # Errors
+/// What ECS refused, or that its answer was lost and the hook still waits.
+pub async fn roll_back(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
+    carry_out(&Continue { ecs, arn, hook, action: "ROLLBACK" }, Instant::now() + PATIENCE).await.map(drop)
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Run;
+use super::alarms::Alarms;
 use super::ended::Ended;
 use super::returns::Deployed;
 use super::rollout::rollout;
@@ -54,8 +55,9 @@ struct Running<'a> {
     end: WaveEnd,
 }
 
-/// Runs the rollouts of a wave. Returns once none is left running.
-pub async fn run(run: &Arc<Run>, number: usize) -> WaveEnd {
+/// Runs the rollouts of a wave. Returns once none is left running. With `looks_at_alarms` it looks first at the alarms of its
+/// targets, which may have gone off since the plan was made.
+pub async fn run(run: &Arc<Run>, number: usize, looks_at_alarms: bool) -> WaveEnd {
     let wave = &run.fleet.waves[number];
     let total = wave.targets.len();
     let queue = wave.targets.iter().copied().filter(|&index| run.plan.work[index].is_some()).collect();
@@ -74,6 +76,9 @@ pub async fn run(run: &Arc<Run>, number: usize) -> WaveEnd {
         next_batch: 0,
         end: WaveEnd::default(),
     };
+    if looks_at_alarms {
+        running.fail_what_is_in_alarm().await;
+    }
     loop {
         running.start_what_may().await;
         if running.tasks.is_empty() {
@@ -96,6 +101,27 @@ pub async fn run(run: &Arc<Run>, number: usize) -> WaveEnd {
 impl Running<'_> {
     fn halted(&self) -> bool {
         self.end.failed > self.max_failures
+    }
+
+    /// Fails the targets of which an alarm is in ALARM, as their bake would, before anything is asked of ECS.
+    async fn fail_what_is_in_alarm(&mut self) {
+        let targets = || self.queue.iter().map(|&index| (index, &self.run.fleet.targets[index]));
+        let alarms = Alarms::of(self.run, targets().map(|(_, target)| target));
+        let raised = tokio::select! {
+            biased;
+            () = self.run.cancel.cancelled() => return,
+            raised = alarms.raised(targets()) => raised,
+        };
+        for (index, reason) in raised {
+            self.queue.retain(|queued| *queued != index);
+            let target = self.run.fleet.targets[index].id.clone();
+            self.run.emit(Event::RolloutStarted { target: target.clone() }).await;
+            let summary = format!("{} before its wave began; nothing was changed", reason.summary);
+            let reason = Some(Reason { summary, ..reason });
+            let outcome = Outcome::Failed;
+            self.run.emit(Event::RolloutFinished { target, outcome, reason, revision: None }).await;
+            self.failed(index).await;
+        }
     }
 
     async fn start_what_may(&mut self) {

@@ -39,6 +39,14 @@ pub enum SelectError {
         /// The waves that there are, nearest first; at most three.
         known: Vec<String>,
     },
+    /// There is no account of this name.
+    #[error("there is no account `{account}`{}", near_misses(.known))]
+    NoAccount {
+        /// The account, as given.
+        account: String,
+        /// The accounts that there are, nearest first; at most three.
+        known: Vec<String>,
+    },
     /// Every pattern and every wave matches something, but no target is in both.
     #[error("no target of {waves} matches {patterns}")]
     Disjoint {
@@ -95,6 +103,17 @@ impl Fleet {
             return Err(SelectError::Disjoint { patterns: quoted(only), waves: quoted(waves) });
         }
         Ok(self.retain(&kept))
+    }
+
+    /// Returns the account of a name.
+    ///
+    /// # Errors
+    /// There is no such account; with near misses.
+    pub fn account(&self, name: &str) -> Result<&Arc<Account>, SelectError> {
+        self.accounts.iter().find(|account| account.name == name).ok_or_else(|| {
+            let names = self.accounts.iter().map(|account| account.name.clone()).collect();
+            SelectError::NoAccount { account: name.to_owned(), known: nearest(name, names) }
+        })
     }
 
     /// Returns the names of a wave and of those that follow it.

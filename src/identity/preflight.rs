@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::session::Sessions;
+use super::session::{HopError, Sessions};
 use crate::fleet::Account;
 
 /// Chains walked at once. Web-identity exchanges have a bound of their own.
@@ -19,6 +19,15 @@ pub struct Unreachable {
     pub reason: String,
     /// What to do about it.
     pub help: Vec<String>,
+    /// The hop that could not be walked, if that is why.
+    pub cause: Option<Arc<HopError>>,
+}
+
+impl Unreachable {
+    /// Returns the first line of each explanation: what is wrong, without how to mend it.
+    pub fn summary(&self) -> Vec<String> {
+        self.help.iter().filter_map(|help| help.lines().next()).map(str::to_owned).collect()
+    }
 }
 
 /// Walks the chains of all accounts, and returns those that cannot be used, in the manifest's order.
@@ -32,13 +41,14 @@ pub async fn walk(sessions: &Sessions, accounts: &[Arc<Account>]) -> Vec<Unreach
 }
 
 async fn check(sessions: &Sessions, account: &Arc<Account>) -> Option<Unreachable> {
-    let unreachable = |reason, help| Some(Unreachable { account: Arc::clone(account), reason, help });
+    let unreachable = |reason, help, cause| Some(Unreachable { account: Arc::clone(account), reason, help, cause });
     match sessions.identify(&account.chain).await {
         Ok((id, _)) if id == account.id => None,
         Ok((id, arn)) => unreachable(
             format!("the session {arn} is in account {id}, and not in {}", account.id),
             vec![format!("correct the id or the chain of `{}` in the manifest", account.name)],
+            None,
         ),
-        Err(error) => unreachable(error.to_string(), error.help.clone()),
+        Err(error) => unreachable(error.to_string(), error.help.clone(), Some(error)),
     }
 }

@@ -11,14 +11,17 @@ use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-use super::token::{Claims, TokenSource};
+use super::token::{Claims, TokenError, TokenSource};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::sts::{Grant, Sts};
 use crate::aws::{Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future};
 use crate::clock::Clock;
+use crate::doctor::live::Live;
+use crate::doctor::refusal::Refusal;
+use crate::doctor::token::Token;
 use crate::fleet::{Hop, RoleChain};
 
 /// STS fetches the issuer's keys at each exchange and fails under bursts (configure-aws-credentials#299).
@@ -38,12 +41,12 @@ const KEY_RETRIES: [Duration; 4] =
 pub struct Session {
     /// Credentials and identity.
     pub grant: Arc<Grant>,
-    /// When it should be renewed.
-    renew_at: SystemTime,
+    /// How long it was when it was new.
+    length: Duration,
 }
 
 /// A hop that could not be walked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HopError {
     /// Its place in the chain, from 1; 0 = the SDK's own credentials, without any hop.
     pub number: usize,
@@ -121,6 +124,26 @@ impl Sessions {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Reads the ID token; `None` where chains begin with the SDK's own credentials.
+    pub fn id_token(&self) -> Option<Result<SecretString, TokenError>> {
+        self.shared.token.as_ref().map(TokenSource::read)
+    }
+
+    /// Returns the name that every session has.
+    pub fn session_name(&self) -> &str {
+        &self.shared.session_name
+    }
+
+    /// Returns the sessions that are there and still serve, each with the hops that led to it; the shortest chains first.
+    pub fn held(&self) -> Vec<(Vec<Hop>, Session)> {
+        let now = self.shared.clock.now();
+        let slots = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = slots.iter().filter_map(|(hops, slot)| Some((hops.clone(), slot.current.clone()?)));
+        let mut held: Vec<_> = current.filter(|(_, session)| session.serves(now)).collect();
+        held.sort_by_cached_key(|(hops, _)| (hops.len(), hops.last().map(|hop| hop.arn.to_string())));
+        held
+    }
+
     /// Returns what the ID token claims, unverified; `None` where there is none.
     pub fn claims(&self) -> Option<Claims> {
         Claims::decode(&self.shared.token.as_ref()?.read().ok()?)
@@ -128,6 +151,12 @@ impl Sessions {
 
     /// Returns a fresh session at the end of a chain, which has at least one hop.
     pub fn session(&self, hops: &[Hop]) -> BoxFuture<'static, Walked> {
+        self.session_with(hops, RENEW_BEFORE)
+    }
+
+    /// Returns a session at the end of a chain, which has at least one hop, renewed where less than `left` remains of it,
+    /// or less than a third of its length where that is shorter: for others who have a limit of their own.
+    pub fn session_with(&self, hops: &[Hop], left: Duration) -> BoxFuture<'static, Walked> {
         let (sessions, hops) = (self.clone(), hops.to_vec());
         async move {
             let now = sessions.shared.clock.now();
@@ -137,7 +166,7 @@ impl Sessions {
                 let quiet = slot.quiet_until.is_some_and(|until| now < until);
                 let fallback = slot.current.clone().filter(|session| session.serves(now));
                 match &fallback {
-                    Some(session) if now < session.renew_at || quiet => return Ok(session.clone()),
+                    Some(session) if now < session.renew_at(left) || quiet => return Ok(session.clone()),
                     _ => {}
                 }
                 let walk = slot.walk.get_or_insert_with(|| {
@@ -188,15 +217,21 @@ impl Sessions {
             Ok(grant) => {
                 let now = self.shared.clock.now();
                 let length = grant.expires.duration_since(now).unwrap_or_default();
-                let renew_at = grant.expires - RENEW_BEFORE.min(length / 3);
-                Ok(Session { grant: Arc::new(grant), renew_at })
+                Ok(Session { grant: Arc::new(grant), length })
             }
             Err(error) => {
-                let claims = match &self.shared.token {
-                    Some(token) if before.is_empty() => token.read().ok().and_then(|token| Claims::decode(&token)),
-                    _ => None,
+                let token =
+                    self.id_token().filter(|_| before.is_empty()).and_then(|token| Token::parse(&token.ok()?, "").ok());
+                let help = Refusal {
+                    error: &error,
+                    hop,
+                    before,
+                    session_name: &self.shared.session_name,
+                    token: token.as_ref(),
+                    now: self.shared.clock.timestamp().as_second(),
+                    live: &Live::default(),
                 };
-                let help = advice(&error, hop, before.last(), claims.as_ref());
+                let help = help.explain().iter().map(ToString::to_string).collect();
                 let (role, arn) = (hop.role.clone(), hop.arn.to_string());
                 Err(Arc::new(HopError { number: hops.len(), role, arn, error, help }))
             }
@@ -250,6 +285,11 @@ impl Sessions {
 }
 
 impl Session {
+    /// When it should be renewed by those who want so much of it left.
+    fn renew_at(&self, left: Duration) -> SystemTime {
+        self.grant.expires - left.min(self.length / 3)
+    }
+
     fn serves(&self, now: SystemTime) -> bool {
         now + TOO_LATE < self.grant.expires
     }
@@ -274,67 +314,4 @@ impl ProvideCredentials for ChainProvider {
                 .map_err(|error| CredentialsError::provider_error(HopError::clone(&error)))
         })
     }
-}
-
-/// What to do about a hop that was refused. AWS gives one text for many causes, so this names what to compare.
-fn advice(error: &CallError, hop: &Hop, before: Option<&Hop>, claims: Option<&Claims>) -> Vec<String> {
-    let said = claims.map(|claims| format!("the token says: {claims}"));
-    let mut help = Vec::new();
-    match (error.kind, before) {
-        (Kind::Denied, None) if error.operation == "AssumeRoleWithWebIdentity" => {
-            help.push(format!(
-                "AWS says no more than this; check in account {} that the role {} exists, that its trust policy names \
-                 the identity provider of the token's issuer, and that its conditions on `:aud` and `:sub` match \
-                 (StringLike for wildcards)",
-                hop.arn.account(),
-                hop.arn.name()
-            ));
-        }
-        (Kind::Denied, before) => {
-            let action = ["sts:TagSession", "sts:SetSourceIdentity"]
-                .into_iter()
-                .find(|action| error.message.contains(action))
-                .unwrap_or("sts:AssumeRole");
-            let caller = before.map_or_else(|| "the SDK's own identity".to_owned(), |before| before.arn.to_string());
-            let external = match (&hop.external_id, action) {
-                (Some(_), "sts:AssumeRole") => ", and that its sts:ExternalId condition is the manifest's external_id",
-                (None, "sts:AssumeRole") => ", and whether it asks for an sts:ExternalId that the manifest does not give",
-                _ => "",
-            };
-            help.push(format!(
-                "check that the trust policy of {} allows {action} to {caller}{external}; and that {caller} has a \
-                 policy that allows {action} on it",
-                hop.arn
-            ));
-        }
-        (Kind::Expired, None) if error.operation == "AssumeRoleWithWebIdentity" => help.push(
-            "an ID token lives as long as the job's timeout and cannot be renewed: raise the job's `timeout`, or retry \
-             the job"
-                .to_owned(),
-        ),
-        _ if error.is("InvalidIdentityToken") => help.push(format!(
-            "check that account {} has an IAM identity provider for the token's issuer, with the token's audience among \
-             its client ids, and that AWS can reach the issuer's /.well-known/openid-configuration",
-            hop.arn.account()
-        )),
-        _ if error.message.contains("DurationSeconds") => help.push(format!(
-            "lower `duration` of the role `{}`, or raise the role's maximum session duration; a chained role never gets \
-             more than one hour",
-            hop.role
-        )),
-        _ if error.is("PackedPolicyTooLarge") => {
-            help.push(format!("shorten the session tags and policies of the role `{}`", hop.role));
-        }
-        _ if error.is("RegionDisabled") => {
-            help.push("set identity.region to a region in which STS is active for that account".to_owned());
-        }
-        (Kind::Unknown, _) => help.push(
-            "AWS did not answer properly; is the runner's network, proxy or AWS_ENDPOINT_URL right? nothing was \
-             changed, and the job can be retried"
-                .to_owned(),
-        ),
-        _ => {}
-    }
-    help.extend(said);
-    help
 }

@@ -25,6 +25,8 @@ pub enum TokenSource {
     },
     /// A file.
     File(std::path::PathBuf),
+    /// There is none, and why: every exchange fails with it.
+    Absent(TokenError),
 }
 
 /// Why there is no token.
@@ -78,6 +80,7 @@ impl TokenSource {
         match self {
             Self::Held { token, .. } => Ok(token.clone()),
             Self::File(path) => read_file(path),
+            Self::Absent(error) => Err(error.clone()),
         }
     }
 }

@@ -5,10 +5,12 @@
 
 mod accounts;
 mod alarms;
+mod allow;
 mod chain;
 mod codedeploy;
 mod definition;
 mod deployment;
+mod gitlab;
 mod identity;
 mod notify;
 mod policy;
@@ -63,6 +65,7 @@ pub fn check(
     let ambient = identity::is_ambient(manifest);
     let accounts = checker.accounts(manifest, span, ambient, &mut warnings);
     let identity = checker.identity(manifest, &accounts.list, variables, files);
+    let allow = checker.allow(manifest, variables);
     let services = checker.services(manifest, span);
     let vocabulary = accounts.vocabulary(&services);
     let mut targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
@@ -78,12 +81,13 @@ pub fn check(
         checker.alarms_of_waves(manifest, waves, &mut targets, &accounts);
     }
     let notify = checker.notify(manifest);
+    let environments = checker.environments(manifest, &accounts);
     if context.count() > 0 {
         return None;
     }
     let fleet = assemble(identity?, &accounts.list, targets.list, timeout, waves?, release, warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
-    Some(Fleet { on_busy, notify, ..fleet })
+    Some(Fleet { allow, on_busy, notify, environments, ..fleet })
 }
 
 fn assemble(
@@ -122,7 +126,8 @@ fn assemble(
         })
         .collect();
     let accounts = accounts.into_iter().flatten().collect();
-    Fleet { identity, accounts, targets, waves, on_busy: OnBusy::Fail, notify: Vec::new(), release, warnings }
+    let (allow, on_busy, notify, environments) = (None, OnBusy::Fail, Vec::new(), BTreeMap::new());
+    Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings }
 }
 
 /// What every check needs.
@@ -192,9 +197,9 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Whether a text is a name: of letters, digits, `.`, `_` and `-`.
+/// Whether a text is a name: of letters and digits of any script, `.`, `_` and `-`.
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char))
+    !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || "._-".contains(char))
 }
 
 /// Returns the entries of an optional mapping.

@@ -147,6 +147,7 @@ fn title(name: &str) -> String {
     match name {
         "Manifest" => "the manifest".to_owned(),
         "Identity" | "Rollout" | "Deployment" | "Gate" | "Strategy" => format!("`{}`", name.to_lowercase()),
+        "GitLab" | "Deployments" => format!("`{}`", name.to_lowercase()),
         "Format" => "`format`".to_owned(),
         "Occasion" => "`on`".to_owned(),
         "OnFailure" => "`on_failure`".to_owned(),
@@ -155,6 +156,8 @@ fn title(name: &str) -> String {
         "RollbackScope" => "`rollback_scope`".to_owned(),
         "Per" => "`per`".to_owned(),
         "Network" => "`network`".to_owned(),
+        "Allow" => "`allow`".to_owned(),
+        "SubjectForm" => "`sub`".to_owned(),
         "RunTask" => "a task".to_owned(),
         "CapacityProvider" => "a capacity provider".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),

@@ -14,7 +14,7 @@ use super::spanned::{Entries, Spanned};
 #[serde(deny_unknown_fields)]
 pub struct RunTask {
     /// A name of your own, unique in the service: letters, digits, `.`, `_` and `-`.
-    #[schemars(required, regex(pattern = r"^[A-Za-z0-9._-]+$|\$\{"))]
+    #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
     pub run_task: Option<Spanned<String>>,
     /// What it runs: `family` (its newest ACTIVE revision), `family:revision` or an ARN. Default: the revision that the
     /// service gets.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
-use super::{Seen, Unseen, unseen};
+use super::family::{Families, Known};
+use super::{Observed, Seen, Unseen, unseen};
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs};
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Fleet, Revision, TargetSpec};
@@ -28,10 +29,12 @@ pub type Definitions = BTreeMap<usize, Result<Arc<Value>, Unseen>>;
 pub enum History {
     /// Its deployments, newest first.
     Deployments(Vec<Attempt>),
-    /// Only which revisions its family has: whether they ever ran is not known.
+    /// Only which revisions its family has: whether they ever ran is to be told from what is known of them.
     Revisions {
         /// The ARNs of the ACTIVE ones, newest first.
         arns: Vec<String>,
+        /// What is known of the newest few that are older than the present one, newest first.
+        older: Vec<Known>,
         /// Why its deployments are not known.
         because: String,
     },
@@ -55,9 +58,10 @@ impl Attempt {
 
 /// Reads the past of every target that was seen; the others have none.
 pub async fn targets(fleet: &Fleet, seen: &[Seen], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) -> Vec<Option<Past>> {
+    let families = &Families::default();
     let reads = fleet.targets.iter().zip(seen).map(|(target, seen)| async move {
         let observed = seen.as_ref().ok()?;
-        Some(target_past(&client(target), target, &observed.service.task_definition).await)
+        Some(target_past(&client(target), target, observed, families).await)
     });
     futures::stream::iter(reads).buffered(AT_ONCE).collect().await
 }
@@ -67,16 +71,28 @@ pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Arc
     ecs.describe_task_definition(arn).await.map(Arc::new).map_err(|error| unseen(&error, target))
 }
 
-async fn target_past(ecs: &Ecs, target: &TargetSpec, live: &str) -> Past {
-    let because = match attempts(ecs, target).await {
+async fn target_past(ecs: &Ecs, target: &TargetSpec, observed: &Observed, families: &Families) -> Past {
+    let live = &observed.service.task_definition;
+    #[cfg(feature = "codedeploy")]
+    let by_codedeploy = observed.service.controller == "CODE_DEPLOY";
+    #[cfg(not(feature = "codedeploy"))]
+    let by_codedeploy = false;
+    let attempts = match by_codedeploy {
+        #[cfg(feature = "codedeploy")]
+        true => super::codedeploy::attempts(ecs, target, live).await,
+        _ => attempts(ecs, target).await,
+    };
+    let because = match attempts {
         Ok(attempts) if !attempts.is_empty() => return Ok(History::Deployments(attempts)),
+        Ok(_) if by_codedeploy => "CodeDeploy lists no deployment of the group".to_owned(),
         Ok(_) => "ECS lists no service deployment of the last 90 days".to_owned(),
         Err(error) if matches!(error.kind, Kind::Denied | Kind::Refused) => error.to_string(),
         Err(error) => return Err(unseen(&error, target)),
     };
     let family = live.parse::<Revision>().map_or_else(|_| live.to_owned(), |revision| revision.family);
-    let arns = ecs.list_task_definitions(&family).await.map_err(|error| unseen(&error, target))?;
-    Ok(History::Revisions { arns, because })
+    let arns = families.active(ecs, target, &family).await.map_err(|error| unseen(&error, target))?;
+    let older = families.older(ecs, &arns, &observed.live).await;
+    Ok(History::Revisions { arns, older, because })
 }
 
 async fn attempts(ecs: &Ecs, target: &TargetSpec) -> Result<Vec<Attempt>, CallError> {

@@ -131,7 +131,7 @@ impl Hook {
 }
 
 /// Reads a time as awsJson has it, to the second.
-fn moment(seconds: f64) -> Option<Timestamp> {
+pub(super) fn moment(seconds: f64) -> Option<Timestamp> {
     #[expect(clippy::cast_possible_truncation, reason = "a time that does not fit is none")]
     Timestamp::from_second(seconds.round() as i64).ok()
 }

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::progress::moment;
 use crate::event::Tasks;
 use crate::fleet::Revision;
 
@@ -30,6 +32,8 @@ pub struct LiveService {
     pub breaker_rolls_back: bool,
     /// Whether ECS can move its traffic.
     pub traffic: Traffic,
+    /// The ARNs of the target groups behind which its tasks are, those of its task sets and the alternate ones too.
+    pub target_groups: Vec<String>,
     /// `deploymentConfiguration`, as it is.
     pub configuration: Value,
     /// Its deployments, PRIMARY first; its task sets under another controller.
@@ -78,6 +82,8 @@ pub struct Message {
     pub id: String,
     /// ECS's words.
     pub text: String,
+    /// When it was said.
+    pub at: Option<Timestamp>,
 }
 
 impl LiveService {
@@ -101,11 +107,16 @@ impl LiveService {
             express: service["resourceManagementType"] == "ECS",
             breaker_rolls_back,
             traffic: Traffic::read(service),
+            target_groups: target_groups(service),
             configuration,
             deployments: items(service, deployments).map(Deployment::read).collect(),
             service_deployment: service["currentServiceDeployment"].as_str().map(str::to_owned),
             messages: items(service, "events")
-                .map(|event| Message { id: text(event, "id"), text: text(event, "message") })
+                .map(|event| Message {
+                    id: text(event, "id"),
+                    text: text(event, "message"),
+                    at: event["createdAt"].as_f64().and_then(moment),
+                })
                 .collect(),
             took: primary.and_then(|primary| took(primary, service)),
         }
@@ -179,6 +190,17 @@ impl Deployment {
     pub fn revision(&self) -> Option<Revision> {
         self.task_definition.parse().ok()
     }
+}
+
+fn target_groups(service: &Value) -> Vec<String> {
+    let sets = items(service, "taskSets").flat_map(|set| items(set, "loadBalancers"));
+    let mut groups: Vec<String> = Vec::new();
+    for balancer in items(service, "loadBalancers").chain(sets) {
+        for arn in [&balancer["targetGroupArn"], &balancer["advancedConfiguration"]["alternateTargetGroupArn"]] {
+            groups.extend(arn.as_str().filter(|arn| !groups.iter().any(|known| known == arn)).map(str::to_owned));
+        }
+    }
+    groups
 }
 
 /// Reads when ECS said `(service S) (deployment ecs-svc/N) deployment completed.`, and how long that was after the start.

@@ -3,6 +3,8 @@
 //! Pure. What is gone back to is the last revision that completed before the present one. A target that is back already
 //! stays: going back twice would else bring the newer revision again, and a job that is retried would undo itself.
 
+mod support;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -13,6 +15,8 @@ use crate::fleet::{Fleet, Revision};
 use crate::observe::history::{Definitions, History};
 use crate::observe::service::LiveService;
 use crate::observe::{Observed, Seen, Unseen};
+pub use support::Support;
+use support::{Ran, ran};
 
 /// What going back means for a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub enum Way {
         arn: String,
         /// Why its past is not known from service deployments, where that is so.
         because: Option<String>,
+        /// What speaks for it having run, where that is so.
+        support: Option<Support>,
     },
     /// The deployment that is under way is stopped, and ECS goes back.
     Return {
@@ -30,16 +36,46 @@ pub enum Way {
         deployment: String,
         /// The ARN of what completed last, where that is known.
         to: Option<String>,
+        /// The ARN of what a deployment by CodeDeploy deploys; ECS's deploys what the service says.
+        deploys: Option<String>,
     },
     /// The deployment that is under way goes back: it is followed.
     Follow {
         /// The deployment's id.
         deployment: String,
+        /// The ARN of what a deployment by CodeDeploy deploys; ECS's deploys what the service says.
+        deploys: Option<String>,
     },
     /// It is back already.
     Already(String),
     /// There is nothing to go back to.
     Nowhere(String),
+}
+
+/// Decides what going back means for a target with a past: as [`way`] does, unless a deployment by CodeDeploy is under way.
+pub fn way_of(observed: &Observed, past: &History, further: bool) -> Way {
+    let Some(under_way) = &observed.codedeploy else { return way(&observed.service, past, further) };
+    let (deployment, deploys) = (under_way.id.clone(), under_way.task_definition.clone());
+    let completed: Vec<&str> = match past {
+        History::Deployments(attempts) => {
+            let completed = attempts.iter().filter(|attempt| attempt.succeeded());
+            completed.filter_map(|attempt| attempt.task_definition.as_deref()).collect()
+        }
+        History::Revisions { .. } => Vec::new(),
+    };
+    match &deploys {
+        _ if under_way.undoes.is_some() => Way::Follow { deployment, deploys },
+        None => Way::Nowhere(format!("CodeDeploy does not say what its deployment {deployment} deploys")),
+        Some(arn) if completed.contains(&arn.as_str()) => Way::Follow { deployment, deploys },
+        Some(arn) => {
+            // Its traffic has moved already where what it deploys is PRIMARY.
+            let before = [observed.service.task_definition.as_str()].into_iter().chain(completed);
+            match before.into_iter().find(|known| known != arn) {
+                Some(to) => Way::Return { deployment, to: Some(to.to_owned()), deploys },
+                None => Way::Nowhere("nothing is known to have completed before".to_owned()),
+            }
+        }
+    }
 }
 
 /// Decides what going back means for a service with a past. With `further`, a target that is back already goes back to
@@ -57,8 +93,10 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
             let completed: Vec<&str> = completed.filter_map(|attempt| attempt.task_definition.as_deref()).collect();
             if in_progress {
                 return match completed.contains(&present) {
-                    true => Way::Follow { deployment },
-                    false => Way::Return { deployment, to: completed.first().map(|arn| (*arn).to_owned()) },
+                    true => Way::Follow { deployment, deploys: None },
+                    false => {
+                        Way::Return { deployment, to: completed.first().map(|arn| (*arn).to_owned()), deploys: None }
+                    }
                 };
             }
             let nowhere = || Way::Nowhere("no other revision completed in the 90 days that ECS remembers".to_owned());
@@ -78,25 +116,37 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
                 from = before.unwrap_or(other);
             }
             match completed[from..].iter().find(|arn| **arn != present) {
-                Some(arn) => Way::To { arn: (*arn).to_owned(), because: None },
+                Some(arn) => Way::To { arn: (*arn).to_owned(), because: None, support: None },
                 None => nowhere(),
             }
         }
-        History::Revisions { arns, because } => {
+        History::Revisions { arns, older, because } => {
             let number = |arn: &str| arn.parse::<Revision>().map_or(0, |revision| revision.number);
             if in_progress {
                 let completed = service.deployments.iter().find(|one| one.id != primary.id && one.is("COMPLETED"));
                 return match completed {
-                    Some(one) if number(&one.task_definition) > number(present) => Way::Follow { deployment },
-                    completed => Way::Return { deployment, to: completed.map(|one| one.task_definition.clone()) },
+                    Some(one) if number(&one.task_definition) > number(present) => {
+                        Way::Follow { deployment, deploys: None }
+                    }
+                    completed => {
+                        Way::Return { deployment, to: completed.map(|one| one.task_definition.clone()), deploys: None }
+                    }
                 };
             }
             let newer = arns.first().filter(|arn| number(arn) > number(present) && !failed && !further);
             if let Some(newer) = newer {
                 return Way::Already(format!("on {} already, which is older than {}", name(present), name(newer)));
             }
-            match arns.iter().find(|arn| number(arn) < number(present)) {
-                Some(arn) => Way::To { arn: arn.clone(), because: Some(because.clone()) },
+            let known: Vec<(&str, Ran)> = older.iter().map(|one| (one.arn.as_str(), ran(service, one))).collect();
+            let supported = known.iter().find_map(|(arn, ran)| match ran {
+                Ran::Yes(support) => Some((*arn, Some(support.clone()))),
+                Ran::No | Ran::Unknown => None,
+            });
+            let refuted = |arn: &&str| known.contains(&(arn, Ran::No));
+            let lower = || arns.iter().map(String::as_str).filter(|arn| number(arn) < number(present));
+            let next = || lower().find(|arn| !refuted(arn)).or(lower().next()).map(|arn| (arn, None));
+            match supported.or_else(next) {
+                Some((arn, support)) => Way::To { arn: arn.to_owned(), because: Some(because.clone()), support },
                 None => Way::Nowhere(format!("its family has no older ACTIVE revision ({because})")),
             }
         }
@@ -110,22 +160,16 @@ fn name(arn: &str) -> &str {
 /// Builds the plan of going back. `ways` is indexed as the fleet's targets; `None` where a target could not be read.
 /// `definitions` has what is gone back to.
 pub fn plan(fleet: &Fleet, seen: &[Seen], ways: &[Option<Way>], definitions: &Definitions) -> Plan {
-    decided(fleet, seen, |index, observed| match (unreturnable(&observed.service), &ways[index]) {
-        (Some(blocked), _) => blocked,
-        (None, Some(way)) => decide(observed, way, definitions.get(&index)),
-        (None, None) => Decision::blocked("its past could not be read", "run again"),
+    decided(fleet, seen, |index, observed| {
+        let group = fleet.targets[index].desired.codedeploy.as_ref();
+        let mut decision = match (undeployable(&observed.service, group), &ways[index]) {
+            (Some(blocked), _) => blocked,
+            (None, Some(way)) => decide(observed, way, definitions.get(&index)),
+            (None, None) => Decision::blocked("its past could not be read", "run again"),
+        };
+        decision.work.iter_mut().for_each(|work| work.codedeploy = group.cloned());
+        decision
     })
-}
-
-/// Returns why a service cannot be returned at all.
-fn unreturnable(service: &LiveService) -> Option<Decision> {
-    if service.status == "ACTIVE" && service.controller == "CODE_DEPLOY" {
-        return Some(Decision::blocked(
-            "its deployment controller is CODE_DEPLOY, whose history ECS does not keep",
-            "deploy the revision that it should run: `task_definition: { family: …, revision: … }` beside `codedeploy`",
-        ));
-    }
-    undeployable(service, None)
 }
 
 fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>, Unseen>>) -> Decision {
@@ -145,23 +189,39 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
             let help = "deploy the revision that you want with `roleout deploy`, or leave the target out with --only";
             Decision::blocked(format!("there is nothing to go back to: {why}"), help)
         }
-        Way::Follow { deployment } => {
+        Way::Follow { deployment, deploys } => {
             let summary = vec![format!("its deployment {deployment} goes back already, and is followed")];
-            deploy(Definition::Follow { deployment: deployment.clone() }, service.revision(), summary)
+            let revision = deploys.as_deref().and_then(to).or(service.revision());
+            let mut decision = deploy(Definition::Follow { deployment: deployment.clone() }, revision, summary);
+            if let (Some(work), Some(_)) = (&mut decision.work, &observed.codedeploy) {
+                work.from = deploys.clone().unwrap_or_default();
+            }
+            decision
         }
-        Way::Return { deployment, to: back } => {
-            let summary = vec![format!("its deployment {deployment} is stopped, and ECS goes back")];
+        Way::Return { deployment, to: back, deploys } => {
+            let by = if deploys.is_some() { "CodeDeploy" } else { "ECS" };
+            let summary = vec![format!("its deployment {deployment} is stopped, and {by} goes back")];
             let mut decision =
                 deploy(Definition::Return { deployment: deployment.clone() }, back.as_deref().and_then(to), summary);
             if let (Some(work), Some(back)) = (&mut decision.work, back) {
                 work.before.task_definition.get_or_insert_with(|| back.clone());
             }
+            if let (Some(work), Some(deploys)) = (&mut decision.work, deploys) {
+                (work.from, work.before.task_definition) = (deploys.clone(), back.clone());
+            }
             decision
         }
-        Way::To { arn, .. } => match definition {
+        Way::To { arn, because, support } => match definition {
             Some(Ok(found)) if found["status"] == "ACTIVE" => {
-                let summary = taskdef::summary(&observed.live, found);
-                deploy(Definition::Existing { arn: arn.clone(), force: false }, to(arn), summary)
+                let chosen_by = because.as_ref().map(|_| match support {
+                    Some(support) => format!("{} is chosen: {support}", name(arn)),
+                    None => format!("{} is chosen by its number alone: nothing says whether it ever ran", name(arn)),
+                });
+                let mut summary = taskdef::summary(&observed.live, found);
+                summary.extend(chosen_by.clone());
+                let mut decision = deploy(Definition::Existing { arn: arn.clone(), force: false }, to(arn), summary);
+                decision.work.iter_mut().for_each(|work| work.chosen_by.clone_from(&chosen_by));
+                decision
             }
             Some(Ok(_)) => Decision::blocked(
                 format!("it ran {} before, which was deregistered and cannot be deployed", name(arn)),
@@ -178,10 +238,14 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
+    use crate::fleet::Commit;
+    use crate::observe::family::Known;
     use crate::observe::history::Attempt;
+    use crate::observe::service::Message;
 
     fn service(number: u32, state: &str) -> LiveService {
         let arn = format!("td/api:{number}");
@@ -201,7 +265,7 @@ mod tests {
     }
 
     fn to(number: u32) -> Way {
-        Way::To { arn: format!("td/api:{number}"), because: None }
+        Way::To { arn: format!("td/api:{number}"), because: None, support: None }
     }
 
     #[test]
@@ -241,9 +305,9 @@ mod tests {
 
     #[test]
     fn what_is_under_way_is_stopped_unless_it_goes_back_itself() {
-        let follow = Way::Follow { deployment: "ecs-svc/9".into() };
+        let follow = Way::Follow { deployment: "ecs-svc/9".into(), deploys: None };
         assert_eq!(way(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), false), follow);
-        let back = Way::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()) };
+        let back = Way::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()), deploys: None };
         assert_eq!(way(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), false), back);
     }
 
@@ -251,12 +315,43 @@ mod tests {
     fn without_deployments_the_numbers_of_revisions_tell() {
         let revisions = |numbers: &[u32]| History::Revisions {
             arns: numbers.iter().map(|number| format!("td/api:{number}")).collect(),
+            older: Vec::new(),
             because: "no".into(),
         };
-        let older = Way::To { arn: "td/api:2".into(), because: Some("no".into()) };
+        let older = Way::To { arn: "td/api:2".into(), because: Some("no".into()), support: None };
         assert_eq!(way(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), false), older);
         assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), false), Way::Already(_)));
         assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), true), Way::To { .. }));
         assert!(matches!(way(&service(1, "COMPLETED"), &revisions(&[1]), false), Way::Nowhere(_)));
+    }
+
+    #[test]
+    fn without_deployments_the_newest_revision_that_something_speaks_for_is_taken() {
+        let known = |number: u32, pipeline: Option<&str>| Known {
+            arn: format!("td/api:{number}"),
+            commit: Commit { pipeline: pipeline.map(str::to_owned), ..Commit::default() },
+            ..Known::default()
+        };
+        let past = |older: Vec<Known>| History::Revisions {
+            arns: (1..=4).rev().map(|number| format!("td/api:{number}")).collect(),
+            older,
+            because: "no".into(),
+        };
+        let to =
+            |number: u32, support| Way::To { arn: format!("td/api:{number}"), because: Some("no".into()), support };
+        let present = service(4, "COMPLETED");
+        let tagged = Some(Support::Registered("the pipeline 7".to_owned()));
+        let past_of_two = past(vec![known(3, None), known(2, Some("7")), known(1, Some("6"))]);
+        assert_eq!(way(&present, &past_of_two, false), to(2, tagged));
+        assert_eq!(way(&present, &past(vec![known(3, None), known(2, None)]), false), to(3, None));
+        let mut refuted = known(3, Some("7"));
+        (refuted.registered_at, refuted.until) = (Timestamp::from_second(100).ok(), Timestamp::from_second(200).ok());
+        let mut failed = present.clone();
+        failed.messages = vec![Message {
+            id: "1".into(),
+            text: "(service api) (deployment ecs-svc/3) deployment failed: tasks failed to start.".into(),
+            at: Timestamp::from_second(150).ok(),
+        }];
+        assert_eq!(way(&failed, &past(vec![refuted.clone(), known(2, None)]), false), to(2, None));
     }
 }

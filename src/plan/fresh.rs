@@ -128,7 +128,7 @@ mod tests {
             "deployments": [{ "id": deployment, "status": "PRIMARY", "taskDefinition": arn, "rolloutState": state }],
         }));
         let live = Arc::new(definition(number, image));
-        Observed { service, newest: Some(Arc::clone(&live)), named: None, live, progress: None }
+        Observed { service, newest: Some(Arc::clone(&live)), named: None, live, progress: None, codedeploy: None }
     }
 
     fn work(definition: Definition) -> Work {

@@ -350,7 +350,8 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
         Definition::Keep => {}
         Definition::Follow { .. } => notes.push("its deployment is under way already, and is followed".to_owned()),
         Definition::Return { .. } => {
-            notes.push("the deployment that is under way is stopped, and ECS goes back".to_owned())
+            let by = if work.codedeploy.is_some() { "CodeDeploy" } else { "ECS" };
+            notes.push(format!("the deployment that is under way is stopped, and {by} goes back"))
         }
         Definition::Existing { force: true, .. } => {
             notes.push("its last deployment failed, and is repeated".to_owned())
@@ -379,6 +380,7 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
     if !matches!(work.definition, Definition::Keep) {
         notes.extend(strategy::note(target, &observed.service));
     }
+    notes.extend(work.chosen_by.clone());
     notes.extend(run_task::notes(&work.run_tasks));
     (differences, notes)
 }

@@ -53,6 +53,9 @@ pub struct Saved {
     /// The webhooks; their URLs are in the variables that they name.
     #[serde(default)]
     notify: Vec<Webhook>,
+    /// The GitLab environments of the accounts, by the accounts' names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    environments: BTreeMap<String, String>,
     outline: Outline,
 }
 
@@ -155,6 +158,7 @@ impl Saved {
             accounts: fleet.accounts.iter().map(|account| (**account).clone()).collect(),
             targets: fleet.targets.iter().zip(&plan.work).map(target).collect(),
             notify: fleet.notify.clone(),
+            environments: fleet.environments.clone(),
             waves: fleet.waves.clone(),
             outline: plan.outline.clone(),
         }
@@ -235,11 +239,13 @@ impl Saved {
         }
         let fleet = Fleet {
             identity: self.identity,
+            allow: None,
             accounts,
             targets,
             waves: self.waves,
             on_busy: OnBusy::Fail,
             notify: self.notify,
+            environments: self.environments,
             release: Release::default(),
             warnings: Vec::new(),
         };
@@ -335,11 +341,14 @@ mod tests {
             source: IdentitySource::TokenEnv("ID_TOKEN".to_owned()),
             region: "eu-west-1".to_owned(),
             session_name: "gl-1".to_owned(),
+            issuer: None,
         };
         let release = Release::default();
-        let (accounts, targets, waves, notify, warnings) = Default::default();
+        let (accounts, targets, waves, notify, environments, warnings) = Default::default();
         let on_busy = OnBusy::Fail;
-        let fleet = Fleet { identity, accounts, targets, waves, on_busy, notify, release, warnings };
+        let allow = None;
+        let fleet =
+            Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

@@ -20,8 +20,12 @@ pub struct Role {
     /// The actions that it may call, `*` and `?` allowed; `None` = every action in its own account, and every
     /// `sts:AssumeRole`.
     pub actions: Option<Vec<String>>,
-    /// Its permissions as an IAM policy; `None` = what `actions` says.
+    /// Its permissions as an inline policy; without one, and without `attached`, what `actions` says.
     pub policy: Option<Value>,
+    /// The managed policies that are attached to it, by their names.
+    pub attached: BTreeMap<String, Value>,
+    /// When it was made, in milliseconds since 1970.
+    pub created: u64,
 }
 
 impl Role {
@@ -33,7 +37,19 @@ impl Role {
             max_session: Duration::from_secs(3600),
             actions: None,
             policy: None,
+            attached: BTreeMap::new(),
+            created: 0,
         }
+    }
+
+    /// Returns all of its permission policies as one; `None` where it has none, and so no limit but `actions`.
+    pub(crate) fn policies(&self) -> Option<Value> {
+        let all: Vec<&Value> = self.policy.iter().chain(self.attached.values()).collect();
+        let statements = all.iter().flat_map(|policy| match &policy["Statement"] {
+            Value::Array(statements) => statements.clone(),
+            one => vec![one.clone()],
+        });
+        (!all.is_empty()).then(|| json!({ "Statement": statements.collect::<Vec<_>>() }))
     }
 
     /// Lets the sandbox's ID tokens assume it: `aud` must be the sandbox's, and `sub` match one of the patterns.

@@ -1,7 +1,5 @@
 //! The services besides STS and IAM, which speak awsJson or RPC v2: which one a request is for, and what its operations are called.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::wire::AwsError;
@@ -35,33 +33,6 @@ impl Api {
     /// Reads `x-amz-target` into a service and its operation.
     pub(crate) fn of(target: &str) -> Option<(Self, &str)> {
         TARGETS.iter().find_map(|(prefix, api)| Some((*api, target.strip_prefix(prefix)?)))
-    }
-
-    /// Returns the actions that a call needs, as policies name them, each with its condition keys.
-    pub(crate) fn actions(self, call: &Call, input: &Value) -> Vec<(String, BTreeMap<String, Vec<String>>)> {
-        let service = match self {
-            Self::Ecs => return ecs::actions(call, input),
-            Self::Ecr => "ecr",
-            Self::Logs => "logs",
-            Self::Secrets => "secretsmanager",
-            Self::Parameters => "ssm",
-            Self::Alarms => "cloudwatch",
-            Self::CodeDeploy => "codedeploy",
-        };
-        vec![(format!("{service}:{}", call.operation), BTreeMap::new())]
-    }
-
-    /// Returns the resource that a call is authorised on.
-    pub(crate) fn resource(self, call: &Call, input: &Value) -> String {
-        match self {
-            Self::Ecs => ecs::resource(call, input),
-            Self::Ecr => ecr::resource(call, input),
-            Self::Logs => logs::resource(call, input),
-            Self::Secrets => secrets::resource(call, input),
-            Self::CodeDeploy => codedeploy::resource(call, input),
-            // DescribeParameters and DescribeAlarms know no resources.
-            Self::Parameters | Self::Alarms => "*".to_owned(),
-        }
     }
 
     /// Carries an operation out and returns its answer as JSON text.

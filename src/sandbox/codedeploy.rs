@@ -292,9 +292,18 @@ pub(crate) fn changes(operation: &str) -> bool {
 }
 
 /// Returns the ARN that a call is authorised on.
-pub(crate) fn resource(call: &Call, input: &Value) -> String {
+pub(crate) fn resource(world: &World, call: &Call, input: &Value) -> String {
     let partition = super::account::partition(&call.region);
-    let application = text_of(input, "applicationName").unwrap_or("*");
-    let group = text_of(input, "deploymentGroupName").unwrap_or("*");
+    let id = text_of(input, "deploymentId");
+    let made = world.codedeploy.deployments.iter().find(|one| {
+        let own = one.account == call.account && one.region == call.region;
+        own && id.is_some_and(|id| one.id() == id || one.rollback_id() == id)
+    });
+    let (application, group) = match made {
+        Some(made) => (made.application.as_str(), made.group.as_str()),
+        None => {
+            (text_of(input, "applicationName").unwrap_or("*"), text_of(input, "deploymentGroupName").unwrap_or("*"))
+        }
+    };
     format!("arn:{partition}:codedeploy:{}:{}:deploymentgroup:{application}/{group}", call.region, call.account)
 }

@@ -1,6 +1,4 @@
-//! ECS's operations by name, and what they share: reading inputs, pages, resources and condition keys.
-
-use std::collections::BTreeMap;
+//! ECS's operations by name, and what they share: reading inputs and pages.
 
 use serde_json::{Map, Value, json};
 
@@ -112,67 +110,4 @@ pub(crate) fn page(input: &Value, items: Vec<Value>, key: &str, default: u64) ->
         output.insert("nextToken".to_owned(), json!(format!("page-{}", start + size)));
     }
     Ok(Value::Object(output))
-}
-
-/// Returns the resource that a call is authorised on.
-pub(crate) fn resource(call: &Call, input: &Value) -> String {
-    let cluster = short(text_of(input, "cluster").unwrap_or("default"));
-    let service = |name: &str| call.arn(&format!("service/{cluster}/{}", short(name)));
-    match call.operation.as_str() {
-        "UpdateService" | "DeleteService" | "ListServiceDeployments" => {
-            service(text_of(input, "service").unwrap_or_default())
-        }
-        "CreateService" => service(text_of(input, "serviceName").unwrap_or_default()),
-        "DescribeServices" => list_of(input, "services").first().map_or_else(|| service("*"), |name| service(name)),
-        "RegisterTaskDefinition" => {
-            call.arn(&format!("task-definition/{}:*", text_of(input, "family").unwrap_or_default()))
-        }
-        "DescribeServiceDeployments" => {
-            list_of(input, "serviceDeploymentArns").first().copied().unwrap_or("*").to_owned()
-        }
-        "DescribeServiceRevisions" => list_of(input, "serviceRevisionArns").first().copied().unwrap_or("*").to_owned(),
-        "StopServiceDeployment" | "ContinueServiceDeployment" => {
-            text_of(input, "serviceDeploymentArn").unwrap_or("*").to_owned()
-        }
-        "DescribeClusters" => {
-            call.arn(&format!("cluster/{}", list_of(input, "clusters").first().map_or("default", |c| short(c))))
-        }
-        "CreateCluster" => call.arn(&format!("cluster/{}", text_of(input, "clusterName").unwrap_or("default"))),
-        "DescribeTasks" => {
-            call.arn(&format!("task/{cluster}/{}", list_of(input, "tasks").first().map_or("*", |task| short(task))))
-        }
-        "StopTask" => call.arn(&format!("task/{cluster}/{}", short(text_of(input, "task").unwrap_or("*")))),
-        "RunTask" => {
-            let name = short(text_of(input, "taskDefinition").unwrap_or_default());
-            call.arn(&format!("task-definition/{name}"))
-        }
-        "TagResource" | "UntagResource" | "ListTagsForResource" => {
-            text_of(input, "resourceArn").unwrap_or("*").to_owned()
-        }
-        _ => "*".to_owned(),
-    }
-}
-
-/// Returns the actions that a call needs, each with its condition keys: its own, and `ecs:TagResource` where it makes
-/// something with tags.
-pub(crate) fn actions(call: &Call, input: &Value) -> Vec<(String, BTreeMap<String, Vec<String>>)> {
-    let mut actions = vec![(format!("ecs:{}", call.operation), condition_keys(call, input))];
-    let creates =
-        matches!(call.operation.as_str(), "RegisterTaskDefinition" | "CreateService" | "CreateCluster" | "RunTask");
-    let is_tagged = input.get("tags").and_then(Value::as_array).is_some_and(|tags| !tags.is_empty());
-    if creates && is_tagged {
-        let mut keys = condition_keys(call, input);
-        keys.insert("ecs:createaction".to_owned(), vec![call.operation.clone()]);
-        actions.push(("ecs:TagResource".to_owned(), keys));
-    }
-    actions
-}
-
-/// Returns the condition keys of a call: `ecs:cluster` where it names one.
-fn condition_keys(call: &Call, input: &Value) -> BTreeMap<String, Vec<String>> {
-    let mut keys = BTreeMap::new();
-    if let Some(cluster) = text_of(input, "cluster") {
-        keys.insert("ecs:cluster".to_owned(), vec![call.arn(&format!("cluster/{}", short(cluster)))]);
-    }
-    keys
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::refusal::Refusal;
+
 /// A fault. In `GLOB=FAULT[:ARG]` it is written as each variant's first word says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
@@ -16,6 +18,8 @@ pub enum Fault {
     NoPull,
     /// `hang`: tasks of a new revision stay PENDING for ever.
     Hang,
+    /// `unhealthy`: tasks of a new revision run, fail the health checks and are stopped for that.
+    Unhealthy,
     /// `slow[:FACTOR]`: tasks take so many times longer; 5 unless told.
     Slow(f64),
     /// `vanish`: the service is deleted while it is being deployed.
@@ -59,6 +63,8 @@ pub enum Fault {
     Latency(Duration),
     /// `wrong-account`: a session in the account belongs to another account.
     WrongAccount,
+    /// `short-sessions:SECONDS`: sessions of the account's roles end so soon, whatever was asked for.
+    ShortSessions(Duration),
     /// `no-service-deployments`: the role may not read service deployments.
     NoServiceDeployments,
     /// `image-missing`: the images in ECR that the service's definition names do not exist, and cannot be pulled.
@@ -69,6 +75,9 @@ pub enum Fault {
     LogGroupMissing,
     /// `secret-missing`: the secrets and parameters that it names do not exist.
     SecretMissing,
+    /// `no-provider`, `wrong-audience`, `no-keys`, `no-issuer`, `claim-rejected`, `region-disabled`, `packed`: STS refuses
+    /// to give sessions in the account.
+    Refuses(Refusal),
 }
 
 /// Reads `GLOB=FAULT[:ARG]`, such as `prod-*/eu-west-1/api=slow:3`.
@@ -97,6 +106,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "crash" => Fault::Crash,
         "nopull" => Fault::NoPull,
         "hang" => Fault::Hang,
+        "unhealthy" => Fault::Unhealthy,
         "slow" if argument.is_none() => Fault::Slow(SLOW_FACTOR),
         "slow" => Fault::Slow(number("a factor")?),
         "vanish" => Fault::Vanish,
@@ -122,12 +132,16 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         },
         "latency" => Fault::Latency(Duration::from_secs_f64(number("milliseconds")?.min(MAX_LATENCY) / 1000.0)),
         "wrong-account" => Fault::WrongAccount,
+        "short-sessions" => Fault::ShortSessions(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
         "no-service-deployments" => Fault::NoServiceDeployments,
         "image-missing" => Fault::ImageMissing,
         "role-missing" => Fault::RoleMissing,
         "log-group-missing" => Fault::LogGroupMissing,
         "secret-missing" => Fault::SecretMissing,
-        _ => return Err(format!("`{name}` is not a fault; they are {NAMES}")),
+        _ => match Refusal::named(name) {
+            Some(refusal) => Fault::Refuses(refusal),
+            None => return Err(format!("`{name}` is not a fault; they are {NAMES}")),
+        },
     };
     if argument.is_some() && !TAKES_ARGUMENT.contains(&name) {
         return Err(format!("`{name}` takes nothing after it, in `{text}`"));
@@ -137,11 +151,12 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 }
 
 /// Every fault's name, for help and errors.
-pub const NAMES: &str = "crash, nopull, hang, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
+pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
-                         lost, unavailable, deny, latency, wrong-account, no-service-deployments, image-missing, \
-                         role-missing, log-group-missing, secret-missing";
-const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency"];
+                         lost, unavailable, deny, latency, wrong-account, short-sessions, no-service-deployments, \
+                         image-missing, role-missing, log-group-missing, secret-missing, no-provider, wrong-audience, \
+                         no-keys, no-issuer, claim-rejected, region-disabled, packed";
+const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency", "short-sessions"];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.
 pub(crate) const SLOW_FACTOR: f64 = 5.0;
@@ -214,6 +229,7 @@ mod tests {
             ("*=throttle:3", Fault::Throttle(3.0)),
             ("*=lost:30%", Fault::Lost(30)),
             ("*=deny:ecs:UpdateService", Fault::Deny("ecs:UpdateService".into())),
+            ("prod=short-sessions:15", Fault::ShortSessions(Duration::from_secs(15))),
             ("*=latency:250", Fault::Latency(Duration::from_millis(250))),
         ] {
             assert_eq!(parse_fault(text).expect(text).1, wanted, "{text}");

@@ -1,7 +1,13 @@
-//! IAM: GetRole, in awsQuery and XML.
+//! IAM: what is read of roles and their policies, in awsQuery and XML; the identity providers are in [`super::providers`].
+//!
+//! Every policy is at its first version, and a role's inline policy has one name.
 
+use serde_json::Value;
+
+use super::account::{Account, Role, parts};
 use super::ecs::short;
 use super::moment::iso;
+use super::providers;
 use super::session::Principal;
 use super::sts::Form;
 use super::wire::{AwsError, IAM_NAMESPACE, escape};
@@ -10,48 +16,160 @@ use super::world::World;
 /// The version of IAM's interface: what tells its requests from those of STS.
 pub(crate) const VERSION: &str = "2010-05-08";
 
+/// The name of an inline policy.
+const INLINE: &str = "inline";
+
 /// Carries an operation out, if the caller may, and returns its answer as XML.
 pub(crate) fn answer(world: &World, form: &Form, caller: &Principal, denied: bool) -> Result<String, AwsError> {
     let operation = form.get("Action").map(String::as_str).unwrap_or_default();
-    if operation != "GetRole" {
-        let text = format!("Could not find operation {operation} for version {VERSION}");
-        return Err(AwsError::new("InvalidAction", text));
-    }
-    let name = form.get("RoleName").filter(|name| !name.is_empty()).ok_or_else(|| {
-        let text = "1 validation error detected: Value null at 'roleName' failed to satisfy constraint: Member must not \
-                    be null";
-        AwsError::new("ValidationError", text)
-    })?;
-    let role = world
-        .accounts
-        .get(&caller.account)
-        .and_then(|account| account.roles.values().find(|role| short(&role.arn) == name));
-    let role = role.filter(|_| !world.is_role_taken(&caller.account, name));
-    let (partition, account) = super::account::parts(&caller.arn);
-    let resource = role.map_or_else(|| format!("arn:{partition}:iam::{account}:role/{name}"), |role| role.arn.clone());
-    world.permit(caller, "iam:GetRole", &resource, denied)?;
-    let missing = || {
-        let text = format!("The role with name {name} cannot be found.");
-        AwsError::with_status(404, "NoSuchEntity", text)
+    let asking = Asking { world, form, caller, denied, operation };
+    let result = match operation {
+        "GetRole" => asking.role()?,
+        "ListRolePolicies" => asking.inline_policies()?,
+        "GetRolePolicy" => asking.inline_policy()?,
+        "ListAttachedRolePolicies" => asking.attached_policies()?,
+        "GetPolicy" => asking.policy()?,
+        "GetPolicyVersion" => asking.policy_version()?,
+        "ListOpenIDConnectProviders" => providers::list(world, caller, denied)?,
+        "GetOpenIDConnectProvider" => {
+            providers::get(world, asking.required("OpenIDConnectProviderArn")?, caller, denied)?
+        }
+        _ => {
+            let text = format!("Could not find operation {operation} for version {VERSION}");
+            return Err(AwsError::new("InvalidAction", text));
+        }
     };
-    let role = role.ok_or_else(missing)?;
-    let path = role.arn.split_once(":role").map_or("/", |(_, path)| path);
-    let path = path.strip_suffix(name.as_str()).unwrap_or("/");
-    let id = world.chance.id(super::chance::KEY_LETTERS, 17, &role.arn);
     Ok(format!(
-        "<GetRoleResponse xmlns=\"{IAM_NAMESPACE}\">\n  <GetRoleResult>\n    <Role>\n      <Path>{}</Path>\n      \
-         <RoleName>{}</RoleName>\n      <RoleId>AROA{id}</RoleId>\n      <Arn>{}</Arn>\n      \
-         <CreateDate>{}</CreateDate>\n      <AssumeRolePolicyDocument>{}</AssumeRolePolicyDocument>\n      \
-         <MaxSessionDuration>{}</MaxSessionDuration>\n    </Role>\n  </GetRoleResult>\n  <ResponseMetadata>\n    \
-         <RequestId>{}</RequestId>\n  </ResponseMetadata>\n</GetRoleResponse>\n",
-        escape(path),
-        escape(name),
-        escape(&role.arn),
-        iso(0),
-        percent_encoded(&role.trust.to_string()),
-        role.max_session.as_secs(),
+        "<{operation}Response xmlns=\"{IAM_NAMESPACE}\">\n  <{operation}Result>\n{result}  </{operation}Result>\n  \
+         <ResponseMetadata>\n    <RequestId>{}</RequestId>\n  </ResponseMetadata>\n</{operation}Response>\n",
         world.request_id()
     ))
+}
+
+/// A call, and who makes it.
+struct Asking<'a> {
+    world: &'a World,
+    form: &'a Form,
+    caller: &'a Principal,
+    denied: bool,
+    operation: &'a str,
+}
+
+impl<'a> Asking<'a> {
+    fn account(&self) -> Option<&'a Account> {
+        self.world.accounts.get(&self.caller.account)
+    }
+
+    fn permit(&self, resource: &str) -> Result<(), AwsError> {
+        self.world.permit(self.caller, &format!("iam:{}", self.operation), resource, self.denied)
+    }
+
+    fn required(&self, field: &str) -> Result<&'a str, AwsError> {
+        self.form.get(field).filter(|text| !text.is_empty()).map(String::as_str).ok_or_else(|| {
+            let member = format!("{}{}", field[..1].to_lowercase(), &field[1..]);
+            let text = format!(
+                "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be \
+                 null"
+            );
+            AwsError::new("ValidationError", text)
+        })
+    }
+
+    /// Returns the role that the request names, if the caller may read it.
+    fn named_role(&self) -> Result<&'a Role, AwsError> {
+        let name = self.required("RoleName")?;
+        let role = self.account().and_then(|account| account.roles.values().find(|role| short(&role.arn) == name));
+        let role = role.filter(|_| !self.world.is_role_taken(&self.caller.account, name));
+        let (partition, account) = parts(&self.caller.arn);
+        let arn = role.map_or_else(|| format!("arn:{partition}:iam::{account}:role/{name}"), |role| role.arn.clone());
+        self.permit(&arn)?;
+        role.ok_or_else(|| missing(format!("The role with name {name} cannot be found.")))
+    }
+
+    fn role(&self) -> Result<String, AwsError> {
+        let role = self.named_role()?;
+        let name = short(&role.arn);
+        let path = role.arn.split_once(":role").map_or("/", |(_, path)| path);
+        let path = path.strip_suffix(name).unwrap_or("/");
+        let id = self.world.chance.id(super::chance::KEY_LETTERS, 17, &role.arn);
+        Ok(format!(
+            "    <Role>\n      <Path>{}</Path>\n      <RoleName>{}</RoleName>\n      <RoleId>AROA{id}</RoleId>\n      \
+             <Arn>{}</Arn>\n      <CreateDate>{}</CreateDate>\n      \
+             <AssumeRolePolicyDocument>{}</AssumeRolePolicyDocument>\n      \
+             <MaxSessionDuration>{}</MaxSessionDuration>\n    </Role>\n",
+            escape(path),
+            escape(name),
+            escape(&role.arn),
+            iso(role.created),
+            percent_encoded(&role.trust.to_string()),
+            role.max_session.as_secs(),
+        ))
+    }
+
+    fn inline_policies(&self) -> Result<String, AwsError> {
+        let role = self.named_role()?;
+        let name = role.policy.as_ref().map_or(String::new(), |_| format!("      <member>{INLINE}</member>\n"));
+        Ok(format!("    <PolicyNames>\n{name}    </PolicyNames>\n    <IsTruncated>false</IsTruncated>\n"))
+    }
+
+    fn inline_policy(&self) -> Result<String, AwsError> {
+        let role = self.named_role()?;
+        let name = self.required("PolicyName")?;
+        let policy = role.policy.as_ref().filter(|_| name == INLINE);
+        let policy = policy.ok_or_else(|| missing(format!("The role policy with name {name} cannot be found.")))?;
+        Ok(format!(
+            "    <RoleName>{}</RoleName>\n    <PolicyName>{INLINE}</PolicyName>\n    \
+             <PolicyDocument>{}</PolicyDocument>\n",
+            escape(short(&role.arn)),
+            percent_encoded(&policy.to_string())
+        ))
+    }
+
+    fn attached_policies(&self) -> Result<String, AwsError> {
+        let role = self.named_role()?;
+        let (partition, account) = parts(&role.arn);
+        let member = |name: &String| {
+            format!(
+                "      <member>\n        <PolicyName>{0}</PolicyName>\n        \
+                 <PolicyArn>arn:{partition}:iam::{account}:policy/{0}</PolicyArn>\n      </member>\n",
+                escape(name)
+            )
+        };
+        let members: String = role.attached.keys().map(member).collect();
+        Ok(format!("    <AttachedPolicies>\n{members}    </AttachedPolicies>\n    <IsTruncated>false</IsTruncated>\n"))
+    }
+
+    /// Returns the ARN of the managed policy that the request names and its document, if the caller may read it.
+    fn named_policy(&self) -> Result<(&'a str, &'a Value), AwsError> {
+        let arn = self.required("PolicyArn")?;
+        self.permit(arn)?;
+        let roles = self.account().into_iter().flat_map(|account| account.roles.values());
+        let policy = roles.filter_map(|role| role.attached.get(short(arn))).next();
+        Ok((arn, policy.ok_or_else(|| missing(format!("Policy {arn} was not found.")))?))
+    }
+
+    fn policy(&self) -> Result<String, AwsError> {
+        let (arn, _) = self.named_policy()?;
+        Ok(format!(
+            "    <Policy>\n      <PolicyName>{}</PolicyName>\n      <Arn>{}</Arn>\n      <Path>/</Path>\n      \
+             <DefaultVersionId>v1</DefaultVersionId>\n    </Policy>\n",
+            escape(short(arn)),
+            escape(arn)
+        ))
+    }
+
+    fn policy_version(&self) -> Result<String, AwsError> {
+        let (_, policy) = self.named_policy()?;
+        Ok(format!(
+            "    <PolicyVersion>\n      <Document>{}</Document>\n      <VersionId>v1</VersionId>\n      \
+             <IsDefaultVersion>true</IsDefaultVersion>\n    </PolicyVersion>\n",
+            percent_encoded(&policy.to_string())
+        ))
+    }
+}
+
+fn missing(text: String) -> AwsError {
+    AwsError::with_status(404, "NoSuchEntity", text)
 }
 
 /// Encodes everything but RFC 3986's unreserved characters.

@@ -412,6 +412,8 @@ impl Service {
             let mut task = Task::start(id, primary.definition.clone(), primary.nature, primary.factor, at, pace);
             task.started_by = Some(primary.id.clone());
             task.group = format!("service:{}", self.name);
+            let balancer = self.settings.get("loadBalancers").and_then(|balancers| balancers.get(0));
+            task.target_group = balancer.and_then(|one| one["targetGroupArn"].as_str()).map(str::to_owned);
             if let Some(launch) = self.settings.get("launchType").and_then(Value::as_str) {
                 task.launch_type = launch.to_owned();
             }

@@ -147,13 +147,13 @@ impl World {
         {
             configuration.extend(settings.clone());
         }
-        if target
-            .desired
-            .deployment
-            .as_ref()
-            .is_some_and(|settings| settings["strategy"].as_str().is_some_and(|it| it != "ROLLING"))
-        {
+        let strategy = target.desired.deployment.as_ref().and_then(|settings| settings["strategy"].as_str());
+        if strategy.is_some_and(|strategy| strategy != "ROLLING") {
             input["loadBalancers"] = json!([balancer(account, region_name)]);
+        } else if let Some((container, port)) = listens(&definition) {
+            let group = arn(account, region_name, &format!("targetgroup/{}/2b3c4d5e6f708192", target.service));
+            input["loadBalancers"] =
+                json!([{ "targetGroupArn": group, "containerName": container, "containerPort": port }]);
         }
         if target.desired.codedeploy.is_some() {
             input["deploymentController"] = json!({ "type": "CODE_DEPLOY" });
@@ -194,7 +194,7 @@ impl World {
 /// Returns a load balancer with two target groups, between which ECS can shift traffic.
 fn balancer(account: &str, region: &str) -> Value {
     let partition = super::account::partition(region);
-    let arn = |what: &str| format!("arn:{partition}:elasticloadbalancing:{region}:{account}:{what}");
+    let arn = |what: &str| arn(account, region, what);
     json!({
         "targetGroupArn": arn("targetgroup/blue/0a1b2c3d4e5f6071"),
         "containerName": "app",
@@ -206,6 +206,17 @@ fn balancer(account: &str, region: &str) -> Value {
             "roleArn": format!("arn:{partition}:iam::{account}:role/ecs-load-balancers"),
         },
     })
+}
+
+/// Returns an ARN of Elastic Load Balancing.
+fn arn(account: &str, region: &str, what: &str) -> String {
+    format!("arn:{}:elasticloadbalancing:{region}:{account}:{what}", super::account::partition(region))
+}
+
+/// Returns the first container of a definition that listens on a port, by its name, and the port.
+fn listens(definition: &Value) -> Option<(&str, u64)> {
+    let mut containers = definition["containerDefinitions"].as_array()?.iter();
+    containers.find_map(|one| Some((one["name"].as_str()?, one["portMappings"][0]["containerPort"].as_u64()?)))
 }
 
 /// Returns the user of an account's static keys, who may do everything in it.

@@ -76,7 +76,8 @@ pub(crate) fn assume_role_with_web_identity(world: &mut World, form: &Form, now:
     let tags = WebTags::read(&token.claims);
     let source_identity = claim("https://aws.amazon.com/source_identity").map(str::to_owned);
     let mut context = BTreeMap::new();
-    for name in CONDITION_CLAIMS {
+    let of_gitlab_com: &[&str] = if host == "gitlab.com" { GITLAB_COM_CLAIMS } else { &[] };
+    for name in CONDITION_CLAIMS.iter().chain(of_gitlab_com) {
         let values = strings(token.claims.get(*name));
         if !values.is_empty() {
             context.insert(format!("{host}:{name}").to_ascii_lowercase(), values);
@@ -185,8 +186,20 @@ pub(crate) fn get_caller_identity(world: &mut World, caller: &Principal) -> Stri
     body(world, "GetCallerIdentity", &inner)
 }
 
-/// The claims that AWS makes condition keys of: `aud`, `sub`, `amr`, and the ones it knows of gitlab.com.
+/// The claims that AWS makes condition keys of, whoever the issuer is.
 const CONDITION_CLAIMS: &[&str] = &["aud", "sub", "amr"];
+/// Those that it makes condition keys of where the issuer is gitlab.com.
+const GITLAB_COM_CLAIMS: &[&str] = &[
+    "namespace_id",
+    "project_id",
+    "ref_protected",
+    "pipeline_source",
+    "user_id",
+    "user_login",
+    "user_email",
+    "user_access_level",
+    "runner_environment",
+];
 
 /// Session tags in a token's claim, which GitLab never sends.
 #[derive(Default)]
@@ -293,13 +306,18 @@ fn grant(
         let text = format!("Packed policy consumes {percent}% of allotted space, please use smaller policy.");
         return Err(AwsError::new("PackedPolicyTooLarge", text));
     }
+    let short = world.account_fault(&principal.account, |fault| matches!(fault, Fault::ShortSessions(_)));
+    let milliseconds = match short {
+        Some(Fault::ShortSessions(length)) => u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
+        _ => duration * 1000,
+    };
     world.issued += 1;
     let name = format!("session/{}/{}", world.issued, principal.arn);
     let access_key = format!("ASIA{}", world.chance.id(KEY_LETTERS, 16, &name));
     let session = Session {
         secret: world.chance.hex(40, &format!("{name}/secret")),
         token: Some(format!("IQoJb3JpZ2luX2VjE{}", world.chance.hex(64, &format!("{name}/token")))),
-        expires: Some(now + duration * 1000),
+        expires: Some(now + milliseconds),
         principal,
     };
     // Forgets what expired a day ago, so that a long run does not grow; until then it answers "expired".
@@ -337,6 +355,12 @@ fn body(world: &World, operation: &str, result: &str) -> String {
         "<{operation}Response xmlns=\"{STS_NAMESPACE}\">\n  <{operation}Result>\n{result}  </{operation}Result>\n  \
          <ResponseMetadata>\n    <RequestId>{id}</RequestId>\n  </ResponseMetadata>\n</{operation}Response>\n"
     )
+}
+
+/// Returns the issuer that a request's ID token names.
+pub(crate) fn issuer(form: &Form) -> String {
+    let token = form.get("WebIdentityToken").and_then(|text| jwt::parse(text));
+    token.and_then(|token| token.claims["iss"].as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn role_and_name(form: &Form) -> Result<(&str, &str), AwsError> {

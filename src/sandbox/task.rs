@@ -22,6 +22,8 @@ pub(crate) enum Nature {
     NoPull,
     /// It stays PENDING.
     Hang,
+    /// It runs, fails the health checks and is stopped for that.
+    Unhealthy,
     /// It runs to its end and exits with the code: a task of RunTask.
     Exit(i32),
 }
@@ -66,6 +68,8 @@ pub(crate) struct Task {
     /// What RunTask overrides.
     pub(crate) overrides: Map<String, Value>,
     pub(crate) launch_type: String,
+    /// The ARN of the target group that it is registered with.
+    pub(crate) target_group: Option<String>,
 }
 
 /// What just happened to a task.
@@ -130,6 +134,7 @@ impl Task {
             exit_code: None,
             overrides: Map::new(),
             launch_type: "FARGATE".to_owned(),
+            target_group: None,
         }
     }
 
@@ -177,6 +182,7 @@ impl Task {
                 self.started = Some(now);
                 self.due = match self.nature {
                     Nature::Crash => after(self, pace.timing.healthy / 4, "crash"),
+                    Nature::Unhealthy => after(self, pace.timing.healthy * 3, "unhealthy"),
                     _ => after(self, pace.timing.healthy, "healthy"),
                 };
                 Turn::Moved
@@ -184,6 +190,13 @@ impl Task {
             Phase::Running => match self.nature {
                 Nature::Crash => {
                     self.fail("EssentialContainerExited", "Essential container in task exited".into(), Some(1), now)
+                }
+                Nature::Unhealthy => {
+                    let reason = match &self.target_group {
+                        Some(arn) => format!("Task failed ELB health checks in (target-group {arn})"),
+                        None => "Task failed container health checks".to_owned(),
+                    };
+                    self.fail("ServiceSchedulerInitiated", reason, Some(143), now)
                 }
                 Nature::Exit(code) => {
                     let _ = self.fail(

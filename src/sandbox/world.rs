@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::alarms::Alarms;
 use super::api::Api;
+use super::asked::{self, Asked};
 use super::bucket::{Buckets, Group};
 pub(crate) use super::call::Call;
 use super::calls::{Calls, Write};
@@ -18,18 +19,20 @@ use super::chance::Chance;
 use super::codedeploy::{self, CodeDeploy};
 use super::coding::Coding;
 use super::ecs;
+use super::elb;
 use super::fault::{Fault, Rule};
 use super::iam;
 use super::issuer::Issuer;
 use super::moment::Moment;
 use super::policy::{Ask, Decision, action_matches, decide};
+use super::queried::Queried;
 use super::region::Region;
 use super::session::{Principal, Refusal, Session, verify};
 use super::signature::{self, Claimed};
 use super::sts;
 use super::things::Things;
 use super::timing::Timing;
-use super::wire::{Answer, AwsError, Fate, IAM_NAMESPACE, Request, XML};
+use super::wire::{Answer, AwsError, Fate, Request, XML};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -195,9 +198,8 @@ impl World {
                 return Err(throttled());
             }
         }
-        let resource = api.resource(call, input);
-        for (action, context) in api.actions(call, input) {
-            self.authorize(&call.principal, &action, &resource, &context)?;
+        for Asked { action, resource, keys } in asked::of(api, self, call, input) {
+            self.authorize(&call.principal, &action, &resource, &keys)?;
             let denied = faults.iter().any(|fault| match fault {
                 Fault::Deny(pattern) => action_matches(pattern, &action),
                 Fault::NoServiceDeployments => {
@@ -228,40 +230,14 @@ impl World {
         output
     }
 
-    /// A request in awsQuery: of STS, or of IAM.
+    /// A request in awsQuery: of STS, of IAM or of Elastic Load Balancing.
     fn query(&mut self, request: &Request, claimed: Option<&Claimed>, now: Moment) -> Fate {
         let form: sts::Form = form_urlencoded::parse(&request.body).into_owned().collect();
         match form.get("Version").map(String::as_str) {
-            Some(iam::VERSION) => self.iam(request, claimed, &form, now),
+            Some(iam::VERSION) => self.read(Queried::Iam, request, claimed, &form, now),
+            Some(elb::VERSION) => self.read(Queried::Elb, request, claimed, &form, now),
             _ => self.sts(request, claimed, &form, now),
         }
-    }
-
-    /// IAM is the same in every region, so it has the faults of an account whatever their region.
-    fn iam(&mut self, request: &Request, claimed: Option<&Claimed>, form: &sts::Form, now: Moment) -> Fate {
-        let operation = form.get("Action").cloned().unwrap_or_default();
-        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
-        let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
-        self.calls.count(&account, "global", &operation);
-        let action = format!("iam:{operation}");
-        let mut denied = false;
-        let names = self.account_names(&account);
-        let rules = self.rules.iter().filter(|rule| !rule.sts && rule.covers_account(&names));
-        for rule in rules.filter(|rule| rule.covers_service(&[])) {
-            match &rule.fault {
-                Fault::Silent => return Fate::Silent,
-                Fault::Reset => return Fate::Reset,
-                Fault::Deny(pattern) => denied |= action_matches(pattern, &action),
-                _ => {}
-            }
-        }
-        let caller = verify(session, request, claimed, now).map_err(Refusal::sts);
-        Fate::Answered(match caller.and_then(|caller| iam::answer(self, form, &caller, denied)) {
-            Ok(body) => {
-                Answer { status: 200, content_type: XML, request_id: self.request_id(), body: body.into_bytes() }
-            }
-            Err(error) => error.xml_of(IAM_NAMESPACE, self.request_id()),
-        })
     }
 
     /// Whether IAM lets the caller do it, in awsQuery's words.
@@ -296,7 +272,10 @@ impl World {
             .rules
             .iter()
             .filter(|rule| rule.covers(&names, &region))
-            .filter(|rule| rule.sts || matches!(&rule.fault, Fault::Deny(action) if action.starts_with("sts:")))
+            .filter(|rule| {
+                let own = matches!(&rule.fault, Fault::Deny(action) if action.starts_with("sts:"));
+                rule.sts || own || matches!(rule.fault, Fault::Refuses(_))
+            })
             .map(|rule| rule.fault.clone())
             .collect();
         let count = self.calls.of(&account, &region, &operation);
@@ -313,6 +292,12 @@ impl World {
                 Fault::Throttle(rate) if !self.buckets.take(&account, "sts", Group::throttled(*rate), now) => {
                     self.calls.throttled += 1;
                     return Fate::Answered(AwsError::new("Throttling", "Rate exceeded").xml(self.request_id()));
+                }
+                Fault::Refuses(refusal) => {
+                    let role = form.get("RoleArn").map(String::as_str).unwrap_or_default();
+                    if let Some(error) = refusal.error(&operation, &sts::issuer(form), role) {
+                        return Fate::Answered(error.xml(self.request_id()));
+                    }
                 }
                 _ => {}
             }
@@ -370,7 +355,7 @@ impl World {
         });
         if let Some(role) = role {
             let listed = role.actions.as_ref().is_none_or(|actions| actions.iter().any(|a| action_matches(a, action)));
-            let decision = role.policy.as_ref().map_or(Decision::Allowed, |policy| decide(policy, &ask));
+            let decision = role.policies().map_or(Decision::Allowed, |policy| decide(&policy, &ask));
             if decision == Decision::Denied {
                 let text = format!(
                     "User: {} is not authorized to perform: {action} on resource: {resource} with an explicit deny in an \
@@ -447,7 +432,7 @@ impl World {
         self.with_aliases(account, region, names)
     }
 
-    fn with_aliases(&self, account: &str, region: &str, mut names: Vec<String>) -> Vec<String> {
+    pub(crate) fn with_aliases(&self, account: &str, region: &str, mut names: Vec<String>) -> Vec<String> {
         let key = |name: &String| (account.to_owned(), region.to_owned(), name.clone());
         let aliases: Vec<String> =
             names.iter().filter_map(|name| self.aliases.get(&key(name))).flatten().cloned().collect();

@@ -1,7 +1,7 @@
 //! The PAUSE hooks at which deployments wait, and what became of each: the output of `roleout continue`.
 
 use crate::event::Hook;
-use crate::fleet::TargetId;
+use crate::fleet::{Revision, TargetId};
 use crate::view::stage;
 use crate::view::style::{self, Paint, Tone, clean, count};
 
@@ -12,33 +12,45 @@ pub struct Waiting {
     pub target: TargetId,
     /// The hook.
     pub hook: Hook,
-    /// Whether ECS continued it, or why not; `None` where it was not asked to.
-    pub continued: Option<Result<(), String>>,
+    /// The revision to which ECS would roll the deployment back, where that is known.
+    pub back: Option<Revision>,
+    /// Whether ECS did what it was asked for, or why not; `None` where it was not asked.
+    pub ended: Option<Result<(), String>>,
 }
 
-/// Returns a line for each hook, and how many there are.
-pub fn text(waiting: &[Waiting], paint: Paint) -> String {
+/// Says what is done with hooks: they are continued, or their deployments rolled back.
+pub fn done(rollback: bool) -> &'static str {
+    if rollback { "rolled back" } else { "continued" }
+}
+
+/// Returns a line for each hook, and how many there are; with `rollback` ECS was, or would be, asked to roll back.
+pub fn text(waiting: &[Waiting], rollback: bool, paint: Paint) -> String {
+    let done = done(rollback);
     let name = |it: &Waiting| clean(&it.target.to_string()).into_owned();
     let column = waiting.iter().map(|it| style::width(&name(it))).max().unwrap_or(0);
     let mut text = String::new();
     for it in waiting {
-        let (tone, mark, words) = match &it.continued {
-            None => (Tone::Warn, "!", stage::place(&it.hook)),
+        let to = it.back.as_ref().map(|back| format!(" to {}", clean(&back.to_string()))).unwrap_or_default();
+        let place = stage::place(&it.hook);
+        let (tone, mark, words) = match &it.ended {
+            None if rollback => (Tone::Warn, "!", format!("{place}; --rollback goes back{to}")),
+            None => (Tone::Warn, "!", place),
             Some(Ok(())) => {
-                (Tone::Good, "✔", format!("continues; it {}", stage::place(&it.hook).replacen("waits", "waited", 1)))
+                let goes = if rollback { format!("goes back{to}") } else { "continues".to_owned() };
+                (Tone::Good, "✔", format!("{goes}; it {}", place.replacen("waits", "waited", 1)))
             }
-            Some(Err(reason)) => (Tone::Bad, "✖", format!("was not continued: {}", clean(reason))),
+            Some(Err(reason)) => (Tone::Bad, "✖", format!("was not {done}: {}", clean(reason))),
         };
         text.push_str(&paint.paint(tone, &format!("{mark} {}  {words}", style::pad(&name(it), column))));
         text.push('\n');
     }
-    let continued = waiting.iter().filter(|it| it.continued == Some(Ok(()))).count();
+    let ended = waiting.iter().filter(|it| it.ended == Some(Ok(()))).count();
     let total = match waiting.len() {
         0 => "no deployment waits at a PAUSE hook".to_owned(),
-        all if waiting.iter().all(|it| it.continued.is_none()) => {
+        all if waiting.iter().all(|it| it.ended.is_none()) => {
             format!("{} at which deployments wait", count(all, "PAUSE hook"))
         }
-        all => format!("{continued} of {} continued", count(all, "PAUSE hook")),
+        all => format!("{ended} of {} {done}", count(all, "PAUSE hook")),
     };
     text.push_str(&paint.paint(Tone::Strong, &total));
     text.push('\n');

@@ -63,6 +63,12 @@ impl Lines {
         self.err
     }
 
+    /// Writes bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        // A log that cannot be written to stops nothing.
+        let _ = self.err.write_all(bytes).and_then(|()| self.err.flush());
+    }
+
     /// Writes a line that no event stands behind.
     pub fn plain(&mut self, tone: Tone, text: &str) {
         let line = self.paint.paint(tone, text);

@@ -1,18 +1,21 @@
 //! The view of a terminal: a line for each target that is under way, totals below, finished targets kept above.
 //!
-//! It draws at most ten times a second, and only what fits the terminal: with 200 targets under way in 40 rows the
-//! rest is counted. [`Canvas`] does the drawing.
+//! It draws at most ten times a second, no faster than the terminal takes it, and only what fits: with 200 targets under
+//! way in 40 rows the rest is counted. [`Canvas`] does the drawing.
 
 use std::io::Write;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::event::{Event, Stamped};
 use crate::state::{Phase, RunState, TargetState, milliseconds};
+use crate::view::Options;
 use crate::view::canvas::Canvas;
 use crate::view::row::Row;
 use crate::view::sentence::Narrator;
 use crate::view::stage;
+use crate::view::stream::Pending;
 use crate::view::style::{self, Paint, Tone, clean};
 
 /// The time between two frames.
@@ -32,6 +35,7 @@ pub struct Live {
     narrator: Narrator,
     size: Size,
     fallback: (usize, usize),
+    pending: Option<watch::Receiver<Pending>>,
     kept: Vec<String>,
     /// The columns of names in kept lines.
     column: usize,
@@ -41,14 +45,16 @@ pub struct Live {
 }
 
 impl Live {
-    /// Draws on a terminal; where its size cannot be asked, `fallback` is taken.
-    pub fn new(err: Box<dyn Write + Send>, paint: Paint, size: Size, fallback: (usize, usize)) -> Self {
+    /// Draws on a terminal; where its size cannot be asked, the options' width and height are taken.
+    pub fn new(err: Box<dyn Write + Send>, paint: Paint, options: &Options) -> Self {
+        let (size, fallback) = (options.size, (options.width, options.height));
         Self {
             canvas: Canvas::new(err, size().unwrap_or(fallback)),
             paint,
             narrator: Narrator::new(false),
             size,
             fallback,
+            pending: options.pending.clone(),
             kept: Vec::new(),
             column: 0,
             phase: None,
@@ -104,7 +110,8 @@ impl Live {
     pub fn tick(&mut self, now: Timestamp, state: &RunState) {
         // A clock that was set back draws at once, rather than not at all until it has caught up.
         let due = self.drawn_at.is_none_or(|at| now < at || milliseconds(at, now) >= FRAME_MS);
-        if due {
+        let behind = self.pending.as_ref().is_some_and(|pending| pending.borrow().bytes > 0);
+        if due && !behind {
             self.drawn_at = Some(now);
             self.frame += 1;
             self.draw(state, Some(now));

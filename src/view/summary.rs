@@ -259,12 +259,15 @@ impl Page {
 }
 
 /// Adds up how many tasks of all these targets each piece of evidence was found in, and takes the first log as the
-/// example.
+/// example. What differs from target to target is told of one alone.
 fn count_tasks(reason: &mut Reason, targets: &[&TargetState]) {
     for (place, evidence) in reason.evidence.iter_mut().enumerate() {
         let all = || targets.iter().filter_map(|target| target.why()?.evidence.get(place));
         evidence.tasks = all().map(|evidence| evidence.tasks).sum();
         evidence.log = all().map(|evidence| &evidence.log).find(|log| !log.is_empty()).cloned().unwrap_or_default();
+        if let ([_], Some(only)) = (targets, all().next()) {
+            evidence.text.clone_from(&only.text);
+        }
     }
 }
 

@@ -80,6 +80,34 @@ async fn what_is_in_alarm_or_missing_beforehand_stops_the_run_before_any_change(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_goes_off_before_its_wave_begins_fails_its_targets_before_any_change() {
+    let rollout = "rollout:\n  timeout: 10m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
+                   - { name: rest, max_parallel: 1, bake: 15m, alarms: [checkout] }\n";
+    let scene = Scene::of(3, 1, rollout);
+    let goes_off = async {
+        tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+        scene.sandbox.set_alarm("200000000001", REGION, "checkout", Some("ALARM"));
+    };
+    let (ran, ()) = tokio::join!(scene.deploy(), goes_off);
+    assert_eq!(ran.code(), Exit::Failed, "{}", ran.said);
+    let (first, failed, last) = ("a0/eu-west-1/s0", "a1/eu-west-1/s0", "a2/eu-west-1/s0");
+    assert_eq!(
+        [first, failed, last].map(|target| ran.outcome(target)),
+        [Some(Outcome::Succeeded), Some(Outcome::Failed), Some(Outcome::NotStarted)]
+    );
+    let reason = ran.reason(failed);
+    assert!(
+        reason.starts_with(
+            "the CloudWatch alarm checkout is in ALARM before its wave began; nothing was changed\nThreshold"
+        ),
+        "{reason}"
+    );
+    assert!(ran.said.contains("halted in wave rest"), "{}", ran.said);
+    let writes = scene.sandbox.calls().writes;
+    assert!(writes.iter().all(|write| write.account == A0), "{writes:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn alarms_that_may_not_be_seen_are_noted_and_do_not_pass() {
     let scene = Scene::of(1, 1, &watching("a")).fault("*=deny:cloudwatch:*");
     let ran = scene.deploy().await;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use roleout::engine::cancel::Signal;
+use roleout::commands::{rollback, watch};
+use roleout::engine::cancel::{Cancel, Signal};
 use roleout::event::Event;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
@@ -216,4 +217,108 @@ async fn what_is_throttled_for_a_while_is_watched_to_its_end() {
     };
     let (ran, ()) = tokio::join!(scene.deploy(), throttles);
     assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+}
+
+/// Another job on the same fleet, whose image of s0 is another one.
+fn with_image(scene: &Scene, image: &str) -> Scene {
+    let mut other = scene.planning();
+    other.fleet.targets[0].desired.images.insert("app".to_owned(), format!("registry.example.com/s0:{image}"));
+    other
+}
+
+async fn rolled_back(scene: &Scene) -> Ran {
+    let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
+    scene
+        .ran(async |reach, view| rollback::run(fleet, reach, choice, false, start, view, Cancel::default()).await)
+        .await
+}
+
+async fn watched(scene: &Scene) -> Ran {
+    let (fleet, start) = (scene.fleet.clone(), scene.start.clone());
+    scene.ran(async |reach, view| watch::run(fleet, reach, false, start, view, Cancel::default()).await).await
+}
+
+/// The image of the task set that has the traffic.
+fn image(scene: &Scene) -> String {
+    let service = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service");
+    let sets = service.body["taskSets"].as_array().cloned().unwrap_or_default();
+    let primary = sets.iter().find(|set| set["status"] == "PRIMARY").expect("a PRIMARY task set");
+    let arn = primary["taskDefinition"].as_str().expect("an ARN");
+    let definition = scene.sandbox.task_definition("a0", "eu-west-1", arn).expect("a definition");
+    let image = definition["containerDefinitions"][0]["image"].as_str().unwrap_or_default();
+    image.rsplit(':').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_deploys_by_codedeploy_what_its_group_deployed_before() {
+    let scene = by_codedeploy(1, 1, "");
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    assert_eq!(with_image(&scene, "v3").deploy().await.code(), Exit::Done);
+    assert_eq!(image(&scene), "v3");
+    let ran = rolled_back(&scene).await;
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    assert_eq!((image(&scene).as_str(), sent(&scene, "CreateDeployment").len()), ("v2", 3));
+    assert!(ran.said.contains("known from the newest deployments of their groups"), "{}", ran.said);
+    let again = rolled_back(&scene).await;
+    assert_eq!((again.code(), again.outcome(S0)), (Exit::Done, Some(Outcome::Unchanged)), "{}", again.said);
+    assert!(again.said.contains("already back on s0:"), "{}", again.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_stops_what_is_under_way_and_follows_a_return() {
+    let scene = by_codedeploy(1, 1, "");
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    let other = with_image(&scene, "v3");
+    let _ = cancelled(&other, 40).await;
+    let ran = rolled_back(&scene).await;
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    assert_eq!((image(&scene).as_str(), sent(&scene, "StopDeployment").len()), ("v2", 1));
+    assert_eq!(sent(&scene, "CreateDeployment").len(), 2);
+
+    let scene = by_codedeploy(1, 1, "rollout: { on_cancel: rollback }\n");
+    let _ = cancelled(&scene, 40).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let ran = rolled_back(&scene).await;
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    assert!(ran.said.contains("d-R"), "it followed the deployment that rolls back: {}", ran.said);
+    assert_eq!((image(&scene).as_str(), sent(&scene, "StopDeployment").len()), ("previous", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_deployments_of_its_group_the_services_messages_tell() {
+    let scene = by_codedeploy(1, 1, "").fault("*=deny:codedeploy:ListDeployments");
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    let ran = rolled_back(&scene).await;
+    assert_eq!((ran.code(), image(&scene).as_str()), (Exit::Done, "previous"), "{}", ran.said);
+    assert!(ran.said.contains("ListDeployments: AccessDenied"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_follows_a_deployment_by_codedeploy() {
+    let scene = by_codedeploy(2, 1, "");
+    let ran = watched(&scene).await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    assert!(ran.said.contains("2 targets without a deployment under way"), "{}", ran.said);
+    let mut one = scene.planning();
+    one.fleet = one.fleet.retain(&[true, false]);
+    let _ = cancelled(&one, 40).await;
+    let ran = watched(&scene).await;
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    assert!(ran.said.contains("1 target without a deployment under way"), "{}", ran.said);
+    assert_eq!(sent(&scene, "CreateDeployment").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_tells_a_deployment_that_codedeploy_rolls_back() {
+    let scene = by_codedeploy(1, 1, "rollout: { on_cancel: rollback }\n");
+    let _ = cancelled(&scene, 40).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let ran = watched(&scene).await;
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+    assert!(ran.reason(S0).starts_with("the deployment was stopped"), "{}", ran.reason(S0));
+
+    let scene = by_codedeploy(1, 1, "").fault("*=deny:codedeploy:GetDeploymentGroup");
+    let ran = watched(&scene).await;
+    let error = ran.exit.as_ref().expect_err("refused");
+    assert!(error.help.iter().any(|help| help.contains("allow codedeploy:GetDeploymentGroup to ")), "{error:?}");
 }

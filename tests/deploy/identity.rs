@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use roleout::commands::reach::Reach;
+use roleout::exec::keys::Keys;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::sandbox::Claims;
@@ -123,4 +125,29 @@ async fn no_secret_shows_anywhere() {
     let token = scene.token.expose_secret();
     assert!(token.len() > 100 && token.split('.').all(|part| !everything.contains(part)), "the token is shown");
     assert!(!everything.contains("ASIA"), "an access key is shown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_for_other_programs_have_twenty_minutes_left_at_least() {
+    let scene = Scene::of(1, 1, "").claims(Claims { lifetime: Duration::from_secs(4 * 3600), ..Claims::default() });
+    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let account = &scene.fleet.accounts[0];
+    let keys = async || {
+        let now = reach.aws.clock().now();
+        let keys = Keys::of(&reach.sessions, account, now).await.expect("keys");
+        assert!(keys.expires >= now + Duration::from_secs(20 * 60));
+        assert!(!format!("{keys:?}").contains(keys.for_process()["SecretAccessKey"].as_str().expect("a key")));
+        keys.for_process()["AccessKeyId"].clone()
+    };
+    let first = keys().await;
+    tokio::time::advance(Duration::from_secs(39 * 60)).await;
+    assert_eq!(keys().await, first, "nothing is asked of STS while enough is left");
+    tokio::time::advance(Duration::from_secs(2 * 60)).await;
+    let own = reach.sessions.session(&account.chain.hops).await.expect("a session");
+    assert_eq!(
+        own.grant.credentials.access_key_id(),
+        first.as_str().expect("a key"),
+        "a run's own goes on to the last five"
+    );
+    assert_ne!(keys().await, first);
 }

@@ -6,9 +6,16 @@ mod busy;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
 mod definition;
+#[cfg(feature = "verify")]
+mod doctor;
 mod faults;
+mod gitlab;
 mod harness;
+#[cfg(feature = "health")]
+mod health;
 mod hooks;
+#[cfg(feature = "verify")]
+mod iam;
 mod identity;
 mod init;
 mod interrupted;

@@ -9,7 +9,7 @@ use roleout::exit::Exit;
 use crate::harness::{Directory, manifest};
 
 /// `roleout sandbox` on a port of its own; it ends with the test.
-struct Server {
+pub struct Server {
     child: Child,
     url: String,
     /// Held open: the server says what it does there.
@@ -17,7 +17,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(directory: &Path) -> Self {
+    pub fn start(directory: &Path) -> Self {
         let mut command = roleout(directory);
         command.args(["sandbox", "--listen", "127.0.0.1:0", "--file", "deploy.yaml", "--token-file", "token"]);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the sandbox starts");
@@ -32,6 +32,13 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Returns its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -40,7 +47,7 @@ impl Drop for Server {
 }
 
 /// The binary in an environment of nothing.
-fn roleout(directory: &Path) -> Command {
+pub fn roleout(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roleout"));
     command.env_clear().current_dir(directory);
     command

@@ -8,7 +8,7 @@ use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use serde_json::json;
 
-use crate::harness::{Ran, Scene};
+use crate::harness::{Ran, Scene, manifest};
 
 const ONE: &str = "a0/eu-west-1/s0";
 const ROLLOUT: &str = "rollout: { timeout: 30m }\n";
@@ -123,15 +123,53 @@ async fn a_revision_that_was_deregistered_blocks_before_anything_starts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_service_deployments_the_older_revisions_serve_and_it_says_so() {
+async fn without_service_deployments_the_services_messages_tell_what_ran_and_it_says_so() {
     let scene = scene(1, 1, ROLLOUT).fault("*=no-service-deployments");
     let present = runs(&scene);
+    let mut dry = scene.planning();
+    dry.choice.dry_run = true;
+    let planned = rollback(&dry, false).await;
+    let chosen = format!("s0:{} is chosen: a deployment of the service completed while it was the newest", present - 1);
+    assert!(planned.said.contains(&chosen), "{}", planned.said);
     let ran = rollback(&scene, false).await;
     assert_eq!((ran.code(), runs(&scene)), (Exit::Done, present - 1), "{}", ran.said);
-    assert!(ran.said.contains("the next older revision of its family, and whether that ever ran is not known"));
+    assert!(ran.said.contains("is told from the service's messages and the tags of its revisions: "), "{}", ran.said);
     assert!(ran.said.contains("ListServiceDeployments: AccessDenied"), "{}", ran.said);
     let again = rollback(&scene, false).await;
     assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 1), "{}", again.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_that_never_ran_is_passed_over() {
+    let scene = Scene::of(1, 1, ROLLOUT).fault("*=no-service-deployments");
+    let before = runs(&scene);
+    let input = json!({ "family": "s0", "networkMode": "awsvpc", "containerDefinitions": [
+        { "name": "app", "image": "registry.example.com/s0:never", "memory": 128 }
+    ] });
+    scene.sandbox.behind_the_back("a0", "eu-west-1", "RegisterTaskDefinition", &input).expect("registered");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    assert_eq!(runs(&scene), before + 2);
+    scene.sandbox.forget_calls();
+    let ran = rollback(&scene, false).await;
+    assert_eq!((ran.code(), runs(&scene)), (Exit::Done, before), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_of_one_family_read_its_revisions_once() {
+    let text = manifest(1, 3, ROLLOUT);
+    let scene = Scene::new(
+        &text.replace("    cluster: main\n", "    cluster: main\n    task_definition: tests/deploy/listening.json\n"),
+    );
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    let mut scene = scene.fault("*=no-service-deployments");
+    scene.choice.dry_run = true;
+    scene.sandbox.forget_calls();
+    let ran = rollback(&scene, false).await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    let calls = scene.sandbox.calls();
+    assert_eq!(calls.operation("ListTaskDefinitions"), 1);
+    assert!(calls.operation("DescribeTaskDefinition") < 20, "{}", calls.operation("DescribeTaskDefinition"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,13 +207,13 @@ async fn a_rollback_goes_in_waves_and_is_not_undone_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_under_codedeploy_is_blocked_with_the_way_there_is() {
+async fn a_service_under_codedeploy_is_blocked_where_its_group_is_not_named() {
     let scene = scene(1, 1, ROLLOUT);
     let input = json!({"cluster": "main", "service": "s0", "deploymentController": {"type": "CODE_DEPLOY"}});
     scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &input).expect("changed");
     let ran = rollback(&scene, false).await;
     let error = ran.exit.as_ref().expect_err("blocked");
     assert_eq!(error.exit, Exit::Blocked);
-    assert!(error.message.contains("whose history ECS does not keep"), "{error}");
-    assert!(error.help[0].contains("`task_definition: { family: …, revision: … }`"), "{error}");
+    assert!(error.message.contains("its deployment controller is CODE_DEPLOY"), "{error}");
+    assert!(error.help[0].contains("name its deployment group with `codedeploy` in the manifest"), "{error}");
 }

@@ -94,9 +94,8 @@ async fn a_fleet_with_everything_in_it_reads_as_a_table() {
               hop 2 (leaf, arn:aws:iam::200000000003:role/leaf): AssumeRole: AccessDenied: User:
               arn:aws:sts::111111111111:assumed-role/hub/gl-4711-100200-300400 is not authorized to perform:
               sts:AssumeRole on resource: arn:aws:iam::200000000003:role/leaf
-              help: check that the trust policy of arn:aws:iam::200000000003:role/leaf allows sts:AssumeRole to
-              arn:aws:iam::111111111111:role/hub, and that its sts:ExternalId condition is the manifest's external_id;
-              and that arn:aws:iam::111111111111:role/hub has a policy that allows sts:AssumeRole on it
+              help: assume-role-denied: arn:aws:iam::111111111111:role/hub may not call sts:AssumeRole on
+              arn:aws:iam::200000000003:role/leaf
 
         missing
           a1/eu-west-1/s1

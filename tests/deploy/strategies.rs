@@ -44,7 +44,11 @@ async fn job(scene: &Scene, command: impl AsyncFnOnce(&Reach, View) -> Result<Ex
 
 /// `roleout continue`
 async fn go_on(scene: &Scene, dry_run: bool) -> (Exit, String) {
-    job(scene, async |reach, view| hooks::run(&scene.fleet, reach, dry_run, view, scene.cancel.clone()).await).await
+    answer(scene, hooks::Choice { dry_run, rollback: false }).await
+}
+
+async fn answer(scene: &Scene, choice: hooks::Choice) -> (Exit, String) {
+    job(scene, async |reach, view| hooks::run(&scene.fleet, reach, choice, view, scene.cancel.clone()).await).await
 }
 
 fn service(scene: &Scene) -> ServiceSnapshot {
@@ -214,6 +218,39 @@ async fn a_run_that_waits_at_a_hook_until_its_timeout_says_how_to_go_on() {
     let followed = scene.deploy().await;
     assert_eq!((followed.code(), followed.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", followed.said);
     assert_eq!(scene.sandbox.calls().operation("UpdateService"), 1, "it was followed, and not started again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_hook_a_deployment_can_be_sent_back() {
+    let mut scene = scene(1, &[BLUE_GREEN, PAUSE]);
+    scene.fleet.targets[0].timeout = Duration::from_secs(480);
+    assert_eq!(scene.deploy().await.code(), Exit::TimedOut);
+    let (exit, listed) = answer(&scene, hooks::Choice { dry_run: true, rollback: true }).await;
+    assert_eq!(exit, Exit::Done);
+    assert!(listed.contains("then ROLLBACK; --rollback goes back to s0:9"), "{listed}");
+    assert_eq!(scene.sandbox.calls().operation("ContinueServiceDeployment"), 0);
+    let (exit, said) = answer(&scene, hooks::Choice { dry_run: false, rollback: true }).await;
+    assert_eq!(exit, Exit::Done);
+    assert!(said.contains(&format!("✔ {ONE}  goes back to s0:9; it waited at a PAUSE hook")), "{said}");
+    assert!(said.contains("1 of 1 PAUSE hook rolled back"), "{said}");
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(service(&scene).task_definition.ends_with("s0:9"), "{:?}", service(&scene));
+
+    let scene = scene.fault("*=deny:ecs:ContinueServiceDeployment");
+    scene
+        .sandbox
+        .behind_the_back(
+            "a0",
+            "eu-west-1",
+            "UpdateService",
+            &serde_json::json!({
+        "cluster": "main", "service": "s0", "taskDefinition": "s0:10" }),
+        )
+        .expect("updated");
+    tokio::time::sleep(Duration::from_secs(240)).await;
+    let (exit, said) = answer(&scene, hooks::Choice { dry_run: false, rollback: true }).await;
+    assert_eq!(exit, Exit::Failed, "{said}");
+    assert!(said.contains("was not rolled back: ContinueServiceDeployment: AccessDenied"), "{said}");
 }
 
 #[tokio::test(start_paused = true)]

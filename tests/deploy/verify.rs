@@ -310,3 +310,54 @@ async fn checks_cost_few_calls_and_the_deploy_no_more_than_before() {
     // Two roles, an image, a log group, two secrets and a parameter in each account.
     assert_eq!(asked(&scene), [40, 20, 20, 40, 20]);
 }
+
+/// A service whose task before the deployment has a definition of its own.
+fn with_task(definition: &str, container: &str) -> Scene {
+    let task = format!(
+        "before: [ {{ run_task: migrate, task_definition: {definition}, container: {container}, command: [up] }} ]"
+    );
+    let text = manifest(2, 1, "");
+    let scene = Scene::new(&text.replace("    cluster: main\n", &format!("    cluster: main\n    {task}\n")));
+    for account in ["a0", "a1"] {
+        let input = serde_json::json!({ "family": "migrate", "memory": "128",
+            "executionRoleArn": "arn:aws:iam::200000000000:role/migrates",
+            "containerDefinitions": [{ "name": "job", "image": "registry.example.com/migrate:1", "memory": 128 }] });
+        scene.sandbox.behind_the_back(account, "eu-west-1", "RegisterTaskDefinition", &input).expect("registered");
+    }
+    scene
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_tasks_own_definition_names_is_looked_for_too() {
+    let scene = with_task("migrate", "job");
+    let ran = scene.deploy().await;
+    let error = ran.exit.as_ref().expect_err("refused");
+    assert_eq!(error.exit, Exit::Blocked, "{}", ran.said);
+    let missing = "a0/eu-west-1/s0: the role arn:aws:iam::200000000000:role/migrates does not exist";
+    assert!(error.message.contains(missing), "{error}");
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tasks_own_definition_that_cannot_be_used_blocks_its_targets() {
+    for (definition, container, reason) in [
+        ("none", "job", "the task definition none of the task migrate cannot be used: "),
+        (
+            "migrate",
+            "app",
+            "the task migrate is of the container `app`, which the task definition migrate does not have",
+        ),
+    ] {
+        let scene = with_task(definition, container);
+        let ran = scene.deploy().await;
+        let error = ran.exit.as_ref().expect_err("refused");
+        assert_eq!(error.exit, Exit::Blocked, "{}", ran.said);
+        assert!(error.message.contains(reason), "{error}");
+        assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    }
+    let scene = with_task("\"migrate:1\"", "job");
+    let input = serde_json::json!({ "taskDefinition": "migrate:1" });
+    scene.sandbox.behind_the_back("a1", "eu-west-1", "DeregisterTaskDefinition", &input).expect("deregistered");
+    let error = scene.deploy().await.exit.expect_err("refused");
+    assert!(error.message.contains("a1/eu-west-1/s0: the task definition migrate:1 of the task migrate is INACTIVE"));
+}

@@ -87,6 +87,27 @@ def test_no_success_is_claimed_while_the_old_revision_is_primary(aws, project):
     assert all(arn.endswith(":1") for arn in primaries(aws).values())
 
 
+def test_the_health_of_targets_is_told_as_moto_has_it(aws, project):
+    ec2, elb = (client(aws, name, role("staging"), "eu-west-1") for name in ("ec2", "elbv2"))
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    made = elb.create_target_group(Name="web", Protocol="HTTP", Port=8080, VpcId=vpc)
+    group = made["TargetGroups"][0]["TargetGroupArn"]
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
+    ec2.stop_instances(InstanceIds=[instance])
+    balancer = {"targetGroupArn": group, "containerName": "app", "containerPort": 8080}
+    account = ecs(aws, "staging", "eu-west-1")
+    account.delete_service(cluster="web", service="api", force=True)
+    account.create_service(
+        cluster="web", serviceName="api", taskDefinition="api", desiredCount=2, loadBalancers=[balancer]
+    )
+    project.timeout = "6s"
+    run = project.deploy("--only", "staging/eu-west-1/api", limit=60)
+    assert run.code in NOT_DONE, run
+    assert "target group web: 1 unused (Target.InvalidState: Target is in the stopped state)" in run.stderr, run
+
+
 @pytest.mark.parametrize("moto", [0], indirect=True)
 def test_a_deployment_of_somebody_else_is_not_interrupted(aws, project):
     run = project.deploy()

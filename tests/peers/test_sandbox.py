@@ -286,6 +286,17 @@ def test_a_container_writes_to_its_stream(account):
     refused("ResourceNotFoundException", logs.get_log_events, logGroupName="api", logStreamName="none")
 
 
+def test_a_target_group_has_the_tasks_of_its_service(account):
+    elb = account.client("elbv2", account.session)
+    group = "arn:aws:elasticloadbalancing:eu-west-1:{}:targetgroup/{}/0123456789abcdef".format(IDS["staging"], "web")
+    balancer = {"targetGroupArn": group, "containerName": "app", "containerPort": 8080}
+    _, arn = account.deployment("shop", "registry.example.com/shop:7", loadBalancers=[balancer])
+    account.ended(arn)
+    targets = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    assert {target["TargetHealth"]["State"] for target in targets} <= {"healthy", "draining"} and targets
+    refused("TargetGroupNotFound", elb.describe_target_health, TargetGroupArn=group.replace("web", "none"))
+
+
 def test_a_deployment_waits_at_a_pause_hook_until_it_is_continued(account):
     hook = {"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"]}
     settings = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0, "lifecycleHooks": [hook]}
@@ -338,7 +349,7 @@ def test_every_operation_answers_in_aws_shapes(account, checker):
     ecs.deregister_task_definition(taskDefinition=spare)
     account.sts.get_caller_identity()
 
-    services = ("ecs", "sts", "iam", "ecr", "logs", "secretsmanager", "ssm")
+    services = ("ecs", "sts", "iam", "ecr", "logs", "secretsmanager", "ssm", "elbv2")
     wanted = set().union(*(implemented(account, service) for service in services))
     assert len(wanted) > 20, wanted
     assert wanted <= checker.succeeded, f"never called with success: {wanted - checker.succeeded}"

@@ -91,7 +91,9 @@ pub(crate) fn fleet(services: usize) -> Fleet {
             source: IdentitySource::TokenEnv("TOKEN".to_owned()),
             region: REGION.to_owned(),
             session_name: "gl-1-2-3".to_owned(),
+            issuer: None,
         },
+        allow: None,
         accounts: vec![account.clone()],
         targets: targets.collect(),
         waves: vec![Wave {
@@ -108,6 +110,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
         }],
         on_busy: OnBusy::Fail,
         notify: Vec::new(),
+        environments: BTreeMap::new(),
         release: Release::default(),
         warnings: Vec::new(),
     }

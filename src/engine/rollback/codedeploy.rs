@@ -7,6 +7,7 @@ use super::{Undo, Undone};
 use crate::engine::codedeploy::{Watch, Watched, failure};
 use crate::event::{Reason, UndoStep};
 use crate::fleet::codedeploy::CodeDeploy as Group;
+use crate::plan::Definition;
 
 impl Undo<'_> {
     /// Goes back by CodeDeploy.
@@ -19,7 +20,11 @@ impl Undo<'_> {
         // A target that had succeeded is known by its task set.
         let ours = service.primary().filter(|primary| Some(&primary.id) == self.from.deployment.as_ref());
         let ours = ours.map(|primary| primary.task_definition.clone());
-        let before = self.work.from.clone();
+        let before = match &self.work.definition {
+            // What is stopped then is what the work is from.
+            Definition::Return { .. } => self.work.before.task_definition.clone().unwrap_or_default(),
+            _ => self.work.from.clone(),
+        };
         let wanted = self.from.wanted.clone().or(ours).unwrap_or_default();
         if wanted.is_empty() {
             return Undone::Superseded("another task set is PRIMARY".to_owned());

@@ -34,7 +34,7 @@ impl Checker<'_> {
         let Some(written) = written else {
             let session_name = default_session().unwrap_or_else(|| "roleout".to_owned());
             let source = IdentitySource::TokenEnv(DEFAULT_TOKEN_ENV.to_owned());
-            return Some(Identity { source, region: default_region()?, session_name });
+            return Some(Identity { source, region: default_region()?, session_name, issuer: None });
         };
         let identity = written.get()?;
         let ambient = identity.ambient.as_ref().filter(|ambient| ambient.get() == Some(&true));
@@ -70,7 +70,9 @@ impl Checker<'_> {
             }
             None => default_session().unwrap_or_else(|| "roleout".to_owned()),
         };
-        Some(Identity { source, region: region?, session_name })
+        // `allow` says what is wrong with it.
+        let issuer = given(&identity.issuer).cloned();
+        Some(Identity { source, region: region?, session_name, issuer })
     }
 
     fn filled<'t>(self, text: &'t Spanned<String>, key: &str) -> Option<&'t str> {

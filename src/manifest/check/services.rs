@@ -111,6 +111,10 @@ impl Checker<'_> {
             let place = service.name.as_ref().map_or(written.span, |name| name.span);
             let owner = name.map_or("a service".to_owned(), |name| format!("service `{name}`"));
             self.need(&service.cluster, written.span, &owner, "cluster");
+            if let Some(name) = name.filter(|name| !name.is_ascii() && service.service.is_none()) {
+                let help = "say what it is called there: service: NAME";
+                self.fault(place, format!("a service in ECS cannot be called `{name}`"), help);
+            }
             for other in items(&service.overrides) {
                 if let Some(other_value) = other.get() {
                     self.need(&other_value.select, other.span, "an override", "select");

@@ -107,6 +107,7 @@ fn work() -> impl Strategy<Value = Work> {
                 config: None,
                 appspec: from,
             }),
+            chosen_by: desired_count.map(|count| count.to_string()),
         },
     )
 }
@@ -152,12 +153,14 @@ fn saved() -> impl Strategy<Value = Saved> {
     (source(), vec(target, 0..4), parallelism(), option::of(0_usize..9), duration(), any::<bool>(), 0_i64..1 << 40)
         .prop_map(|(source, targets, max_parallel, per_account, bake, flag, at)| {
             let mut fleet = Fleet {
-                identity: Identity { source, region: "eu-west-1".into(), session_name: "gl-1".into() },
+                identity: Identity { source, region: "eu-west-1".into(), session_name: "gl-1".into(), issuer: None },
+                allow: None,
                 accounts: Vec::new(),
                 targets: Vec::new(),
                 waves: Vec::new(),
                 on_busy: OnBusy::Fail,
                 notify: Vec::new(),
+                environments: BTreeMap::new(),
                 release: Release::default(),
                 warnings: Vec::new(),
             };
@@ -170,6 +173,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                     regions: vec!["eu-west-1".to_owned()],
                     chain: RoleChain { hops },
                 });
+                fleet.environments.insert(account.name.clone(), word.clone());
                 let id: TargetId = format!("a{number}/eu-west-1/api").try_into().expect("an id");
                 let blocked = Action::Blocked { reason: word.clone(), help: None };
                 let idle = if flag { Action::Unchanged } else { blocked };
@@ -276,6 +280,7 @@ fn what_the_manifest_declared_is_not_kept() {
         supersedes: None,
         run_tasks: RunTasks::default(),
         codedeploy: None,
+        chosen_by: None,
     };
     assert_eq!(super::desired(Some(&work)), Desired::default());
 }

@@ -1,0 +1,89 @@
+//! The flags of `roleout iam` and `roleout iam check`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Embedded, MANIFEST};
+
+/// `roleout iam`
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Iam {
+    /// What else than writing them
+    #[command(subcommand)]
+    pub action: Option<IamAction>,
+    /// Which manifest and roles
+    #[command(flatten)]
+    pub scope: IamScope,
+    /// The form: documents, a Terraform module, or a CloudFormation template for each of the manifest's roles
+    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_IAM_FORMAT", default_value = "json")]
+    pub format: IamFormat,
+    /// Write files to this directory, and nothing to stdout
+    #[arg(long, value_name = "DIR", env = "ROLEOUT_IAM_OUT")]
+    pub out: Option<PathBuf>,
+}
+
+/// Which roles of a manifest, and what for.
+#[derive(Clone, Debug, Args)]
+pub struct IamScope {
+    /// The manifest
+    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = MANIFEST)]
+    pub file: PathBuf,
+    /// Only this account, by its name or id; repeatable
+    #[arg(long, value_name = "ACCOUNT", env = "ROLEOUT_ACCOUNT", value_delimiter = ' ')]
+    pub account: Vec<String>,
+    /// Only this role, by the manifest's name for it; repeatable
+    #[arg(long, value_name = "ROLE", env = "ROLEOUT_ROLE", value_delimiter = ' ')]
+    pub role: Vec<String>,
+    /// What the roles may do
+    #[arg(long, value_name = "WHAT", env = "ROLEOUT_PERMISSIONS", default_value = "deploy")]
+    pub permissions: IamPermissions,
+    /// Leave out what only the checks of roles, images, log groups and secrets need
+    #[arg(long, env = "ROLEOUT_NO_VERIFY")]
+    pub no_verify: bool,
+    /// Let each role read what `roleout iam check` compares in its account
+    #[arg(long, env = "ROLEOUT_WITH_CHECK")]
+    pub with_check: bool,
+}
+
+/// What `roleout iam` does besides writing.
+#[derive(Clone, Debug, Subcommand)]
+pub enum IamAction {
+    /// Compare what the manifest needs with what is live, through the chains' own sessions, by calls that only read
+    Check(IamCheck),
+}
+
+/// `roleout iam check`
+#[derive(Clone, Debug, Args)]
+pub struct IamCheck {
+    /// Which manifest and roles
+    #[command(flatten)]
+    pub scope: IamScope,
+    /// Say nothing of what is being done
+    #[arg(short, long, env = "ROLEOUT_QUIET")]
+    pub quiet: bool,
+    /// Instead of AWS
+    #[command(flatten)]
+    pub embedded: Embedded,
+}
+
+/// The values of `iam --format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IamFormat {
+    /// IAM's own documents
+    Json,
+    /// A module that takes a provider for each account
+    Terraform,
+    /// Templates, ready for stack sets
+    Cloudformation,
+}
+
+/// The values of `iam --permissions`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum IamPermissions {
+    /// What every command needs
+    Deploy,
+    /// What commands need that only read
+    Plan,
+}

@@ -1,0 +1,48 @@
+//! `roleout credentials`: the keys of an account's session, for a profile's `credential_process`.
+
+use std::io::Write;
+use std::slice;
+
+use super::exec::reached;
+use super::manifest::{environment, fleet};
+use super::prepare::unless_cancelled;
+use super::reach::Reach;
+use crate::cli::{self, CredentialsFormat};
+use crate::engine::cancel::Cancel;
+use crate::error::Error;
+use crate::exec::keys::Keys;
+use crate::exit::Exit;
+
+/// Prints the keys on `out`, unless that is a terminal or a job's, where they would stay to be read.
+///
+/// # Errors
+/// Nobody said that keys may be printed there; the account is unknown or cannot be reached.
+pub async fn credentials(
+    args: &cli::Credentials,
+    out: &mut (dyn Write + Send),
+    terminal: bool,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    let job = environment("CI").is_some_and(|value| !value.is_empty());
+    if (terminal || job) && !args.print_keys {
+        let place = if terminal { "a terminal" } else { "a job, whose log others read" };
+        return Err(Error::new(Exit::Usage, format!("keys are not printed to {place}"))
+            .help("this is for the credential_process of a profile: docs/exec.md has the lines; --print-keys prints them all the same")
+            .help("`roleout exec --account NAME -- COMMAND` gives a session to a command without printing it"));
+    }
+    let fleet = fleet(&args.file, &environment)?;
+    let account = fleet.account(&args.account).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
+    let reach = Reach::production(&fleet).await?;
+    let keys = async {
+        reached(&reach, slice::from_ref(account)).await?;
+        let keys = Keys::of(&reach.sessions, account, reach.aws.clock().now()).await;
+        keys.map_err(|error| Error::new(Exit::Preflight, error))
+    };
+    let keys = unless_cancelled(keys, &cancel).await??;
+    let text = match args.format {
+        CredentialsFormat::CredentialProcess => keys.for_process().to_string(),
+    };
+    writeln!(out, "{text}")
+        .map_err(|error| Error::new(Exit::Unexpected, format!("the keys cannot be written: {error}")))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,75 @@
+//! The plan as a note on the merge request. What GitLab does not take changes nothing about the plan.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use super::manifest::environment;
+use crate::aws::web::Web;
+use crate::gitlab::job::{MergeRequest, given};
+use crate::gitlab::note::{self, Written};
+use crate::gitlab::{Api, PRIVATE_TOKEN};
+use crate::plan::diff::Values;
+use crate::plan::preview::Preview;
+use crate::view::{View, markdown};
+
+/// How long all of it may take: a merge request has a page of notes or two.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A note that is to be written.
+#[derive(Clone, Debug)]
+pub struct Note {
+    name: String,
+    request: MergeRequest,
+    variable: String,
+    token: SecretString,
+}
+
+impl Note {
+    /// Finds the merge request and the token in the environment, and says which of them is not there. `name` is what the
+    /// note is found again by, `variable` the name of the token's.
+    pub fn of_job(name: &str, variable: &str, view: &mut View) -> Option<Self> {
+        let Some(request) = MergeRequest::read(&environment) else {
+            view.note("mr-note: this is no merge request pipeline: no note is written");
+            return None;
+        };
+        let Some(token) = given(&environment, variable).map(SecretString::from) else {
+            view.warning(&format!("mr-note: the variable {variable} is not set: no note is written"));
+            return None;
+        };
+        Some(Self { name: name.to_owned(), request, variable: variable.to_owned(), token })
+    }
+
+    /// Returns the way in which the note shows values of environment variables: as hashes, and the same hash in the next
+    /// pipeline, so that the note of a plan that is the same is the same. The salt is as secret as the token.
+    pub fn values(&self) -> Values {
+        let digest = Sha256::digest(format!("roleout note {}", self.token.expose_secret()));
+        Values::Hashed { salt: digest.iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
+
+    /// Writes the plan, made with the note's own [`Self::values`].
+    pub async fn write(&self, mut preview: Preview, view: &mut View) {
+        // How long this job's token lives says nothing of the job that deploys, and makes every note another one.
+        if let Some(budget) = preview.budget.as_mut().filter(|budget| budget.fits) {
+            budget.limits.clear();
+        }
+        let text = markdown::text(&preview);
+        let web = match Web::new() {
+            Ok(web) => web,
+            Err(error) => return view.warning(&format!("mr-note: no note is written: {error}")),
+        };
+        let MergeRequest { api, project, iid } = &self.request;
+        let api = Api::new(web, api, project, PRIVATE_TOKEN, self.token.clone());
+        match tokio::time::timeout(PATIENCE, note::write(&api, iid, &self.name, &text)).await {
+            Ok(Ok(Written::Added)) => view.note(&format!("the plan is in a new note on merge request !{iid}")),
+            Ok(Ok(Written::Changed)) => view.note(&format!("the note on merge request !{iid} has the new plan")),
+            Ok(Ok(Written::Same)) => view.note(&format!("the note on merge request !{iid} has this plan already")),
+            Ok(Err(error)) => {
+                let why = note::explained(&error, &self.variable);
+                view.warning(&format!("mr-note: no note is written on merge request !{iid}: {why}"));
+            }
+            Err(_) => view.warning("mr-note: no note is written: GitLab did not answer in time"),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! GitLab beside the job that runs this: its deployments and the notes of its merge requests, by its REST API.
+//!
+//! Nothing here can fail a run: who calls says in a warning what GitLab did not take. Tokens stay in their secrets.
+
+pub mod deployments;
+pub mod job;
+pub mod ledger;
+pub mod note;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::aws::web::{Answer, Method, Request, Web, WebError};
+use crate::view::style::clean;
+
+/// How long GitLab may take to answer one request.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a request is sent before its error counts.
+const ATTEMPTS: u32 = 4;
+/// The wait before the second attempt; it doubles from there.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait, whatever `Retry-After` asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The characters of GitLab's own words that a message repeats.
+const QUOTED: usize = 300;
+
+/// The header of a job's own token, `CI_JOB_TOKEN`.
+pub const JOB_TOKEN: &str = "job-token";
+/// The header of a project's or a person's access token.
+pub const PRIVATE_TOKEN: &str = "private-token";
+
+/// Why GitLab did not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// There is no answer.
+    #[error("GitLab: {0}")]
+    Unanswered(WebError),
+    /// It refused.
+    #[error("GitLab answered HTTP {status}{}", quoted(.said))]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Its own words, in one line, where there were any.
+        said: String,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+}
+
+fn quoted(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(": {said}") }
+}
+
+impl CallError {
+    /// Returns the HTTP status, where there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unanswered(_) => None,
+            Self::Refused { status, .. } => Some(*status),
+        }
+    }
+
+    /// Whether GitLab may have done it all the same.
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::Unanswered(error) => *error != WebError::Url,
+            Self::Refused { status, .. } => *status >= 500,
+        }
+    }
+
+    /// Whether the same request may do better later.
+    fn passes(&self, method: Method) -> bool {
+        self.status() == Some(429) || (method != Method::Post && self.is_lost())
+    }
+}
+
+/// One project's API, with a token.
+#[derive(Clone, Debug)]
+pub struct Api {
+    web: Web,
+    project: String,
+    header: &'static str,
+    token: SecretString,
+}
+
+impl Api {
+    /// Makes a client. `root` is `CI_API_V4_URL`, `project` an id, and `header` [`JOB_TOKEN`] or [`PRIVATE_TOKEN`].
+    pub fn new(web: Web, root: &str, project: &str, header: &'static str, token: SecretString) -> Self {
+        let project = format!("{}/projects/{project}", root.trim().trim_end_matches('/'));
+        Self { web, project, header, token }
+    }
+
+    /// Sends a request below the project's own URL. What may be repeated without harm is, while GitLab is busy or silent:
+    /// reads and changes; a `POST` only where GitLab said that it took nothing.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, CallError> {
+        let url = format!("{}{path}", self.project);
+        let mut wait = FIRST_WAIT;
+        let mut attempt = 1;
+        loop {
+            let asked = Request { method, url: &url, secret: Some((self.header, &self.token)), body };
+            let error = match self.web.send(asked, PATIENCE).await {
+                Ok(answer) if answer.is_success() => return Ok(answer),
+                Ok(answer) => CallError::Refused {
+                    status: answer.status,
+                    said: said(&answer.body),
+                    retry_after: answer.retry_after,
+                },
+                Err(error) => CallError::Unanswered(error),
+            };
+            if attempt == ATTEMPTS || !error.passes(method) {
+                return Err(error);
+            }
+            let asked_for = match &error {
+                CallError::Refused { retry_after, .. } => *retry_after,
+                CallError::Unanswered(_) => None,
+            };
+            tokio::time::sleep(asked_for.unwrap_or(wait).min(LONGEST_WAIT)).await;
+            wait *= 2;
+            attempt += 1;
+        }
+    }
+}
+
+/// Returns GitLab's own words in one line: `message` or `error`, which are a text, a list, or lists by attribute.
+fn said(body: &Value) -> String {
+    fn words(value: &Value) -> String {
+        match value {
+            Value::String(text) => text.clone(),
+            Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(", "),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| format!("{name} {}", words(value))).collect::<Vec<_>>().join("; ")
+            }
+            Value::Null => String::new(),
+            other => other.to_string(),
+        }
+    }
+    let text =
+        ["message", "error_description", "error"].iter().find_map(|key| body.get(key)).map_or_else(String::new, words);
+    clean(&text).chars().take(QUOTED).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::aws::web::pretended::{Fate, Server};
+
+    fn api(server: &Server) -> Api {
+        Api::new(server.web(), "https://gitlab.example.com/api/v4/", "7", JOB_TOKEN, "secret".into())
+    }
+
+    #[test]
+    fn gitlab_s_own_words_are_one_clean_line() {
+        assert_eq!(
+            said(&json!({ "message": { "name": ["is too long", "is invalid"], "ref": ["can't be blank"] } })),
+            "name is too long, is invalid; ref can't be blank"
+        );
+        assert_eq!(said(&json!({ "error": "sha is missing, ref is missing" })), "sha is missing, ref is missing");
+        assert!(!said(&json!({ "message": "403 Forbidden\u{1b}[2J\n" })).contains('\u{1b}'));
+        assert_eq!(said(&Value::Null), "");
+        let error = CallError::Refused { status: 403, said: "403 Forbidden".into(), retry_after: None };
+        assert_eq!(error.to_string(), "GitLab answered HTTP 403: 403 Forbidden");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_repeated_while_gitlab_is_busy_and_its_wishes_are_kept() {
+        let server = Server::new(|_, before| match before {
+            0 => Fate::With(429, "retry-after", "20", Value::Null),
+            1 => Fate::of(502, Value::Null),
+            2 => Fate::Reset,
+            _ => Fate::of(200, json!({ "id": 1 })),
+        });
+        let began = tokio::time::Instant::now();
+        let answer = api(&server).call(Method::Put, "/deployments/1", Some(&json!({ "status": "success" }))).await;
+        assert_eq!(answer.expect("at last").body["id"], 1);
+        assert_eq!(began.elapsed().as_secs(), 20 + 2 + 4);
+        let line = "PUT https://gitlab.example.com/api/v4/projects/7/deployments/1";
+        assert!(server.arrived().len() == 4 && server.arrived().iter().all(|it| it.line == line));
+        assert_eq!(server.arrived()[0].tokens, [("job-token".to_owned(), "secret".to_owned())]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_might_be_done_twice_is_sent_once() {
+        for (fate, times) in [(Fate::of(500, Value::Null), 1), (Fate::Reset, 1), (Fate::of(429, Value::Null), 4)] {
+            let server = Server::new(move |_, _| fate.clone());
+            assert!(api(&server).call(Method::Post, "/deployments", Some(&json!({}))).await.is_err());
+            assert_eq!(server.arrived().len(), times);
+        }
+        let server = Server::new(|_, _| Fate::of(403, Value::Null));
+        assert!(api(&server).call(Method::Get, "/deployments", None).await.is_err());
+        assert_eq!(server.arrived().len(), 1, "a refusal stands");
+    }
+}

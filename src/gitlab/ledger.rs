@@ -1,0 +1,217 @@
+//! GitLab's own record of deployments, by its Deployments API, which the job's own token may use.
+//!
+//! Such a deployment has no job of its own in GitLab, so protected environments and approvals do not wait for it: they are
+//! for jobs.
+
+use serde_json::{Value, json};
+
+use super::deployments::Status;
+use super::job::Job;
+use super::{Api, CallError};
+use crate::aws::web::Method;
+
+/// Where deployments are written to.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    api: Api,
+    job: Job,
+}
+
+impl Ledger {
+    /// Writes as a job.
+    pub fn new(api: Api, job: Job) -> Self {
+        Self { api, job }
+    }
+
+    /// Records a new deployment of the job's commit, and returns its id. The environment is made where there is none.
+    ///
+    /// GitLab has no token against doing it twice: after a lost answer it is asked whether it did it.
+    ///
+    /// # Errors
+    /// GitLab did not take it: see [`CallError`].
+    pub async fn create(&self, environment: &str, status: Status) -> Result<u64, CallError> {
+        let Job { commit, ref_name, tag, .. } = &self.job;
+        let body = json!({
+            "environment": environment, "sha": commit, "ref": ref_name, "tag": tag, "status": status.word(),
+        });
+        let mut again = true;
+        loop {
+            let error = match self.api.call(Method::Post, "/deployments", Some(&body)).await {
+                Ok(answer) => return id(&answer.body).ok_or_else(unreadable),
+                Err(error) => error,
+            };
+            if !error.is_lost() {
+                return Err(error);
+            }
+            match self.find(environment, status).await? {
+                Some(id) => return Ok(id),
+                None if again => again = false,
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// Gives a deployment another status.
+    ///
+    /// # Errors
+    /// GitLab did not take it: see [`CallError`].
+    pub async fn update(&self, id: u64, status: Status) -> Result<(), CallError> {
+        let path = format!("/deployments/{id}");
+        let body = json!({ "status": status.word() });
+        match self.api.call(Method::Put, &path, Some(&body)).await {
+            Ok(_) => Ok(()),
+            // It refuses the status that a deployment has, so the second of two attempts may be refused.
+            Err(error) if error.status() == Some(400) => match self.api.call(Method::Get, &path, None).await {
+                Ok(answer) if answer.body["status"] == status.word() => Ok(()),
+                _ => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the newest deployment that is as ours would be: of no job, and of this commit and ref.
+    async fn find(&self, environment: &str, status: Status) -> Result<Option<u64>, CallError> {
+        let name: String = form_urlencoded::byte_serialize(environment.as_bytes()).collect();
+        let word = status.word();
+        let path = format!("/deployments?environment={name}&status={word}&order_by=id&sort=desc&per_page=20");
+        let answer = self.api.call(Method::Get, &path, None).await?;
+        let ours = |it: &&Value| {
+            it["deployable"].is_null() && it["sha"] == *self.job.commit && it["ref"] == *self.job.ref_name
+        };
+        Ok(answer.body.as_array().and_then(|list| list.iter().find(ours)).and_then(id))
+    }
+}
+
+fn id(deployment: &Value) -> Option<u64> {
+    deployment["id"].as_u64()
+}
+
+fn unreadable() -> CallError {
+    CallError::Refused { status: 200, said: "an answer without an id".to_owned(), retry_after: None }
+}
+
+/// Returns what a person is told about an error, and what to do.
+pub fn explained(error: &CallError) -> String {
+    let why = match error.status() {
+        Some(401) => "CI_JOB_TOKEN is not accepted; it is valid only while its job runs",
+        Some(403) => {
+            "who runs the job may not deploy there: the environment is protected, or the role in the project is below \
+             Developer"
+        }
+        Some(404) => {
+            "CI_JOB_TOKEN finds no such project, or no environments in it: are they switched on in its settings?"
+        }
+        Some(300..=399) => "CI_API_V4_URL leads to a redirect: correct the external URL of the GitLab server",
+        _ => return error.to_string(),
+    };
+    format!("{error}; {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::aws::web::pretended::{Fate, Server};
+    use crate::gitlab::JOB_TOKEN;
+
+    const DEPLOYMENTS: &str = "https://gitlab.example.com/api/v4/projects/7/deployments";
+
+    fn ledger(server: &Server) -> Ledger {
+        let job = Job {
+            api: "https://gitlab.example.com/api/v4".to_owned(),
+            project: "7".to_owned(),
+            commit: "5f2c9d7".to_owned(),
+            ref_name: "main".to_owned(),
+            tag: false,
+        };
+        let api = Api::new(server.web(), &job.api, &job.project, JOB_TOKEN, "job-secret".into());
+        Ledger::new(api, job)
+    }
+
+    /// The method and what follows the common URL, of each request that arrived.
+    fn lines(server: &Server) -> Vec<String> {
+        server.arrived().into_iter().map(|it| it.line.replace(DEPLOYMENTS, "")).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deployment_begins_and_ends() {
+        let server = Server::new(|_, _| Fate::of(201, json!({ "id": 42, "status": "running" })));
+        let ledger = ledger(&server);
+        assert_eq!(ledger.create("production/eu", Status::Running).await, Ok(42));
+        assert_eq!(ledger.update(42, Status::Success).await, Ok(()));
+        assert_eq!(lines(&server), ["POST ", "PUT /42"]);
+        let arrived = server.arrived();
+        assert_eq!(
+            arrived[0].body,
+            json!({ "environment": "production/eu", "sha": "5f2c9d7", "ref": "main", "tag": false, "status": "running" })
+        );
+        assert_eq!(arrived[0].tokens, [("job-token".to_owned(), "job-secret".to_owned())]);
+        assert_eq!(arrived[1].body, json!({ "status": "success" }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_lost_answer_gitlab_is_asked_whether_it_did_it() {
+        let running = |id: u64, sha: &str, deployable: Value| json!({ "id": id, "sha": sha, "ref": "main", "deployable": deployable });
+        let list = json!([
+            running(9, "5f2c9d7", json!({ "id": 1 })),
+            running(8, "aaaaaaa", Value::Null),
+            running(7, "5f2c9d7", Value::Null)
+        ]);
+        let server = Server::new(move |it, _| match it.line.starts_with("GET") {
+            true => Fate::of(200, list.clone()),
+            false => Fate::Reset,
+        });
+        assert_eq!(ledger(&server).create("production/eu 1", Status::Running).await, Ok(7), "it did");
+        let look = "GET ?environment=production%2Feu+1&status=running&order_by=id&sort=desc&per_page=20";
+        assert_eq!(lines(&server), ["POST ", look]);
+
+        let server = Server::new(|it, before| match (it.line.starts_with("GET"), before) {
+            (true, _) => Fate::of(200, json!([])),
+            (false, 0) => Fate::of(502, Value::Null),
+            (false, _) => Fate::of(201, json!({ "id": 8 })),
+        });
+        assert_eq!(
+            ledger(&server).create("production/eu", Status::Running).await,
+            Ok(8),
+            "it did not, and then it did"
+        );
+
+        let server = Server::new(|it, _| match it.line.starts_with("GET") {
+            true => Fate::of(200, json!([])),
+            false => Fate::Silent,
+        });
+        let began = tokio::time::Instant::now();
+        let error = ledger(&server).create("production/eu", Status::Running).await.expect_err("silence");
+        assert_eq!(explained(&error), "GitLab: no answer within 10s");
+        assert_eq!((began.elapsed(), server.arrived().len()), (Duration::from_secs(20), 4), "twice, and no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_that_is_there_already_is_no_error() {
+        let server = Server::new(|it, before| match (it.line.starts_with("GET"), before) {
+            (true, _) => Fate::of(200, json!({ "id": 42, "status": "success" })),
+            (false, 0) => Fate::Reset,
+            (false, _) => Fate::of(400, json!({ "message": { "status": ["cannot transition"] } })),
+        });
+        let ledger = ledger(&server);
+        assert_eq!(ledger.update(42, Status::Success).await, Ok(()));
+        let error = ledger.update(42, Status::Failed).await.expect_err("it is another one");
+        assert_eq!(explained(&error), "GitLab answered HTTP 400: status cannot transition");
+    }
+
+    #[test]
+    fn refusals_say_what_to_do() {
+        let said =
+            |status, said: &str| explained(&CallError::Refused { status, said: said.to_owned(), retry_after: None });
+        assert_eq!(
+            said(403, "403 Forbidden"),
+            "GitLab answered HTTP 403: 403 Forbidden; who runs the job may not deploy there: the environment is protected, or \
+             the role in the project is below Developer"
+        );
+        assert!(said(401, "").contains("valid only while its job runs"));
+        assert!(said(404, "404 Project Not Found").contains("are they switched on"));
+        assert!(said(302, "").contains("CI_API_V4_URL leads to a redirect"));
+        assert_eq!(said(400, "name is too long"), "GitLab answered HTTP 400: name is too long");
+    }
+}

@@ -1,0 +1,189 @@
+//! A note on a merge request that is written again and not added to: it is found by a mark that nobody sees.
+//!
+//! The job's own token may only read notes, so this takes a token of the project's or of a person's.
+
+use serde_json::{Value, json};
+
+use super::{Api, CallError};
+use crate::aws::web::Method;
+
+/// The most notes that GitLab gives in one page.
+const PAGE: usize = 100;
+/// How many pages are looked through, the oldest notes first: no merge request has so many.
+const PAGES: usize = 100;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// A new note was added.
+    Added,
+    /// The note has a new text.
+    Changed,
+    /// The note says that already.
+    Same,
+}
+
+/// Checks the name of a note, by which it is found again.
+///
+/// # Errors
+/// Says which characters may be in it.
+pub fn name(text: &str) -> Result<String, String> {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || "._/".contains(char);
+    match (1..=60).contains(&text.len()) && text.chars().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("a note's name is 1 to 60 letters, digits, `.`, `_` and `/`".to_owned()),
+    }
+}
+
+/// Returns the text of a note: the mark, and then what is said.
+fn marked(name: &str, text: &str) -> String {
+    format!("{}\n{text}", mark(name))
+}
+
+fn mark(name: &str) -> String {
+    format!("<!-- roleout:{name} -->")
+}
+
+/// Writes the note of that name on a merge request. Nothing is written where it says `text` already; where a note with the
+/// mark belongs to somebody else, a new one is added.
+///
+/// # Errors
+/// GitLab did not take it: see [`CallError`].
+pub async fn write(api: &Api, iid: &str, name: &str, text: &str) -> Result<Written, CallError> {
+    let notes = format!("/merge_requests/{iid}/notes");
+    let body = marked(name, text);
+    let sent = json!({ "body": body });
+    for note in find(api, &notes, &mark(name)).await? {
+        if same(note["body"].as_str().unwrap_or_default(), &body) {
+            return Ok(Written::Same);
+        }
+        match api.call(Method::Put, &format!("{notes}/{}", note["id"]), Some(&sent)).await {
+            Ok(_) => return Ok(Written::Changed),
+            // Somebody else's, or gone since.
+            Err(error) if matches!(error.status(), Some(403 | 404)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    api.call(Method::Post, &notes, Some(&sent)).await.map(|_| Written::Added)
+}
+
+/// Returns the notes that begin with a mark, the oldest first.
+async fn find(api: &Api, notes: &str, mark: &str) -> Result<Vec<Value>, CallError> {
+    let mut found = Vec::new();
+    let mut page = "1".to_owned();
+    for _ in 0..PAGES {
+        let path =
+            format!("{notes}?activity_filter=only_comments&order_by=created_at&sort=asc&per_page={PAGE}&page={page}");
+        let answer = api.call(Method::Get, &path, None).await?;
+        let Value::Array(list) = answer.body else { break };
+        let begins = |note: &Value| note["body"].as_str().is_some_and(|body| body.trim_start().starts_with(mark));
+        found.extend(list.into_iter().filter(begins));
+        match answer.next_page.filter(|page| page.bytes().all(|byte| byte.is_ascii_digit())) {
+            Some(next) => page = next,
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+/// Whether two texts are the same to a reader: GitLab may keep other ends of lines, and none at the end.
+fn same(one: &str, other: &str) -> bool {
+    one.trim().lines().map(str::trim_end).eq(other.trim().lines().map(str::trim_end))
+}
+
+/// Returns what a person is told about an error, and what to do. `variable` is the name of the token's.
+pub fn explained(error: &CallError, variable: &str) -> String {
+    let why = match error.status() {
+        Some(401) => "it is not accepted: has it expired?",
+        Some(403) => "it needs the scope `api`, and at least the role Reporter in the project",
+        Some(404) => "it does not see the merge request: is it a token of this project, with the scope `api`?",
+        _ => return error.to_string(),
+    };
+    format!("{error}; the token in {variable}: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::web::pretended::{Arrived, Fate, Server};
+    use crate::gitlab::PRIVATE_TOKEN;
+
+    const NOTES: &str = "https://gitlab.example.com/api/v4/projects/7/merge_requests/12/notes";
+
+    fn api(server: &Server) -> Api {
+        Api::new(server.web(), "https://gitlab.example.com/api/v4", "7", PRIVATE_TOKEN, "glpat-x".into())
+    }
+
+    fn note(id: u64, body: &str) -> Value {
+        json!({ "id": id, "body": body, "system": false })
+    }
+
+    /// The method and the path of what arrived.
+    fn lines(server: &Server) -> Vec<String> {
+        let line = |it: Arrived| it.line.replace(NOTES, "NOTES").split('?').next().unwrap_or_default().to_owned();
+        server.arrived().into_iter().map(line).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_plan_is_added() {
+        let server = Server::new(|it, _| match it.line.starts_with("GET") {
+            true => Fate::of(200, json!([note(1, "looks good"), note(2, "quotes <!-- roleout:plan -->")])),
+            false => Fate::of(201, json!({ "id": 3 })),
+        });
+        assert_eq!(write(&api(&server), "12", "plan", "### plan\n").await, Ok(Written::Added));
+        assert_eq!(lines(&server), ["GET NOTES", "POST NOTES"]);
+        let sent = &server.arrived()[1];
+        assert_eq!(sent.body, json!({ "body": "<!-- roleout:plan -->\n### plan\n" }));
+        assert_eq!(sent.tokens, [("private-token".to_owned(), "glpat-x".to_owned())]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_one_takes_its_place_on_whatever_page_it_is() {
+        let server = Server::new(|it, _| match it.line.as_str() {
+            line if line.ends_with("&page=1") => Fate::With(200, "x-next-page", "2", json!([note(1, "hello")])),
+            line if line.ends_with("&page=2") => {
+                Fate::With(200, "x-next-page", "", json!([note(8, "<!-- roleout:plan -->\r\nold  \r\n")]))
+            }
+            _ => Fate::of(200, json!({ "id": 8 })),
+        });
+        assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Changed));
+        assert_eq!(lines(&server), ["GET NOTES", "GET NOTES", "PUT NOTES/8"]);
+        assert_eq!(write(&api(&server), "12", "plan", "old\n").await, Ok(Written::Same));
+        assert_eq!(lines(&server).len(), 5, "what is the same is not written");
+        assert_eq!(write(&api(&server), "12", "plan.eu", "old\n").await, Ok(Written::Added), "another name");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_note_of_somebody_else_s_is_left_alone() {
+        let server = Server::new(|it, _| match it.line.split(' ').next() {
+            Some("GET") => Fate::of(200, json!([note(1, "<!-- roleout:plan -->\nmine?")])),
+            Some("PUT") => Fate::of(403, json!({ "message": "403 Forbidden" })),
+            _ => Fate::of(201, json!({ "id": 2 })),
+        });
+        assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Added));
+        assert_eq!(lines(&server), ["GET NOTES", "PUT NOTES/1", "POST NOTES"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_says_what_the_token_lacks() {
+        for (status, words) in [(401, "has it expired?"), (403, "the scope `api`"), (404, "a token of this project")] {
+            let server = Server::new(move |_, _| Fate::of(status, json!({ "message": format!("{status} No") })));
+            let error = write(&api(&server), "12", "plan", "new").await.expect_err("refused");
+            let said = explained(&error, "ROLEOUT_GITLAB_TOKEN");
+            assert!(said.contains(words) && said.contains("ROLEOUT_GITLAB_TOKEN") && !said.contains("glpat"), "{said}");
+        }
+        // An endless list ends.
+        let server = Server::new(|_, _| Fate::With(200, "x-next-page", "2", json!([])));
+        assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Added));
+        assert_eq!(server.arrived().len(), PAGES + 1);
+    }
+
+    #[test]
+    fn a_name_cannot_end_the_mark() {
+        assert_eq!(name("plan").as_deref(), Ok("plan"));
+        assert_eq!(name("prod/eu.1_a").as_deref(), Ok("prod/eu.1_a"));
+        for text in ["", "a b", "x--", "-->", "a\nb", &"x".repeat(61)] {
+            assert!(name(text).is_err(), "{text}");
+        }
+    }
+}

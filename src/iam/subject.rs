@@ -1,0 +1,163 @@
+//! What a GitLab token's `sub` must be: exact ones, and patterns.
+//!
+//! GitLab joins the names and values of the project's components with colons, and leaves out a component whose claim the job
+//! does not have. So a pattern is written for just one list of components, which the project must be given.
+
+use crate::fleet::{Allow, Subject};
+
+use super::provider;
+
+/// The subjects that are let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subjects {
+    /// Those without a wildcard.
+    pub exact: Vec<String>,
+    /// Those with one.
+    pub patterns: Vec<String>,
+}
+
+/// Returns the subjects that are let in.
+pub fn of(allow: &Allow, issuer: &str) -> Subjects {
+    let project = match &allow.subject {
+        Subject::Path(path) => format!("project_path:{path}"),
+        Subject::Id(id) => format!("project_id:{id}"),
+    };
+    let any = ["*".to_owned()];
+    let unnamed = allow.branches.is_empty() && allow.tags.is_empty();
+    let (branches, tags): (&[String], &[String]) = if unnamed { (&any, &any) } else { (&allow.branches, &allow.tags) };
+    let refs = branches.iter().map(|name| ("branch", name)).chain(tags.iter().map(|name| ("tag", name)));
+    let mut subjects = Subjects::default();
+    for (kind, name) in refs {
+        for end in endings(allow, issuer) {
+            let subject = format!("{project}:ref_type:{kind}:ref:{name}{end}");
+            let list = if name.contains(['*', '?']) { &mut subjects.patterns } else { &mut subjects.exact };
+            list.push(subject);
+        }
+    }
+    subjects
+}
+
+/// Returns what stands behind the ref.
+fn endings(allow: &Allow, issuer: &str) -> Vec<String> {
+    let mut start = String::new();
+    if allow.ref_protected && !provider::is_gitlab_com(issuer) {
+        start.push_str(":ref_protected:true");
+    }
+    if allow.environment_protected {
+        start.push_str(":environment_protected:true");
+    }
+    if allow.deployment_tier.is_empty() {
+        return vec![start];
+    }
+    allow.deployment_tier.iter().map(|tier| format!("{start}:deployment_tier:{tier}")).collect()
+}
+
+/// Returns the components that the project's `sub` must have, in their order.
+pub fn components(allow: &Allow, issuer: &str) -> Vec<&'static str> {
+    let mut components = match allow.subject {
+        Subject::Path(_) => vec!["project_path"],
+        Subject::Id(_) => vec!["project_id"],
+    };
+    components.extend(["ref_type", "ref"]);
+    if allow.ref_protected && !provider::is_gitlab_com(issuer) {
+        components.push("ref_protected");
+    }
+    if allow.environment_protected {
+        components.push("environment_protected");
+    }
+    if !allow.deployment_tier.is_empty() {
+        components.push("deployment_tier");
+    }
+    components
+}
+
+/// Returns what has to be done in GitLab for these subjects to come, and what they do not check.
+pub fn notes(allow: &Allow, issuer: &str) -> Vec<String> {
+    let components = components(allow, issuer);
+    let mut notes = Vec::new();
+    if components != ["project_path", "ref_type", "ref"] {
+        let project = match &allow.subject {
+            Subject::Path(path) => path.replace('/', "%2F"),
+            Subject::Id(id) => id.clone(),
+        };
+        let data: Vec<String> =
+            components.iter().map(|name| format!("ci_id_token_sub_claim_components[]={name}")).collect();
+        notes.push(format!(
+            "the trust policy expects a `sub` of {}: set it by PUT {issuer}/api/v4/projects/{project} with {}",
+            components.join(", "),
+            data.join("&")
+        ));
+    }
+    if let (Subject::Path(_), Some(_), false) = (&allow.subject, &allow.project_id, provider::is_gitlab_com(issuer)) {
+        notes.push(
+            "project_id is not checked: AWS knows that claim of gitlab.com only; `sub: project_id` puts it into the subject"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allow() -> Allow {
+        Allow {
+            issuer: None,
+            audience: None,
+            subject: Subject::Path("acme/shop".to_owned()),
+            project_id: None,
+            branches: vec!["main".to_owned(), "release/*".to_owned()],
+            tags: vec!["v1".to_owned()],
+            ref_protected: false,
+            environment_protected: false,
+            deployment_tier: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn exact_refs_and_patterns_are_kept_apart() {
+        let subjects = of(&allow(), "https://gitlab.com");
+        let exact = ["project_path:acme/shop:ref_type:branch:ref:main", "project_path:acme/shop:ref_type:tag:ref:v1"];
+        assert_eq!(subjects.exact, exact);
+        assert_eq!(subjects.patterns, ["project_path:acme/shop:ref_type:branch:ref:release/*"]);
+        assert_eq!(notes(&allow(), "https://gitlab.com"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_not_in_a_default_sub_needs_components() {
+        let allow = Allow {
+            branches: Vec::new(),
+            tags: Vec::new(),
+            subject: Subject::Id("4711".to_owned()),
+            ref_protected: true,
+            deployment_tier: vec!["production".to_owned(), "staging".to_owned()],
+            ..allow()
+        };
+        let subjects = of(&allow, "https://git.example.com");
+        assert_eq!(subjects.exact, Vec::<String>::new());
+        assert_eq!(
+            subjects.patterns,
+            [
+                "project_id:4711:ref_type:branch:ref:*:ref_protected:true:deployment_tier:production",
+                "project_id:4711:ref_type:branch:ref:*:ref_protected:true:deployment_tier:staging",
+                "project_id:4711:ref_type:tag:ref:*:ref_protected:true:deployment_tier:production",
+                "project_id:4711:ref_type:tag:ref:*:ref_protected:true:deployment_tier:staging",
+            ]
+        );
+        assert_eq!(
+            components(&allow, "https://git.example.com"),
+            ["project_id", "ref_type", "ref", "ref_protected", "deployment_tier"]
+        );
+        assert_eq!(components(&allow, "https://gitlab.com"), ["project_id", "ref_type", "ref", "deployment_tier"]);
+        let said = notes(&allow, "https://git.example.com").join("\n");
+        assert!(said.contains("PUT https://git.example.com/api/v4/projects/4711 with "), "{said}");
+    }
+
+    #[test]
+    fn an_id_that_aws_does_not_know_is_told() {
+        let allow = Allow { project_id: Some("4711".to_owned()), ..allow() };
+        assert_eq!(notes(&allow, "https://gitlab.com"), Vec::<String>::new());
+        assert!(notes(&allow, "https://git.example.com")[0].contains("project_id is not checked"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The deployments by CodeDeploy of services under that controller: which is under way, and what those came to that ended.
+
+use std::sync::Arc;
+
+use super::Seen;
+use crate::aws::ecs::Ecs;
+use crate::fleet::{Fleet, TargetSpec};
+#[cfg(feature = "codedeploy")]
+use {
+    super::Unseen,
+    super::history::Attempt,
+    crate::aws::codedeploy::Deployment,
+    crate::aws::error::{CallError, Kind},
+    crate::fleet::codedeploy::CodeDeploy as Group,
+    futures::StreamExt,
+};
+
+/// Deployment groups that are asked at once.
+#[cfg(feature = "codedeploy")]
+const AT_ONCE: usize = 32;
+
+/// A deployment that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Underway {
+    /// `d-…`
+    pub id: String,
+    /// The ARN of the task definition that it deploys, where CodeDeploy says it.
+    pub task_definition: Option<String>,
+    /// The deployment that it rolls back, and what that one deployed.
+    pub undoes: Option<(String, Option<String>)>,
+}
+
+/// Reads the deployment that is under way of every target under the CODE_DEPLOY controller whose group the manifest names. A
+/// target of which that cannot be read counts as not seen.
+#[cfg(feature = "codedeploy")]
+pub async fn under_way(fleet: &Fleet, seen: &mut [Seen], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) {
+    let asked: Vec<_> = seen
+        .iter()
+        .enumerate()
+        .filter_map(|(index, seen)| {
+            let service = &seen.as_ref().ok().filter(|observed| observed.service.controller == "CODE_DEPLOY")?.service;
+            let target = &fleet.targets[index];
+            Some((index, target, target.desired.codedeploy.as_ref()?, service.task_definition.clone()))
+        })
+        .collect();
+    let reads = asked.into_iter().map(|(index, target, group, present)| {
+        let ecs = client(target);
+        async move { (index, read(&ecs, target, group, &present).await) }
+    });
+    let found: Vec<_> = futures::stream::iter(reads).buffer_unordered(AT_ONCE).collect().await;
+    for (index, found) in found {
+        match (found, &mut seen[index]) {
+            (Ok(found), Ok(observed)) => observed.codedeploy = found,
+            (Err(error), seen) => *seen = Err(unseen(&error, &fleet.targets[index])),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+}
+
+/// Without the feature `codedeploy` nothing is known of CodeDeploy.
+#[cfg(not(feature = "codedeploy"))]
+pub async fn under_way(_: &Fleet, _: &mut [Seen], _: &dyn Fn(&TargetSpec) -> Arc<Ecs>) {}
+
+#[cfg(feature = "codedeploy")]
+async fn read(ecs: &Ecs, target: &TargetSpec, group: &Group, present: &str) -> Result<Option<Underway>, CallError> {
+    let api = ecs.others().codedeploy(&target.id.region);
+    let Some(last) = api.last(group).await?.filter(|last| !last.is_over()) else { return Ok(None) };
+    let undoes = match &last.undoes {
+        Some(id) => Some((id.clone(), api.get(id).await?.task_definition(present))),
+        None => None,
+    };
+    Ok(Some(Underway { task_definition: last.task_definition(present), id: last.id, undoes }))
+}
+
+/// Reads what the newest deployments of a group came to, newest first: those that rolled another back are left out, as they
+/// are of ECS's own. `present` is the ARN of the task definition that the service runs.
+#[cfg(feature = "codedeploy")]
+pub async fn attempts(ecs: &Ecs, target: &TargetSpec, present: &str) -> Result<Vec<Attempt>, CallError> {
+    let Some(group) = &target.desired.codedeploy else { return Ok(Vec::new()) };
+    let deployments = ecs.others().codedeploy(&target.id.region).newest(group).await?;
+    let attempt = |deployment: &Deployment| Attempt {
+        task_definition: deployment.task_definition(present),
+        status: if deployment.status == "Succeeded" { "SUCCESSFUL" } else { "STOPPED" }.to_owned(),
+    };
+    let made = deployments.iter().filter(|deployment| deployment.is_over() && deployment.undoes.is_none());
+    Ok(made.map(attempt).collect())
+}
+
+/// Says why a target's deployments could not be read.
+#[cfg(feature = "codedeploy")]
+pub fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
+    let unseen = super::unseen(error, target);
+    let help = match error.kind {
+        Kind::Denied => unseen.help.map(|help| help.replace("allow ecs:", "allow codedeploy:")),
+        Kind::Refused => Some("correct `codedeploy` in the manifest, or create the deployment group".to_owned()),
+        _ => unseen.help,
+    };
+    Unseen { help, ..unseen }
+}

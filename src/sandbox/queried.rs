@@ -1,0 +1,72 @@
+//! The services that are asked in awsQuery and only read, IAM and Elastic Load Balancing: the way of a request to them.
+
+use super::fault::{Fault, Rule};
+use super::moment::Moment;
+use super::policy::action_matches;
+use super::session::{Refusal, verify};
+use super::signature::Claimed;
+use super::wire::{Answer, ELB_NAMESPACE, Fate, IAM_NAMESPACE, Request, XML};
+use super::world::World;
+use super::{elb, iam, sts};
+
+/// One of these services.
+#[derive(Clone, Copy)]
+pub(super) enum Queried {
+    Iam,
+    Elb,
+}
+
+impl World {
+    /// A call that only reads. IAM is the same in every region, so it has the faults of an account whatever their region.
+    pub(super) fn read(
+        &mut self,
+        api: Queried,
+        request: &Request,
+        claimed: Option<&Claimed>,
+        form: &sts::Form,
+        now: Moment,
+    ) -> Fate {
+        let operation = form.get("Action").cloned().unwrap_or_default();
+        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
+        let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
+        let place = claimed.map(|claimed| claimed.region.clone()).unwrap_or_default();
+        let (prefix, namespace, counted) = match api {
+            Queried::Iam => ("iam", IAM_NAMESPACE, "global"),
+            Queried::Elb => ("elasticloadbalancing", ELB_NAMESPACE, place.as_str()),
+        };
+        self.calls.count(&account, counted, &operation);
+        let services = match api {
+            Queried::Iam => Vec::new(),
+            Queried::Elb => elb::services(self.region(&account, &place), form),
+        };
+        let services = self.with_aliases(&account, &place, services);
+        let action = format!("{prefix}:{operation}");
+        let mut denied = false;
+        let names = self.account_names(&account);
+        let here = |rule: &&Rule| match api {
+            Queried::Iam => rule.covers_account(&names),
+            Queried::Elb => rule.covers(&names, &place),
+        };
+        let rules = self.rules.iter().filter(|rule| !rule.sts).filter(here);
+        for rule in rules.filter(|rule| rule.covers_service(&services)) {
+            match &rule.fault {
+                Fault::Silent => return Fate::Silent,
+                Fault::Reset => return Fate::Reset,
+                Fault::Deny(pattern) => denied |= action_matches(pattern, &action),
+                _ => {}
+            }
+        }
+        let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
+        let caller = verify(session, request, claimed, now).map_err(Refusal::sts);
+        let answer = caller.and_then(|caller| match api {
+            Queried::Iam => iam::answer(self, form, &caller, denied),
+            Queried::Elb => elb::answer(self, form, &caller, &place, now, denied),
+        });
+        Fate::Answered(match answer {
+            Ok(body) => {
+                Answer { status: 200, content_type: XML, request_id: self.request_id(), body: body.into_bytes() }
+            }
+            Err(error) => error.xml_of(namespace, self.request_id()),
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! `docs/commands.md`: every command with its arguments, out of the command line's own definition.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, Command, CommandFactory};
+use roleout::cli::Cli;
+use roleout::exit::Exit;
+
+use crate::{cell, hold};
+
+#[test]
+fn the_reference_of_commands_is_what_the_command_line_is() {
+    hold("docs/commands.md", &page());
+}
+
+fn page() -> String {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut page = String::from(
+        "# Commands\n\nMade from the command line itself by `ROLEOUT_BLESS=1 cargo test --all-features --test docs`; `roleout help COMMAND` \
+         says the same. Every\nflag has a variable; a flag that is given goes before it.\n\n",
+    );
+    page.push_str("| command | does |\n|---|---|\n");
+    let commands: Vec<&Command> = cli.get_subcommands().filter(|command| command.get_name() != "help").collect();
+    for command in &commands {
+        let name = command.get_name();
+        writeln!(page, "| [`roleout {name}`](#roleout-{name}) | {} |", cell(&about(command))).unwrap();
+    }
+    for command in commands {
+        section(&mut page, command, command.get_name());
+    }
+    page.push_str("\n## Exit codes\n\n| code | meaning |\n|---:|---|\n");
+    for exit in Exit::ALL {
+        writeln!(page, "| {} | {} |", exit.code(), cell(exit.words())).unwrap();
+    }
+    page
+}
+
+fn section(page: &mut String, command: &Command, name: &str) {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ");
+    write!(page, "\n## roleout {name}\n\n{}.\n\n```text\n{usage}\n```\n", about(command)).unwrap();
+    let arguments = command.get_arguments().filter(|argument| argument.get_id() != "help" && !argument.is_hide_set());
+    let rows: Vec<String> = arguments.map(row).collect();
+    if !rows.is_empty() {
+        write!(page, "\n| argument | variable | meaning |\n|---|---|---|\n{}", rows.concat()).unwrap();
+    }
+    for nested in command.get_subcommands().filter(|nested| nested.get_name() != "help") {
+        section(page, nested, &format!("{name} {}", nested.get_name()));
+    }
+}
+
+fn row(argument: &Arg) -> String {
+    let value = || {
+        let names = argument.get_value_names().unwrap_or_default();
+        names.iter().map(|name| format!(" {name}")).collect::<String>()
+    };
+    let takes_value = argument.get_action().takes_values();
+    let mut called = match (argument.get_long(), argument.get_short()) {
+        (Some(long), Some(short)) => format!("-{short}, --{long}"),
+        (Some(long), None) => format!("--{long}"),
+        (None, Some(short)) => format!("-{short}"),
+        (None, None) => value().trim_start().to_owned(),
+    };
+    if takes_value && argument.get_long().is_some() {
+        called.push_str(&value());
+    }
+    let variable = argument.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
+    let mut meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    if takes_value {
+        let choices: Vec<String> = argument
+            .get_possible_values()
+            .iter()
+            .filter(|choice| !choice.is_hide_set())
+            .map(|choice| match choice.get_help() {
+                Some(help) => format!("`{}` ({help})", choice.get_name()),
+                None => format!("`{}`", choice.get_name()),
+            })
+            .collect();
+        if !choices.is_empty() {
+            write!(meaning, ": {}", choices.join(", ")).unwrap();
+        }
+        let defaults: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        if !defaults.is_empty() {
+            write!(meaning, ". Default: `{}`", defaults.join(" ")).unwrap();
+        }
+    }
+    format!("| `{}` | {variable} | {} |\n", cell(&called), cell(&meaning))
+}
+
+fn about(command: &Command) -> String {
+    command.get_about().map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,160 @@
+//! Every `roleout …` line in the pages is run against the sandbox, and what a page shows of its output must be in the output.
+//!
+//! A fence says what is needed: `sh` or `console` is run and must exit with 0, or as its output says (`exit code N`), or
+//! with `exit=N` of the fence; `needs=aws` (or another thing) is not run. The manifest is the example of the repository, or,
+//! with `manifest`, the one above in the page that is marked `deploy.yaml`; `break=A/B` writes B for A in it first. In a
+//! `console` fence the lines after the command are its output, with numbers ignored, since times differ; `...` stands for
+//! lines left out, and `…` for anything within one.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::{pages, repository};
+
+/// A command of a page.
+struct Example {
+    /// The page and line it is in.
+    place: String,
+    /// `roleout deploy …`, as the page has it.
+    command: String,
+    /// The lines that are shown as its output.
+    shown: Vec<String>,
+    /// The exit code that it must have.
+    exit: i32,
+    /// The YAML that the page shows before it as `deploy.yaml`, where the fence says `manifest`.
+    manifest: Option<String>,
+}
+
+#[test]
+fn every_command_in_the_pages_does_what_the_page_says() {
+    let examples: Vec<Example> = pages().iter().flat_map(|page| examples(page)).collect();
+    assert!(examples.len() > 8, "the pages have lost their examples");
+    let faults: Vec<String> = std::thread::scope(|scope| {
+        let running: Vec<_> = examples.iter().map(|example| scope.spawn(|| fault(example))).collect();
+        running.into_iter().filter_map(|one| one.join().unwrap()).collect()
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+fn examples(page: &str) -> Vec<Example> {
+    let text = fs_err::read_to_string(repository(page)).unwrap();
+    let (mut found, mut manifest) = (Vec::<Example>::new(), None);
+    let mut lines = text.lines().enumerate();
+    while let Some((_, line)) = lines.next() {
+        let Some(info) = line.trim_start().strip_prefix("```").filter(|info| !info.is_empty()) else { continue };
+        let body: Vec<(usize, &str)> =
+            lines.by_ref().take_while(|(_, line)| !line.trim_start().starts_with("```")).collect();
+        let words: Vec<&str> = info.split_whitespace().collect();
+        let text = || body.iter().map(|(_, line)| format!("{line}\n")).collect::<String>();
+        if words.first() == Some(&"yaml") && words.contains(&"deploy.yaml") {
+            manifest = Some(text());
+        }
+        if !matches!(words.first(), Some(&("sh" | "console"))) || words.iter().any(|word| word.starts_with("needs=")) {
+            continue;
+        }
+        let value = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
+        let shown =
+            text().split("exit code ").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect());
+        let exit = value("exit=").map(ToOwned::to_owned).or(shown).map_or(0, |code: String| code.parse().unwrap());
+        let mut manifest = words.contains(&"manifest").then(|| manifest.clone().unwrap());
+        if let Some((whole, broken)) = value("break=").and_then(|pair| pair.split_once('/')) {
+            manifest = manifest.map(|text| text.replacen(whole, broken, 1));
+        }
+        for (number, line) in body {
+            let command = line.strip_prefix("$ ").unwrap_or(line);
+            if command.starts_with("roleout ") {
+                found.push(Example {
+                    place: format!("{page}:{}", number + 1),
+                    command: command.to_owned(),
+                    shown: Vec::new(),
+                    exit,
+                    manifest: manifest.clone(),
+                });
+            } else if words[0] == "console"
+                && let Some(example) = found.last_mut()
+            {
+                example.shown.push(line.to_owned());
+            }
+        }
+    }
+    found
+}
+
+fn fault(example: &Example) -> Option<String> {
+    let directory = scratch(&example.place);
+    let manifest = match &example.manifest {
+        Some(text) => text.clone(),
+        None => fs_err::read_to_string(repository("deploy.yaml.example")).unwrap(),
+    };
+    fs_err::write(directory.join("deploy.yaml"), &manifest).unwrap();
+    fs_err::write(directory.join("deploy.yaml.example"), &manifest).unwrap();
+    if repository("deploy").exists() {
+        copy(&repository("deploy"), &directory.join("deploy"));
+    }
+    let output = run(example, &directory);
+    let _ = fs_err::remove_dir_all(&directory);
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let head = format!("{}: {}", example.place, example.command);
+    if output.status.code() != Some(example.exit) {
+        return Some(format!("{head}\nexits with {:?} and not with {}:\n{said}", output.status.code(), example.exit));
+    }
+    let lines: Vec<String> = said.lines().map(masked).collect();
+    let is_there = |shown: &str| lines.iter().any(|line| fits(&masked(shown), line));
+    let missing = example.shown.iter().find(|line| !matches!(line.trim(), "" | "...") && !is_there(line))?;
+    Some(format!("{head}\ndoes not print\n{missing}\nbut\n{said}"))
+}
+
+fn run(example: &Example, directory: &Path) -> Output {
+    // A pipe is the reader's own; a comment is for the reader.
+    let command = example.command.split(" | ").next().unwrap_or_default();
+    let path = format!("{}:/usr/bin:/bin", Path::new(env!("CARGO_BIN_EXE_roleout")).parent().unwrap().display());
+    Command::new("sh")
+        .args(["-c", command])
+        .current_dir(directory)
+        .env_clear()
+        .envs([("PATH", path.as_str()), ("ROLEOUT_SANDBOX", "true"), ("COLUMNS", "100")])
+        .envs([("CI_PROJECT_ID", "17"), ("CI_PIPELINE_ID", "4711"), ("CI_JOB_ID", "42")])
+        .env("CI_COMMIT_SHA", "5f2c9d7be0a14c3f8b6d2e91a7c4f05d3b8e6a12")
+        .output()
+        .unwrap()
+}
+
+/// A line without what differs between two runs: numbers, and how wide columns are.
+fn masked(line: &str) -> String {
+    let mut text = String::new();
+    for letter in line.chars() {
+        let letter = if letter.is_ascii_digit() { '#' } else { letter };
+        if letter != '#' || !text.ends_with('#') {
+            text.push(letter);
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a line is what is shown, where `…` stands for anything.
+fn fits(shown: &str, line: &str) -> bool {
+    let mut parts = shown.split('…');
+    let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let mut cut = false;
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+        cut = part.is_empty();
+    }
+    cut || rest.is_empty()
+}
+
+fn scratch(place: &str) -> std::path::PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs").join(place.replace(['/', ':'], "-"));
+    let _ = fs_err::remove_dir_all(&directory);
+    fs_err::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs_err::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}

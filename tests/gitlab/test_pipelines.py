@@ -1,0 +1,209 @@
+"""The components and the examples as GitLab's jobs: run for real, by gitlab-ci-local without Docker.
+
+It validates every pipeline against GitLab's own JSON schema, and carries out rules, needs, artifacts, exit codes,
+`allow_failure` and `after_script`. What only GitLab does, and nothing here shows: `retry`, `resource_group`, `timeout`,
+`interruptible`, protected environments, the ID token's own claims (the sandbox's token stands in), `spec:inputs:regex`,
+and what GitLab makes of reports.
+"""
+
+import json
+import os
+import subprocess
+
+import pytest
+import yaml
+
+from pipeline import BINARY, HUB, HUB_READ, REPORTS, ROOT, TARGETS, Project, sandbox
+
+NOTE = "<!-- roleout:plan -->\n"
+
+
+@pytest.fixture
+def component(tmp_path):
+    return Project(tmp_path, "component")
+
+
+def images(project, aws):
+    """The tags of what each target runs."""
+    return {target: it["live"]["images"]["app"]["tag"] for target, it in project.status(aws).items()}
+
+
+def test_a_merge_request_shows_the_plan_and_the_default_branch_deploys_it(component, aws, gitlab):
+    planned = component.run(aws=aws, gitlab=gitlab, source="merge_request_event", ROLEOUT_GITLAB_TOKEN="glpat-secret")
+    assert planned.jobs == {"roleout-plan": [("PASS", 0)]}, planned
+    assert len(gitlab.notes) == 1 and gitlab.notes[0]["body"].startswith(NOTE + "### roleout plan: 3 to deploy\n"), planned
+    assert not gitlab.deployments
+
+    again = component.run(aws=aws, gitlab=gitlab, source="merge_request_event", ROLEOUT_GITLAB_TOKEN="glpat-secret")
+    assert "the note on merge request !12 has this plan already" in again.output, again
+    assert [request.method for request in gitlab.requests] == ["GET", "POST", "GET"]
+
+    deployed = component.run(aws=aws, gitlab=gitlab)
+    assert deployed.jobs == {"roleout-deploy": [("PASS", 0)]}, deployed
+    commit = component.git("rev-parse", "HEAD")
+    assert images(component, aws) == dict.fromkeys(TARGETS, commit)
+    for account in ("staging", "prod"):
+        assert gitlab.history(f"production/{account}") == [["running", "success"]], deployed
+    assert {it["sha"] for it in gitlab.deployments.values()} == {commit}
+    assert {it["ref"] for it in gitlab.deployments.values()} == {"main"}
+    for secret in ("glpat-secret", "job-secret", aws.token):
+        assert secret not in planned.output + deployed.output
+    if REPORTS:
+        for path in ("junit.xml", "terraform.json", "deploy.env", "annotations.json", "report.json"):
+            assert component.artifact("roleout-deploy", f"roleout-reports/{path}").stat().st_size, path
+        counts = json.loads(component.artifact("roleout-plan", "roleout-reports/terraform.json").read_text())
+        assert counts.keys() >= {"create", "update", "delete"}
+
+
+def test_the_button_takes_a_deployment_back(component, aws, gitlab):
+    before = images(component, aws)
+    component.run(aws=aws, gitlab=gitlab)
+    assert images(component, aws) != before
+    pressed = component.run("roleout-rollback", aws=aws, gitlab=gitlab)
+    assert pressed.jobs == {"roleout-rollback": [("PASS", 0)]}, pressed
+    assert images(component, aws) == before
+    assert len(gitlab.deployments) == 2, "a rollback is no deployment of the job's commit"
+
+
+@pytest.mark.parametrize("aws", [["staging/*=supersede"]], indirect=True)
+def test_a_failing_target_fails_the_job(component, aws, gitlab):
+    ran = component.run(aws=aws, gitlab=gitlab)
+    assert ran.jobs == {"roleout-deploy": [("FAIL", 10)]}, ran
+    assert gitlab.history("production/staging") == [["running", "failed"]]
+    assert gitlab.history("production/prod") == [], "nothing was started there"
+    if REPORTS:
+        assert "<failure" in component.artifact("roleout-deploy", "roleout-reports/junit.xml").read_text()
+
+
+@pytest.mark.parametrize("aws", [["prod/us-east-1/*=crash"]], indirect=True)
+def test_a_tolerated_failure_lets_the_pipeline_go_on(component, aws, gitlab):
+    gitlab.refuses["production/staging"] = 403
+    ran = component.run(aws=aws, gitlab=gitlab)
+    assert ran.jobs == {"roleout-deploy": [("WARN", 13)]}, ran
+    assert gitlab.history("production/prod") == [["running", "failed"]]
+    assert "gitlab: no deployment is recorded in environment production/staging: GitLab answered HTTP 403" in ran.output
+
+
+def test_a_job_that_cannot_begin_changes_nothing_and_is_one_for_retry(component, aws, gitlab):
+    before = images(component, aws)
+    ran = component.run(aws=aws, gitlab=gitlab, HUB_ROLE=HUB_READ)
+    assert ran.jobs == {"roleout-deploy": [("FAIL", 4)]}, ran
+    assert component.expanded()["roleout-deploy"]["retry"] == {"max": 1, "exit_codes": [4]}
+    assert images(component, aws) == before and not gitlab.deployments
+
+
+def test_the_plain_example_plans_and_deploys(tmp_path, aws, gitlab):
+    project = Project(tmp_path, "plain")
+    planned = project.run(aws=aws, gitlab=gitlab, source="merge_request_event")
+    assert planned.jobs == {"plan": [("PASS", 0)]} and not gitlab.requests, planned
+    deployed = project.run(aws=aws, gitlab=gitlab)
+    assert deployed.jobs == {"deploy": [("PASS", 0)]}, deployed
+    assert images(project, aws) == dict.fromkeys(TARGETS, project.git("rev-parse", "HEAD"))
+
+
+def test_the_hardened_example_carries_out_the_plan_that_was_read(tmp_path, gitlab):
+    project = Project(tmp_path, "hardened")
+    homes = {name: tmp_path / name for name in ("any-branch", "main")}
+    for home in homes.values():
+        home.mkdir()
+
+    # Any branch: nothing but the hub role that may only read.
+    with sandbox(homes["any-branch"], hub=HUB_READ, leaf="ecs-reader") as aws:
+        token = {"ROLEOUT_GITLAB_TOKEN": "glpat-secret"}
+        ran = project.run(aws=aws, gitlab=gitlab, source="merge_request_event", **token)
+        assert ran.jobs == {"check": [("PASS", 0)], "review": [("PASS", 0)]}, ran
+        assert gitlab.notes[0]["body"].startswith(NOTE)
+        refused = project.run("check", "plan", aws=aws, gitlab=gitlab)
+        assert refused.jobs["plan"] == [("FAIL", 4)], "the other hub is not there"
+
+    with sandbox(homes["main"], hub=HUB) as aws:
+        before = images(project, aws)
+        planned = project.run(aws=aws, gitlab=gitlab)
+        assert planned.jobs == {"check": [("PASS", 0)], "plan": [("PASS", 0)]}, "the deploy job waits for its button"
+        assert images(project, aws) == before
+        plan = json.loads(project.artifact("plan", "plan.json").read_text())
+        assert plan["kind"] == "roleout-plan"
+        # The manifest of a later commit is not what was read.
+        (project.directory / "deploy.yaml").unlink()
+        pressed = project.run("deploy", aws=aws, gitlab=gitlab)
+        assert pressed.jobs == {"deploy": [("PASS", 0)]}, pressed
+        (project.directory / "deploy.yaml").write_text((homes["main"] / "deploy.yaml").read_text())
+        assert images(project, aws) == dict.fromkeys(TARGETS, project.git("rev-parse", "HEAD"))
+        assert gitlab.history("production/prod") == [["running", "success"]]
+
+
+def test_a_deploy_freeze_leaves_the_deployment_out(tmp_path):
+    project = Project(tmp_path, "hardened")
+    assert project.listed().keys() == {"check", "plan", "deploy"}
+    assert project.listed()["deploy"]["when"] == "manual"
+    assert project.listed(CI_DEPLOY_FREEZE="0 22 * * 5").keys() == {"check"}
+
+
+def test_inputs_change_what_they_say(tmp_path):
+    text = """
+include:
+  - component: $CI_SERVER_FQDN/platform/roleout/deploy@0.1.0
+    inputs:
+      image: registry.example.com/roleout:1
+      job: release
+      stage: test
+      file: fleet/prod.yaml
+      arguments: --only 'prod-*' --skip-blocked
+      rule: $CI_COMMIT_TAG
+      when: manual
+      aud: sts.amazonaws.com
+      environment: live
+      tier: other
+      resource_group: live
+      timeout: 30m
+      expire_in: 1 day
+"""
+    project = Project(tmp_path, text=text)
+    assert project.listed() == {}, "no tag, no job"
+    job = project.listed(CI_COMMIT_TAG="v1")["release"]
+    assert (job["stage"], job["when"]) == ("test", "manual")
+    expanded = project.expanded()["release"]
+    assert expanded["script"] == [
+        "roleout deploy --file \"fleet/prod.yaml\" --reports-dir roleout-reports --only 'prod-*' --skip-blocked"
+    ]
+    assert expanded["id_tokens"] == {"GITLAB_OIDC_TOKEN": {"aud": "sts.amazonaws.com"}}
+    assert expanded["environment"] == {"name": "live", "deployment_tier": "other"}
+    assert (expanded["resource_group"], expanded["timeout"]) == ("live", "30m")
+    assert expanded["artifacts"]["expire_in"] == "1 day"
+
+
+def test_the_schema_is_held_against_every_pipeline(tmp_path):
+    project = Project(tmp_path, text="deploy: { script: [roleout deploy], retry: { max: 9 } }\n")
+    done = project.runner("--list")
+    assert "Invalid .gitlab-ci.yml configuration!" in done.stdout + done.stderr
+
+
+def test_the_manifest_of_the_quick_start_passes_the_check(tmp_path):
+    blocks = (ROOT / "docs/gitlab.md").read_text().split("```yaml\n")
+    manifest = next(block.partition("```")[0] for block in blocks if block.startswith("version: 1"))
+    (tmp_path / "deploy.yaml").write_text(manifest)
+    environment = {"PATH": os.environ["PATH"], "CI_COMMIT_SHA": "0" * 40}
+    done = subprocess.run([BINARY, "check"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def rows(name):
+    """The table of a component's inputs, out of its template."""
+    spec, _ = yaml.safe_load_all((ROOT / f"templates/{name}/template.yml").read_text())
+    lines = [f"### `{name}`", "", "| input | default | what it is |", "|---|---|---|"]
+    for name, it in spec["spec"]["inputs"].items():
+        default = f"`{it['default']}`" if it.get("default") else "none" if "default" in it else "required"
+        choice = f": {', '.join(f'`{word}`' for word in it['options'])}" if "options" in it else ""
+        lines.append(f"| `{name}` | {default} | {it['description']}{choice} |")
+    return "\n".join(lines)
+
+
+def test_the_inputs_are_documented():
+    page = ROOT / "docs/gitlab.md"
+    before, begin, rest = page.read_text().partition("(ROLEOUT_BLESS=1) -->\n")
+    found, end, after = rest.partition("<!-- /inputs -->")
+    tables = "\n" + "\n\n".join(rows(name) for name in ("deploy", "plan", "rollback")) + "\n\n"
+    if os.environ.get("ROLEOUT_BLESS"):
+        page.write_text(before + begin + tables + end + after)
+        return
+    assert found == tables, "renew it with ROLEOUT_BLESS=1"

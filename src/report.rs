@@ -7,6 +7,7 @@
 pub mod annotations;
 mod bounded;
 pub mod dotenv;
+pub mod html;
 pub mod junit;
 pub mod kind;
 pub mod log;

@@ -484,7 +484,7 @@ fn reports_are_asked_for_before_anything_starts_and_made_again_from_a_journal() 
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
         text(&output.stderr)
     };
-    assert!(fault(&["--report", "html=a.html"]).contains("`html` is not a kind of report; there are json, junit,"));
+    assert!(fault(&["--report", "pdf=a.pdf"]).contains("`pdf` is not a kind of report; there are json, junit,"));
     assert!(fault(&["--report", "json=/dev/null"]).contains("/dev/null is not a file"));
     assert!(fault(&["--report", &format!("json={manifest}/a.json")]).contains("a report cannot be written: "));
     let twice = [format!("json={}", path("a")), format!("junit={}", path("a"))];
@@ -499,7 +499,8 @@ fn reports_are_asked_for_before_anything_starts_and_made_again_from_a_journal() 
     assert_eq!(deploy.output().expect("it runs").status.code(), Some(0));
     let read =
         |name: &str| std::fs::read_to_string(directory.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let names = ["junit.xml", "report.json", "report.md", "deploy.env", "annotations.json", "terraform.json"];
+    let names =
+        ["junit.xml", "report.json", "report.md", "report.html", "deploy.env", "annotations.json", "terraform.json"];
     for name in names.map(|name| format!("out/{name}")) {
         assert!(!read(&name).is_empty(), "{name}");
     }

@@ -9,7 +9,7 @@ use crate::report::kind::Wanted;
 /// Which reports are written.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Reports {
-    /// Write a report: json, junit, terraform, dotenv, annotations or markdown; repeatable, or spaces between
+    /// Write a report: json, junit, terraform, dotenv, annotations, markdown or html; repeatable, or spaces between
     #[arg(long, value_name = "KIND=PATH", env = "ROLEOUT_REPORT", value_delimiter = ' ')]
     pub report: Vec<Wanted>,
     /// Write all reports into this directory, and the log of each target to log/ in it

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Report, annotations, dotenv, junit, markdown, terraform};
+use super::{Report, annotations, dotenv, html, junit, markdown, terraform};
 
 /// A form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,12 +20,14 @@ pub enum Kind {
     Annotations,
     /// For a note on a merge request.
     Markdown,
+    /// For a browser: one page, complete in itself.
+    Html,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Json, Self::Junit, Self::Terraform, Self::Dotenv, Self::Annotations, Self::Markdown];
+    pub const ALL: [Self; 7] =
+        [Self::Json, Self::Junit, Self::Terraform, Self::Dotenv, Self::Annotations, Self::Markdown, Self::Html];
 
     /// Those that there are of a plan.
     pub const OF_PLANS: [Self; 3] = [Self::Json, Self::Terraform, Self::Markdown];
@@ -39,6 +41,7 @@ impl Kind {
             Self::Dotenv => "dotenv",
             Self::Annotations => "annotations",
             Self::Markdown => "markdown",
+            Self::Html => "html",
         }
     }
 
@@ -51,6 +54,7 @@ impl Kind {
             Self::Dotenv => "deploy.env",
             Self::Annotations => "annotations.json",
             Self::Markdown => "report.md",
+            Self::Html => "report.html",
         }
     }
 
@@ -66,6 +70,7 @@ impl Kind {
             Self::Dotenv => dotenv::text(report),
             Self::Annotations => annotations::text(report),
             Self::Markdown => markdown::text(report),
+            Self::Html => html::text(report),
         })
     }
 }
@@ -113,8 +118,8 @@ mod tests {
         assert_eq!(fault("junit.xml"), "it has the form KIND=PATH, such as junit=junit.xml");
         assert_eq!(fault("junit="), "`junit=` names no file: KIND=PATH, such as junit=junit.xml");
         assert_eq!(
-            fault("html=a.html"),
-            "`html` is not a kind of report; there are json, junit, terraform, dotenv, annotations, markdown"
+            fault("pdf=a.pdf"),
+            "`pdf` is not a kind of report; there are json, junit, terraform, dotenv, annotations, markdown, html"
         );
     }
 }

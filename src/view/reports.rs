@@ -98,7 +98,7 @@ impl Reports {
                 Kind::Json => serde_json::to_string_pretty(preview).unwrap_or_default() + "\n",
                 Kind::Terraform => terraform::of_plan(preview),
                 Kind::Markdown => markdown::text(preview),
-                Kind::Junit | Kind::Dotenv | Kind::Annotations => continue,
+                Kind::Junit | Kind::Dotenv | Kind::Annotations | Kind::Html => continue,
             };
             self.put(&wanted, Ok(text));
         }

@@ -20,6 +20,7 @@ mod identity;
 mod init;
 mod interrupted;
 mod outcomes;
+mod page;
 mod plan;
 mod processes;
 mod reports;

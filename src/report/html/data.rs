@@ -1,0 +1,105 @@
+//! What the page's scripts are given: the JSON report without what is absent, its events with milliseconds for times, and
+//! how each outcome looks.
+
+use serde_json::{Map, Value, json};
+
+use crate::report::record::FIRST;
+use crate::report::{Ending, Report};
+use crate::state::milliseconds;
+
+/// Returns the glyph and the tone of an outcome. Each tone has several glyphs: a shape tells apart what a colour cannot.
+pub(super) fn look(ending: Ending) -> (&'static str, &'static str) {
+    match ending {
+        Ending::Succeeded => ("check", "good"),
+        Ending::Unchanged => ("equal", "calm"),
+        Ending::Waiting => ("dots", "calm"),
+        Ending::UnderWay => ("play", "odd"),
+        Ending::NotStarted => ("ring", "calm"),
+        Ending::Cancelled => ("ban", "warn"),
+        Ending::Detached => ("leave", "odd"),
+        Ending::Blocked => ("bar", "warn"),
+        Ending::Superseded => ("swap", "warn"),
+        Ending::TimedOut => ("clock", "warn"),
+        Ending::RolledBack => ("back", "bad"),
+        Ending::Failed => ("cross", "bad"),
+        Ending::Stuck => ("alarm", "bad"),
+    }
+}
+
+/// Returns an outcome's word in the JSON report.
+pub(super) fn word(ending: Ending) -> String {
+    serde_json::to_value(ending).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Returns the data as JSON that can stand in a script element.
+pub(super) fn json(report: &Report) -> String {
+    let start = report.run.started_at;
+    // A report holds nothing but text, numbers and lists, all of which JSON has.
+    let mut value = serde_json::to_value(report).unwrap_or_default();
+    for (place, target) in report.targets.iter().enumerate() {
+        let since = |at| start.map_or(0, |start| milliseconds(start, at));
+        value["targets"][place]["events"] =
+            target.events.iter().map(|line| json!([since(line.at), line.text])).collect();
+    }
+    value["first_events"] = json!(FIRST);
+    // The worst first: the order in which the page counts them.
+    let endings: Map<String, Value> =
+        report.totals.keys().rev().map(|ending| (word(*ending), described(*ending))).collect();
+    escaped(&json!({ "report": present(value), "endings": endings }).to_string())
+}
+
+fn described(ending: Ending) -> Value {
+    let (glyph, tone) = look(ending);
+    json!({
+        "words": ending.words(),
+        "weight": ending.weight(),
+        "failure": ending.is_failure(),
+        "glyph": glyph,
+        "tone": tone,
+    })
+}
+
+/// Returns a value without its members that are absent or empty lists.
+fn present(value: Value) -> Value {
+    let is_present = |value: &Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, value)| is_present(value))
+            .map(|(key, value)| (key, present(value)))
+            .collect(),
+        Value::Array(list) => list.into_iter().map(present).collect(),
+        value => value,
+    }
+}
+
+/// Returns JSON in which nothing can end a script element or begin a comment, and that is JavaScript besides.
+fn escaped(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len() + json.len() / 64);
+    for char in json.chars() {
+        match char {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => safe.push_str(&format!("\\u{:04x}", u32::from(char))),
+            char => safe.push(char),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_cannot_end_its_element_and_reads_back_the_same() {
+        let text = "</script><!-- <script> ]]> & \u{2028}\u{2029}";
+        let safe = escaped(&json!([text]).to_string());
+        assert!(!safe.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{safe}");
+        assert_eq!(serde_json::from_str::<Value>(&safe).expect("JSON"), json!([text]));
+    }
+
+    #[test]
+    fn what_is_absent_is_left_out_and_what_is_false_is_not() {
+        let value = json!({ "a": null, "b": [], "c": false, "d": [{ "e": null, "f": "" }] });
+        assert_eq!(present(value), json!({ "c": false, "d": [{ "f": "" }] }));
+    }
+}

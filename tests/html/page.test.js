@@ -1,0 +1,434 @@
+// The HTML report in a real browser: what it shows, what it lets through, and that it asks for nothing.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { chromium } from 'playwright-core';
+
+import { EVIL, digest, directory, pages } from './pages.js';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const DESK = { width: 1440, height: 900 };
+const PHONE = { width: 360, height: 780 };
+
+let browser;
+let made;
+const profile = mkdtempSync(join(tmpdir(), 'roleout-html-'));
+
+before(async () => {
+  const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+  [browser, made] = await Promise.all([chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args, env: { ...process.env, HOME: profile } }), pages()]);
+});
+after(async () => {
+  await browser?.close();
+  rmSync(profile, { recursive: true, force: true });
+});
+
+// Opens a page in a browser that knows nothing yet, and holds it to its promises when it is closed: no message in the
+// console, no error, and nothing asked for beside the file itself.
+async function open(name, use, { hash = '', viewport = DESK, colorScheme = 'light', ...more } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, ...more });
+  const page = await context.newPage();
+  const faults = [];
+  const address = pathToFileURL(made[name].file).href;
+  page.on('console', (message) => faults.push(`${message.type()}: ${message.text()}`));
+  page.on('pageerror', (error) => faults.push(`error: ${error.stack}`));
+  page.on('request', (request) => { if (request.url() !== address && !request.url().startsWith('data:')) faults.push(`request: ${request.url()}`); });
+  try {
+    await page.goto(address + hash);
+    const result = await use(page);
+    assert.deepEqual(faults, []);
+    return result;
+  } finally {
+    await context.close();
+  }
+}
+
+const shot = (page, name, options = {}) => page.screenshot({ path: join(directory, `${name}.png`), ...options });
+const shown = (page) => page.locator('#shown').textContent();
+const rowNames = (page) => page.locator('.row.target .name').evaluateAll((names) => names.map((name) => name.title));
+const focused = (page) => page.evaluate(() => document.activeElement.querySelector?.('.name')?.title || document.activeElement.querySelector?.('.name')?.textContent || document.activeElement.id);
+const scrollTo = (page, selector) => page.locator(selector).evaluate((element) => element.scrollIntoView());
+
+async function accessible(page, what) {
+  // Inline scripts are what the page's policy refuses, so this one comes in by the debugger.
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+  assert.deepEqual(violations.map((one) => `${one.id}: ${one.nodes.map((node) => `${node.target} ${node.failureSummary}`).join('\n')}`), [], what);
+}
+
+// The contrast of every text on what is behind it, as WCAG 2 reckons it: what is below the least that it asks for.
+const pale = (page) => page.evaluate(() => {
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const parts = (colour) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+  const over = ([r, g, b, a], [R, G, B]) => [r, g, b].map((part, place) => (part * a + [R, G, B][place] * (255 - a)) / 255);
+  const light = (colour) => colour.map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)).reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+  const behind = (element) => {
+    const layers = [];
+    for (let one = element; one; one = one.parentElement) layers.push(parts(getComputedStyle(one).backgroundColor));
+    return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255]);
+  };
+  const found = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!(hasText || element.matches('svg.glyph, .bar, .mark')) || !element.checkVisibility() || element.matches('script, :disabled')) continue;
+    const style = getComputedStyle(element);
+    // A text stands on its element; a bar on the lane.
+    const ground = behind(hasText ? element : element.parentElement);
+    const [red, green, blue, alpha] = parts(style.color);
+    const [one, other] = [light(over([red, green, blue, alpha * style.opacity], ground)), light(ground)].sort((a, b) => b - a);
+    const contrast = (one + 0.05) / (other + 0.05);
+    if (contrast < (hasText ? 4.5 : 3)) found.push(`${element.className?.baseVal ?? element.className} ${element.textContent.slice(0, 40)}: ${contrast.toFixed(2)}`);
+  }
+  return found;
+});
+
+describe('every page', { concurrency: 2 }, () => {
+  for (const name of ['one', 'five', 'mixed', 'cancelled', 'refused', 'fleet', 'evil']) {
+    for (const colorScheme of ['light', 'dark']) {
+      test(`${name}, ${colorScheme}: quiet, accessible, and of enough contrast`, () => open(name, async (page) => {
+        assert.deepEqual(await pale(page), []);
+        await shot(page, `${name}-${colorScheme}`);
+        await scrollTo(page, '#targets');
+        await shot(page, `${name}-${colorScheme}-timeline`);
+        await page.locator('.row.target').first().click();
+        // Of the colours, `pale` looks at more; all else is the same in both.
+        if (colorScheme === 'light') await accessible(page, name);
+        assert.deepEqual(await pale(page), []);
+        await shot(page, `${name}-${colorScheme}-opened`);
+      }, { colorScheme }));
+    }
+  }
+
+  test('the address of the policy: no script but its own, and no way out', () => open('mixed', async (page) => {
+    const text = readFileSync(made.mixed.file, 'utf8');
+    const script = text.slice(text.lastIndexOf('<script>') + 8, text.lastIndexOf('</script>'));
+    const policy = await page.locator('meta[http-equiv]').getAttribute('content');
+    assert.equal(policy, `default-src 'none'; script-src '${digest(script)}'; style-src '${digest(/<style>([^]*?)<\/style>/.exec(text)[1])}'; img-src data:; base-uri 'none'; form-action 'none'`);
+    assert.ok(!/(?:src|href)="(?!#|data:|https:\/\/gitlab\.example\.com\/)/.test(text.slice(0, text.indexOf('id="data"'))));
+    assert.doesNotMatch(text, /TOKEN|eyJ/);
+  }));
+
+  test('what the browser refuses when something is added to the page', async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(pathToFileURL(made.one.file).href);
+    const said = await page.evaluate(async () => {
+      const fetched = await fetch('https://example.com/').then(() => 'fetched', () => 'refused');
+      const script = document.createElement('script');
+      script.textContent = 'globalThis.added = true';
+      document.body.append(script);
+      return [fetched, globalThis.added];
+    });
+    assert.deepEqual(said, ['refused', undefined]);
+    await context.close();
+  });
+});
+
+describe('the summary', () => {
+  test('says the verdict, the counts, the links and why', () => open('mixed', async (page) => {
+    const { report } = made.mixed;
+    assert.equal(await page.locator('h1').innerText(), report.verdict.words);
+    const totals = await page.locator('.totals li').allInnerTexts();
+    assert.deepEqual(totals.map((text) => text.replace(/\s+/g, ' ')), Object.entries(report.totals).reverse().map(([word, number]) => `${number} ${word.replace('_', ' ')}`));
+    assert.equal(await page.getByRole('link', { name: '#100200' }).getAttribute('href'), 'https://gitlab.example.com/shop/deploy/-/pipelines/100200');
+    assert.equal(await page.locator('header').getByText('5f2c9d7be0a1', { exact: true }).count(), 1);
+    assert.match(await page.locator('.callout').innerText(), /^Halted in wave second: 4 failed, 3 may\. The first was prod-us\/us-east-1\/gateway\.$/);
+    const first = page.locator('.why').first();
+    assert.match(await first.locator('h3').innerText(), /^stuck: the undo failed/);
+    assert.deepEqual(await first.locator('.names a').allInnerTexts(), ['prod-us/us-east-1/mailer']);
+    assert.deepEqual(await page.locator('#waves tbody tr td:nth-child(3)').allInnerTexts(), ['passed', 'halted by prod-us/us-east-1/gateway', 'not started']);
+  }));
+
+  test('has each reason once, whatever the ids of the deployments', () => open('cancelled', async (page) => {
+    const headings = await page.locator('.why h3').allInnerTexts();
+    assert.equal(new Set(headings).size, headings.length);
+    assert.ok(headings.some((text) => text === 'detached: the run was cancelled; its deployment goes on in ECS'), headings.join('\n'));
+    assert.match(await page.locator('.callout').innerText(), /^Cancelled by SIGINT\./);
+  }));
+
+  test('says why a run was refused, and what to do', () => open('refused', async (page) => {
+    const said = await page.locator('.callout').innerText();
+    assert.match(said, /^Refused: nothing was changed/);
+    assert.match(said, /Help: correct the id or the chain of `prod-us`/);
+  }));
+
+  test('is there without JavaScript', () => open('mixed', async (page) => {
+    assert.equal(await page.locator('.why').count(), new Set(made.mixed.report.targets.filter((target) => target.reason !== null).map((target) => target.outcome + target.reason)).size);
+    await page.getByText('need JavaScript').waitFor({ state: 'visible' });
+    assert.ok(await page.locator('#targets').isHidden());
+    assert.ok(await page.locator('#theme').isHidden());
+  }, { javaScriptEnabled: false }));
+});
+
+describe('the filter', () => {
+  const ways = [
+    ['account', 'prod-eu'], ['region', 'us-east-1'], ['service', 'api'], ['wave', 'second'],
+  ];
+  for (const [key, value] of ways) {
+    test(`narrows by ${key} as the data says`, () => open('mixed', async (page) => {
+      await page.locator(`#${key}`).selectOption(value);
+      const expected = made.mixed.report.targets.filter((target) => target[key] === value).map((target) => target.target);
+      assert.deepEqual((await rowNames(page)).sort(), expected.sort());
+      assert.equal(await shown(page), `${expected.length} of 25 targets`);
+      assert.equal(new URL(page.url()).hash, `#${key}=${value}`);
+    }));
+  }
+
+  test('narrows by outcomes and words, says so in the address, and is cleared', () => open('mixed', async (page) => {
+    await page.locator('[data-outcome=rolled_back]').click();
+    await page.locator('[data-outcome=stuck]').click();
+    const bad = made.mixed.report.targets.filter((target) => ['rolled_back', 'stuck'].includes(target.outcome)).map((target) => target.target);
+    assert.deepEqual((await rowNames(page)).sort(), bad.sort());
+    assert.equal(await page.locator('[data-outcome=stuck]').getAttribute('aria-pressed'), 'true');
+    await page.locator('#q').fill('MAILER us-east');
+    assert.deepEqual(await rowNames(page), ['prod-us/us-east-1/mailer']);
+    await page.waitForURL(/#q=MAILER%20us-east&outcome=rolled_back,stuck$/);
+    const address = page.url();
+    await page.locator('#q').fill('no such thing');
+    assert.ok(await page.getByText('No target matches.').isVisible());
+    await page.getByRole('button', { name: 'Clear the filter' }).click();
+    assert.equal((await rowNames(page)).length, 25);
+    await page.goto('about:blank');
+    await page.goto(address);
+    assert.deepEqual(await rowNames(page), ['prod-us/us-east-1/mailer']);
+  }));
+
+  test('looks through reasons and changes, too', () => open('mixed', async (page) => {
+    await page.locator('#q').fill('took its place');
+    assert.deepEqual(await rowNames(page), ['prod-us/us-east-1/gateway']);
+    await page.locator('#q').fill('log_level added');
+    assert.equal(await shown(page), '5 of 25 targets');
+  }));
+
+  test('leaves itself be when a part of the page is gone to', () => open('mixed', async (page) => {
+    await page.getByRole('link', { name: 'Reasons' }).click();
+    assert.equal(await shown(page), '1 of 25 targets');
+  }, { hash: '#q=took%20its%20place' }));
+});
+
+describe('the keyboard', () => {
+  test('reaches everything: the filter, the rows, a target and the way back', () => open('mixed', async (page) => {
+    await page.keyboard.press('/');
+    assert.equal(await focused(page), 'q');
+    await page.keyboard.type('200000000003');
+    await page.keyboard.press('Enter');
+    assert.equal(await focused(page), 'second');
+    await page.keyboard.press('ArrowDown');
+    assert.match(await focused(page), /^prod-us/);
+    await page.keyboard.press('ArrowLeft');
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-expanded')), 'false');
+    assert.deepEqual(await rowNames(page), []);
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowRight');
+    assert.equal(await focused(page), 'prod-us/us-east-1/mailer');
+    await page.keyboard.press('End');
+    await page.keyboard.press('Home');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    assert.equal(await page.locator('#detail-title').innerText(), 'prod-us/us-east-1/mailer');
+    assert.equal(await focused(page), 'detail-title');
+    assert.match(page.url(), /target=prod-us\/us-east-1\/mailer/);
+    await page.keyboard.press('j');
+    assert.equal(await page.locator('#detail-title').innerText(), 'prod-us/us-east-1/web');
+    await page.keyboard.press('k');
+    await page.keyboard.press('Escape');
+    assert.ok(await page.locator('#detail').isHidden());
+    assert.equal(await focused(page), 'prod-us/us-east-1/mailer');
+    await page.keyboard.press('ArrowLeft');
+    assert.match(await focused(page), /^prod-us/);
+  }));
+
+  test('goes through the page by Tab in its order, the rows as one stop, and each stop is seen', () => open('mixed', async (page) => {
+    const stops = [];
+    for (let number = 0; number < 60; number += 1) {
+      await page.keyboard.press('Tab');
+      const stop = await page.evaluate(() => {
+        const { activeElement: element } = document;
+        if (element === document.body) return null;
+        const style = getComputedStyle(element);
+        return { what: element.id || element.dataset.outcome || element.className.split(' ')[0] || element.tagName, seen: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 };
+      });
+      if (!stop) break;
+      assert.ok(stop.seen, `${stop.what} has no visible focus`);
+      stops.push(stop.what);
+    }
+    assert.equal(stops.filter((what) => what === 'row').length, 1);
+    const order = ['q', 'account', 'region', 'service', 'wave', 'stuck', 'in', 'row'];
+    assert.deepEqual(stops.filter((what) => order.includes(what)), order);
+  }));
+
+  test('zooms and moves in time', () => open('mixed', async (page) => {
+    const whole = await page.locator('#ticks').innerText();
+    await page.keyboard.press('+');
+    assert.match(await page.locator('#window').innerText(), / of /);
+    assert.notEqual(await page.locator('#ticks').innerText(), whole);
+    const before = page.url();
+    await page.keyboard.press('Shift+ArrowRight');
+    assert.notEqual(page.url(), before);
+    await page.keyboard.press('0');
+    assert.equal(await page.locator('#ticks').innerText(), whole);
+    assert.doesNotMatch(page.url(), /from=/);
+  }));
+});
+
+describe('the timeline', () => {
+  test('has the moments of targets, bakes, tasks, ways back and the halt where they were', () => open('mixed', async (page) => {
+    const { report } = made.mixed;
+    const times = report.waves.map((wave) => [wave.started_at, wave.bake_started_at, wave.ended_at].map((time) => time && Date.parse(time)));
+    const begin = Date.parse(report.run.started_at);
+    const boxes = (row, what) => page.locator('.row').filter({ has: page.locator(`[title="${row}"]`) }).first().locator(what).evaluateAll((bars) => bars.map((bar) => [parseFloat(bar.style.left), parseFloat(bar.style.width)]));
+    const over = (Date.parse(report.run.ended_at) - begin) * 1.02;
+    const near = ([left, width], from, to) => assert.ok(Math.abs(left - ((from - begin) / over) * 100) < 0.5 && Math.abs(left + width - ((to - begin) / over) * 100) < 0.5, `${left} ${width}`);
+    near((await boxes('first', '.bar.bake'))[0], times[0][1], times[0][2]);
+    near((await boxes('dev/eu-west-1/web', '.bar.bake'))[0], Date.parse(report.targets.find((target) => target.target === 'dev/eu-west-1/web').rolled_out_at), times[0][2]);
+    const stuck = report.targets.find((target) => target.outcome === 'stuck');
+    near((await boxes(stuck.target, '.bar.undo'))[0], Date.parse(stuck.undo.started_at), Date.parse(stuck.ended_at));
+    assert.equal((await boxes('dev/eu-west-1/api', '.bar.task')).length, 2);
+    assert.equal(await page.getByText('halted', { exact: true }).count(), 1);
+    assert.equal((await boxes('prod-ap/ap-southeast-1/api', '.bar')).length, 0);
+  }));
+
+  test('is zoomed by drawing on the overview, and by the wheel with Ctrl', () => open('mixed', async (page) => {
+    await scrollTo(page, '#targets');
+    const box = await page.locator('#overview').boundingBox();
+    await page.mouse.move(box.x + box.width * 0.1, box.y + 10);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.3, box.y + 10, { steps: 4 });
+    await page.mouse.up();
+    const [from, to] = /from=(\d+)&to=(\d+)/.exec(page.url()).slice(1).map(Number);
+    const whole = (Date.parse(made.mixed.report.run.ended_at) - Date.parse(made.mixed.report.run.started_at)) * 1.02;
+    assert.ok(Math.abs(from / whole - 0.1) < 0.02 && Math.abs(to / whole - 0.3) < 0.02, page.url());
+    await shot(page, 'mixed-zoomed');
+    await page.mouse.click(box.x + 50, box.y + 10);
+    assert.doesNotMatch(page.url(), /from=/);
+    await page.mouse.move(box.x + box.width / 2, box.y + 120);
+    await page.keyboard.down('Control');
+    await page.mouse.wheel(0, -100);
+    await page.waitForURL(/from=/);
+  }));
+});
+
+describe('a target', () => {
+  test('is opened by a link, with its reason, changes, tasks and every event', () => open('mixed', async (page) => {
+    const target = made.mixed.report.targets.find((one) => one.target === 'prod-eu/eu-central-1/worker');
+    const said = await page.locator('#detail').innerText();
+    for (const text of ['rolled back', 'worker:26', target.deployment, 'app: image', '+ registry.example.com/worker:v2', made.mixed.report.reasons[target.reason].summary]) assert.ok(said.includes(text), text);
+    for (const event of target.events) assert.ok(said.includes(event.text), event.text);
+    assert.equal(await page.getByRole('link', { name: 'Deployments in the console' }).getAttribute('href'), target.console);
+    assert.ok(await page.locator('.row.open').isVisible());
+  }, { hash: '#target=prod-eu/eu-central-1/worker' }));
+
+  test('is where the links of reasons lead, and the browser goes back', () => open('mixed', async (page) => {
+    await page.locator('.why .names a', { hasText: 'prod-us/us-east-1/mailer' }).click();
+    assert.equal(await page.locator('#detail-title').innerText(), 'prod-us/us-east-1/mailer');
+    await page.goBack();
+    await page.locator('#detail').waitFor({ state: 'hidden' });
+    await page.locator('.row.target').first().click();
+    await page.getByRole('button', { name: 'Next target' }).click();
+    await page.getByRole('button', { name: 'Close' }).click();
+    assert.ok(await page.locator('#detail').isHidden());
+  }));
+});
+
+test('text of others stays text', () => open('evil', async (page) => {
+  assert.equal(await page.evaluate(() => typeof globalThis.evil), 'undefined');
+  assert.equal(await page.locator('img').count(), 0);
+  assert.equal(await page.locator('script').count(), 2);
+  const shape = EVIL.replaceAll(/\s+/g, ' ').trim();
+  const text = async (selector) => (await page.locator(selector).first().innerText()).replaceAll(/\s+/g, ' ');
+  assert.ok((await text('.why h3')).includes(shape.slice(0, -2)));
+  assert.ok((await text('#waves')).includes('</script><script>evil()'));
+  assert.equal(await page.locator('a[href^="javascript"]').count(), 0);
+  await page.locator('.row.target').first().click();
+  assert.ok((await text('#detail .changes')).includes('<img src=x onerror=evil()>'));
+  assert.ok((await text('#detail')).includes('&lt;b&gt; ${evil()}'));
+  assert.equal(await page.locator('#detail img, #detail script, #detail b b').count(), 0);
+  await page.locator('#q').fill('<img src=x onerror=evil()>');
+  assert.equal(await shown(page), '25 targets');
+}));
+
+describe('five thousand targets', () => {
+  test('are there at once, in a small document, and all can be reached', () => open('fleet', async (page) => {
+    assert.ok(statSync(made.fleet.file).size < 10_000_000, `${statSync(made.fleet.file).size} bytes`);
+    const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);
+    assert.ok(paint < 3000, `${paint} ms`);
+    assert.equal(await shown(page), '5,000 targets');
+    assert.ok((await page.locator('.row').count()) < 200);
+    await scrollTo(page, '#targets');
+    // Failures first, in each wave.
+    assert.equal(await page.locator('.row.wave .name').nth(0).innerText(), 'first');
+    await page.locator('#rows [tabindex="0"]').focus();
+    await page.keyboard.press('End');
+    const last = await page.evaluate(() => [document.activeElement.getAttribute('aria-rowindex'), document.querySelector('#rows').getAttribute('aria-rowcount')]);
+    assert.equal(last[0], last[1]);
+    assert.ok((await page.locator('.row').count()) < 200);
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight / 2));
+    await page.waitForFunction(() => [...document.querySelectorAll('.row')].filter((row) => { const { top } = row.getBoundingClientRect(); return top > 0 && top < innerHeight; }).length > 15);
+    await shot(page, 'fleet-middle');
+  }));
+
+  test('are filtered while one types, and folded where nothing needs a look', () => open('fleet', async (page) => {
+    const { report } = made.fleet;
+    const started = await page.evaluate(() => { const box = document.querySelector('#q'); const from = performance.now(); box.value = 'registry.example.com/gateway'; box.dispatchEvent(new Event('input')); return performance.now() - from; });
+    assert.ok(started < 1000, `${started} ms`);
+    assert.equal(await shown(page), `${report.targets.filter((target) => target.service === 'gateway').length.toLocaleString('en')} of 5,000 targets`);
+    await page.locator('#q').fill('');
+    assert.deepEqual(await page.locator('.row.wave').evaluateAll((waves) => waves.slice(0, 2).map((wave) => wave.getAttribute('aria-expanded'))), ['false', 'true']);
+    await page.locator('#account').selectOption('prod-us-150');
+    assert.equal((await rowNames(page)).length, 5);
+  }));
+
+  test('have the rest of a reason behind a link', () => open('fleet', async (page) => {
+    const more = page.locator('.names a', { hasText: /^and \d+ more$/ }).first();
+    const number = Number(/\d+/.exec(await more.innerText())[0]) + 40;
+    await more.click();
+    assert.equal(await shown(page), `${number.toLocaleString('en')} of 5,000 targets`);
+  }));
+
+  test('open a target that is folded away', () => open('fleet', async (page) => {
+    assert.equal(await page.locator('#detail-title').innerText(), 'dev-150/eu-west-1/web');
+    assert.ok(await page.locator('.row.open').isVisible());
+  }, { hash: '#target=dev-150/eu-west-1/web' }));
+});
+
+describe('other sizes', () => {
+  for (const name of ['mixed', 'fleet', 'evil']) {
+    test(`${name} fits a phone`, () => open(name, async (page) => {
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+      await shot(page, `${name}-phone`);
+      await scrollTo(page, '#targets');
+      await shot(page, `${name}-phone-timeline`);
+      await page.locator('.row.target').first().click();
+      assert.ok(await page.evaluate(() => document.querySelector('#detail').scrollWidth <= innerWidth));
+      assert.deepEqual(await pale(page), []);
+      await shot(page, `${name}-phone-opened`);
+    }, { viewport: PHONE, hasTouch: true, colorScheme: name === 'fleet' ? 'dark' : 'light' }));
+  }
+
+  test('paper has every row and no controls', () => open('mixed', async (page) => {
+    await page.emulateMedia({ media: 'print' });
+    assert.ok(await page.locator('#filter').isHidden());
+    assert.equal((await rowNames(page)).length, 25);
+    await page.pdf({ path: join(directory, 'mixed.pdf'), format: 'A4', landscape: true });
+    await shot(page, 'mixed-print', { fullPage: true });
+  }, { colorScheme: 'dark' }));
+
+  test('the theme is what is chosen, and is kept', () => open('mixed', async (page) => {
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await ground();
+    await page.locator('#theme').click();
+    assert.equal(await ground(), light);
+    await page.locator('#theme').click();
+    const dark = await ground();
+    assert.notEqual(dark, light);
+    assert.equal(await page.locator('#theme').innerText(), 'Theme: dark');
+    await page.reload();
+    assert.equal(await ground(), dark);
+  }));
+});

@@ -39,7 +39,7 @@ fn every_page_is_in_the_table_of_contents() {
 
 /// The anchors that headings get, as GitLab and GitHub make them.
 fn anchors(text: &str) -> Vec<String> {
-    let headings = text.lines().filter_map(|line| line.starts_with('#').then(|| line.trim_start_matches('#').trim()));
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     headings
         .map(|heading| {
             let kept = heading.to_lowercase().replace(' ', "-");

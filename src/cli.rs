@@ -1,8 +1,10 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
 mod exec;
+pub mod pipeline;
 mod report;
 
+pub use pipeline::{Pipeline, Share};
 pub use report::{Folding, Report, Reports, Sections};
 
 use std::net::SocketAddr;
@@ -80,6 +82,8 @@ pub enum Command {
     Credentials(Credentials),
     /// Check the manifest alone, offline
     Check(Check),
+    /// Make a GitLab child pipeline of a fleet that is past one job: a stage for each wave, shared by several jobs
+    Pipeline(Box<Pipeline>),
     /// Write a manifest to start from, or one of services that exist
     Init(Init),
     /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
@@ -111,6 +115,9 @@ pub struct Selection {
     /// Only this wave; repeatable
     #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ' ')]
     pub wave: Vec<String>,
+    /// Which part of them
+    #[command(flatten)]
+    pub share: Share,
 }
 
 /// What one run deploys otherwise than the manifest says.
@@ -171,7 +178,7 @@ pub struct Embedded {
 #[derive(Clone, Debug, Args)]
 pub struct Deploy {
     /// A plan that --out saved: carried out exactly, without the manifest, or refused where a target moved since
-    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "image", "out", "sandbox"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "shard", "fingerprint", "image", "out", "sandbox"])]
     pub plan: Option<PathBuf>,
     /// Which targets
     #[command(flatten)]

@@ -21,6 +21,7 @@ pub mod issuer;
 pub mod manifest;
 pub mod notify;
 pub mod observe;
+pub mod pipeline;
 pub mod plan;
 pub mod redact;
 pub mod report;

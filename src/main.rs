@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, OutputFormat, Talk};
 use roleout::commands::{
-    check, credentials, deploy, exec, hooks, init, plan, report, rollback, sandbox, status, watch,
+    check, credentials, deploy, exec, hooks, init, pipeline, plan, report, rollback, sandbox, status, watch,
 };
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
@@ -81,6 +81,9 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
             with_signals(async |cancel| credentials::credentials(&args, out, terminal, cancel).await).await
         }
         Command::Report(args) => with_view(&talk(false, false), async |view, _| report::report(&args, view)).await,
+        Command::Pipeline(args) => {
+            with_view(&talk(false, false), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
+        }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
             let _ = writeln!(std::io::stdout(), "{:#}", schema::schema());

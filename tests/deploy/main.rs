@@ -22,6 +22,7 @@ mod reports;
 mod rollback;
 mod saved;
 mod scale;
+mod shards;
 mod status;
 mod strategies;
 mod tail;

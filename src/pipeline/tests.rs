@@ -70,7 +70,10 @@ fn fewer_jobs_than_wanted_are_explained() {
     assert_eq!((made.stages[1].max_failures, made.stages[1].worst_case_failures), (1, 10), "2 in each of 5");
     let strict = manifest(60, 1, 2, "", ", strict: true");
     let made = layout(&strict, Division::default(), None).expect("a layout");
-    assert_eq!(made.stages[1].notes, ["the wave rest is one job, since it is `strict`, and counts all that is under way"]);
+    assert_eq!(
+        made.stages[1].notes,
+        ["the wave rest is one job, since it is `strict`, and counts all that is under way"]
+    );
     let many = manifest(1100, 1, 1, "", "");
     let error = layout(&many, Division { max_accounts: Some(5), shards: None }, None).expect_err("220 jobs");
     assert_eq!(
@@ -85,8 +88,12 @@ fn what_only_one_process_can_do_is_refused() {
     let fleet = manifest(4, 1, 1, "", ", on_failure: rollback, rollback_scope: run");
     let error = layout(&fleet, Division::default(), None).expect_err("other jobs");
     assert!(error.to_string().starts_with("the wave `rest` has `rollback_scope: run`"), "{error}");
-    assert_eq!(layout(&manifest(4, 1, 1, ", on_failure: rollback, rollback_scope: run", ""), Division::default(), None)
-        .map(|it| parts(&it)), Ok(vec![1, 1]), "nothing comes before the first wave");
+    assert_eq!(
+        layout(&manifest(4, 1, 1, ", on_failure: rollback, rollback_scope: run", ""), Division::default(), None)
+            .map(|it| parts(&it)),
+        Ok(vec![1, 1]),
+        "nothing comes before the first wave"
+    );
     let mut shared = manifest(4, 1, 1, "", "");
     let task = "version: 1\nservices:\n  - { name: s0, cluster: c, before: [ { run_task: migrate, container: app, per: run } ] }\n";
     let other = load_str(
@@ -120,7 +127,10 @@ fn ten_thousand_targets_are_a_small_pipeline() {
     assert_eq!(parts(&most), [20, 200]);
     let large = Jobs { arguments: vec!["x".repeat(yaml::MOST)], ..jobs() };
     let error = yaml::text(&made, &large).expect_err("too large");
-    assert!(error.to_string().ends_with("GitLab takes at most 5000000: name fewer targets with --only, or use globs"), "{error}");
+    assert!(
+        error.to_string().ends_with("GitLab takes at most 5000000: name fewer targets with --only, or use globs"),
+        "{error}"
+    );
 }
 
 #[test]

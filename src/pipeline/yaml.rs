@@ -64,7 +64,7 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
     let mut text = head(layout, jobs);
     text.push_str(&preflight(jobs));
     for (place, stage) in layout.stages.iter().enumerate() {
-        let (wave, number) = (&stage.wave, stage.number);
+        let (wave, word, number) = (&stage.wave, shell(&stage.wave), stage.number);
         if stage.gate {
             text.push_str(&format!(
                 "\n{}:\n  extends: .gate\n  stage: {}\n  when: manual\n  allow_failure: false                    # what follows waits for it\n  \
@@ -82,7 +82,7 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
         let mut arguments = jobs.arguments.clone();
         arguments.extend(jobs.deploy.clone());
         let command = format!(
-            "roleout deploy {} --wave {wave} --from {wave} --shard \"{index}/{total}\" --reports-dir \"{place_of_reports}\" \
+            "roleout deploy {} --wave {word} --from {word} --shard \"{index}/{total}\" --reports-dir \"{place_of_reports}\" \
              --journal \"{place_of_reports}/{JOURNAL}\"",
             shared(jobs, &arguments),
         );
@@ -100,7 +100,7 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
             let name = quoted(&format!("gate after {wave}"));
             text.push_str(&format!(
                 "\n{name}:\n  extends: .roleout\n  stage: {name}\n  script:\n    - {}\n",
-                quoted(&format!("roleout pipeline gate --wave {wave} {REPORTS}")),
+                quoted(&format!("roleout pipeline gate --wave {word} {REPORTS}")),
             ));
         }
     }

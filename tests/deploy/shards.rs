@@ -34,9 +34,7 @@ impl Pipeline {
                 parts.push(Part { name, events: ran.events });
             }
             let gate = join(&preflight, &parts, Some(&stage.wave)).expect("one run");
-            let passed = |stamped: &Stamped| {
-                matches!(&stamped.event, Event::WaveFinished { wave, passed: false, .. } if *wave == stage.wave)
-            };
+            let passed = |stamped: &Stamped| matches!(&stamped.event, Event::WaveFinished { wave, passed: false, .. } if *wave == stage.wave);
             if gate.events.iter().any(passed) || !gate.gaps.is_empty() {
                 break;
             }
@@ -85,7 +83,10 @@ fn essence(state: &RunState) -> Vec<String> {
         .iter()
         .map(|it| {
             let reason = report.reason(it).map(|reason| reason.summary.clone());
-            format!("{} {:?} {:?} {:?} {:?} {:?} {:?}", it.target, it.outcome, it.action, it.from, it.to, it.runs, reason)
+            format!(
+                "{} {:?} {:?} {:?} {:?} {:?} {:?}",
+                it.target, it.outcome, it.action, it.from, it.to, it.runs, reason
+            )
         })
         .collect();
     targets.sort();
@@ -221,7 +222,11 @@ async fn what_is_missing_is_named_and_nothing_follows() {
     let broken = Pipeline::of(whole.preflight.clone(), lost);
     assert_eq!(broken.state.exit(), Exit::Unexpected);
     assert_eq!(broken.joined.gaps.len(), 1, "{:?}", broken.joined.gaps);
-    assert!(broken.joined.gaps[0].starts_with("wave rest: no job left a journal that has a"), "{:?}", broken.joined.gaps);
+    assert!(
+        broken.joined.gaps[0].starts_with("wave rest: no job left a journal that has a"),
+        "{:?}",
+        broken.joined.gaps
+    );
     assert!(broken.joined.gaps[0].ends_with("and 3 more") || broken.joined.gaps[0].ends_with("and 1 more"));
 
     let mut killed = whole.parts.clone();
@@ -259,7 +264,8 @@ async fn a_cancelled_job_cancels_what_follows() {
     let mut whole = Pipeline::run(&fleet(WAVES), &one, 3, None).await;
     whole.parts.pop();
     let at = whole.parts[2].events.len() - 1;
-    let cancelled = Stamped { event: Event::RunCancelled { signal: "SIGTERM".to_owned() }, ..whole.parts[2].events[at].clone() };
+    let cancelled =
+        Stamped { event: Event::RunCancelled { signal: "SIGTERM".to_owned() }, ..whole.parts[2].events[at].clone() };
     whole.parts[2].events.insert(at, cancelled);
     let joined = Pipeline::of(whole.preflight, whole.parts);
     assert_eq!((joined.state.exit(), joined.state.totals().cancelled), (Exit::Terminated, 2));
@@ -272,7 +278,11 @@ async fn journals_of_two_pipelines_are_no_run() {
     let error = |parts: &[Part], until| join(&whole.preflight, parts, until).expect_err("no run").to_string();
     let mut twice = whole.parts.clone();
     twice.push(Part { name: "other".to_owned(), ..whole.parts[0].clone() });
-    assert!(error(&twice, None).starts_with("a0/eu-west-1/s0 is in other and in wave-1/shard-1"), "{}", error(&twice, None));
+    assert!(
+        error(&twice, None).starts_with("a0/eu-west-1/s0 is in other and in wave-1/shard-1"),
+        "{}",
+        error(&twice, None)
+    );
     assert_eq!(error(&whole.parts, Some("nope")), "there is no wave `nope` in the plan of the preflight");
     let small = preflight(&Ran { events: plan_of(&one, "rest"), ..one });
     assert!(matches!(join(&small, &whole.parts, None), Err(JoinError::Stranger { .. })));

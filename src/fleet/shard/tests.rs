@@ -26,8 +26,7 @@ fn fleet(regions: &[usize], rollout: &str) -> Fleet {
     load_str("deploy.yaml", Path::new("."), &text, &|_| None).unwrap_or_else(|e| panic!("{}", e.render(false, 99)))
 }
 
-const WAVES: &str =
-    "rollout:\n  waves:\n    - { name: canary, select: { account: a0 } }\n    - { name: rest, max_parallel: 50%, max_failures: 10% }\n";
+const WAVES: &str = "rollout:\n  waves:\n    - { name: canary, select: { account: a0 } }\n    - { name: rest, max_parallel: 50%, max_failures: 10% }\n";
 
 fn shard(text: &str) -> Shard {
     text.parse().expect("a shard")
@@ -78,7 +77,10 @@ fn a_job_has_its_share_of_the_window_and_the_whole_budget() {
 #[test]
 fn what_holds_for_a_whole_wave_is_the_work_of_one_job() {
     for (rollout, reason) in [
-        ("max_parallel: [1, 50%]", "its `max_parallel` is a list, and the next batch waits for the whole of the last one"),
+        (
+            "max_parallel: [1, 50%]",
+            "its `max_parallel` is a list, and the next batch waits for the whole of the last one",
+        ),
         ("strict: true", "it is `strict`, and counts all that is under way"),
         (
             "on_failure: rollback, rollback_scope: wave",

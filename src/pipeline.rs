@@ -15,6 +15,8 @@ use crate::plan::budget::{Limits, Pace, budget};
 
 /// The most jobs that GitLab makes of one by `parallel`.
 pub const MOST_PARTS: usize = 200;
+/// The most characters of a wave's name: GitLab takes 255 for that of a job, which also says what it does and its number.
+const MOST_NAME: usize = 230;
 /// How many accounts a job has where nobody says it.
 pub const ACCOUNTS: usize = 50;
 
@@ -103,6 +105,18 @@ pub enum LayoutError {
         /// The waves, for a person.
         waves: String,
     },
+    /// GitLab would refuse the names of its jobs.
+    #[error(
+        "the wave `{wave}` has {length} characters, and names of GitLab's jobs have at most 255, of which it may have {most}"
+    )]
+    Name {
+        /// The wave.
+        wave: String,
+        /// How long its name is.
+        length: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// There is nothing to deploy.
     #[error("there are no targets, and a pipeline without jobs is an error in GitLab")]
     Nothing,
@@ -118,6 +132,7 @@ impl LayoutError {
             Self::SharedTask { .. } => {
                 "run it once for each target (`per: target`), in a job of its own before the pipeline, or deploy in one job"
             }
+            Self::Name { .. } => "give the wave a shorter name",
             Self::Nothing => "the manifest or the selection has none",
         }
     }
@@ -131,6 +146,12 @@ pub fn layout(fleet: &Fleet, division: Division, from: Option<&str>) -> Result<L
     let waves: Vec<usize> = (0..fleet.waves.len()).filter(|&number| !fleet.waves[number].targets.is_empty()).collect();
     if waves.is_empty() {
         return Err(LayoutError::Nothing);
+    }
+    for wave in waves.iter().map(|&number| fleet.waves[number].name.clone()) {
+        let length = wave.chars().count();
+        if length > MOST_NAME {
+            return Err(LayoutError::Name { wave, length, most: MOST_NAME });
+        }
     }
     let goes_back = |&&number: &&usize| fleet.waves[number].on_failure.scope() == Some(Scope::Run);
     if let Some(&number) = waves[1..].iter().find(goes_back) {
@@ -184,10 +205,10 @@ fn stage(fleet: &Fleet, number: usize, division: Division, from: Option<&str>) -
     let parts = fleet.parts(number, wanted.min(limit).max(1))?;
     let fullest = parts.iter().map(|part| part.accounts).max().unwrap_or_default();
     let why = match whole {
+        _ if wanted <= limit => format!("--shards is {wanted}"),
         Some(reason) => reason,
         None if limit == window => format!("it lets {window} of its targets run at once"),
-        None if limit == MOST_PARTS => format!("GitLab makes at most {MOST_PARTS} jobs of one by `parallel`"),
-        None => format!("--shards is {wanted}"),
+        None => format!("GitLab makes at most {MOST_PARTS} jobs of one by `parallel`"),
     };
     if let Some(most) = division.max_accounts.filter(|most| fullest > *most) {
         return Err(LayoutError::Accounts { wave: wave.name.clone(), accounts: fullest, most, reason: why });

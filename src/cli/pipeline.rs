@@ -133,9 +133,6 @@ pub struct Preflight {
     /// Where the plan is left for the jobs after it
     #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL")]
     pub journal: PathBuf,
-    /// What is written of it
-    #[command(flatten)]
-    pub reports: Reports,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,

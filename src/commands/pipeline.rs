@@ -164,9 +164,9 @@ fn since(
 }
 
 async fn preflight(args: &Preflight, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(&mut view, Some(&args.journal), &args.reports, Folding { sections: Sections::Never })?;
+    remain(&mut view, Some(&args.journal), &cli::Reports::default(), Folding { sections: Sections::Never })?;
     let result = look(args, &mut view, cancel).await;
-    end(view, result, Clock::system(), false)
+    end(view, result, Clock::system(), Some(args.embedded.sandbox))
 }
 
 /// Plans all of it, and leaves the plan where the later jobs find it.
@@ -242,7 +242,8 @@ fn gate(args: &Gate, mut view: View) -> Result<Exit, Error> {
 async fn merge(args: &Merge, mut view: View) -> Result<Exit, Error> {
     remain(&mut view, args.journal.as_deref(), &args.reports, Folding { sections: Sections::Never })?;
     let result = tell(args, &mut view).await;
-    end(view, result, Clock::system(), false)
+    let untold = view.state().started_at().is_none() && view.state().refusal().is_none();
+    end(view, result, Clock::system(), untold.then_some(false))
 }
 
 /// Tells the run again, to the reports and to the webhooks.

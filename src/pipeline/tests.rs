@@ -95,11 +95,11 @@ fn what_only_one_process_can_do_is_refused() {
         "nothing comes before the first wave"
     );
     let mut shared = manifest(4, 1, 1, "", "");
-    let task = "version: 1\nservices:\n  - { name: s0, cluster: c, before: [ { run_task: migrate, container: app, per: run } ] }\n";
+    let task = "version: 1\nservices:\n  - { name: s0, cluster: c, before: [ { run_task: migrate, container: app, command: [up], per: run } ] }\n";
     let other = load_str(
         "deploy.yaml",
         Path::new("."),
-        &format!("{task}identity: {{ ambient: true, region: eu-west-1 }}\naccounts: [ {{ name: a, id: \"222222222222\", regions: [eu-west-1] }} ]\n"),
+        &format!("{task}identity: {{ ambient: true, region: eu-west-1 }}\naccounts: [ {{ name: a, id: \"222222222222\", regions: [eu-west-1], chain: [] }} ]\n"),
         &|_| None,
     )
     .unwrap_or_else(|e| panic!("{}", e.render(false, 99)));
@@ -110,6 +110,14 @@ fn what_only_one_process_can_do_is_refused() {
     assert_eq!(
         error.to_string(),
         "the task `migrate` of `s0` is run once for all of its targets, and those of the waves `canary`, `rest` are other jobs"
+    );
+    shared.waves[0].name = "w".repeat(231);
+    let error = layout(&shared, Division::default(), None).expect_err("too long");
+    assert!(
+        error
+            .to_string()
+            .ends_with("has 231 characters, and names of GitLab's jobs have at most 255, of which it may have 230"),
+        "{error}"
     );
     let none = Fleet { targets: Vec::new(), waves: Vec::new(), ..shared };
     assert_eq!(layout(&none, Division::default(), None), Err(LayoutError::Nothing));
@@ -138,7 +146,116 @@ fn the_pipeline_in_full() {
     let fleet = manifest(6, 1, 2, "", ", gate: manual");
     let made = layout(&fleet, Division { shards: Some(2), max_accounts: None }, None).expect("a layout");
     let text = yaml::text(&made, &Jobs { environment: Some("prod".to_owned()), ..jobs() }).expect("a pipeline");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r##"
+    # Made by `roleout pipeline` (0.1.0) of 6 targets in 6 accounts. Make it anew rather than change it: the jobs
+    # refuse a manifest that means other targets or other waves.
+    stages:
+      - "preflight"
+      - "deploy canary"
+      - "gate after canary"
+      - "start rest"
+      - "deploy rest"
+      - "report"
+
+    .roleout:
+      image: { name: "registry.example.com/roleout:1", entrypoint: [""] }
+      tags: ["aws"]
+      interruptible: false
+      timeout: "2h"
+
+    .aws:
+      extends: .roleout
+      environment: { name: "prod", action: access }
+      id_tokens:
+        "TOKEN": { aud: "$CI_SERVER_URL" }
+
+    preflight:
+      extends: .aws
+      stage: preflight
+      script:
+        - mkdir -p roleout-reports/preflight
+        - "roleout pipeline preflight --file deploy.yaml --fingerprint 0123456789abcdef --only 'prod-*' --journal roleout-reports/preflight/journal.jsonl"
+      retry:
+        max: 1
+        exit_codes: [4]
+      artifacts:
+        when: always
+        expire_in: "30 days"
+        paths: [roleout-reports/]
+
+    "deploy canary":
+      extends: .aws
+      stage: "deploy canary"
+      parallel: 2
+      dependencies: []
+      script:
+        - mkdir -p "roleout-reports/wave-1/shard-$CI_NODE_INDEX"
+        - "roleout deploy --file deploy.yaml --fingerprint 0123456789abcdef --only 'prod-*' --wave canary --from canary --shard \"$CI_NODE_INDEX/$CI_NODE_TOTAL\" --reports-dir \"roleout-reports/wave-1/shard-$CI_NODE_INDEX\" --journal \"roleout-reports/wave-1/shard-$CI_NODE_INDEX/journal.jsonl\""
+      allow_failure:
+        exit_codes: [10, 11, 12, 13, 14]       # targets failed: the gate after the wave decides
+      retry:
+        max: 1
+        exit_codes: [4]                        # identity or preflight failed, and nothing was changed
+      artifacts:
+        when: always
+        expire_in: "30 days"
+        paths: [roleout-reports/]
+        reports:
+          annotations: roleout-reports/wave-1/shard-*/annotations.json
+
+    "gate after canary":
+      extends: .roleout
+      stage: "gate after canary"
+      script:
+        - "roleout pipeline gate --wave canary roleout-reports"
+
+    "start rest":
+      extends: .roleout
+      environment: { name: "prod", action: access }
+      stage: "start rest"
+      when: manual
+      allow_failure: false                    # what follows waits for it
+      dependencies: []
+      script: ["true"]
+
+    "deploy rest":
+      extends: .aws
+      stage: "deploy rest"
+      parallel: 2
+      dependencies: []
+      script:
+        - mkdir -p "roleout-reports/wave-2/shard-$CI_NODE_INDEX"
+        - "roleout deploy --file deploy.yaml --fingerprint 0123456789abcdef --only 'prod-*' --wave rest --from rest --shard \"$CI_NODE_INDEX/$CI_NODE_TOTAL\" --reports-dir \"roleout-reports/wave-2/shard-$CI_NODE_INDEX\" --journal \"roleout-reports/wave-2/shard-$CI_NODE_INDEX/journal.jsonl\""
+      allow_failure:
+        exit_codes: [10, 11, 12, 13, 14]       # targets failed: the gate after the wave decides
+      retry:
+        max: 1
+        exit_codes: [4]                        # identity or preflight failed, and nothing was changed
+      artifacts:
+        when: always
+        expire_in: "30 days"
+        paths: [roleout-reports/]
+        reports:
+          annotations: roleout-reports/wave-2/shard-*/annotations.json
+
+    report:
+      extends: .roleout
+      stage: report
+      when: always
+      script:
+        - "roleout pipeline merge --file deploy.yaml --reports-dir roleout-reports/merged roleout-reports"
+      allow_failure:
+        exit_codes: [6, 13]                    # stopped at a gate; failures within the tolerance of their waves
+      artifacts:
+        when: always
+        expire_in: "30 days"
+        paths: [roleout-reports/merged/]
+        reports:
+          junit: roleout-reports/merged/junit.xml
+          terraform: roleout-reports/merged/terraform.json
+          dotenv: roleout-reports/merged/deploy.env
+          annotations: roleout-reports/merged/annotations.json
+    "##);
     let passed = layout(&fleet, Division::default(), Some("rest")).expect("a layout");
     assert!(!passed.stages[1].gate);
 }

@@ -67,9 +67,10 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
         let (wave, word, number) = (&stage.wave, shell(&stage.wave), stage.number);
         if stage.gate {
             text.push_str(&format!(
-                "\n{}:\n  extends: .gate\n  stage: {}\n  when: manual\n  allow_failure: false                    # what follows waits for it\n  \
+                "\n{}:\n  extends: .roleout\n{}  stage: {}\n  when: manual\n  allow_failure: false                    # what follows waits for it\n  \
                  dependencies: []\n  script: [\"true\"]\n",
                 quoted(&format!("start {wave}")),
+                environment(jobs),
                 quoted(&format!("start {wave}")),
             ));
         }
@@ -120,9 +121,6 @@ fn head(layout: &Layout, jobs: &Jobs) -> String {
     let image =
         jobs.image.as_ref().map(|image| format!("  image: {{ name: {}, entrypoint: [\"\"] }}\n", quoted(image)));
     let tags = (!jobs.tags.is_empty()).then(|| format!("  tags: {}\n", json!(jobs.tags)));
-    let environment =
-        jobs.environment.as_ref().map(|name| format!("  environment: {{ name: {}, action: access }}\n", quoted(name)));
-    let environment = environment.unwrap_or_default();
     let token = jobs
         .token
         .as_ref()
@@ -130,26 +128,30 @@ fn head(layout: &Layout, jobs: &Jobs) -> String {
     format!(
         "# Made by `roleout pipeline` ({}) of {} targets in {} accounts. Make it anew rather than change it: the jobs\n\
          # refuse a manifest that means other targets or other waves.\n\
-         stages:\n{stages}\n.roleout:\n{}{}  interruptible: false\n  timeout: {}\n\n.gate:\n  extends: .roleout\n{environment}\n\
-         .aws:\n  extends: .roleout\n{environment}{}",
+         stages:\n{stages}\n.roleout:\n{}{}  interruptible: false\n  timeout: {}\n\n.aws:\n  \
+         extends: .roleout\n{}{}",
         env!("CARGO_PKG_VERSION"),
         layout.targets,
         layout.accounts,
         image.unwrap_or_default(),
         tags.unwrap_or_default(),
         quoted(&humantime::format_duration(jobs.timeout).to_string()),
+        environment(jobs),
         token.unwrap_or_default(),
     )
+}
+
+fn environment(jobs: &Jobs) -> String {
+    let line = |name: &String| format!("  environment: {{ name: {}, action: access }}\n", quoted(name));
+    jobs.environment.as_ref().map(line).unwrap_or_default()
 }
 
 /// Every chain and every target, before the first change of any job.
 fn preflight(jobs: &Jobs) -> String {
     let mut arguments = jobs.arguments.clone();
     arguments.extend(jobs.preflight.clone());
-    let command = format!(
-        "roleout pipeline preflight {} --reports-dir {REPORTS}/preflight --journal {REPORTS}/preflight/{JOURNAL}",
-        shared(jobs, &arguments)
-    );
+    let command =
+        format!("roleout pipeline preflight {} --journal {REPORTS}/preflight/{JOURNAL}", shared(jobs, &arguments));
     format!(
         "\npreflight:\n  extends: .aws\n  stage: preflight\n  script:\n    - mkdir -p {REPORTS}/preflight\n    - {}\n  retry:\n    \
          max: 1\n    exit_codes: [4]\n  artifacts:\n    when: always\n    expire_in: {}\n    paths: [{REPORTS}/]\n",

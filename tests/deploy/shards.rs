@@ -238,6 +238,7 @@ async fn what_is_missing_is_named_and_nothing_follows() {
 
     let refusal = Event::RunRefused {
         plan: None,
+        sandbox: true,
         job: roleout::event::Job::default(),
         exit_code: 4,
         message: "preflight failed".to_owned(),

@@ -59,9 +59,9 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def sandbox(home, hub=HUB, leaf="ecs-deployer", faults=()):
+def sandbox(home, hub=HUB, leaf="ecs-deployer", faults=(), manifest=MANIFEST):
     """Serves an AWS in which the targets of the manifest exist, until the block ends."""
-    (home / "deploy.yaml").write_text(MANIFEST)
+    (home / "deploy.yaml").write_text(manifest)
     command = [BINARY, "sandbox", "-f", "deploy.yaml", "--listen", "127.0.0.1:0", "--token-file", "token"]
     for fault in faults:
         command += ["--sandbox-fault", fault]
@@ -182,7 +182,7 @@ class Ran:
 class Project:
     """A checkout with a pipeline, of a project that has the components in another one."""
 
-    def __init__(self, directory, example=None, text=None):
+    def __init__(self, directory, example=None, text=None, manifest=MANIFEST):
         self.directory = directory / "checkout"
         self.home = directory / "home"
         self.bin = directory / "bin"
@@ -191,7 +191,7 @@ class Project:
         shim = self.bin / "roleout"
         shim.write_text(SHIM)
         shim.chmod(0o755)
-        (self.directory / "deploy.yaml").write_text(MANIFEST)
+        (self.directory / "deploy.yaml").write_text(manifest)
         pipeline = text or (ROOT / f"examples/gitlab/{example}.gitlab-ci.yml").read_text()
         (self.directory / ".gitlab-ci.yml").write_text(pipeline)
         self.git("init", "-q", "-b", "main")

@@ -21,7 +21,7 @@ fn fleet(regions: &[usize], rollout: &str) -> Fleet {
         ));
     }
     text.push_str("services:\n  - { name: api, cluster: c, images: { app: r } }\n");
-    text.push_str("  - { name: web, cluster: c, before: [ { run_task: migrate, container: app, per: target } ] }\n");
+    text.push_str("  - { name: web, cluster: c, before: [ { run_task: migrate, container: app, command: [up], per: target } ] }\n");
     text.push_str(rollout);
     load_str("deploy.yaml", Path::new("."), &text, &|_| None).unwrap_or_else(|e| panic!("{}", e.render(false, 99)))
 }

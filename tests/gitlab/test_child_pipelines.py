@@ -78,7 +78,7 @@ class Fleet:
         variables = ["--variable", f"GITLAB_OIDC_TOKEN={aws.token}", "--variable", f"AWS_ENDPOINT_URL={aws.url}"]
         done = self.project.runner("--file", "child.yml", *variables, *names)
         output = done.stdout + done.stderr
-        ended = re.findall(r"^(?!pipeline )(\S.*?) +finished in [\d.]+ \w+(?: +(WARN|FAIL) +(\d+))?", output, re.M)
+        ended = re.findall(r"^(?!pipeline |parsing )(\S.*?) +finished in [\d.]+ \w+(?: +(WARN|FAIL) +(\d+))?", output, re.M)
         return {name: (word or "PASS", int(code or 0)) for name, word, code in ended}, output
 
     def merged(self):

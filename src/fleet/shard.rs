@@ -109,7 +109,7 @@ impl Fleet {
     }
 
     /// Keeps what one of several jobs has of every wave. The budget stays that of the whole wave, and the window is the job's
-    /// own share of it. Nobody is told of it by a webhook: one job of many knows only its own end.
+    /// own share of it; the gate of a wave of which it has nothing is none of its business. Nobody is told of it by a webhook: one job of many knows only its own end.
     ///
     /// # Errors
     /// A wave cannot be shared by so many jobs, or there is nothing for this one.
@@ -123,6 +123,8 @@ impl Fleet {
             let total = wave.targets.len();
             wave.targets = part.as_ref().map(|part| part.targets.clone()).unwrap_or_default();
             wave.targets.iter().for_each(|&index| kept[index] = true);
+            // A job does not stop before what it has nothing of.
+            wave.gate &= !wave.targets.is_empty();
             if let (Some(part), false) = (part, alone) {
                 wave.max_failures = Amount::Count(wave.max_failures.of(total));
                 wave.max_parallel = Parallelism::Window(Amount::Count(part.window));

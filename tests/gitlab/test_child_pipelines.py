@@ -2,7 +2,8 @@
 
 The first test runs the whole of it, a parent whose job makes the child pipeline and a trigger that includes its artifact. The
 runner stops a pipeline where a stage fails, so that a job of a later stage with `when: always` is not run, as GitLab runs
-it: the tests run it then by its name. Jobs do not have GitLab's `retry`; a job is run again by its name.
+it: the tests run it then by its name. It goes past a manual job whose `allow_failure` is false, where GitLab waits: the test of
+the gate runs the jobs before it by their names. Jobs do not have GitLab's `retry`; a job is run again by its name.
 """
 
 import json
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 
 from pipeline import BINARY, Project, sandbox
 
@@ -80,6 +82,10 @@ class Fleet:
         output = done.stdout + done.stderr
         ended = re.findall(r"^(?!pipeline |parsing )(\S.*?) +finished in [\d.]+ \w+(?: +(WARN|FAIL) +(\d+))?", output, re.M)
         return {name: (word or "PASS", int(code or 0)) for name, word, code in ended}, output
+
+    def child(self):
+        """The child pipeline."""
+        return yaml.safe_load((self.project.directory / "child.yml").read_text())
 
     def merged(self):
         """The report of all jobs as one run."""
@@ -152,8 +158,13 @@ def test_a_gate_waits_for_somebody(tmp_path):
     code, one = fleet.alone()
     assert code == 6
     with fleet.aws("aws") as aws:
-        jobs, output = fleet.jobs(aws)
-        assert "deploy rest: [3/3]" in output and "deploy last" not in output, output
+        before = ["preflight", "deploy canary", "gate after canary", *(f"deploy rest: [{n}/3]" for n in (1, 2, 3)), "gate after rest"]
+        for name in before:
+            jobs, output = fleet.jobs(aws, name)
+            assert "FAIL" not in output and "WARN" not in output, output
+        start = fleet.child()["start last"]
+        assert (start["when"], start["allow_failure"], start["stage"]) == ("manual", False, "start last")
+        assert fleet.child()["stages"][-3:] == ["start last", "deploy last", "report"]
         jobs, output = fleet.jobs(aws, "report")
         assert jobs == {"report": ("WARN", 6)}, output
         assert essence(fleet.merged()) == essence(one)
@@ -189,7 +200,7 @@ def test_a_job_that_is_lost_is_named_and_run_again(tmp_path):
 
 
 def test_a_preflight_that_fails_starts_nothing(tmp_path):
-    fleet = Fleet(tmp_path, faults=["prod-c/*/*=deny:DescribeServices"])
+    fleet = Fleet(tmp_path, faults=["prod-c/*/*=deny:ecs:DescribeServices"])
     code, one = fleet.alone()
     with fleet.aws("aws") as aws:
         jobs, output = fleet.jobs(aws)

@@ -68,6 +68,9 @@ fn a_job_has_its_share_of_the_window_and_the_whole_budget() {
     assert_eq!(second.accounts.iter().map(|account| account.name.as_str()).collect::<Vec<_>>(), ["a4"]);
     assert_eq!(second.targets.len(), 8);
     assert!(second.notify.is_empty());
+    fleet.waves[1].gate = true;
+    let first = fleet.clone().select(&[], &["canary".to_owned()]).expect("a wave").shard(shard("1/1")).expect("a part");
+    assert_eq!((first.targets.len(), first.waves[1].gate), (2, false));
     let only = fleet.clone().shard(shard("1/1")).expect("all of it");
     assert_eq!((only.waves, only.targets.len()), (fleet.waves.clone(), 28));
     let empty = fleet.select(&[], &["canary".to_owned()]).expect("a wave").shard(shard("2/2")).expect_err("nothing");

@@ -3,6 +3,7 @@
 mod doctor;
 mod exec;
 mod iam;
+pub mod pipeline;
 mod report;
 mod sandbox;
 mod status;
@@ -10,6 +11,7 @@ mod status;
 pub use doctor::{Doctor, DoctorFormat};
 pub use exec::{Credentials, CredentialsFormat, Exec};
 pub use iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
+pub use pipeline::{Pipeline, Share};
 pub use report::{Folding, Report, Reports, Sections};
 pub use sandbox::Sandbox;
 pub use status::{Status, StatusFormat};
@@ -88,6 +90,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Check the manifest alone, offline
     Check(Check),
+    /// Make a GitLab child pipeline of a fleet that is past one job: a stage for each wave, shared by several jobs
+    Pipeline(Box<Pipeline>),
     /// Write a manifest to start from, or one of services that exist
     Init(Init),
     /// Write the IAM roles, trust policies and permissions that the manifest needs, or compare them with what is live
@@ -121,6 +125,9 @@ pub struct Selection {
     /// Only this wave; repeatable
     #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ' ')]
     pub wave: Vec<String>,
+    /// Which part of them
+    #[command(flatten)]
+    pub share: Share,
 }
 
 /// What one run deploys otherwise than the manifest says.
@@ -181,7 +188,7 @@ pub struct Embedded {
 #[derive(Clone, Debug, Args)]
 pub struct Deploy {
     /// A plan that --out saved: carried out exactly, without the manifest, or refused where a target moved since
-    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "image", "out", "sandbox"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "shard", "fingerprint", "image", "out", "sandbox"])]
     pub plan: Option<PathBuf>,
     /// Which targets
     #[command(flatten)]

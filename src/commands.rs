@@ -15,6 +15,7 @@ pub mod init;
 pub mod manifest;
 mod mr_note;
 mod notify;
+pub mod pipeline;
 pub mod plan;
 pub mod prepare;
 pub mod reach;

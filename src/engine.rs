@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::ecs::Ecs;
-use crate::event::{Event, Job};
+use crate::event::{Event, Job, halted_by, waits_at};
 use crate::fleet::{Fleet, Outcome, Scope, TargetId, TargetSpec, Wave};
 use crate::plan::Plan;
 use cancel::Cancel;
@@ -214,8 +214,8 @@ impl Run {
             let target = self.fleet.targets[index].id.clone();
             let (outcome, cause, reason) = match stop {
                 Stop::Cancelled => (Outcome::Cancelled, None, "the run was cancelled".to_owned()),
-                Stop::Gate { wave } => (Outcome::NotStarted, None, format!("the wave {wave} waits at its gate")),
-                Stop::Halted { cause } => (Outcome::NotStarted, cause.clone(), because(cause.as_ref())),
+                Stop::Gate { wave } => (Outcome::NotStarted, None, waits_at(wave)),
+                Stop::Halted { cause } => (Outcome::NotStarted, cause.clone(), halted_by(cause.as_ref())),
             };
             self.emit(Event::RolloutSkipped { target, outcome, cause, reason }).await;
         }
@@ -232,7 +232,7 @@ impl Run {
                 target,
                 outcome: Outcome::NotStarted,
                 cause: cause.cloned(),
-                reason: because(cause),
+                reason: halted_by(cause),
             }
         };
         self.emit(event).await;
@@ -242,11 +242,4 @@ impl Run {
 /// Returns the place of the wave that a run begins with, where one is named.
 fn first_wave(fleet: &Fleet, start: &Start) -> Option<usize> {
     start.from.as_ref().and_then(|from| fleet.waves.iter().position(|wave| wave.name == *from))
-}
-
-fn because(cause: Option<&TargetId>) -> String {
-    cause.map_or_else(
-        || "the run was halted".to_owned(),
-        |cause| format!("the run was halted by the failure of {cause}"),
-    )
 }

@@ -14,8 +14,10 @@
 //! - a run that was refused before anything was changed is one [`Event::RunRefused`], and nothing else.
 
 mod job;
+mod unstarted;
 
 pub use job::Job;
+pub use unstarted::{halted_by, waits_at};
 
 use std::fmt;
 

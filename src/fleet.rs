@@ -12,6 +12,7 @@ mod policy;
 mod revision;
 mod run_task;
 mod select;
+mod shard;
 pub mod strategy;
 
 pub use allow::{Allow, Subject};
@@ -22,6 +23,7 @@ pub use policy::{OnBusy, OnCancel, OnFailure, Scope};
 pub use revision::Revision;
 pub use run_task::{Launch, Moment, Per, RunTask, RunTasks};
 pub use select::SelectError;
+pub use shard::{Part, Shard, ShardError};
 
 use std::collections::BTreeMap;
 use std::fmt;

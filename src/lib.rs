@@ -22,6 +22,7 @@ pub mod issuer;
 pub mod manifest;
 pub mod notify;
 pub mod observe;
+pub mod pipeline;
 pub mod plan;
 pub mod redact;
 pub mod report;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use roleout::cli::{Cli, Command, IamAction, OutputFormat, Talk};
 use roleout::commands::{
-    check, credentials, deploy, doctor, exec, hooks, iam, init, plan, report, rollback, sandbox, status, watch,
+    check, credentials, deploy, doctor, exec, hooks, iam, init, pipeline, plan, report, rollback, sandbox, status,
+    watch,
 };
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
@@ -91,6 +92,9 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
         },
         Command::Doctor(args) => {
             with_view(&talk(args.quiet, false), async |view, cancel| doctor::doctor(&args, view, cancel).await).await
+        }
+        Command::Pipeline(args) => {
+            with_view(&talk(false, false), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
         }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {

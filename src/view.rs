@@ -340,11 +340,7 @@ impl View {
 
     /// Takes in an event, and shows what is new.
     pub fn event(&mut self, event: &Stamped) {
-        self.state.apply(event);
-        self.reports.event(event);
-        if let Some(error) = self.journal.as_mut().and_then(|journal| journal.event(event)) {
-            self.warning(&format!("the journal ends here: {error}"));
-        }
+        self.replay(event);
         if let Some(jsonl) = &mut self.jsonl
             && let Some(error) = jsonl.event(&mut *self.out, event)
         {
@@ -356,6 +352,20 @@ impl View {
                 Screen::Lines(lines) => lines.event(event, &self.state),
             }
         }
+    }
+
+    /// Takes in an event for the journal and the reports, and shows nothing of it.
+    pub fn keep(&mut self, event: &Stamped) {
+        self.reports.event(event);
+        if let Some(error) = self.journal.as_mut().and_then(|journal| journal.event(event)) {
+            self.warning(&format!("the journal ends here: {error}"));
+        }
+    }
+
+    /// Takes in an event of a run that is over: what has become of it is shown at the end.
+    pub fn replay(&mut self, event: &Stamped) {
+        self.state.apply(event);
+        self.keep(event);
     }
 
     /// Returns how often it wants to be told that time has passed.

@@ -41,7 +41,7 @@ async fn attempt(args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<
         return saved::deploy(path, args, view, cancel).await;
     }
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, view).await?;
-    choose_images(&mut fleet, &args.instead)?;
+    choose_images(&mut fleet, &args.instead, &args.selection)?;
     fleet.release.allow_older = args.allow_older;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
     let (from, continue_hooks) = (args.from.clone(), args.continue_hooks);
@@ -248,7 +248,7 @@ pub(super) async fn carry_out(
 }
 
 /// Names a run by when it began, and by the CI job where there is one.
-fn run_id(clock: Clock) -> String {
+pub(super) fn run_id(clock: Clock) -> String {
     let at = clock.timestamp().strftime("%Y%m%dT%H%M%SZ");
     match environment("CI_JOB_ID") {
         Some(job) if !job.is_empty() => format!("{at}-{job}"),

@@ -26,12 +26,25 @@ pub fn fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<
 
 /// Loads a manifest and keeps the targets that the command line selects.
 pub fn selected(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    fleet(&selection.file, variables)?
-        .select(&selection.only, &selection.wave)
-        .map_err(|error| Error::new(Exit::Usage, error.to_string()))
+    let fleet = fleet(&selection.file, variables)?;
+    if let Some(wanted) = &selection.share.fingerprint {
+        fleet.matches(wanted).map_err(|error| {
+            let error = Error::new(Exit::Blocked, format!("{}: {error}", selection.file.display()));
+            error.help("nothing was changed; make the pipeline anew, in the same commit and with the same variables")
+        })?;
+    }
+    let usage = |error: String| Error::new(Exit::Usage, error);
+    let fleet = fleet.select(&selection.only, &selection.wave).map_err(|error| usage(error.to_string()))?;
+    match selection.share.shard {
+        Some(shard) => fleet.shard(shard).map_err(|error| usage(error.to_string())),
+        None => Ok(fleet),
+    }
 }
 
-/// Puts the images of the command line in the place of the manifest's.
-pub fn choose_images(fleet: &mut Fleet, instead: &Instead) -> Result<(), Error> {
-    fleet.choose_images(&instead.image).map_err(|error| Error::new(Exit::Usage, error.to_string()))
+/// Puts the images of the command line in the place of the manifest's. Those for what other jobs have are no slip in one of
+/// several jobs: the pipeline was made with all of it.
+pub fn choose_images(fleet: &mut Fleet, instead: &Instead, selection: &Selection) -> Result<(), Error> {
+    let mut choices = instead.image.clone();
+    choices.retain(|choice| selection.share.shard.is_none() || fleet.targets.iter().any(|it| choice.is_for(it)));
+    fleet.choose_images(&choices).map_err(|error| Error::new(Exit::Usage, error.to_string()))
 }

@@ -63,7 +63,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     let unwritten = |error| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));
     view.report(reports.map_err(unwritten)?);
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
-    choose_images(&mut fleet, &args.instead)?;
+    choose_images(&mut fleet, &args.instead, &args.selection)?;
     fleet.release.allow_older = args.allow_older;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
     let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);

@@ -16,7 +16,7 @@ use crate::view::style::count;
 /// Shows the status of a manifest's fleet.
 pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
-    choose_images(&mut fleet, &args.instead)?;
+    choose_images(&mut fleet, &args.instead, &args.selection)?;
     let fleet = match &args.from {
         Some(from) => after(fleet, from)?,
         None => fleet,

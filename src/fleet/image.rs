@@ -3,6 +3,7 @@
 //! What matches no container is an error, never a run without the change.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -58,6 +59,23 @@ pub enum ImageError {
     },
 }
 
+impl ImageChoice {
+    /// Whether a target gets the image.
+    pub fn is_for(&self, target: &TargetSpec) -> bool {
+        match &self.service {
+            Some(service) => *target.id.service == **service && may_have(target, &self.container),
+            None => known(target).any(|container| container == self.container),
+        }
+    }
+}
+
+impl fmt::Display for ImageChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let service = self.service.as_ref().map(|service| format!("{service}/")).unwrap_or_default();
+        write!(f, "{service}{}={}", self.container, self.image)
+    }
+}
+
 impl FromStr for ImageChoice {
     type Err = String;
 
@@ -86,12 +104,8 @@ impl Fleet {
     pub fn choose_images(&mut self, choices: &[ImageChoice]) -> Result<(), ImageError> {
         let general = choices.iter().filter(|choice| choice.service.is_none());
         for choice in general.chain(choices.iter().filter(|choice| choice.service.is_some())) {
-            let takes = |target: &TargetSpec| match &choice.service {
-                Some(service) => *target.id.service == **service && may_have(target, &choice.container),
-                None => known(target).any(|container| container == choice.container),
-            };
             let mut taken = false;
-            for target in self.targets.iter_mut().filter(|target| takes(target)) {
+            for target in self.targets.iter_mut().filter(|target| choice.is_for(target)) {
                 target.desired.images.insert(choice.container.clone(), choice.image.clone());
                 taken = true;
             }

@@ -27,6 +27,7 @@ mod reports;
 mod rollback;
 mod saved;
 mod scale;
+mod shards;
 mod status;
 mod strategies;
 mod tail;

@@ -49,9 +49,9 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def sandbox(home, hub=HUB, leaf="ecs-deployer", faults=()):
+def sandbox(home, hub=HUB, leaf="ecs-deployer", faults=(), manifest=MANIFEST):
     """Serves an AWS in which the targets of the manifest exist, until the block ends."""
-    (home / "deploy.yaml").write_text(MANIFEST)
+    (home / "deploy.yaml").write_text(manifest)
     command = [BINARY, "sandbox", "-f", "deploy.yaml", "--listen", "127.0.0.1:0", "--token-file", "token"]
     for fault in faults:
         command += ["--sandbox-fault", fault]
@@ -172,14 +172,14 @@ class Ran:
 class Project:
     """A checkout with a pipeline, of a project that has the components in another one."""
 
-    def __init__(self, directory, example=None, text=None):
+    def __init__(self, directory, example=None, text=None, manifest=MANIFEST):
         self.directory = directory / "checkout"
         self.home = directory / "home"
         self.bin = directory / "bin"
         for made in (self.directory, self.home, self.bin):
             made.mkdir()
         (self.bin / "roleout").symlink_to(BINARY)
-        (self.directory / "deploy.yaml").write_text(MANIFEST)
+        (self.directory / "deploy.yaml").write_text(manifest)
         pipeline = text or (ROOT / f"examples/gitlab/{example}.gitlab-ci.yml").read_text()
         (self.directory / ".gitlab-ci.yml").write_text(pipeline)
         self.git("init", "-q", "-b", "main")

@@ -1,0 +1,64 @@
+//! The journals that the jobs of a pipeline left in a directory.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::event::Stamped;
+use crate::exit::Exit;
+use crate::pipeline::join::Part;
+use crate::pipeline::yaml::JOURNAL;
+use crate::view::View;
+use crate::view::style::count;
+
+/// The directory of the job that plans all of it.
+const PREFLIGHT: &str = "preflight";
+
+/// Reads the preflight's journal and those of the other jobs, in the order of their paths.
+pub fn read(directory: &Path, view: &mut View) -> Result<(Part, Vec<Part>), Error> {
+    let first = directory.join(PREFLIGHT).join(JOURNAL);
+    let mut paths = Vec::new();
+    walk(directory, &mut paths).map_err(|error| Error::new(Exit::Usage, format!("the journals: {error}")))?;
+    paths.sort();
+    paths.retain(|path| *path != first);
+    let preflight = if first.is_file() {
+        part(&first, view)?
+    } else {
+        Part { name: first.display().to_string(), events: Vec::new() }
+    };
+    let parts = paths.iter().map(|path| part(path, view)).collect::<Result<_, _>>()?;
+    Ok((preflight, parts))
+}
+
+fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs_err::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            walk(&path, found)?;
+        } else if path.file_name().is_some_and(|name| name == JOURNAL) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the last run of a journal.
+fn part(path: &Path, view: &mut View) -> Result<Part, Error> {
+    let bytes = fs_err::read(path).map_err(|error| Error::new(Exit::Usage, format!("the journal: {error}")))?;
+    let (mut events, mut foreign) = (Vec::<Stamped>::new(), 0);
+    for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.trim().is_empty()) {
+        match serde_json::from_str::<Stamped>(line) {
+            Ok(event) => {
+                if events.last().is_some_and(|last| last.run != event.run) {
+                    events.clear();
+                }
+                events.push(event);
+            }
+            Err(_) => foreign += 1,
+        }
+    }
+    if foreign > 0 {
+        let lines = count(foreign, "line");
+        view.warning(&format!("{}: {lines} that no run can have written whole; going on without", path.display()));
+    }
+    Ok(Part { name: path.display().to_string(), events })
+}

@@ -232,6 +232,13 @@ impl View {
         }
     }
 
+    /// Takes how many seconds the run is expected to last, if every rollout takes as long as its service's last one.
+    pub fn expect(&mut self, seconds: Option<u64>) {
+        if let Screen::Live(live) = &mut self.screen {
+            live.expect(seconds);
+        }
+    }
+
     /// Says what a person should know though it stops nothing.
     pub fn warning(&mut self, text: &str) {
         self.plain(Tone::Warn, &format!("warning: {}", clean(text)));

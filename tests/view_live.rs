@@ -107,13 +107,14 @@ fn rows_of_active_targets_stand_below_what_is_finished() {
     run.ends(45_000, CANARY, Outcome::Succeeded, None);
     run.at(45_000, Event::BakeStarted { wave: "canary".into(), seconds: 300 });
     run.events[told..].iter().for_each(|event| watched.view.event(event));
+    watched.view.expect(Some(400));
     watched.view.tick(time(60_000));
     assert_snapshot!(watched.look(), @"
     · run-1: 3 to deploy, 1 unchanged, 1 blocked
     · wave canary (1 of 2): 1 target, all at once, none may fail
     ✔ staging/eu-west-1/api  succeeded in 44s, runs api:13
     · wave canary: bakes for 5m
-    ⠦ 01:00  2 done, bakes 4m 45s more, 2 waiting  wave canary (1 of 2)
+    ⠦ 01:00 of ~6m 40s  2 done, bakes 4m 45s more, 2 waiting  wave canary (1 of 2)
     ");
 }
 

@@ -22,6 +22,8 @@ use crate::exit::Exit;
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::Unreachable;
 use crate::observe::Seen;
+use crate::plan::budget::{Limits, budget};
+use crate::plan::preview::paces;
 use crate::plan::{Plan, build};
 use crate::report::Kind;
 use crate::view::journal::Journal;
@@ -197,6 +199,8 @@ pub(super) async fn decide(
         Some(error) => view.warning(&format!("going on without these targets: {error}")),
         None => {}
     }
+    let pace = paces(&fleet, &seen, &plan);
+    view.expect(budget(&fleet, &pace, start.from.as_deref(), &Limits::default()).1.expected_seconds);
     // What was seen of a large fleet is the largest thing in memory, and the plan holds what is still needed of it.
     drop(seen);
     Ok(carry_out(fleet, plan, reach, start, view, cancel).await)

@@ -51,6 +51,7 @@ pub async fn exec(args: &cli::Exec, mut view: View, by_terminal: bool) -> Result
         signal = signals.next() => return Ok(signal.code()),
         unreachable = preflight::walk(&reach.sessions, &accounts) => unreachable,
     };
+    let unreachable = super::doctor::explained(&fleet, &reach, unreachable).await;
     if !unreachable.is_empty() && (!args.skip_blocked || unreachable.len() == accounts.len()) {
         return Err(refusal(&unreachable));
     }

@@ -182,6 +182,16 @@ pub struct Choice<'a> {
 }
 
 /// What one target says, at one level. Equal ones are told once.
+/// Returns how long each target of a plan may take, and took last time; indexed as [`Fleet::targets`].
+pub fn paces(fleet: &Fleet, seen: &[Seen], plan: &Plan) -> Vec<Pace> {
+    let pace = |((work, seen), tasks): ((&Option<Work>, &Seen), Duration)| Pace {
+        changes: work.is_some(),
+        last: seen.as_ref().ok().and_then(|observed| observed.service.took),
+        tasks,
+    };
+    plan.work.iter().zip(seen).zip(run_task::lengths(fleet, plan)).map(pace).collect()
+}
+
 type Told = (Kind, Vec<Line>, Vec<String>, Option<String>, Option<String>);
 
 impl Preview {
@@ -201,13 +211,7 @@ impl Preview {
         };
         let told: Vec<[Told; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
         let mut preview = Self::assembled(&plan.outline, told);
-        let pace = |((work, seen), tasks): ((&Option<Work>, &Seen), Duration)| Pace {
-            changes: work.is_some(),
-            last: seen.as_ref().ok().and_then(|observed| observed.service.took),
-            tasks,
-        };
-        let tasks = run_task::lengths(fleet, plan);
-        let pace: Vec<Pace> = plan.work.iter().zip(seen).zip(tasks).map(pace).collect();
+        let pace = paces(fleet, seen, plan);
         let (waves, budget) = budget(fleet, &pace, choice.from, choice.limits);
         for (wave, length) in preview.waves.iter_mut().zip(waves) {
             wave.worst_case_seconds = Some(length.worst.as_secs());

@@ -40,6 +40,8 @@ pub struct Live {
     /// The columns of names in kept lines.
     column: usize,
     phase: Option<(String, Option<Timestamp>)>,
+    /// How many milliseconds the run is expected to last.
+    expected: Option<u64>,
     drawn_at: Option<Timestamp>,
     frame: usize,
 }
@@ -58,6 +60,7 @@ impl Live {
             kept: Vec::new(),
             column: 0,
             phase: None,
+            expected: None,
             drawn_at: None,
             frame: 0,
         }
@@ -73,6 +76,11 @@ impl Live {
     pub fn phase(&mut self, text: &str) {
         self.phase = Some((clean(text).into_owned(), None));
         self.draw(&RunState::new(), None);
+    }
+
+    /// Takes how many seconds the run is expected to last.
+    pub fn expect(&mut self, seconds: Option<u64>) {
+        self.expected = seconds.map(|seconds| seconds * 1000);
     }
 
     /// Keeps a line that no event stands behind.
@@ -163,7 +171,7 @@ impl Live {
             let rest = format!("… and {} more running", running.len() - shown);
             foot.push(Row::new().with(Tone::Dim, &rest).cut(columns));
         }
-        foot.push(totals(state, spinner, milliseconds(start, now), now).cut(columns));
+        foot.push(totals(state, spinner, (milliseconds(start, now), self.expected), now).cut(columns));
         foot
     }
 }
@@ -274,9 +282,14 @@ fn bar(target: &TargetState) -> String {
     "█".repeat(full) + &"░".repeat(BAR - full)
 }
 
-fn totals(state: &RunState, spinner: &str, elapsed_ms: u64, now: Timestamp) -> Row {
+/// Returns the last line: how long so far and, as long as nothing has failed, how long in all if it goes as last time.
+fn totals(state: &RunState, spinner: &str, (elapsed_ms, expected_ms): (u64, Option<u64>), now: Timestamp) -> Row {
     let totals = state.totals();
-    let mut row = Row::new().with(Tone::Good, spinner).with(Tone::Plain, &style::clock(elapsed_ms));
+    let calm = totals.failures() == 0 && state.cancelled().is_none();
+    let whole = expected_ms.filter(|expected| calm && *expected > elapsed_ms);
+    let of = whole.map(|whole| format!("of ~{}", style::duration(whole))).unwrap_or_default();
+    let mut row =
+        Row::new().with(Tone::Good, spinner).with(Tone::Plain, &style::clock(elapsed_ms)).with(Tone::Dim, &of);
     row = row.with(Tone::Plain, &format!(" {} done", totals.good()));
     if totals.failures() > 0 {
         row = row.comma().with(Tone::Bad, &format!("{} failed", totals.failures()));

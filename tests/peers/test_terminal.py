@@ -92,7 +92,7 @@ def test_a_few_targets_are_seen_at_a_glance(tmp_path, accounts):
     assert terminal.finish() == 0
     seen = ["\n".join(frame) for frame in terminal.frames]
     # Which wave, how far, and for how long.
-    assert any(re.search(rf"[{SPINNER}] 00:0\d  0 done, {accounts} running  wave all \(1 of 1\)", frame) for frame in seen)
+    assert any(re.search(rf"[{SPINNER}] 00:0\d( of ~\d+s)?  0 done, {accounts} running  wave all \(1 of 1\)", frame) for frame in seen)
     assert any(re.search(r"a0/eu-west-1/s0 +[█░]{8} +\d/2 ", frame) for frame in seen)
     text = no_remains(terminal)
     assert text.count("✔ a0/eu-west-1/s0") == 1

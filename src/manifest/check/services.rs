@@ -111,7 +111,10 @@ impl Checker<'_> {
             let place = service.name.as_ref().map_or(written.span, |name| name.span);
             let owner = name.map_or("a service".to_owned(), |name| format!("service `{name}`"));
             self.need(&service.cluster, written.span, &owner, "cluster");
-            if let Some(name) = name.filter(|name| !name.is_ascii() && service.service.is_none()) {
+            // 1 to 255 letters, digits, `_` and `-`: the API reference, CreateService.
+            let letter = |char: char| char.is_ascii_alphanumeric() || "_-".contains(char);
+            let fits = |name: &str| name.len() <= 255 && name.chars().all(letter);
+            if let Some(name) = name.filter(|name| !fits(name) && service.service.is_none()) {
                 let help = "say what it is called there: service: NAME";
                 self.fault(place, format!("a service in ECS cannot be called `{name}`"), help);
             }

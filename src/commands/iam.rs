@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::Path;
 
 use super::manifest::{self, environment};
-use super::prepare::unless_cancelled;
 use super::reach::Reach;
 use crate::cli::{self, IamFormat, IamPermissions, IamScope, Selection};
 use crate::engine::cancel::Cancel;
@@ -169,6 +168,7 @@ pub async fn compare(
     out: &mut dyn Write,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
+    use super::prepare::unless_cancelled;
     use crate::iam::live::Kind;
     use crate::view::style::count;
 
@@ -209,7 +209,14 @@ pub async fn compare(
 /// # Errors
 /// Always.
 #[cfg(not(feature = "verify"))]
-pub async fn compare(_: &Fleet, _: &Setup, _: &Reach, _: View, _: &mut dyn Write, _: Cancel) -> Result<Exit, Error> {
+pub async fn compare(
+    _: &Fleet,
+    _: (&Setup, &Setup),
+    _: &Reach,
+    _: View,
+    _: &mut dyn Write,
+    _: Cancel,
+) -> Result<Exit, Error> {
     let message = "this build of roleout cannot read IAM";
     Err(Error::new(Exit::Usage, message).help("build it with --all-features"))
 }

@@ -126,8 +126,15 @@ impl Needs<'_> {
             }
             Some(group) => {
                 let name = format!("deploymentgroup:{}/{}", group.application, group.deployment_group);
-                let actions = ["codedeploy:GetDeployment", "codedeploy:GetDeploymentGroup"];
+                let actions = [
+                    "codedeploy:BatchGetDeployments",
+                    "codedeploy:GetDeployment",
+                    "codedeploy:GetDeploymentGroup",
+                    "codedeploy:ListDeployments",
+                ];
                 grants.allow("CodeDeploy", &actions, [self.arn("codedeploy", &name)], None);
+                // Where the group has no deployment from before, its family's revisions are gone by.
+                grants.allow("TaskDefinitions", &["ecs:ListTaskDefinitions"], [ALL.to_owned()], None);
             }
         }
         if !self.target.alarms.is_empty() {

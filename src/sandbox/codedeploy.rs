@@ -294,7 +294,8 @@ pub(crate) fn changes(operation: &str) -> bool {
 /// Returns the ARN that a call is authorised on.
 pub(crate) fn resource(world: &World, call: &Call, input: &Value) -> String {
     let partition = super::account::partition(&call.region);
-    let id = text_of(input, "deploymentId");
+    // Of several deployments the first one stands for all.
+    let id = text_of(input, "deploymentId").or_else(|| input["deploymentIds"][0].as_str());
     let made = world.codedeploy.deployments.iter().find(|one| {
         let own = one.account == call.account && one.region == call.region;
         own && id.is_some_and(|id| one.id() == id || one.rollback_id() == id)

@@ -118,6 +118,16 @@ impl Scenario {
     /// from run to run.
     async fn run(&self, policies: &Setup) -> (Exit, String) {
         let mut scene = self.scene();
+        if self.history && self.manifest.contains("codedeploy: {") {
+            // What a deployment group deployed before is known from its own deployments.
+            for image in ["v2", "v3"] {
+                let mut before = scene.planning();
+                let images = &mut before.fleet.targets[0].desired.images;
+                images.insert("app".to_owned(), format!("registry.example.com/s0:{image}"));
+                assert_eq!(before.deploy().await.code(), Exit::Done);
+            }
+            scene.sandbox.forget_calls();
+        }
         scene.sandbox.apply(policies);
         let (exit, said) = match self.does {
             Does::Deploy | Does::Continue => told(&scene.deploy().await),
@@ -212,6 +222,7 @@ fn scenarios() -> Vec<Scenario> {
         scenario("codedeploy", with(&[FILE, by_codedeploy], ""), &[], Does::Deploy),
         scenario("codedeploy hangs", with(&[FILE, by_codedeploy], ", on_failure: rollback"), &["*=hang"], Does::Deploy),
         scenario("rollback", with(&[FILE], ""), &[], Does::Rollback),
+        scenario("rollback of codedeploy", with(&[FILE, by_codedeploy], ""), &[], Does::Rollback),
         scenario("rollback without a past", with(&[FILE], ""), &["*=no-service-deployments"], Does::Rollback),
     ]
 }
@@ -256,6 +267,7 @@ async fn no_action_of_a_reading_role_is_there_for_nothing() {
         scenario("plan of codedeploy", with(&[FILE, by_codedeploy], ""), &[], Does::Plan),
         scenario("status", with(&[FILE], ""), &[], Does::Status),
         scenario("rollback --dry-run", with(&[FILE], ""), &[], Does::DryRollback),
+        scenario("rollback --dry-run of codedeploy", with(&[FILE, by_codedeploy], ""), &[], Does::DryRollback),
         scenario(
             "rollback --dry-run without a past",
             with(&[FILE], ""),

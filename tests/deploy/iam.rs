@@ -276,7 +276,7 @@ async fn no_action_of_a_reading_role_is_there_for_nothing() {
         ),
     ];
     // What only shows where something is under way.
-    let shown_elsewhere = ["ecs:DescribeServiceDeployments", "codedeploy:GetDeployment"];
+    let shown_elsewhere = ["ecs:DescribeServiceDeployments"];
     let mut idle = BTreeSet::new();
     let mut missed = BTreeSet::new();
     for scenario in &scenarios {

@@ -2,6 +2,8 @@
 //!
 //! The library behind the `roleout` binary; it makes no semver promise. ARCHITECTURE.md is the map.
 
+#![recursion_limit = "256"]
+
 pub mod aws;
 pub mod cli;
 pub mod clock;

@@ -1,5 +1,8 @@
 //! The `roleout` binary: parses, runs a command, writes its error, and returns the exit code.
 
+// An optimised build lays the future of a whole run out in one, and its parts lie deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;

@@ -489,6 +489,20 @@ fn reports_are_asked_for_before_anything_starts_and_made_again_from_a_journal() 
     assert!(fault(&["--report", &format!("json={manifest}/a.json")]).contains("a report cannot be written: "));
     let twice = [format!("json={}", path("a")), format!("junit={}", path("a"))];
     assert!(fault(&["--report", &twice[0], "--report", &twice[1]]).contains("a is named twice"));
+    let of_a_plan = fault(&["--dry-run", "--report", &format!("junit={}", path("a.xml"))]);
+    assert!(of_a_plan.contains("there is no junit of a plan; there are json, terraform, markdown"), "{of_a_plan}");
+    let saved = run(&["deploy", &path("no-such-plan.json"), "--dry-run", "--reports-dir", &path("out")]);
+    assert!(
+        text(&saved.stderr).contains("warning: a dry run of a saved plan writes no reports"),
+        "{}",
+        text(&saved.stderr)
+    );
+    let dry = run(&["deploy", "--sandbox", "-f", &manifest, "--dry-run", "--reports-dir", &path("dry")]);
+    assert_eq!(dry.status.code(), Some(0));
+    let mut files: Vec<_> =
+        std::fs::read_dir(directory.join("dry")).expect("files").map(|it| it.expect("one").file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["report.json", "report.md", "terraform.json"]);
 
     let job = [("CI_PROJECT_PATH", "team/shop"), ("CI_COMMIT_SHA", "5f2c9d7b"), ("CI_JOB_ID", "7")];
     let mut deploy = roleout();

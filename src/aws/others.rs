@@ -67,7 +67,7 @@ impl Others {
     /// Always, without a call.
     #[cfg(not(feature = "alarms"))]
     pub async fn alarm_states(&self, _: &str, _: &[String]) -> Result<States, CallError> {
-        let text = "this build of roleout cannot look at CloudWatch alarms; build it with --all-features";
+        let text = "this build of roleout cannot look at CloudWatch alarms; build it with the cargo feature `alarms`";
         Err(CallError::plain("DescribeAlarms", super::error::Kind::NotSent, text))
     }
 

@@ -17,6 +17,13 @@ pub struct Reports {
     pub reports_dir: Option<PathBuf>,
 }
 
+impl Reports {
+    /// Whether none is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.report.is_empty() && self.reports_dir.is_none()
+    }
+}
+
 /// Whether the log is folded.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Folding {

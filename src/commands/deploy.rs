@@ -32,7 +32,12 @@ use crate::view::{Form, View};
 
 /// Deploys the fleet of a manifest, or carries out a saved plan.
 pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding)?;
+    let mut reports = args.reports.clone();
+    if args.dry_run && args.plan.is_some() && !reports.is_empty() {
+        view.warning("a dry run of a saved plan writes no reports; `roleout plan` writes those of a plan");
+        reports = cli::Reports::default();
+    }
+    remain(&mut view, args.journal.as_deref(), &reports, args.folding, args.dry_run)?;
     let result = attempt(args, &mut view, cancel).await;
     end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
 }
@@ -67,18 +72,21 @@ fn refuse_in_a_freeze(args: &cli::Deploy) -> Result<(), Error> {
     Err(error.help("run this job again when the freeze is over, or deploy all the same with --override-freeze"))
 }
 
-/// Opens the journal and the reports before anything is changed, and has the view write to them.
+/// Opens the journal and the reports before anything is changed, and has the view write to them. A dry run has the reports of
+/// a plan.
 pub(super) fn remain(
     view: &mut View,
     journal: Option<&Path>,
     reports: &cli::Reports,
     folding: cli::Folding,
+    dry_run: bool,
 ) -> Result<(), Error> {
     let usage = |what: &str, error: String| Error::new(Exit::Usage, format!("{what} cannot be written: {error}"));
     if let Some(path) = journal {
         view.record(Journal::open(path).map_err(|error| usage("the journal", error.to_string()))?);
     }
-    let reports = Reports::open(&reports.report, reports.reports_dir.as_deref(), &Kind::ALL);
+    let kinds: &[Kind] = if dry_run { &Kind::OF_PLANS } else { &Kind::ALL };
+    let reports = Reports::open(&reports.report, reports.reports_dir.as_deref(), kinds);
     view.report(reports.map_err(|error| usage("a report", error))?);
     let folds = match folding.sections {
         cli::Sections::Auto => environment("GITLAB_CI").is_some_and(|value| !value.is_empty()),

@@ -218,7 +218,7 @@ pub async fn compare(
     _: Cancel,
 ) -> Result<Exit, Error> {
     let message = "this build of roleout cannot read IAM";
-    Err(Error::new(Exit::Usage, message).help("build it with --all-features"))
+    Err(Error::new(Exit::Usage, message).help("build it with the cargo feature `verify`, which is on by default"))
 }
 
 /// Reading what is live.

@@ -164,7 +164,7 @@ fn since(
 }
 
 async fn preflight(args: &Preflight, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(&mut view, Some(&args.journal), &cli::Reports::default(), Folding { sections: Sections::Never })?;
+    remain(&mut view, Some(&args.journal), &cli::Reports::default(), Folding { sections: Sections::Never }, false)?;
     let result = look(args, &mut view, cancel).await;
     end(view, result, Clock::system(), Some(args.embedded.sandbox))
 }
@@ -240,7 +240,7 @@ fn gate(args: &Gate, mut view: View) -> Result<Exit, Error> {
 }
 
 async fn merge(args: &Merge, mut view: View) -> Result<Exit, Error> {
-    remain(&mut view, args.journal.as_deref(), &args.reports, Folding { sections: Sections::Never })?;
+    remain(&mut view, args.journal.as_deref(), &args.reports, Folding { sections: Sections::Never }, false)?;
     let result = tell(args, &mut view).await;
     let untold = view.state().started_at().is_none() && view.state().refusal().is_none();
     end(view, result, Clock::system(), untold.then_some(false))

@@ -21,7 +21,7 @@ pub fn report(args: &cli::Report, mut view: View) -> Result<Exit, Error> {
         return Err(Error::new(Exit::Usage, "no journal is named"));
     };
     let wanted = &args.reports;
-    if wanted.report.is_empty() && wanted.reports_dir.is_none() {
+    if wanted.is_empty() {
         view.data(&report.to_json());
         return Ok(Exit::Done);
     }

@@ -98,7 +98,7 @@ async fn go(
     let (fleet, mut plan) = saved.into_parts();
     if !cfg!(feature = "codedeploy") && plan.work.iter().flatten().any(|work| work.codedeploy.is_some()) {
         let error = Error::new(Exit::Blocked, "the plan deploys by CodeDeploy, which this build of roleout has not");
-        return Err(error.help("build it with --all-features (the cargo feature `codedeploy`)"));
+        return Err(error.help("build it with the cargo feature `codedeploy`, which is on by default"));
     }
     check_from(&fleet, start.from.as_deref())?;
     let compared = unless_cancelled(compare(&fleet, &mut plan, reach, &start, terms.no_verify, view), &cancel).await?;

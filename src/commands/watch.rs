@@ -17,7 +17,7 @@ use crate::view::style::count;
 
 /// Follows the deployments of a manifest's fleet.
 pub async fn watch(args: &cli::Watch, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding)?;
+    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding, false)?;
     let result = attempt(args, &mut view, cancel).await;
     end(view, result, Clock::system(), Some(args.embedded.sandbox))
 }

@@ -313,7 +313,7 @@ pub(super) fn undeployable(service: &LiveService, codedeploy: Option<&CodeDeploy
         ("CODE_DEPLOY", Some(_)) if cfg!(feature = "codedeploy") => None,
         ("CODE_DEPLOY", Some(_)) => Some(Decision::blocked(
             "its deployment controller is CODE_DEPLOY, and this build of roleout has no CodeDeploy",
-            "build it with --all-features (the cargo feature `codedeploy`)",
+            "build it with the cargo feature `codedeploy`, which is on by default",
         )),
         ("CODE_DEPLOY", None) => Some(Decision::blocked(
             "its deployment controller is CODE_DEPLOY, and UpdateService cannot deploy it",

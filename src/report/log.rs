@@ -31,12 +31,7 @@ pub fn text(report: &Report, target: &Target) -> String {
     lines.push(target.console.clone());
     lines.extend(target.changes.iter().map(|change| format!("change: {change}")));
     lines.push(String::new());
-    for (place, line) in target.events.iter().enumerate() {
-        if target.events_left_out > 0 && place == super::record::FIRST {
-            lines.push(format!("({} lines are left out here; the journal has them)", target.events_left_out));
-        }
-        lines.push(format!("{} {}", line.at, line.text));
-    }
+    lines.extend(target.events.iter().map(|line| format!("{} {}", line.at, line.text)));
     if let Some(reason) = report.reason(target) {
         lines.push(String::new());
         lines.push(reason.summary.clone());

@@ -10,33 +10,12 @@ use crate::fleet::TargetId;
 use crate::state::{RunState, TargetState};
 use crate::view::sentence::{self, Narrator};
 
-/// How many lines of a target are kept: the first and the last of them.
-pub(super) const FIRST: usize = 40;
-const LAST: usize = 80;
-
 /// The events of one run so far.
 pub struct Record {
     state: RunState,
     narrator: Narrator,
-    lines: HashMap<TargetId, Lines>,
+    lines: HashMap<TargetId, Vec<Line>>,
     events: Vec<Line>,
-}
-
-/// What was said of a target.
-#[derive(Default)]
-struct Lines {
-    kept: Vec<Line>,
-    left_out: usize,
-}
-
-impl Lines {
-    fn push(&mut self, line: Line) {
-        if self.kept.len() == FIRST + LAST {
-            self.kept.remove(FIRST);
-            self.left_out += 1;
-        }
-        self.kept.push(line);
-    }
 }
 
 impl Default for Record {
@@ -80,8 +59,7 @@ impl Record {
         report.events.clone_from(&self.events);
         for target in &mut report.targets {
             if let Some(lines) = self.lines.get(&target.target) {
-                target.events.clone_from(&lines.kept);
-                target.events_left_out = lines.left_out;
+                target.events.clone_from(lines);
             }
         }
         report

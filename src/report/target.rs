@@ -87,9 +87,6 @@ pub struct Target {
     /// What happened, in words, in its order.
     #[serde(default)]
     pub events: Vec<Line>,
-    /// How many events were left out of the middle of `events`.
-    #[serde(default)]
-    pub events_left_out: usize,
 }
 
 /// How a target ended. The order is that in which people read them, the worst last.
@@ -277,7 +274,6 @@ impl Target {
             console: console::address(target),
             logs: console::logs(target),
             events: Vec::new(),
-            events_left_out: 0,
         }
     }
 

@@ -9,7 +9,7 @@ use roleout::engine::cancel::Signal;
 use roleout::event::{Stamped, TaskEnd};
 use roleout::exit::Exit;
 use roleout::report::record::runs;
-use roleout::report::{Ending, Kind, Record, Report};
+use roleout::report::{Ending, Kind, Record, Report, log};
 use roleout::view::journal::Journal;
 use roleout::view::reports::Reports;
 use roleout::view::{Options, View};
@@ -286,12 +286,37 @@ fn large() -> Vec<Stamped> {
                             "reason": if failed { reason } else { Value::Null }, "revision": revision }));
     }
     events.push(json!({ "kind": "run_finished" }));
+    stamped(events)
+}
+
+/// The events of one run, a thousand a second.
+fn stamped(events: Vec<Value>) -> Vec<Stamped> {
     let stamped = |(seq, event): (usize, Value)| {
         let at = jiff::Timestamp::from_second(1_793_610_000 + seq as i64 / 1_000).expect("a time");
         let stamped = json!({ "version": 1, "run": "r1", "seq": seq, "at": at, "event": event });
         serde_json::from_value(stamped).expect("an event")
     };
     events.into_iter().enumerate().map(stamped).collect()
+}
+
+#[test]
+fn the_log_of_a_target_has_every_event_and_the_page_the_first_and_the_last() {
+    let mut events = large();
+    let target = "konto-000/eu-west-1/dienst-1";
+    let said = (0..500)
+        .map(|number| json!({ "kind": "service_message", "target": target, "text": format!("said {number}.") }));
+    let after = events.len() - 1;
+    events.splice(after..after, stamped(said.collect()));
+    let mut record = Record::new();
+    events.iter().for_each(|event| record.apply(event));
+    let mut report = record.report();
+    report.targets.truncate(2);
+    let written = log::text(&report, &report.targets[1]);
+    assert_eq!(written.matches("said ").count(), 500, "{written}");
+    let (whole, page) = (report.targets[1].events.len(), text(&report, Kind::Html));
+    assert!(page.contains("said 499.") && !page.contains("said 300."));
+    assert!(page.contains(&format!("\"events_left_out\":{}", whole - 120)));
+    assert_eq!(page.matches("events_left_out\":").count(), 1, "the other target has all of its few");
 }
 
 #[test]

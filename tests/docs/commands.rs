@@ -17,7 +17,7 @@ fn page() -> String {
     let mut cli = Cli::command();
     cli.build();
     let mut page = String::from(
-        "# Commands\n\nMade from the command line itself by `ROLEOUT_BLESS=1 cargo test --all-features --test docs`; `roleout help COMMAND` \
+        "# Commands\n\nMade from the command line itself by `ROLEOUT_BLESS=1 cargo test --test docs`; `roleout help COMMAND` \
          says the same. Every\nflag has a variable; a flag that is given goes before it.\n\n",
     );
     page.push_str("| command | does |\n|---|---|\n");

@@ -1,6 +1,6 @@
 //! The pages under `docs/` hold what the binary does: two are made of its own types, and the commands in the others are run.
 //!
-//! `ROLEOUT_BLESS=1 cargo test --all-features --test docs` writes the two anew.
+//! `ROLEOUT_BLESS=1 cargo test --test docs` writes the two anew.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod commands;

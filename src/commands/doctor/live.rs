@@ -34,7 +34,7 @@ pub async fn look<'a>(
 /// Without the feature `verify` nothing of IAM can be read.
 #[cfg(not(feature = "verify"))]
 async fn one(_: &Fleet, _: &Reach, _: &Hop, _: &HopError) -> Live {
-    let why = || "this build cannot read IAM; build it with --all-features".to_owned();
+    let why = || "this build cannot read IAM; build it with the cargo feature `verify`".to_owned();
     Live { role: Look::Refused(why()), providers: Look::Refused(why()) }
 }
 

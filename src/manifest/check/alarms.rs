@@ -22,7 +22,7 @@ impl Checker<'_> {
         let lists = || [&rollout.alarms].into_iter().chain(written.iter().map(|wave| &wave.alarms));
         let Some(first) = lists().flatten().next() else { return };
         if !cfg!(feature = "alarms") {
-            let help = "build it with `--all-features` (the cargo feature `alarms`), or remove the key";
+            let help = "build it with the cargo feature `alarms`, which is on by default, or remove the key";
             return self.fault(first.span, "this build of roleout cannot look at CloudWatch alarms", help);
         }
         if let Some(alarms) = rollout.alarms.as_ref().filter(|_| waves.iter().all(|wave| wave.bake.is_zero())) {

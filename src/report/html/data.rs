@@ -3,9 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::report::record::FIRST;
 use crate::report::{Ending, Report};
 use crate::state::milliseconds;
+
+/// How many events of a target the page has: the first and the last of them. Its log and the JSON report have all.
+const FIRST: usize = 40;
+const LAST: usize = 80;
 
 /// Returns the glyph and the tone of an outcome. Each tone has several glyphs: a shape tells apart what a colour cannot.
 pub(super) fn look(ending: Ending) -> (&'static str, &'static str) {
@@ -38,8 +41,12 @@ pub(super) fn json(report: &Report) -> String {
     let mut value = serde_json::to_value(report).unwrap_or_default();
     for (place, target) in report.targets.iter().enumerate() {
         let since = |at| start.map_or(0, |start| milliseconds(start, at));
-        value["targets"][place]["events"] =
-            target.events.iter().map(|line| json!([since(line.at), line.text])).collect();
+        let left_out = target.events.len().saturating_sub(FIRST + LAST);
+        let kept = target.events.iter().enumerate().filter(|(line, _)| !(FIRST..FIRST + left_out).contains(line));
+        value["targets"][place]["events"] = kept.map(|(_, line)| json!([since(line.at), line.text])).collect();
+        if left_out > 0 {
+            value["targets"][place]["events_left_out"] = json!(left_out);
+        }
     }
     value["first_events"] = json!(FIRST);
     // The worst first: the order in which the page counts them.

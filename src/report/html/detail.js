@@ -121,6 +121,6 @@ function eventList(target) {
   const events = target.events ?? [];
   if (!events.length) return null;
   const items = events.map(([milliseconds, text]) => el('li', {}, since(begin + milliseconds), el('span', {}, text)));
-  if (target.events_left_out) items.splice(report.first_events, 0, el('li', {}, el('span'), el('span', { class: 'dim' }, `${count(target.events_left_out, 'event')} left out here`)));
+  if (target.events_left_out) items.splice(report.first_events, 0, el('li', {}, el('span'), el('span', { class: 'dim' }, `${count(target.events_left_out, 'event')} left out here; its log has them`)));
   return el('ol', { class: 'story' }, items);
 }

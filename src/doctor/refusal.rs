@@ -116,6 +116,12 @@ impl Refusal<'_> {
                 hop.role
             ))),
             _ if error.message.contains("MaxSessionDuration") => one(self.too_long()),
+            Kind::Unknown if error.message.contains("peer certificate") => one(Finding::fault(
+                "endpoint-certificate",
+                "the certificate of AWS's endpoint is not one that this machine trusts",
+            )
+            .fix("does the image hold CA certificates? the package is ca-certificates; SSL_CERT_FILE names a file of them")
+            .fix("where a proxy signs by a CA of its own, AWS_CA_BUNDLE names that CA's file")),
             Kind::Unknown => one(Finding::fault("no-answer", "AWS did not answer, or not properly").fix(
                 "is the runner's network, HTTPS_PROXY, NO_PROXY or AWS_ENDPOINT_URL right? the job can be \
                  retried",

@@ -148,8 +148,10 @@ impl Poller {
         let asked: Vec<&str> = names.iter().map(String::as_str).collect();
         match self.ecs.look_at_services(&self.cluster, &asked).await {
             Ok(answer) => {
+                // The answer itself is the largest thing here: none is kept while the next is awaited.
+                let services = answer.found.into_iter().map(|service| LiveService::read(&service));
                 let found: BTreeMap<String, LiveService> =
-                    answer.found.iter().map(LiveService::read).map(|service| (service.name.clone(), service)).collect();
+                    services.map(|service| (service.name.clone(), service)).collect();
                 let objects = self.service_deployments(&found).await;
                 for name in names {
                     let look = match found.get(name) {

@@ -6,11 +6,24 @@ use clap::{Arg, Command, CommandFactory};
 use roleout::cli::Cli;
 use roleout::exit::Exit;
 
-use crate::{cell, hold};
+use crate::{cell, hold, repository};
 
 #[test]
 fn the_reference_of_commands_is_what_the_command_line_is() {
     hold("docs/commands.md", &page());
+}
+
+#[test]
+fn the_page_of_exit_codes_has_each_with_its_words_and_no_other() {
+    let page = fs_err::read_to_string(repository("docs/exit-codes.md")).unwrap();
+    let rows: Vec<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
+        .filter(|(code, _)| code.parse::<u8>().is_ok())
+        .map(|(code, rest)| format!("{code} {}", rest.split(" | ").next().unwrap_or_default()))
+        .collect();
+    let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("{} {}", exit.code(), exit.words())).collect();
+    assert_eq!(rows, codes);
 }
 
 fn page() -> String {
@@ -29,7 +42,7 @@ fn page() -> String {
     for command in commands {
         section(&mut page, command, command.get_name());
     }
-    page.push_str("\n## Exit codes\n\n| code | meaning |\n|---:|---|\n");
+    page.push_str("\n## Exit codes\n\n[exit-codes.md](exit-codes.md) says what to do at each.\n\n| code | meaning |\n|---:|---|\n");
     for exit in Exit::ALL {
         writeln!(page, "| {} | {} |", exit.code(), cell(exit.words())).unwrap();
     }

@@ -135,6 +135,14 @@ fn each_of_stss_refusals_has_its_explanation() {
             "stays for the whole chain",
         ),
         (role, Kind::Throttled, "Throttling", "Rate exceeded", "sts-throttled", "600 a second"),
+        (
+            role,
+            Kind::Unknown,
+            "",
+            "dispatch failure: io error: client error (Connect): invalid peer certificate: UnknownIssuer",
+            "endpoint-certificate",
+            "ca-certificates",
+        ),
         (role, Kind::Unknown, "ServiceUnavailable", "Service Unavailable", "no-answer", "HTTPS_PROXY"),
         (role, Kind::NotSent, "", "the SDK found no credentials of its own", "no-credentials", "AWS_PROFILE"),
         (

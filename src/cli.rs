@@ -21,7 +21,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
 use crate::fleet::ImageChoice;
@@ -63,6 +64,31 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line and its variables. As GitLab's forms leave them, an empty variable is one that is not set, and
+    /// that of a flag may also be `1` or `0`, `yes` or `no`, `on` or `off`.
+    ///
+    /// # Errors
+    /// What is wrong with them, or the help that was asked for.
+    pub fn read() -> Result<Self, clap::Error> {
+        let mut command = forgiving(Self::command());
+        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+fn forgiving(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
+        let value = arg.get_env().and_then(std::env::var_os).map(|value| value.to_string_lossy().to_lowercase());
+        // A flag that is off contradicts no other.
+        let off = |value: &str| value.is_empty() || is_flag && ["false", "0", "no", "off", "n", "f"].contains(&value);
+        let arg = if value.as_deref().is_some_and(off) { arg.env(Resettable::Reset) } else { arg };
+        if is_flag { arg.value_parser(BoolishValueParser::new()) } else { arg }
+    });
+    command.mut_subcommands(forgiving)
 }
 
 /// What to do.
@@ -220,6 +246,9 @@ pub struct Deploy {
     /// Deploy this commit even where a newer one is out already
     #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
     pub allow_older: bool,
+    /// Start a new deployment of targets that run what the manifest says already, as for a mutable tag or a rotated secret
+    #[arg(long, env = "ROLEOUT_FORCE_NEW_DEPLOYMENT")]
+    pub force_new_deployment: bool,
     /// What to do with a target on which somebody else's deployment is in progress, instead of what the manifest says
     #[arg(long, value_name = "WHAT", env = "ROLEOUT_ON_BUSY")]
     pub on_busy: Option<Busy>,
@@ -364,6 +393,9 @@ pub struct Plan {
     /// Plan this commit even where a newer one is out already
     #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
     pub allow_older: bool,
+    /// Plan a new deployment of targets that run what the manifest says already, as for a mutable tag or a rotated secret
+    #[arg(long, env = "ROLEOUT_FORCE_NEW_DEPLOYMENT")]
+    pub force_new_deployment: bool,
     /// What to do with a target on which somebody else's deployment is in progress, instead of what the manifest says
     #[arg(long, value_name = "WHAT", env = "ROLEOUT_ON_BUSY")]
     pub on_busy: Option<Busy>,

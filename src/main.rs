@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use roleout::cli::{Cli, Command, IamAction, OutputFormat, Talk};
 use roleout::commands::{
     check, credentials, deploy, doctor, exec, hooks, iam, init, pipeline, plan, report, rollback, sandbox, status,
@@ -26,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const READER_LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -101,11 +101,13 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
         }
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Schema => {
-            let _ = writeln!(std::io::stdout(), "{:#}", schema::schema());
+            print(format!("{:#}\n", schema::schema()).as_bytes());
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "roleout", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "roleout", &mut script);
+            print(&script);
             Ok(Exit::Done)
         }
         Command::Man { out } => man(out.as_deref()),
@@ -117,10 +119,18 @@ fn man(out: Option<&Path>) -> Result<Exit, Error> {
     let written = match out {
         Some(directory) => fs_err::create_dir_all(directory)
             .and_then(|()| clap_mangen::generate_to(Cli::command().name("roleout"), directory)),
-        None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()),
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page).map(|()| print(&page))
+        }
     };
     let why = |error| Error::new(Exit::Usage, format!("the manual pages cannot be written: {error}"));
     written.map(|()| Exit::Done).map_err(why)
+}
+
+/// Writes to stdout. A reader that has seen enough is no error.
+fn print(bytes: &[u8]) {
+    let _ = std::io::stdout().write_all(bytes);
 }
 
 fn options(talk: &Talk) -> view::Options {

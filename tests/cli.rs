@@ -106,7 +106,11 @@ fn doctor_says_what_is_missing_and_takes_a_policy_file() {
 #[test]
 fn the_example_is_checked_offline() {
     let output = run(&["check", "-f", "deploy.yaml.example"]);
-    // Outside a job its CI_ variables are missing, and every one of them is named at once.
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = "note: checked with `0` for what a job has: CI_COMMIT_SHA, CI_JOB_ID, CI_PIPELINE_ID, CI_PROJECT_ID\n";
+    assert!(text(&output.stdout).ends_with(said), "{}", text(&output.stdout));
+    // In a job they are there, or every one that is missing is named at once.
+    let output = roleout().args(["check", "-f", "deploy.yaml.example"]).env("CI", "true").output().expect("it runs");
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("CI_COMMIT_SHA"), "{}", text(&output.stderr));
     let mut command = roleout();
@@ -115,6 +119,28 @@ fn the_example_is_checked_offline() {
     let output = output.expect("the binary runs");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).starts_with("deploy.yaml.example: no faults; 19 targets in 6 accounts, 2 waves"));
+}
+
+#[test]
+fn an_empty_variable_is_none_and_that_of_a_flag_may_be_a_digit() {
+    let status = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = roleout();
+        command.args(["deploy", "-f", "deploy.yaml.example", "--only", "tools/*/*", "--quiet"]).args(arguments);
+        let output = command.envs(variables.iter().copied()).output().expect("the binary runs");
+        (output.status.code(), text(&output.stderr))
+    };
+    let empty =
+        ["ROLEOUT_FILE", "ROLEOUT_WAVE", "ROLEOUT_FROM", "ROLEOUT_REPORTS_DIR", "ROLEOUT_ON_BUSY", "ROLEOUT_QUIET"];
+    let empty: Vec<(&str, &str)> = empty.into_iter().map(|name| (name, "")).collect();
+    let with = |more: &[(&'static str, &'static str)]| [&empty, more].concat();
+    assert_eq!(status(&with(&[("ROLEOUT_DRY_RUN", "1"), ("ROLEOUT_SANDBOX", "yes")]), &[]).0, Some(0));
+    // A flag that is off contradicts nothing.
+    let journal = format!("{}/off.jsonl", env!("CARGO_TARGET_TMPDIR"));
+    let off = [("ROLEOUT_DRY_RUN", "False"), ("ROLEOUT_SANDBOX", "true"), ("ROLEOUT_SKIP_BLOCKED", "0")];
+    assert_eq!(status(&off, &["--journal", &journal]), (Some(0), "✔ done (exit code 0)\n".to_owned()));
+    let (code, said) = status(&[("ROLEOUT_DRY_RUN", "perhaps")], &[]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("invalid value 'perhaps' for '--dry-run'"), "{said}");
 }
 
 #[test]

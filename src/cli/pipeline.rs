@@ -107,6 +107,9 @@ pub struct Decided {
     /// Deploy this commit even where a newer one is out already
     #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
     pub allow_older: bool,
+    /// Start a new deployment of targets that run what the manifest says already, as for a mutable tag or a rotated secret
+    #[arg(long, env = "ROLEOUT_FORCE_NEW_DEPLOYMENT")]
+    pub force_new_deployment: bool,
     /// What to do with a target on which somebody else's deployment is in progress, instead of what the manifest says
     #[arg(long, value_name = "WHAT", env = "ROLEOUT_ON_BUSY")]
     pub on_busy: Option<Busy>,

@@ -1,16 +1,25 @@
 //! `roleout check`: the manifest alone, offline.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::Write;
 
-use super::manifest::{environment, selected};
+use super::manifest::{environment, of_a_job, selected};
 use crate::cli;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::view::style::count;
 
-/// Checks the manifest, and says on `out` what it means.
+/// Checks the manifest, and says on `out` what it means. Outside of a job it needs none of a job's variables.
 pub fn check(args: &cli::Check, out: &mut dyn Write) -> Result<Exit, Error> {
-    let fleet = selected(&args.selection, &environment)?;
+    let in_a_job = environment("CI").is_some_and(|value| !value.is_empty());
+    let stood_in = RefCell::new(BTreeSet::new());
+    let variables = |name: &str| {
+        let stand_in =
+            || of_a_job(name).filter(|_| !in_a_job).inspect(|_| _ = stood_in.borrow_mut().insert(name.to_owned()));
+        environment(name).or_else(stand_in)
+    };
+    let fleet = selected(&args.selection, &variables)?;
     let mut text = format!(
         "{}: no faults; {} in {}, {}\n",
         args.selection.file.display(),
@@ -20,6 +29,10 @@ pub fn check(args: &cli::Check, out: &mut dyn Write) -> Result<Exit, Error> {
     );
     for wave in &fleet.waves {
         text.push_str(&format!("  wave {}: {}\n", wave.name, count(wave.targets.len(), "target")));
+    }
+    let stood_in: Vec<String> = stood_in.into_inner().into_iter().collect();
+    if !stood_in.is_empty() {
+        text.push_str(&format!("note: checked with `0` for what a job has: {}\n", stood_in.join(", ")));
     }
     for warning in &fleet.warnings {
         text.push_str(&format!("warning: {warning}\n"));

@@ -9,7 +9,7 @@ use super::deployments::Recorder;
 use super::manifest::{choose_images, environment};
 use super::notify::Notifier;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled, wait_for_others};
-use super::reach::Reach;
+use super::reach::{Reach, hasten};
 use super::saved;
 use super::verify::{observed, verify};
 use crate::cli;
@@ -48,8 +48,12 @@ async fn attempt(args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<
         return saved::deploy(path, args, view, cancel).await;
     }
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, view).await?;
+    if args.embedded.sandbox && !args.dry_run {
+        hasten(&mut fleet, view);
+    }
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     fleet.release.allow_older = args.allow_older;
+    fleet.release.force_new_deployment = args.force_new_deployment;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
     let (from, continue_hooks) = (args.from.clone(), args.continue_hooks);
     let start = Start { from, sandbox: args.embedded.sandbox, continue_hooks, ..Start::default() };

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::manifest::{self, environment};
+use super::manifest::{self, environment, of_a_job};
 use super::reach::Reach;
 use crate::cli::{self, IamFormat, IamPermissions, IamScope, Selection};
 use crate::engine::cancel::Cancel;
@@ -16,16 +16,13 @@ use crate::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
 use crate::view::View;
 use crate::view::style::{clean, wrap};
 
-/// What differs from job to job stands in no policy, so it need not be known to write them.
-const OF_A_JOB: [&str; 6] =
-    ["CI_COMMIT_SHA", "CI_COMMIT_SHORT_SHA", "CI_JOB_ID", "CI_PIPELINE_ID", "CI_PIPELINE_IID", "CI_PROJECT_ID"];
-
 /// The columns of what is said to people.
 const COLUMNS: usize = 100;
 
 /// Writes what a manifest needs to `out`, or to files; notes go to `err`.
 pub fn write(args: &cli::Iam, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Error> {
-    let fleet = manifest::fleet(&args.scope.file, &offline)?;
+    // What differs from job to job stands in no policy, so it need not be known to write them.
+    let fleet = manifest::fleet(&args.scope.file, &|name| environment(name).or_else(|| of_a_job(name)))?;
     let setup = setup(&fleet, &args.scope)?;
     let files = match (args.format, &args.out) {
         (IamFormat::Json, Some(_)) => json::files(&setup),
@@ -64,10 +61,6 @@ pub fn write(args: &cli::Iam, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         }
     }
     Ok(Exit::Done)
-}
-
-fn offline(name: &str) -> Option<String> {
-    environment(name).or_else(|| OF_A_JOB.contains(&name).then(|| "0".to_owned()))
 }
 
 fn save(path: &Path, text: &str) -> Result<(), Error> {

@@ -111,9 +111,13 @@ fn jobs(args: &Make, fleet: &Fleet, fingerprint: String) -> Jobs {
     let pair = |flag: &str, value: &str| [format!("--{flag}"), value.to_owned()];
     args.only.iter().for_each(|only| arguments.extend(pair("only", only)));
     args.instead.image.iter().for_each(|image| arguments.extend(pair("image", &image.to_string())));
-    let Decided { skip_blocked, allow_older, on_busy, no_verify } = &args.decided;
-    for (given, flag) in [(skip_blocked, "--skip-blocked"), (allow_older, "--allow-older"), (no_verify, "--no-verify")]
-    {
+    let Decided { skip_blocked, allow_older, force_new_deployment, on_busy, no_verify } = &args.decided;
+    for (given, flag) in [
+        (skip_blocked, "--skip-blocked"),
+        (allow_older, "--allow-older"),
+        (force_new_deployment, "--force-new-deployment"),
+        (no_verify, "--no-verify"),
+    ] {
         arguments.extend(given.then(|| flag.to_owned()));
     }
     arguments.extend(on_busy.iter().flat_map(|busy| pair("on-busy", busy.word())));
@@ -176,6 +180,7 @@ async fn look(args: &Preflight, view: &mut View, cancel: Cancel) -> Result<Exit,
     let (mut fleet, reach) = Reach::open(&selection, &args.embedded, view).await?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     fleet.release.allow_older = args.decided.allow_older;
+    fleet.release.force_new_deployment = args.decided.force_new_deployment;
     fleet.on_busy = match args.decided.on_busy.map_or(fleet.on_busy, OnBusy::from) {
         // Whoever deploys waits for it.
         OnBusy::Wait => OnBusy::Supersede,

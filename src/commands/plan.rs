@@ -65,6 +65,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     fleet.release.allow_older = args.allow_older;
+    fleet.release.force_new_deployment = args.force_new_deployment;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
     let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);
     let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, &mut view));

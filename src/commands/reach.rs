@@ -45,10 +45,12 @@ impl Reach {
             view.warning(warning);
         }
         let reach = if embedded.sandbox {
+            view.note("this is the embedded sandbox, and nothing is sent to AWS");
             let sandbox = seeded(&fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
             furnish(&sandbox, &fleet);
             Self::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
         } else {
+            say_where(view);
             Self::production(&fleet).await?
         };
         Ok((fleet, reach))
@@ -104,6 +106,26 @@ impl Reach {
             let chain = &target.account.chain;
             reach.aws.ecs(target.account.id.as_str(), &target.id.region, || reach.sessions.provider(chain))
         })
+    }
+}
+
+/// Says where calls go by a variable, and not to AWS: whoever can set one gets the ID token.
+pub fn say_where(view: &mut View) {
+    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_ECS"] {
+        if let Some(url) = environment(name).filter(|url| !url.is_empty()) {
+            // Without what may be a password in it.
+            let host = url.split_once("://").map_or(&*url, |(_, rest)| rest);
+            let host = host.split(['/', '?']).next().unwrap_or_default();
+            view.note(&format!("{name} sends calls to {}", host.rsplit('@').next().unwrap_or_default()));
+        }
+    }
+}
+
+/// Has what bakes in the sandbox do so for a second instead of a minute.
+pub fn hasten(fleet: &mut Fleet, view: &mut View) {
+    if fleet.waves.iter().any(|wave| !wave.bake.is_zero()) {
+        view.note("in the sandbox a minute of bake takes a second");
+        fleet.waves.iter_mut().for_each(|wave| wave.bake /= 60);
     }
 }
 

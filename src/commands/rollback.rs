@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::deploy::{Choice, Planned, decide, end, remain};
 use super::prepare::{check_from, prepare, unless_cancelled};
-use super::reach::Reach;
+use super::reach::{Reach, hasten};
 use crate::cli;
 use crate::clock::Clock;
 use crate::engine::Start;
@@ -28,7 +28,10 @@ pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> R
 
 async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
     let furnish = |sandbox: &crate::sandbox::Sandbox, fleet: &Fleet| sandbox.add_history(fleet);
-    let (fleet, reach) = Reach::open_with(&args.selection, &args.embedded, view, furnish).await?;
+    let (mut fleet, reach) = Reach::open_with(&args.selection, &args.embedded, view, furnish).await?;
+    if args.embedded.sandbox && !args.dry_run {
+        hasten(&mut fleet, view);
+    }
     let start = Start {
         from: args.from.clone(),
         sandbox: args.embedded.sandbox,

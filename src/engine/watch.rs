@@ -150,14 +150,14 @@ impl Poller {
             Ok(answer) => {
                 // The answer itself is the largest thing here: none is kept while the next is awaited.
                 let services = answer.found.into_iter().map(|service| LiveService::read(&service));
-                let found: BTreeMap<String, LiveService> =
+                let mut found: BTreeMap<String, LiveService> =
                     services.map(|service| (service.name.clone(), service)).collect();
                 let objects = self.service_deployments(&found).await;
                 for name in names {
-                    let look = match found.get(name) {
+                    let look = match found.remove(name) {
                         Some(service) => {
-                            let object = service.service_deployment.as_ref().and_then(|arn| objects.get(arn));
-                            Look::Service(Arc::new(service.clone()), object.cloned())
+                            let object = service.service_deployment.as_ref().and_then(|arn| objects.get(arn)).cloned();
+                            Look::Service(Arc::new(service), object)
                         }
                         None => Look::Missing,
                     };

@@ -39,6 +39,8 @@ pub struct Release {
     pub tag_revisions: bool,
     /// Whether it may take the place of a newer commit.
     pub allow_older: bool,
+    /// Whether a service gets a new deployment of the revision that it runs, where there is nothing else to do.
+    pub force_new_deployment: bool,
 }
 
 /// A tag of a revision.

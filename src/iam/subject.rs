@@ -94,6 +94,15 @@ pub fn notes(allow: &Allow, issuer: &str) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let open = allow.branches.iter().filter(|branch| branch.contains(['*', '?'])).chain(&allow.tags);
+    let open: Vec<&str> = open.map(String::as_str).collect();
+    if !open.is_empty() && !allow.ref_protected {
+        notes.push(format!(
+            "whoever can push a branch or a tag called {} gets in, which is every Developer where GitLab does not protect \
+             it: protect those names, and set `ref_protected: true`",
+            open.join(" or ")
+        ));
+    }
     notes
 }
 
@@ -152,6 +161,15 @@ mod tests {
         assert_eq!(components(&allow, "https://gitlab.com"), ["project_id", "ref_type", "ref", "deployment_tier"]);
         let said = notes(&allow, "https://git.example.com").join("\n");
         assert!(said.contains("PUT https://git.example.com/api/v4/projects/4711 with "), "{said}");
+    }
+
+    #[test]
+    fn refs_that_anybody_can_push_are_told() {
+        let open = Allow { branches: vec!["main".into(), "release/*".into()], tags: vec!["v1".into()], ..allow() };
+        let said = notes(&open, "https://gitlab.com").join("\n");
+        assert!(said.contains("called release/* or v1 gets in"), "{said}");
+        let kept = Allow { ref_protected: true, ..open };
+        assert!(!notes(&kept, "https://gitlab.com").join("\n").contains("gets in"));
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub fn check(
         commit: Commit::of_job(variables, &mut warnings),
         tag_revisions: given(&manifest.rollout).and_then(|rollout| given(&rollout.tag_revisions)) != Some(&false),
         allow_older: false,
+        force_new_deployment: false,
     };
     deployment::warn_of_bakes(&targets.list, timeout, &mut warnings);
     let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, timeout, &mut warnings);

@@ -150,6 +150,9 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: 
         } else if let Some(why) = primary.and_then(|primary| unfinished(service, primary)) {
             summary.push(why);
             (Definition::Existing { arn: service.task_definition.clone(), force: true }, revision)
+        } else if release.force_new_deployment {
+            summary.push("a new deployment of the revision that it runs, as asked".to_owned());
+            (Definition::Existing { arn: service.task_definition.clone(), force: true }, revision)
         } else {
             (Definition::Keep, revision)
         }

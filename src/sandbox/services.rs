@@ -198,9 +198,11 @@ pub(crate) fn update(world: &mut World, call: &Call, input: &Value) -> Result<Va
         None => current.clone(),
     };
     let (arn, definition) = wanted.ok_or_else(|| AwsError::client("TaskDefinition not found."))?;
-    deploys |= current.is_none_or(|(old, _)| old != arn);
+    let moves = current.is_none_or(|(old, _)| old != arn);
+    deploys |= moves;
     let pace = world.pace();
-    let spared = world.service(call, cluster, name)?.good.contains(&arn);
+    // What worked before is spared, so that there is a way back; started anew where it runs, it can fail.
+    let spared = moves && world.service(call, cluster, name)?.good.contains(&arn);
     let behaviour = world.behaviour(call, short(name), &definition, spared);
     let service = world.service(call, cluster, name)?;
     service.settings = settings;

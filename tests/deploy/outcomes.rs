@@ -29,6 +29,39 @@ async fn a_change_succeeds_and_the_second_run_does_nothing() {
     assert_eq!(scene.sandbox.calls().operation("DescribeTaskDefinition"), 4, "each revision once");
 }
 
+/// A fleet that runs what its manifest says, with a new deployment asked for all the same.
+async fn forced(mut scene: Scene) -> Scene {
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    scene.sandbox.forget_calls();
+    scene.fleet.release.force_new_deployment = true;
+    scene
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_deployment_of_what_runs_is_started_once_where_it_is_asked_for() {
+    let scene = forced(Scene::of(2, 2, TIMEOUT)).await.fault("*=lost:30");
+    let before = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 4), "{}", ran.said);
+    let calls = scene.sandbox.calls();
+    assert_eq!(
+        (calls.operation("RegisterTaskDefinition"), calls.operation("UpdateService")),
+        (0, 4),
+        "{:?}",
+        calls.writes
+    );
+    let after = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
+    assert_eq!(after.task_definition, before.task_definition);
+    assert_ne!(after.deployments[0].0, before.deployments[0].0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_deployment_of_what_runs_can_fail_like_any_other() {
+    let scene = forced(breaker(ROLLBACK)).await.fault("*=crash");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_changes_nothing() {
     let mut scene = Scene::of(1, 2, TIMEOUT);

@@ -463,7 +463,7 @@ fn with_stages() -> Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_course_of_a_deployment_is_in_the_report() {
+async fn the_course_of_a_deployment_is_in_the_report_and_the_page() {
     let directory = Directory::new("reports-stages");
     let ran = deploy_to(&with_stages(), &directory.0).await;
     assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
@@ -498,6 +498,13 @@ async fn the_course_of_a_deployment_is_in_the_report() {
     assert_eq!(pause.stage.as_deref(), Some("POST_TEST_TRAFFIC_SHIFT"));
     let status = (pause.status.as_deref(), pause.timeout_action.as_deref());
     assert_eq!(status, (Some("TIMED_OUT"), Some("CONTINUE")));
+
+    let page = text(&report, Kind::Html);
+    let start = report.run.started_at.expect("a start").as_millisecond();
+    let since = |at: jiff::Timestamp| at.as_millisecond() - start;
+    let (from, to) = (since(step.started_at), since(step.ended_at.expect("an end")));
+    assert!(page.contains(&format!("[{from},{to},\"PRODUCTION_TRAFFIC_SHIFT\",10.0,100.0,10]")), "{page}");
+    assert_eq!(page.matches("\"pauses\":[[").count(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -142,7 +142,11 @@ impl RunState {
             }
             Event::RunTaskAwaited { target, name } => self.running(target, |it| it.waits_for = Some(name.clone())),
             event @ (Event::RunTaskStarted { target, .. } | Event::RunTaskFinished { target, .. }) => {
-                self.running(target, |target| run_task::apply(&mut target.run_tasks, event, at));
+                self.running(target, |target| {
+                    run_task::apply(&mut target.run_tasks, event, at);
+                    // One before the deployment comes before its first stage, and one after it after its last.
+                    target.course.end(at);
+                });
             }
             Event::ServiceMessage { target, text } => {
                 self.moving(target, |target| target.message = Some(text.clone()));

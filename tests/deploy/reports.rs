@@ -508,6 +508,22 @@ async fn the_course_of_a_deployment_is_in_the_report_and_the_page() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_stage_is_over_when_the_tasks_after_the_deployment_begin() {
+    let settings = "    cluster: main\n    deployment: { strategy: BLUE_GREEN, bake_time_in_minutes: 1 }\n    \
+                    before: [ { run_task: migrate } ]\n    after: [ { run_task: smoke } ]\n";
+    let text_of = manifest(2, 1, "rollout: { timeout: 2h }\n").replace("    cluster: main\n", settings);
+    let ran = Scene::new(&text_of).deploy().await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    let report = report(&ran);
+    for target in &report.targets {
+        let (last, smoke) = (target.stages.last().expect("stages"), target.run_tasks.last().expect("a task"));
+        assert_eq!((last.name.as_str(), smoke.name.as_str()), ("CLEAN_UP", "smoke"));
+        assert_eq!(last.ended_at, Some(smoke.started_at));
+        assert!(smoke.ended_at > Some(smoke.started_at) && target.rolled_out_at >= smoke.ended_at, "{target:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_merged_report_has_the_courses_of_its_parts() {
     let scene = with_stages();
     let whole = report(&scene.deploy().await);

@@ -6,6 +6,7 @@
 
 pub mod annotations;
 mod bounded;
+mod course;
 pub mod dotenv;
 pub mod html;
 pub mod junit;
@@ -19,6 +20,7 @@ mod target;
 pub mod terraform;
 mod wave;
 
+pub use course::{Pause, Stage};
 pub use kind::Kind;
 pub use reason::Reason;
 pub use record::Record;

@@ -12,6 +12,8 @@ use crate::exit::Exit;
 use crate::fleet::{Outcome, TargetId};
 use crate::plan::Outline;
 
+mod course;
+mod pause;
 mod refusal;
 mod run_task;
 mod stage;
@@ -20,6 +22,8 @@ mod totals;
 mod undo;
 mod wave;
 
+pub use course::Course;
+pub use pause::Pause;
 pub use refusal::Refusal;
 pub use run_task::TaskRun;
 pub use stage::Stage;
@@ -127,19 +131,22 @@ impl RunState {
             Event::StageChanged { target, stage, production_percent, test_percent, bake_minutes } => {
                 let (production_percent, test_percent) = (*production_percent, *test_percent);
                 let (name, bake_minutes) = (stage.clone(), *bake_minutes);
-                let stage = Stage { name, production_percent, test_percent, bake_minutes, since: at };
-                self.running(target, |target| target.stage = Some(stage));
+                let stage = Stage { name, production_percent, test_percent, bake_minutes, since: at, ended_at: None };
+                self.running(target, |target| target.course.enter(stage));
             }
-            Event::HookWaiting { target, hook, continued: _ } => self.running(target, |target| {
-                target.hooks.retain(|other| other.id != hook.id);
-                target.hooks.push(hook.clone());
-            }),
-            Event::HookEnded { target, hook, status: _ } => {
-                self.running(target, |target| target.hooks.retain(|other| other.id != *hook));
+            Event::HookWaiting { target, hook, continued: _ } => {
+                self.running(target, |target| target.course.wait(hook, at));
+            }
+            Event::HookEnded { target, hook, status } => {
+                self.running(target, |target| target.course.go_on(hook, status, at));
             }
             Event::RunTaskAwaited { target, name } => self.running(target, |it| it.waits_for = Some(name.clone())),
             event @ (Event::RunTaskStarted { target, .. } | Event::RunTaskFinished { target, .. }) => {
-                self.running(target, |target| run_task::apply(&mut target.run_tasks, event, at));
+                self.running(target, |target| {
+                    run_task::apply(&mut target.run_tasks, event, at);
+                    // One before the deployment comes before its first stage, and one after it after its last.
+                    target.course.end(at);
+                });
             }
             Event::ServiceMessage { target, text } => {
                 self.moving(target, |target| target.message = Some(text.clone()));
@@ -160,6 +167,7 @@ impl RunState {
                     target.undo = Some(Undo { how: *how, to: to.clone(), started_at });
                     target.phase = Phase::Undoing;
                     target.tasks = None;
+                    target.course.end(at);
                     target.cause.clone_from(cause);
                 }
             }),

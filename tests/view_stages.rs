@@ -8,8 +8,10 @@ mod terminal;
 
 use fixture::{Run, id, reason, small, time, view};
 use insta::assert_snapshot;
+use jiff::Timestamp;
 use roleout::event::{Event, Hook, TaskEnd};
 use roleout::fleet::{Moment, Outcome};
+use roleout::report::{Record, Target};
 use roleout::view::Options;
 use terminal::Terminal;
 
@@ -241,4 +243,94 @@ fn a_live_row_names_the_task_that_runs() {
     task_ends(&mut waits, 2_000, "migrate", Moment::Before, TaskEnd::Succeeded);
     waits.at(3_000, Event::RunTaskAwaited { target: id(CANARY), name: "seed".to_owned() });
     assert_snapshot!(row(&waits), @"canary  staging/eu-west-1/api  ░░░░░░░░    api:13  awaits seed  00:19");
+}
+
+/// What the report says of the one target that is deployed.
+fn reported(run: &Run) -> Target {
+    let mut record = Record::new();
+    run.events.iter().for_each(|event| record.apply(event));
+    let report = record.report();
+    report.targets.into_iter().find(|target| target.target == id(CANARY)).expect("a target")
+}
+
+/// The stages and pauses of a target, a line each, in seconds.
+fn course(target: &Target) -> String {
+    let second = |at: Timestamp| (at.as_millisecond() - fixture::START) / 1000;
+    let until = |at: Option<Timestamp>| at.map_or("on".to_owned(), |at| second(at).to_string());
+    let stages = target.stages.iter().map(|stage| {
+        let percent = stage.production_percent.unwrap_or_default();
+        format!("{} {percent} %: {} to {}", stage.name, second(stage.started_at), until(stage.ended_at))
+    });
+    let pauses = target.pauses.iter().map(|pause| {
+        let status = pause.status.as_deref().unwrap_or("no word");
+        format!("{} waits: {} to {}, {status}", pause.hook, second(pause.started_at), until(pause.ended_at))
+    });
+    stages.chain(pauses).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_report_has_each_stage_until_the_next_and_the_pause_until_it_was_continued() {
+    let mut run = paused(false);
+    waits(&mut run, 13_500, false);
+    run.at(14_000, Event::HookEnded { target: id(CANARY), hook: "hook-1".into(), status: "SUCCEEDED".into() });
+    stage(&mut run, 15_000, "PRODUCTION_TRAFFIC_SHIFT", 12.5, 100.0, 10);
+    stage(&mut run, 615_000, "PRODUCTION_TRAFFIC_SHIFT", 100.0, 100.0, 0);
+    stage(&mut run, 616_000, "BAKE_TIME", 100.0, 0.0, 5);
+    run.ends(920_000, CANARY, Outcome::Succeeded, None).finished(980_000);
+    let target = reported(&run);
+    assert_snapshot!(course(&target), @r"
+    SCALE_UP 0 %: 1 to 10
+    TEST_TRAFFIC_SHIFT 0 %: 10 to 12
+    POST_TEST_TRAFFIC_SHIFT 0 %: 12 to 15
+    PRODUCTION_TRAFFIC_SHIFT 12.5 %: 15 to 615
+    PRODUCTION_TRAFFIC_SHIFT 100 %: 615 to 616
+    BAKE_TIME 100 %: 616 to 920
+    hook-1 waits: 13 to 14, SUCCEEDED
+    ");
+    assert_eq!((target.stage.as_deref(), target.stages[3].bake_minutes), (Some("BAKE_TIME"), 10));
+    assert_eq!(target.pauses[0].stage.as_deref(), Some("POST_TEST_TRAFFIC_SHIFT"));
+    assert_eq!(target.pauses[0].timeout_action.as_deref(), Some("ROLLBACK"));
+}
+
+#[test]
+fn what_the_run_left_has_no_end_and_what_went_back_has() {
+    let with = |act: &dyn Fn(&mut Run)| {
+        let mut run = paused(false);
+        act(&mut run);
+        course(&reported(&run)).lines().skip(2).collect::<Vec<_>>().join(", ")
+    };
+    let on = "POST_TEST_TRAFFIC_SHIFT 0 %: 12 to on, hook-1 waits: 13 to on, no word";
+    assert_eq!(with(&|_| {}), on, "the events break off");
+    for outcome in [Outcome::TimedOut, Outcome::Detached] {
+        let left = with(&|run| _ = run.ends(60_000, CANARY, outcome, Some(reason("left"))));
+        assert_eq!(left, on, "{outcome:?}");
+    }
+    let superseded = with(&|run| _ = run.ends(60_000, CANARY, Outcome::Superseded, Some(reason("another"))));
+    assert_eq!(superseded, "POST_TEST_TRAFFIC_SHIFT 0 %: 12 to 60, hook-1 waits: 13 to 60, no word");
+
+    let timed_out = |run: &mut Run| {
+        run.at(30_000, Event::HookEnded { target: id(CANARY), hook: "hook-1".into(), status: "TIMED_OUT".into() });
+        stage(run, 31_000, "ROLLBACK_IN_PROGRESS", 0.0, 0.0, 0);
+        run.ends(60_000, CANARY, Outcome::RolledBack, Some(reason("timed out")));
+    };
+    let wanted = "POST_TEST_TRAFFIC_SHIFT 0 %: 12 to 31, ROLLBACK_IN_PROGRESS 0 %: 31 to 60, \
+                  hook-1 waits: 13 to 30, TIMED_OUT";
+    assert_eq!(with(&timed_out), wanted);
+
+    // The run goes back itself; what ECS says of the hook may come later.
+    let undone = |run: &mut Run| {
+        run.undoes(40_000, CANARY, None);
+        run.at(41_000, Event::HookEnded { target: id(CANARY), hook: "hook-1".into(), status: "FAILED".into() });
+        run.ends(60_000, CANARY, Outcome::RolledBack, Some(reason("undone")));
+    };
+    assert_eq!(with(&undone), "POST_TEST_TRAFFIC_SHIFT 0 %: 12 to 40, hook-1 waits: 13 to 40, FAILED");
+}
+
+#[test]
+fn a_deployment_without_stages_says_nothing_of_them() {
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(900, CANARY).ends(60_000, CANARY, Outcome::Succeeded, None).finished(61_000);
+    let json = serde_json::to_value(reported(&run)).expect("JSON");
+    assert_eq!((json.get("stages"), json.get("pauses")), (None, None));
+    assert!(serde_json::from_value::<Target>(json).expect("it is read back").stages.is_empty());
 }

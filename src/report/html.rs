@@ -27,6 +27,7 @@ const SCRIPT: &str = concat!(
     include_str!("html/report.js"),
     include_str!("html/draw.js"),
     include_str!("html/timeline.js"),
+    include_str!("html/stages.js"),
     include_str!("html/rows.js"),
     include_str!("html/detail.js"),
     include_str!("html/page.js"),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::course::{Pause, Stage};
 use super::reason::Reasons;
 use crate::event::{self, TaskEnd, Tasks, UndoStep};
 use crate::fleet::{AccountId, Moment, Outcome, Revision, TargetId};
@@ -54,6 +55,13 @@ pub struct Target {
     pub tasks: Option<Tasks>,
     /// ECS's last lifecycle stage of it; BLUE_GREEN, LINEAR and CANARY only.
     pub stage: Option<String>,
+    /// The stages of its deployment in their order, each step of its traffic for itself; absent where it has none, as with
+    /// ROLLING.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
+    /// The PAUSE hooks at which its deployment waited, in their order; absent where there were none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Pause>,
     /// When its rollout began.
     #[schemars(with = "Option<String>")]
     pub started_at: Option<Timestamp>,
@@ -256,7 +264,9 @@ impl Target {
             deployment: target.deployment.clone(),
             attached: target.attached,
             tasks: target.tasks,
-            stage: target.stage.as_ref().map(|stage| clean(&stage.name).into_owned()),
+            stage: target.course.stage().map(|stage| clean(&stage.name).into_owned()),
+            stages: target.course.stages.iter().map(Stage::of).collect(),
+            pauses: target.course.pauses.iter().map(Pause::of).collect(),
             started_at: target.started_at,
             registered_at: target.registered_at,
             deployed_at: target.deployed_at,

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Phase, Stage, TaskRun, Undo, milliseconds};
-use crate::event::{Hook, Reason, Tasks};
+use super::{Course, Phase, TaskRun, Undo, milliseconds};
+use crate::event::{Reason, Tasks};
 use crate::fleet::{AccountId, Outcome, Revision, TargetId};
 use crate::plan::{Action, ChangeOutline};
 
@@ -38,10 +38,8 @@ pub struct TargetState {
     pub attached: bool,
     /// The newest task counts of the deployment.
     pub tasks: Option<Tasks>,
-    /// The stage of its deployment, where it has stages.
-    pub stage: Option<Stage>,
-    /// The PAUSE hooks at which it waits.
-    pub hooks: Vec<Hook>,
+    /// The stages of its deployment, where it has stages, and the PAUSE hooks at which it waits or waited.
+    pub course: Course,
     /// The tasks of its `before` and `after` that were run for it, the newest last.
     pub run_tasks: Vec<TaskRun>,
     /// The task that runs for another target and for which it waits, or waited.
@@ -92,8 +90,7 @@ impl TargetState {
             deployment: None,
             attached: false,
             tasks: None,
-            stage: None,
-            hooks: Vec::new(),
+            course: Course::default(),
             run_tasks: Vec::new(),
             waits_for: None,
             message: None,
@@ -116,6 +113,9 @@ impl TargetState {
         self.phase = Phase::Ended;
         self.ended = Some(outcome);
         self.finished_at = Some(at);
+        if !self.goes_on() {
+            self.course.end(at);
+        }
     }
 
     /// Returns what counts: how its rollout ended, [`Outcome::Failed`] when it degraded afterwards, or how it was
@@ -169,7 +169,7 @@ impl TargetState {
 
     /// Whether its deployment was left waiting at a PAUSE hook.
     pub fn is_paused(&self) -> bool {
-        self.goes_on() && !self.hooks.is_empty()
+        self.goes_on() && self.course.waits().next().is_some()
     }
 
     /// Returns the milliseconds of its rollout, up to `now` while it is under way; `None` when it was never started.

@@ -231,7 +231,7 @@ impl Grid {
             row = row.with(Tone::Plain, &style::pad(&revision(target), self.revision)).gap();
         }
         if self.phase > 0 {
-            let waits = !target.hooks.is_empty();
+            let waits = target.course.waits().next().is_some();
             let warns = failing || waits || target.phase == Phase::Undoing;
             let tone = if warns { Tone::Warn } else { Tone::Dim };
             row = row.with(tone, &style::pad(&phase_word(target), self.phase)).gap();

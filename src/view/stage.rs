@@ -28,10 +28,10 @@ pub fn short(target: &TargetState) -> Option<String> {
     if let Some(task) = target.waits_for.as_ref().filter(|_| target.phase == Phase::Registered) {
         return Some(format!("awaits {}", clean(task)));
     }
-    if !target.hooks.is_empty() {
+    if target.course.waits().next().is_some() {
         return Some("waits at PAUSE".to_owned());
     }
-    let Stage { name, production_percent, bake_minutes, .. } = target.stage.as_ref()?;
+    let Stage { name, production_percent, bake_minutes, .. } = target.course.stage()?;
     let traffic = production_percent.map(|percent| format!("traffic {percent} %"));
     let bakes = if *bake_minutes > 0 { format!(", bakes {bake_minutes}m") } else { String::new() };
     Some(match name.as_str() {

@@ -139,7 +139,7 @@ impl Page {
             if let (Some(Outcome::Detached), Some(reason)) = (target.outcome(), &target.reason) {
                 self.wrap(Tone::Plain, &reason.summary, 6);
             }
-            for hook in target.hooks.iter().filter(|_| target.is_paused()) {
+            for hook in target.course.waits().filter(|_| target.is_paused()) {
                 self.line(Tone::Warn, &format!("      {}", stage::place(hook)));
                 self.line(Tone::Plain, &format!("      roleout continue --only {}", name(&target.target)));
             }

@@ -450,3 +450,114 @@ async fn tasks_around_a_deployment_are_in_the_report() {
     assert!(text(&report, Kind::Junit).contains("type=\"failed\">failed: the task migrate"), "{}", ran.said);
     assert!(validator().is_valid(&value(&report)));
 }
+
+/// Two accounts whose deployment has stages and a PAUSE hook, and one that is ROLLING.
+fn with_stages() -> Scene {
+    let settings = "    cluster: main\n    deployment:\n      strategy: CANARY\n      bake_time_in_minutes: 5\n      \
+                    canary_configuration: { canary_percent: 10, canary_bake_time_in_minutes: 10 }\n      \
+                    lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: [POST_TEST_TRAFFIC_SHIFT], \
+                    timeout: { timeout_in_minutes: 15, action: CONTINUE } } ]\n";
+    let rolling = "    overrides: [ { select: { ring: canary }, deployment: { strategy: ROLLING } } ]\n";
+    let text = manifest(3, 1, "rollout: { timeout: 2h }\n");
+    Scene::new(&text.replace("    cluster: main\n", &format!("{settings}{rolling}")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_course_of_a_deployment_is_in_the_report_and_the_page() {
+    let directory = Directory::new("reports-stages");
+    let ran = deploy_to(&with_stages(), &directory.0).await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    let report = held_against_the_journal(&directory.0);
+    let [rolling, canary, _] = &report.targets[..] else { panic!("{}", report.counts()) };
+    assert_eq!((rolling.stages.len(), rolling.pauses.len()), (0, 0));
+    let written = value(&report);
+    assert_eq!(written["targets"][0].get("stages"), None, "ROLLING has none");
+
+    let names: Vec<&str> = canary.stages.iter().map(|stage| stage.name.as_str()).collect();
+    let wanted = [
+        "PRE_SCALE_UP",
+        "SCALE_UP",
+        "POST_SCALE_UP",
+        "TEST_TRAFFIC_SHIFT",
+        "POST_TEST_TRAFFIC_SHIFT",
+        "PRODUCTION_TRAFFIC_SHIFT",
+        "PRODUCTION_TRAFFIC_SHIFT",
+        "POST_PRODUCTION_TRAFFIC_SHIFT",
+        "BAKE_TIME",
+        "CLEAN_UP",
+    ];
+    assert_eq!(names, wanted);
+    let ends = canary.stages.iter().map(|stage| stage.ended_at);
+    let next = canary.stages.iter().skip(1).map(|stage| Some(stage.started_at)).chain([canary.rolled_out_at]);
+    assert!(ends.eq(next), "each ends where the next begins: {:#?}", canary.stages);
+    let step = &canary.stages[5];
+    assert_eq!((step.production_percent, step.bake_minutes), (Some(10.0), 10));
+    let [pause] = &canary.pauses[..] else { panic!("{:#?}", canary.pauses) };
+    let waited = pause.ended_at.expect("an end").duration_since(pause.started_at).as_secs();
+    assert!((840..960).contains(&waited), "{waited} s");
+    assert_eq!(pause.stage.as_deref(), Some("POST_TEST_TRAFFIC_SHIFT"));
+    let status = (pause.status.as_deref(), pause.timeout_action.as_deref());
+    assert_eq!(status, (Some("TIMED_OUT"), Some("CONTINUE")));
+
+    let page = text(&report, Kind::Html);
+    let start = report.run.started_at.expect("a start").as_millisecond();
+    let since = |at: jiff::Timestamp| at.as_millisecond() - start;
+    let (from, to) = (since(step.started_at), since(step.ended_at.expect("an end")));
+    assert!(page.contains(&format!("[{from},{to},\"PRODUCTION_TRAFFIC_SHIFT\",10.0,100.0,10]")), "{page}");
+    assert_eq!(page.matches("\"pauses\":[[").count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_stage_is_over_when_the_tasks_after_the_deployment_begin() {
+    let settings = "    cluster: main\n    deployment: { strategy: BLUE_GREEN, bake_time_in_minutes: 1 }\n    \
+                    before: [ { run_task: migrate } ]\n    after: [ { run_task: smoke } ]\n";
+    let text_of = manifest(2, 1, "rollout: { timeout: 2h }\n").replace("    cluster: main\n", settings);
+    let ran = Scene::new(&text_of).deploy().await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    let report = report(&ran);
+    for target in &report.targets {
+        let (last, smoke) = (target.stages.last().expect("stages"), target.run_tasks.last().expect("a task"));
+        assert_eq!((last.name.as_str(), smoke.name.as_str()), ("CLEAN_UP", "smoke"));
+        assert_eq!(last.ended_at, Some(smoke.started_at));
+        assert!(smoke.ended_at > Some(smoke.started_at) && target.rolled_out_at >= smoke.ended_at, "{target:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merged_report_has_the_courses_of_its_parts() {
+    let scene = with_stages();
+    let whole = report(&scene.deploy().await);
+    let mut parts = Vec::new();
+    for accounts in [&["a0", "a1"][..], &["a2"]] {
+        let mut scene = with_stages();
+        let kept: Vec<bool> =
+            scene.fleet.targets.iter().map(|target| accounts.contains(&&*target.id.account)).collect();
+        scene.fleet = scene.fleet.clone().retain(&kept);
+        parts.push(report(&scene.deploy().await));
+    }
+    let merged = Report::merge(parts.clone()).expect("a report");
+    let courses = |report: &Report| -> Vec<_> {
+        report.targets.iter().map(|it| (it.target.clone(), it.stages.clone(), it.pauses.clone())).collect()
+    };
+    assert_eq!(courses(&merged), parts.iter().flat_map(courses).collect::<Vec<_>>());
+    let names = |report: &Report| -> Vec<Vec<String>> {
+        report.targets.iter().map(|it| it.stages.iter().map(|stage| stage.name.clone()).collect()).collect()
+    };
+    assert_eq!(names(&merged), names(&whole));
+    assert!(validator().is_valid(&value(&merged)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_is_left_at_a_hook_is_left_waiting_in_the_report() {
+    let directory = Directory::new("reports-waiting");
+    let mut scene = with_stages();
+    scene.fleet.targets.iter_mut().for_each(|target| target.timeout = Duration::from_secs(480));
+    let ran = deploy_to(&scene, &directory.0).await;
+    assert_eq!(ran.code(), Exit::TimedOut, "{}", ran.said);
+    let report = held_against_the_journal(&directory.0);
+    let waits = &report.targets[1];
+    assert_eq!((waits.outcome, waits.pauses.len()), (Ending::TimedOut, 1));
+    let pause = &waits.pauses[0];
+    assert_eq!((pause.ended_at, pause.status.as_deref()), (None, None));
+    assert!(pause.expires_at.is_some() && waits.stages.last().is_some_and(|stage| stage.ended_at.is_none()));
+}

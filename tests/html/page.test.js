@@ -88,7 +88,7 @@ const pale = (page) => page.evaluate(() => {
 });
 
 describe('every page', { concurrency: 2 }, () => {
-  for (const name of ['one', 'five', 'mixed', 'cancelled', 'refused', 'fleet', 'evil']) {
+  for (const name of ['one', 'five', 'mixed', 'cancelled', 'refused', 'stages', 'fleet', 'courses', 'evil']) {
     for (const colorScheme of ['light', 'dark']) {
       test(`${name}, ${colorScheme}: quiet, accessible, and of enough contrast`, () => open(name, async (page) => {
         assert.deepEqual(await pale(page), []);
@@ -314,6 +314,91 @@ describe('the timeline', () => {
   }));
 });
 
+describe('the stages of a deployment', () => {
+  const [API, WEB, GATEWAY, MAILER, WORKER] = ['api', 'web', 'gateway', 'mailer', 'worker'].map((service) => `dev/eu-west-1/${service}`);
+  const target = (name) => made.stages.report.targets.find((one) => one.target === name);
+  const pieces = (page, name, what) => page.locator('.row').filter({ has: page.locator(`[title="${name}"]`) }).locator(what);
+  const boxes = (locator) => locator.evaluateAll((bars) => bars.map((bar) => [parseFloat(bar.style.left), parseFloat(bar.style.left) + parseFloat(bar.style.width)]));
+  // Words that have no room wrap below the piece, where they are cut off.
+  const seen = (locator) => locator.evaluateAll((words) => words.filter((one) => one.offsetTop < one.parentElement.clientHeight - 1).map((one) => one.textContent));
+
+  test('are where they were, with the words of the log, and so is what waited', () => open('stages', async (page) => {
+    const begin = Date.parse(made.stages.report.run.started_at);
+    const whole = (Date.parse(made.stages.report.run.ended_at) - begin) * 1.02;
+    const share = (time) => ((Date.parse(time) - begin) / whole) * 100;
+    for (const [name, waited] of [[API, 1], [WEB, 0], [GATEWAY, 1], [MAILER, 0]]) {
+      const { stages, pauses = [], rolled_out_at: end, events } = target(name);
+      assert.equal(pauses.length, waited, name);
+      for (const [what, parts] of [['.bar.stage', stages], ['.bar.pause', pauses]]) {
+        const drawn = await boxes(pieces(page, name, what));
+        const wanted = parts.map((part) => [share(part.started_at), share(part.ended_at ?? end)]);
+        assert.ok(drawn.length === wanted.length && drawn.every((box, place) => box.every((edge, side) => Math.abs(edge - wanted[place][side]) < 0.3)), `${name} ${what} ${JSON.stringify([drawn, wanted])}`);
+      }
+      const titles = await pieces(page, name, '.bar.stage').evaluateAll((bars) => bars.map((bar) => bar.title.replace(/ \(.*$/, '')));
+      const log = events.map((event) => event.text);
+      assert.deepEqual(titles.filter((title) => !log.includes(title)), [], name);
+    }
+    assert.equal(await pieces(page, WORKER, '.bar.stage, .bar.pause, .bar.span').count(), 0, 'ROLLING is one bar');
+    assert.match(await pieces(page, GATEWAY, '.bar.pause').getAttribute('title'), /^waits at a PAUSE hook in POST_SCALE_UP until .* UTC, then ROLLBACK/);
+    assert.match(await pieces(page, API, '.bar.pause').getAttribute('title'), /^waited at a PAUSE hook in POST_TEST_TRAFFIC_SHIFT for .*: TIMED_OUT/);
+  }));
+
+  test("tell ECS's bake from the wave's, the way back from the way on, and shares of the traffic", () => open('stages', async (page) => {
+    assert.equal(await pieces(page, API, '.bar.stage.bakes').count(), 1);
+    assert.equal(await pieces(page, API, '.bar.bake').count(), 1);
+    const backgrounds = await Promise.all(['.bar.stage.bakes', '.bar.bake'].map((what) => pieces(page, API, what).evaluate((bar) => getComputedStyle(bar).backgroundImage)));
+    assert.notEqual(...backgrounds);
+    assert.ok((await pieces(page, MAILER, '.bar.stage.back').count()) > 0);
+    const shares = await pieces(page, WEB, '.bar.stage.part').evaluateAll((bars) => bars.map((bar) => Number(bar.style.getPropertyValue('--share'))));
+    assert.deepEqual(shares, target(WEB).stages.map((stage) => stage.production_percent / 100).filter((part) => part > 0 && part < 1));
+    const legend = await page.locator('#legend').innerText();
+    for (const words of ['stage of a deployment', "ECS's own bake", 'bake of the wave', 'waiting at a PAUSE hook']) assert.ok(legend.includes(words), legend);
+  }));
+
+  test('have their words where there is room for them', () => open('stages', async (page) => {
+    assert.deepEqual(await seen(pieces(page, GATEWAY, '.bar.pause span')), ['waits at PAUSE']);
+    const before = await seen(pieces(page, API, '.bar.stage span'));
+    const { started_at: from, rolled_out_at: to } = target(API);
+    const begin = Date.parse(made.stages.report.run.started_at);
+    await page.goto(`${page.url()}#account=dev&from=${Date.parse(from) - begin}&to=${Date.parse(to) - begin}`);
+    const after = await seen(pieces(page, API, '.bar.stage span'));
+    assert.ok(after.length > before.length && after.includes('10 %') && after.includes('ECS bakes'), `${before} / ${after}`);
+    await scrollTo(page, '#targets');
+    await shot(page, 'stages-zoomed');
+  }));
+
+  test('are said in full for the row that has the focus, and in its details', () => open('stages', async (page) => {
+    await page.keyboard.press('/');
+    await page.keyboard.type('dev pause');
+    assert.deepEqual((await rowNames(page)).sort(), [API, GATEWAY]);
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('End');
+    assert.equal(await focused(page), API);
+    assert.match(await page.locator('#course').innerText(), /scaling up .*10 % .*ECS bakes/s);
+    assert.match(await pieces(page, API, '.label').innerText(), /waited at a PAUSE hook/);
+    await page.keyboard.press('Enter');
+    const said = await page.locator('#detail').innerText();
+    for (const { name } of target(API).stages) assert.ok(said.includes(name), name);
+    for (const text of ['PRODUCTION_TRAFFIC_SHIFT, 10 % of production traffic, bakes for 2m', 'waited at a PAUSE hook in POST_TEST_TRAFFIC_SHIFT']) assert.ok(said.includes(text), said);
+    await page.keyboard.press('k');
+    assert.ok((await page.locator('#detail').innerText()).includes(`let it go on with roleout continue --only ${GATEWAY}`));
+  }));
+
+  test('are not spoken of where there are none', () => open('mixed', async (page) => {
+    assert.doesNotMatch(await page.locator('#legend').innerText(), /stage|PAUSE|wave/);
+    await page.locator('.row.target').first().click();
+    assert.equal(await page.getByText('Stages', { exact: true }).count(), 0);
+  }));
+
+  test('of others are text', () => open('evil', async (page) => {
+    const name = made.evil.report.targets.find((one) => one.pauses?.length).target;
+    await page.goto(`${page.url()}#target=${encodeURIComponent(name)}`);
+    assert.ok((await page.locator('#detail').innerText()).includes('waited at a PAUSE hook in </script><script>evil()'));
+    assert.equal(await page.evaluate(() => typeof globalThis.evil), 'undefined');
+    assert.ok((await page.locator('#legend').innerText()).includes('waiting for a reroute'));
+  }));
+});
+
 describe('a target', () => {
   test('is opened by a link, with its reason, changes, tasks and every event', () => open('mixed', async (page) => {
     const target = made.mixed.report.targets.find((one) => one.target === 'prod-eu/eu-central-1/worker');
@@ -398,7 +483,7 @@ describe('five thousand targets', () => {
 });
 
 describe('other sizes', () => {
-  for (const name of ['mixed', 'fleet', 'evil']) {
+  for (const name of ['mixed', 'stages', 'fleet', 'evil']) {
     test(`${name} fits a phone`, () => open(name, async (page) => {
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
       await shot(page, `${name}-phone`);
@@ -408,7 +493,7 @@ describe('other sizes', () => {
       assert.ok(await page.evaluate(() => document.querySelector('#detail').scrollWidth <= innerWidth));
       assert.deepEqual(await pale(page), []);
       await shot(page, `${name}-phone-opened`);
-    }, { viewport: PHONE, hasTouch: true, colorScheme: name === 'fleet' ? 'dark' : 'light' }));
+    }, { viewport: PHONE, hasTouch: true, colorScheme: ['fleet', 'stages'].includes(name) ? 'dark' : 'light' }));
   }
 
   test('paper has every row and no controls', () => open('mixed', async (page) => {
@@ -417,6 +502,14 @@ describe('other sizes', () => {
     assert.equal((await rowNames(page)).length, 25);
     await page.pdf({ path: join(directory, 'mixed.pdf'), format: 'A4', landscape: true });
     await shot(page, 'mixed-print', { fullPage: true });
+  }, { colorScheme: 'dark' }));
+
+  test('paper has the stages, with their words where there is room', () => open('stages', async (page) => {
+    await page.emulateMedia({ media: 'print' });
+    assert.deepEqual(await pale(page), []);
+    assert.ok((await page.locator('.bar.pause').count()) > 0);
+    await page.pdf({ path: join(directory, 'stages.pdf'), format: 'A4', landscape: true });
+    await shot(page, 'stages-print', { fullPage: true });
   }, { colorScheme: 'dark' }));
 
   test('the theme is what is chosen, and is kept', () => open('mixed', async (page) => {

@@ -48,6 +48,23 @@ const WAVES = `  on_failure: rollback
 const MIXED = ['prod-eu/eu-west-1/web=crash', 'prod-eu/eu-central-1/worker=nopull', 'prod-us/us-east-1/web=crash', 'prod-us/us-east-1/gateway=supersede',
   'prod-us/us-east-1/mailer=no-return', 'prod-eu/eu-west-1/mailer=hang', 'prod-eu/*/gateway=slow:2'];
 
+// Services by ECS's strategies, two of them with a PAUSE hook: one that goes on by itself, one that is left waiting.
+const STAGES = MANIFEST(`  waves:
+    - { name: first, select: { ring: one }, bake: 2s, max_failures: 5 }
+    - { name: rest, max_failures: 100% }`)
+  .replace('timeout: 5s', 'timeout: 11s')
+  .replace(/    before: .*\n    after: .*\n/, `    deployment:
+      strategy: CANARY
+      bake_time_in_minutes: 2
+      canary_configuration: { canary_percent: 10, canary_bake_time_in_minutes: 2 }
+      lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: [POST_TEST_TRAFFIC_SHIFT], timeout: { timeout_in_minutes: 1, action: CONTINUE } } ]
+`)
+  .replace('web:v2" } }', 'web:v2" }, deployment: { strategy: LINEAR, bake_time_in_minutes: 1, linear_configuration: { step_percent: 25, step_bake_time_in_minutes: 1 } } }')
+  .replace('gateway:v2" } }', `gateway:v2" }, deployment: { strategy: BLUE_GREEN, bake_time_in_minutes: 1,
+      lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: [POST_SCALE_UP], timeout: { timeout_in_minutes: 120 } } ] } }`)
+  .replace('mailer:v2" } }', `mailer:v2" }, deployment: { strategy: CANARY, bake_time_in_minutes: 1, canary_configuration: { canary_percent: 20, canary_bake_time_in_minutes: 5 },
+      alarms: { alarm_names: [errors], enable: true, rollback: true } } }`);
+
 // Runs the binary to its end, and returns its exit code. `signal` is sent once the journal says that a rollout began.
 function run(args, { signal, journal } = {}) {
   return new Promise((resolve, reject) => {
@@ -121,22 +138,27 @@ function poison(stamped) {
   if (event.wave) event.wave += EVIL;
   if (event.reason?.summary) Object.assign(event.reason, { summary: EVIL, evidence: [{ text: EVIL, tasks: 1, log: [EVIL] }], help: EVIL });
   if (event.kind === 'service_message') event.text = EVIL;
-  return [stamped];
+  if (event.kind !== 'deployment_started') return [stamped];
+  const { target } = event;
+  const stage = (name) => ({ ...stamped, event: { kind: 'stage_changed', target, stage: name, production_percent: null, test_percent: null, bake_minutes: 0 } });
+  const hook = { id: EVIL, stage: EVIL, expires_at: null, timeout_action: EVIL };
+  return [stamped, stage('Ready'), stage(EVIL), { ...stamped, event: { kind: 'hook_waiting', target, hook, continued: false } }];
 }
 
 export async function pages() {
   mkdirSync(directory, { recursive: true });
   const whole = MANIFEST(WAVES);
-  const [mixed, five, cancelled, refused] = await Promise.all([
+  const [mixed, five, cancelled, refused, stages] = await Promise.all([
     deploy('mixed', whole, MIXED),
     deploy('five', whole, ['dev/*/web=crash'], { only: ['dev/*'] }),
     deploy('cancelled', whole, ['*=slow:20'], { signal: 'SIGINT' }),
     deploy('refused', whole, ['prod-us/*/*=wrong-account']),
+    deploy('stages', STAGES, ['*/*/mailer=alarm']),
   ]);
-  const [one, evil, fleet] = await Promise.all([
-    deploy('one', whole, [], { only: ['dev/eu-west-1/web'] }), again('evil', 'mixed', poison), again('fleet', 'mixed', grow(200)),
+  const [one, evil, fleet, courses] = await Promise.all([
+    deploy('one', whole, [], { only: ['dev/eu-west-1/web'] }), again('evil', 'mixed', poison), again('fleet', 'mixed', grow(200)), again('courses', 'stages', grow(12)),
   ]);
-  return { mixed, five, cancelled, refused, one, evil, fleet };
+  return { mixed, five, cancelled, refused, stages, one, evil, fleet, courses };
 }
 
 export const digest = (text) => `sha256-${createHash('sha256').update(text).digest('base64')}`;

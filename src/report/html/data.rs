@@ -1,9 +1,9 @@
-//! What the page's scripts are given: the JSON report without what is absent, its events with milliseconds for times, and
-//! how each outcome looks.
+//! What the page's scripts are given: the JSON report without what is absent, its events and stages with milliseconds for
+//! times, and how each outcome looks.
 
 use serde_json::{Map, Value, json};
 
-use crate::report::{Ending, Report};
+use crate::report::{Ending, Pause, Report, Stage};
 use crate::state::milliseconds;
 
 /// How many events of a target the page has: the first and the last of them. Its log and the JSON report have all.
@@ -39,11 +39,21 @@ pub(super) fn json(report: &Report) -> String {
     let start = report.run.started_at;
     // A report holds nothing but text, numbers and lists, all of which JSON has.
     let mut value = serde_json::to_value(report).unwrap_or_default();
+    let since = |at| start.map_or(0, |start| milliseconds(start, at));
+    let stage = |stage: &Stage| {
+        let (from, to) = (since(stage.started_at), stage.ended_at.map(since));
+        json!([from, to, stage.name, stage.production_percent, stage.test_percent, stage.bake_minutes])
+    };
+    let pause = |pause: &Pause| {
+        let (from, to) = (since(pause.started_at), pause.ended_at.map(since));
+        json!([from, to, pause.stage, pause.expires_at, pause.timeout_action, pause.status])
+    };
     for (place, target) in report.targets.iter().enumerate() {
-        let since = |at| start.map_or(0, |start| milliseconds(start, at));
         let left_out = target.events.len().saturating_sub(FIRST + LAST);
         let kept = target.events.iter().enumerate().filter(|(line, _)| !(FIRST..FIRST + left_out).contains(line));
         value["targets"][place]["events"] = kept.map(|(_, line)| json!([since(line.at), line.text])).collect();
+        value["targets"][place]["stages"] = target.stages.iter().map(stage).collect();
+        value["targets"][place]["pauses"] = target.pauses.iter().map(pause).collect();
         if left_out > 0 {
             value["targets"][place]["events_left_out"] = json!(left_out);
         }

@@ -66,7 +66,6 @@ function detail(target) {
       ['Cluster', target.cluster.split('/').at(-1)], ['Service', target.service], ['Wave', target.wave], ['Action', target.action?.replaceAll('_', ' ')],
       ['Deployment', target.deployment && `${target.deployment}${target.attached ? ' (was already under way)' : ''}`],
       ['Tasks', target.tasks && `${target.tasks.running} of ${target.tasks.desired} running${target.tasks.failed ? `, ${target.tasks.failed} failed` : ''}`],
-      ['Stage', target.stage],
     ]),
     // What was never started has nothing to be looked at.
     times.started !== null && el('p', { class: 'links' }, link('Deployments in the console', target.console), ' ', link('Logs', target.logs)),
@@ -75,6 +74,7 @@ function detail(target) {
     ...section('Not returned', target.not_undone && el('p', {}, target.not_undone)),
     ...section('Tasks around the deployment', target.run_tasks?.length && el('ul', { class: 'story' }, target.run_tasks.map((task) => el('li', {}, since(at(task.started_at)),
       el('span', {}, `${task.name} (${task.moment}): ${task.end ? task.end.replaceAll('_', ' ') : 'left running'}`, task.ended_at ? `, ${duration(at(task.ended_at) - at(task.started_at))}` : '', el('br'), el('code', {}, task.task)))))),
+    ...section('Stages', stageList(target)),
     ...section('Times', moments(times)),
     ...section('Events', eventList(target)),
   ].filter(Boolean);

@@ -67,7 +67,7 @@ function writeAddress(push = false) {
 
 // All that the text filter looks through, made when it is first asked for.
 function haystack(target) {
-  target.hay ??= [target.target, target.cluster, target.account_id, target.deployment, target.from, target.to, target.ending.words,
+  target.hay ??= [target.target, target.cluster, target.account_id, target.deployment, target.from, target.to, target.ending.words, target.stage, target.pauses.length && 'PAUSE hook',
     ...(target.changes ?? []), reasons[target.reason]?.summary].filter(Boolean).join('\n').toLowerCase();
   return target.hay;
 }

@@ -93,10 +93,13 @@ function rowElement(row, place) {
     class: `row ${row.kind}${row.level === 3 ? ' deep' : ''}${open ? ' open' : ''}`, role: 'row', tabindex: place === active ? 0 : -1,
     'aria-level': row.level, 'aria-rowindex': place + 1, 'aria-expanded': row.target ? undefined : String(!row.folded), 'aria-selected': row.target ? String(Boolean(open)) : undefined,
     onclick: () => { focusRow(place); act(row); },
-    onfocus: () => { if (active !== place) setActive(place); },
+    onfocus: () => { if (active !== place) setActive(place); tellCourse(row); }, onpointerenter: () => tellCourse(row),
   }, el('div', { class: 'label', role: 'gridcell' }, cells.label), el('div', { class: 'lane', role: 'presentation' }, cells.bars));
   return element;
 }
+
+// The course of the row that is looked at, in words: its pieces may be too small for theirs.
+const tellCourse = (row) => { $('course').textContent = row.target ? courseWords(row.target) : ''; };
 
 function tally(list) {
   return el('span', { class: 'tally' }, tallied(list).map(([word, number]) =>
@@ -120,7 +123,7 @@ function accountCells({ account, folded }) {
 function targetCells({ target, alone }) {
   const service = target.target.slice(target.account.length + target.region.length + 2);
   const label = [
-    el('span', { class: 'name', title: target.target }, el('b', {}, alone ? `${target.account}/${service}` : service), el('span', {}, target.region)),
+    el('span', { class: 'name', title: target.target }, el('b', {}, alone ? `${target.account}/${service}` : service), el('span', {}, target.region), pauseNote(target)),
     el('span', { class: `word ${target.ending.tone}` }, glyph(target.ending.glyph), el('span', {}, target.ending.words)),
     el('span', { class: 'revision', title: revisions(target) }, shortRevisions(target)),
     el('span', { class: 'took' }, target.elapsed_ms === undefined ? '' : duration(target.elapsed_ms)),

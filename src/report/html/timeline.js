@@ -38,7 +38,8 @@ function placed(element, time) {
 const mark = (time, tone, kind = '') => placed(el('i', { class: `mark ${tone} ${kind}` }), time);
 const endMark = (time, ending) => placed(el('i', { class: 'end' }, glyph(ending.glyph, ending.tone)), time);
 
-// A target: preparing, its deployment, its way back, its part of the wave's bake, its tasks; and the moments between.
+// A target: preparing, its deployment with its stages, its way back, its part of the wave's bake, its tasks; and the moments
+// between.
 function targetBars(target) {
   const { times, ending } = target;
   if (times.started === null) return [];
@@ -49,7 +50,8 @@ function targetBars(target) {
   const undone = times.undone !== null && times.undone < end ? times.undone : null;
   return [
     bar('prepare', times.started, Math.min(deployed, undone ?? deployed), 'calm'),
-    times.deployed !== null && bar(still, deployed, undone ?? end, ending.tone),
+    times.deployed !== null && bar(target.stages.length ? `span ${still}` : still, deployed, undone ?? end, ending.tone),
+    ...stageBars(target),
     times.baked !== null && bar('bake', end, times.baked, 'good'),
     times.undone !== null && bar(`undo ${still}`, times.undone, Math.max(times.ended ?? end, end), ending.tone),
     ...(target.run_tasks ?? []).map((task) => bar('task', at(task.started_at), at(task.ended_at) ?? end)),
@@ -58,12 +60,12 @@ function targetBars(target) {
   ];
 }
 
-// An account that is folded: from its first start to its last end, with the ends of those that failed.
+// An account that is folded: from its first start to its last end, with what waits for a person and the ends of those that failed.
 function accountBars(account) {
   const started = account.targets.filter((target) => target.times.started !== null);
   const bars = started.slice(0, 12).map((target) => bar('span', target.times.started, target.times.ended ?? target.times.rolledOut ?? over, target.ending.tone));
   const ends = started.filter((target) => target.ending.failure && target.times.ended !== null).slice(0, 12);
-  return [...bars, ...ends.map((target) => endMark(target.times.ended, target.ending))];
+  return [...bars, ...started.slice(0, 12).flatMap(pauseBars), ...ends.map((target) => endMark(target.times.ended, target.ending))];
 }
 
 // A wave: its time, its bake, and where and why it stopped.
@@ -106,7 +108,8 @@ function drawAxis() {
   drawOverview();
 }
 
-// How many targets were under way at each moment, and when failures ended: the shape of the run.
+// How many targets were under way at each moment, when some waited for a person, and when failures ended: the shape of the
+// run.
 function drawOverview() {
   const canvas = $('overview');
   const [width, height, scale] = [canvas.clientWidth, 38, devicePixelRatio || 1];
@@ -131,6 +134,8 @@ function drawOverview() {
   pen.globalAlpha = 1;
   pen.fillStyle = colour('ink');
   for (const wave of waves) if (wave.started_at) pen.fillRect(x(at(wave.started_at)), 0, 1, height);
+  pen.fillStyle = colour('warn');
+  for (const target of targets) for (const pause of target.pauses) pen.fillRect(x(pause.from), height - 4, Math.max(2, x(until(pause, target)) - x(pause.from)), 4);
   pen.fillStyle = colour('bad');
   for (const { times, ending } of targets) if (ending.failure && times.ended !== null) pen.fillRect(x(times.ended) - 1, 0, 2, 6);
   if (state.from !== begin || state.to !== finish) {

@@ -12,7 +12,7 @@ pub use doctor::{Doctor, DoctorFormat};
 pub use exec::{Credentials, CredentialsFormat, Exec};
 pub use iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
 pub use pipeline::{Pipeline, Share};
-pub use report::{Folding, Report, Reports, Sections};
+pub use report::{Folding, PlanReports, Report, Reports, Sections};
 pub use sandbox::Sandbox;
 pub use status::{Status, StatusFormat};
 
@@ -414,7 +414,7 @@ pub struct Plan {
     pub quiet: bool,
     /// What is written of it
     #[command(flatten)]
-    pub reports: Reports,
+    pub reports: PlanReports,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: Embedded,

@@ -24,6 +24,17 @@ impl Reports {
     }
 }
 
+/// What is written of a plan.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PlanReports {
+    /// Write a report of the plan: json, markdown or terraform; repeatable, or spaces between
+    #[arg(long, value_name = "KIND=PATH", env = "ROLEOUT_REPORT", value_delimiter = ' ')]
+    pub report: Vec<Wanted>,
+    /// Write those three into this directory
+    #[arg(long, value_name = "DIR", env = "ROLEOUT_REPORTS_DIR")]
+    pub reports_dir: Option<PathBuf>,
+}
+
 /// Whether the log is folded.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Folding {

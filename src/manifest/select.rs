@@ -178,12 +178,13 @@ impl JsonSchema for Selector {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let values = generator.subschema_for::<OneOrMany<Scalar>>();
-        let nested = generator.subschema_for::<Selector>();
+        let mut not = generator.subschema_for::<Selector>();
+        not.insert("description".to_owned(), "Leaves out the targets that match this.".into());
         json_schema!({
             "description": "Which targets: a mapping of labels, or of `account`, `region` and `service`, to a value or \
                 a list of values. A target matches if every key matches, and a key matches if one of its values does.",
             "type": "object",
-            "properties": { "not": nested },
+            "properties": { "not": not },
             "additionalProperties": values
         })
     }

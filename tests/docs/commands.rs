@@ -26,12 +26,25 @@ fn the_page_of_exit_codes_has_each_with_its_words_and_no_other() {
     assert_eq!(rows, codes);
 }
 
+#[test]
+fn the_page_of_the_sandbox_has_every_fault_and_no_other() {
+    let page = fs_err::read_to_string(repository("docs/sandbox.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let name = |word: &str| word.trim_matches('`').split([':', '[']).next().unwrap_or_default().to_owned();
+    let mut told: Vec<String> = rows.flat_map(|cell| cell.split(", ").map(name).collect::<Vec<_>>()).collect();
+    let mut known: Vec<String> = roleout::sandbox::FAULT_NAMES.split(", ").map(ToOwned::to_owned).collect();
+    told.sort();
+    known.sort();
+    assert_eq!(told, known);
+}
+
 fn page() -> String {
     let mut cli = Cli::command();
     cli.build();
     let mut page = String::from(
         "# Commands\n\nMade from the command line itself by `ROLEOUT_BLESS=1 cargo test --test docs`; `roleout help COMMAND` \
-         says the same. Every\nflag has a variable; a flag that is given goes before it.\n\n",
+         says the same.\nEvery flag has a variable, and overrides it. An empty variable counts as not set; that of a flag without \
+         a value is `true` or\n`false`, `1` or `0`, `yes` or `no`, `on` or `off`.\n\n",
     );
     page.push_str("| command | does |\n|---|---|\n");
     let commands: Vec<&Command> = cli.get_subcommands().filter(|command| command.get_name() != "help").collect();

@@ -16,11 +16,7 @@ fn the_reference_of_the_manifest_is_what_its_schema_is() {
 
 fn page() -> String {
     let schema = serde_json::to_value(schema()).unwrap();
-    let mut page = String::from(
-        "# The manifest\n\nMade from the [JSON Schema](deploy.schema.json) by `ROLEOUT_BLESS=1 cargo test --test docs`. \
-         [deploy.yaml.example](../deploy.yaml.example) shows\nmost keys in use. A key that is not here is an error, \
-         and so is one that is given twice.\n\n## The top level\n",
-    );
+    let mut page = include_str!("manifest_head.md").to_owned();
     keys(&mut page, schema.as_object().unwrap());
     let definitions = schema["$defs"].as_object().unwrap();
     for (name, definition) in definitions {

@@ -151,6 +151,9 @@ pub struct Selection {
     /// Only this wave; repeatable
     #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ' ')]
     pub wave: Vec<String>,
+    /// Start from the AWS SDK's own credentials, such as a profile on a laptop, instead of an ID token
+    #[arg(long, env = "ROLEOUT_AMBIENT")]
+    pub ambient: bool,
     /// Which part of them
     #[command(flatten)]
     pub share: Share,

@@ -380,6 +380,15 @@ fn ambient_credentials_deploy_their_own_account_and_unknown_ones_are_refused() {
     let own = deploy("111122223333");
     assert_eq!(own.status.code(), Some(0), "{}", text(&own.stderr));
     assert!(text(&own.stderr).contains("1 target: 1 succeeded"), "{}", text(&own.stderr));
+    // A manifest of a job's is usable on a laptop: its first role is then assumed, and refuses, since it trusts GitLab alone.
+    let of_a_job = project("ambient-flag", "").display().to_string();
+    let mut command = roleout();
+    command.args(["plan", "-f", &of_a_job, "--ambient"]).env("AWS_ENDPOINT_URL", &server.address);
+    let refused = command.env("AWS_ACCESS_KEY_ID", "111122223333").env("AWS_SECRET_ACCESS_KEY", "test").output();
+    let refused = refused.expect("the binary runs");
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("hop 1 (deployer, "), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("AWS_ENDPOINT_URL sends calls to 127.0.0.1:"), "{}", text(&refused.stderr));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::manifest::{environment, fleet, selected};
+use super::manifest::{environment, selected, whole};
 use super::reach::{Reach, say_where};
 use crate::cli;
 use crate::error::Error;
@@ -77,7 +77,7 @@ fn chosen(args: &cli::Exec) -> Result<(Fleet, Vec<Arc<Account>>), Error> {
     let usage = |error: String| Error::new(Exit::Usage, error);
     let selection = &args.selection;
     if let Some(name) = &args.account {
-        let fleet = fleet(&selection.file, &environment)?;
+        let fleet = whole(selection, &environment)?;
         let account = Arc::clone(fleet.account(name).map_err(|error| usage(error.to_string()))?);
         return Ok((fleet, vec![account]));
     }
@@ -86,7 +86,7 @@ fn chosen(args: &cli::Exec) -> Result<(Fleet, Vec<Arc<Account>>), Error> {
             return Err(usage("no account is named".to_owned())
                 .help("--account NAME takes one, --all every one, and --only and --wave some"));
         }
-        let fleet = fleet(&selection.file, &environment)?;
+        let fleet = whole(selection, &environment)?;
         let accounts = fleet.accounts.clone();
         return Ok((fleet, accounts));
     }

@@ -113,8 +113,13 @@ fn unknown(what: &str, wanted: &str, names: &[&str]) -> Error {
 
 /// Compares what a manifest needs with what is live.
 pub async fn check(args: &cli::IamCheck, mut view: View, out: &mut dyn Write, cancel: Cancel) -> Result<Exit, Error> {
-    let selection =
-        Selection { file: args.scope.file.clone(), only: Vec::new(), wave: Vec::new(), share: cli::Share::default() };
+    let selection = Selection {
+        file: args.scope.file.clone(),
+        only: Vec::new(),
+        wave: Vec::new(),
+        ambient: false,
+        share: cli::Share::default(),
+    };
     let (mut fleet, reach) = Reach::open_with(&selection, &args.embedded, &mut view, |sandbox, fleet| {
         let mut fleet = fleet.clone();
         pretend(&mut fleet);

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::{Instead, Selection};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, IdentitySource};
 use crate::manifest::load;
 
 /// Looks a variable up in the environment; an empty one is there, and empty.
@@ -39,9 +39,18 @@ pub fn fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<
     })
 }
 
+/// Loads a manifest with all of its targets, and with the identity that the command line asks for.
+pub fn whole(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
+    let mut fleet = fleet(&selection.file, variables)?;
+    if selection.ambient {
+        fleet.identity.source = IdentitySource::Ambient;
+    }
+    Ok(fleet)
+}
+
 /// Loads a manifest and keeps the targets that the command line selects.
 pub fn selected(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    let fleet = fleet(&selection.file, variables)?;
+    let fleet = whole(selection, variables)?;
     if let Some(wanted) = &selection.share.fingerprint {
         fleet.matches(wanted).map_err(|error| {
             let error = Error::new(Exit::Blocked, format!("{}: {error}", selection.file.display()));

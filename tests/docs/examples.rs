@@ -82,8 +82,9 @@ fn examples(page: &str) -> Vec<Example> {
 
 /// Whether a line is a command of ours, with or without variables of its own before it.
 fn is_ours(line: &str) -> bool {
-    let variable =
-        |word: &&str| word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase()));
+    let variable = |word: &&str| {
+        word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+    };
     line.split(' ').find(|word| !variable(word)) == Some("roleout")
 }
 

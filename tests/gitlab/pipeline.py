@@ -19,9 +19,9 @@ RUNNER = ROOT / "tests/gitlab/node_modules/gitlab-ci-local/dist/index.js"
 REMOTE = "gitlab.example.com"
 
 
-def fence(start):
-    """The example of docs/gitlab.md that begins so."""
-    _, _, rest = (ROOT / "docs/gitlab.md").read_text().partition(f"```yaml{start}")
+def fence(start, page="docs/gitlab.md"):
+    """The example of a page that begins so."""
+    _, _, rest = (ROOT / page).read_text().partition(f"```yaml{start}")
     assert rest, start
     return start.partition("\n")[2] + rest.partition("```")[0]
 

@@ -165,6 +165,19 @@ def test_a_deploy_freeze_leaves_the_deployment_out(tmp_path):
     assert project.listed(CI_DEPLOY_FREEZE="0 22 * * 5").keys() == {"build", "check"}
 
 
+def test_the_pipelines_of_other_pages_are_what_gitlab_takes(tmp_path):
+    least = tmp_path / "least"
+    least.mkdir()
+    least = Project(least, text=fence("\ndeploy:\n", "README.md"))
+    assert least.listed().keys() == {"deploy"}
+    assert not least.listed(CI_COMMIT_BRANCH=None), "a merge request deploys nothing"
+    parent = yaml.safe_load(fence("\nstages: [build, deploy]\n", "docs/pipeline.md"))
+    approved = yaml.safe_load(fence("\napprove:\n", "docs/pipeline.md"))
+    parent["deploy"] |= approved.pop("deploy")
+    parent = Project(tmp_path, text=yaml.safe_dump(parent | approved))
+    assert parent.listed().keys() == {"pipeline", "approve", "deploy"}
+
+
 def test_inputs_change_what_they_say(tmp_path):
     text = """
 include:

@@ -76,6 +76,22 @@ fn status_begins_at_the_wave_that_it_is_told() {
 }
 
 #[test]
+fn a_second_set_of_roles_leaves_the_identity_provider_to_the_first() {
+    for format in ["json", "terraform"] {
+        let written = |more: &[&str]| {
+            let arguments = ["iam", "-f", "deploy.yaml.example", "--format", format];
+            let output = run(&[&arguments, more].concat());
+            assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+            text(&output.stdout).to_owned()
+        };
+        let provider = if format == "json" { "ClientIDList" } else { "aws_iam_openid_connect_provider" };
+        let (first, second) = (written(&[]), written(&["--permissions", "plan", "--no-provider"]));
+        assert!(first.contains(provider) && !second.contains(provider), "{second}");
+        assert!(second.contains("oidc-provider/"), "the first role still trusts it");
+    }
+}
+
+#[test]
 fn doctor_says_what_is_missing_and_takes_a_policy_file() {
     let manifest = project("doctor", "");
     let path = manifest.to_str().expect("UTF-8");

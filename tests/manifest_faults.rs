@@ -2568,6 +2568,12 @@ fn who_is_let_in() {
     insta::assert_snapshot!(allowing(good), @"no fault; warnings: []");
     let tier = "allow: { project_id: \"4711\", deployment_tier: [production], environment_protected: true }";
     insta::assert_snapshot!(allowing(tier), @"no fault; warnings: []");
+    let variable = "allow: { project: acme/shop, branches: [main], ref_protected: \"${P:-true}\", environment_protected: \"false\" }";
+    insta::assert_snapshot!(allowing(variable), @"no fault; warnings: []");
+    insta::assert_snapshot!(allowing("allow: { project: a/b, branches: [main], ref_protected: \"${P:-yes}\" }"), @r#"
+    × `yes` is neither true nor false
+    help: write `true` or `false`
+    "#);
 }
 
 #[test]

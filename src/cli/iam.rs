@@ -45,6 +45,9 @@ pub struct IamScope {
     /// Let each role read what `roleout iam check` compares in its account
     #[arg(long, env = "ROLEOUT_WITH_CHECK")]
     pub with_check: bool,
+    /// Leave the identity provider out, where another set of roles has brought it into the account
+    #[arg(long, env = "ROLEOUT_NO_PROVIDER")]
+    pub no_provider: bool,
 }
 
 /// What `roleout iam` does besides writing.

@@ -81,7 +81,8 @@ pub struct Make {
     /// The audience of the ID token; its variable is the one that the manifest names
     #[arg(long, value_name = "AUD", env = "ROLEOUT_AUD", default_value = "$CI_SERVER_URL")]
     pub aud: String,
-    /// A GitLab environment whose protection and variables apply to the jobs; none of them is a deployment to it
+    /// A GitLab environment whose variables the jobs get, and to which whoever starts them must be allowed to deploy; none of
+    /// them is a deployment to it, so its approvals hold none of them back
     #[arg(long, value_name = "NAME", env = "ROLEOUT_ENVIRONMENT")]
     pub environment: Option<String>,
     /// How long GitLab keeps what jobs leave

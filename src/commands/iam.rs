@@ -103,6 +103,9 @@ fn setup(fleet: &Fleet, scope: &IamScope) -> Result<Setup, Error> {
         account.roles.retain(|role| is_wanted(&scope.role, &[&role.role]));
     }
     setup.accounts.retain(|account| !account.roles.is_empty());
+    if scope.no_provider {
+        setup.accounts.iter_mut().for_each(|account| account.provider = None);
+    }
     Ok(setup)
 }
 

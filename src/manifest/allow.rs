@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::scalar::Scalar;
+use super::scalar::{Flag, Scalar};
 use super::spanned::Spanned;
 
 /// Which GitLab jobs may assume the first role of every chain: what `roleout iam` writes trust policies from. A run does not
@@ -25,9 +25,9 @@ pub struct Allow {
     pub tags: Option<Spanned<Vec<Spanned<String>>>>,
     /// `true`: only protected branches and tags. Elsewhere than on gitlab.com the project's `sub` must have the component
     /// `ref_protected`.
-    pub ref_protected: Option<Spanned<bool>>,
+    pub ref_protected: Option<Spanned<Flag>>,
     /// `true`: only jobs with a protected environment. The project's `sub` must have the component `environment_protected`.
-    pub environment_protected: Option<Spanned<bool>>,
+    pub environment_protected: Option<Spanned<Flag>>,
     /// Only jobs with an environment of one of these tiers, such as `production`. The project's `sub` must have the component
     /// `deployment_tier`. No token tells AWS an environment's name.
     pub deployment_tier: Option<Spanned<Vec<Spanned<String>>>>,

@@ -134,6 +134,32 @@ pub fn parse_count(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("`{text}` is not a whole number\nwrite a number such as 2"))
 }
 
+/// `true` or `false`, which may come from a variable, such as `${PROTECTED:-true}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag(pub bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Plain(text) = Plain::deserialize(deserializer)?;
+        let wrong = |_| D::Error::custom(format!("`{text}` is neither true nor false\nwrite `true` or `false`"));
+        text.parse().map(Self).map_err(wrong)
+    }
+}
+
+impl JsonSchema for Flag {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Flag".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "boolean" }, { "type": "string", "pattern": "^(true|false)$|\\$\\{" }] })
+    }
+}
+
 /// A number of targets, or a per cent of a wave.
 #[derive(Clone, Copy, Debug)]
 pub struct AmountValue(pub Amount);

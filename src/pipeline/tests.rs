@@ -181,6 +181,7 @@ fn the_pipeline_in_full() {
       artifacts:
         when: always
         expire_in: "30 days"
+        access: developer
         paths: [roleout-reports/]
 
     "deploy canary":
@@ -199,6 +200,7 @@ fn the_pipeline_in_full() {
       artifacts:
         when: always
         expire_in: "30 days"
+        access: developer
         paths: [roleout-reports/]
         reports:
           annotations: roleout-reports/wave-1/shard-*/annotations.json
@@ -234,6 +236,7 @@ fn the_pipeline_in_full() {
       artifacts:
         when: always
         expire_in: "30 days"
+        access: developer
         paths: [roleout-reports/]
         reports:
           annotations: roleout-reports/wave-2/shard-*/annotations.json
@@ -249,6 +252,7 @@ fn the_pipeline_in_full() {
       artifacts:
         when: always
         expire_in: "30 days"
+        access: developer
         paths: [roleout-reports/merged/]
         reports:
           junit: roleout-reports/merged/junit.xml

@@ -28,7 +28,7 @@ pub struct Jobs {
     pub token: Option<String>,
     /// The ID token's audience.
     pub audience: String,
-    /// The GitLab environment whose variables and protection apply.
+    /// The GitLab environment whose variables the jobs get.
     pub environment: Option<String>,
     /// How long a job may take.
     pub timeout: Duration,
@@ -92,7 +92,7 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
             "\n{name}:\n  extends: .aws\n  stage: {name}\n{parallel}  dependencies: []\n  script:\n    - mkdir -p \"{place_of_reports}\"\n    \
              - {}\n  allow_failure:\n    exit_codes: [10, 11, 12, 13, 14]       # targets failed: the gate after the wave decides\n  \
              retry:\n    max: 1\n    exit_codes: [4]                        # identity or preflight failed, and nothing was changed\n  \
-             artifacts:\n    when: always\n    expire_in: {}\n    paths: [{REPORTS}/]\n    reports:\n      \
+             artifacts:\n    when: always\n    expire_in: {}\n    access: developer\n    paths: [{REPORTS}/]\n    reports:\n      \
              annotations: {REPORTS}/wave-{number}/shard-*/annotations.json\n",
             quoted(&command),
             quoted(&jobs.expire_in),
@@ -154,7 +154,7 @@ fn preflight(jobs: &Jobs) -> String {
         format!("roleout pipeline preflight {} --journal {REPORTS}/preflight/{JOURNAL}", shared(jobs, &arguments));
     format!(
         "\npreflight:\n  extends: .aws\n  stage: preflight\n  script:\n    - mkdir -p {REPORTS}/preflight\n    - {}\n  retry:\n    \
-         max: 1\n    exit_codes: [4]\n  artifacts:\n    when: always\n    expire_in: {}\n    paths: [{REPORTS}/]\n",
+         max: 1\n    exit_codes: [4]\n  artifacts:\n    when: always\n    expire_in: {}\n    access: developer\n    paths: [{REPORTS}/]\n",
         quoted(&command),
         quoted(&jobs.expire_in),
     )
@@ -167,7 +167,7 @@ fn last(jobs: &Jobs) -> String {
     format!(
         "\nreport:\n  extends: .roleout\n  stage: report\n  when: always\n  script:\n    - {}\n  allow_failure:\n    \
          exit_codes: [6, 13]                    # stopped at a gate; failures within the tolerance of their waves\n  artifacts:\n    \
-         when: always\n    expire_in: {}\n    paths: [{merged}/]\n    reports:\n      junit: {merged}/junit.xml\n      \
+         when: always\n    expire_in: {}\n    access: developer\n    paths: [{merged}/]\n    reports:\n      junit: {merged}/junit.xml\n      \
          terraform: {merged}/terraform.json\n      dotenv: {merged}/deploy.env\n      annotations: {merged}/annotations.json\n",
         quoted(&command),
         quoted(&jobs.expire_in),

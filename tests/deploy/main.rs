@@ -23,6 +23,8 @@ mod outcomes;
 mod page;
 mod plan;
 mod processes;
+#[cfg(feature = "verify")]
+mod quick_start;
 mod reports;
 mod rollback;
 mod saved;

@@ -1,4 +1,4 @@
-//! Every `roleout …` line in the pages is run against the sandbox, and what a page shows of its output must be in the output.
+//! Every `roleout …` line in the pages, with or without `NAME=value` before it, is run against the sandbox, and what a page shows of its output must be in the output.
 //!
 //! A fence says what is needed: `sh` or `console` is run and must exit with 0, or as its output says (`exit code N`), or
 //! with `exit=N` of the fence; `needs=aws` (or another thing) is not run. The manifest is the example of the repository, or,
@@ -62,7 +62,7 @@ fn examples(page: &str) -> Vec<Example> {
         }
         for (number, line) in body {
             let command = line.strip_prefix("$ ").unwrap_or(line);
-            if command.starts_with("roleout ") {
+            if is_ours(command) {
                 found.push(Example {
                     place: format!("{page}:{}", number + 1),
                     command: command.to_owned(),
@@ -78,6 +78,14 @@ fn examples(page: &str) -> Vec<Example> {
         }
     }
     found
+}
+
+/// Whether a line is a command of ours, with or without variables of its own before it.
+fn is_ours(line: &str) -> bool {
+    let variable = |word: &&str| {
+        word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+    };
+    line.split(' ').find(|word| !variable(word)) == Some("roleout")
 }
 
 fn fault(example: &Example) -> Option<String> {

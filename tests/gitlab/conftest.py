@@ -26,6 +26,15 @@ def aws(tmp_path, request):
 
 
 @pytest.fixture
+def reading(tmp_path):
+    """The sandbox with the roles that may only read, and no others."""
+    home = tmp_path / "reading"
+    home.mkdir()
+    with pipeline.sandbox(home, access="read") as served:
+        yield served
+
+
+@pytest.fixture
 def gitlab():
     with pipeline.gitlab() as served:
         yield served

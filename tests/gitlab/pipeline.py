@@ -18,25 +18,16 @@ BINARY = Path(os.environ.get("ROLEOUT_BIN", ROOT / "target/debug/roleout"))
 RUNNER = ROOT / "tests/gitlab/node_modules/gitlab-ci-local/dist/index.js"
 REMOTE = "gitlab.example.com"
 
-HUB = "arn:aws:iam::111111111111:role/gitlab-hub"
-HUB_READ = "arn:aws:iam::111111111111:role/gitlab-hub-read"
-MANIFEST = """\
-version: 1
-identity: { token_env: GITLAB_OIDC_TOKEN, region: eu-west-1 }
-roles:
-  hub:      { arn: "${HUB_ROLE:-arn:aws:iam::111111111111:role/gitlab-hub}" }
-  deployer: { arn: "arn:aws:iam::${account.id}:role/${LEAF_ROLE:-ecs-deployer}", external_id: shop }
-accounts:
-  - { name: staging, id: "222222222222", chain: [hub, deployer], regions: [eu-west-1], labels: { ring: early } }
-  - { name: prod, id: "333333333333", chain: [hub, deployer], regions: [eu-west-1, us-east-1], labels: { ring: main } }
-services:
-  - { name: api, cluster: web, images: { app: "registry.example.com/api:${CI_COMMIT_SHA}" } }
-gitlab: { deployments: { environment: "production/${account.name}" } }
-rollout:
-  waves:
-    - { name: canary, select: { ring: early } }
-    - { name: rest, max_failures: 1 }
-"""
+
+def fence(start, page="docs/gitlab.md"):
+    """The example of a page that begins so."""
+    _, _, rest = (ROOT / page).read_text().partition(f"```yaml{start}")
+    assert rest, start
+    return start.partition("\n")[2] + rest.partition("```")[0]
+
+
+# The manifest of the quick start, whose bake would make every test wait.
+MANIFEST = fence(" deploy.yaml\n").replace(", bake: 5m", "")
 TARGETS = ["staging/eu-west-1/api", "prod/eu-west-1/api", "prod/us-east-1/api"]
 
 
@@ -49,13 +40,13 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def sandbox(home, hub=HUB, leaf="ecs-deployer", faults=(), manifest=MANIFEST):
-    """Serves an AWS in which the targets of the manifest exist, until the block ends."""
+def sandbox(home, access="deploy", faults=(), manifest=MANIFEST):
+    """Serves an AWS in which the manifest's targets and one of its sets of roles exist, until the block ends."""
     (home / "deploy.yaml").write_text(manifest)
     command = [BINARY, "sandbox", "-f", "deploy.yaml", "--listen", "127.0.0.1:0", "--token-file", "token"]
     for fault in faults:
         command += ["--sandbox-fault", fault]
-    environment = {"PATH": os.environ["PATH"], "HUB_ROLE": hub, "LEAF_ROLE": leaf, "CI_COMMIT_SHA": "0" * 40}
+    environment = {"PATH": os.environ["PATH"], "ACCESS": access, "CI_COMMIT_SHA": "0" * 40}
     process = subprocess.Popen(command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         for line in process.stderr:
@@ -179,9 +170,13 @@ class Project:
         for made in (self.directory, self.home, self.bin):
             made.mkdir()
         (self.bin / "roleout").symlink_to(BINARY)
+        # What the examples build an image with; `docker login` reads a password.
+        (self.bin / "docker").write_text("#!/bin/sh\n[ \"$1\" != login ] || cat > /dev/null\necho docker \"$@\"\n")
+        (self.bin / "docker").chmod(0o755)
         (self.directory / "deploy.yaml").write_text(manifest)
         pipeline = text or (ROOT / f"examples/gitlab/{example}.gitlab-ci.yml").read_text()
-        (self.directory / ".gitlab-ci.yml").write_text(pipeline)
+        # Services are containers, and there are none here.
+        (self.directory / ".gitlab-ci.yml").write_text(re.sub(r"^  services: .*\n", "", pipeline, flags=re.M))
         self.git("init", "-q", "-b", "main")
         self.git("remote", "add", "origin", f"git@{REMOTE}:team/shop.git")
         self.commit()
@@ -249,12 +244,16 @@ class Project:
         assert "json schema validated" in done.stderr, done.stderr
         return {job["name"]: job for job in json.loads(done.stdout) if job["when"] != "never"}
 
-    def status(self, aws):
-        """What `roleout status` says of each target: what it runs, against AWS itself."""
+    def roleout(self, *arguments, aws, **variables):
+        """Runs the command outside of any job, against AWS itself."""
         environment = self.environment() | {"AWS_ENDPOINT_URL": aws.url, "GITLAB_OIDC_TOKEN": aws.token}
-        environment |= {"CI_COMMIT_SHA": self.git("rev-parse", "HEAD")}
-        command = [BINARY, "status", "--quiet", "--format", "json"]
-        done = subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, check=True)
+        environment |= {"CI_COMMIT_SHA": self.git("rev-parse", "HEAD")} | variables
+        return subprocess.run([BINARY, *arguments], cwd=self.directory, env=environment, capture_output=True, text=True)
+
+    def status(self, aws):
+        """What `roleout status` says of each target: what it runs."""
+        done = self.roleout("status", "--quiet", "--format", "json", aws=aws)
+        assert done.returncode == 0, done.stderr
         return {target["target"]: target for target in json.loads(done.stdout)["targets"]}
 
     def expanded(self):

@@ -4,6 +4,7 @@ use super::{Checker, given, items};
 use crate::fleet::{Allow, Subject};
 use crate::iam::provider;
 use crate::manifest::allow::{Allow as Written, SubjectForm};
+use crate::manifest::scalar::Flag;
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::{Identity, Manifest};
 
@@ -22,7 +23,7 @@ impl Checker<'_> {
         let project_id = allow.project_id.as_ref().and_then(|id| self.project_id(id.get()?.0.as_literal()?, id.span));
         let (branches, tags) = (self.refs(&allow.branches, "branch"), self.refs(&allow.tags, "tag"));
         let deployment_tier = self.tiers(allow);
-        let flag = |value: &Option<Spanned<bool>>| given(value).is_some_and(|flag| *flag);
+        let flag = |value: &Option<Spanned<Flag>>| given(value).is_some_and(|flag| flag.0);
         let (ref_protected, environment_protected) = (flag(&allow.ref_protected), flag(&allow.environment_protected));
         let narrowed = ref_protected || environment_protected || allow.deployment_tier.is_some();
         if allow.branches.is_none() && allow.tags.is_none() && !narrowed {

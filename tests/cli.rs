@@ -570,6 +570,7 @@ fn reports_are_asked_for_before_anything_starts_and_made_again_from_a_journal() 
         assert!(!read(&name).is_empty(), "{name}");
     }
     assert_eq!(read("out/b.xml"), read("out/junit.xml"));
+    assert!(!directory.join("out/journal.jsonl").exists(), "it is where it was named");
     assert!(read("out/log/prod/eu-west-1/web.api.log").contains(" succeeded in "));
 
     let again = run(&["report", &path("journal.jsonl")]);
@@ -594,6 +595,9 @@ fn reports_are_asked_for_before_anything_starts_and_made_again_from_a_journal() 
         .expect("it runs");
     assert_eq!(frozen.status.code(), Some(5), "{}", text(&frozen.stderr));
     assert!(read("out/junit.xml").contains("the project is in a deploy freeze"));
+    // Beside the reports unless it is named, and of this run alone.
+    let beside = read("out/journal.jsonl");
+    assert_eq!((beside.lines().count(), beside.contains("run_refused")), (1, true), "{beside}");
     assert!(read("out/deploy.env").starts_with("DEPLOY_RESULT=refused\nDEPLOY_EXIT_CODE=5\n"));
 }
 

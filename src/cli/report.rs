@@ -12,7 +12,7 @@ pub struct Reports {
     /// Write a report: json, junit, terraform, dotenv, annotations, markdown or html; repeatable, or spaces between
     #[arg(long, value_name = "KIND=PATH", env = "ROLEOUT_REPORT", value_delimiter = ' ')]
     pub report: Vec<Wanted>,
-    /// Write all reports into this directory, and the log of each target to log/ in it
+    /// Write all reports into this directory, the log of each target to log/ in it, and every event to journal.jsonl
     #[arg(long, value_name = "DIR", env = "ROLEOUT_REPORTS_DIR")]
     pub reports_dir: Option<PathBuf>,
 }

@@ -19,6 +19,7 @@ use crate::engine::{self, EVENTS, Start};
 use crate::error::Error;
 use crate::event::{Event, Job, Stamper};
 use crate::exit::Exit;
+use crate::file;
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::Unreachable;
 use crate::observe::Seen;
@@ -26,7 +27,7 @@ use crate::plan::budget::{Limits, budget};
 use crate::plan::preview::paces;
 use crate::plan::{Plan, build};
 use crate::report::Kind;
-use crate::view::journal::Journal;
+use crate::view::journal::{JOURNAL, Journal};
 use crate::view::reports::Reports;
 use crate::view::{Form, View};
 
@@ -37,7 +38,7 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
         view.warning("a dry run of a saved plan writes no reports; `roleout plan` writes those of a plan");
         reports = cli::Reports::default();
     }
-    remain(&mut view, args.journal.as_deref(), &reports, args.folding, args.dry_run)?;
+    remain(&mut view, args.journal.as_deref(), &reports, args.folding, Remains::of(args.dry_run))?;
     let result = attempt(args, &mut view, cancel).await;
     end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
 }
@@ -76,20 +77,44 @@ fn refuse_in_a_freeze(args: &cli::Deploy) -> Result<(), Error> {
     Err(error.help("run this job again when the freeze is over, or deploy all the same with --override-freeze"))
 }
 
-/// Opens the journal and the reports before anything is changed, and has the view write to them. A dry run has the reports of
-/// a plan.
+/// What it is of which something remains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remains {
+    /// A run: its reports, and beside them its journal, unless that is named.
+    Run,
+    /// A plan: the reports that there are of one.
+    Plan,
+    /// Runs of others, told again: reports, and a journal only where it is named.
+    Told,
+}
+
+impl Remains {
+    /// Of a run, or of a dry one.
+    pub(super) fn of(dry_run: bool) -> Self {
+        if dry_run { Self::Plan } else { Self::Run }
+    }
+}
+
+/// Opens the journal and the reports before anything is changed, and has the view write to them.
 pub(super) fn remain(
     view: &mut View,
     journal: Option<&Path>,
     reports: &cli::Reports,
     folding: cli::Folding,
-    dry_run: bool,
+    remains: Remains,
 ) -> Result<(), Error> {
     let usage = |what: &str, error: String| Error::new(Exit::Usage, format!("{what} cannot be written: {error}"));
-    if let Some(path) = journal {
-        view.record(Journal::open(path).map_err(|error| usage("the journal", error.to_string()))?);
-    }
-    let kinds: &[Kind] = if dry_run { &Kind::OF_PLANS } else { &Kind::ALL };
+    let beside = reports.reports_dir.as_ref().filter(|_| remains == Remains::Run && journal.is_none());
+    let beside = beside.map(|directory| directory.join(JOURNAL));
+    let opened = match (&beside, journal) {
+        // As every file there: what an earlier run left is taken away.
+        (Some(path), _) => {
+            file::check(path).and_then(|()| file::write(path, b"")).and_then(|()| Journal::open(path)).map(Some)
+        }
+        (None, named) => named.map(Journal::open).transpose(),
+    };
+    opened.map_err(|error| usage("the journal", error.to_string()))?.into_iter().for_each(|it| view.record(it));
+    let kinds: &[Kind] = if remains == Remains::Plan { &Kind::OF_PLANS } else { &Kind::ALL };
     let reports = Reports::open(&reports.report, reports.reports_dir.as_deref(), kinds);
     view.report(reports.map_err(|error| usage("a report", error))?);
     let folds = match folding.sections {

@@ -5,7 +5,7 @@ mod journals;
 use std::path::Path;
 use std::time::Duration;
 
-use super::deploy::{end, remain, run_id};
+use super::deploy::{Remains, end, remain, run_id};
 use super::manifest::{choose_images, environment, selected};
 use super::notify::Notifier;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
@@ -168,7 +168,13 @@ fn since(
 }
 
 async fn preflight(args: &Preflight, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(&mut view, Some(&args.journal), &cli::Reports::default(), Folding { sections: Sections::Never }, false)?;
+    remain(
+        &mut view,
+        Some(&args.journal),
+        &cli::Reports::default(),
+        Folding { sections: Sections::Never },
+        Remains::Run,
+    )?;
     let result = look(args, &mut view, cancel).await;
     end(view, result, Clock::system(), Some(args.embedded.sandbox))
 }
@@ -245,7 +251,7 @@ fn gate(args: &Gate, mut view: View) -> Result<Exit, Error> {
 }
 
 async fn merge(args: &Merge, mut view: View) -> Result<Exit, Error> {
-    remain(&mut view, args.journal.as_deref(), &args.reports, Folding { sections: Sections::Never }, false)?;
+    remain(&mut view, args.journal.as_deref(), &args.reports, Folding { sections: Sections::Never }, Remains::Told)?;
     let result = tell(args, &mut view).await;
     let untold = view.state().started_at().is_none() && view.state().refusal().is_none();
     end(view, result, Clock::system(), untold.then_some(false))

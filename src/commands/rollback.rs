@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::deploy::{Choice, Planned, decide, end, remain};
+use super::deploy::{Choice, Planned, Remains, decide, end, remain};
 use super::prepare::{check_from, prepare, unless_cancelled};
 use super::reach::{Reach, hasten};
 use crate::cli;
@@ -21,7 +21,7 @@ use crate::view::style::count;
 
 /// Returns the targets of a manifest to what they ran before.
 pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding, args.dry_run)?;
+    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding, Remains::of(args.dry_run))?;
     let result = attempt(args, &mut view, cancel).await;
     end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
 }

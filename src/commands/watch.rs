@@ -1,6 +1,6 @@
 //! `roleout watch`: follows the deployments that are under way, whoever started them. It only reads.
 
-use super::deploy::{carry_out, end, remain};
+use super::deploy::{Remains, carry_out, end, remain};
 use super::prepare::{prepare, refusal, unless_cancelled};
 use super::reach::Reach;
 use crate::cli;
@@ -17,7 +17,7 @@ use crate::view::style::count;
 
 /// Follows the deployments of a manifest's fleet.
 pub async fn watch(args: &cli::Watch, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding, false)?;
+    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding, Remains::Run)?;
     let result = attempt(args, &mut view, cancel).await;
     end(view, result, Clock::system(), Some(args.embedded.sandbox))
 }

@@ -15,7 +15,7 @@ pub const MOST: usize = 5_000_000;
 /// Where the jobs leave what the later ones read.
 pub const REPORTS: &str = "roleout-reports";
 /// What a job leaves in its directory there.
-pub const JOURNAL: &str = "journal.jsonl";
+pub const JOURNAL: &str = crate::view::journal::JOURNAL;
 
 /// What the jobs are like.
 #[derive(Clone, Debug, Default)]

@@ -10,6 +10,9 @@ use fs_err::{File, OpenOptions};
 
 use crate::event::Stamped;
 
+/// The journal's name in a directory of reports, where it is not named.
+pub const JOURNAL: &str = "journal.jsonl";
+
 /// A file of events.
 #[derive(Debug)]
 pub struct Journal {

@@ -160,7 +160,7 @@ fn since(
     variables: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Selection, Error> {
     let Some(from) = from else { return Ok(selection.clone()) };
-    let fleet = super::manifest::fleet(&selection.file, variables)?;
+    let fleet = selected(selection, variables)?;
     check_from(&fleet, Some(from))?;
     let mut waves = fleet.waves_from(from).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
     waves.retain(|wave| selection.wave.is_empty() || selection.wave.contains(wave));

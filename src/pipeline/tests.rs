@@ -216,7 +216,12 @@ fn the_pipeline_in_full() {
       when: manual
       allow_failure: false                    # what follows waits for it
       dependencies: []
-      script: ["true"]
+      script:
+        - mkdir -p roleout-reports/wave-2
+        - "echo rest > roleout-reports/wave-2/started"
+      artifacts:
+        expire_in: "30 days"
+        paths: [roleout-reports/]
 
     "deploy rest":
       extends: .aws

@@ -17,6 +17,9 @@ pub const REPORTS: &str = "roleout-reports";
 /// What a job leaves in its directory there.
 pub const JOURNAL: &str = "journal.jsonl";
 
+/// What a job that somebody starts leaves beside the wave's journals: the wave's name.
+pub const STARTED: &str = "started";
+
 /// What the jobs are like.
 #[derive(Clone, Debug, Default)]
 pub struct Jobs {
@@ -66,12 +69,14 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
     for (place, stage) in layout.stages.iter().enumerate() {
         let (wave, word, number) = (&stage.wave, shell(&stage.wave), stage.number);
         if stage.gate {
+            let name = quoted(&format!("start {wave}"));
             text.push_str(&format!(
-                "\n{}:\n  extends: .roleout\n{}  stage: {}\n  when: manual\n  allow_failure: false                    # what follows waits for it\n  \
-                 dependencies: []\n  script: [\"true\"]\n",
-                quoted(&format!("start {wave}")),
+                "\n{name}:\n  extends: .roleout\n{}  stage: {name}\n  when: manual\n  allow_failure: false                    # what follows waits for it\n  \
+                 dependencies: []\n  script:\n    - mkdir -p {REPORTS}/wave-{number}\n    - {}\n  \
+                 artifacts:\n    expire_in: {}\n    paths: [{REPORTS}/]\n",
                 environment(jobs),
-                quoted(&format!("start {wave}")),
+                quoted(&format!("echo {word} > {REPORTS}/wave-{number}/{STARTED}")),
+                quoted(&jobs.expire_in),
             ));
         }
         let name = quoted(&format!("deploy {wave}"));

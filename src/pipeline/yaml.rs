@@ -133,6 +133,7 @@ fn head(layout: &Layout, jobs: &Jobs) -> String {
     format!(
         "# Made by `roleout pipeline` ({}) of {} targets in {} accounts. Make it anew rather than change it: the jobs\n\
          # refuse a manifest that means other targets or other waves.\n\
+         workflow:\n  rules: [{{ when: always }}]              # in the pipelines of merge requests, too\n\n\
          stages:\n{stages}\n.roleout:\n{}{}  interruptible: false\n  timeout: {}\n\n.aws:\n  \
          extends: .roleout\n{}{}",
         env!("CARGO_PKG_VERSION"),
@@ -170,10 +171,11 @@ fn last(jobs: &Jobs) -> String {
     let merged = format!("{REPORTS}/merged");
     let command = format!("roleout pipeline merge --file {} --reports-dir {merged} {REPORTS}", shell(&jobs.manifest));
     format!(
-        "\nreport:\n  extends: .roleout\n  stage: report\n  when: always\n  script:\n    - {}\n  allow_failure:\n    \
+        "\nreport:\n  extends: .roleout\n{}  stage: report\n  when: always\n  script:\n    - {}\n  allow_failure:\n    \
          exit_codes: [6, 13]                    # stopped at a gate; failures within the tolerance of their waves\n  artifacts:\n    \
          when: always\n    expire_in: {}\n    paths: [{merged}/]\n    reports:\n      junit: {merged}/junit.xml\n      \
          terraform: {merged}/terraform.json\n      dotenv: {merged}/deploy.env\n      annotations: {merged}/annotations.json\n",
+        environment(jobs),
         quoted(&command),
         quoted(&jobs.expire_in),
     )

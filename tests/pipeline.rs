@@ -223,5 +223,8 @@ fn what_jobs_cannot_do_together_is_refused_or_explained() {
         "warning: wave rest: a job of it can take 4h with every timeout used up, and may take 2h: --job-timeout\n";
     assert!(made.err.contains(late), "{}", made.err);
     assert_eq!(project.run("pipeline --shards 201").ends(2).out, "");
+    for flag in ["--expire-in=soon", "--job-timeout=40d", "--job-timeout=90s"] {
+        assert!(project.run(&format!("pipeline {flag}")).ends(2).err.contains("error: invalid value"), "{flag}");
+    }
     assert_eq!(project.run("pipeline --only nope").ends(2).out, "");
 }

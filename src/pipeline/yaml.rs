@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Layout;
+use super::{Layout, duration};
 
 /// The most bytes of a configuration that GitLab takes out of an artifact.
 pub const MOST: usize = 5_000_000;
@@ -141,7 +141,7 @@ fn head(layout: &Layout, jobs: &Jobs) -> String {
         layout.accounts,
         image.unwrap_or_default(),
         tags.unwrap_or_default(),
-        quoted(&humantime::format_duration(jobs.timeout).to_string()),
+        quoted(&duration::hours(jobs.timeout)),
         environment(jobs),
         token.unwrap_or_default(),
     )

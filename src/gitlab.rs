@@ -7,6 +7,7 @@ pub mod job;
 pub mod ledger;
 pub mod note;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -47,6 +48,9 @@ pub enum CallError {
         /// How long it wants to be left alone.
         retry_after: Option<Duration>,
     },
+    /// What answered took it, and gave something else than GitLab gives.
+    #[error("GitLab answered HTTP {0}, but not as GitLab does: is a proxy or a sign-in page in between?")]
+    Foreign(u16),
 }
 
 fn quoted(said: &str) -> String {
@@ -58,15 +62,16 @@ impl CallError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Unanswered(_) => None,
-            Self::Refused { status, .. } => Some(*status),
+            Self::Refused { status, .. } | Self::Foreign(status) => Some(*status),
         }
     }
 
     /// Whether GitLab may have done it all the same.
-    fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         match self {
             Self::Unanswered(error) => *error != WebError::Url,
             Self::Refused { status, .. } => *status >= 500,
+            Self::Foreign(_) => true,
         }
     }
 
@@ -83,13 +88,30 @@ pub struct Api {
     project: String,
     header: &'static str,
     token: SecretString,
+    /// What the newest attempt of a call ended with, where that was an error.
+    last: Arc<Mutex<Option<CallError>>>,
 }
 
 impl Api {
     /// Makes a client. `root` is `CI_API_V4_URL`, `project` an id, and `header` [`JOB_TOKEN`] or [`PRIVATE_TOKEN`].
     pub fn new(web: Web, root: &str, project: &str, header: &'static str, token: SecretString) -> Self {
         let project = format!("{}/projects/{project}", root.trim().trim_end_matches('/'));
-        Self { web, project, header, token }
+        Self { web, project, header, token, last: Arc::default() }
+    }
+
+    /// Returns the same client with errors of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { last: Arc::default(), ..self.clone() }
+    }
+
+    /// Returns what was wrong when it was tried last, for whoever waits no longer.
+    pub fn last_error(&self) -> Option<CallError> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, error: Option<CallError>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
     /// Sends a request below the project's own URL. What may be repeated without harm is, while GitLab is busy or silent:
@@ -104,7 +126,10 @@ impl Api {
         loop {
             let asked = Request { method, url: &url, secret: Some((self.header, &self.token)), body };
             let error = match self.web.send(asked, PATIENCE).await {
-                Ok(answer) if answer.is_success() => return Ok(answer),
+                Ok(answer) if answer.is_success() => {
+                    self.remember(None);
+                    return Ok(answer);
+                }
                 Ok(answer) => CallError::Refused {
                     status: answer.status,
                     said: said(&answer.body),
@@ -112,12 +137,13 @@ impl Api {
                 },
                 Err(error) => CallError::Unanswered(error),
             };
+            self.remember(Some(error.clone()));
             if attempt == ATTEMPTS || !error.passes(method) {
                 return Err(error);
             }
             let asked_for = match &error {
                 CallError::Refused { retry_after, .. } => *retry_after,
-                CallError::Unanswered(_) => None,
+                CallError::Unanswered(_) | CallError::Foreign(_) => None,
             };
             tokio::time::sleep(asked_for.unwrap_or(wait).min(LONGEST_WAIT)).await;
             wait *= 2;
@@ -125,6 +151,22 @@ impl Api {
         }
     }
 }
+
+/// Returns the id of what GitLab made or changed.
+fn id_of(answer: &Answer) -> Result<u64, CallError> {
+    answer.body["id"].as_u64().ok_or(CallError::Foreign(answer.status))
+}
+
+/// Returns a list that GitLab was asked for.
+fn list(answer: &mut Answer) -> Result<Vec<Value>, CallError> {
+    match answer.body.take() {
+        Value::Array(items) => Ok(items),
+        _ => Err(CallError::Foreign(answer.status)),
+    }
+}
+
+/// What to do about a redirect.
+const REDIRECT: &str = "CI_API_V4_URL leads to a redirect: correct the external URL of the GitLab server";
 
 /// Returns GitLab's own words in one line: `message` or `error`, which are a text, a list, or lists by attribute.
 fn said(body: &Value) -> String {

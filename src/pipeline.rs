@@ -4,6 +4,7 @@
 //! Pure: which jobs there are comes out of the fleet ([`layout`]), their YAML out of that ([`yaml`]), and out of the journals
 //! that the jobs leave comes the run that they were together ([`join`]). GitLab's scheduler and runners do the rest.
 
+pub mod duration;
 pub mod join;
 pub mod yaml;
 

@@ -563,6 +563,93 @@ fn a_name_of_another_script_needs_the_name_in_ecs() {
 }
 
 #[test]
+fn a_service_and_a_cluster_are_named_as_ecs_names_them() {
+    let arn = "arn:aws:ecs:eu-west-1:222222222222:service/web/api";
+    insta::assert_snapshot!(edited("cluster: web", &format!("cluster: web\n    service: {arn}")), @r#"
+      × a service in ECS cannot be called `arn:aws:ecs:eu-west-1:222222222222:service/web/api`
+        ╭─[deploy.yaml:20:14]
+     19 │     cluster: web
+     20 │     service: arn:aws:ecs:eu-west-1:222222222222:service/web/api
+        ·              ──────────────────────────────────────────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: write the service's name, not its ARN
+
+    deploy.yaml: 1 fault
+    "#);
+    insta::assert_snapshot!(edited("cluster: web", "cluster: a.b\n    service: \"b.${region}\""), @r#"
+      × a cluster in ECS cannot be called `a.b`
+        ╭─[deploy.yaml:19:14]
+     18 │   - name: api
+     19 │     cluster: a.b
+        ·              ───
+     20 │     service: "b.${region}"
+        ╰────
+      help: its name is of letters, digits, `_` and `-`, at most 255 of them
+
+      × a service in ECS cannot be called `b.eu-west-1`, and 1 more like it
+        ╭─[deploy.yaml:20:14]
+     19 │     cluster: a.b
+     20 │     service: "b.${region}"
+        ·              ─────────────
+     21 │     images: { app: "api:1" }
+        ╰────
+      help: its name is of letters, digits, `_` and `-`, at most 255 of them
+
+    deploy.yaml: 2 faults
+    "#);
+    insta::assert_snapshot!(edited("cluster: web", &format!("cluster: {arn}")), @r#"
+      × a cluster in ECS cannot be called `arn:aws:ecs:eu-west-1:222222222222:service/web/api`
+        ╭─[deploy.yaml:19:14]
+     18 │   - name: api
+     19 │     cluster: arn:aws:ecs:eu-west-1:222222222222:service/web/api
+        ·              ──────────────────────────────────────────────────
+     20 │     images: { app: "api:1" }
+        ╰────
+      help: write the cluster's name or its ARN
+
+    deploy.yaml: 1 fault
+    "#);
+    let arn = "arn:aws:ecs:${region}:${account.id}:cluster/web";
+    insta::assert_snapshot!(edited("cluster: web", &format!("cluster: \"{arn}\"")), @"no fault; warnings: []");
+    let name = "a".repeat(256);
+    assert!(edited("cluster: web", &format!("cluster: {name}")).contains("at most 255 of them"));
+}
+
+#[test]
+fn two_chains_to_one_account_and_region() {
+    let second = "id: \"222222222222\"\n    chain: [deployer]";
+    let cluster = |text: String| text.replace("cluster: web", "cluster: \"${account.name}\"");
+    let other = MANIFEST.replace("id: \"333333333333\"\n    chain: [hub, deployer]", second);
+    insta::assert_snapshot!(faults(&cluster(other)), @r#"
+      × `staging` and `prod` are the account 222222222222 in eu-west-1, by different chains
+        ╭─[deploy.yaml:14:12]
+      8 │     id: "222222222222"
+      9 │     chain: [hub, deployer]
+        ·            ───────┬──────
+        ·                   ╰── and this one
+     10 │     regions: [eu-west-1]
+     11 │     labels: { env: staging }
+     12 │   - name: prod
+     13 │     id: "222222222222"
+     14 │     chain: [deployer]
+        ·            ────┬────
+        ·                ╰── this chain
+     15 │     regions: [eu-west-1, us-east-1]
+        ╰────
+      help: give both the same chain, or each its own manifest: an account and region have one session
+
+    deploy.yaml: 1 fault
+    "#);
+    // By the same chain, with other labels and in other regions too, or in other regions alone.
+    let same = MANIFEST.replace("333333333333", "222222222222");
+    insta::assert_snapshot!(faults(&cluster(same)), @"no fault; warnings: []");
+    let apart = MANIFEST.replace("id: \"333333333333\"\n    chain: [hub, deployer]", second);
+    let apart = apart.replace("[eu-west-1, us-east-1]", "[us-east-1]");
+    insta::assert_snapshot!(faults(&apart), @"no fault; warnings: []");
+}
+
+#[test]
 fn a_name_that_cannot_be_one() {
     insta::assert_snapshot!(edited("name: api", "name: api/v2"), @r"
       × `api/v2` is not a name

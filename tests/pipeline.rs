@@ -116,6 +116,39 @@ fn the_jobs_are_one_run() {
 }
 
 #[test]
+fn a_gated_wave_whose_jobs_left_nothing_does_not_pass() {
+    let project = Project::new("gated", ", gate: manual");
+    project.preflight("").ends(0);
+    project.job("canary", 1, "1/1", "").ends(0);
+    let waits = project.run("pipeline merge reports --reports-dir merged").ends(6);
+    assert!(waits.err.contains("rest"), "{}", waits.err);
+    let lost = "error: wave rest: no job left a journal that has a/eu-west-1/api, b/eu-west-1/api, b/eu-west-1/web\n";
+    let gate = project.run("pipeline gate --wave rest reports").ends(1);
+    assert!(gate.err.starts_with(lost), "{}", gate.err);
+    // What the manual job leaves.
+    std::fs::create_dir_all(project.0.join("reports/wave-2")).expect("a directory");
+    std::fs::write(project.0.join("reports/wave-2/started"), "rest\n").expect("a file");
+    let merged = project.run("pipeline merge reports --reports-dir merged").ends(1);
+    assert!(merged.err.contains(lost) && !merged.err.contains("gate"), "{}", merged.err);
+    std::fs::remove_dir_all(project.0.join("reports")).expect("removed");
+    project.preflight(" --from rest").ends(0);
+    let merged = project.run("pipeline merge reports --reports-dir merged").ends(1);
+    assert!(merged.err.contains(lost), "a gate that was passed from the start: {}", merged.err);
+}
+
+#[test]
+fn a_selection_that_leaves_no_wave_is_refused() {
+    let project = Project::new("no-wave", "");
+    let words = "error: --wave and --from leave no wave: no selected target is in `rest` or in a later one\n";
+    for command in ["pipeline", "pipeline preflight --sandbox --journal j.jsonl", "deploy --sandbox", "plan --sandbox"]
+    {
+        let refused = project.run(&format!("{command} --wave canary --from rest")).ends(2);
+        assert!(refused.err.ends_with(words) && refused.out.is_empty(), "{command}: {}", refused.err);
+    }
+    project.run("deploy --sandbox --only early --from rest").ends(2);
+}
+
+#[test]
 fn a_refused_preflight_is_what_the_run_came_to() {
     let project = Project::new("refused", "");
     let refused = project.preflight(" --sandbox-fault b/*/*=wrong-account").ends(4);
@@ -190,5 +223,8 @@ fn what_jobs_cannot_do_together_is_refused_or_explained() {
         "warning: wave rest: a job of it can take 4h with every timeout used up, and may take 2h: --job-timeout\n";
     assert!(made.err.contains(late), "{}", made.err);
     assert_eq!(project.run("pipeline --shards 201").ends(2).out, "");
+    for flag in ["--expire-in=soon", "--job-timeout=40d", "--job-timeout=90s"] {
+        assert!(project.run(&format!("pipeline {flag}")).ends(2).err.contains("error: invalid value"), "{flag}");
+    }
     assert_eq!(project.run("pipeline --only nope").ends(2).out, "");
 }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::{Busy, Embedded, Instead, MANIFEST, Reports, Selection};
 use crate::fleet::Shard;
+use crate::pipeline::duration;
 
 /// Which part of a fleet a job has.
 #[derive(Clone, Debug, Default, Args)]
@@ -76,7 +77,7 @@ pub struct Make {
     #[arg(long, value_name = "TAG", env = "ROLEOUT_JOB_TAG", value_delimiter = ' ')]
     pub job_tag: Vec<String>,
     /// How long a job may take; its ID token is valid for as long
-    #[arg(long, value_name = "TIME", env = "ROLEOUT_JOB_TIMEOUT", default_value = "2h", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", env = "ROLEOUT_JOB_TIMEOUT", default_value = "2h", value_parser = duration::timeout)]
     pub job_timeout: Duration,
     /// The audience of the ID token; its variable is the one that the manifest names
     #[arg(long, value_name = "AUD", env = "ROLEOUT_AUD", default_value = "$CI_SERVER_URL")]
@@ -86,7 +87,7 @@ pub struct Make {
     #[arg(long, value_name = "NAME", env = "ROLEOUT_ENVIRONMENT")]
     pub environment: Option<String>,
     /// How long GitLab keeps what jobs leave
-    #[arg(long, value_name = "TIME", env = "ROLEOUT_EXPIRE_IN", default_value = "30 days")]
+    #[arg(long, value_name = "TIME", env = "ROLEOUT_EXPIRE_IN", default_value = "30 days", value_parser = duration::expiry)]
     pub expire_in: String,
     /// What its jobs decide
     #[command(flatten)]

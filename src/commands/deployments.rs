@@ -17,7 +17,7 @@ use crate::fleet::Fleet;
 use crate::gitlab::deployments::{Progress, Status};
 use crate::gitlab::job::{Job, given};
 use crate::gitlab::ledger::{Ledger, explained};
-use crate::gitlab::{Api, JOB_TOKEN};
+use crate::gitlab::{Api, CallError, JOB_TOKEN};
 use crate::state::RunState;
 use crate::view::View;
 
@@ -36,14 +36,15 @@ pub struct Recorder {
     progress: Progress,
     wanted: IndexMap<String, watch::Sender<Option<Status>>>,
     places: Arc<Semaphore>,
+    /// Whether nobody waits any longer.
+    over: watch::Sender<bool>,
     records: JoinSet<Option<Trouble>>,
 }
 
 /// What GitLab did not take, and why.
 struct Trouble {
     environment: String,
-    /// Whether there is a deployment, which keeps the status that it had.
-    recorded: bool,
+    what: &'static str,
     why: String,
 }
 
@@ -92,6 +93,7 @@ impl Recorder {
             progress: Progress::new(environments),
             wanted: IndexMap::new(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            over: watch::Sender::new(false),
             records: JoinSet::new(),
         }
     }
@@ -102,7 +104,9 @@ impl Recorder {
         for (name, status) in self.progress.event(event, state) {
             let sender = self.wanted.entry(name).or_insert_with_key(|name| {
                 let (sender, receiver) = watch::channel(None);
-                self.records.spawn(record(ledger.clone(), name.clone(), receiver, Arc::clone(&self.places)));
+                let record =
+                    Record { ledger: ledger.apart(), environment: name.clone(), asked: false, deployment: None };
+                self.records.spawn(record.run(receiver, Arc::clone(&self.places), self.over.subscribe()));
                 sender
             });
             // What is superseded before it was written is not written: only the newest status counts.
@@ -114,8 +118,8 @@ impl Recorder {
     pub async fn finish(mut self, cancel: &Cancel) -> Vec<String> {
         self.wanted.clear();
         let mut deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut hurry = false;
-        let (mut warnings, mut troubles) = (Vec::new(), IndexMap::<(bool, String), Vec<String>>::new());
+        let (mut hurry, mut over) = (false, false);
+        let (mut warnings, mut troubles) = (Vec::new(), IndexMap::<(&str, String), Vec<String>>::new());
         loop {
             let recorded = tokio::select! {
                 biased;
@@ -126,55 +130,88 @@ impl Recorder {
                     self.places.add_permits(AT_ONCE_IN_A_HURRY - AT_ONCE);
                     continue;
                 }
-                () = tokio::time::sleep_until(deadline) => break,
+                () = tokio::time::sleep_until(deadline), if !over => {
+                    over = true;
+                    self.over.send_replace(true);
+                    continue;
+                }
             };
             let Some(recorded) = recorded else { break };
             match recorded {
                 Ok(None) => {}
-                Ok(Some(it)) => troubles.entry((it.recorded, it.why)).or_default().push(it.environment),
+                Ok(Some(it)) => troubles.entry((it.what, it.why)).or_default().push(it.environment),
                 Err(_) => warnings.push("gitlab: this program failed while it recorded deployments (a bug)".to_owned()),
             }
         }
-        for ((recorded, why), environments) in troubles {
+        for ((what, why), environments) in troubles {
             let more =
                 if environments.len() > 1 { format!(" and {} more", environments.len() - 1) } else { String::new() };
-            let what = if recorded {
-                "the deployment keeps a status that is out of date"
-            } else {
-                "no deployment is recorded"
-            };
             warnings.push(format!("gitlab: {what} in environment {}{more}: {why}", environments[0]));
-        }
-        if !self.records.is_empty() {
-            let late = self.records.len();
-            let them = if late == 1 { "1 deployment".to_owned() } else { format!("{late} deployments") };
-            warnings
-                .push(format!("gitlab: {them} may keep a status that is out of date: GitLab did not answer in time"));
         }
         warnings
     }
 }
 
-/// Writes the statuses of one environment's deployment, until none follows. What GitLab refused once is not tried again.
-async fn record(
+/// One environment's deployment.
+struct Record {
     ledger: Ledger,
     environment: String,
-    mut wanted: watch::Receiver<Option<Status>>,
-    places: Arc<Semaphore>,
-) -> Option<Trouble> {
-    let mut deployment = None;
-    while wanted.changed().await.is_ok() {
-        let _place = places.acquire().await.ok()?;
-        let Some(status) = *wanted.borrow_and_update() else { continue };
-        let written = match deployment {
-            None => ledger.create(&environment, status).await.map(|id| deployment = Some(id)),
-            Some(id) => ledger.update(id, status).await,
+    /// Whether GitLab was asked for it.
+    asked: bool,
+    /// Its id, once GitLab has it.
+    deployment: Option<u64>,
+}
+
+impl Record {
+    /// Writes its statuses until none follows, or nobody waits any longer.
+    async fn run(
+        mut self,
+        wanted: watch::Receiver<Option<Status>>,
+        places: Arc<Semaphore>,
+        mut over: watch::Receiver<bool>,
+    ) -> Option<Trouble> {
+        let (error, late) = tokio::select! {
+            biased;
+            error = self.write(wanted, places) => (Some(error?), false),
+            _ = over.wait_for(|over| *over) => (self.ledger.last_error(), true),
         };
-        if let Err(error) = written {
-            return Some(Trouble { environment, recorded: deployment.is_some(), why: explained(&error) });
-        }
+        let known = !late || !self.asked || error.as_ref().is_some_and(|error| !error.is_lost());
+        let what = match (self.deployment, known) {
+            (None, true) => "no deployment is recorded",
+            (None, false) => "a deployment may not be recorded",
+            (Some(_), true) => "the deployment keeps a status that is out of date",
+            (Some(_), false) => "the deployment may keep a status that is out of date",
+        };
+        let why = match error {
+            Some(error) => explained(&error),
+            None if self.asked => "GitLab did not answer in time".to_owned(),
+            None => "GitLab did not answer the requests before it in time".to_owned(),
+        };
+        Some(Trouble { environment: self.environment, what, why })
     }
-    None
+
+    /// What GitLab refused once is not tried again.
+    async fn write(
+        &mut self,
+        mut wanted: watch::Receiver<Option<Status>>,
+        places: Arc<Semaphore>,
+    ) -> Option<CallError> {
+        while wanted.changed().await.is_ok() {
+            let _place = places.acquire().await.ok()?;
+            let Some(status) = *wanted.borrow_and_update() else { continue };
+            let written = match self.deployment {
+                None => {
+                    self.asked = true;
+                    self.ledger.create(&self.environment, status).await.map(|id| self.deployment = Some(id))
+                }
+                Some(id) => self.ledger.update(id, status).await,
+            };
+            if let Err(error) = written {
+                return Some(error);
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -312,6 +349,13 @@ mod tests {
         let warnings = recorded(&server, Outcome::Detached, &cancel).await;
         assert!(began.elapsed() <= Duration::from_secs(60) + HURRY, "{:?}", began.elapsed());
         assert!(warnings.concat().contains("GitLab did not answer in time"), "{warnings:?}");
+
+        let server = Server::new(|_, _| Fate::With(429, "retry-after", "60", Value::Null));
+        let warnings = recorded(&server, Outcome::Succeeded, &Cancel::default()).await;
+        let none = |warning: &String| warning.starts_with("gitlab: no deployment is recorded in environment");
+        assert!(warnings.iter().all(none), "those that were never asked for, too: {warnings:?}");
+        let throttled = |warning: &String| warning.ends_with(" more: GitLab answered HTTP 429");
+        assert!(warnings.iter().any(throttled), "{warnings:?}");
 
         let server = willing(Duration::from_secs(1));
         assert_eq!(recorded(&server, Outcome::Detached, &cancel).await, [""; 0], "all at once, within the time");

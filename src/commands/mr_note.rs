@@ -7,9 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::environment;
 use crate::aws::web::Web;
+use crate::exit::Exit;
 use crate::gitlab::job::{MergeRequest, given};
 use crate::gitlab::note::{self, Written};
-use crate::gitlab::{Api, PRIVATE_TOKEN};
+use crate::gitlab::{Api, CallError, PRIVATE_TOKEN};
 use crate::plan::diff::Values;
 use crate::plan::preview::Preview;
 use crate::view::{View, markdown};
@@ -54,22 +55,60 @@ impl Note {
         if let Some(budget) = preview.budget.as_mut().filter(|budget| budget.fits) {
             budget.limits.clear();
         }
-        let text = markdown::text(&preview);
+        let (text, of) = (markdown::text(&preview), note::of(&self.request));
+        let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let text = format!("{head}\n\n{of}\n{rest}");
+        let iid = &self.request.iid;
+        let written = self.ask(view, async |api| note::write(api, iid, &self.name, &text).await).await;
+        match written {
+            Some(Written::Added) => view.note(&format!("the plan is in a new note on merge request !{iid}")),
+            Some(Written::Changed) => view.note(&format!("the note on merge request !{iid} has the new plan")),
+            Some(Written::Same) => view.note(&format!("the note on merge request !{iid} has this plan already")),
+            None => {}
+        }
+    }
+
+    /// Says in the note of an earlier plan, where there is one, that this commit has none: it would look like this one's.
+    pub async fn write_unplanned(&self, exit: Exit, view: &mut View) {
+        let why = match exit {
+            Exit::Manifest => "the manifest has faults",
+            Exit::Preflight => "the way to its accounts is not open",
+            Exit::Blocked => "it is refused",
+            _ => return,
+        };
+        let MergeRequest { iid, commit, job, .. } = &self.request;
+        let commit = commit.as_deref().unwrap_or("?");
+        let job = job.as_ref().map_or_else(|| "The job's log".to_owned(), |url| format!("[The job's log]({url})"));
+        let text =
+            format!("### roleout plan: none\n\nCould not be planned for commit {commit}: {why}. {job} says more.\n");
+        let written = self.ask(view, async |api| note::rewrite(api, iid, &self.name, &text).await).await.flatten();
+        if written.is_some() {
+            view.note(&format!("the note on merge request !{iid} says that there is no plan"));
+        }
+    }
+
+    /// Asks GitLab for something, and says what it did not take.
+    async fn ask<T>(&self, view: &mut View, ask: impl AsyncFnOnce(&Api) -> Result<T, CallError>) -> Option<T> {
         let web = match Web::new() {
             Ok(web) => web,
-            Err(error) => return view.warning(&format!("mr-note: no note is written: {error}")),
-        };
-        let MergeRequest { api, project, iid } = &self.request;
-        let api = Api::new(web, api, project, PRIVATE_TOKEN, self.token.clone());
-        match tokio::time::timeout(PATIENCE, note::write(&api, iid, &self.name, &text)).await {
-            Ok(Ok(Written::Added)) => view.note(&format!("the plan is in a new note on merge request !{iid}")),
-            Ok(Ok(Written::Changed)) => view.note(&format!("the note on merge request !{iid} has the new plan")),
-            Ok(Ok(Written::Same)) => view.note(&format!("the note on merge request !{iid} has this plan already")),
-            Ok(Err(error)) => {
-                let why = note::explained(&error, &self.variable);
-                view.warning(&format!("mr-note: no note is written on merge request !{iid}: {why}"));
+            Err(error) => {
+                view.warning(&format!("mr-note: no note is written: {error}"));
+                return None;
             }
-            Err(_) => view.warning("mr-note: no note is written: GitLab did not answer in time"),
-        }
+        };
+        let MergeRequest { api, project, iid, .. } = &self.request;
+        let api = Api::new(web, api, project, PRIVATE_TOKEN, self.token.clone());
+        let asked = tokio::time::timeout(PATIENCE, ask(&api)).await;
+        let error = match asked {
+            Ok(Ok(done)) => return Some(done),
+            Ok(Err(error)) => Some(error),
+            Err(_) => api.last_error(),
+        };
+        let why = match error {
+            Some(error) => note::explained(&error, &self.variable),
+            None => "GitLab did not answer in time".to_owned(),
+        };
+        view.warning(&format!("mr-note: no note is written on merge request !{iid}: {why}"));
+        None
     }
 }

@@ -5,6 +5,8 @@ mod journals;
 use std::path::Path;
 use std::time::Duration;
 
+use journals::Left;
+
 use super::deploy::{Remains, end, remain, run_id};
 use super::manifest::{choose_images, environment, selected};
 use super::notify::Notifier;
@@ -160,7 +162,7 @@ fn since(
     variables: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Selection, Error> {
     let Some(from) = from else { return Ok(selection.clone()) };
-    let fleet = super::manifest::fleet(&selection.file, variables)?;
+    let fleet = selected(selection, variables)?;
     check_from(&fleet, Some(from))?;
     let mut waves = fleet.waves_from(from).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
     waves.retain(|wave| selection.wave.is_empty() || selection.wave.contains(wave));
@@ -213,6 +215,9 @@ async fn look(args: &Preflight, view: &mut View, cancel: Cancel) -> Result<Exit,
     let clock = reach.aws.clock();
     let mut stamper = Stamper::new(run_id(clock));
     let (sandbox, job) = (args.embedded.sandbox, event::Job::read(&environment));
+    // A gate that is passed is none for the jobs: nothing waits at it.
+    let passed = plan.outline.waves.iter_mut().filter(|wave| args.from.as_ref() == Some(&wave.name));
+    passed.for_each(|wave| wave.gate = false);
     for event in [Event::RunStarted { plan: plan.outline, sandbox, job }, Event::RunFinished] {
         view.keep(&stamper.stamp(clock.timestamp(), event));
     }
@@ -292,8 +297,8 @@ async fn tell(args: &Merge, view: &mut View) -> Result<Exit, Error> {
 
 /// Reads what the jobs left, as one run.
 fn joined(directory: &Path, until: Option<&str>, view: &mut View) -> Result<Joined, Error> {
-    let (preflight, parts) = journals::read(directory, view)?;
-    join(&preflight, &parts, until).map_err(|error| {
+    let Left { preflight, parts, started } = journals::read(directory, view)?;
+    join(&preflight, &parts, &started, until).map_err(|error| {
         let exit = if matches!(error, JoinError::NoPreflight(_)) { Exit::Unexpected } else { Exit::Usage };
         Error::new(exit, error.to_string())
     })

@@ -62,13 +62,21 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     let reports = Reports::open(&args.reports.report, args.reports.reports_dir.as_deref(), &Kind::OF_PLANS);
     let unwritten = |error| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));
     view.report(reports.map_err(unwritten)?);
-    let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);
+    let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, &mut view));
+    let (mut fleet, reach) = match Reach::open(&args.selection, &args.embedded, &mut view).await {
+        Ok(open) => open,
+        Err(error) => {
+            if let Some(note) = &note {
+                unless_cancelled(note.write_unplanned(error.exit, &mut view), &cancel).await?;
+            }
+            return Err(error);
+        }
+    };
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     fleet.release.allow_older = args.allow_older;
     fleet.release.force_new_deployment = args.force_new_deployment;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
-    let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);
-    let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, &mut view));
     let choice = Choice {
         form: args.format.into(),
         values: if args.show_values { Values::Shown } else { hashed() },

@@ -145,11 +145,17 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outlin
     Some(Error { exit, message: format!("{what}:\n  {}", lines.join("\n  ")), help })
 }
 
-/// Refuses to begin at a wave that there is not.
+/// Refuses to begin at a wave that there is not, or where nothing that is selected is left.
 pub(super) fn check_from(fleet: &Fleet, from: Option<&str>) -> Result<(), Error> {
-    match from.map(|from| fleet.waves_from(from)) {
-        Some(Err(error)) => Err(Error::new(Exit::Usage, format!("--from: {error}"))),
-        Some(Ok(_)) | None => Ok(()),
+    let Some(from) = from else { return Ok(()) };
+    let waves = fleet.waves_from(from).map_err(|error| Error::new(Exit::Usage, format!("--from: {error}")))?;
+    let later = fleet.waves.iter().filter(|wave| waves.contains(&wave.name));
+    match later.map(|wave| wave.targets.len()).sum::<usize>() {
+        0 => Err(Error::new(
+            Exit::Usage,
+            format!("--wave and --from leave no wave: no selected target is in `{from}` or in a later one"),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `roleout status`: every target now, and its drift from the manifest. It only reads.
 
 use super::manifest::choose_images;
-use super::prepare::{explanations, prepare, unless_cancelled};
+use super::prepare::{check_from, explanations, prepare, unless_cancelled};
 use super::reach::Reach;
 use crate::cli::{self, StatusFormat};
 use crate::engine::cancel::Cancel;
@@ -59,7 +59,8 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: Choice, mut view: View, c
 
 /// Narrows a fleet to a wave and those after it.
 fn after(fleet: Fleet, from: &str) -> Result<Fleet, Error> {
-    let waves = fleet.waves_from(from).map_err(|error| Error::new(Exit::Usage, format!("--from: {error}")))?;
+    check_from(&fleet, Some(from))?;
+    let waves = fleet.waves_from(from).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
     fleet.select(&[], &waves).map_err(|error| Error::new(Exit::Usage, error.to_string()))
 }
 

@@ -24,7 +24,15 @@ pub struct MergeRequest {
     pub project: String,
     /// `CI_MERGE_REQUEST_IID`
     pub iid: String,
+    /// The first characters of its commit: `CI_MERGE_REQUEST_SOURCE_BRANCH_SHA` where GitLab merged it with the target
+    /// branch for the pipeline, and `CI_COMMIT_SHA`.
+    pub commit: Option<String>,
+    /// `CI_JOB_URL`, where it can stand in a link of Markdown's.
+    pub job: Option<String>,
 }
+
+/// How many characters of a commit GitLab shows.
+const SHORT: usize = 8;
 
 /// A look at one variable: an empty one counts as not there.
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -52,7 +60,14 @@ impl MergeRequest {
     /// Reads the variables of a merge request pipeline; `None` in any other.
     pub fn read(variables: Variables<'_>) -> Option<Self> {
         let project = given(variables, "CI_MERGE_REQUEST_PROJECT_ID").or_else(|| given(variables, "CI_PROJECT_ID"));
+        let commit =
+            given(variables, "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA").or_else(|| given(variables, "CI_COMMIT_SHA"));
+        let link = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&*+,;=%".contains(&byte);
         Some(Self {
+            commit: commit
+                .filter(|commit| commit.bytes().all(|byte| byte.is_ascii_hexdigit()))
+                .map(|commit| commit.chars().take(SHORT).collect()),
+            job: given(variables, "CI_JOB_URL").filter(|url| url.starts_with("http") && url.bytes().all(link)),
             api: given(variables, "CI_API_V4_URL")?,
             project: project?,
             iid: given(variables, "CI_MERGE_REQUEST_IID")?,
@@ -95,6 +110,17 @@ mod tests {
 
         let request = MergeRequest::read(&without("")).expect("a merge request");
         assert_eq!((request.project.as_str(), request.iid.as_str()), ("7", "12"));
+        assert_eq!((request.commit.as_deref(), request.job.as_deref()), (Some("5f2c9d7b"), None));
+        let with = |name: &str| match name {
+            "CI_JOB_URL" => Some("https://gitlab.example.com/p/-/jobs/9".into()),
+            "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA" => Some("aaaaaaaaaaaaaaaa".into()),
+            _ => without("")(name),
+        };
+        let merged = MergeRequest::read(&with).expect("a merge request");
+        assert_eq!(merged.commit.as_deref(), Some("aaaaaaaa"), "and not the commit that GitLab made");
+        assert_eq!(merged.job.as_deref(), Some("https://gitlab.example.com/p/-/jobs/9"));
+        let odd = |name: &str| if name == "CI_JOB_URL" { Some("https://x/) [y](z".into()) } else { without("")(name) };
+        assert_eq!(MergeRequest::read(&odd).expect("one").job, None);
         assert_eq!(MergeRequest::read(&without("CI_MERGE_REQUEST_IID")), None);
         let fork =
             |name: &str| if name == "CI_MERGE_REQUEST_PROJECT_ID" { Some("3".into()) } else { without("")(name) };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::deployments::Status;
 use super::job::Job;
-use super::{Api, CallError};
+use super::{Api, CallError, REDIRECT, id_of, list};
 use crate::aws::web::Method;
 
 /// Where deployments are written to.
@@ -23,6 +23,17 @@ impl Ledger {
         Self { api, job }
     }
 
+    /// Returns the same ledger with errors of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { api: self.api.apart(), job: self.job.clone() }
+    }
+
+    /// Returns what was wrong when it was tried last, for whoever waits no longer.
+    pub fn last_error(&self) -> Option<CallError> {
+        self.api.last_error()
+    }
+
     /// Records a new deployment of the job's commit, and returns its id. The environment is made where there is none.
     ///
     /// GitLab has no token against doing it twice: after a lost answer it is asked whether it did it.
@@ -36,8 +47,8 @@ impl Ledger {
         });
         let mut again = true;
         loop {
-            let error = match self.api.call(Method::Post, "/deployments", Some(&body)).await {
-                Ok(answer) => return id(&answer.body).ok_or_else(unreadable),
+            let error = match self.api.call(Method::Post, "/deployments", Some(&body)).await.and_then(|it| id_of(&it)) {
+                Ok(id) => return Ok(id),
                 Err(error) => error,
             };
             if !error.is_lost() {
@@ -59,7 +70,7 @@ impl Ledger {
         let path = format!("/deployments/{id}");
         let body = json!({ "status": status.word() });
         match self.api.call(Method::Put, &path, Some(&body)).await {
-            Ok(_) => Ok(()),
+            Ok(answer) => id_of(&answer).map(drop),
             // It refuses the status that a deployment has, so the second of two attempts may be refused.
             Err(error) if error.status() == Some(400) => match self.api.call(Method::Get, &path, None).await {
                 Ok(answer) if answer.body["status"] == status.word() => Ok(()),
@@ -74,20 +85,12 @@ impl Ledger {
         let name: String = form_urlencoded::byte_serialize(environment.as_bytes()).collect();
         let word = status.word();
         let path = format!("/deployments?environment={name}&status={word}&order_by=id&sort=desc&per_page=20");
-        let answer = self.api.call(Method::Get, &path, None).await?;
+        let mut answer = self.api.call(Method::Get, &path, None).await?;
         let ours = |it: &&Value| {
             it["deployable"].is_null() && it["sha"] == *self.job.commit && it["ref"] == *self.job.ref_name
         };
-        Ok(answer.body.as_array().and_then(|list| list.iter().find(ours)).and_then(id))
+        Ok(list(&mut answer)?.iter().find(ours).and_then(|deployment| deployment["id"].as_u64()))
     }
-}
-
-fn id(deployment: &Value) -> Option<u64> {
-    deployment["id"].as_u64()
-}
-
-fn unreadable() -> CallError {
-    CallError::Refused { status: 200, said: "an answer without an id".to_owned(), retry_after: None }
 }
 
 /// Returns what a person is told about an error, and what to do.
@@ -101,7 +104,7 @@ pub fn explained(error: &CallError) -> String {
         Some(404) => {
             "CI_JOB_TOKEN finds no such project, or no environments in it: are they switched on in its settings?"
         }
-        Some(300..=399) => "CI_API_V4_URL leads to a redirect: correct the external URL of the GitLab server",
+        Some(300..=399) => REDIRECT,
         _ => return error.to_string(),
     };
     format!("{error}; {why}")
@@ -185,6 +188,29 @@ mod tests {
         let error = ledger(&server).create("production/eu", Status::Running).await.expect_err("silence");
         assert_eq!(explained(&error), "GitLab: no answer within 10s");
         assert_eq!((began.elapsed(), server.arrived().len()), (Duration::from_secs(20), 4), "twice, and no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_cannot_be_read_is_a_lost_one() {
+        let made = json!([{ "id": 7, "sha": "5f2c9d7", "ref": "main", "deployable": null }]);
+        let server = Server::new(move |it, _| match it.line.starts_with("GET") {
+            true => Fate::of(200, made.clone()),
+            false => Fate::of(201, Value::Null),
+        });
+        assert_eq!(ledger(&server).create("production/eu", Status::Running).await, Ok(7), "GitLab made it");
+
+        let server = Server::new(|it, _| match it.line.starts_with("GET") {
+            true => Fate::of(200, json!([])),
+            false => Fate::of(201, Value::Null),
+        });
+        let error = ledger(&server).create("production/eu", Status::Running).await.expect_err("unreadable");
+        assert!(error.to_string().starts_with("GitLab answered HTTP 201, but not as GitLab does"), "{error}");
+
+        // A page to sign in is no list without ours: nothing is recorded a second time.
+        let server = Server::new(|_, _| Fate::of(200, Value::Null));
+        assert_eq!(ledger(&server).create("eu", Status::Running).await, Err(CallError::Foreign(200)));
+        assert_eq!(ledger(&server).update(42, Status::Success).await, Err(CallError::Foreign(200)));
+        assert_eq!(server.arrived().len(), 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,11 +4,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, CallError};
+use super::job::MergeRequest;
+use super::{Api, CallError, REDIRECT, id_of, list};
 use crate::aws::web::Method;
 
 /// The most notes that GitLab gives in one page.
 const PAGE: usize = 100;
+/// How the line begins that says of what a note is.
+const OF: &str = "Of commit ";
 /// How many pages are looked through, the oldest notes first: no merge request has so many.
 const PAGES: usize = 100;
 
@@ -44,27 +47,51 @@ fn mark(name: &str) -> String {
     format!("<!-- roleout:{name} -->")
 }
 
-/// Writes the note of that name on a merge request. Nothing is written where it says `text` already; where a note with the
-/// mark belongs to somebody else, a new one is added.
+/// Returns the line of a note that says of which commit it is and which job wrote it. It makes no note another one: see
+/// [`write`]. GitLab makes a link of the commit.
+pub fn of(request: &MergeRequest) -> String {
+    let commit = request.commit.as_deref().unwrap_or("?");
+    let job = request.job.as_ref().map_or_else(String::new, |url| format!(", [job]({url})"));
+    format!("{OF}{commit}{job}")
+}
+
+/// Writes the note of that name on a merge request. Nothing is written where it says `text` already, of whichever commit;
+/// where a note with the mark belongs to somebody else, a new one is added.
 ///
 /// # Errors
 /// GitLab did not take it: see [`CallError`].
 pub async fn write(api: &Api, iid: &str, name: &str, text: &str) -> Result<Written, CallError> {
-    let notes = format!("/merge_requests/{iid}/notes");
-    let body = marked(name, text);
+    if let Some(written) = rewrite(api, iid, name, text).await? {
+        return Ok(written);
+    }
+    let sent = json!({ "body": marked(name, text) });
+    let answer = api.call(Method::Post, &notes(iid), Some(&sent)).await?;
+    id_of(&answer).map(|_| Written::Added)
+}
+
+/// Does as [`write`] does, and `None` where there is no such note.
+///
+/// # Errors
+/// GitLab did not take it: see [`CallError`].
+pub async fn rewrite(api: &Api, iid: &str, name: &str, text: &str) -> Result<Option<Written>, CallError> {
+    let (notes, body) = (notes(iid), marked(name, text));
     let sent = json!({ "body": body });
     for note in find(api, &notes, &mark(name)).await? {
         if same(note["body"].as_str().unwrap_or_default(), &body) {
-            return Ok(Written::Same);
+            return Ok(Some(Written::Same));
         }
         match api.call(Method::Put, &format!("{notes}/{}", note["id"]), Some(&sent)).await {
-            Ok(_) => return Ok(Written::Changed),
+            Ok(answer) => return id_of(&answer).map(|_| Some(Written::Changed)),
             // Somebody else's, or gone since.
             Err(error) if matches!(error.status(), Some(403 | 404)) => {}
             Err(error) => return Err(error),
         }
     }
-    api.call(Method::Post, &notes, Some(&sent)).await.map(|_| Written::Added)
+    Ok(None)
+}
+
+fn notes(iid: &str) -> String {
+    format!("/merge_requests/{iid}/notes")
 }
 
 /// Returns the notes that begin with a mark, the oldest first.
@@ -74,8 +101,8 @@ async fn find(api: &Api, notes: &str, mark: &str) -> Result<Vec<Value>, CallErro
     for _ in 0..PAGES {
         let path =
             format!("{notes}?activity_filter=only_comments&order_by=created_at&sort=asc&per_page={PAGE}&page={page}");
-        let answer = api.call(Method::Get, &path, None).await?;
-        let Value::Array(list) = answer.body else { break };
+        let mut answer = api.call(Method::Get, &path, None).await?;
+        let list = list(&mut answer)?;
         let begins = |note: &Value| note["body"].as_str().is_some_and(|body| body.trim_start().starts_with(mark));
         found.extend(list.into_iter().filter(begins));
         match answer.next_page.filter(|page| page.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -86,14 +113,18 @@ async fn find(api: &Api, notes: &str, mark: &str) -> Result<Vec<Value>, CallErro
     Ok(found)
 }
 
-/// Whether two texts are the same to a reader: GitLab may keep other ends of lines, and none at the end.
+/// Whether two texts say the same, of whichever commit: GitLab may keep other ends of lines, and none at the end.
 fn same(one: &str, other: &str) -> bool {
-    one.trim().lines().map(str::trim_end).eq(other.trim().lines().map(str::trim_end))
+    fn lines(text: &str) -> impl Iterator<Item = &str> {
+        text.trim().lines().map(str::trim_end).filter(|line| !line.starts_with(OF))
+    }
+    lines(one).eq(lines(other))
 }
 
 /// Returns what a person is told about an error, and what to do. `variable` is the name of the token's.
 pub fn explained(error: &CallError, variable: &str) -> String {
     let why = match error.status() {
+        Some(300..=399) => return format!("{error}; {REDIRECT}"),
         Some(401) => "it is not accepted: has it expired?",
         Some(403) => "it needs the scope `api`, and at least the role Reporter in the project",
         Some(404) => "it does not see the merge request: is it a token of this project, with the scope `api`?",
@@ -173,9 +204,51 @@ mod tests {
             assert!(said.contains(words) && said.contains("ROLEOUT_GITLAB_TOKEN") && !said.contains("glpat"), "{said}");
         }
         // An endless list ends.
-        let server = Server::new(|_, _| Fate::With(200, "x-next-page", "2", json!([])));
+        let server = Server::new(|it, _| match it.line.starts_with("GET") {
+            true => Fate::With(200, "x-next-page", "2", json!([])),
+            false => Fate::of(201, json!({ "id": 2 })),
+        });
         assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Added));
         assert_eq!(server.arrived().len(), PAGES + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_answer_of_gitlab_s_is_an_error() {
+        let broken = |method: &'static str| {
+            Server::new(move |it, _| match it.line.split(' ').next() {
+                Some(it) if it == method => Fate::of(200, Value::Null),
+                Some("GET") if method == "PUT" => Fate::of(200, json!([note(1, "<!-- roleout:plan -->\nold")])),
+                _ => Fate::of(200, json!([])),
+            })
+        };
+        for method in ["GET", "PUT", "POST"] {
+            let error = write(&api(&broken(method)), "12", "plan", "new").await.expect_err("a page to sign in");
+            assert_eq!(error, CallError::Foreign(200), "{method}");
+        }
+        let server = Server::new(|_, _| Fate::of(302, Value::Null));
+        let error = write(&api(&server), "12", "plan", "new").await.expect_err("a redirect");
+        let words = "GitLab answered HTTP 302; CI_API_V4_URL leads to a redirect: correct the external URL of the GitLab server";
+        assert_eq!(explained(&error, "TOKEN"), words);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_note_says_of_which_commit_it_is_and_is_the_same_of_another() {
+        let request = |commit: &str, job: Option<&str>| MergeRequest {
+            api: String::new(),
+            project: "7".to_owned(),
+            iid: "12".to_owned(),
+            commit: Some(commit.to_owned()),
+            job: job.map(str::to_owned),
+        };
+        let first = of(&request("5f2c9d7b", Some("https://gitlab.example.com/p/-/jobs/9")));
+        assert_eq!(first, "Of commit 5f2c9d7b, [job](https://gitlab.example.com/p/-/jobs/9)");
+        let body = marked("plan", &format!("### plan\n\n{first}\n\ntext\n"));
+        let server = Server::new(move |_, _| Fate::of(200, json!([note(1, &body)])));
+        let again = format!("### plan\n\n{}\n\ntext", of(&request("aaaaaaaa", None)));
+        assert_eq!(write(&api(&server), "12", "plan", &again).await, Ok(Written::Same));
+        let server = Server::new(|_, _| Fate::of(200, json!([])));
+        assert_eq!(rewrite(&api(&server), "12", "plan", "no plan").await, Ok(None));
+        assert_eq!(lines(&server), ["GET NOTES"], "nothing is added");
     }
 
     #[test]

@@ -66,11 +66,11 @@ pub enum JoinError {
 }
 
 /// Tells the journals of jobs as one run, up to a wave and its end, or to the end of all. `preflight` has the plan of all
-/// targets; each of `parts` had some targets of one wave.
+/// targets; each of `parts` had some targets of one wave; `started` are the waves whose gates somebody passed.
 ///
 /// # Errors
 /// They are not of one run.
-pub fn join(preflight: &Part, parts: &[Part], until: Option<&str>) -> Result<Joined, JoinError> {
+pub fn join(preflight: &Part, parts: &[Part], started: &[String], until: Option<&str>) -> Result<Joined, JoinError> {
     let mut found = preflight.events.iter().filter_map(|stamped| match &stamped.event {
         Event::RunStarted { plan, sandbox, job } => Some((stamped, Some((plan, *sandbox, job)))),
         Event::RunRefused { .. } => Some((stamped, None)),
@@ -97,7 +97,12 @@ pub fn join(preflight: &Part, parts: &[Part], until: Option<&str>) -> Result<Joi
         run.look_for_gaps(part);
     }
     let waves = run.plan.waves.clone();
-    for wave in &waves {
+    for (number, wave) in waves.iter().enumerate() {
+        // Whoever asks about a wave's end runs after it, and so after every gate before that.
+        let passed = until.is_some() || started.contains(&wave.name);
+        if wave.gate && !passed && !shares.contains_key(wave.name.as_str()) {
+            run.wait(wave, waves[number..].iter().any(|wave| wave.changing > 0));
+        }
         run.wave(wave, &shares);
         if until == Some(wave.name.as_str()) {
             return Ok(run.joined);
@@ -145,6 +150,8 @@ enum Stop {
     Halted(Option<TargetId>),
     Gate(String),
     Cancelled,
+    /// Nobody passed a gate, and there is nothing to do after it.
+    Idle,
     /// Something is missing, and nobody knows what follows.
     Broken,
 }
@@ -176,20 +183,29 @@ impl Run {
         self.tell(Event::RunStarted { plan, sandbox, job });
     }
 
+    /// Stops at a wave's gate, which is one where something is to do from there on.
+    fn wait(&mut self, wave: &WaveOutline, work: bool) {
+        if self.stop.is_some() {
+            return;
+        }
+        if work {
+            self.tell(Event::GateReached { wave: wave.name.clone() });
+            self.stop = Some(Stop::Gate(wave.name.clone()));
+        } else {
+            self.stop = Some(Stop::Idle);
+        }
+    }
+
     fn wave(&mut self, wave: &WaveOutline, shares: &Shares<'_>) {
         let changing = self.plan.changes.iter().filter(|change| change.wave == wave.name && change.action.changes());
         let changing: Vec<TargetId> = changing.map(|change| change.target.clone()).collect();
         let parts = shares.get(wave.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        if self.stop.is_none() && parts.is_empty() && wave.gate {
-            self.tell(Event::GateReached { wave: wave.name.clone() });
-            self.stop = Some(Stop::Gate(wave.name.clone()));
-        }
         if let Some(stop) = &self.stop {
             let (outcome, cause, reason) = match stop {
                 Stop::Halted(cause) => (Outcome::NotStarted, cause.clone(), halted_by(cause.as_ref())),
                 Stop::Gate(gate) => (Outcome::NotStarted, None, waits_at(gate)),
                 Stop::Cancelled => (Outcome::Cancelled, None, "the run was cancelled".to_owned()),
-                Stop::Broken => return,
+                Stop::Idle | Stop::Broken => return,
             };
             for target in changing {
                 let (cause, reason) = (cause.clone(), reason.clone());

@@ -149,6 +149,9 @@ fn the_pipeline_in_full() {
     insta::assert_snapshot!(text, @r##"
     # Made by `roleout pipeline` (0.1.0) of 6 targets in 6 accounts. Make it anew rather than change it: the jobs
     # refuse a manifest that means other targets or other waves.
+    workflow:
+      rules: [{ when: always }]              # in the pipelines of merge requests, too
+
     stages:
       - "preflight"
       - "deploy canary"
@@ -218,7 +221,12 @@ fn the_pipeline_in_full() {
       when: manual
       allow_failure: false                    # what follows waits for it
       dependencies: []
-      script: ["true"]
+      script:
+        - mkdir -p roleout-reports/wave-2
+        - "echo rest > roleout-reports/wave-2/started"
+      artifacts:
+        expire_in: "30 days"
+        paths: [roleout-reports/]
 
     "deploy rest":
       extends: .aws
@@ -243,6 +251,7 @@ fn the_pipeline_in_full() {
 
     report:
       extends: .roleout
+      environment: { name: "prod", action: access }
       stage: report
       when: always
       script:

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Layout;
+use super::{Layout, duration};
 
 /// The most bytes of a configuration that GitLab takes out of an artifact.
 pub const MOST: usize = 5_000_000;
@@ -16,6 +16,9 @@ pub const MOST: usize = 5_000_000;
 pub const REPORTS: &str = "roleout-reports";
 /// What a job leaves in its directory there.
 pub const JOURNAL: &str = crate::view::journal::JOURNAL;
+
+/// What a job that somebody starts leaves beside the wave's journals: the wave's name.
+pub const STARTED: &str = "started";
 
 /// What the jobs are like.
 #[derive(Clone, Debug, Default)]
@@ -66,12 +69,14 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
     for (place, stage) in layout.stages.iter().enumerate() {
         let (wave, word, number) = (&stage.wave, shell(&stage.wave), stage.number);
         if stage.gate {
+            let name = quoted(&format!("start {wave}"));
             text.push_str(&format!(
-                "\n{}:\n  extends: .roleout\n{}  stage: {}\n  when: manual\n  allow_failure: false                    # what follows waits for it\n  \
-                 dependencies: []\n  script: [\"true\"]\n",
-                quoted(&format!("start {wave}")),
+                "\n{name}:\n  extends: .roleout\n{}  stage: {name}\n  when: manual\n  allow_failure: false                    # what follows waits for it\n  \
+                 dependencies: []\n  script:\n    - mkdir -p {REPORTS}/wave-{number}\n    - {}\n  \
+                 artifacts:\n    expire_in: {}\n    paths: [{REPORTS}/]\n",
                 environment(jobs),
-                quoted(&format!("start {wave}")),
+                quoted(&format!("echo {word} > {REPORTS}/wave-{number}/{STARTED}")),
+                quoted(&jobs.expire_in),
             ));
         }
         let name = quoted(&format!("deploy {wave}"));
@@ -128,6 +133,7 @@ fn head(layout: &Layout, jobs: &Jobs) -> String {
     format!(
         "# Made by `roleout pipeline` ({}) of {} targets in {} accounts. Make it anew rather than change it: the jobs\n\
          # refuse a manifest that means other targets or other waves.\n\
+         workflow:\n  rules: [{{ when: always }}]              # in the pipelines of merge requests, too\n\n\
          stages:\n{stages}\n.roleout:\n{}{}  interruptible: false\n  timeout: {}\n\n.aws:\n  \
          extends: .roleout\n{}{}",
         env!("CARGO_PKG_VERSION"),
@@ -135,7 +141,7 @@ fn head(layout: &Layout, jobs: &Jobs) -> String {
         layout.accounts,
         image.unwrap_or_default(),
         tags.unwrap_or_default(),
-        quoted(&humantime::format_duration(jobs.timeout).to_string()),
+        quoted(&duration::hours(jobs.timeout)),
         environment(jobs),
         token.unwrap_or_default(),
     )
@@ -165,10 +171,11 @@ fn last(jobs: &Jobs) -> String {
     let merged = format!("{REPORTS}/merged");
     let command = format!("roleout pipeline merge --file {} --reports-dir {merged} {REPORTS}", shell(&jobs.manifest));
     format!(
-        "\nreport:\n  extends: .roleout\n  stage: report\n  when: always\n  script:\n    - {}\n  allow_failure:\n    \
+        "\nreport:\n  extends: .roleout\n{}  stage: report\n  when: always\n  script:\n    - {}\n  allow_failure:\n    \
          exit_codes: [6, 13]                    # stopped at a gate; failures within the tolerance of their waves\n  artifacts:\n    \
          when: always\n    expire_in: {}\n    access: developer\n    paths: [{merged}/]\n    reports:\n      junit: {merged}/junit.xml\n      \
          terraform: {merged}/terraform.json\n      dotenv: {merged}/deploy.env\n      annotations: {merged}/annotations.json\n",
+        environment(jobs),
         quoted(&command),
         quoted(&jobs.expire_in),
     )

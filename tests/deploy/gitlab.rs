@@ -136,6 +136,7 @@ impl GitLab {
             ("CI_COMMIT_REF_NAME", "main"),
             ("CI_JOB_TOKEN", "job-secret"),
             ("CI_MERGE_REQUEST_IID", "12"),
+            ("CI_JOB_URL", "https://x.example/9"),
             ("ROLEOUT_GITLAB_TOKEN", "glpat-secret"),
         ];
         command.envs(variables);
@@ -266,10 +267,16 @@ fn the_plan_is_one_note_of_the_merge_request() {
     assert!(said(&output).contains("note: the plan is in a new note on merge request !12\n"), "{}", said(&output));
     assert_eq!(lines(), ["GET", "POST"]);
     let text = notes.lock().expect("no panic")[0]["body"].as_str().expect("a text").to_owned();
-    assert!(text.starts_with("<!-- roleout:plan -->\n### roleout plan: 2 to deploy\n"), "{text}");
+    assert!(
+        text.starts_with(
+            "<!-- roleout:plan -->\n### roleout plan: 2 to deploy\n\nOf commit 5f2c9d7b, [job](https://x.example/9)\n\n"
+        ),
+        "{text}"
+    );
     assert!(gitlab.requests().iter().all(|it| it.token.as_deref() == Some("glpat-secret")));
 
-    let output = plan(&["plan", "--mr-note"]);
+    let mut command = gitlab.job(here, &server, &["plan", "--mr-note"]);
+    let output = command.env("CI_COMMIT_SHA", "aaaaaaaaaaaaaaaaaaaa").output().expect("it runs");
     assert!(said(&output).contains("note: the note on merge request !12 has this plan already\n"), "{}", said(&output));
     assert_eq!(lines(), ["GET", "POST", "GET"], "{}", said(&output));
 
@@ -277,6 +284,25 @@ fn the_plan_is_one_note_of_the_merge_request() {
     let output = plan(&["plan", "--mr-note"]);
     assert!(said(&output).contains("note: the note on merge request !12 has the new plan\n"), "{}", said(&output));
     assert_eq!(lines()[3..], ["GET", "PUT"]);
+
+    // The note of an earlier plan does not look like this one's.
+    fs_err::write(here.join("deploy.yaml"), "version: 2\n").expect("written");
+    let output = plan(&["plan", "--mr-note"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        said(&output).contains("note: the note on merge request !12 says that there is no plan\n"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(
+        notes.lock().expect("no panic")[0]["body"],
+        "<!-- roleout:plan -->\n### roleout plan: none\n\nCould not be planned for commit 5f2c9d7b: the manifest has faults. \
+         [The job's log](https://x.example/9) says more.\n"
+    );
+    let output = plan(&["plan", "--mr-note=other"]);
+    assert!(output.status.code() == Some(3) && !said(&output).contains("mr-note"), "{}", said(&output));
+    assert_eq!(lines()[5..], ["GET", "PUT", "GET"], "nothing is added");
+    fs_err::write(here.join("deploy.yaml"), manifest(2, 1, "")).expect("written");
 
     // The plan's own exit code stands, whatever becomes of the note.
     let mut command = gitlab.job(here, &server, &["plan", "--mr-note", "--mr-note-token-env", "OTHER"]);

@@ -33,7 +33,7 @@ impl Pipeline {
                 let name = format!("wave-{}/shard-{}", stage.number, number + 1);
                 parts.push(Part { name, events: ran.events });
             }
-            let gate = join(&preflight, &parts, Some(&stage.wave)).expect("one run");
+            let gate = join(&preflight, &parts, &[], Some(&stage.wave)).expect("one run");
             let passed = |stamped: &Stamped| matches!(&stamped.event, Event::WaveFinished { wave, passed: false, .. } if *wave == stage.wave);
             if gate.events.iter().any(passed) || !gate.gaps.is_empty() {
                 break;
@@ -43,7 +43,7 @@ impl Pipeline {
     }
 
     fn of(preflight: Part, parts: Vec<Part>) -> Self {
-        let joined = join(&preflight, &parts, None).expect("one run");
+        let joined = join(&preflight, &parts, &[], None).expect("one run");
         let state = folded(&joined.events);
         Self { preflight, parts, joined, state }
     }
@@ -248,7 +248,7 @@ async fn what_is_missing_is_named_and_nothing_follows() {
     refused[3].events.truncate(1);
     refused[3].events[0].event = refusal.clone();
     refused.pop();
-    let broken = join(&whole.preflight, &refused, Some("rest")).expect("one run");
+    let broken = join(&whole.preflight, &refused, &[], Some("rest")).expect("one run");
     assert_eq!(broken.refused, Some(Exit::Preflight));
     assert_eq!(broken.gaps[0], "wave-2/shard-3: nothing was started: preflight failed");
 
@@ -257,6 +257,38 @@ async fn what_is_missing_is_named_and_nothing_follows() {
     nothing.events[0].event = refusal;
     let refused = Pipeline::of(nothing, Vec::new());
     assert_eq!((refused.state.exit(), refused.joined.events.len()), (Exit::Preflight, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_somebody_passed_hides_no_lost_jobs() {
+    let gated = WAVES.replace("max_failures: 1", "gate: manual");
+    let one = fleet(&gated).deploy().await;
+    let many = Pipeline::run(&fleet(&gated), &one, 3, None).await;
+    assert_eq!((many.parts.len(), many.state.exit()), (1, Exit::Gate), "the jobs of `rest` left nothing");
+    let gap = "wave rest: no job left a journal that has a1/eu-west-1/s0, a1/eu-west-1/s1, a2/eu-west-1/s0 and 13 more";
+    for (started, until) in [(vec![], Some("rest")), (vec!["rest".to_owned()], None)] {
+        let joined = join(&many.preflight, &many.parts, &started, until).expect("one run");
+        assert_eq!(joined.gaps, [gap], "{started:?} {until:?}");
+        assert!(!joined.events.iter().any(|it| matches!(it.event, Event::GateReached { .. })));
+        assert_eq!(folded(&joined.events).exit(), Exit::Unexpected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_before_which_nothing_waits_is_none() {
+    let gated = WAVES.replace("max_failures: 1", "gate: manual");
+    let mut scene = fleet(&gated);
+    scene.start.from = Some("rest".to_owned());
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    let mut later = scene.planning();
+    later.start.from = None;
+    let one = later.deploy().await;
+    assert_eq!(one.count(Outcome::Succeeded), 2, "{}", one.said);
+    let canary = job(&later, "canary", 1, 1).await;
+    let parts = [Part { name: "wave-1/shard-1".to_owned(), events: canary.events }];
+    let joined = join(&preflight(&one), &parts, &[], None).expect("one run");
+    assert_eq!((folded(&joined.events).exit(), joined.gaps.len()), (Exit::Done, 0));
+    assert_eq!(joined.events.last().map(|it| &it.event), Some(&Event::RunFinished));
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,7 +308,7 @@ async fn a_cancelled_job_cancels_what_follows() {
 async fn journals_of_two_pipelines_are_no_run() {
     let one = fleet(WAVES).deploy().await;
     let whole = Pipeline::run(&fleet(WAVES), &one, 2, None).await;
-    let error = |parts: &[Part], until| join(&whole.preflight, parts, until).expect_err("no run").to_string();
+    let error = |parts: &[Part], until| join(&whole.preflight, parts, &[], until).expect_err("no run").to_string();
     let mut twice = whole.parts.clone();
     twice.push(Part { name: "other".to_owned(), ..whole.parts[0].clone() });
     assert!(
@@ -286,7 +318,7 @@ async fn journals_of_two_pipelines_are_no_run() {
     );
     assert_eq!(error(&whole.parts, Some("nope")), "there is no wave `nope` in the plan of the preflight");
     let small = preflight(&Ran { events: plan_of(&one, "rest"), ..one });
-    assert!(matches!(join(&small, &whole.parts, None), Err(JoinError::Stranger { .. })));
+    assert!(matches!(join(&small, &whole.parts, &[], None), Err(JoinError::Stranger { .. })));
     let empty = Part { name: "p".to_owned(), events: Vec::new() };
-    assert!(matches!(join(&empty, &whole.parts, None), Err(JoinError::NoPreflight(_))));
+    assert!(matches!(join(&empty, &whole.parts, &[], None), Err(JoinError::NoPreflight(_))));
 }

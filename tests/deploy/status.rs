@@ -204,7 +204,8 @@ async fn what_differs_by_account_and_region_alone_is_said_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_table_fits_its_page_however_narrow() {
-    let text = manifest(1, 2, "").replace("cluster: main", "cluster: 결제").replace("app:", "컨테이너:");
+    let service = "- name: 결제\n    service: s0\n    cluster: main";
+    let text = manifest(1, 2, "").replace("- name: s0\n    cluster: main", service).replace("app:", "컨테이너:");
     let scene = Scene { fleet: fleet(&text), ..Scene::new(&text) };
     for width in [40, 50, 60, 80, 100, 200] {
         let shown = show(&scene, Layout::Table, width).await;

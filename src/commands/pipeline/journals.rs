@@ -1,4 +1,4 @@
-//! The journals that the jobs of a pipeline left in a directory.
+//! What the jobs of a pipeline left in a directory: their journals, and which waves somebody started.
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +6,33 @@ use crate::error::Error;
 use crate::event::Stamped;
 use crate::exit::Exit;
 use crate::pipeline::join::Part;
-use crate::pipeline::yaml::JOURNAL;
+use crate::pipeline::yaml::{JOURNAL, STARTED};
 use crate::view::View;
 use crate::view::style::count;
 
 /// The directory of the job that plans all of it.
 const PREFLIGHT: &str = "preflight";
 
-/// Reads the preflight's journal and those of the other jobs, in the order of their paths.
-pub fn read(directory: &Path, view: &mut View) -> Result<(Part, Vec<Part>), Error> {
+/// What the jobs left.
+pub struct Left {
+    /// The preflight's journal.
+    pub preflight: Part,
+    /// Those of the other jobs, in the order of their paths.
+    pub parts: Vec<Part>,
+    /// The waves that somebody started.
+    pub started: Vec<String>,
+}
+
+/// Reads what the jobs left.
+pub fn read(directory: &Path, view: &mut View) -> Result<Left, Error> {
     let first = directory.join(PREFLIGHT).join(JOURNAL);
+    let unread = |error| Error::new(Exit::Usage, format!("the journals: {error}"));
     let mut paths = Vec::new();
-    walk(directory, &mut paths).map_err(|error| Error::new(Exit::Usage, format!("the journals: {error}")))?;
+    walk(directory, &mut paths).map_err(unread)?;
     paths.sort();
+    let (marks, mut paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.ends_with(STARTED));
+    let started = marks.iter().map(|path| Ok(fs_err::read_to_string(path)?.trim().to_owned()));
+    let started = started.collect::<std::io::Result<_>>().map_err(unread)?;
     paths.retain(|path| *path != first);
     let preflight = if first.is_file() {
         part(&first, view)?
@@ -26,7 +40,7 @@ pub fn read(directory: &Path, view: &mut View) -> Result<(Part, Vec<Part>), Erro
         Part { name: first.display().to_string(), events: Vec::new() }
     };
     let parts = paths.iter().map(|path| part(path, view)).collect::<Result<_, _>>()?;
-    Ok((preflight, parts))
+    Ok(Left { preflight, parts, started })
 }
 
 fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -34,7 +48,7 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             walk(&path, found)?;
-        } else if path.file_name().is_some_and(|name| name == JOURNAL) {
+        } else if path.file_name().is_some_and(|name| name == JOURNAL || name == STARTED) {
             found.push(path);
         }
     }

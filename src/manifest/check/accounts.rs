@@ -67,7 +67,7 @@ impl Checker<'_> {
             let span = manifest.accounts.as_ref().map_or(root, |accounts| accounts.span);
             self.fault(span, "there are no accounts", "add one: { name: ..., id: ..., chain: [...], regions: [...] }");
         }
-        let mut seen = BTreeMap::new();
+        let (mut seen, mut reached) = (BTreeMap::new(), BTreeMap::new());
         for written in list {
             let Some(account) = written.get() else {
                 accounts.complete = false;
@@ -100,6 +100,9 @@ impl Checker<'_> {
             if let Some(chain) = self.need(&account.chain, written.span, &owner, "chain") {
                 let span = account.chain.as_ref().map_or(written.span, |chain| chain.span);
                 draft.hops = self.chain(chain, span, roles, &draft, ambient);
+                if first && draft.enabled && draft.hops.len() == chain.len() {
+                    self.one_chain(&mut reached, &accounts.list, &draft, span);
+                }
             }
             if first {
                 accounts.list.push(draft);
@@ -113,6 +116,30 @@ impl Checker<'_> {
             }
         }
         accounts
+    }
+
+    /// Records an account that is there already, in the same region and by another chain: one session signs for both.
+    fn one_chain(
+        self,
+        reached: &mut BTreeMap<AccountId, Vec<(usize, Span)>>,
+        before: &[Draft],
+        draft: &Draft,
+        span: Span,
+    ) {
+        let Some(id) = &draft.id else { return };
+        let same = reached.entry(id.clone()).or_default();
+        let clash = same.iter().find_map(|&(index, place)| {
+            let other = before.get(index).filter(|other| other.hops != draft.hops)?;
+            Some((other, place, draft.regions.iter().find(|region| other.regions.contains(region))?))
+        });
+        if let Some((other, place, region)) = clash {
+            let message =
+                format!("`{}` and `{}` are the account {id} in {region}, by different chains", other.name, draft.name);
+            let fault = self.context.fault(span, message).label("this chain").also(place, "and this one");
+            let help = "give both the same chain, or each its own manifest: an account and region have one session";
+            self.context.push(fault.help(help));
+        }
+        same.push((before.len(), span));
     }
 
     fn account_id(self, id: &Option<Spanned<String>>, parent: Span, owner: &str) -> Option<AccountId> {

@@ -111,10 +111,7 @@ impl Checker<'_> {
             let place = service.name.as_ref().map_or(written.span, |name| name.span);
             let owner = name.map_or("a service".to_owned(), |name| format!("service `{name}`"));
             self.need(&service.cluster, written.span, &owner, "cluster");
-            // 1 to 255 letters, digits, `_` and `-`: the API reference, CreateService.
-            let letter = |char: char| char.is_ascii_alphanumeric() || "_-".contains(char);
-            let fits = |name: &str| name.len() <= 255 && name.chars().all(letter);
-            if let Some(name) = name.filter(|name| !fits(name) && service.service.is_none()) {
+            if let Some(name) = name.filter(|name| !is_ecs_name(name) && service.service.is_none()) {
                 let help = "say what it is called there: service: NAME";
                 self.fault(place, format!("a service in ECS cannot be called `{name}`"), help);
             }
@@ -256,8 +253,8 @@ impl Checker<'_> {
         let (mut cluster, mut name, mut source) = (None, None, None);
         let mut desired = Desired::default();
         for layer in &layers {
-            cluster = self.word(layer.cluster, scope, "cluster").or(cluster);
-            name = self.word(layer.service, scope, "service").or(name);
+            cluster = self.ecs_name(layer.cluster, scope, "cluster").or(cluster);
+            name = self.ecs_name(layer.service, scope, "service").or(name);
             source = layer.task_definition.as_ref().or(source);
             for entry in entries(layer.images) {
                 let Some(image) = self.resolve(&entry.value, scope) else { continue };
@@ -304,6 +301,24 @@ impl Checker<'_> {
         desired.run_tasks = self.tasks_of(&layers, scope);
         self.both(&layers);
         (self.context.count() == before).then_some((cluster?, name, desired))
+    }
+
+    /// Resolves what ECS calls a cluster or a service. A cluster may be given by its ARN.
+    fn ecs_name(self, text: &Option<Spanned<Template>>, scope: &Scope<'_>, key: &str) -> Option<String> {
+        let (value, span) = (self.word(text, scope, key)?, text.as_ref()?.span);
+        let name = match value.split_once(":cluster/") {
+            Some((arn, name)) if key == "cluster" && arn.starts_with("arn:") && arn.contains(":ecs:") => name,
+            _ => &value,
+        };
+        if !is_ecs_name(name) && !value.trim().is_empty() {
+            let help = match (name.starts_with("arn:"), key) {
+                (true, "cluster") => "write the cluster's name or its ARN",
+                (true, _) => "write the service's name, not its ARN",
+                _ => "its name is of letters, digits, `_` and `-`, at most 255 of them",
+            };
+            self.fault(span, format!("a {key} in ECS cannot be called `{value}`"), help);
+        }
+        Some(value)
     }
 
     /// Resolves a text that must not be empty.
@@ -353,6 +368,13 @@ impl Checker<'_> {
         });
         Some(value)
     }
+}
+
+/// Whether ECS takes a name for a service or a cluster: 1 to 255 letters, digits, `_` and `-`, by the API reference of
+/// CreateService and CreateCluster.
+fn is_ecs_name(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=255).contains(&name.len()) && name.bytes().all(letter)
 }
 
 fn matches(select: &Option<Spanned<Selector>>, candidate: Candidate<'_>) -> bool {

@@ -9,7 +9,7 @@ use roleout::error::Error;
 use roleout::event::Event;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
-use roleout::sandbox::ServiceSnapshot;
+use roleout::sandbox::{Fault, ServiceSnapshot};
 use roleout::view::{Options, View, stage};
 use serde_json::json;
 
@@ -218,6 +218,20 @@ async fn a_run_that_waits_at_a_hook_until_its_timeout_says_how_to_go_on() {
     let followed = scene.deploy().await;
     assert_eq!((followed.code(), followed.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", followed.said);
     assert_eq!(scene.sandbox.calls().operation("UpdateService"), 1, "it was followed, and not started again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stages_that_cannot_be_read_for_a_while_are_read_again() {
+    let mut scene = scene(1, &[BLUE_GREEN, PAUSE]);
+    scene.start.continue_hooks = true;
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        scene.sandbox.fault("*", Fault::Unavailable(60)).expect("a fault");
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        scene.sandbox.clear_faults();
+    });
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().operation("ContinueServiceDeployment"), 1);
 }
 
 #[tokio::test(start_paused = true)]

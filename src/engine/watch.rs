@@ -65,6 +65,8 @@ struct Poller {
     cluster: String,
     followers: Mutex<Followers>,
     joined: Notify,
+    /// Somebody wants a look now.
+    hurry: Notify,
     objects: Objects,
 }
 
@@ -118,6 +120,7 @@ impl Watches {
                 cluster: target.cluster.clone(),
                 followers: Mutex::default(),
                 joined: Notify::new(),
+                hurry: Notify::new(),
                 objects: Objects::default(),
             });
             let (running, stop) = (Arc::clone(&poller), stop.clone());
@@ -132,6 +135,13 @@ impl Watches {
         let poller = self.poller(target);
         let looks = poller.followers().join(&target.service, pace, objects);
         poller.joined.notify_one();
+        looks
+    }
+
+    /// The same, with the first look at once, whatever the pace.
+    pub fn follow_now(&self, target: &TargetSpec, pace: Duration) -> Looks {
+        let looks = self.follow(target, pace, false);
+        self.poller(target).hurry.notify_one();
         looks
     }
 
@@ -152,7 +162,7 @@ impl Poller {
             let Some((asked, pace)) = self.followers().interest() else {
                 self.joined.notified().await;
                 // Who joins has just had an answer from ECS: the next news is a pace away.
-                tokio::time::sleep(ROLLOUT_PACE).await;
+                self.rest(ROLLOUT_PACE).await;
                 continue;
             };
             let batches: Vec<_> = asked.chunks(SERVICES_PER_CALL).map(|batch| self.look(batch)).collect();
@@ -161,8 +171,13 @@ impl Poller {
             let throttled = looked.fold(false, async |any, throttled| any || throttled).await;
             // An account that is throttled needs its calls for the writes that are still to come.
             strain = if throttled { (strain * 2).min(STRAINED) } else { 1 };
-            tokio::time::sleep(pace * strain).await;
+            self.rest(pace * strain).await;
         }
+    }
+
+    /// Waits, but not where somebody wants a look now.
+    async fn rest(&self, length: Duration) {
+        _ = tokio::time::timeout(length, self.hurry.notified()).await;
     }
 
     fn followers(&self) -> MutexGuard<'_, Followers> {

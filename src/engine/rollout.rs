@@ -422,19 +422,17 @@ impl<'a> Rollout<'a> {
             }
         };
         let waits = self.stages.waiting().map(|(hook, stage)| {
-            let until = hook.expires_at.map(|at| format!(" until {at}")).unwrap_or_default();
-            format!("it waits at a {} in {stage}{until}", hook.name())
+            // Until when, and with which command, the summary says of each target: this is the same for all that wait there.
+            format!("it waits at a {} in {stage}", hook.name())
         });
         let help = match &waits {
-            Some(_) => {
-                format!("let it go on with `roleout continue --only {}`, and follow it with `deploy`", self.target.id)
-            }
-            None => "the deployment may still complete; run `deploy` again to follow it".to_owned(),
+            Some(_) => "let it go on with `roleout continue`, and follow it with `deploy`",
+            None => "the deployment may still complete; run `deploy` again to follow it",
         };
         let summary = waits.map_or(summary, |waits| format!("not complete within {limit}: {waits}"));
         let mut ended = self.explained(Outcome::TimedOut, Some(summary)).await;
         if let Some(reason) = &mut ended.reason {
-            reason.help = Some(help);
+            reason.help = Some(help.to_owned());
         }
         Ended { revision: None, ..self.with_deployment(ended) }
     }

@@ -11,6 +11,7 @@ mod codedeploy;
 mod ended;
 mod evidence;
 mod messages;
+mod objects;
 mod register;
 mod returns;
 mod rollback;

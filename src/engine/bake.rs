@@ -1,7 +1,7 @@
 //! The bake: for some time after a wave's last success, every deployed target must stay what it became.
 //!
-//! A third verdict besides good and bad: a target that could not be looked at for long is not known to be good, and
-//! counts as degraded.
+//! A look at the end has the last word. A third verdict besides good and bad: a target that could not be looked at then is
+//! not known to be good, and counts as degraded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,19 @@ use super::Run;
 use super::alarms::{Alarms, Looks, Seen};
 use super::returns::Returns;
 use super::rollout::MISSES;
-use super::watch::Look;
+use super::watch::{Look, ROLLOUT_PACE};
 use super::wave::WaveEnd;
 use crate::event::{Event, Reason};
 use crate::fleet::{Scope, TargetSpec, Wave};
 use crate::observe::service::LiveService;
 
-/// A task may be replaced for good reasons; missing tasks count once they have been missing for so long, or at the end.
+/// A task may be replaced for good reasons: missing tasks count once they have been missing for so long, and a look that is
+/// missing at the end of a bake is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a baking target is looked at.
 const PACE: Duration = Duration::from_secs(5);
+/// Why nothing is known where nobody said why.
+const UNSEEN: &str = "no look was possible";
 
 /// Watches the wave's deployed targets through its bake, and counts those that degrade as failures.
 ///
@@ -73,7 +76,7 @@ pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: 
     returns.finish().await;
 }
 
-/// Returns why a target did not stay healthy, or `None` at the end of the bake.
+/// Returns why a target did not stay healthy, or `None` once a look at the end of the bake shows that it did.
 async fn watch(
     run: &Run,
     target: &TargetSpec,
@@ -84,53 +87,37 @@ async fn watch(
 ) -> Option<Reason> {
     let pace = (bake / 4).clamp(Duration::from_millis(500), PACE);
     let mut looks = run.watches.follow(target, pace, false);
-    let (mut failed_before, mut short_since) = (None, None::<Instant>);
-    let (mut sight, mut sight_of_alarms) = (Sight::default(), alarms.is_some().then(Sight::default));
-    let mut misses = 0;
+    let mut health = Health::new(deployment);
+    let mut sight_of_alarms = alarms.is_some().then(Sight::new);
+    let mut over = false;
+    // What is not full when the bake begins has as long for that as its deployment had.
+    let full = (Instant::now() + target.timeout).max(deadline + PATIENCE);
     loop {
-        let look = tokio::select! {
+        let last = if health.is_filling() { full } else { deadline + PATIENCE };
+        tokio::select! {
             biased;
-            look = looks.next() => Some(look),
-            seen = next(&mut alarms) => {
-                match seen {
-                    Seen::Calm => sight_of_alarms = Some(Sight::clear()),
-                    Seen::Raised(reason) => return Some(reason),
-                    Seen::Unknown(because) => sight_of_alarms.get_or_insert_default().lost(because),
-                }
-                continue;
+            look = looks.next() => if let Some(summary) = health.see(look, Instant::now()) {
+                return Some(degraded(summary));
+            },
+            seen = next(&mut alarms) => match seen {
+                Seen::Calm => sight_of_alarms = Some(Sight::clear()),
+                Seen::Raised(reason) => return Some(reason),
+                Seen::Unknown(because) => sight_of_alarms.get_or_insert_with(Sight::new).lost(because),
+            },
+            () = tokio::time::sleep_until(deadline), if !over => {
+                over = true;
+                health.ends();
+                looks = run.watches.follow_now(target, ROLLOUT_PACE);
             }
-            () = tokio::time::sleep_until(deadline) => None,
-        };
-        let now = Instant::now();
-        match look {
-            Some(Look::Service(service, _)) => {
-                (sight, misses) = (Sight::clear(), 0);
-                if let Some(summary) = broken(&service, deployment, &mut failed_before) {
-                    return Some(degraded(summary));
-                }
-                if service.running < service.desired {
-                    let since = *short_since.get_or_insert(now);
-                    if now.duration_since(since) >= PATIENCE {
-                        return Some(degraded(short(&service)));
-                    }
-                } else {
-                    short_since = None;
-                }
+            () = tokio::time::sleep_until(last) => {
+                let blind = sight_of_alarms.as_ref().and_then(|sight| sight.is_blind(bake));
+                let unseen = health.unseen.as_deref().or(blind).map(|because| format!("inconclusive: {because}"));
+                return unseen.or_else(|| health.short()).map(degraded);
             }
-            Some(Look::Missing) => {
-                misses += 1;
-                if misses == MISSES {
-                    return Some(degraded("the service vanished".to_owned()));
-                }
-            }
-            Some(Look::NoAnswer(error)) => sight.lost(error.to_string()),
-            None => {
-                let sights = [Some(&sight), sight_of_alarms.as_ref()].into_iter().flatten();
-                if let Some(because) = sights.filter_map(|sight| sight.is_blind(bake)).next() {
-                    return Some(degraded(format!("inconclusive: {because}")));
-                }
-                return short_since.map(|_| degraded("tasks were missing at the end of the bake".to_owned()));
-            }
+        }
+        let sees_alarms = || sight_of_alarms.as_ref().is_none_or(|sight| sight.is_blind(bake).is_none());
+        if over && health.is_good() && sees_alarms() {
+            return None;
         }
     }
 }
@@ -142,32 +129,112 @@ async fn next(alarms: &mut Option<Looks>) -> Seen {
     }
 }
 
-/// Since when nothing was seen, and why.
+/// Since when no alarm could be seen, and why.
 struct Sight {
-    lost: Option<(Instant, String)>,
-}
-
-impl Default for Sight {
-    /// Nothing was seen yet.
-    fn default() -> Self {
-        Self { lost: Some((Instant::now(), "no look was possible".to_owned())) }
-    }
+    since: Instant,
+    lost: Option<String>,
 }
 
 impl Sight {
+    /// Nothing was seen yet.
+    fn new() -> Self {
+        Self { lost: Some(UNSEEN.to_owned()), ..Self::clear() }
+    }
+
     fn clear() -> Self {
-        Self { lost: None }
+        Self { since: Instant::now(), lost: None }
     }
 
     fn lost(&mut self, because: String) {
-        let since = self.lost.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-        self.lost = Some((since, because));
+        self.lost = Some(because);
     }
 
-    /// Returns why nothing was seen at the end of a bake; blind for most of it is not a pass.
+    /// Returns why nothing was seen for the last part of a bake; blind for most of it is not a pass.
     fn is_blind(&self, bake: Duration) -> Option<&str> {
-        let (since, because) = self.lost.as_ref()?;
-        (since.elapsed() >= (bake / 2).min(PATIENCE)).then_some(because)
+        let limit = (bake / 2).min(PATIENCE);
+        let because = self.lost.as_deref().unwrap_or(UNSEEN);
+        (self.since.elapsed() >= limit).then_some(because)
+    }
+}
+
+/// What the looks at one target come to.
+struct Health<'a> {
+    /// Our deployment, where there is one.
+    deployment: Option<&'a str>,
+    /// How many tasks must run: the fewest that were wanted since the bake began, since what is scaled out takes its time.
+    due: u32,
+    /// Whether it is still being filled up, as is what ECS calls a success early, and what is scaled out as the bake begins;
+    /// `None` before the first look.
+    filling: Option<bool>,
+    /// How many of its tasks run.
+    running: u32,
+    /// Since when these are too few.
+    short_since: Option<Instant>,
+    failed_before: Option<u32>,
+    misses: u32,
+    /// Why the last look showed nothing.
+    unseen: Option<String>,
+}
+
+impl<'a> Health<'a> {
+    fn new(deployment: Option<&'a str>) -> Self {
+        Self {
+            deployment,
+            due: u32::MAX,
+            filling: None,
+            running: 0,
+            short_since: None,
+            failed_before: None,
+            misses: 0,
+            unseen: Some(UNSEEN.to_owned()),
+        }
+    }
+
+    /// Takes in a look; returns what is wrong.
+    fn see(&mut self, look: Look, now: Instant) -> Option<String> {
+        let service = match look {
+            Look::Service(service, _) => service,
+            Look::Missing => {
+                self.misses += 1;
+                self.unseen = Some("ECS does not find the service".to_owned());
+                return (self.misses == MISSES).then(|| "the service vanished".to_owned());
+            }
+            Look::NoAnswer(error) => {
+                self.unseen = Some(error.to_string());
+                return None;
+            }
+        };
+        (self.misses, self.unseen) = (0, None);
+        let broken = broken(&service, self.deployment, &mut self.failed_before);
+        if broken.is_some() {
+            return broken;
+        }
+        self.due = self.due.min(service.desired);
+        self.running = service.primary().map_or(service.running, |primary| primary.tasks.running);
+        let short = self.running < self.due;
+        self.filling = Some(short && self.filling.unwrap_or(true));
+        self.short_since = short.then(|| self.short_since.unwrap_or(now));
+        let missing = self.short_since.is_some_and(|since| now.duration_since(since) >= PATIENCE);
+        self.short().filter(|_| missing && !self.is_filling())
+    }
+
+    /// The bake's time is over: the next look has the last word.
+    fn ends(&mut self) {
+        self.unseen.get_or_insert_with(|| UNSEEN.to_owned());
+    }
+
+    /// Whether it was not full at any look yet.
+    fn is_filling(&self) -> bool {
+        self.filling == Some(true)
+    }
+
+    fn is_good(&self) -> bool {
+        self.unseen.is_none() && self.running >= self.due
+    }
+
+    /// Returns how many tasks run, where these are too few.
+    fn short(&self) -> Option<String> {
+        (self.running < self.due).then(|| format!("{} of {} tasks run", self.running, self.due))
     }
 }
 
@@ -188,11 +255,71 @@ fn broken(service: &LiveService, deployment: Option<&str>, failed_before: &mut O
     (primary.tasks.failed > before).then(|| format!("{} tasks failed during the bake", primary.tasks.failed - before))
 }
 
-fn short(service: &LiveService) -> String {
-    format!("{} of {} tasks run", service.running, service.desired)
-}
-
 fn degraded(summary: String) -> Reason {
     let help = "it was deployed and then did not stay healthy: look at its tasks before the next run";
     Reason { summary, evidence: Vec::new(), help: Some(help.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::objects::Object;
+    use super::*;
+
+    fn look(running: u32, desired: u32) -> Look {
+        let primary =
+            json!({ "id": "ecs-svc/2", "status": "PRIMARY", "desiredCount": desired, "runningCount": running });
+        let old = json!({ "id": "ecs-svc/1", "status": "DRAINING", "runningCount": 2 });
+        let service = json!({
+            "status": "ACTIVE", "desiredCount": desired, "runningCount": running + 2, "deployments": [primary, old],
+        });
+        Look::Service(Arc::new(LiveService::read(&service)), Object::default())
+    }
+
+    /// Takes in looks, each so many seconds after the first; returns what was wrong at the end.
+    fn seen(health: &mut Health<'_>, looks: &[(u64, u32, u32)]) -> Option<String> {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let wrong = looks.iter().map(|&(seconds, running, desired)| health.see(look(running, desired), at(seconds)));
+        wrong.last().flatten()
+    }
+
+    fn wrong(looks: &[(u64, u32, u32)]) -> Option<String> {
+        seen(&mut Health::new(Some("ecs-svc/2")), looks)
+    }
+
+    #[test]
+    fn a_task_is_missing_once_fewer_run_for_long_than_were_wanted_at_the_least() {
+        assert_eq!(wrong(&[(0, 2, 2), (1, 1, 2), (30, 1, 2)]), None);
+        assert_eq!(wrong(&[(0, 2, 2), (1, 1, 2), (31, 1, 2)]), Some("1 of 2 tasks run".into()));
+        assert_eq!(wrong(&[(0, 2, 2), (1, 1, 2), (20, 2, 2), (31, 1, 2), (50, 1, 2)]), None, "another one");
+        assert_eq!(wrong(&[(0, 2, 2), (1, 2, 9), (600, 2, 9)]), None, "scaled out");
+        assert_eq!(wrong(&[(0, 4, 4), (1, 2, 2), (5, 2, 4), (600, 2, 4)]), None, "scaled in, and out again");
+        assert_eq!(wrong(&[(0, 4, 4), (1, 1, 2), (600, 1, 4)]), Some("1 of 2 tasks run".into()));
+    }
+
+    #[test]
+    fn what_was_never_full_is_awaited_and_the_old_tasks_do_not_count() {
+        let mut health = Health::new(Some("ecs-svc/2"));
+        assert_eq!(seen(&mut health, &[(0, 1, 2), (600, 1, 2)]), None);
+        assert!(health.is_filling() && !health.is_good());
+        assert_eq!(seen(&mut health, &[(700, 2, 2)]), None);
+        assert!(!health.is_filling() && health.is_good());
+        assert_eq!(seen(&mut health, &[(701, 1, 2), (731, 1, 2)]), Some("1 of 2 tasks run".into()), "it was full");
+    }
+
+    #[test]
+    fn the_last_word_is_a_look_after_the_end() {
+        let mut health = Health::new(None);
+        assert!(!health.is_good() && health.unseen.as_deref() == Some(UNSEEN));
+        assert_eq!(health.see(look(2, 2), Instant::now()), None);
+        assert!(health.is_good());
+        health.ends();
+        assert!(!health.is_good());
+        assert_eq!(health.see(Look::Missing, Instant::now()), None);
+        assert!(!health.is_good());
+        assert_eq!(health.see(look(2, 2), Instant::now()), None);
+        assert!(health.is_good());
+    }
 }

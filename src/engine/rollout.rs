@@ -15,6 +15,7 @@ use super::codedeploy;
 use super::ended::{Ended, role};
 use super::evidence::{self, Found};
 use super::messages::Messages;
+use super::objects::Object;
 use super::register::Registered;
 use super::rollback::{self, Origin, Undo, Undone};
 use super::run_task;
@@ -120,7 +121,7 @@ async fn forward(run: &Run, target: &TargetSpec, work: &Work, on_cancel: OnCance
                     let before = work.deployments.clone();
                     rollout.followed = Some(Followed::new(registered.arn, work.from.clone(), before));
                     // The answer is the first look.
-                    if let Some(ended) = rollout.see(&answer, None, Duration::ZERO).await {
+                    if let Some(ended) = rollout.see(&answer, &Object::default(), Duration::ZERO).await {
                         return ended;
                     }
                 }
@@ -258,7 +259,7 @@ impl<'a> Rollout<'a> {
             let ended = match look {
                 Look::Service(service, object) => {
                     (self.misses, self.last_error) = (0, None);
-                    self.see(&service, object.as_deref(), start.elapsed()).await
+                    self.see(&service, &object, start.elapsed()).await
                 }
                 Look::Missing => {
                     self.misses += 1;
@@ -277,13 +278,13 @@ impl<'a> Rollout<'a> {
     }
 
     /// Takes in a look at the service; returns the end if this is it.
-    async fn see(&mut self, service: &LiveService, object: Option<&Value>, elapsed: Duration) -> Option<Ended> {
+    async fn see(&mut self, service: &LiveService, object: &Object, elapsed: Duration) -> Option<Ended> {
         for message in self.messages.take(service) {
             let target = self.target.id.clone();
             self.run.emit(Event::ServiceMessage { target, text: message.text }).await;
         }
         let Some(followed) = &mut self.followed else { return self.see_count(service).await };
-        let verdict = followed.judge(service, object, elapsed);
+        let verdict = followed.judge(service, object.as_deref(), elapsed);
         let ours = followed.ours.clone();
         if let Some(ours) = &ours {
             if !self.announced {
@@ -292,10 +293,10 @@ impl<'a> Rollout<'a> {
             if let Some(deployment) = service.deployment(ours) {
                 self.count(deployment.tasks).await;
             }
-            if let Some(object) = object.filter(|object| Progress::is_of(object, ours)) {
+            if let Some(object) = object.as_deref().filter(|object| Progress::is_of(object, ours)) {
                 self.stages.see(self.run, self.target, self.ecs, object).await;
-            } else {
-                self.stages.unseen = service.has_stages();
+            } else if service.has_stages() {
+                self.stages.unseen(object.unread.as_deref());
             }
         }
         let why = |followed: &Option<Followed>| followed.as_ref().and_then(|followed| followed.why.clone());
@@ -421,19 +422,17 @@ impl<'a> Rollout<'a> {
             }
         };
         let waits = self.stages.waiting().map(|(hook, stage)| {
-            let until = hook.expires_at.map(|at| format!(" until {at}")).unwrap_or_default();
-            format!("it waits at a {} in {stage}{until}", hook.name())
+            // Until when, and with which command, the summary says of each target: this is the same for all that wait there.
+            format!("it waits at a {} in {stage}", hook.name())
         });
         let help = match &waits {
-            Some(_) => {
-                format!("let it go on with `roleout continue --only {}`, and follow it with `deploy`", self.target.id)
-            }
-            None => "the deployment may still complete; run `deploy` again to follow it".to_owned(),
+            Some(_) => "let it go on with `roleout continue`, and follow it with `deploy`",
+            None => "the deployment may still complete; run `deploy` again to follow it",
         };
         let summary = waits.map_or(summary, |waits| format!("not complete within {limit}: {waits}"));
         let mut ended = self.explained(Outcome::TimedOut, Some(summary)).await;
         if let Some(reason) = &mut ended.reason {
-            reason.help = Some(help);
+            reason.help = Some(help.to_owned());
         }
         Ended { revision: None, ..self.with_deployment(ended) }
     }

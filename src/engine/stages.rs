@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Run;
 use super::write::{Write, carry_out};
 use crate::aws::ecs::Ecs;
-use crate::aws::error::CallError;
+use crate::aws::error::{CallError, Kind};
 use crate::event::{Event, Evidence, Hook as HookName};
 use crate::fleet::TargetSpec;
 use crate::observe::progress::{Hook, Progress};
@@ -30,8 +30,8 @@ pub struct Stages {
     asked: BTreeMap<String, u32>,
     /// Where the deployment was last, before it went back.
     at: Option<String>,
-    /// Whether it has stages that the last look did not show.
-    pub unseen: bool,
+    /// Why the last look did not show them.
+    unseen: Option<String>,
 }
 
 impl Stages {
@@ -51,7 +51,17 @@ impl Stages {
         for hook in progress.waiting() {
             self.waits(run, target, ecs, &progress, hook).await;
         }
-        self.last = Some(progress);
+        (self.last, self.unseen) = (Some(progress), None);
+    }
+
+    /// Takes in a look that did not show them, with ECS's answer where they were asked for in vain.
+    pub fn unseen(&mut self, error: Option<&CallError>) {
+        self.unseen = match error {
+            Some(error) if error.kind == Kind::Denied => Some(format!("allow ecs:{}", error.operation)),
+            Some(error) => Some(error.to_string()),
+            None if self.last.is_none() => Some("ECS shows no service deployment of it".to_owned()),
+            None => None,
+        };
     }
 
     /// Says which hooks wait no longer.
@@ -93,15 +103,13 @@ impl Stages {
 
     /// Returns what the stages, hooks and alarms say about a failure.
     pub fn evidence(&self) -> Vec<Evidence> {
-        let Some(progress) = &self.last else {
-            let unseen = "its stages could not be read: allow ecs:DescribeServiceDeployments".to_owned();
-            return self.unseen.then(|| Evidence::from(unseen)).into_iter().collect();
-        };
+        let unseen = self.unseen.iter().map(|why| format!("its stages could not be read: {why}"));
+        let Some(progress) = &self.last else { return unseen.map(Evidence::from).collect() };
         let at = self.at.iter().map(|at| format!("it was at {at}"));
         let failed = |hook: &&Hook| matches!(hook.status.as_str(), "FAILED" | "TIMED_OUT");
         let hooks = progress.hooks.iter().filter(failed).map(|hook| format!("{}: {}", hook.name(), hook.status));
         let alarms = progress.alarms.iter().map(|alarm| format!("the CloudWatch alarm {alarm} went off"));
-        at.chain(hooks).chain(alarms).map(Evidence::from).collect()
+        at.chain(hooks).chain(alarms).chain(unseen).map(Evidence::from).collect()
     }
 }
 
@@ -160,4 +168,29 @@ pub async fn go_on(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
 /// What ECS refused, or that its answer was lost and the hook still waits.
 pub async fn roll_back(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
     carry_out(&Continue { ecs, arn, hook, action: "ROLLBACK" }, Instant::now() + PATIENCE).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_seen_of_the_stages_is_said() {
+        let said = |stages: &Stages| stages.evidence().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let error = |kind| CallError::plain("DescribeServiceDeployments", kind, "try later");
+        let (lost, denied) = (error(Kind::Unknown), error(Kind::Denied));
+        let mut stages = Stages::default();
+        assert_eq!(said(&stages), "");
+        stages.unseen(None);
+        assert_eq!(said(&stages), "its stages could not be read: ECS shows no service deployment of it");
+        stages.unseen(Some(&denied));
+        assert_eq!(said(&stages), "its stages could not be read: allow ecs:DescribeServiceDeployments");
+        stages.last = Some(Progress::read(&serde_json::json!({})));
+        stages.at = Some("SCALE_UP".to_owned());
+        stages.unseen(Some(&lost));
+        let wanted = "it was at SCALE_UP\nits stages could not be read: DescribeServiceDeployments: try later";
+        assert_eq!(said(&stages), wanted);
+        stages.unseen(None);
+        assert_eq!(said(&stages), "it was at SCALE_UP");
+    }
 }

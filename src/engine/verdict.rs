@@ -11,7 +11,8 @@ use crate::observe::progress::Progress;
 use crate::observe::service::{Deployment, LiveService};
 
 /// How long a state that ECS may still correct is not believed: a FAILED before its rollback shows, a COMPLETED whose
-/// service deployment still says IN_PROGRESS (they are written a second or two apart).
+/// service deployment still says IN_PROGRESS (they are written a second or two apart), and what ran before as PRIMARY
+/// without a word of ours, which is what a look shows that lags behind UpdateService.
 const SETTLE: Duration = Duration::from_secs(30);
 
 /// What is followed, and what was learned of it so far.
@@ -27,10 +28,19 @@ pub struct Followed {
     before: Vec<String>,
     /// ECS's words about our failure, kept from the look at which they were first there.
     pub why: Option<String>,
-    /// When our deployment was first seen in the state that [`SETTLE`] doubts.
-    doubted: Option<Duration>,
+    /// What [`SETTLE`] doubts, and since when it has been so.
+    doubted: Option<(Doubt, Duration)>,
     /// Whether ECS was asked to roll it back: a failure is not the end of it.
     returns: bool,
+}
+
+/// What may be so only for the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// Our deployment is over.
+    Over,
+    /// Our deployment is gone, and what ran before is PRIMARY.
+    Gone,
 }
 
 /// What to do after a look.
@@ -84,6 +94,11 @@ impl Followed {
             let shown = service.deployments.iter().filter(|it| it.id == primary.id || service.has_stages());
             let is_new = |it: &&Deployment| it.task_definition == self.wanted && !self.before.contains(&it.id);
             self.ours = shown.filter(is_new).map(|it| it.id.clone()).next();
+            if self.ours.as_ref() == Some(&primary.id) {
+                // Whatever else is there is older: somebody may have deployed since the service was last looked at.
+                let older = service.deployments.iter().filter(|it| it.id != primary.id);
+                self.before.extend(older.map(|it| it.id.clone()));
+            }
         }
         let Some(ours) = self.ours.clone() else {
             return if self.before.contains(&primary.id) { Verdict::Wait } else { superseded(primary) };
@@ -114,11 +129,22 @@ impl Followed {
         if self.why.is_none() {
             self.why = primary.rollout_reason.clone().filter(|reason| reason.contains("rolling back"));
         }
+        let told = mine.is_some() || status.is_some() || self.why.is_some();
+        if !told && !self.settled(Doubt::Gone, elapsed) {
+            return Verdict::Wait;
+        }
         match state(primary, service) {
             State::Completed => Verdict::RolledBack,
             State::Failed => Verdict::Stuck(words(primary, "the return to what ran before failed")),
             State::InProgress => Verdict::RollingBack,
         }
+    }
+
+    /// Whether what is doubted has been so for long enough.
+    fn settled(&mut self, doubt: Doubt, elapsed: Duration) -> bool {
+        let since = self.doubted.filter(|(last, _)| *last == doubt).map_or(elapsed, |(_, since)| since);
+        self.doubted = Some((doubt, since));
+        elapsed.saturating_sub(since) >= SETTLE
     }
 
     fn judge_own(
@@ -140,7 +166,7 @@ impl Followed {
         };
         let settled = match state {
             State::InProgress => false,
-            State::Completed | State::Failed => elapsed.saturating_sub(*self.doubted.get_or_insert(elapsed)) >= SETTLE,
+            State::Completed | State::Failed => self.settled(Doubt::Over, elapsed),
         };
         match (state, status) {
             (State::InProgress, _) => {
@@ -264,15 +290,56 @@ mod tests {
     fn a_rollback_of_a_forced_deployment_of_the_same_revision_is_told_by_its_id() {
         let mut followed = Followed::new("td/api:1".into(), "td/api:1".into(), vec!["ecs-svc/1".into()]);
         followed.ours = Some("ecs-svc/2".into());
-        let look = service(&[deployment(1, "PRIMARY", 1, "COMPLETED")]);
+        let look = service(&[deployment(1, "PRIMARY", 1, "COMPLETED"), deployment(2, "DRAINING", 1, "FAILED")]);
         assert_eq!(followed.judge(&look, None, at(1)), Verdict::RolledBack);
+    }
+
+    #[test]
+    fn a_look_from_before_our_deployment_is_no_rollback_however_often_it_comes() {
+        let mut followed = followed();
+        let (old, new) = (deployment(1, "PRIMARY", 1, "COMPLETED"), deployment(2, "PRIMARY", 2, "IN_PROGRESS"));
+        let both = service(&[new, deployment(1, "ACTIVE", 1, "COMPLETED")]);
+        assert_eq!(followed.judge(&both, None, at(0)), Verdict::Wait, "UpdateService's answer");
+        for state in ["COMPLETED", "FAILED", "IN_PROGRESS"] {
+            let stale = service(&[deployment(1, "PRIMARY", 1, state)]);
+            assert_eq!(followed.judge(&stale, None, at(1)), Verdict::Wait, "{state}");
+            assert_eq!(followed.judge(&both, None, at(40)), Verdict::Wait);
+            assert_eq!(followed.judge(&stale, None, at(41)), Verdict::Wait, "{state} once more");
+        }
+        let done = service(&[deployment(2, "PRIMARY", 2, "COMPLETED")]);
+        assert_eq!(followed.clone().judge(&done, None, at(42)), Verdict::Succeeded);
+        let failed = rolls_back(&[deployment(2, "PRIMARY", 2, "FAILED")]);
+        assert_eq!(followed.clone().judge(&failed, None, at(80)), Verdict::RollingBack, "another doubt");
+        assert_eq!(followed.judge(&service(&[old]), None, at(71)), Verdict::RolledBack, "it stays so");
+    }
+
+    #[test]
+    fn what_is_told_of_our_deployment_is_believed_at_once() {
+        let look = service(&[deployment(1, "PRIMARY", 1, "COMPLETED")]);
+        let gone = || Followed { ours: Some("ecs-svc/2".into()), ..followed() };
+        assert_eq!(gone().judge(&look, None, at(1)), Verdict::Wait);
+        assert_eq!(gone().judge(&look, Some(&object("ROLLBACK_SUCCESSFUL")), at(1)), Verdict::RolledBack);
+        let mut back = deployment(1, "PRIMARY", 1, "IN_PROGRESS");
+        back["rolloutStateReason"] = json!("ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/1.");
+        let mut followed = gone();
+        assert_eq!(followed.judge(&service(&[back]), None, at(1)), Verdict::RollingBack);
+        assert_eq!(followed.judge(&look, None, at(2)), Verdict::RolledBack);
+    }
+
+    #[test]
+    fn a_strangers_deployment_that_ours_replaced_does_not_supersede_it() {
+        let mut followed = followed();
+        let stranger = deployment(7, "PRIMARY", 5, "COMPLETED");
+        let look = service(&[deployment(8, "PRIMARY", 2, "IN_PROGRESS"), deployment(7, "ACTIVE", 5, "COMPLETED")]);
+        assert_eq!(followed.judge(&look, None, at(0)), Verdict::Wait);
+        assert_eq!(followed.judge(&service(&[stranger]), None, at(1)), Verdict::Wait);
     }
 
     #[test]
     fn a_rollback_that_fails_is_stuck() {
         let mut followed = followed();
         followed.ours = Some("ecs-svc/2".into());
-        let look = service(&[deployment(1, "PRIMARY", 1, "FAILED")]);
+        let look = service(&[deployment(1, "PRIMARY", 1, "FAILED"), deployment(2, "ACTIVE", 2, "FAILED")]);
         assert_eq!(followed.judge(&look, None, at(1)), Verdict::Stuck("FAILED of 1".into()));
     }
 

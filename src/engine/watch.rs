@@ -4,20 +4,20 @@
 //! that it saw nothing; what a look means is decided elsewhere.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs, SERVICES_PER_CALL};
+use super::objects::{Object, Objects};
+use crate::aws::ecs::{Ecs, SERVICES_PER_CALL};
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::TargetSpec;
-use crate::observe::service::LiveService;
+use crate::observe::service::{Deployment, LiveService};
 
 /// How often a rollout is looked at: a finished deployment is noticed within this and one call's time.
 pub const ROLLOUT_PACE: Duration = Duration::from_millis(1_200);
@@ -25,14 +25,11 @@ pub const ROLLOUT_PACE: Duration = Duration::from_millis(1_200);
 /// A throttled poller looks up to so many times less often.
 const STRAINED: u32 = 8;
 
-/// After so many lost answers in a row the service-deployment API counts as not there.
-const LOST: u32 = 3;
-
 /// What a poller saw of a service.
 #[derive(Clone, Debug)]
 pub enum Look {
-    /// The service, and its service-deployment object where one was asked for and given.
-    Service(Arc<LiveService>, Option<Arc<Value>>),
+    /// The service, and what the service-deployment API says of it where that was asked for.
+    Service(Arc<LiveService>, Object),
     /// ECS says that there is no such service.
     Missing,
     /// ECS did not answer, or refused.
@@ -66,19 +63,51 @@ pub struct Watches {
 struct Poller {
     ecs: Arc<Ecs>,
     cluster: String,
-    followers: Mutex<BTreeMap<String, Follower>>,
+    followers: Mutex<Followers>,
     joined: Notify,
-    /// Cleared once the service-deployment API refuses or fails: the rest goes by DescribeServices alone.
-    objects: AtomicBool,
-    /// How many of its answers were lost in a row.
-    lost: AtomicU32,
+    /// Somebody wants a look now.
+    hurry: Notify,
+    objects: Objects,
+}
+
+/// Who follows which service: the last to join.
+#[derive(Debug, Default)]
+struct Followers {
+    by_service: BTreeMap<String, Follower>,
+    joined: u64,
 }
 
 #[derive(Debug)]
 struct Follower {
+    /// Tells it from those that followed the service before: what was asked for them is not for it.
+    number: u64,
     sender: watch::Sender<Option<Look>>,
     pace: Duration,
     objects: bool,
+}
+
+impl Followers {
+    fn join(&mut self, service: &str, pace: Duration, objects: bool) -> Looks {
+        let (sender, receiver) = watch::channel(None);
+        self.joined += 1;
+        self.by_service.insert(service.to_owned(), Follower { number: self.joined, sender, pace, objects });
+        Looks { receiver }
+    }
+
+    /// Returns the services that are still followed, each with its follower's number, and the shortest pace among them.
+    fn interest(&mut self) -> Option<(Vec<(String, u64)>, Duration)> {
+        self.by_service.retain(|_, follower| !follower.sender.is_closed());
+        let pace = self.by_service.values().map(|follower| follower.pace).min()?;
+        let asked = self.by_service.iter().map(|(service, follower)| (service.clone(), follower.number));
+        Some((asked.collect(), pace))
+    }
+
+    fn deliver(&self, (service, number): &(String, u64), look: Look) {
+        if let Some(follower) = self.by_service.get(service).filter(|follower| follower.number == *number) {
+            // A follower that has just gone is no fault: the next round forgets it.
+            follower.sender.send_replace(Some(look));
+        }
+    }
 }
 
 impl Watches {
@@ -91,8 +120,8 @@ impl Watches {
                 cluster: target.cluster.clone(),
                 followers: Mutex::default(),
                 joined: Notify::new(),
-                objects: AtomicBool::new(true),
-                lost: AtomicU32::new(0),
+                hurry: Notify::new(),
+                objects: Objects::default(),
             });
             let (running, stop) = (Arc::clone(&poller), stop.clone());
             tasks.spawn(async move { stop.run_until_cancelled_owned(running.run()).await.unwrap_or(()) });
@@ -101,15 +130,24 @@ impl Watches {
     }
 
     /// Follows a target's service. With `objects`, a look at a deployment that has stages, or is no longer in progress,
-    /// brings its service-deployment object. The target's poller has been started.
+    /// brings its service-deployment object. Every look was asked for after this call. The target's poller has been started.
     pub fn follow(&self, target: &TargetSpec, pace: Duration, objects: bool) -> Looks {
-        let pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
-        let poller = pollers.get(&key(target)).expect("the target's poller was started");
-        let (sender, receiver) = watch::channel(None);
-        let mut followers = poller.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        followers.insert(target.service.clone(), Follower { sender, pace, objects });
+        let poller = self.poller(target);
+        let looks = poller.followers().join(&target.service, pace, objects);
         poller.joined.notify_one();
-        Looks { receiver }
+        looks
+    }
+
+    /// The same, with the first look at once, whatever the pace.
+    pub fn follow_now(&self, target: &TargetSpec, pace: Duration) -> Looks {
+        let looks = self.follow(target, pace, false);
+        self.poller(target).hurry.notify_one();
+        looks
+    }
+
+    fn poller(&self, target: &TargetSpec) -> Arc<Poller> {
+        let pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(pollers.get(&key(target)).expect("the target's poller was started"))
     }
 }
 
@@ -121,102 +159,97 @@ impl Poller {
     async fn run(&self) {
         let mut strain = 1;
         loop {
-            let Some((names, pace)) = self.interest() else {
+            let Some((asked, pace)) = self.followers().interest() else {
                 self.joined.notified().await;
                 // Who joins has just had an answer from ECS: the next news is a pace away.
-                tokio::time::sleep(ROLLOUT_PACE).await;
+                self.rest(ROLLOUT_PACE).await;
                 continue;
             };
-            let batches: Vec<_> = names.chunks(SERVICES_PER_CALL).map(|names| self.look(names)).collect();
-            let throttled = futures::stream::iter(batches).buffer_unordered(4).any(std::future::ready).await;
+            let batches: Vec<_> = asked.chunks(SERVICES_PER_CALL).map(|batch| self.look(batch)).collect();
+            // All of them are looked at, also where ECS throttles some.
+            let looked = futures::stream::iter(batches).buffer_unordered(4);
+            let throttled = looked.fold(false, async |any, throttled| any || throttled).await;
             // An account that is throttled needs its calls for the writes that are still to come.
             strain = if throttled { (strain * 2).min(STRAINED) } else { 1 };
-            tokio::time::sleep(pace * strain).await;
+            self.rest(pace * strain).await;
         }
     }
 
-    /// Returns the services that are still followed, and the shortest pace among them.
-    fn interest(&self) -> Option<(Vec<String>, Duration)> {
-        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        followers.retain(|_, follower| !follower.sender.is_closed());
-        let pace = followers.values().map(|follower| follower.pace).min()?;
-        Some((followers.keys().cloned().collect(), pace))
+    /// Waits, but not where somebody wants a look now.
+    async fn rest(&self, length: Duration) {
+        _ = tokio::time::timeout(length, self.hurry.notified()).await;
+    }
+
+    fn followers(&self) -> MutexGuard<'_, Followers> {
+        self.followers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at some services; returns whether ECS throttled it.
-    async fn look(&self, names: &[String]) -> bool {
-        let asked: Vec<&str> = names.iter().map(String::as_str).collect();
-        match self.ecs.look_at_services(&self.cluster, &asked).await {
+    async fn look(&self, asked: &[(String, u64)]) -> bool {
+        let names: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
+        match self.ecs.look_at_services(&self.cluster, &names).await {
             Ok(answer) => {
                 // The answer itself is the largest thing here: none is kept while the next is awaited.
                 let services = answer.found.into_iter().map(|service| LiveService::read(&service));
                 let mut found: BTreeMap<String, LiveService> =
                     services.map(|service| (service.name.clone(), service)).collect();
-                let objects = self.service_deployments(&found).await;
-                for name in names {
-                    let look = match found.remove(name) {
+                let mut objects = self.objects.read(&self.ecs, &self.wanted(&found), Instant::now()).await;
+                for one in asked {
+                    let look = match found.remove(&one.0) {
                         Some(service) => {
-                            let object = service.service_deployment.as_ref().and_then(|arn| objects.get(arn)).cloned();
-                            Look::Service(Arc::new(service), object)
+                            let object = service.service_deployment.as_ref().and_then(|arn| objects.remove(arn));
+                            Look::Service(Arc::new(service), object.unwrap_or_default())
                         }
                         None => Look::Missing,
                     };
-                    self.send(name, look);
+                    self.followers().deliver(one, look);
                 }
                 false
             }
             Err(error) => {
                 let error = Arc::new(error);
-                names.iter().for_each(|name| self.send(name, Look::NoAnswer(Arc::clone(&error))));
+                let followers = self.followers();
+                asked.iter().for_each(|one| followers.deliver(one, Look::NoAnswer(Arc::clone(&error))));
                 error.kind == Kind::Throttled
             }
         }
     }
 
-    /// Reads the service-deployment objects of those services whose rollout seems over or has stages, where the API
-    /// answers.
-    async fn service_deployments(&self, found: &BTreeMap<String, LiveService>) -> BTreeMap<String, Arc<Value>> {
-        let wanted: Vec<&str> = {
-            let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
-            let over = found.iter().filter(|(name, service)| {
-                let primary = service.primary();
-                followers.get(*name).is_some_and(|follower| follower.objects)
-                    && primary.is_some_and(|primary| {
-                        service.has_stages() || primary.rollout_state.is_some() && !primary.is("IN_PROGRESS")
-                    })
-            });
-            over.filter_map(|(_, service)| service.service_deployment.as_deref()).collect()
-        };
-        let mut objects = BTreeMap::new();
-        for arns in wanted.chunks(DEPLOYMENTS_PER_CALL) {
-            if !self.objects.load(Ordering::Relaxed) {
-                break;
-            }
-            match self.ecs.describe_service_deployments(arns).await {
-                Ok(described) => {
-                    self.lost.store(0, Ordering::Relaxed);
-                    objects.extend(described.into_iter().filter_map(|object| {
-                        Some((object["serviceDeploymentArn"].as_str()?.to_owned(), Arc::new(object)))
-                    }));
-                }
-                Err(error) if error.kind == Kind::Throttled => {}
-                // One answer that is lost takes no stage away for good.
-                Err(error) if error.kind == Kind::Unknown => {
-                    if self.lost.fetch_add(1, Ordering::Relaxed) + 1 >= LOST {
-                        self.objects.store(false, Ordering::Relaxed);
-                    }
-                }
-                Err(_) => self.objects.store(false, Ordering::Relaxed),
-            }
-        }
-        objects
+    /// Returns the ARNs of the service-deployment objects of those services whose rollout seems over or has stages, and
+    /// whose follower wants them.
+    fn wanted(&self, found: &BTreeMap<String, LiveService>) -> Vec<String> {
+        let followers = self.followers();
+        let wanted = found.values().filter(|service| {
+            let wants = followers.by_service.get(&service.name).is_some_and(|follower| follower.objects);
+            let over = |primary: &Deployment| primary.rollout_state.is_some() && !primary.is("IN_PROGRESS");
+            wants && service.primary().is_some_and(|primary| service.has_stages() || over(primary))
+        });
+        wanted.filter_map(|service| service.service_deployment.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(looks: &mut Looks) -> bool {
+        matches!(futures::FutureExt::now_or_never(looks.next()), Some(Look::Missing))
     }
 
-    fn send(&self, name: &str, look: Look) {
-        let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(follower) = followers.get(name) {
-            // A follower that has just gone is no fault: the next round forgets it.
-            follower.sender.send_replace(Some(look));
-        }
+    #[test]
+    fn a_look_that_was_asked_for_earlier_is_not_for_who_joins_later() {
+        let mut followers = Followers::default();
+        let mut first = followers.join("api", ROLLOUT_PACE, true);
+        let (asked, _) = followers.interest().expect("one");
+        followers.deliver(&asked[0], Look::Missing);
+        assert!(missing(&mut first));
+        let mut second = followers.join("api", ROLLOUT_PACE, true);
+        followers.deliver(&asked[0], Look::Missing);
+        assert!(!missing(&mut second), "it was asked for before");
+        let (asked, _) = followers.interest().expect("one");
+        followers.deliver(&asked[0], Look::Missing);
+        assert!(missing(&mut second));
+        drop(second);
+        assert!(followers.interest().is_none());
     }
 }

@@ -59,6 +59,8 @@ pub enum Fault {
     Unavailable(u8),
     /// `deny:ACTION`: the action, such as `ecs:UpdateService` or `sts:AssumeRole`, is not allowed.
     Deny(String),
+    /// `stale:SECONDS`: DescribeServices shows a service as it was before its last UpdateService, for so long.
+    Stale(Duration),
     /// `latency:MS`: every call takes so many milliseconds longer.
     Latency(Duration),
     /// `wrong-account`: a session in the account belongs to another account.
@@ -130,6 +132,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
             Some(action) if action.contains(':') => Fault::Deny(action.to_owned()),
             _ => return Err(format!("`deny` takes an action such as ecs:UpdateService after a colon, in `{text}`")),
         },
+        "stale" => Fault::Stale(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
         "latency" => Fault::Latency(Duration::from_secs_f64(number("milliseconds")?.min(MAX_LATENCY) / 1000.0)),
         "wrong-account" => Fault::WrongAccount,
         "short-sessions" => Fault::ShortSessions(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
@@ -153,10 +156,11 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 /// Every fault's name, for help and errors.
 pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
-                         lost, unavailable, deny, latency, wrong-account, short-sessions, no-service-deployments, \
-                         image-missing, role-missing, log-group-missing, secret-missing, no-provider, wrong-audience, \
+                         lost, unavailable, stale, deny, latency, wrong-account, short-sessions, \
+                         no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing, no-provider, wrong-audience, \
                          no-keys, no-issuer, claim-rejected, region-disabled, packed";
-const TAKES_ARGUMENT: &[&str] = &["slow", "throttle", "lost", "unavailable", "deny", "latency", "short-sessions"];
+const TAKES_ARGUMENT: &[&str] =
+    &["slow", "throttle", "lost", "unavailable", "stale", "deny", "latency", "short-sessions"];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.
 pub(crate) const SLOW_FACTOR: f64 = 5.0;
@@ -230,6 +234,7 @@ mod tests {
             ("*=lost:30%", Fault::Lost(30)),
             ("*=deny:ecs:UpdateService", Fault::Deny("ecs:UpdateService".into())),
             ("prod=short-sessions:15", Fault::ShortSessions(Duration::from_secs(15))),
+            ("*=stale:2.5", Fault::Stale(Duration::from_millis(2500))),
             ("*=latency:250", Fault::Latency(Duration::from_millis(250))),
         ] {
             assert_eq!(parse_fault(text).expect(text).1, wanted, "{text}");

@@ -53,6 +53,8 @@ pub(crate) struct Service {
     pub(crate) place: Place,
     /// What DescribeServices says, and until when it stays so if nothing happens: described far oftener than changed.
     pub(crate) shown: Option<(Moment, Arc<str>)>,
+    /// What DescribeServices goes on saying, and until when: what it said before the last UpdateService.
+    pub(crate) stale: Option<(Moment, Arc<str>)>,
     /// Distinguishes the service's derived values from every other's.
     pub(crate) key: String,
 }
@@ -277,6 +279,14 @@ impl Service {
     /// Returns the deployment controller's type.
     pub(crate) fn controller(&self) -> &str {
         self.settings.get("deploymentController").and_then(|value| value["type"].as_str()).unwrap_or("ECS")
+    }
+
+    /// Returns what DescribeServices says, as JSON text: it may lag behind.
+    pub(crate) fn said(&mut self, now: Moment) -> Arc<str> {
+        match self.stale.as_ref().filter(|(until, _)| now < *until) {
+            Some((_, text)) => text.clone(),
+            None => self.text(now),
+        }
     }
 
     /// Returns the service as DescribeServices has it, as JSON text.

@@ -3,6 +3,7 @@
 //! UpdateService merges: what is not sent stays. Only some members start a deployment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -12,6 +13,7 @@ use super::configuration::merge_configuration;
 use super::ecs::{list_of, page, short, text_of};
 use super::fault::Fault;
 use super::hook::Verdict;
+use super::moment::millis;
 use super::service::{Act, Service};
 use super::task::{Nature, Pace};
 use super::wire::AwsError;
@@ -76,6 +78,15 @@ impl World {
             }
         }
         behaviour
+    }
+
+    /// Returns for how long DescribeServices lags behind an UpdateService of the service.
+    fn lag(&self, call: &Call, service: &str) -> Option<Duration> {
+        let faults = self.service_faults(&call.account, &call.region, service);
+        faults.into_iter().find_map(|fault| match fault {
+            Fault::Stale(lag) => Some(lag),
+            _ => None,
+        })
     }
 
     /// Finds a service and brings it up to now.
@@ -160,6 +171,7 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
         chance: pace.chance,
         place: super::region::Place { account: call.account.clone(), region: call.region.clone() },
         shown: None,
+        stale: None,
         key: seed,
     };
     service.deploy(&arn, definition, behaviour, call.now, pace);
@@ -204,7 +216,9 @@ pub(crate) fn update(world: &mut World, call: &Call, input: &Value) -> Result<Va
     // What worked before is spared, so that there is a way back; started anew where it runs, it can fail.
     let spared = moves && world.service(call, cluster, name)?.good.contains(&arn);
     let behaviour = world.behaviour(call, short(name), &definition, spared);
+    let lag = world.lag(call, short(name));
     let service = world.service(call, cluster, name)?;
+    service.stale = lag.map(|lag| (call.now + millis(lag), service.text(call.now)));
     service.settings = settings;
     service.shown = None;
     if let Some(desired) = desired.filter(|desired| *desired != service.desired) {
@@ -261,11 +275,11 @@ pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<
         });
         match service {
             Some(service) if with_tags => {
-                let mut body = service.describe(call.now);
+                let mut body: Value = serde_json::from_str(&service.said(call.now)).unwrap_or_default();
                 body["tags"] = json!(tags.get(&service.arn()).cloned().unwrap_or_default());
                 services.push(body.to_string().into());
             }
-            Some(service) => services.push(service.text(call.now)),
+            Some(service) => services.push(service.said(call.now)),
             None => {
                 let arn = match name.starts_with("arn:") {
                     true => name.to_owned(),

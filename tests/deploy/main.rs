@@ -2,6 +2,7 @@
 
 #[cfg(feature = "alarms")]
 mod alarms;
+mod bake;
 mod busy;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;

@@ -320,3 +320,47 @@ async fn a_service_that_vanishes_in_the_bake_fails_its_wave() {
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
     assert!(ran.seconds < 900, "the bake ends early: {} s", ran.seconds);
 }
+
+/// A fleet of one, with the circuit breaker and what is done after a failure.
+fn lagging(settings: &str, on_failure: &str, fault: &str, quick: bool) -> Scene {
+    let rollout =
+        format!("rollout: {{ timeout: 10m, on_failure: {on_failure}, waves: [ {{ name: all, bake: 2m }} ] }}\n");
+    let breaker = format!("    cluster: main\n    deployment: {{ circuit_breaker: {{ {settings} }} }}\n");
+    let scene =
+        Scene::new(&manifest(1, 1, &rollout).replace("    cluster: main\n", &breaker)).fault(&format!("*={fault}"));
+    if quick { scene.quick() } else { scene }
+}
+
+/// DescribeServices may show for seconds what was before an UpdateService: that is no rollback, and no failure to go back.
+#[tokio::test(start_paused = true)]
+async fn looks_that_lag_behind_change_no_outcome() {
+    const FAULTS: &[&str] = &[
+        "slow:1",
+        "crash",
+        "nopull",
+        "hang",
+        "unhealthy",
+        "vanish",
+        "supersede",
+        "degrade",
+        "stuck",
+        "no-return",
+        "lost:30",
+    ];
+    for fault in FAULTS {
+        for (settings, on_failure) in [(ROLLBACK, "stop"), ("enable: true, rollback: false", "rollback")] {
+            for quick in [false, true] {
+                let scene = || lagging(settings, on_failure, fault, quick);
+                let (prompt, late) = (scene().deploy().await, scene().fault("*=stale:3").deploy().await);
+                let came_to = |ran: &Ran| (ran.code(), ran.outcome(ONE));
+                assert_eq!(came_to(&late), came_to(&prompt), "{fault}, {settings}, {quick}: {}", late.said);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_look_from_before_the_deployment_is_no_rollback() {
+    let ran = Scene::of(2, 2, TIMEOUT).fault("*=stale:20").deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 4), "{}", ran.said);
+}

@@ -9,7 +9,7 @@ use roleout::error::Error;
 use roleout::event::Event;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
-use roleout::sandbox::ServiceSnapshot;
+use roleout::sandbox::{Fault, ServiceSnapshot};
 use roleout::view::{Options, View, stage};
 use serde_json::json;
 
@@ -197,7 +197,9 @@ async fn a_run_that_waits_at_a_hook_until_its_timeout_says_how_to_go_on() {
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
     assert!(
-        ran.reason(ONE).contains("not complete within 8m: it waits at a PAUSE hook in POST_TEST_TRAFFIC_SHIFT until")
+        ran.reason(ONE).starts_with("not complete within 8m: it waits at a PAUSE hook in POST_TEST_TRAFFIC_SHIFT\n"),
+        "{}",
+        ran.reason(ONE)
     );
     assert!(ran.said.contains(&format!("roleout continue --only {ONE}")), "{}", ran.said);
     assert!(ran.said.contains("then ROLLBACK"), "{}", ran.said);
@@ -218,6 +220,36 @@ async fn a_run_that_waits_at_a_hook_until_its_timeout_says_how_to_go_on() {
     let followed = scene.deploy().await;
     assert_eq!((followed.code(), followed.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", followed.said);
     assert_eq!(scene.sandbox.calls().operation("UpdateService"), 1, "it was followed, and not started again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_that_wait_at_hooks_share_their_reason() {
+    let mut scene = scene(3, &[BLUE_GREEN, PAUSE]);
+    scene.fleet.targets.iter_mut().for_each(|target| target.timeout = Duration::from_secs(480));
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::TimedOut)), (Exit::TimedOut, 3), "{}", ran.said);
+    assert!(ran.said.contains("✖ timed out, the same in 3 targets:\n"), "{}", ran.said);
+    let words = "help: let it go on with `roleout continue`, and follow it with `deploy`\n";
+    assert!(ran.said.contains(words), "{}", ran.said);
+    for target in ["s0", "s1", "s2"] {
+        let place = "      waits at a PAUSE hook in POST_TEST_TRAFFIC_SHIFT until ";
+        let command = format!("      roleout continue --only a0/eu-west-1/{target}\n");
+        assert!(ran.said.contains(place) && ran.said.contains(&command), "{}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stages_that_cannot_be_read_for_a_while_are_read_again() {
+    let mut scene = scene(1, &[BLUE_GREEN, PAUSE]);
+    scene.start.continue_hooks = true;
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        scene.sandbox.fault("*", Fault::Unavailable(60)).expect("a fault");
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        scene.sandbox.clear_faults();
+    });
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().operation("ContinueServiceDeployment"), 1);
 }
 
 #[tokio::test(start_paused = true)]

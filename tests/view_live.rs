@@ -268,6 +268,43 @@ fn a_terminal_that_gets_narrower_is_erased_by_its_new_rows() {
     assert!(lines.split("\r\n").all(|line| style::width(line) < 40), "{lines:?}");
 }
 
+static ROWS: AtomicUsize = AtomicUsize::new(30);
+
+#[test]
+fn a_terminal_that_was_shorter_for_a_while_keeps_no_rows_of_before() {
+    let (mut run, names) = crowd(26);
+    let size = || Some((100, ROWS.load(Ordering::Relaxed)));
+    let mut watched = Watched::new(Options { size, ..live(100, 30) });
+    run.events.iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(9_000));
+    assert_eq!(watched.look().lines().count(), 2 + 27);
+    let resize = |watched: &mut Watched, rows: usize, ms: i64| {
+        ROWS.store(rows, Ordering::Relaxed);
+        watched.terminal.resize(rows);
+        watched.view.tick(time(ms));
+        watched.look()
+    };
+    for (rows, ms) in [(20, 9_200), (6, 9_400)] {
+        resize(&mut watched, rows, ms);
+    }
+    // More is written meanwhile than the terminal has rows.
+    let ends = ending(&mut run, &names);
+    ends.iter().take(8).for_each(|event| watched.view.event(event));
+    for (rows, ms) in [(5, 21_000), (12, 21_200), (13, 21_400), (40, 21_600)] {
+        resize(&mut watched, rows, ms);
+    }
+    let screen = watched.look();
+    assert_eq!(screen.lines().count(), 2 + 8 + 18 + 1, "{screen}");
+    let kept: Vec<_> = screen.lines().filter(|line| line.starts_with(['·', '✔', '✖'])).collect();
+    assert_eq!(kept.len(), 2 + 8, "{screen}");
+    ends.iter().skip(8).for_each(|event| watched.view.event(event));
+    let text = watched.finish().text();
+    assert!(!text.contains("░") && !text.contains("more running"), "{text}");
+    for name in &names {
+        assert!(text.lines().any(|line| line.starts_with(['✔', '✖']) && line.contains(&format!(" {name} "))), "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]

@@ -1,5 +1,7 @@
 //! A terminal of the few things that the live view asks of one: it counts what would look torn.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use unicode_width::UnicodeWidthChar;
 
 pub struct Terminal {

@@ -306,7 +306,7 @@ pub enum Event {
     },
     /// A signal asked the run to stop.
     RunCancelled {
-        /// `SIGINT` or `SIGTERM`.
+        /// `SIGINT`, `SIGTERM` or `SIGHUP`.
         signal: String,
     },
     /// The run is over.

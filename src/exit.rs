@@ -32,7 +32,7 @@ pub enum Exit {
     Pending = 20,
     /// Cancelled by SIGINT.
     Interrupted = 130,
-    /// Cancelled by SIGTERM.
+    /// Cancelled by SIGTERM, or by SIGHUP: a closed terminal, a lost SSH session.
     Terminated = 143,
 }
 
@@ -83,7 +83,7 @@ impl Exit {
             Self::TimedOut => "timed out; deployments may still be running",
             Self::Pending => "changes are pending",
             Self::Interrupted => "cancelled by SIGINT",
-            Self::Terminated => "cancelled by SIGTERM",
+            Self::Terminated => "cancelled by SIGTERM or SIGHUP",
         }
     }
 }

@@ -154,12 +154,15 @@ async fn with_view(talk: &Talk, command: impl AsyncFnOnce(View, Cancel) -> Resul
     .await
 }
 
-/// Runs a command that a signal asks to stop; a second signal ends the process at once.
+/// Runs a command that a signal asks to stop; a second signal ends the process at once. A SIGHUP never does: where a
+/// terminal is closed both the system and the shell send one, and nobody is there to be impatient.
 async fn with_signals(command: impl AsyncFnOnce(Cancel) -> Result<Exit, Error>) -> Result<Exit, Error> {
     let unexpected =
         |error: std::io::Error| Error::new(Exit::Unexpected, format!("signals cannot be received: {error}"));
     let mut interrupts = signal(SignalKind::interrupt()).map_err(unexpected)?;
     let mut terminations = signal(SignalKind::terminate()).map_err(unexpected)?;
+    // `nohup` has it ignored, and that is its purpose.
+    let mut hangups = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup()).map_err(unexpected)?) };
     let cancel = Cancel::default();
     let mut command = std::pin::pin!(command(cancel.clone()));
     loop {
@@ -167,10 +170,18 @@ async fn with_signals(command: impl AsyncFnOnce(Cancel) -> Result<Exit, Error>) 
             result = &mut command => return result,
             _ = interrupts.recv() => Signal::Interrupt,
             _ = terminations.recv() => Signal::Terminate,
+            Some(_) = async { hangups.as_mut()?.recv().await } => Signal::Hangup,
         };
-        if cancel.is_cancelled() {
+        if cancel.is_cancelled() && signal != Signal::Hangup {
             std::process::exit(i32::from(signal.exit().code()));
         }
         cancel.cancel(signal);
     }
+}
+
+/// Whether whoever started the process had SIGHUP ignored, as far as the system says so.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

@@ -245,7 +245,7 @@ impl RunState {
         if failures.contains(&Outcome::Stuck) {
             Exit::Stuck
         } else if let Some(signal) = &self.cancelled {
-            if signal == "SIGTERM" { Exit::Terminated } else { Exit::Interrupted }
+            if signal == "SIGTERM" || signal == "SIGHUP" { Exit::Terminated } else { Exit::Interrupted }
         } else if exceeded {
             if all(Outcome::TimedOut) {
                 Exit::TimedOut

@@ -19,6 +19,7 @@ use crate::status::Status;
 
 pub mod canvas;
 pub mod children;
+pub mod complaint;
 pub mod console;
 pub mod doctor;
 pub mod hooks;

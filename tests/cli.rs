@@ -237,7 +237,7 @@ fn the_sandbox_refuses_addresses_that_others_can_reach() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "five seconds of real time are the promise to GitLab's runner")]
 fn signals_end_a_run_within_five_seconds_and_name_what_goes_on() {
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 143)] {
         let file = project(&format!("signal{signal}"), "").display().to_string();
         let mut child = roleout()
             .args(["deploy", "--sandbox", "--sandbox-fault", "*=hang", "-f", &file])
@@ -284,6 +284,36 @@ fn a_second_signal_ends_the_process_at_once() {
     assert_eq!(status.code(), Some(143), "{}", rest.join("\n"));
     assert!(began.elapsed().as_millis() < 1_300, "{:?}", began.elapsed());
     assert!(!rest.join("\n").contains("detached"), "no summary: {}", rest.join("\n"));
+}
+
+#[test]
+fn a_terminal_that_is_closed_hangs_up_twice_and_nohup_is_heeded() {
+    let file = project("hangup", "").display().to_string();
+    let faults = ["--sandbox-fault", "*=slow:6", "--sandbox-fault", "*=latency:300"];
+    let hung_up = |nohup: bool| {
+        let trap = if nohup { "trap '' HUP; " } else { "" };
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{trap}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_roleout")])
+            .args(["deploy", "--sandbox", "-f", &file])
+            .args(faults)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let started = lines.by_ref().map(|line| line.expect("UTF-8")).find(|line| line.contains("deploys api:"));
+        assert!(started.is_some(), "the rollout never started");
+        for _ in 0..2 {
+            let kill = Command::new("kill").args(["-HUP", &child.id().to_string()]).status().expect("kill runs");
+            assert!(kill.success());
+        }
+        let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
+        (child.wait().expect("it ends").code(), rest.join("\n"))
+    };
+    let (code, said) = hung_up(false);
+    assert_eq!(code, Some(143), "{said}");
+    assert!(said.contains("! cancelled by SIGHUP (exit code 143)"), "{said}");
+    let (code, said) = hung_up(true);
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

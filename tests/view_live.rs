@@ -7,7 +7,7 @@ mod terminal;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fixture::{Run, Shared, change, outline, reason, small, time, view};
+use fixture::{Run, Shared, change, id, outline, reason, small, time, view};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use roleout::event::{Event, Stamped};
@@ -136,6 +136,53 @@ fn a_target_on_its_way_back_says_so_and_where_to() {
 }
 
 #[test]
+fn a_target_that_fails_says_why_where_there_is_room() {
+    let says = |text: &str| Event::ServiceMessage { target: id(CANARY), text: format!("(service api) {text}") };
+    let mut run = Run::of(small());
+    run.wave(0, "canary")
+        .deploys(900, CANARY)
+        .at(2_000, says("has stopped 1 running tasks: (task 7)."))
+        .tasks(2_000, CANARY, 0, 2);
+    let mut watched = Watched::new(live(120, 10));
+    run.events.iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(4_000));
+    let row = |watched: &mut Watched| watched.look().lines().rev().nth(1).expect("a row").to_owned();
+    assert_snapshot!(row(&mut watched), @"canary  staging/eu-west-1/api  ░░░░░░░░  0/4 -2  api:13  failing     00:03  has stopped 1 running tasks: (task 7).");
+    let told = run.events.len();
+    run.at(5_000, says("was unable to place a task. Reason: CannotPullContainerError: \u{1b}[2Jpull access denied."));
+    run.at(6_000, says("has stopped 1 running tasks: (task 8)."));
+    run.events[told..].iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(7_000));
+    assert_snapshot!(row(&mut watched), @r"canary  staging/eu-west-1/api  ░░░░░░░░  0/4 -2  api:13  failing     00:06  CannotPullContainerError: \u{1b}[2Jpull ac…");
+    let mut narrow = Watched::new(live(80, 10));
+    run.events.iter().for_each(|event| narrow.view.event(event));
+    narrow.view.tick(time(7_000));
+    assert_snapshot!(row(&mut narrow), @"canary  staging/eu-west-1/api  ░░░░░░░░  0/4 -2  api:13  failing     00:06");
+    // Another deployment has its own.
+    let told = run.events.len();
+    run.undoes(8_000, CANARY, None).tasks(9_000, CANARY, 2, 0);
+    run.events[told..].iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(10_000));
+    assert!(row(&mut watched).ends_with("2/4  api:12  going back  00:09"), "{}", row(&mut watched));
+}
+
+#[test]
+fn that_a_run_is_halted_or_cancelled_is_not_what_a_narrow_terminal_cuts() {
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(900, CANARY).tasks(2_000, CANARY, 0, 2);
+    let halt = Event::RunHalted { wave: "canary".into(), cause: id(CANARY), failed: 1, max_failures: 0 };
+    let mut last = |event| {
+        run.at(3_000, event);
+        let mut watched = Watched::new(live(40, 10));
+        run.events.iter().for_each(|event| watched.view.event(event));
+        watched.view.tick(time(42_000));
+        watched.look().lines().last().expect("a line").to_owned()
+    };
+    assert_snapshot!(last(halt), @"⠴ 00:42 halted  1 done, 1 running, 2 w…");
+    assert_snapshot!(last(Event::RunCancelled { signal: "SIGINT".into() }), @"⠴ 00:42 cancelled  1 done, 1 running, …");
+}
+
+#[test]
 fn the_plan_and_notes_do_not_run_into_the_rows() {
     let mut watched = Watched::new(live(80, 24));
     watched.view.phase("reading 3 targets");
@@ -219,6 +266,43 @@ fn a_terminal_that_gets_narrower_is_erased_by_its_new_rows() {
     assert_eq!(frame.matches("\r\u{1b}[2K\u{1b}[1A").count(), rows - 1, "{frame:?}");
     let lines = frame.rsplit("\u{1b}[3A").next().expect("erased before it is drawn");
     assert!(lines.split("\r\n").all(|line| style::width(line) < 40), "{lines:?}");
+}
+
+static ROWS: AtomicUsize = AtomicUsize::new(30);
+
+#[test]
+fn a_terminal_that_was_shorter_for_a_while_keeps_no_rows_of_before() {
+    let (mut run, names) = crowd(26);
+    let size = || Some((100, ROWS.load(Ordering::Relaxed)));
+    let mut watched = Watched::new(Options { size, ..live(100, 30) });
+    run.events.iter().for_each(|event| watched.view.event(event));
+    watched.view.tick(time(9_000));
+    assert_eq!(watched.look().lines().count(), 2 + 27);
+    let resize = |watched: &mut Watched, rows: usize, ms: i64| {
+        ROWS.store(rows, Ordering::Relaxed);
+        watched.terminal.resize(rows);
+        watched.view.tick(time(ms));
+        watched.look()
+    };
+    for (rows, ms) in [(20, 9_200), (6, 9_400)] {
+        resize(&mut watched, rows, ms);
+    }
+    // More is written meanwhile than the terminal has rows.
+    let ends = ending(&mut run, &names);
+    ends.iter().take(8).for_each(|event| watched.view.event(event));
+    for (rows, ms) in [(5, 21_000), (12, 21_200), (13, 21_400), (40, 21_600)] {
+        resize(&mut watched, rows, ms);
+    }
+    let screen = watched.look();
+    assert_eq!(screen.lines().count(), 2 + 8 + 18 + 1, "{screen}");
+    let kept: Vec<_> = screen.lines().filter(|line| line.starts_with(['·', '✔', '✖'])).collect();
+    assert_eq!(kept.len(), 2 + 8, "{screen}");
+    ends.iter().skip(8).for_each(|event| watched.view.event(event));
+    let text = watched.finish().text();
+    assert!(!text.contains("░") && !text.contains("more running"), "{text}");
+    for name in &names {
+        assert!(text.lines().any(|line| line.starts_with(['✔', '✖']) && line.contains(&format!(" {name} "))), "{name}");
+    }
 }
 
 proptest! {

@@ -78,6 +78,7 @@ fn signals_win_over_failures_and_stuck_wins_over_signals() {
     for (signal, outcome, exit) in [
         ("SIGINT", Outcome::Detached, Exit::Interrupted),
         ("SIGTERM", Outcome::Detached, Exit::Terminated),
+        ("SIGHUP", Outcome::Detached, Exit::Terminated),
         ("SIGINT", Outcome::Failed, Exit::Interrupted),
         ("SIGTERM", Outcome::Stuck, Exit::Stuck),
     ] {

@@ -246,6 +246,57 @@ fn a_silent_job_has_a_heartbeat_every_30_seconds() {
     assert_eq!(err.take(), "", "a run that is over has no heart");
 }
 
+/// A folded view of the small plan with both of the wave `rest` under way, and what it has written since.
+fn folded() -> (View, Shared, Run) {
+    let (mut view, _, err) = view(Options::default());
+    view.fold();
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(900, CANARY).ends(1_000, CANARY, Outcome::Succeeded, None);
+    run.wave(1_000, "rest").deploys(1_000, EU).deploys(1_000, US).tasks(2_000, EU, 1, 0).tasks(2_000, US, 1, 0);
+    run.events.drain(..).for_each(|event| view.event(&event));
+    err.take();
+    (view, err, run)
+}
+
+#[test]
+fn a_target_that_fails_is_told_at_once_in_a_log_of_sections() {
+    let (mut view, err, mut run) = folded();
+    let says = |target, text: &str| Event::ServiceMessage { target: id(target), text: format!("(service api) {text}") };
+    let mut told = |run: &mut Run| {
+        run.events.drain(..).for_each(|event| view.event(&event));
+        err.take()
+    };
+    // What crashes: ECS says no more than that tasks are stopped.
+    run.at(3_000, says(US, "has stopped 1 running tasks: (task 7\u{1b}[2J).")).tasks(3_000, US, 0, 1);
+    assert_snapshot!(told(&mut run), @r"00:03 prod/us-east-1/api     ! tasks fail: PRIMARY api:13 desired:4 pending:4 running:0 failed:1; has stopped 1 running tasks: (task 7\u{1b}[2J).");
+    run.tasks(4_000, US, 0, 2).tasks(5_000, US, 0, 3);
+    assert_eq!(told(&mut run), "", "once");
+    // What cannot be placed: ECS says why, and it is not said twice.
+    run.at(6_000, says(EU, "was unable to place a task. Reason: CannotPullContainerError: pull access denied."));
+    run.tasks(6_000, EU, 1, 1).at(7_000, says(EU, "was unable to place a task. Reason: again."));
+    assert_snapshot!(told(&mut run), @r"
+    00:06 prod/eu-west-1/api     ! (service api) was unable to place a task. Reason: CannotPullContainerError: pull access denied.
+    00:06 prod/eu-west-1/api     ! tasks fail: PRIMARY api:13 desired:4 pending:3 running:1 failed:1
+    ");
+    // The way back is another deployment.
+    run.undoes(8_000, US, None).tasks(9_000, US, 0, 0).tasks(10_000, US, 0, 1);
+    assert_snapshot!(told(&mut run), @"00:10 prod/us-east-1/api     ! tasks fail: PRIMARY api:12 desired:4 pending:4 running:0 failed:1");
+    // The section has it all.
+    run.ends(20_000, US, Outcome::Stuck, Some(reason("the undo failed")));
+    let section = told(&mut run);
+    assert_eq!(section.matches(" failed:").count(), 4, "{section}");
+}
+
+#[test]
+fn a_heartbeat_names_those_first_that_fail() {
+    let (mut view, err, mut run) = folded();
+    run.tasks(3_000, US, 0, 7);
+    run.events.drain(..).for_each(|event| view.event(&event));
+    err.take();
+    view.tick(time(33_000));
+    assert_snapshot!(err.take(), @"00:33 still running: 2 of 5 (2 done, 1 failing): prod/us-east-1/api 0/4 -7, prod/eu-west-1/api 1/4");
+}
+
 #[test]
 fn a_plan_says_what_is_the_same_once_and_what_is_blocked_last() {
     let (mut view, out, err) = view(Options::default());
@@ -472,6 +523,9 @@ fn the_last_line_says_what_it_all_means() {
     cut.wave(0, "canary").deploys(0, CANARY).at(1, Event::RunCancelled { signal: "SIGTERM".into() });
     cut.ends(2, CANARY, Outcome::Detached, None).finished(3);
     let last = |run: &Run| shown(Options::default(), &run.events).1.lines().last().map(str::to_owned);
+    let mut hung_up = Run::of(small());
+    hung_up.at(1, Event::RunCancelled { signal: "SIGHUP".into() }).finished(3);
+    assert_eq!(last(&hung_up).as_deref(), Some("! cancelled by SIGHUP (exit code 143)"));
     assert_eq!(
         [&gate, &idle, &cut].map(|run| last(run).expect("a verdict")),
         [

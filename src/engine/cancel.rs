@@ -13,6 +13,8 @@ pub enum Signal {
     Interrupt,
     /// What GitLab sends when a job is cancelled or runs out of time.
     Terminate,
+    /// What a closed terminal or a lost SSH session sends.
+    Hangup,
 }
 
 impl Signal {
@@ -21,6 +23,7 @@ impl Signal {
         match self {
             Self::Interrupt => "SIGINT",
             Self::Terminate => "SIGTERM",
+            Self::Hangup => "SIGHUP",
         }
     }
 
@@ -28,7 +31,7 @@ impl Signal {
     pub fn exit(self) -> Exit {
         match self {
             Self::Interrupt => Exit::Interrupted,
-            Self::Terminate => Exit::Terminated,
+            Self::Terminate | Self::Hangup => Exit::Terminated,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A fixed handful of variables, for `artifacts:reports:dotenv`.
 //!
 //! GitLab refuses a file of 5 KB and more, takes a line for everything up to its end, and has as few as 20 variables on
-//! some servers: so there is never one for each target, and values keep to characters that no shell gives a meaning to.
+//! some servers: so there is never one for each target, and values keep to letters, digits and marks that no shell gives a
+//! meaning to. It is UTF-8, so letters are those of any script.
 //! The names do not begin with ROLEOUT_, since those are this program's own flags in the jobs that get them.
 
 use super::{Ending, Report, Target};
@@ -65,8 +66,10 @@ fn failed(report: &Report) -> String {
     list
 }
 
-/// Returns a value of letters, digits and a few marks, at most so many bytes long.
+/// Returns a value of letters and digits of any script and a few marks, at most so many bytes long.
 fn safe(text: &str, most: usize) -> String {
-    let safe = |char: char| if char.is_ascii_alphanumeric() || "_-./:,@+".contains(char) { char } else { '_' };
-    text.chars().map(safe).take(most).collect()
+    let safe = |char: char| if char.is_alphanumeric() || "_-./:,@+".contains(char) { char } else { '_' };
+    let mut text: String = text.chars().map(safe).collect();
+    text.truncate(text.floor_char_boundary(most));
+    text
 }

@@ -1,21 +1,53 @@
 //! The whole log of one target, for a file of its own beside the job's log.
 
-use super::{Report, Target};
-use crate::view::style::clean;
+use std::collections::HashMap;
 
-/// Returns the path of a target's log in a directory of reports: `log/ACCOUNT/REGION/CLUSTER.SERVICE.log`. Whatever is no
-/// letter, digit, `-`, `_` or `.` becomes `_`, so that no name leads elsewhere.
-pub fn path(target: &Target) -> String {
-    let cluster = target.cluster.rsplit('/').next().unwrap_or(&target.cluster);
-    let (cluster, service) = (safe(cluster), safe(&target.service));
-    format!("log/{}/{}/{cluster}.{service}.log", safe(&target.account), safe(&target.region))
+use super::{Report, Target};
+use crate::view::style::{clean, hash};
+
+/// The most bytes of a part of a path: file systems take 255, and the end of a file's name comes to it.
+const PART: usize = 200;
+
+/// Returns the path of each target's log in a directory of reports: `log/ACCOUNT/REGION/CLUSTER.SERVICE.log`. Whatever is no
+/// letter, digit, `-`, `_` or `.` becomes `_`, so that no name leads elsewhere; a part of more than 200 bytes is cut. Where
+/// two would be the same file then, also on file systems that do not tell `A` from `a`, each has a hash of its names.
+pub fn paths(targets: &[Target]) -> Vec<String> {
+    let plain: Vec<String> = targets.iter().map(|target| path(target, "")).collect();
+    let mut files: HashMap<String, usize> = HashMap::new();
+    for path in &plain {
+        *files.entry(path.to_lowercase()).or_default() += 1;
+    }
+    let alone = |path: &str| files.get(&path.to_lowercase()) == Some(&1);
+    let paths = targets.iter().zip(plain);
+    paths
+        .map(|(target, plain)| if alone(&plain) { plain } else { path(target, &format!("-{}", hash(&names(target)))) })
+        .collect()
 }
 
+/// All that tells a target from others.
+fn names(target: &Target) -> String {
+    [target.account_id.as_str(), &target.account, &target.region, &target.cluster, &target.service].join("\n")
+}
+
+fn path(target: &Target, mark: &str) -> String {
+    let cluster = target.cluster.rsplit('/').next().unwrap_or(&target.cluster);
+    let file = safe(&format!("{cluster}.{}", target.service));
+    format!("log/{}/{}/{file}{mark}.log", safe(&target.account), safe(&target.region))
+}
+
+/// Returns a part of a path; one that is cut ends in a hash of the whole.
 fn safe(name: &str) -> String {
     let safe = |char: char| if char.is_alphanumeric() || "-_.".contains(char) { char } else { '_' };
-    let name: String = name.chars().map(safe).collect();
+    let mut part: String = name.chars().map(safe).collect();
     // Hidden files are left out of artifacts, and `..` leads elsewhere.
-    if name.starts_with('.') || name.is_empty() { format!("_{name}") } else { name }
+    if part.starts_with('.') || part.is_empty() {
+        part.insert(0, '_');
+    }
+    if part.len() > PART {
+        part.truncate(part.floor_char_boundary(PART - 9));
+        part = format!("{part}-{}", hash(name));
+    }
+    part
 }
 
 /// Returns the log: what it is, what happened, and why.

@@ -157,6 +157,11 @@ impl TargetState {
         }
     }
 
+    /// Whether tasks of the deployment that is under way fail to start.
+    pub fn is_failing(&self) -> bool {
+        self.is_running() && self.tasks.is_some_and(|tasks| tasks.failed > 0)
+    }
+
     /// Returns the task of its `before` or `after` that runs now.
     pub fn runs_task(&self) -> Option<&TaskRun> {
         self.run_tasks.last().filter(|task| task.ended.is_none() && self.is_running())

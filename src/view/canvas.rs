@@ -10,6 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
+use crate::view::style;
+
+mod lost;
+
+use lost::Lost;
+
 /// A terminal with a foot that changes.
 pub struct Canvas {
     terminal: Terminal,
@@ -24,6 +30,7 @@ impl Canvas {
             size,
             buffer: String::new(),
             foot: Vec::new(),
+            lost: Lost::default(),
             line_is_full: false,
         })));
         let foot = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(terminal.clone())));
@@ -40,14 +47,17 @@ impl Canvas {
     /// line of it is never empty. `widths` are the columns that its lines take.
     pub fn draw(&self, kept: &[String], foot: &[String], widths: Vec<usize>) {
         self.foot.set_message(foot.join("\n"));
+        let kept: Vec<_> = kept.iter().flat_map(|kept| kept.split('\n')).collect();
         if !kept.is_empty() {
             // An empty line would be taken for indicatif's filling of the line before it; this one only looks empty.
-            let kept: Vec<_> = kept.iter().flat_map(|kept| kept.split('\n')).collect();
             let kept: Vec<_> = kept.iter().map(|line| if line.is_empty() { "\x1b[m" } else { line }).collect();
             self.foot.println(kept.join("\n"));
         }
         let mut screen = self.terminal.screen();
         screen.foot = widths;
+        let (rows, size) = (screen.rows(), screen.size);
+        let width = |line: &&str| style::width(&anstream::adapter::strip_str(line).to_string());
+        screen.lost.keep(kept.iter().map(width), rows, size);
         screen.commit();
     }
 
@@ -56,6 +66,8 @@ impl Canvas {
         self.draw(kept, &[], Vec::new());
         let mut screen = self.terminal.screen();
         screen.next_line();
+        // How much others write is not known.
+        screen.lost = Lost::default();
         screen.commit();
     }
 
@@ -92,6 +104,7 @@ struct Screen {
     buffer: String,
     /// The columns that each line of the foot on the terminal takes.
     foot: Vec<usize>,
+    lost: Lost,
     /// Whether the next text belongs on the next line.
     line_is_full: bool,
 }
@@ -103,18 +116,43 @@ impl Terminal {
 }
 
 impl Screen {
-    /// A terminal that got narrower has broken the foot's lines into more rows than indicatif knows of: they are erased
-    /// here, and the cursor is put where indicatif left it.
+    /// Takes away what a terminal of another size shows of the foot beside what indicatif knows of, and puts the cursor
+    /// where indicatif left it.
     fn resize(&mut self, size: (usize, usize)) {
         let old = std::mem::replace(&mut self.size, size);
-        let columns = size.0.max(1);
-        let rows: usize = self.foot.iter().map(|width| width.div_ceil(columns).max(1)).sum();
-        if columns < old.0 && rows > self.foot.len() {
+        if size == old {
+            return;
+        }
+        self.lost.widen(old.0, size.0);
+        let (rows, lines) = (self.rows(), self.foot.len());
+        // One that got narrower has broken the foot's lines.
+        if size.0 < old.0 && rows > lines {
             // Row by row: tmux moves a whole screen that is erased at once into its history.
             self.buffer.push_str(&"\r\x1b[2K\x1b[1A".repeat(rows - 1));
             self.buffer.push_str("\r\x1b[2K");
-            self.buffer.push_str(&"\n".repeat(self.foot.len().saturating_sub(1)));
-            self.line_is_full = false;
+            self.down(lines.saturating_sub(1));
+        }
+        // One that got shorter has pushed its top rows out, and brings them back when it gets taller.
+        if rows > size.1 && size.1 < old.1 {
+            self.lost.push(rows - size.1, self.foot.iter().copied().max().unwrap_or(0));
+        } else if size.1 < old.1 {
+            self.lost.keep(std::iter::empty(), rows, size);
+        } else if let Some(back) = self.lost.grow(size.1 - old.1) {
+            self.up(rows.saturating_sub(1) + back.since + back.rows);
+            self.buffer.push_str(&format!("\r\x1b[{}M", back.rows));
+            self.down(rows.saturating_sub(1) + back.since);
+        }
+    }
+
+    /// Returns how many rows the foot takes on a terminal of the present size.
+    fn rows(&self) -> usize {
+        self.foot.iter().map(|width| width.div_ceil(self.size.0.max(1)).max(1)).sum()
+    }
+
+    fn down(&mut self, rows: usize) {
+        self.line_is_full = false;
+        if rows > 0 {
+            self.buffer.push_str(&format!("\x1b[{rows}B"));
         }
     }
 
@@ -153,11 +191,7 @@ impl TermLike for Terminal {
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        if n > 0 {
-            let mut screen = self.screen();
-            screen.line_is_full = false;
-            screen.buffer.push_str(&format!("\x1b[{n}B"));
-        }
+        self.screen().down(n);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::event::{Event, Reason, Stamped, Tasks};
 use crate::fleet::{Outcome, TargetId};
 use crate::state::{RunState, TargetState, milliseconds};
-use crate::view::sections::{Closed, Sections};
+use crate::view::sections::{Alarm, Closed, Sections};
 use crate::view::sentence::{self, Narrator, Sentence};
 use crate::view::stage;
 use crate::view::style::{self, Paint, Tone, clean, duration};
@@ -113,6 +113,9 @@ impl Lines {
     /// it ends a target, and otherwise into the target's section.
     fn fold_in(&mut self, event: &Stamped, sentence: &Sentence, log: &[String], state: &RunState) {
         let Some(target) = &sentence.target else { return self.write(sentence, event.at, state) };
+        if let (Event::UndoStarted { .. }, Some(sections)) = (&event.event, &mut self.sections) {
+            sections.calm(target);
+        }
         match &event.event {
             Event::RolloutFinished { reason, .. } => {
                 self.section(target, sentence, reason.as_ref(), log, event.at, state)
@@ -123,8 +126,19 @@ impl Lines {
             | Event::UndoImpossible { .. }
             | Event::HookWaiting { continued: false, .. }
             | Event::HookNotContinued { .. } => self.write(sentence, event.at, state),
+            Event::ServiceMessage { .. } if !sentence.progress => {
+                self.keep(target, sentence, event.at, state);
+                if self.is_first(target, Alarm::Complaint) {
+                    self.write(sentence, event.at, state);
+                }
+            }
             _ => self.keep(target, sentence, event.at, state),
         }
+    }
+
+    /// Whether something that a person should see at once is said of a target's deployment for the first time.
+    fn is_first(&mut self, target: &TargetId, alarm: Alarm) -> bool {
+        self.sections.as_mut().is_some_and(|sections| sections.raise(target, alarm, self.bytes))
     }
 
     fn keep(&mut self, target: &TargetId, sentence: &Sentence, at: Timestamp, state: &RunState) {
@@ -218,10 +232,24 @@ impl Lines {
         let revision = state.target(target).and_then(TargetState::deploys);
         let sentence = sentence::tasks(target, revision, tasks);
         match self.sections {
-            Some(_) => self.keep(target, &sentence, at, state),
+            Some(_) => {
+                self.keep(target, &sentence, at, state);
+                self.say_failing(target, tasks, at, state);
+            }
             None => self.write(&sentence, at, state),
         }
         self.told.insert(target.clone(), Told { tasks, at, newer: None });
+    }
+
+    /// Says at once that a folded target's tasks fail, and why, unless ECS's words stand in the log already.
+    fn say_failing(&mut self, target: &TargetId, tasks: Tasks, at: Timestamp, state: &RunState) {
+        let Some(found) = state.target(target).filter(|target| target.is_failing()) else { return };
+        if self.is_first(target, Alarm::Failing) {
+            let told = self.sections.as_ref().is_some_and(|sections| sections.is_raised(target, Alarm::Complaint));
+            let why = self.narrator.why(found).filter(|_| !told);
+            let sentence = sentence::failing(found, tasks, why.as_deref());
+            self.write(&sentence, at, state);
+        }
     }
 
     fn write(&mut self, sentence: &Sentence, at: Timestamp, state: &RunState) {
@@ -252,12 +280,13 @@ fn heartbeat(state: &RunState, now: Timestamp) -> String {
     {
         return format!("wave {} bakes for {} more", clean(&wave.outline.name), duration(left * 1000));
     }
-    let running: Vec<_> = state.targets().filter(|target| target.is_running()).collect();
+    let mut running: Vec<_> = state.targets().filter(|target| target.is_running()).collect();
+    running.sort_by_key(|target| !target.is_failing());
     let mut names: Vec<String> = running
         .iter()
         .take(HEARTBEAT_NAMES)
         .map(|target| {
-            let tasks = target.tasks.map(|tasks| format!(" {}/{}", tasks.running, tasks.desired));
+            let tasks = target.tasks.map(|tasks| format!(" {}", sentence::short_tasks(tasks)));
             let stage = stage::short(target).map(|stage| format!(" ({stage})")).unwrap_or_default();
             format!("{}{}{stage}", clean(&target.target.to_string()), tasks.unwrap_or_default())
         })
@@ -268,6 +297,10 @@ fn heartbeat(state: &RunState, now: Timestamp) -> String {
     let mut counts = vec![format!("{} done", totals.good())];
     if totals.failures() > 0 {
         counts.push(format!("{} failed", totals.failures()));
+    }
+    let failing = running.iter().filter(|target| target.is_failing()).count();
+    if failing > 0 {
+        counts.push(format!("{failing} failing"));
     }
     if totals.waiting > 0 {
         counts.push(format!("{} waiting", totals.waiting));

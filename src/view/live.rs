@@ -13,7 +13,7 @@ use crate::state::{Phase, RunState, TargetState, milliseconds};
 use crate::view::Options;
 use crate::view::canvas::Canvas;
 use crate::view::row::Row;
-use crate::view::sentence::Narrator;
+use crate::view::sentence::{self, Narrator};
 use crate::view::stage;
 use crate::view::stream::Pending;
 use crate::view::style::{self, Paint, Tone, clean};
@@ -24,6 +24,8 @@ const FRAME_MS: u64 = 100;
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 /// How many columns the bar of a target takes.
 const BAR: usize = 8;
+/// The fewest columns in which it can be said why a target does not get on.
+const WHY: usize = 24;
 
 /// The terminal's columns and rows, if it can be asked.
 pub type Size = fn() -> Option<(usize, usize)>;
@@ -163,10 +165,11 @@ impl Live {
         let mut shown = running.len();
         if shown > room {
             shown = room.saturating_sub(1);
-            running.sort_by_key(|target| !is_failing(target));
+            running.sort_by_key(|target| !target.is_failing());
         }
         let grid = Grid::new(&running[..shown], self.column, columns, now);
-        let mut foot: Vec<Row> = running[..shown].iter().map(|target| grid.row(target, now).cut(columns)).collect();
+        let row = |target: &&TargetState| grid.row(target, self.narrator.why(target).as_deref(), now).cut(columns);
+        let mut foot: Vec<Row> = running[..shown].iter().map(row).collect();
         if shown < running.len() && room > 0 {
             let rest = format!("… and {} more running", running.len() - shown);
             foot.push(Row::new().with(Tone::Dim, &rest).cut(columns));
@@ -184,11 +187,14 @@ struct Grid {
     wave: usize,
     bar: bool,
     phase: usize,
+    time: usize,
+    /// Whether there is room for why a target does not get on.
+    why: bool,
 }
 
 impl Grid {
     /// Gives each column what its longest text takes, while there is room: the counts and the time always, then the
-    /// name, the bar, the revision, what goes on, and the wave. The name's is the same for the whole run, so that rows
+    /// name, the bar, the revision, what goes on, the wave, and why a target does not get on. The name's is the same for the whole run, so that rows
     /// do not move sideways when targets come and go.
     fn new(targets: &[&TargetState], name: usize, columns: usize, now: Timestamp) -> Self {
         let longest = |text: &dyn Fn(&TargetState) -> String| {
@@ -211,10 +217,10 @@ impl Grid {
         let phase = if place(wanted) { wanted } else { 0 };
         let wanted = longest(&|target| clean(&target.wave).into_owned());
         let wave = if place(wanted) { wanted } else { 0 };
-        Self { name, tasks, revision, wave, bar, phase }
+        Self { name, tasks, revision, wave, bar, phase, time, why: place(WHY) }
     }
 
-    fn row(&self, target: &TargetState, now: Timestamp) -> Row {
+    fn row(&self, target: &TargetState, why: Option<&str>, now: Timestamp) -> Row {
         let time = style::clock(target.elapsed_ms(Some(now)).unwrap_or(0));
         let name = name(target);
         let mut row = Row::new();
@@ -222,7 +228,7 @@ impl Grid {
             row = row.with(Tone::Dim, &style::pad(&clean(&target.wave), self.wave)).gap();
         }
         row = row.with(Tone::Plain, &style::pad(&style::cut_middle(&name, self.name), self.name)).gap();
-        let failing = is_failing(target);
+        let failing = target.is_failing();
         if self.bar {
             row = row.with(if failing { Tone::Warn } else { Tone::Good }, &bar(target)).gap();
         }
@@ -236,20 +242,18 @@ impl Grid {
             let tone = if warns { Tone::Warn } else { Tone::Dim };
             row = row.with(tone, &style::pad(&phase_word(target), self.phase)).gap();
         }
-        row.with(Tone::Dim, &time)
+        match why.filter(|_| self.why) {
+            Some(why) => row.with(Tone::Dim, &style::pad(&time, self.time)).gap().with(Tone::Warn, why),
+            None => row.with(Tone::Dim, &time),
+        }
     }
-}
-
-/// Whether tasks of its deployment fail to start: such targets are shown first where not all fit.
-fn is_failing(target: &TargetState) -> bool {
-    target.tasks.is_some_and(|tasks| tasks.failed > 0)
 }
 
 /// Says what goes on: the stage where there is one.
 fn phase_word(target: &TargetState) -> String {
     let word = match target.phase {
         Phase::Undoing => "going back",
-        _ if is_failing(target) => "failing",
+        _ if target.is_failing() => "failing",
         Phase::Waiting => "waiting",
         Phase::Preparing => "preparing",
         Phase::Registered => return stage::short(target).unwrap_or_else(|| "registered".to_owned()),
@@ -267,12 +271,8 @@ fn revision(target: &TargetState) -> String {
     target.deploys().map(|to| clean(&to.to_string()).into_owned()).unwrap_or_default()
 }
 
-/// Returns `3/4`, and `3/4 -2` when two tasks failed to start.
 fn counts(target: &TargetState) -> String {
-    target.tasks.map_or_else(String::new, |tasks| {
-        let failed = if tasks.failed > 0 { format!(" -{}", tasks.failed) } else { String::new() };
-        format!("{}/{}{failed}", tasks.running, tasks.desired)
-    })
+    target.tasks.map(sentence::short_tasks).unwrap_or_default()
 }
 
 fn bar(target: &TargetState) -> String {
@@ -290,6 +290,12 @@ fn totals(state: &RunState, spinner: &str, (elapsed_ms, expected_ms): (u64, Opti
     let of = whole.map(|whole| format!("of ~{}", style::duration(whole))).unwrap_or_default();
     let mut row =
         Row::new().with(Tone::Good, spinner).with(Tone::Plain, &style::clock(elapsed_ms)).with(Tone::Dim, &of);
+    // What a person must know first: a narrow terminal cuts the end.
+    if state.cancelled().is_some() {
+        row = row.with(Tone::Warn, "cancelled");
+    } else if state.halted().is_some() {
+        row = row.with(Tone::Bad, "halted");
+    }
     row = row.with(Tone::Plain, &format!(" {} done", totals.good()));
     if totals.failures() > 0 {
         row = row.comma().with(Tone::Bad, &format!("{} failed", totals.failures()));
@@ -306,11 +312,6 @@ fn totals(state: &RunState, spinner: &str, (elapsed_ms, expected_ms): (u64, Opti
     if let Some((place, wave)) = wave {
         let of = format!(" wave {} ({place} of {})", clean(&wave.outline.name), state.waves().count());
         row = row.with(Tone::Dim, &of);
-    }
-    if state.cancelled().is_some() {
-        row = row.comma().with(Tone::Warn, "cancelled");
-    } else if state.halted().is_some() {
-        row = row.comma().with(Tone::Bad, "halted");
     }
     row
 }

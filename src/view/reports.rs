@@ -80,14 +80,18 @@ impl Reports {
             self.put(&wanted, wanted.kind.text(report));
         }
         let Some(directory) = self.directory.take() else { return };
-        for target in &report.targets {
-            let path = directory.join(log::path(target));
+        let mut missing: Vec<String> = Vec::new();
+        for (target, path) in report.targets.iter().zip(log::paths(&report.targets)) {
+            let path = directory.join(path);
             let made = path.parent().map_or(Ok(()), fs_err::create_dir_all);
             // Thousands of files are not synced one by one: a cancelled job has no time for that.
-            if let Err(error) = made.and_then(|()| fs_err::write(&path, log::text(report, target))) {
-                self.faults.push(format!("the logs of the targets are not complete: {error}"));
-                return;
-            }
+            let written = made.and_then(|()| fs_err::write(&path, log::text(report, target)));
+            missing.extend(written.err().map(|error| error.to_string()));
+        }
+        if let Some(error) = missing.first() {
+            let (missing, all) = (missing.len(), report.targets.len());
+            let those = format!("{missing} of {all} could not be written");
+            self.faults.push(format!("the logs of the targets are not complete: {those}: {error}"));
         }
     }
 

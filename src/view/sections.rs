@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use crate::fleet::TargetId;
-use crate::view::style::cut;
+use crate::view::style::{self, cut};
 
 /// After so many bytes a target that went well has one line.
 const BRIEF: usize = 1_500_000;
@@ -29,7 +29,18 @@ const CLEAR: &str = "\u{1b}[0K";
 pub struct Sections {
     open: HashMap<TargetId, Body>,
     names: HashSet<String>,
-    said: bool,
+    raised: HashSet<(TargetId, Alarm)>,
+    /// Which of the limits were said.
+    said: [bool; 2],
+}
+
+/// What a person should see of a deployment at once, and not when it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alarm {
+    /// ECS complains.
+    Complaint,
+    /// Tasks fail.
+    Failing,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +75,24 @@ impl Sections {
         body.lines.push(line);
     }
 
+    /// Takes note of an alarm; returns whether it is the first of its kind and `written`, the bytes of the log so far, leaves
+    /// room for it.
+    pub fn raise(&mut self, target: &TargetId, alarm: Alarm, written: usize) -> bool {
+        self.raised.insert((target.clone(), alarm)) && written <= BRIEF
+    }
+
+    /// Forgets the alarms of a target: another deployment of it begins.
+    pub fn calm(&mut self, target: &TargetId) {
+        for alarm in [Alarm::Complaint, Alarm::Failing] {
+            self.raised.remove(&(target.clone(), alarm));
+        }
+    }
+
+    /// Whether an alarm of a target was raised.
+    pub fn is_raised(&self, target: &TargetId, alarm: Alarm) -> bool {
+        self.raised.contains(&(target.clone(), alarm))
+    }
+
     /// Returns the targets that have lines and have not ended, by their names.
     pub fn left(&self) -> Vec<TargetId> {
         let mut left: Vec<TargetId> = self.open.keys().cloned().collect();
@@ -76,14 +105,7 @@ impl Sections {
         let body = self.open.remove(closed.target).unwrap_or_default();
         let limit = if closed.failed { BRIEFER } else { BRIEF };
         if written > limit {
-            let mut text = String::new();
-            if !std::mem::replace(&mut self.said, true) {
-                text.push_str(
-                    "GitLab cuts a job's log at 4 MB: from here on targets that succeed have one line each; with \
-                     --reports-dir the log of every target is a file\n",
-                );
-            }
-            return text + &cut(closed.header, COLUMNS) + "\n";
+            return self.limit(written) + &cut(closed.header, COLUMNS) + "\n";
         }
         let name = self.name(closed.target);
         let collapsed = if closed.failed { "" } else { "[collapsed=true]" };
@@ -99,10 +121,28 @@ impl Sections {
         text + &format!("{CLEAR}section_end:{ended}:{name}\r{CLEAR}\n")
     }
 
-    /// Returns a name that no other section of this log has, of the characters that GitLab takes.
+    /// Returns what is said where a limit is passed, the first time.
+    fn limit(&mut self, written: usize) -> String {
+        let failures_too = written > BRIEFER;
+        if std::mem::replace(&mut self.said[usize::from(failures_too)], true) {
+            return String::new();
+        }
+        let whose = if failures_too { "all targets, also those that fail," } else { "targets that succeed" };
+        format!(
+            "GitLab cuts a job's log at 4 MB: from here on {whose} have one line each; with --reports-dir the log of every \
+             target is a file\n"
+        )
+    }
+
+    /// Returns a name that no other section of this log has, of the characters that GitLab takes; a target whose name has
+    /// others is told apart by a hash of it.
     fn name(&mut self, target: &TargetId) -> String {
-        let safe = |char: char| if char.is_ascii_alphanumeric() || "_.-".contains(char) { char } else { '_' };
-        let plain: String = format!("roleout_{target}").chars().map(safe).collect();
+        let target = target.to_string();
+        let safe = |char: char| char.is_ascii_alphanumeric() || "_.-".contains(char);
+        let mut plain = format!("roleout_{}", target.replace(|char| !safe(char), "_"));
+        if !target.chars().all(|char| safe(char) || char == '/') {
+            plain = format!("{plain}-{}", style::hash(&target));
+        }
         let mut name = plain.clone();
         let mut number = 1;
         while !self.names.insert(name.clone()) {
@@ -149,7 +189,10 @@ mod tests {
              \x1b[0Ksection_end:1560896394:roleout_prod_eu-west-1_api-2\r\x1b[0K\n"
         );
         assert_eq!(sections.left(), std::slice::from_ref(&hangul));
-        assert!(sections.close(closed(&hangul, "x", false), 0).contains(":roleout____eu-west-1_api["));
+        let other = id("주문/eu-west-1/api");
+        let [one, two] = [&hangul, &other].map(|target| sections.close(closed(target, "x", false), 0));
+        assert!(one.contains(":roleout____eu-west-1_api-92c4302e["), "{one}");
+        assert!(two.contains(":roleout____eu-west-1_api-") && !two.contains("-92c4302e"), "{two}");
     }
 
     #[test]
@@ -157,10 +200,29 @@ mod tests {
         let mut sections = Sections::default();
         let api = id("prod/eu-west-1/api");
         let brief = sections.close(closed(&api, "api succeeded", false), BRIEF + 1);
-        assert!(brief.starts_with("GitLab cuts a job's log") && brief.ends_with("\napi succeeded\n"), "{brief}");
+        assert!(
+            brief.starts_with("GitLab cuts a job's log at 4 MB: from here on targets that succeed have"),
+            "{brief}"
+        );
+        assert!(brief.ends_with("\napi succeeded\n"), "{brief}");
         assert_eq!(sections.close(closed(&api, "api succeeded", false), BRIEF + 1), "api succeeded\n");
         assert!(sections.close(closed(&api, "api failed", true), BRIEF + 1).contains("section_start"));
+        let briefer = sections.close(closed(&api, "api failed", true), BRIEFER + 1);
+        assert!(briefer.contains(" from here on all targets, also those that fail, have one line each"), "{briefer}");
+        assert!(briefer.ends_with("\napi failed\n"), "{briefer}");
         assert_eq!(sections.close(closed(&api, "api failed", true), BRIEFER + 1), "api failed\n");
+        assert_eq!(sections.close(closed(&api, "api succeeded", false), BRIEFER + 1), "api succeeded\n");
+    }
+
+    #[test]
+    fn an_alarm_is_raised_once_for_each_deployment_while_there_is_room() {
+        let mut sections = Sections::default();
+        let api = id("prod/eu-west-1/api");
+        assert!(sections.raise(&api, Alarm::Failing, 0) && !sections.raise(&api, Alarm::Failing, 0));
+        assert!(sections.raise(&api, Alarm::Complaint, 0));
+        sections.calm(&api);
+        assert!(!sections.raise(&api, Alarm::Complaint, BRIEF + 1));
+        assert!(!sections.is_raised(&api, Alarm::Failing) && sections.is_raised(&api, Alarm::Complaint));
     }
 
     #[test]

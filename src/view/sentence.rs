@@ -9,6 +9,7 @@ use crate::event::{Event, Stamped, TaskEnd, Tasks, UndoStep};
 use crate::fleet::{Outcome, Revision, TargetId};
 use crate::plan::Outline;
 use crate::state::{RunState, TargetState, WaveState, milliseconds};
+use crate::view::complaint::{Complaints, is_trouble};
 use crate::view::stage;
 use crate::view::style::{self, Tone, clean, count, duration};
 
@@ -36,7 +37,9 @@ pub struct Sentence {
 pub struct Narrator {
     /// Whether every event is told.
     pub verbose: bool,
-    complaints: HashMap<TargetId, usize>,
+    /// How often ECS complained of a target.
+    complained: HashMap<TargetId, usize>,
+    complaints: Complaints,
     /// The causes of failures whose log was shown.
     causes: HashSet<String>,
 }
@@ -44,12 +47,13 @@ pub struct Narrator {
 impl Narrator {
     /// Tells everything, or only what matters.
     pub fn new(verbose: bool) -> Self {
-        Self { verbose, complaints: HashMap::new(), causes: HashSet::new() }
+        Self { verbose, ..Self::default() }
     }
 
     /// Returns the words for an event, given the state after it; `None` where there is nothing to say. Changes of task
     /// counts are not told here: see [`tasks`].
     pub fn tell(&mut self, event: &Stamped, state: &RunState) -> Option<Sentence> {
+        self.complaints.hear(&event.event);
         match &event.event {
             Event::RunStarted { plan, sandbox, job: _ } => Some(run(format!(
                 "{}{}{}",
@@ -197,12 +201,17 @@ impl Narrator {
         fresh.flat_map(|evidence| &evidence.log).map(|line| clean(line)).collect()
     }
 
+    /// Returns why a target that is under way does not get on, in the words of ECS.
+    pub fn why(&self, target: &TargetState) -> Option<Cow<'_, str>> {
+        self.complaints.of(target).map(clean)
+    }
+
     fn message(&mut self, target: &TargetId, text: &str) -> Option<Sentence> {
         let trouble = is_trouble(text);
         if trouble && !self.verbose {
-            let complaints = self.complaints.entry(target.clone()).or_default();
-            *complaints += 1;
-            if *complaints > COMPLAINTS {
+            let times = self.complained.entry(target.clone()).or_default();
+            *times += 1;
+            if *times > COMPLAINTS {
                 return None;
             }
         }
@@ -227,6 +236,20 @@ pub fn tasks(target: &TargetId, revision: Option<&Revision>, tasks: Tasks) -> Se
     Sentence { tone, ..progress(target, text) }
 }
 
+/// Returns the first that is told at once of a deployment whose tasks fail, with ECS's words where there are some:
+/// `tasks fail: PRIMARY api:13 desired:4 pending:2 running:0 failed:2; has stopped 1 running tasks: …`.
+pub fn failing(target: &TargetState, tasks: Tasks, why: Option<&str>) -> Sentence {
+    let counts = self::tasks(&target.target, target.deploys(), tasks);
+    let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+    Sentence { mark: "!", text: format!("tasks fail: {}{why}", counts.text), progress: false, ..counts }
+}
+
+/// Returns `3/4`, and `3/4 -2` when two tasks failed to start.
+pub fn short_tasks(tasks: Tasks) -> String {
+    let failed = if tasks.failed > 0 { format!(" -{}", tasks.failed) } else { String::new() };
+    format!("{}/{}{failed}", tasks.running, tasks.desired)
+}
+
 /// Returns a plan's totals: `3 to deploy, 12 unchanged, 1 blocked`.
 pub fn plan_words(plan: &Outline) -> String {
     use crate::plan::Action;
@@ -242,28 +265,6 @@ pub fn plan_words(plan: &Outline) -> String {
     let words = [(deploy, "to deploy"), (update, "to update"), (unchanged, "unchanged"), (blocked, "blocked")];
     let words: Vec<_> = words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
     if words.is_empty() { "no targets".to_owned() } else { words.join(", ") }
-}
-
-/// Whether ECS complains. Its events have no severity; the words are those of its documented event messages.
-fn is_trouble(text: &str) -> bool {
-    const WORDS: [&str; 14] = [
-        "unable",
-        "unhealthy",
-        "fail",
-        "error",
-        "rolling back",
-        "circuit breaker",
-        "denied",
-        "throttl",
-        "exceed",
-        "cannot",
-        "can't",
-        "timed out",
-        "insufficient",
-        "alarm",
-    ];
-    let text = text.to_lowercase();
-    WORDS.iter().any(|word| text.contains(word))
 }
 
 /// Returns how a target ended: `succeeded in 42s, runs api:13`.

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use anstyle::{AnsiColor, Style};
+use sha2::{Digest, Sha256};
 use unicode_width::UnicodeWidthChar;
 
 use crate::error::Error;
@@ -117,6 +118,11 @@ fn take(chars: impl Iterator<Item = char>, columns: usize) -> (String, usize) {
         kept.push(char);
     }
     (kept, used)
+}
+
+/// Returns eight hexadecimal digits that tell a name from others, for where it is cut or loses characters.
+pub fn hash(name: &str) -> String {
+    Sha256::digest(name).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the text filled up with spaces to so many columns.

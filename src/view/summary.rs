@@ -320,10 +320,11 @@ fn verdict(state: &RunState) -> (Tone, String) {
         | Exit::Stuck
         | Exit::TimedOut => (Tone::Bad, "✖"),
     };
-    let words = match exit {
-        Exit::Done if state.totals().succeeded > 0 => "done",
-        Exit::Done => "nothing to do",
-        _ => exit.words(),
+    let words = match (exit, state.cancelled()) {
+        (Exit::Done, _) if state.totals().succeeded > 0 => "done".to_owned(),
+        (Exit::Done, _) => "nothing to do".to_owned(),
+        (Exit::Interrupted | Exit::Terminated, Some(signal)) => format!("cancelled by {}", clean(signal)),
+        _ => exit.words().to_owned(),
     };
     let more = match (exit, state.gate(), state.halted()) {
         (Exit::Gate, Some(wave), _) => format!(" before wave {0}; go on with --from {0}", clean(wave)),

@@ -412,7 +412,7 @@ fn five_thousand_targets_stay_below_the_cap_of_a_log() {
     assert!(said.len() < 4 * 1024 * 1024, "{} bytes", said.len());
     let whole = sections(&said);
     assert!(whole.iter().any(|section| section.1.is_empty()), "failures are kept");
-    assert_eq!(said.matches("GitLab cuts a job's log at 4 MB").count(), 1);
+    assert_eq!(said.matches("GitLab cuts a job's log at 4 MB").count(), 2, "of those that succeed, then of all");
     let failed = said.lines().filter(|line| line.contains("✖ failed after ")).count();
     assert_eq!(failed, 2_500, "each failure has its line");
 }
@@ -434,6 +434,53 @@ async fn a_report_that_cannot_be_written_is_a_warning_and_changes_no_exit_code()
     assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
     assert!(ran.said.contains("warning: the junit report was not written: "), "{}", ran.said);
     assert!(ran.said.contains("warning: the logs of the targets are not complete: "), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_target_has_a_log_of_its_own_whatever_its_name_is_and_one_that_cannot_be_written_is_missed_alone() {
+    let directory = Directory::new("reports-names");
+    let mut report = report(&Scene::of(3, 2, "").quick().deploy().await);
+    report.targets[0].service = "a".repeat(255);
+    report.targets[0].cluster = "b".repeat(255);
+    report.targets[1].service = format!("{}c", "a".repeat(254));
+    report.targets[1].cluster = "b".repeat(255);
+    // One file where `A` is `a`, or where all that is no letter is `_`.
+    report.targets[2].service = "Web".into();
+    report.targets[3].service = "web".into();
+    report.targets[4].service = "決済".into();
+    report.targets[5].account = format!("../{}", "決".repeat(100));
+    let paths = log::paths(&report.targets);
+    assert_eq!(paths[4], "log/a2/eu-west-1/main.決済.log");
+    assert!(paths[2].starts_with("log/a1/eu-west-1/main.Web-") && paths[2].len() == paths[3].len(), "{paths:#?}");
+    assert!(paths[5].starts_with("log/_.._決") && !paths[5].contains("/../"), "{paths:#?}");
+    let unique: std::collections::HashSet<String> = paths.iter().map(|path| path.to_lowercase()).collect();
+    assert_eq!(unique.len(), 6);
+    let out = directory.0.join("out");
+    let mut reports = Reports::open(&[], Some(&out), &Kind::ALL).expect("reports");
+    fs_err::create_dir_all(out.join(&paths[1])).expect("something in the way");
+    reports.write_report(&report);
+    let faults = reports.take_faults();
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert!(
+        faults[0].starts_with("the logs of the targets are not complete: 1 of 6 could not be written: "),
+        "{faults:#?}"
+    );
+    let written = paths.iter().filter(|path| out.join(path).is_file()).count();
+    assert_eq!(written, 5, "{paths:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn variables_keep_letters_of_any_script_within_their_bytes() {
+    let mut report = report(&Scene::of(2, 1, "rollout: { max_failures: 2 }\n").fault("*=crash").deploy().await);
+    let names = ["決済/eu-west-1/注文-処理".to_owned(), format!("a;$(b)/eu-west-1/{}", "語".repeat(300))];
+    for (target, name) in report.targets.iter_mut().zip(names) {
+        target.target = name.try_into().expect("a target's name");
+    }
+    let dotenv = text(&report, Kind::Dotenv);
+    let list = dotenv.lines().find_map(|line| line.strip_prefix("DEPLOY_FAILED_TARGETS=")).expect("a list");
+    let (first, second) = list.split_once(',').expect("two targets");
+    assert_eq!(first, "決済/eu-west-1/注文-処理");
+    assert!(second.starts_with("a___b_/eu-west-1/語語") && (498..=500).contains(&second.len()), "{second}");
 }
 
 #[tokio::test(start_paused = true)]

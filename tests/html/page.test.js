@@ -104,6 +104,18 @@ describe('every page', { concurrency: 2 }, () => {
     }
   }
 
+  test('faulty: a run without a timeline is as quiet, in light, in dark, and in between', () => open('faulty', async (page) => {
+    assert.equal(await page.locator('#targets').count(), 0);
+    for (const theme of ['light', 'dark', 'auto']) {
+      await page.locator('#theme').click();
+      assert.equal(await page.locator('#theme').textContent(), `Theme: ${theme}`);
+      assert.deepEqual(await pale(page), []);
+    }
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await shot(page, 'faulty-dark');
+    await accessible(page, 'faulty');
+  }));
+
   test('the address of the policy: no script but its own, and no way out', () => open('mixed', async (page) => {
     const text = readFileSync(made.mixed.file, 'utf8');
     const script = text.slice(text.lastIndexOf('<script>') + 8, text.lastIndexOf('</script>'));

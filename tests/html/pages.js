@@ -148,17 +148,18 @@ function poison(stamped) {
 export async function pages() {
   mkdirSync(directory, { recursive: true });
   const whole = MANIFEST(WAVES);
-  const [mixed, five, cancelled, refused, stages] = await Promise.all([
+  const [mixed, five, cancelled, refused, faulty, stages] = await Promise.all([
     deploy('mixed', whole, MIXED),
     deploy('five', whole, ['dev/*/web=crash'], { only: ['dev/*'] }),
     deploy('cancelled', whole, ['*=slow:20'], { signal: 'SIGINT' }),
     deploy('refused', whole, ['prod-us/*/*=wrong-account']),
+    deploy('faulty', whole.replace('cluster: main', 'cluser: main'), []),
     deploy('stages', STAGES, ['*/*/mailer=alarm']),
   ]);
   const [one, evil, fleet, courses] = await Promise.all([
     deploy('one', whole, [], { only: ['dev/eu-west-1/web'] }), again('evil', 'mixed', poison), again('fleet', 'mixed', grow(200)), again('courses', 'stages', grow(12)),
   ]);
-  return { mixed, five, cancelled, refused, stages, one, evil, fleet, courses };
+  return { mixed, five, cancelled, refused, faulty, stages, one, evil, fleet, courses };
 }
 
 export const digest = (text) => `sha256-${createHash('sha256').update(text).digest('base64')}`;

@@ -189,3 +189,27 @@ def test_a_signal_ends_a_run_whose_terminal_is_stopped(tmp_path):
         time.sleep(0.05)
     assert terminal.child.exitstatus == 130
     assert events(tmp_path)[-1] == "run_finished"
+
+
+def test_a_terminal_that_is_closed_cancels_the_run_and_leaves_its_reports(tmp_path):
+    """The system sends SIGHUP, and nothing can be written to the terminal any more."""
+    arguments = ["--journal", "journal", "--reports-dir", "reports", "--sandbox-fault", "*=hang"]
+    terminal = Terminal(tmp_path, fleet(3), 100, 24, *arguments)
+    deadline = time.monotonic() + 60
+    while events(tmp_path).count("deployment_started") < 3:
+        assert time.monotonic() < deadline, events(tmp_path)[-3:]
+        terminal.read(0.1)
+    # pexpect's own way to close it sends signals besides.
+    terminal.child.ptyproc.fileobj.close()
+    terminal.child.ptyproc.closed = terminal.child.closed = True
+    ended, began = (0, 0), time.monotonic()
+    while ended[0] == 0:
+        assert time.monotonic() - began < 5, events(tmp_path)[-3:]
+        time.sleep(0.05)
+        ended = os.waitpid(terminal.child.pid, os.WNOHANG)
+    assert os.waitstatus_to_exitcode(ended[1]) == 143
+    assert events(tmp_path)[-1] == "run_finished"
+    assert len(list((tmp_path / "reports" / "log").glob("*/*/*.log"))) == 3
+    report = json.loads((tmp_path / "reports" / "report.json").read_text())
+    assert (report["verdict"]["cancelled"], report["verdict"]["exit_code"]) == ("SIGHUP", 143)
+    assert "SIGHUP" in (tmp_path / "reports" / "report.md").read_text()

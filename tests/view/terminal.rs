@@ -1,5 +1,7 @@
 //! A terminal of the few things that the live view asks of one: it counts what would look torn.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use unicode_width::UnicodeWidthChar;
 
 pub struct Terminal {
@@ -18,6 +20,16 @@ pub struct Terminal {
 impl Terminal {
     pub fn new(columns: usize, rows: usize) -> Self {
         Self { columns, rows, lines: vec![Vec::new()], row: 0, column: 0, broken: 0, above: 0 }
+    }
+
+    /// Makes it shorter or taller. What is below the cursor goes first, then the top leaves the screen; it comes back.
+    pub fn resize(&mut self, rows: usize) {
+        for _ in rows..self.rows.min(self.lines.len()) {
+            if self.lines.len() > self.row + 1 {
+                self.lines.pop();
+            }
+        }
+        self.rows = rows;
     }
 
     pub fn feed(&mut self, text: &str) {
@@ -73,6 +85,12 @@ impl Terminal {
                 self.row = self.row.saturating_sub(number).max(top);
             }
             "B" => self.row = (self.row + number).min(self.lines.len() - 1),
+            // What is below moves up, and the bottom is empty.
+            "M" => {
+                let end = (self.row + number).min(self.lines.len());
+                let gone = self.lines.drain(self.row..end).count();
+                self.lines.extend(std::iter::repeat_n(Vec::new(), gone));
+            }
             "K" => self.lines[self.row].clear(),
             "m" => {}
             other => panic!("the view asks for {other}"),

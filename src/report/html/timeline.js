@@ -112,8 +112,9 @@ function drawAxis() {
 // run.
 function drawOverview() {
   const canvas = $('overview');
+  // A run without targets has no timeline, and one that is hidden no width.
+  if (!canvas?.clientWidth) return;
   const [width, height, scale] = [canvas.clientWidth, 38, devicePixelRatio || 1];
-  if (!width) return;
   [canvas.width, canvas.height] = [width * scale, height * scale];
   const pen = canvas.getContext('2d');
   pen.scale(scale, scale);

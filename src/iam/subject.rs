@@ -130,7 +130,6 @@ mod tests {
         let exact = ["project_path:acme/shop:ref_type:branch:ref:main", "project_path:acme/shop:ref_type:tag:ref:v1"];
         assert_eq!(subjects.exact, exact);
         assert_eq!(subjects.patterns, ["project_path:acme/shop:ref_type:branch:ref:release/*"]);
-        assert_eq!(notes(&allow(), "https://gitlab.com"), Vec::<String>::new());
     }
 
     #[test]
@@ -174,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_id_that_aws_does_not_know_is_told() {
-        let allow = Allow { project_id: Some("4711".to_owned()), ..allow() };
+        let allow = Allow { project_id: Some("4711".to_owned()), ref_protected: true, ..allow() };
         assert_eq!(notes(&allow, "https://gitlab.com"), Vec::<String>::new());
         assert!(notes(&allow, "https://git.example.com")[0].contains("project_id is not checked"));
     }

@@ -380,6 +380,21 @@ async fn a_return_that_fails_is_stuck() {
 }
 
 #[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true)]
+async fn settings_that_there_were_not_before_are_taken_away() {
+    let own = "    deployment:\n      strategy: BLUE_GREEN\n      bake_time_in_minutes: 7\n      lifecycle_hooks: [ { target_type: \
+               PAUSE, lifecycle_stages: [POST_SCALE_UP], timeout: { timeout_in_minutes: 300, action: ROLLBACK } } ]\n";
+    let base = Scene::of(1, 1, BACK);
+    let changed = manifest(1, 1, BACK).replace("    cluster: main\n", &format!("    cluster: main\n{own}"));
+    let scene = Scene { fleet: fleet(&changed), ..base };
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+    let service = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service");
+    let now = &service.body["deploymentConfiguration"];
+    assert_eq!((&now["strategy"], &now["bakeTimeInMinutes"]), (&json!("ROLLING"), &json!(0)), "{now}");
+    assert!(now["lifecycleHooks"].as_array().is_none_or(Vec::is_empty), "{now}");
+}
+
 async fn a_target_that_degrades_in_the_bake_goes_back() {
     for (scope, backs) in [("target", 1), ("wave", 3)] {
         let rollout = format!(

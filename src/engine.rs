@@ -144,7 +144,8 @@ impl Run {
             if stop.is_none() && self.cancel.is_cancelled() {
                 stop = Some(Stop::Cancelled);
             }
-            if stop.is_none() && wave.gate && first != Some(number) {
+            let is_gated = wave.gate && first != Some(number) && self.fleet.waves[number..].iter().any(has_work);
+            if stop.is_none() && is_gated {
                 self.emit(Event::GateReached { wave: wave.name.clone() }).await;
                 stop = Some(Stop::Gate { wave: wave.name.clone() });
             }
@@ -171,6 +172,7 @@ impl Run {
             bake::bake(self, wave, &mut end, max_failures).await;
         }
         deployed.push((number, std::mem::take(&mut end.deployed)));
+        let has_work = |wave: &Wave| wave.targets.iter().any(|&index| self.plan.work[index].is_some());
         if end.failed > max_failures {
             self.go_back(wave, deployed, end.first_failure.as_ref()).await;
         }

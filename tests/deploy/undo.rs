@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use roleout::commands::reach::Reach;
 use roleout::commands::saved;
 use roleout::engine::cancel::Signal;
+use roleout::engine::{self, Start};
 use roleout::event::{Event, UndoStep};
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
+use roleout::observe::{self, Seen};
+use roleout::plan::build;
 use roleout::sandbox::Fault;
 use serde_json::json;
 
@@ -508,6 +512,48 @@ proptest! {
         cancel_at in proptest::option::of(1_u64..60),
         rolls_back_on_cancel in any::<bool>(),
     ) {
+/// Runs the engine itself, for a reader that takes an event every two seconds, and cancels it after so many seconds.
+/// Returns the events.
+async fn read_slowly(scene: &Scene, cancel_at: u64) -> Vec<Event> {
+    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let (clients, indices) = (reach.clients(), (0..scene.fleet.targets.len()).collect::<Vec<_>>());
+    let mut seen = observe::targets(&scene.fleet, &indices, &|target| clients(target)).await;
+    seen.sort_by_key(|(index, _)| *index);
+    let seen: Vec<Seen> = seen.into_iter().map(|(_, seen)| seen).collect();
+    let plan = build::plan(&scene.fleet, &seen);
+    let (events, mut received) = tokio::sync::mpsc::channel(1);
+    let run = engine::run(scene.fleet.clone(), plan, clients, events, scene.cancel.clone(), Start::default());
+    let mut told = Vec::new();
+    let reader = async {
+        while let Some(event) = received.recv().await {
+            told.push(event);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    };
+    let cancel = async {
+        tokio::time::sleep(Duration::from_secs(cancel_at)).await;
+        scene.cancel.cancel(Signal::Terminate);
+    };
+    tokio::join!(run, reader, cancel);
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_return_is_told_of_however_slowly_that_is_read() {
+    let rollout = "rollout: { timeout: 3m, on_failure: rollback, rollback_scope: wave, waves: [ { name: all, max_parallel: 1 } ] }\n";
+    let mut returns = 0;
+    for cancel_at in (330..420).step_by(3) {
+        let scene = many(2, rollout).fault("a1=hang");
+        let told = read_slowly(&scene, cancel_at).await;
+        let of = |wanted: &dyn Fn(&Event) -> bool| told.iter().filter(|event| wanted(event)).count();
+        let begun = of(&|event| matches!(event, Event::UndoStarted { cause: Some(_), .. }));
+        let ended = of(&|event| matches!(event, Event::TargetReturned { .. }));
+        assert_eq!(begun.min(1), ended, "cancelled after {cancel_at} s: {told:?}");
+        returns += ended;
+    }
+    assert!(returns > 0, "none was returned");
+}
+
         const FAULTS: [&str; 8] =
             ["", "", "crash", "hang", "degrade", "no-return", "supersede", "deny:ecs:StopServiceDeployment"];
         let (scope, on_cancel) = (["target", "wave", "run"][scope], if rolls_back_on_cancel { "rollback" } else { "detach" });

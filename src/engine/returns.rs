@@ -49,9 +49,9 @@ impl<'a> Returns<'a> {
     pub fn start(&mut self, (index, deployment): Deployed, cause: Option<TargetId>, reason: Reason) {
         let (run, timeout, whose) = (Arc::clone(self.run), self.timeout, cause.clone());
         let task = self.tasks.spawn(async move {
-            let work = run.plan.work[index].as_ref().expect("only targets with work are deployed");
-            let from = Origin { deployment, wanted: None };
-            Undo::new(&run, &run.fleet.targets[index], work, from, timeout, whose).go_back().await
+            let work = run.work(index);
+            let from = Origin { deployment, wanted: None, late: false };
+            Undo::new(&run, &run.fleet.targets[index], &work, from, timeout, whose).go_back().await
         });
         self.targets.insert(task.id(), Going { index, cause, reason });
     }

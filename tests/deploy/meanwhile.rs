@@ -151,7 +151,7 @@ async fn a_task_before_the_deployment_takes_its_time_and_the_service_is_looked_a
 
 #[tokio::test(start_paused = true)]
 async fn an_update_that_is_put_off_is_not_sent_over_somebody_elses() {
-    for seconds in (1..60).step_by(4) {
+    for seconds in (1..60).step_by(9) {
         let scene = scene("", "");
         let sandbox = scene.sandbox.clone();
         let (ran, ()) = tokio::join!(scene.deploy(), async {

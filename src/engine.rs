@@ -8,6 +8,7 @@ mod bake;
 pub mod cancel;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
+mod current;
 mod ended;
 mod evidence;
 mod messages;
@@ -18,21 +19,24 @@ mod rollback;
 mod rollout;
 mod run_task;
 pub mod stages;
+mod update;
 mod verdict;
 mod watch;
 mod wave;
 mod write;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::ecs::Ecs;
 use crate::event::{Event, Job, halted_by, waits_at};
 use crate::fleet::{Fleet, Outcome, Scope, TargetId, TargetSpec, Wave};
-use crate::plan::Plan;
+use crate::plan::{Plan, Work};
 use cancel::Cancel;
 use register::Families;
 use returns::Deployed;
@@ -58,8 +62,21 @@ pub struct Run {
     watches: Watches,
     families: Families,
     shared_tasks: SharedTasks,
+    /// When the targets were read, if not too long ago to matter.
+    read_at: Option<Instant>,
+    /// What is known of each target that was started, by its index.
+    known: Mutex<HashMap<usize, Known>>,
     /// Whether it continues the PAUSE hooks of its own deployments.
     continues_hooks: bool,
+}
+
+/// What is known of a target that was started.
+#[derive(Debug, Default)]
+struct Known {
+    /// Its work, by the last look at its service.
+    work: Option<Arc<Work>>,
+    /// Our deployment's id.
+    deployment: Option<String>,
 }
 
 /// Where a run begins and what it says of itself.
@@ -71,6 +88,9 @@ pub struct Start {
     pub sandbox: bool,
     /// Continue each PAUSE hook at which a deployment of this run waits.
     pub continue_hooks: bool,
+    /// When the reading of the targets began, by which the plan was made. Where that is not known, or some seconds ago, each
+    /// is read again before it is written to.
+    pub read_at: Option<Instant>,
     /// The run's id: tasks that it starts are told apart by it from those of other runs.
     pub run: String,
     /// The CI job that the run is.
@@ -104,6 +124,8 @@ pub async fn run(
         watches: Watches::default(),
         families: Families::default(),
         shared_tasks,
+        read_at: start.read_at,
+        known: Mutex::default(),
         continues_hooks: start.continue_hooks,
     });
     let (plan, job) = (run.plan.outline.clone(), start.job.clone());
@@ -132,6 +154,17 @@ impl Run {
         (self.clients)(target)
     }
 
+    /// Returns a target's work, by the last look at its service.
+    fn work(&self, index: usize) -> Arc<Work> {
+        let renewed = self.know(index, |known| known.work.clone());
+        renewed.unwrap_or_else(|| Arc::new(self.plan.work[index].clone().expect("only targets with work are started")))
+    }
+
+    /// Reads or changes what is known of a target.
+    fn know<T>(&self, index: usize, with: impl FnOnce(&mut Known) -> T) -> T {
+        with(self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(index).or_default())
+    }
+
     async fn emit(&self, event: Event) {
         // A reader that has gone away does not stop a run: what was started is still watched to its end.
         let _ = self.events.send(event).await;
@@ -139,13 +172,15 @@ impl Run {
 
     async fn waves(self: &Arc<Self>, start: &Start) {
         let first = first_wave(&self.fleet, start);
+        let has_work = |wave: &Wave| wave.targets.iter().any(|&index| self.plan.work[index].is_some());
         let mut stop: Option<Stop> = None;
         let mut deployed: Vec<(usize, Vec<Deployed>)> = Vec::new();
         for (number, wave) in self.fleet.waves.iter().enumerate().skip(first.unwrap_or_default()) {
             if stop.is_none() && self.cancel.is_cancelled() {
                 stop = Some(Stop::Cancelled);
             }
-            if stop.is_none() && wave.gate && first != Some(number) {
+            let is_gated = wave.gate && first != Some(number) && self.fleet.waves[number..].iter().any(has_work);
+            if stop.is_none() && is_gated {
                 self.emit(Event::GateReached { wave: wave.name.clone() }).await;
                 stop = Some(Stop::Gate { wave: wave.name.clone() });
             }

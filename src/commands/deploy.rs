@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::deployments::Recorder;
 use super::manifest::{choose_images, environment};
@@ -178,6 +178,7 @@ async fn go(
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
+    let start = Start { read_at: Some(Instant::now()), ..start };
     let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
     if fleet.on_busy == OnBusy::Wait && !choice.dry_run {
         unless_cancelled(wait_for_others(&fleet, &mut seen, reach, view), &cancel).await?;

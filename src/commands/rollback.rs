@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::deploy::{Choice, Planned, Remains, decide, end, remain};
 use super::prepare::{check_from, prepare, unless_cancelled};
 use super::reach::{Reach, hasten};
@@ -68,6 +70,7 @@ async fn go(
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
+    let start = Start { read_at: Some(Instant::now()), ..start };
     // What is gone back to is not the job's commit, and GitLab would show it as that.
     fleet.environments.clear();
     // To undo a return would bring back what is to go.

@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::deploy::{carry_out, end};
 use super::prepare::{LISTED, check_from, prepare, refusal, unless_cancelled};
 use super::reach::{Reach, say_where};
@@ -102,6 +104,7 @@ async fn go(
         return Err(error.help("build it with the cargo feature `codedeploy`, which is on by default"));
     }
     check_from(&fleet, start.from.as_deref())?;
+    let start = Start { read_at: Some(Instant::now()), ..start };
     let compared = unless_cancelled(compare(&fleet, &mut plan, reach, &start, terms.no_verify, view), &cancel).await?;
     if terms.dry_run {
         view.plan(&plan.outline);

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
@@ -40,20 +41,25 @@ impl Signal {
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     token: CancellationToken,
-    signal: Arc<OnceLock<Signal>>,
+    signal: Arc<OnceLock<(Signal, Instant)>>,
 }
 
 impl Cancel {
     /// Asks the run to stop; only the first signal counts.
     pub fn cancel(&self, signal: Signal) {
-        if self.signal.set(signal).is_ok() {
+        if self.signal.set((signal, Instant::now())).is_ok() {
             self.token.cancel();
         }
     }
 
     /// Returns the signal, once there was one.
     pub fn signal(&self) -> Option<Signal> {
-        self.signal.get().copied()
+        self.signal.get().map(|(signal, _)| *signal)
+    }
+
+    /// Returns when that was.
+    pub fn at(&self) -> Option<Instant> {
+        self.signal.get().map(|(_, at)| *at)
     }
 
     /// Whether the run should stop.

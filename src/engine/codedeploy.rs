@@ -14,7 +14,7 @@ use super::ended::Ended;
 use super::evidence;
 use super::messages::Messages;
 use super::register::Registered;
-use super::rollout::{Update, settings};
+use super::update::{Update, settings};
 use super::watch::{Look, ROLLOUT_PACE};
 use super::write::{Write, carry_out};
 use crate::aws::codedeploy::{CodeDeploy, Deployment};

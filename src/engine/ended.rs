@@ -49,6 +49,15 @@ impl Ended {
         Self { acted: error.kind == Kind::Unknown, wanted, ..Self::refused(error, target) }
     }
 
+    /// Says too that a revision was registered for it and is not deployed.
+    pub fn unused(mut self, revision: Option<&Revision>) -> Self {
+        let ended_early = matches!(self.outcome, Outcome::Superseded | Outcome::Failed | Outcome::Cancelled);
+        if let (Some(reason), Some(revision), true) = (&mut self.reason, revision, ended_early) {
+            reason.summary = format!("{}; {revision} exists and is not used", reason.summary);
+        }
+        self
+    }
+
     /// Says how a return ended that was asked for.
     pub fn returned(undone: Undone, deployment: &str) -> Self {
         let ended = match undone {

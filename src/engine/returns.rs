@@ -24,6 +24,8 @@ pub struct Returns<'a> {
     timeout: Duration,
     tasks: JoinSet<Undone>,
     targets: HashMap<Id, Going>,
+    /// Who has ended and is not told of yet.
+    untold: Option<(usize, Option<Event>)>,
 }
 
 struct Going {
@@ -40,35 +42,43 @@ impl<'a> Returns<'a> {
             OnFailure::Stop => Duration::ZERO,
             OnFailure::Rollback { timeout, .. } => timeout,
         };
-        Self { run, timeout, tasks: JoinSet::new(), targets: HashMap::new() }
+        Self { run, timeout, tasks: JoinSet::new(), targets: HashMap::new(), untold: None }
     }
 
     /// Sends a target back.
     pub fn start(&mut self, (index, deployment): Deployed, cause: Option<TargetId>, reason: Reason) {
         let (run, timeout, whose) = (Arc::clone(self.run), self.timeout, cause.clone());
         let task = self.tasks.spawn(async move {
-            let work = run.plan.work[index].as_ref().expect("only targets with work are deployed");
-            let from = Origin { deployment, wanted: None };
-            Undo::new(&run, &run.fleet.targets[index], work, from, timeout, whose).go_back().await
+            let work = run.work(index);
+            let from = Origin { deployment, wanted: None, late: false };
+            Undo::new(&run, &run.fleet.targets[index], &work, from, timeout, whose).go_back().await
         });
         self.targets.insert(task.id(), Going { index, cause, reason });
     }
 
     /// Whether none is under way.
     pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.is_empty() && self.untold.is_none()
     }
 
-    /// Waits for the next one to end, tells how, and returns its index; `None` where none is under way.
+    /// Waits for the next one to end, tells how, and returns its index; `None` where none is under way. Who stops waiting
+    /// loses nothing: what is not told yet is told by the next call.
     pub async fn next(&mut self) -> Option<usize> {
-        let joined = self.tasks.join_next_with_id().await?;
-        let (id, undone) = match joined {
-            Ok((id, undone)) => (id, undone),
-            Err(error) => (error.id(), broken(&error)),
-        };
-        let going = self.targets.remove(&id).expect("every task is a target's");
-        let index = going.index;
-        self.tell(going, undone).await;
+        if self.untold.is_none() {
+            let joined = self.tasks.join_next_with_id().await?;
+            let (id, undone) = match joined {
+                Ok((id, undone)) => (id, undone),
+                Err(error) => (error.id(), broken(&error)),
+            };
+            let going = self.targets.remove(&id).expect("every task is a target's");
+            self.untold = Some((going.index, self.end(going, undone)));
+        }
+        let place = self.run.events.reserve().await;
+        let (index, event) = self.untold.take()?;
+        // A reader that has gone away does not stop a run.
+        if let (Ok(place), Some(event)) = (place, event) {
+            place.send(event);
+        }
         Some(index)
     }
 
@@ -87,7 +97,8 @@ impl<'a> Returns<'a> {
         while self.next().await.is_some() {}
     }
 
-    async fn tell(&self, going: Going, undone: Undone) {
+    /// Returns the event that tells how one ended; `None` where nothing was asked of ECS.
+    fn end(&self, going: Going, undone: Undone) -> Option<Event> {
         let Going { index, cause, mut reason } = going;
         let target = self.run.fleet.targets[index].id.clone();
         let (outcome, revision) = match undone {
@@ -104,10 +115,10 @@ impl<'a> Returns<'a> {
                 reason = Reason { summary, ..Reason::default() };
                 (Outcome::Detached, None)
             }
-            Undone::Cancelled => return,
-            Undone::Nothing(reason) => return self.run.emit(Event::UndoImpossible { target, reason }).await,
+            Undone::Cancelled => return None,
+            Undone::Nothing(reason) => return Some(Event::UndoImpossible { target, reason }),
         };
-        self.run.emit(Event::TargetReturned { target, outcome, cause, reason, revision }).await;
+        Some(Event::TargetReturned { target, outcome, cause, reason, revision })
     }
 }
 

@@ -4,7 +4,6 @@
 //! stopped with a rollback, and otherwise what ran before is deployed again. Somebody else's deployment is never
 //! fought. What is gone back to was taken down when the work was planned.
 
-mod careful;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
 mod stop;
@@ -18,7 +17,8 @@ use super::Run;
 use super::ended::help;
 use super::evidence;
 use super::messages::Messages;
-use super::rollout::{MISSES, Update};
+use super::rollout::MISSES;
+use super::update::{Careful, Update};
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, ROLLOUT_PACE};
 use super::write::carry_out;
@@ -28,7 +28,6 @@ use crate::event::{Event, Evidence, Reason, Tasks, UndoStep};
 use crate::fleet::{Revision, TargetId, TargetSpec};
 use crate::observe::service::LiveService;
 use crate::plan::{Definition, Work};
-use careful::Careful;
 use stop::{StopDeployment, is_returning, service_deployment};
 
 pub use stop::ask;
@@ -78,6 +77,8 @@ pub struct Origin {
     pub deployment: Option<String>,
     /// The ARN that it deploys.
     pub wanted: Option<String>,
+    /// Whether it is gone back from for nothing but its deadline: if it has completed since, it stays.
+    pub late: bool,
 }
 
 /// What a look at the service asks for.
@@ -242,6 +243,9 @@ impl<'a> Undo<'a> {
         let Some(back) = self.work.before.task_definition.clone() else {
             return Next::Nothing("nothing else had completed before it, so there is nothing to go back to".to_owned());
         };
+        if primary.id == ours && primary.is("COMPLETED") && self.from.late && !self.announced {
+            return Next::Nothing("it has completed since".to_owned());
+        }
         if primary.id != ours {
             return match self.returning(&ours).judge(service, None, Duration::ZERO) {
                 Verdict::Superseded(by) => Next::Superseded(by),
@@ -319,7 +323,8 @@ impl<'a> Undo<'a> {
         let update = ServiceUpdate { task_definition: Some(arn.clone()), desired_count, deployment, force: false };
         let known: Vec<String> = service.deployments.iter().map(|one| one.id.clone()).collect();
         let update = Update { ecs: &self.ecs, target: self.target, known: &known, update };
-        let answer = match carry_out(&Careful::new(update, service), deadline).await {
+        let primary = service.primary().map(|primary| primary.id.clone());
+        let answer = match carry_out(&Careful::new(update, primary), deadline).await {
             Ok(answer) => LiveService::read(&answer),
             Err(error) if Careful::was_too_late(&error) => return Undone::Superseded(error.message),
             Err(error) => {

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Run;
 #[cfg(feature = "codedeploy")]
 use super::codedeploy;
+use super::current::Current;
 use super::ended::{Ended, role};
 use super::evidence::{self, Found};
 use super::messages::Messages;
@@ -20,28 +20,35 @@ use super::register::Registered;
 use super::rollback::{self, Origin, Undo, Undone};
 use super::run_task;
 use super::stages::Stages;
+use super::update::{Careful, Update, settings};
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, Looks, ROLLOUT_PACE};
-use super::write::{Write, carry_out};
+use super::write::carry_out;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::event::{Event, Evidence, Reason, Tasks};
 use crate::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetSpec, Wave};
 use crate::observe::progress::Progress;
 use crate::observe::service::LiveService;
-use crate::plan::{Definition, Work, taskdef};
+use crate::plan::{Definition, Work};
+
+/// After the deadline ECS has so long to say how things stand: what has completed is no failure for want of an answer.
+const LAST_LOOK: Duration = Duration::from_secs(10);
 
 /// So many looks in a row must miss a service before it counts as gone: reads of ECS may lag behind.
 pub const MISSES: u32 = 3;
 
-/// Carries out the work of one target, and undoes it where it fails and its wave says so; `failing` is called as soon as
-/// it has failed.
-pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work, wave: &Wave, failing: impl FnOnce()) -> Ended {
-    let ended = forward(run, target, work, wave.on_cancel).await;
+/// Carries out the work of one target, by its index, and undoes it where it fails and its wave says so; `failing` is called
+/// as soon as it has failed, and perhaps again.
+pub async fn rollout(run: &Run, index: usize, wave: &Wave, failing: &(dyn Fn() + Sync)) -> Ended {
+    let mut current = Current::planned(run, index);
+    let ended = forward(run, index, &mut current, wave.on_cancel, failing).await;
+    let (target, work) = (current.target, &*current.work);
     let ended = run_task::after(run, target, work, ended).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
     let undo = |ended: &Ended| {
-        let from = Origin { deployment: ended.deployment.clone(), wanted: ended.wanted.clone() };
+        let late = ended.outcome == Outcome::TimedOut;
+        let from = Origin { deployment: ended.deployment.clone(), wanted: ended.wanted.clone(), late };
         Undo::new(run, target, work, from, timeout, None)
     };
     match ended.outcome {
@@ -60,25 +67,39 @@ pub async fn rollout(run: &Run, target: &TargetSpec, work: &Work, wave: &Wave, f
 }
 
 /// Carries out the work of one target.
-async fn forward(run: &Run, target: &TargetSpec, work: &Work, on_cancel: OnCancel) -> Ended {
-    let ecs = run.ecs(target);
-    if let (Definition::Return { deployment }, false) = (&work.definition, run.cancel.is_cancelled()) {
-        let from = Origin { deployment: Some(deployment.clone()), wanted: Some(work.from.clone()) };
-        let undone = Undo::new(run, target, work, from, target.timeout, None).go_back().await;
+async fn forward(
+    run: &Run,
+    index: usize,
+    current: &mut Current<'_>,
+    on_cancel: OnCancel,
+    failing: &(dyn Fn() + Sync),
+) -> Ended {
+    let (target, ecs) = (&run.fleet.targets[index], run.ecs(&run.fleet.targets[index]));
+    if let (Definition::Return { deployment }, false) = (&current.work.definition, run.cancel.is_cancelled()) {
+        let from =
+            Origin { deployment: Some(deployment.clone()), wanted: Some(current.work.from.clone()), late: false };
+        let undone = Undo::new(run, target, &current.work, from, target.timeout, None).go_back().await;
         return Ended::returned(undone, deployment);
     }
     if run.cancel.is_cancelled() {
         return Ended::new(Outcome::Cancelled, "the run was cancelled before anything was asked of ECS");
     }
-    let registered = match definition(run, target, &ecs, work).await {
+    if let Err(ended) = current.renew().await {
+        return ended;
+    }
+    let registered = match definition(run, target, &ecs, &current.work).await {
         Ok(registered) => registered,
         Err(error) => return Ended::refused(&error, target),
     };
     if let Some(registered) = &registered
-        && let Err(ended) = run_task::before(run, target, &ecs, work, registered).await
+        && let Err(ended) = run_task::before(run, target, &ecs, &current.work, registered).await
     {
         return ended;
     }
+    if let Err(ended) = current.renew().await {
+        return ended.unused(registered.as_ref().map(|it| &it.revision));
+    }
+    let work = &*current.work;
     if run.cancel.is_cancelled() {
         let what = registered.map_or_else(String::new, |it| format!("; {} exists and is not used", it.revision));
         return Ended::new(Outcome::Cancelled, format!("the run was cancelled before UpdateService{what}"));
@@ -92,14 +113,14 @@ async fn forward(run: &Run, target: &TargetSpec, work: &Work, on_cancel: OnCance
         return codedeploy::follow(run, target, work, group, deployment, on_cancel).await;
     }
     let deadline = Instant::now() + target.timeout;
-    let mut rollout = Rollout::new(run, target, &ecs, work, on_cancel);
+    let mut rollout = Rollout::new(run, index, &ecs, work, on_cancel, failing);
+    let primary = work.deployments.first().cloned();
     match &work.definition {
         Definition::Follow { deployment } => {
             let update = settings(work, None);
-            if update != ServiceUpdate::default()
-                && let Err(error) =
-                    carry_out(&Update { ecs: &ecs, target, known: &work.deployments, update }, deadline).await
-            {
+            let is_none = update == ServiceUpdate::default();
+            let update = Update { ecs: &ecs, target, known: &work.deployments, update };
+            if !is_none && let Err(error) = carry_out(&update, deadline).await {
                 return Ended::refused(&error, target);
             }
             let before = work.deployments.iter().filter(|id| *id != deployment).cloned().collect();
@@ -110,8 +131,12 @@ async fn forward(run: &Run, target: &TargetSpec, work: &Work, on_cancel: OnCance
         _ => {
             let wanted = registered.as_ref().map(|registered| registered.arn.clone());
             let update = Update { ecs: &ecs, target, known: &work.deployments, update: settings(work, wanted.clone()) };
-            let answer = match carry_out(&update, deadline).await {
+            let answer = match carry_out(&Careful::new(update, primary), deadline).await {
                 Ok(answer) => LiveService::read(&answer),
+                Err(error) if Careful::was_too_late(&error) => {
+                    let ended = Ended::new(Outcome::Superseded, error.message);
+                    return ended.unused(registered.as_ref().map(|it| &it.revision));
+                }
                 Err(error) => return Ended::not_updated(&error, target, wanted),
             };
             rollout.messages = Messages::after(&answer);
@@ -158,57 +183,10 @@ async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> R
     Ok(Some(registered))
 }
 
-/// Everything that one UpdateService changes.
-pub fn settings(work: &Work, task_definition: Option<String>) -> ServiceUpdate {
-    ServiceUpdate {
-        task_definition,
-        desired_count: work.desired_count,
-        deployment: work.deployment.clone(),
-        force: matches!(work.definition, Definition::Existing { force: true, .. }),
-    }
-}
-
-/// One UpdateService.
-pub struct Update<'a> {
-    /// Of the target's account and region.
-    pub ecs: &'a Ecs,
-    /// The target.
-    pub target: &'a TargetSpec,
-    /// The ids of the deployments that the service has already.
-    pub known: &'a [String],
-    /// What to change.
-    pub update: ServiceUpdate,
-}
-
-impl Write for Update<'_> {
-    async fn send(&self) -> Result<Value, CallError> {
-        self.ecs.update_service(&self.target.cluster, &self.target.service, &self.update).await
-    }
-
-    /// It took effect if its deployment is PRIMARY and was not there before; or, where it starts none, if its settings
-    /// hold.
-    async fn landed(&self) -> Result<Option<Value>, CallError> {
-        let services = self.ecs.describe_services(&self.target.cluster, &[self.target.service.as_str()]).await?;
-        let landed = |service: &LiveService| match &self.update.task_definition {
-            Some(arn) => service
-                .primary()
-                .is_some_and(|primary| primary.task_definition == *arn && !self.known.contains(&primary.id)),
-            None => {
-                self.update.desired_count.is_none_or(|count| service.desired == count)
-                    && self
-                        .update
-                        .deployment
-                        .as_ref()
-                        .is_none_or(|declared| taskdef::settings_hold(declared, &service.configuration))
-            }
-        };
-        Ok(services.found.into_iter().find(|service| landed(&LiveService::read(service))))
-    }
-}
-
 /// A deployment that is being watched.
 struct Rollout<'a> {
     run: &'a Run,
+    index: usize,
     target: &'a TargetSpec,
     ecs: &'a Arc<Ecs>,
     work: &'a Work,
@@ -224,13 +202,23 @@ struct Rollout<'a> {
     misses: u32,
     stages: Stages,
     on_cancel: OnCancel,
+    /// Called when it has failed, also where ECS still goes back or its reasons are still looked for.
+    failing: &'a (dyn Fn() + Sync),
 }
 
 impl<'a> Rollout<'a> {
-    fn new(run: &'a Run, target: &'a TargetSpec, ecs: &'a Arc<Ecs>, work: &'a Work, on_cancel: OnCancel) -> Self {
+    fn new(
+        run: &'a Run,
+        index: usize,
+        ecs: &'a Arc<Ecs>,
+        work: &'a Work,
+        on_cancel: OnCancel,
+        failing: &'a (dyn Fn() + Sync),
+    ) -> Self {
         Self {
             run,
-            target,
+            index,
+            target: &run.fleet.targets[index],
             ecs,
             work,
             followed: None,
@@ -243,19 +231,29 @@ impl<'a> Rollout<'a> {
             misses: 0,
             stages: Stages::default(),
             on_cancel,
+            failing,
         }
     }
 
     async fn watch(mut self, deadline: Instant) -> Ended {
         let start = Instant::now();
         let mut looks: Looks = self.run.watches.follow(self.target, ROLLOUT_PACE, true);
+        let mut is_late = false;
         loop {
+            let until = if is_late { deadline + LAST_LOOK } else { deadline };
             let look = tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => return self.detached().await,
-                () = tokio::time::sleep_until(deadline) => return self.timed_out().await,
+                () = tokio::time::sleep_until(until) => {
+                    if is_late {
+                        return self.timed_out().await;
+                    }
+                    is_late = true;
+                    continue;
+                }
                 look = looks.next() => look,
             };
+            let is_last = is_late && matches!(look, Look::Service(..));
             let ended = match look {
                 Look::Service(service, object) => {
                     (self.misses, self.last_error) = (0, None);
@@ -273,6 +271,9 @@ impl<'a> Rollout<'a> {
             };
             if let Some(ended) = ended {
                 return ended;
+            }
+            if is_last {
+                return self.timed_out().await;
             }
         }
     }
@@ -298,6 +299,16 @@ impl<'a> Rollout<'a> {
             } else if service.has_stages() {
                 self.stages.unseen(object.unread.as_deref());
             }
+        }
+        if matches!(
+            verdict,
+            Verdict::RollingBack
+                | Verdict::RolledBack
+                | Verdict::Failed(_)
+                | Verdict::Stuck(_)
+                | Verdict::Superseded(_)
+        ) {
+            (self.failing)();
         }
         let why = |followed: &Option<Followed>| followed.as_ref().and_then(|followed| followed.why.clone());
         let ended = match verdict {
@@ -337,6 +348,7 @@ impl<'a> Rollout<'a> {
 
     async fn started(&mut self, deployment: &str, attached: bool) {
         self.announced = true;
+        self.run.know(self.index, |known| known.deployment = Some(deployment.to_owned()));
         if let Some(revision) = self.revision.clone() {
             let (target, deployment) = (self.target.id.clone(), deployment.to_owned());
             self.run.emit(Event::DeploymentStarted { target, deployment, revision, attached }).await;
@@ -401,7 +413,7 @@ impl<'a> Rollout<'a> {
     async fn detached(&self) -> Ended {
         let goes_on = match self.followed.as_ref().and_then(|followed| followed.ours.as_deref()) {
             Some(deployment) if self.on_cancel == OnCancel::Rollback => {
-                rollback::ask(self.ecs, self.target, deployment).await
+                rollback::ask(self.ecs, self.target, deployment, self.run.cancel.at()).await
             }
             Some(deployment) => format!("the run was cancelled; {deployment} goes on in ECS"),
             None => "the run was cancelled; what was asked of ECS goes on".to_owned(),
@@ -410,6 +422,7 @@ impl<'a> Rollout<'a> {
     }
 
     async fn timed_out(&self) -> Ended {
+        (self.failing)();
         let limit = humantime::format_duration(self.target.timeout);
         let followed = self.followed.as_ref();
         let summary = match (&self.last_error, followed.map(|followed| followed.ours.is_some())) {

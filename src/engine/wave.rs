@@ -134,10 +134,9 @@ impl Running<'_> {
             self.batch_left = self.batch_left.saturating_sub(1);
             let (run, wave, failing) = (Arc::clone(self.run), self.number, self.failing.0.clone());
             let task = self.tasks.spawn(async move {
-                let work = run.plan.work[index].as_ref().expect("only targets with work are queued");
                 // The wave outlives its rollouts; that it did not would cost a count and no more.
                 let failing = || _ = failing.send(index);
-                rollout(&run, &run.fleet.targets[index], work, &run.fleet.waves[wave], failing).await
+                rollout(&run, index, &run.fleet.waves[wave], &failing).await
             });
             self.targets.insert(task.id(), index);
         }
@@ -174,11 +173,12 @@ impl Running<'_> {
     }
 
     async fn ended(&mut self, joined: Result<(Id, Ended), JoinError>) {
-        let (id, ended) = match joined {
-            Ok((id, ended)) => (id, ended),
-            Err(error) => (error.id(), broken(&error)),
-        };
+        let id = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let index = self.targets.remove(&id).expect("every task is a target's");
+        let ended = match joined {
+            Ok((_, ended)) => ended,
+            Err(error) => broken(&error, self.run.know(index, |known| known.deployment.clone())),
+        };
         let target = &self.run.fleet.targets[index];
         if let Some(running) = self.per_account.get_mut(target.account.id.as_str()) {
             *running -= 1;
@@ -226,13 +226,14 @@ impl Running<'_> {
     }
 }
 
-/// What became of a rollout whose task was aborted or panicked.
-fn broken(error: &JoinError) -> Ended {
+/// What became of a rollout whose task was aborted or panicked; `deployment` is ours, where it is known.
+fn broken(error: &JoinError, deployment: Option<String>) -> Ended {
     let (outcome, summary) = if error.is_cancelled() {
-        (Outcome::Detached, "the run was cancelled while ECS was being asked; look at the service")
+        (Outcome::Detached, "the run was cancelled while ECS was being asked")
     } else {
-        (Outcome::Failed, "this program failed in this rollout (a bug); look at the service")
+        (Outcome::Failed, "this program failed in this rollout (a bug)")
     };
-    let reason = Reason { summary: summary.to_owned(), ..Reason::default() };
-    Ended { outcome, reason: Some(reason), revision: None, deployment: None, acted: true, wanted: None }
+    let goes_on = deployment.as_ref().map(|deployment| format!("; {deployment} goes on")).unwrap_or_default();
+    let reason = Reason { summary: format!("{summary}{goes_on}; look at the service"), ..Reason::default() };
+    Ended { outcome, reason: Some(reason), revision: None, deployment, acted: true, wanted: None }
 }

@@ -39,8 +39,10 @@ pub async fn carry_out(write: &impl Write, deadline: Instant) -> Result<Value, C
             Kind::Unknown => {
                 for wait in LATE {
                     tokio::time::sleep(wait).await;
-                    if let Some(answer) = look(write, deadline).await? {
-                        return Ok(answer);
+                    match until_answered(deadline, || write.landed()).await {
+                        Ok(Some(answer)) => return Ok(answer),
+                        Ok(None) => {}
+                        Err(blind) => return Err(unread(error, &blind)),
                     }
                 }
                 lost += 1;
@@ -61,11 +63,20 @@ pub async fn carry_out(write: &impl Write, deadline: Instant) -> Result<Value, C
     }
 }
 
-/// Reads whether a write took effect, for as long as AWS puts the read off: not to know is no reason to give up.
-async fn look(write: &impl Write, deadline: Instant) -> Result<Option<Value>, CallError> {
+/// The error of a write whose answer was lost, and of which it could not be read whether it took effect: it may have.
+fn unread(lost: CallError, blind: &CallError) -> CallError {
+    let message = format!("{}; whether it took effect could not be read: {blind}", lost.message);
+    CallError { message, ..lost }
+}
+
+/// Reads for as long as AWS puts the read off: not to know is no reason to give up.
+pub async fn until_answered<T, F>(deadline: Instant, read: impl Fn() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
     let mut put_off = 0;
     loop {
-        match write.landed().await {
+        match read().await {
             Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => {
                 put_off += 1;
                 let wait = backoff(put_off);
@@ -146,7 +157,10 @@ mod tests {
         assert_eq!(carry_out(&write, soon()).await.expect("landed"), json!("landed"));
         assert_eq!((write.sent.into_inner(), write.looked.into_inner()), (1, 6));
         let write = Script { blind: u32::MAX, ..Script::new(Kind::Unknown, "reset", 99) };
-        assert_eq!(carry_out(&write, soon()).await.expect_err("never").kind, Kind::Throttled);
+        let error = carry_out(&write, soon()).await.expect_err("never");
+        assert_eq!((error.operation, error.kind), ("UpdateService", Kind::Unknown), "it may have taken effect");
+        let says = "reset; whether it took effect could not be read: DescribeServices: Rate exceeded";
+        assert_eq!(error.message, says);
     }
 
     #[tokio::test(start_paused = true)]

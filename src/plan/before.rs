@@ -57,15 +57,18 @@ impl Before {
         (count.map(|_| self.desired_count), (!members.is_empty()).then_some(Value::Object(members)))
     }
 
-    /// Returns a member as it was. One that was absent cannot be taken away again, only be switched off.
+    /// Returns a member as it was. One that was absent cannot be taken away again: it is switched off, emptied, or set to
+    /// ECS's default. Those of LINEAR and CANARY have none, and mean nothing once the strategy is another one.
     fn member(&self, name: &str, declared: &Value) -> Option<Value> {
-        match &self.deployment[name] {
-            Value::Null => {
+        match (&self.deployment[name], declared) {
+            (Value::Null, Value::Array(_)) => Some(json!([])),
+            (Value::Null, Value::Object(_)) => {
                 let mut off = declared.clone();
                 *off.get_mut("enable")? = json!(false);
                 Some(off)
             }
-            was => Some(was.clone()),
+            (Value::Null, _) => taskdef::setting_defaults().get(name).cloned(),
+            (was, _) => Some(was.clone()),
         }
     }
 }
@@ -132,5 +135,20 @@ mod tests {
         assert_eq!(work.before.settings(&work, &now), (Some(2), Some(off)));
         now.desired = 7;
         assert_eq!(work.before.settings(&work, &now).0, None, "autoscaling moved it since");
+    }
+
+    #[test]
+    fn what_there_was_not_is_emptied_or_set_to_the_default_of_ecs() {
+        let was = service(&[("PRIMARY", "td/api:1", "COMPLETED")]);
+        let mut work = Work::new(Definition::Keep, &was);
+        let declared = json!({
+            "strategy": "CANARY", "bakeTimeInMinutes": 9, "canaryConfiguration": { "canaryPercent": 5.0 },
+            "lifecycleHooks": [{ "targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"] }],
+        });
+        work.deployment = Some(declared.clone());
+        let mut now = was.clone();
+        now.configuration = declared;
+        let back = json!({ "strategy": "ROLLING", "bakeTimeInMinutes": 0, "lifecycleHooks": [] });
+        assert_eq!(work.before.settings(&work, &now), (None, Some(back)));
     }
 }

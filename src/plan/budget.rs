@@ -119,7 +119,10 @@ pub fn budget(fleet: &Fleet, pace: &[Pace], from: Option<&str>, limits: &Limits)
     let waves: Vec<Length> = waves.collect();
     let first = from.and_then(|from| fleet.waves.iter().position(|wave| wave.name == from));
     let start = first.unwrap_or_default();
-    let gate = fleet.waves.iter().enumerate().skip(start).find(|(number, wave)| wave.gate && first != Some(*number));
+    let has_work = |wave: &Wave| wave.targets.iter().any(|&index| pace[index].changes);
+    let is_gated =
+        |number: usize, wave: &Wave| wave.gate && first != Some(number) && fleet.waves[number..].iter().any(has_work);
+    let gate = fleet.waves.iter().enumerate().skip(start).find(|(number, wave)| is_gated(*number, wave));
     let end = gate.map_or(fleet.waves.len(), |(number, _)| number);
     let run = || waves.iter().take(end).skip(start);
     let worst: Duration = run().map(|wave| wave.worst).sum();
@@ -296,6 +299,8 @@ mod tests {
         assert_eq!((budget.worst_case_seconds, budget.until_gate.as_deref()), (600, Some("rest")));
         let (_, budget) = minutes(rollout, Some("rest"), &|_| true);
         assert_eq!((budget.worst_case_seconds, budget.until_gate), (600, None));
+        let (_, budget) = minutes(rollout, None, &|_| false);
+        assert_eq!((budget.worst_case_seconds, budget.until_gate), (0, None), "a gate before nothing to do");
     }
 
     #[test]

@@ -3,8 +3,12 @@
 //! Pure. What moved is not planned anew: it is refused, or left out. What already runs as planned needs nothing, so that
 //! a job that is retried, or that goes on after a gate, carries out what is left.
 
+use serde_json::Value;
+
+use super::before::Before;
 use super::{Definition, Work, taskdef};
 use crate::observe::Observed;
+use crate::observe::service::{Deployment, LiveService};
 
 /// What is to be done to a target now.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,23 +28,20 @@ pub fn check(work: &Work, observed: &Observed) -> Fresh {
         return Fresh::Moved(format!("the service is {} now", service.status));
     }
     let primary = service.primary();
-    let (was, is) = (work.deployments.first().map(String::as_str), primary.map(|primary| primary.id.as_str()));
-    if service.task_definition == work.from && was == is {
-        let in_progress = primary.filter(|primary| primary.is("IN_PROGRESS"));
-        return match (in_progress, &work.definition) {
-            (None, Definition::Keep) if settings_hold(work, observed) => Fresh::Planned(None),
-            (None, Definition::Existing { arn, .. }) if let Some(status) = retired(observed, arn) => {
+    if runs_the_same(work, service) {
+        if let Some(other) = in_progress(work, service) {
+            return Fresh::Moved(format!("its deployment {} is in progress", other.id));
+        }
+        return match (&work.definition, set_since(work, service)) {
+            (Definition::Keep, _) if settings_hold(work, observed) => Fresh::Planned(None),
+            (Definition::Existing { arn, .. }, _) if let Some(status) = retired(observed, arn) => {
                 Fresh::Moved(format!("the revision {} is {status} now", revision(arn)))
             }
-            (Some(primary), _) if work.supersedes.as_ref() == Some(&primary.id) => Fresh::Ready(newest(work, observed)),
-            (None, _) | (Some(_), Definition::Follow { .. }) => Fresh::Ready(newest(work, observed)),
-            // Only a rollback returns, and it is never saved.
-            (Some(_), Definition::Return { .. }) => Fresh::Ready(newest(work, observed)),
-            (Some(primary), Definition::Keep | Definition::Existing { .. } | Definition::Register { .. }) => {
-                Fresh::Moved(format!("its deployment {} is in progress", primary.id))
-            }
+            (_, Some(what)) => Fresh::Moved(what),
+            (_, None) => Fresh::Ready(newest(&again(work, service), observed)),
         };
     }
+    let (was, is) = (work.deployments.first().map(String::as_str), primary.map(|primary| primary.id.as_str()));
     let state = primary.and_then(|primary| primary.rollout_state.as_deref());
     match (as_planned(work, observed), primary, state) {
         (true, _, Some("COMPLETED")) => return Fresh::Planned(None),
@@ -59,6 +60,72 @@ pub fn check(work: &Work, observed: &Observed) -> Fresh {
         format!("it ran {old} ({}) and runs {new} ({}) now", deployment(was), deployment(is))
     };
     Fresh::Moved(if state == Some("IN_PROGRESS") { format!("{what}, and in progress") } else { what })
+}
+
+/// Takes a target's work up by a later look at its service, with what an undo is to give back. `None` where the service
+/// does not run any more what the work was planned against, or somebody deploys to it. Settings that changed since are no
+/// reason to leave it alone: what is declared holds, and an undo gives back what there was.
+pub fn renewed(work: &Work, service: &LiveService) -> Option<Work> {
+    let same = service.status == "ACTIVE" && runs_the_same(work, service) && in_progress(work, service).is_none();
+    same.then(|| again(work, service))
+}
+
+/// Takes a target's work up by a later look at its service, in place of whatever somebody deployed to it since.
+pub fn instead(work: &Work, service: &LiveService) -> Work {
+    let mut work = again(work, service);
+    if let Definition::Existing { arn, force } = &mut work.definition {
+        // Without it, an UpdateService to what a service names already starts no deployment.
+        *force |= *arn == service.task_definition;
+    }
+    let primary = service.primary().filter(|primary| primary.is("IN_PROGRESS"));
+    work.supersedes = primary.map(|primary| primary.id.clone());
+    work
+}
+
+fn again(work: &Work, service: &LiveService) -> Work {
+    match work.definition {
+        // What is gone back to from these was told by what their deployments had taken the place of.
+        Definition::Follow { .. } | Definition::Return { .. } => work.clone(),
+        Definition::Keep | Definition::Existing { .. } | Definition::Register { .. } => {
+            let Work { from, deployments, before, .. } = Work::new(work.definition.clone(), service);
+            let task_definition = before.task_definition.clone().or_else(|| work.before.task_definition.clone());
+            Work { from, deployments, before: Before { task_definition, ..before }, ..work.clone() }
+        }
+    }
+}
+
+fn runs_the_same(work: &Work, service: &LiveService) -> bool {
+    let primary = service.primary().map(|primary| primary.id.as_str());
+    service.task_definition == work.from && primary == work.deployments.first().map(String::as_str)
+}
+
+/// Returns a deployment of somebody else's that is in progress: the PRIMARY one, unless the work is about that, or a new
+/// one that is not PRIMARY yet, as where a deployment has stages.
+fn in_progress<'a>(work: &Work, service: &'a LiveService) -> Option<&'a Deployment> {
+    let may_go_on = |id: &String| {
+        work.supersedes.as_ref() == Some(id)
+            || matches!(work.definition, Definition::Follow { .. } | Definition::Return { .. })
+    };
+    let others = |one: &&Deployment| match one.status.as_str() {
+        "PRIMARY" => !may_go_on(&one.id),
+        _ => !work.deployments.contains(&one.id),
+    };
+    service.deployments.iter().filter(|one| one.is("IN_PROGRESS")).find(others)
+}
+
+/// Says which of the settings that the work sets somebody set since: to neither what they were nor what they are to be.
+fn set_since(work: &Work, service: &LiveService) -> Option<String> {
+    let (was, is) = (work.before.desired_count, service.desired);
+    if work.desired_count.is_some_and(|count| is != was && is != count) {
+        return Some(format!("its desired count was {was} and is {is} now"));
+    }
+    let mut declared = work.deployment.as_ref().and_then(Value::as_object).into_iter().flatten();
+    let (was, is) = (&work.before.deployment, &service.configuration);
+    let (name, _) = declared.find(|(name, value)| {
+        let one = Value::Object([((*name).clone(), (*value).clone())].into_iter().collect());
+        was[name.as_str()] != is[name.as_str()] && !taskdef::settings_hold(&one, is)
+    })?;
+    Some(format!("its deployment's {name} was {} and is {} now", was[name.as_str()], is[name.as_str()]))
 }
 
 /// Whether the service has all that the work would give it.
@@ -194,6 +261,67 @@ mod tests {
         let mut gone = observed(7, "ecs-svc/1", "COMPLETED", "r:1");
         gone.service.status = "INACTIVE".to_owned();
         assert_eq!(moved(&register(), &gone), "the service is INACTIVE now");
+    }
+
+    #[test]
+    fn settings_that_others_set_since_are_named_unless_they_are_as_they_are_to_be() {
+        let now = |desired: u32, percent: u32| {
+            let mut now = observed(7, "ecs-svc/1", "COMPLETED", "r:1");
+            now.service.desired = desired;
+            now.service.configuration = json!({ "maximumPercent": percent });
+            now
+        };
+        let planned = Work::new(register().definition, &now(2, 200).service);
+        let (count, deployment) = (Some(4), Some(json!({ "maximumPercent": 150 })));
+        let work = Work { desired_count: count, deployment, ..planned.clone() };
+        assert_eq!(moved(&work, &now(10, 200)), "its desired count was 2 and is 10 now");
+        assert_eq!(moved(&work, &now(2, 300)), "its deployment's maximumPercent was 200 and is 300 now");
+        assert_eq!(check(&work, &now(2, 200)), Fresh::Ready(work.clone()));
+        let Fresh::Ready(ready) = check(&work, &now(4, 150)) else { panic!("it moved") };
+        assert_eq!((ready.before.desired_count, &ready.before.deployment), (4, &json!({ "maximumPercent": 150 })));
+        // What the work does not set is not its own.
+        assert!(matches!(check(&planned, &now(10, 300)), Fresh::Ready(_)));
+        // In the middle of a run what is declared holds, and an undo gives back what there was.
+        assert_eq!(renewed(&work, &now(10, 200).service).map(|work| work.before.desired_count), Some(10));
+    }
+
+    #[test]
+    fn work_is_taken_up_again_only_where_nobody_deployed_or_deploys() {
+        let now = observed(7, "ecs-svc/1", "COMPLETED", "r:1").service;
+        assert_eq!(renewed(&register(), &now), Some(register()));
+        for (number, id, state) in
+            [(8, "ecs-svc/2", "COMPLETED"), (7, "ecs-svc/2", "COMPLETED"), (7, "ecs-svc/1", "IN_PROGRESS")]
+        {
+            assert_eq!(
+                renewed(&register(), &observed(number, id, state, "r:9").service),
+                None,
+                "{number} {id} {state}"
+            );
+        }
+        // The new revision of a deployment with stages is not PRIMARY at first.
+        let mut staged = now.clone();
+        let mut green = staged.deployments[0].clone();
+        (green.id, green.status) = ("ecs-svc/2".to_owned(), "ACTIVE".to_owned());
+        green.rollout_state = Some("IN_PROGRESS".to_owned());
+        staged.deployments.push(green);
+        assert_eq!(renewed(&register(), &staged), None);
+        // Whose place is taken may end by itself, and is then what is gone back to.
+        let going = observed(7, "ecs-svc/1", "IN_PROGRESS", "r:1").service;
+        let work = Work { supersedes: Some("ecs-svc/1".to_owned()), ..Work::new(register().definition, &going) };
+        assert_eq!(renewed(&work, &going), Some(work.clone()));
+        assert_eq!(renewed(&work, &now).and_then(|it| it.before.task_definition), Some(format!("{ARN}:7")));
+    }
+
+    #[test]
+    fn what_takes_the_place_of_others_starts_from_what_they_left() {
+        let now = observed(8, "ecs-svc/2", "COMPLETED", "r:9").service;
+        let instead_of = instead(&register(), &now);
+        assert_eq!((&instead_of.from, &instead_of.deployments), (&format!("{ARN}:8"), &vec!["ecs-svc/2".to_owned()]));
+        assert_eq!(instead_of.before.task_definition, Some(format!("{ARN}:8")));
+        // Nothing starts where the service names the revision already, unless it is forced.
+        let existing = work(Definition::Existing { arn: format!("{ARN}:8"), force: false });
+        let failed = observed(8, "ecs-svc/2", "FAILED", "r:2").service;
+        assert!(matches!(instead(&existing, &failed).definition, Definition::Existing { force: true, .. }));
     }
 
     #[test]

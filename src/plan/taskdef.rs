@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::fleet::{Desired, commit};
 
 pub use normalise::{declared, is_set, normalise};
-pub use settings::settings_hold;
+pub use settings::{setting_defaults, settings_hold};
 pub use summary::summary;
 
 /// What DescribeTaskDefinition gives and RegisterTaskDefinition refuses (`TaskDefinition` less

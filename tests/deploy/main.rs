@@ -20,6 +20,7 @@ mod iam;
 mod identity;
 mod init;
 mod interrupted;
+mod meanwhile;
 mod outcomes;
 mod page;
 mod plan;

@@ -9,7 +9,7 @@ use roleout::fleet::Outcome;
 use roleout::plan::saved::{Saved, schema};
 use serde_json::{Value, json};
 
-use crate::harness::{Directory, Ran, Scene};
+use crate::harness::{Directory, Ran, Scene, fleet, manifest};
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/saved-plan.schema.json");
 const WAVES: &str = "rollout:\n  timeout: 30m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
@@ -207,6 +207,31 @@ async fn a_run_that_was_cancelled_is_taken_up_by_the_same_plan() {
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 4), "{}", ran.said);
     let updates = scene.sandbox.calls().operation("UpdateService");
     assert_eq!(updates, 4, "what was under way is followed, not started again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_others_changed_since_are_named() {
+    let keys = "    cluster: main\n    desired_count: 4\n    deployment: { maximum_percent: 150 }\n";
+    let changed = manifest(3, 1, "").replace("    cluster: main\n", keys);
+    let scene = Scene { fleet: fleet(&changed), ..Scene::of(3, 1, "").quick() };
+    let (_directory, saved) = plan(&scene, "settings").await;
+    let set = |account: &str, settings: Value| {
+        let mut input = json!({ "cluster": "main", "service": "s0" });
+        input.as_object_mut().expect("an object").extend(settings.as_object().expect("an object").clone());
+        scene.sandbox.behind_the_back(account, "eu-west-1", "UpdateService", &input).expect("an update");
+    };
+    set("a0", json!({ "desiredCount": 10 }));
+    set("a1", json!({ "deploymentConfiguration": { "maximumPercent": 300 } }));
+    // What is as it is to be is no reason to refuse.
+    set("a2", json!({ "desiredCount": 4, "deploymentConfiguration": { "maximumPercent": 150 } }));
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!(
+        error(&ran).message,
+        "2 targets moved since the plan was made:\n  a0/eu-west-1/s0: its desired count was 2 and is 10 now\n  \
+         a1/eu-west-1/s0: its deployment's maximumPercent was 200 and is 300 now"
+    );
+    let ran = carry_out(&scene, &saved, Terms { skip_stale: true, ..terms() }).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]

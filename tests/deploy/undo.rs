@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use roleout::commands::reach::Reach;
 use roleout::commands::saved;
 use roleout::engine::cancel::Signal;
+use roleout::engine::{self, Start};
 use roleout::event::{Event, UndoStep};
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
+use roleout::observe::{self, Seen};
+use roleout::plan::build;
 use roleout::sandbox::Fault;
 use serde_json::json;
 
@@ -252,6 +256,84 @@ async fn what_never_reached_ecs_is_not_undone() {
     }
 }
 
+/// Deploys; once UpdateService has been asked for, its answer being lost, no service can be read for some time.
+async fn lost_and_unread(scene: &Scene, fault: Fault, seconds: u64) -> Ran {
+    let sandbox = scene.sandbox.clone();
+    sandbox.fault("*", Fault::Lost(100)).expect("a fault");
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        while sandbox.calls().operation("UpdateService") == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        sandbox.clear_faults();
+        sandbox.fault("*", Fault::Hang).expect("a fault");
+        sandbox.fault("*", fault.clone()).expect("a fault");
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        sandbox.clear_faults();
+    });
+    ran
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_whose_fate_could_not_be_read_is_undone_as_soon_as_it_can() {
+    let rollout = "rollout: { timeout: 20s, rollback_timeout: 10m, on_failure: rollback }\n";
+    let scene = with(OFF, rollout).fault("*=hang");
+    let ran = lost_and_unread(&scene, Fault::Unavailable(100), 60).await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+    assert!(
+        ran.reason(ONE).contains("whether it took effect could not be read: DescribeServices: "),
+        "{}",
+        ran.reason(ONE)
+    );
+    assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
+    assert_contract(&ran);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_whose_fate_must_not_be_read_is_said_to_be_unknown() {
+    let denied = || Fault::Deny("ecs:DescribeServices".to_owned());
+    let scene = with(OFF, "rollout: { timeout: 20s }\n").fault("*=hang");
+    let ran = lost_and_unread(&scene, denied(), 60).await;
+    assert_eq!(ran.outcome(ONE), Some(Outcome::Failed), "{}", ran.said);
+    assert!(ran.reason(ONE).starts_with("UpdateService: "), "{}", ran.reason(ONE));
+    assert!(ran.said.contains("look at the service before running again: ECS may have acted"), "{}", ran.said);
+    let scene = with(OFF, BACK).fault("*=hang");
+    let ran = lost_and_unread(&scene, denied(), 60).await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
+    assert!(ran.reason(ONE).starts_with("the undo failed: DescribeServices: AccessDenied"), "{}", ran.reason(ONE));
+    assert!(ran.reason(ONE).contains("UpdateService: "), "{}", ran.reason(ONE));
+}
+
+/// Deploys with a deadline of five minutes, while ECS answers nothing from `from` until `until`, both in seconds.
+async fn unanswered(scene: &Scene, from: u64, until: u64) -> Ran {
+    let sandbox = scene.sandbox.clone();
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(Duration::from_secs(from)).await;
+        sandbox.fault("*", Fault::Unavailable(100)).expect("a fault");
+        tokio::time::sleep(Duration::from_secs(until - from)).await;
+        sandbox.clear_faults();
+    });
+    ran
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_completed_is_not_undone_because_nobody_could_see_it() {
+    for policy in ["on_failure: rollback, rollback_timeout: 20m", "on_failure: stop"] {
+        let rollout = format!("rollout: {{ timeout: 5m, {policy} }}\n");
+        let scene = with(OFF, &rollout);
+        let ran = unanswered(&scene, 10, 305).await;
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{policy}: {}", ran.said);
+        assert_eq!((writes(&scene, "UpdateService"), steps(&ran)), (1, vec![]), "{}", ran.said);
+    }
+    // Nobody waits longer than some seconds for that; but what is seen to have completed then stays.
+    let scene = with(OFF, "rollout: { timeout: 5m, rollback_timeout: 20m, on_failure: rollback }\n");
+    let ran = unanswered(&scene, 10, 420).await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
+    assert!(ran.said.contains("not undone: it has completed since"), "{}", ran.said);
+    assert_eq!((writes(&scene, "UpdateService"), steps(&ran)), (1, vec![]), "{}", ran.said);
+    assert!(scene.image("a0", "eu-west-1", "s0").ends_with(":v2"));
+    assert_contract(&ran);
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_nothing_had_completed_before_it_says_so() {
     // A service whose first deployment never completed.
@@ -299,6 +381,21 @@ async fn the_settings_go_back_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn settings_that_there_were_not_before_are_taken_away() {
+    let own = "    deployment:\n      strategy: BLUE_GREEN\n      bake_time_in_minutes: 7\n      lifecycle_hooks: [ { target_type: \
+               PAUSE, lifecycle_stages: [POST_SCALE_UP], timeout: { timeout_in_minutes: 300, action: ROLLBACK } } ]\n";
+    let base = Scene::of(1, 1, BACK);
+    let changed = manifest(1, 1, BACK).replace("    cluster: main\n", &format!("    cluster: main\n{own}"));
+    let scene = Scene { fleet: fleet(&changed), ..base };
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+    let service = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service");
+    let now = &service.body["deploymentConfiguration"];
+    assert_eq!((&now["strategy"], &now["bakeTimeInMinutes"]), (&json!("ROLLING"), &json!(0)), "{now}");
+    assert!(now["lifecycleHooks"].as_array().is_none_or(Vec::is_empty), "{now}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_count_that_is_never_reached_goes_back() {
     let base = Scene::of(1, 1, BACK);
     assert_eq!(base.deploy().await.code(), Exit::Done);
@@ -326,6 +423,26 @@ async fn a_failure_counts_when_it_happens_and_not_when_it_is_undone() {
     assert!(!ran.events[halted..].iter().any(started), "{}", ran.said);
     assert!(ran.count(Outcome::NotStarted) > 0, "{}", ran.said);
     assert_contract(&ran);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_of_ecs_itself_counts_when_it_begins() {
+    for fault in ["crash", "no-return"] {
+        let rollout = "rollout: { timeout: 20m, waves: [ { name: all, max_parallel: 2 } ] }\n";
+        let scene = Scene::of(6, 1, rollout).fault(&format!("a0={fault}"));
+        let ran = scene.deploy().await;
+        let at = |wanted: &dyn Fn(&Event) -> bool| {
+            ran.events.iter().find(|stamped| wanted(&stamped.event)).map(|stamped| stamped.at.as_second())
+        };
+        let goes_back =
+            at(&|event| matches!(event, Event::ServiceMessage { text, .. } if text.contains("rolling back")));
+        let halted = at(&|event| matches!(event, Event::RunHalted { .. }));
+        let ended = at(&|event| matches!(event, Event::RolloutFinished { target, .. } if target.to_string() == ONE));
+        let (goes_back, halted, ended) =
+            (goes_back.expect("it goes back"), halted.expect("halted"), ended.expect("ended"));
+        assert!(halted - goes_back <= 2 && ended - halted > 5, "{goes_back}, {halted}, {ended}: {}", ran.said);
+        assert_contract(&ran);
+    }
 }
 
 /// The accounts whose targets were returned, in the order in which that began, and their cause.
@@ -395,6 +512,48 @@ async fn a_target_that_degrades_in_the_bake_goes_back() {
     }
 }
 
+/// Runs the engine itself, for a reader that takes an event every two seconds, and cancels it after so many seconds.
+/// Returns the events.
+async fn read_slowly(scene: &Scene, cancel_at: u64) -> Vec<Event> {
+    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let (clients, indices) = (reach.clients(), (0..scene.fleet.targets.len()).collect::<Vec<_>>());
+    let mut seen = observe::targets(&scene.fleet, &indices, &|target| clients(target)).await;
+    seen.sort_by_key(|(index, _)| *index);
+    let seen: Vec<Seen> = seen.into_iter().map(|(_, seen)| seen).collect();
+    let plan = build::plan(&scene.fleet, &seen);
+    let (events, mut received) = tokio::sync::mpsc::channel(1);
+    let run = engine::run(scene.fleet.clone(), plan, clients, events, scene.cancel.clone(), Start::default());
+    let mut told = Vec::new();
+    let reader = async {
+        while let Some(event) = received.recv().await {
+            told.push(event);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    };
+    let cancel = async {
+        tokio::time::sleep(Duration::from_secs(cancel_at)).await;
+        scene.cancel.cancel(Signal::Terminate);
+    };
+    tokio::join!(run, reader, cancel);
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_return_is_told_of_however_slowly_that_is_read() {
+    let rollout = "rollout: { timeout: 3m, on_failure: rollback, rollback_scope: wave, waves: [ { name: all, max_parallel: 1 } ] }\n";
+    let mut returns = 0;
+    for cancel_at in (330..420).step_by(7) {
+        let scene = many(2, rollout).fault("a1=hang");
+        let told = read_slowly(&scene, cancel_at).await;
+        let of = |wanted: &dyn Fn(&Event) -> bool| told.iter().filter(|event| wanted(event)).count();
+        let begun = of(&|event| matches!(event, Event::UndoStarted { cause: Some(_), .. }));
+        let ended = of(&|event| matches!(event, Event::TargetReturned { .. }));
+        assert_eq!(begun.min(1), ended, "cancelled after {cancel_at} s: {told:?}");
+        returns += ended;
+    }
+    assert!(returns > 0, "none was returned");
+}
+
 async fn cancelled(scene: &Scene, after: u64) -> Ran {
     let cancel = scene.cancel.clone();
     let (ran, ()) = tokio::join!(scene.deploy(), async {
@@ -444,6 +603,26 @@ async fn on_cancel_rollback_keeps_the_five_seconds_whatever_aws_does() {
         });
         assert_eq!(ran.count(Outcome::Detached), 3, "{fault:?}: {}", ran.said);
         assert!(ran.said.contains("could not be asked to roll back"), "{fault:?}: {}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_names_every_deployment_that_is_known() {
+    for quarters in (4..60).step_by(3) {
+        let scene = many(2, "rollout: { timeout: 10m, on_cancel: rollback }\n").fault("*=latency:1500");
+        let cancel = scene.cancel.clone();
+        let (ran, ()) = tokio::join!(scene.deploy(), async {
+            tokio::time::sleep(Duration::from_millis(250 * quarters)).await;
+            cancel.cancel(Signal::Terminate);
+        });
+        assert!(ran.seconds <= 250 * quarters / 1000 + 4, "{} s", ran.seconds);
+        for stamped in &ran.events {
+            let Event::DeploymentStarted { target, deployment, .. } = &stamped.event else { continue };
+            let reason = ran.reason(&target.to_string());
+            assert!(reason.contains(deployment), "after {quarters} quarters, {deployment}: {reason}");
+            let told = ["ECS was asked to roll it back", "ECS could not be asked to roll back"];
+            assert!(told.iter().any(|words| reason.contains(words)), "after {quarters} quarters: {reason}");
+        }
     }
 }
 

@@ -103,6 +103,18 @@ async fn strict_never_risks_more_than_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gate_before_nothing_to_do_stops_nothing() {
+    let rollout = CANARY.replace("{ name: rest }", "{ name: rest, gate: manual }");
+    let scene = Scene::of(3, 1, &rollout).quick();
+    assert_eq!(scene.deploy().await.code(), Exit::Gate);
+    let mut rest = scene.planning();
+    rest.start.from = Some("rest".into());
+    assert_eq!(rest.deploy().await.code(), Exit::Done);
+    let ran = scene.planning().deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Unchanged)), (Exit::Done, 3), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gate_stops_the_run_and_from_goes_on() {
     let rollout = CANARY.replace("{ name: rest }", "{ name: rest, gate: manual }");
     let mut scene = Scene::of(3, 1, &rollout);

@@ -10,12 +10,12 @@ use crate::aws::error::{CallError, Kind};
 use crate::engine::write::Write;
 use crate::fleet::TargetSpec;
 
-/// How long ECS is asked to roll back after a cancel. The process must be gone within five seconds.
+/// How long ECS is asked to roll back after a signal. The process must be gone within five seconds of it.
 const ASKED: Duration = Duration::from_millis(2_500);
 
-/// After a cancel: asks ECS once to roll our deployment back, for a short while. Says what came of it.
-pub async fn ask(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> String {
-    let until = Instant::now() + ASKED;
+/// After a signal, at `cancelled`: asks ECS once to roll our deployment back, for a short while. Says what came of it.
+pub async fn ask(ecs: &Ecs, target: &TargetSpec, deployment: &str, cancelled: Option<Instant>) -> String {
+    let until = cancelled.unwrap_or_else(Instant::now) + ASKED;
     let asked = async {
         let (arn, status) = service_deployment(ecs, target, deployment, until).await?;
         if is_returning(&status) {

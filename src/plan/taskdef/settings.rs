@@ -7,12 +7,9 @@ use serde_json::{Value, json};
 /// Lists of names without an order.
 const SETS: [&str; 2] = ["alarmNames", "lifecycleStages"];
 
-/// Returns whether every declared member of `declared`, a `deploymentConfiguration`, already holds in `live`.
-///
-/// Numbers are equal as numbers. A member that `live` does not have is taken at ECS's default where that is known:
-/// older answers leave out what newer ones spell.
-pub fn settings_hold(declared: &Value, live: &Value) -> bool {
-    let defaults = json!({
+/// Returns ECS's defaults of the members of a `deploymentConfiguration` that have one.
+pub fn setting_defaults() -> Value {
+    json!({
         "strategy": "ROLLING",
         "bakeTimeInMinutes": 0,
         "maximumPercent": 200,
@@ -29,8 +26,15 @@ pub fn settings_hold(declared: &Value, live: &Value) -> bool {
             "healthyPercent": 100,
             "sourceServiceRevisionCleanup": "BLOCKING",
         },
-    });
-    holds("", declared, live, &defaults)
+    })
+}
+
+/// Returns whether every declared member of `declared`, a `deploymentConfiguration`, already holds in `live`.
+///
+/// Numbers are equal as numbers. A member that `live` does not have is taken at ECS's default where that is known:
+/// older answers leave out what newer ones spell.
+pub fn settings_hold(declared: &Value, live: &Value) -> bool {
+    holds("", declared, live, &setting_defaults())
 }
 
 fn holds(member: &str, declared: &Value, live: &Value, default: &Value) -> bool {

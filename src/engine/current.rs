@@ -1,0 +1,140 @@
+//! A target's work, held against its service right before each write: by then the plan may be hours old.
+//!
+//! What somebody else deployed meanwhile is theirs, unless the manifest says that others give way. What is still as it was
+//! planned is carried out with what the service has now, which is what an undo gives back.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Run;
+use super::ended::{Ended, role};
+use super::rollout::MISSES;
+use super::update::settings;
+use super::watch::ROLLOUT_PACE;
+use super::write::until_answered;
+use crate::aws::ecs::{Ecs, ServiceUpdate};
+use crate::aws::error::{CallError, Kind};
+use crate::fleet::{Commit, OnBusy, Outcome, TargetSpec};
+use crate::observe::Observed;
+use crate::observe::service::LiveService;
+use crate::plan::fresh::{self, Fresh};
+use crate::plan::{Definition, Work};
+
+/// A look no older than this stands for the present: that of the preflight does for what is started right after it.
+const RECENT: Duration = Duration::from_secs(5);
+
+/// A target's work, by the last look at its service.
+pub struct Current<'a> {
+    run: &'a Run,
+    index: usize,
+    /// The target.
+    pub target: &'a TargetSpec,
+    /// Of its account and region.
+    pub ecs: Arc<Ecs>,
+    /// The work.
+    pub work: Arc<Work>,
+    seen_at: Option<Instant>,
+}
+
+impl<'a> Current<'a> {
+    /// Starts with what was planned for a target, by its index.
+    pub fn planned(run: &'a Run, index: usize) -> Self {
+        let target = &run.fleet.targets[index];
+        Self { run, index, target, ecs: run.ecs(target), work: run.work(index), seen_at: run.read_at }
+    }
+
+    /// Looks at the service again, unless that was just done or nothing is written to it. Returns how the rollout ends
+    /// where nothing may be written to it any more.
+    pub async fn renew(&mut self) -> Result<(), Ended> {
+        let writes = match self.work.definition {
+            Definition::Return { .. } => false,
+            Definition::Follow { .. } => settings(&self.work, None) != ServiceUpdate::default(),
+            Definition::Keep | Definition::Existing { .. } | Definition::Register { .. } => true,
+        };
+        if !writes || self.seen_at.is_some_and(|at| at.elapsed() < RECENT) {
+            return Ok(());
+        }
+        let seen_at = Instant::now();
+        let service = self.look().await?;
+        let work = match fresh::renewed(&self.work, &service) {
+            Some(work) => work,
+            None => self.moved(&service).await?,
+        };
+        self.take(work);
+        self.seen_at = Some(seen_at);
+        Ok(())
+    }
+
+    fn take(&mut self, work: Work) {
+        self.work = Arc::new(work);
+        self.run.know(self.index, |known| known.work = Some(Arc::clone(&self.work)));
+    }
+
+    /// Decides about a service that is not what the work was planned against.
+    async fn moved(&mut self, service: &LiveService) -> Result<Work, Ended> {
+        let live = self.read(|| self.ecs.describe_task_definition(&service.task_definition)).await?;
+        let release = &self.run.fleet.release;
+        let is_newer = !release.allow_older && Commit::of_revision(&live).is_newer_than(&release.commit);
+        let service = service.clone();
+        let observed =
+            Observed { service, live: Arc::new(live), newest: None, named: None, progress: None, codedeploy: None };
+        let service = &observed.service;
+        let what = match fresh::check(&self.work, &observed) {
+            Fresh::Ready(work) | Fresh::Planned(Some(work)) => return Ok(work),
+            Fresh::Planned(None) => {
+                // Somebody else did it: nothing of it is ours to be undone.
+                self.take(fresh::instead(&self.work, service));
+                let wanted = Some(service.task_definition.clone());
+                return Err(Ended { wanted, ..Ended::succeeded(service.revision(), None) });
+            }
+            Fresh::Moved(what) => what,
+        };
+        if self.run.fleet.on_busy == OnBusy::Supersede && service.status == "ACTIVE" && !is_newer {
+            return Ok(fresh::instead(&self.work, service));
+        }
+        let summary = format!("it moved since the plan was made: {what}; nothing was changed");
+        let mut ended = Ended::new(Outcome::Superseded, summary);
+        if let Some(reason) = &mut ended.reason {
+            reason.help = Some("plan again, and deploy what is then to be deployed".to_owned());
+        }
+        Err(ended)
+    }
+
+    /// Looks at the service.
+    async fn look(&self) -> Result<LiveService, Ended> {
+        let names = [self.target.service.as_str()];
+        for _ in 0..MISSES {
+            let services = self.read(|| self.ecs.describe_services(&self.target.cluster, &names)).await?;
+            match services.found.first() {
+                Some(service) => return Ok(LiveService::read(service)),
+                None => tokio::time::sleep(ROLLOUT_PACE).await,
+            }
+        }
+        Err(Ended::new(Outcome::Failed, "the service vanished before it was updated: ECS does not know it any more"))
+    }
+
+    /// Reads for as long as AWS puts it off and the target has time.
+    async fn read<T, F>(&self, read: impl Fn() -> F) -> Result<T, Ended>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let answer = tokio::select! {
+            biased;
+            () = self.run.cancel.cancelled() => {
+                return Err(Ended::new(Outcome::Cancelled, "the run was cancelled before UpdateService"));
+            }
+            answer = until_answered(Instant::now() + self.target.timeout, read) => answer,
+        };
+        answer.map_err(|error| {
+            let summary = format!("it could not be read again before its update, and nothing was changed: {error}");
+            let mut ended = Ended::new(Outcome::Failed, summary);
+            if let (Kind::Denied, Some(reason)) = (error.kind, &mut ended.reason) {
+                reason.help = Some(format!("allow ecs:{} to {}", error.operation, role(self.target)));
+            }
+            ended
+        })
+    }
+}

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::manifest::{environment, selected, whole};
-use super::reach::{Reach, say_where};
+use super::reach::Reach;
 use crate::cli;
 use crate::error::Error;
 use crate::exec::child::{self, Streams};
@@ -46,7 +46,6 @@ pub async fn exec(args: &cli::Exec, mut view: View, by_terminal: bool) -> Result
     }
     let unexpected = |what: &str, error: std::io::Error| Error::new(Exit::Unexpected, format!("{what}: {error}"));
     let mut signals = Signals::listen(by_terminal).map_err(|error| unexpected("signals cannot be received", error))?;
-    say_where(&mut view);
     let reach = Reach::production(&fleet).await?;
     let unreachable = tokio::select! {
         signal = signals.next() => return Ok(signal.code()),

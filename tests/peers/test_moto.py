@@ -206,7 +206,7 @@ class Front:
         self.server.server_close()
 
 
-def test_what_moto_does_not_implement_is_asked_for_three_times_by_each_poller(aws, project):
+def test_what_moto_does_not_implement_is_asked_for_more_and_more_seldom(aws, project):
     project.timeout = "6s"
     with Front(aws) as project.peer:
         run = project.deploy(limit=60)
@@ -214,8 +214,9 @@ def test_what_moto_does_not_implement_is_asked_for_three_times_by_each_poller(aw
     assert "panicked" not in run.stderr, run
     assert "<html" not in (run.stdout + run.stderr).lower(), run
     asked = [answer[1:] for answer in project.peer.answers if answer[0] == "DescribeServiceDeployments"]
-    # An answer may be lost once; three in a row, and there is no such API.
-    assert asked == [(500, "text/html; charset=utf-8")] * 3 * len(targets()), project.peer.answers
+    # An answer may be lost, and the next one come: after 2.4 s, then after 4.8 s, and so on. It is not asked at each look.
+    assert set(asked) == {(500, "text/html; charset=utf-8")}, project.peer.answers
+    assert len(targets()) <= len(asked) <= 3 * len(targets()), project.peer.answers
     looks = [answer for answer in project.peer.answers if answer[0] == "DescribeServices"]
     # One for the plan and then, for six seconds, one each 1.2 seconds for both services of an account and region.
     assert len(looks) <= (2 + 6) * len(targets()), looks

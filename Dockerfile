@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The static binary in a small image with what a GitLab runner needs of one: a shell and grep (busybox), and CA certificates.
-# `docker build -t roleout .` makes it; the first build compiles the AWS SDK, which takes a quarter of an hour on two cores.
+# `docker build -t roleout .` makes it; the first build compiles the AWS SDK, which takes some twenty minutes on two cores.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src

@@ -34,6 +34,12 @@ impl Clock {
         Self { virtual_start: Some((Self::system().now(), Instant::now())) }
     }
 
+    /// Returns a clock that starts at this one's date and advances with tokio's: dates that lengths of time are told from, which
+    /// must not jump where the system's clock is set.
+    pub fn steady(&self) -> Self {
+        Self { virtual_start: Some((self.now(), Instant::now())) }
+    }
+
     /// Returns the time of day.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
     pub fn now(&self) -> SystemTime {

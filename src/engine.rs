@@ -38,13 +38,12 @@ use crate::event::{Event, Job, halted_by, waits_at};
 use crate::fleet::{Fleet, Outcome, Scope, TargetId, TargetSpec, Wave};
 use crate::plan::{Plan, Work};
 use cancel::Cancel;
+use current::Together;
 use register::Families;
 use returns::Deployed;
 use run_task::SharedTasks;
 use watch::Watches;
 use wave::WaveEnd;
-
-pub use evidence::is_trouble;
 
 /// Gives the ECS client of a target's account and region.
 pub type Clients = Arc<dyn Fn(&TargetSpec) -> Arc<Ecs> + Send + Sync>;
@@ -60,6 +59,7 @@ pub struct Run {
     events: mpsc::Sender<Event>,
     cancel: Cancel,
     watches: Watches,
+    looks: Together,
     families: Families,
     shared_tasks: SharedTasks,
     /// When the targets were read, if not too long ago to matter.
@@ -122,6 +122,7 @@ pub async fn run(
         events,
         cancel,
         watches: Watches::default(),
+        looks: Together::default(),
         families: Families::default(),
         shared_tasks,
         read_at: start.read_at,

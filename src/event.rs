@@ -424,6 +424,29 @@ impl fmt::Display for Evidence {
     }
 }
 
+/// Whether ECS complains. Its events have no severity; the words are those of its documented event messages.
+pub fn is_trouble(text: &str) -> bool {
+    const WORDS: [&str; 15] = [
+        "unable",
+        "unhealthy",
+        "fail",
+        "error",
+        "rolling back",
+        "circuit breaker",
+        "denied",
+        "throttl",
+        "exceed",
+        "cannot",
+        "can't",
+        "timed out",
+        "insufficient",
+        "alarm",
+        "could not be",
+    ];
+    let text = text.to_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
+}
+
 /// Numbers and dates events, once, for every observer.
 #[derive(Debug)]
 pub struct Stamper {

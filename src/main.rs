@@ -44,7 +44,22 @@ fn main() -> ExitCode {
     })
 }
 
+/// Allows the process as many open files as the system does: a connection for each account takes one.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // Where it is refused, the limit is what it was.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+}
+
 async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
+    // The commands of `exec` would inherit it, and some cannot cope with more than 1,024.
+    if !matches!(cli.command, Command::Exec(_)) {
+        raise_open_files();
+    }
     let talk = |quiet, verbose| Talk { quiet, verbose, format: OutputFormat::Text };
     let exit = match cli.command {
         Command::Deploy(args) => {

@@ -64,15 +64,18 @@ pub fn body(state: &RunState, occasion: Occasion, format: Format) -> Value {
     }
 }
 
-/// Failed targets with the same outcome and reason.
+/// Failed targets with the same outcome and cause, each with the reason of its first target.
 fn groups(state: &RunState) -> Vec<(&'static str, Option<&Reason>, Vec<&TargetId>)> {
-    let mut groups: IndexMap<(&'static str, Option<&Reason>), Vec<&TargetId>> = IndexMap::new();
+    type Group<'a> = (Option<&'a Reason>, Vec<&'a TargetId>);
+    let mut groups: IndexMap<(&'static str, Option<Reason>), Group<'_>> = IndexMap::new();
     for target in state.targets() {
         if let Some(outcome) = target.outcome().filter(|outcome| outcome.is_failure()) {
-            groups.entry((outcome.words(), target.why())).or_default().push(&target.target);
+            let why = target.why();
+            let group = groups.entry((outcome.words(), why.map(Reason::cause))).or_insert((why, Vec::new()));
+            group.1.push(&target.target);
         }
     }
-    groups.into_iter().map(|((outcome, why), targets)| (outcome, why, targets)).collect()
+    groups.into_iter().map(|((outcome, _), (why, targets))| (outcome, why, targets)).collect()
 }
 
 /// The report as it is so far, without the events of its targets, and how it came to be sent.
@@ -137,6 +140,15 @@ mod tests {
     }
 
     fn of_job(failed: usize, job: Job) -> RunState {
+        let summary = |number: usize| format!("tasks <{}> & more\nfailed", number / 2);
+        of_reasons(failed, job, |number| Reason {
+            summary: summary(number),
+            help: Some("look".into()),
+            ..Reason::default()
+        })
+    }
+
+    fn of_reasons(failed: usize, job: Job, reason: impl Fn(usize) -> Reason) -> RunState {
         let change = |number: usize| ChangeOutline {
             target: format!("a{number}/eu-west-1/api").try_into().expect("an id"),
             account_id: "111111111111".parse().expect("an id"),
@@ -165,8 +177,7 @@ mod tests {
         let plan = Outline { waves: vec![wave], changes: changes.clone() };
         let mut events = vec![Event::RunStarted { plan, sandbox: false, job }];
         for (number, change) in changes.iter().enumerate() {
-            let summary = format!("tasks <{}> & more\nfailed", number / 2);
-            let reason = (number < failed).then(|| Reason { summary, help: Some("look".into()), ..Reason::default() });
+            let reason = (number < failed).then(|| reason(number));
             let outcome = if number < failed { Outcome::RolledBack } else { Outcome::Succeeded };
             events.push(Event::RolloutFinished { target: change.target.clone(), outcome, reason, revision: None });
         }
@@ -208,6 +219,21 @@ mod tests {
         assert_eq!((kept.as_slice(), report.targets_left_out), (["rolled back", "rolled back"].as_slice(), 28));
         assert_eq!((report.reasons.len(), report.targets[1].reason), (1, Some(0)));
         assert_eq!(report.all(), 30);
+    }
+
+    #[test]
+    fn one_cause_is_one_group_whatever_its_task_counts_and_log_lines() {
+        let state = of_reasons(6, job(), |number| Reason {
+            summary: "it failed".into(),
+            evidence: vec![crate::event::Evidence {
+                tasks: u32::try_from(number).unwrap_or_default() + 1,
+                log: vec![format!("line {number}")],
+                ..crate::event::Evidence::from("it crashed".to_owned())
+            }],
+            ..Reason::default()
+        });
+        let text = slack(&state, Occasion::End);
+        assert!(text.contains("• rolled back: `a0/eu-west-1/api` and 5 more: it failed"), "{text}");
     }
 
     #[test]

@@ -42,7 +42,6 @@ pub async fn credentials(
     let text = match args.format {
         CredentialsFormat::CredentialProcess => keys.for_process().to_string(),
     };
-    writeln!(out, "{text}")
-        .map_err(|error| Error::new(Exit::Unexpected, format!("the keys cannot be written: {error}")))?;
+    writeln!(out, "{text}").map_err(|error| Error::new(Exit::Usage, format!("the keys cannot be written: {error}")))?;
     Ok(Exit::Done)
 }

@@ -254,7 +254,7 @@ pub(super) async fn carry_out(
     cancel: Cancel,
 ) -> Exit {
     let (events, mut received) = mpsc::channel(EVENTS);
-    let clock = reach.aws.clock();
+    let clock = reach.aws.clock().steady();
     let run = run_id(clock);
     let mut stamper = Stamper::new(run.clone());
     let mut notifier = Notifier::new(&fleet, start.sandbox, view);

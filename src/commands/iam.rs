@@ -65,7 +65,7 @@ pub fn write(args: &cli::Iam, out: &mut dyn Write, err: &mut dyn Write) -> Resul
 
 fn save(path: &Path, text: &str) -> Result<(), Error> {
     let saved = path.parent().map_or(Ok(()), fs_err::create_dir_all).and_then(|()| fs_err::write(path, text));
-    saved.map_err(|error| Error::new(Exit::Unexpected, error.to_string()))
+    saved.map_err(|error| Error::new(Exit::Usage, error.to_string()))
 }
 
 /// Returns what the selected part of a manifest needs.

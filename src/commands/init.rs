@@ -247,7 +247,7 @@ pub fn write(manifest: &Path, files: &[File], force: bool) -> Result<Vec<PathBuf
         let error = Error::new(Exit::Usage, format!("{} exists already", existing.join(", ")));
         return Err(error.help("--force writes over it; --file names another manifest"));
     }
-    let failed = |error: std::io::Error| Error::new(Exit::Unexpected, error.to_string());
+    let failed = |error: std::io::Error| Error::new(Exit::Usage, error.to_string());
     for (file, path) in files.iter().zip(&paths) {
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             fs_err::create_dir_all(directory).map_err(failed)?;

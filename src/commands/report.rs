@@ -30,7 +30,7 @@ pub fn report(args: &cli::Report, mut view: View) -> Result<Exit, Error> {
     reports.write_report(&report);
     match reports.take_faults().as_slice() {
         [] => Ok(Exit::Done),
-        faults => Err(Error::new(Exit::Unexpected, faults.join("\n"))),
+        faults => Err(Error::new(Exit::Usage, faults.join("\n"))),
     }
 }
 

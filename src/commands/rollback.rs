@@ -1,11 +1,13 @@
 //! `roleout rollback`: every selected target back to the last revision that completed before the present one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::deploy::{Choice, Planned, Remains, decide, end, remain};
+use super::manifest::choose_images;
 use super::prepare::{check_from, prepare, unless_cancelled};
 use super::reach::{Reach, hasten};
 use crate::cli;
@@ -15,9 +17,12 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Fleet, OnCancel, OnFailure};
+use crate::observe::codedeploy;
 use crate::observe::history::{self, Definitions, Past};
-use crate::observe::{Seen, codedeploy};
+use crate::plan::back::deployed::{Deployed, OfRun, Which, deployed};
 use crate::plan::back::{self, Way};
+use crate::report::Report;
+use crate::report::record::runs;
 use crate::view::View;
 use crate::view::style::count;
 
@@ -30,7 +35,16 @@ pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> R
 
 async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
     let furnish = |sandbox: &crate::sandbox::Sandbox, fleet: &Fleet| sandbox.add_history(fleet);
+    // A report that cannot be read is found before anything is asked.
+    let of = args.of.as_deref().map(|path| read_run(path, view)).transpose()?;
+    let which = match of {
+        Some(run) => Which::OfRun(Box::new(run)),
+        // In a sandbox of its own nothing was deployed before.
+        None if args.all || args.embedded.sandbox => Which::All,
+        None => Which::ByManifest,
+    };
     let (mut fleet, reach) = Reach::open_with(&args.selection, &args.embedded, view, furnish).await?;
+    choose_images(&mut fleet, &args.instead, &args.selection)?;
     if args.embedded.sandbox && !args.dry_run {
         hasten(&mut fleet, view);
     }
@@ -42,7 +56,35 @@ async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Resul
     };
     let choice =
         Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, no_verify: args.no_verify, out: None };
-    go(fleet, &reach, choice, args.further, start, view, cancel).await
+    go(fleet, &reach, choice, Going { further: args.further, which }, start, view, cancel).await
+}
+
+/// Reads what a run deployed, out of its report or the last run of its journal.
+fn read_run(path: &Path, view: &mut View) -> Result<OfRun, Error> {
+    let failed = |error: String| Error::new(Exit::Usage, format!("--of: {error}"));
+    let text = fs_err::read(path).map_err(|error| failed(error.to_string()))?;
+    let text = String::from_utf8_lossy(&text);
+    let report = match serde_json::from_str::<Report>(&text) {
+        Ok(report) => report,
+        Err(_) => match runs(&text).0.pop() {
+            Some((_, record)) => record.report(),
+            None => {
+                let error = failed(format!("{} is neither a report nor a journal", path.display()));
+                return Err(error.help("give the report.json or the journal.jsonl of the run that is to be taken back"));
+            }
+        },
+    };
+    view.note(&format!("what {} deployed goes back", report.run.id.as_deref().unwrap_or("the run")));
+    Ok(OfRun::new(&report))
+}
+
+/// Which targets go back, and how far.
+#[derive(Clone, Debug, Default)]
+pub struct Going {
+    /// Targets that are back already go back to what ran before that.
+    pub further: bool,
+    /// Which targets.
+    pub which: Which,
 }
 
 /// Returns the targets of a fleet, by a way to AWS that is given.
@@ -50,13 +92,13 @@ pub async fn run(
     fleet: Fleet,
     reach: &Reach,
     choice: Choice,
-    further: bool,
+    going: Going,
     start: Start,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let run = (!choice.dry_run).then_some(start.sandbox);
-    let result = go(fleet, reach, choice, further, start, &mut view, cancel).await;
+    let result = go(fleet, reach, choice, going, start, &mut view, cancel).await;
     end(view, result, reach.aws.clock(), run)
 }
 
@@ -64,7 +106,7 @@ async fn go(
     mut fleet: Fleet,
     reach: &Reach,
     choice: Choice,
-    further: bool,
+    going: Going,
     start: Start,
     view: &mut View,
     cancel: Cancel,
@@ -81,17 +123,40 @@ async fn go(
     view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));
     let read = async {
         codedeploy::under_way(&fleet, &mut seen, &|target| reach.clients()(target)).await;
-        let past = past(&fleet, &mut seen, reach).await;
+        let clients = reach.clients();
+        let past: Vec<Option<Past>> = history::targets(&fleet, &seen, &|target| clients(target)).await;
         let ways: Vec<Option<Way>> = seen
             .iter()
             .zip(&past)
-            .map(|(seen, past)| Some(back::way_of(seen.as_ref().ok()?, past.as_ref()?, further)))
+            .map(|(seen, past)| Some(back::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, going.further)))
             .collect();
+        let is_back = ways.iter().flatten().any(Way::is_back);
+        let deployed = deployed(&fleet, &seen, &going.which, is_back).map_err(|why| {
+            Error::new(Exit::Blocked, why).help(
+                "nothing was changed; name the report or the journal of the run that is to be taken back with --of FILE, \
+                 or go back in every selected target with --all",
+            )
+        })?;
+        let ways: Vec<Option<Way>> = ways
+            .into_iter()
+            .zip(&deployed)
+            .map(|(way, deployed)| match (way, deployed) {
+                (Some(way), Some(deployed)) => Some(way.of_deployed(deployed)),
+                // What it ran before needs not be known where it stays.
+                (None, Some(Deployed::No(why))) => Some(Way::Untouched(why.clone())),
+                (way, _) => way,
+            })
+            .collect();
+        for ((seen, past), way) in seen.iter_mut().zip(past).zip(&ways) {
+            if let (Some(Err(unseen)), None) = (past, way) {
+                *seen = Err(unseen);
+            }
+        }
         let definitions = definitions(&fleet, &ways, reach).await;
-        (ways, definitions)
+        Ok::<_, Error>((ways, deployed, definitions))
     };
-    let (ways, definitions) = unless_cancelled(read, &cancel).await?;
-    let plan = back::plan(&fleet, &seen, &ways, &definitions);
+    let (ways, deployed, definitions) = unless_cancelled(read, &cancel).await??;
+    let plan = back::plan(&fleet, &seen, &ways, &deployed, &definitions);
     // The differences that are shown are those to what is gone back to.
     for (index, found) in &definitions {
         if let (Ok(observed), Ok(found)) = (&mut seen[*index], found) {
@@ -100,20 +165,6 @@ async fn go(
     }
     tell(&fleet, &ways, view);
     decide(Planned { fleet, unreachable, seen, plan }, reach, choice, start, view, cancel).await
-}
-
-/// Reads the past of what was seen. What has none that can be read counts as not seen.
-async fn past(fleet: &Fleet, seen: &mut [Seen], reach: &Reach) -> Vec<Option<history::History>> {
-    let clients = reach.clients();
-    let past: Vec<Option<Past>> = history::targets(fleet, seen, &|target| clients(target)).await;
-    let kept = |(seen, past): (&mut Seen, Option<Past>)| match past? {
-        Ok(history) => Some(history),
-        Err(unseen) => {
-            *seen = Err(unseen);
-            None
-        }
-    };
-    seen.iter_mut().zip(past).map(kept).collect()
 }
 
 /// Reads what is gone back to, by the targets' indices.
@@ -138,12 +189,14 @@ fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
     let mut guessed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut already: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut untouched: BTreeMap<&str, usize> = BTreeMap::new();
     for (target, way) in fleet.targets.iter().zip(ways) {
         match way {
             Some(Way::To { because: Some(because), support, .. }) => {
                 let by = if support.is_some() { &mut told } else { &mut guessed };
                 by.entry(because).or_default().push(target.id.to_string());
             }
+            Some(Way::Untouched(why)) => *untouched.entry(why).or_default() += 1,
             Some(Way::Already(why)) => already.entry(why).or_default().push(target.id.to_string()),
             _ => {}
         }
@@ -163,6 +216,9 @@ fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
     }
     for (why, targets) in already {
         view.note(&format!("{}: {why}; --further goes on to what ran before that", targets.join(", ")));
+    }
+    for (why, number) in untouched {
+        view.note(&format!("{} left as it is, {why}; --all takes it back too", count(number, "target")));
     }
     let known = |by_codedeploy: bool| {
         let mut known =

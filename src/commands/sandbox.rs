@@ -32,7 +32,7 @@ pub async fn sandbox(args: &cli::Sandbox, mut view: View, cancel: Cancel) -> Res
     }
     let listener = TcpListener::bind(args.listen)
         .await
-        .map_err(|error| Error::new(Exit::Unexpected, format!("cannot listen on {}: {error}", args.listen)))?;
+        .map_err(|error| Error::new(Exit::Usage, format!("cannot listen on {}: {error}", args.listen)))?;
     let address = listener.local_addr().unwrap_or(args.listen);
     view.note(&format!("the sandbox listens on http://{address}; set AWS_ENDPOINT_URL to that"));
     view.note("an account's own credentials: its 12-digit id as the access key, `test` as the secret");
@@ -66,7 +66,7 @@ fn write_token(path: &Path, sandbox: &Sandbox) -> Result<(), Error> {
     use secrecy::ExposeSecret;
     use std::io::Write;
 
-    let failed = |error: std::io::Error| Error::new(Exit::Unexpected, format!("{}: {error}", path.display()));
+    let failed = |error: std::io::Error| Error::new(Exit::Usage, format!("{}: {error}", path.display()));
     let mut options = fs_err::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     let mut file = {

@@ -255,7 +255,7 @@ pub fn read(path: &Path) -> Result<Saved, Error> {
 /// Writes a saved plan to a file: whole or not at all, readable as the umask says, so that the job's artifact
 /// upload can read it.
 pub fn write(path: &Path, saved: &Saved) -> Result<(), Error> {
-    let failed = |error: String| Error::new(Exit::Unexpected, format!("the plan cannot be saved: {error}"));
-    let text = saved.to_json().map_err(failed)?;
-    file::write(path, text.as_bytes()).map_err(|error| failed(error.to_string()))
+    let failed = |exit, error: String| Error::new(exit, format!("the plan cannot be saved: {error}"));
+    let text = saved.to_json().map_err(|error| failed(Exit::Unexpected, error))?;
+    file::write(path, text.as_bytes()).map_err(|error| failed(Exit::Usage, error.to_string()))
 }

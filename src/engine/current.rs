@@ -3,6 +3,8 @@
 //! What somebody else deployed meanwhile is theirs, unless the manifest says that others give way. What is still as it was
 //! planned is carried out with what the service has now, which is what an undo gives back.
 
+mod together;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +24,9 @@ use crate::observe::Observed;
 use crate::observe::service::LiveService;
 use crate::plan::fresh::{self, Fresh};
 use crate::plan::{Definition, Work};
+pub use together::Together;
 
-/// A look no older than this stands for the present: that of the preflight does for what is started right after it.
+/// A look no older than this will do before a revision is registered: that of the preflight does for what is started right after.
 const RECENT: Duration = Duration::from_secs(5);
 
 /// A target's work, by the last look at its service.
@@ -49,12 +52,21 @@ impl<'a> Current<'a> {
     /// Looks at the service again, unless that was just done or nothing is written to it. Returns how the rollout ends
     /// where nothing may be written to it any more.
     pub async fn renew(&mut self) -> Result<(), Ended> {
+        match self.seen_at {
+            Some(at) if at.elapsed() < RECENT => Ok(()),
+            _ => self.look_again().await,
+        }
+    }
+
+    /// Does the same right before UpdateService, whatever the age of the last look: another run may have begun since. What it
+    /// deploys is followed where it is the same, and is not taken the place of where it is not.
+    pub async fn look_again(&mut self) -> Result<(), Ended> {
         let writes = match self.work.definition {
             Definition::Return { .. } => false,
             Definition::Follow { .. } => settings(&self.work, None) != ServiceUpdate::default(),
             Definition::Keep | Definition::Existing { .. } | Definition::Register { .. } => true,
         };
-        if !writes || self.seen_at.is_some_and(|at| at.elapsed() < RECENT) {
+        if !writes {
             return Ok(());
         }
         let seen_at = Instant::now();
@@ -105,11 +117,9 @@ impl<'a> Current<'a> {
 
     /// Looks at the service.
     async fn look(&self) -> Result<LiveService, Ended> {
-        let names = [self.target.service.as_str()];
         for _ in 0..MISSES {
-            let services = self.read(|| self.ecs.describe_services(&self.target.cluster, &names)).await?;
-            match services.found.first() {
-                Some(service) => return Ok(LiveService::read(service)),
+            match self.read(|| self.run.looks.look(self.target, &self.ecs)).await? {
+                Some(service) => return Ok(service),
                 None => tokio::time::sleep(ROLLOUT_PACE).await,
             }
         }

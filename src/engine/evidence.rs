@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::messages::Messages;
 use crate::aws::ecs::Ecs;
-use crate::event::Evidence;
+use crate::event::{Evidence, is_trouble};
 use crate::fleet::TargetSpec;
 
 /// Evidence is worth a short wait and no more.
@@ -79,13 +79,6 @@ async fn of_deployment(ecs: &Ecs, target: &TargetSpec, deployment: Option<&str>)
         }
     }
     found
-}
-
-/// Whether a message of ECS's is about something going wrong.
-pub fn is_trouble(text: &str) -> bool {
-    const SIGNS: [&str; 8] =
-        ["fail", "unable", "unhealthy", "rolling back", "was unable", "Reason:", "error", "could not be"];
-    SIGNS.iter().any(|sign| text.contains(sign))
 }
 
 /// Leaves out what makes equal messages differ: the service, task and deployment that they are about, and of a target group

@@ -96,7 +96,7 @@ async fn forward(
     {
         return ended;
     }
-    if let Err(ended) = current.renew().await {
+    if let Err(ended) = current.look_again().await {
         return ended.unused(registered.as_ref().map(|it| &it.revision));
     }
     let work = &*current.work;
@@ -140,6 +140,7 @@ async fn forward(
                 Err(error) => return Ended::not_updated(&error, target, wanted),
             };
             rollout.messages = Messages::after(&answer);
+            rollout.tell_whose_place_was_taken(&answer, wanted.as_deref()).await;
             match registered {
                 Some(registered) => {
                     rollout.revision = Some(registered.revision);
@@ -232,6 +233,18 @@ impl<'a> Rollout<'a> {
             stages: Stages::default(),
             on_cancel,
             failing,
+        }
+    }
+
+    /// Says whose deployment ours took the place of, where that began after the last look.
+    async fn tell_whose_place_was_taken(&self, answer: &LiveService, wanted: Option<&str>) {
+        let others = answer.deployments.iter().filter(|one| one.is("IN_PROGRESS") && one.status != "PRIMARY");
+        let others = others.filter(|one| Some(one.task_definition.as_str()) != wanted);
+        for other in others.filter(|one| !self.work.deployments.contains(&one.id)) {
+            let what = other.revision().map_or_else(|| other.task_definition.clone(), |it| it.to_string());
+            let text =
+                format!("took the place of {} of {what}, which somebody else began after the last look", other.id);
+            self.run.emit(Event::ServiceMessage { target: self.target.id.clone(), text }).await;
         }
     }
 

@@ -47,6 +47,12 @@ pub enum SelectError {
         /// The accounts that there are, nearest first; at most three.
         known: Vec<String>,
     },
+    /// The waves that are named have no targets.
+    #[error("no target is in {waves}")]
+    Empty {
+        /// The waves, for a person.
+        waves: String,
+    },
     /// Every pattern and every wave matches something, but no target is in both.
     #[error("no target of {waves} matches {patterns}")]
     Disjoint {
@@ -99,6 +105,9 @@ impl Fleet {
         };
         let kept: Vec<bool> = self.targets.iter().enumerate().map(|(index, target)| keep(index, &target.id)).collect();
         if !kept.contains(&true) && !self.targets.is_empty() {
+            if only.is_empty() {
+                return Err(SelectError::Empty { waves: format!("`{}`", waves.join("`, `")) });
+            }
             let quoted = |names: &[String]| format!("`{}`", names.join("`, `"));
             return Err(SelectError::Disjoint { patterns: quoted(only), waves: quoted(waves) });
         }

@@ -3,6 +3,7 @@
 //! Pure. What is gone back to is the last revision that completed before the present one. A target that is back already
 //! stays: going back twice would else bring the newer revision again, and a job that is retried would undo itself.
 
+pub mod deployed;
 mod support;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::fleet::{Fleet, Revision};
 use crate::observe::history::{Definitions, History};
 use crate::observe::service::LiveService;
 use crate::observe::{Observed, Seen, Unseen};
+use deployed::Deployed;
 pub use support::Support;
 use support::{Ran, ran};
 
@@ -50,6 +52,25 @@ pub enum Way {
     Already(String),
     /// There is nothing to go back to.
     Nowhere(String),
+    /// The deploy that is taken back has not changed it: it stays as it is.
+    Untouched(String),
+}
+
+impl Way {
+    /// Returns what going back means for a target, with what is known of the deploy that is taken back.
+    pub fn of_deployed(self, deployed: &Deployed) -> Self {
+        match (deployed, self) {
+            (Deployed::No(why), Self::To { .. } | Self::Return { .. } | Self::Nowhere(_)) => {
+                Self::Untouched(why.clone())
+            }
+            (_, way) => way,
+        }
+    }
+
+    /// Whether it is back, or on its way.
+    pub fn is_back(&self) -> bool {
+        matches!(self, Self::Already(_) | Self::Follow { .. })
+    }
 }
 
 /// Decides what going back means for a target with a past: as [`way`] does, unless a deployment by CodeDeploy is under way.
@@ -157,16 +178,33 @@ fn name(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-/// Builds the plan of going back. `ways` is indexed as the fleet's targets; `None` where a target could not be read.
-/// `definitions` has what is gone back to.
-pub fn plan(fleet: &Fleet, seen: &[Seen], ways: &[Option<Way>], definitions: &Definitions) -> Plan {
+/// Builds the plan of going back. `ways` and `deployed` are indexed as the fleet's targets; `None` where a target could not be
+/// read. `definitions` has what is gone back to.
+pub fn plan(
+    fleet: &Fleet,
+    seen: &[Seen],
+    ways: &[Option<Way>],
+    deployed: &[Option<Deployed>],
+    definitions: &Definitions,
+) -> Plan {
     decided(fleet, seen, |index, observed| {
         let group = fleet.targets[index].desired.codedeploy.as_ref();
         let mut decision = match (undeployable(&observed.service, group), &ways[index]) {
+            (_, Some(way @ Way::Untouched(_))) => decide(observed, way, None),
             (Some(blocked), _) => blocked,
             (None, Some(way)) => decide(observed, way, definitions.get(&index)),
             (None, None) => Decision::blocked("its past could not be read", "run again"),
         };
+        if let (Some(work), Some(Deployed::Yes(why))) = (&mut decision.work, &deployed[index]) {
+            let why = match &ways[index] {
+                Some(Way::To { because: None, .. }) => {
+                    format!("it goes back to the last other revision that completed: {why}")
+                }
+                _ => format!("it goes back: {why}"),
+            };
+            decision.summary.push(why.clone());
+            work.chosen_by = Some(work.chosen_by.take().map_or(why.clone(), |chosen| format!("{why}; {chosen}")));
+        }
         decision.work.iter_mut().for_each(|work| work.codedeploy = group.cloned());
         decision
     })
@@ -182,7 +220,7 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
         summary,
     };
     match way {
-        Way::Already(why) => {
+        Way::Already(why) | Way::Untouched(why) => {
             Decision { action: Action::Unchanged, work: None, to: service.revision(), summary: vec![why.clone()] }
         }
         Way::Nowhere(why) => {

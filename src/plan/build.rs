@@ -87,7 +87,8 @@ pub(super) fn decided(fleet: &Fleet, seen: &[Seen], decide: impl Fn(usize, &Obse
     Plan { outline, work }
 }
 
-fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: OnBusy) -> Decision {
+/// Decides what a target needs.
+pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: OnBusy) -> Decision {
     let service = &observed.service;
     if let Some(blocked) = undeployable(service, target.desired.codedeploy.as_ref()) {
         return blocked;
@@ -147,7 +148,7 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: 
         } else if other_set.is_some() {
             summary.push("its deployment by CodeDeploy is under way already and is followed".to_owned());
             (Definition::Existing { arn: service.task_definition.clone(), force: false }, revision)
-        } else if let Some(why) = primary.and_then(|primary| unfinished(service, primary)) {
+        } else if let Some(why) = unfinished(service) {
             summary.push(why);
             (Definition::Existing { arn: service.task_definition.clone(), force: true }, revision)
         } else if release.force_new_deployment {
@@ -293,7 +294,8 @@ fn short(arn: &str) -> &str {
 
 /// Returns why a service that names the wanted revision does not run it for good: its last deployment failed, or its
 /// PRIMARY deployment is of another revision, as after a rollback.
-fn unfinished(service: &LiveService, primary: &Deployment) -> Option<String> {
+pub(super) fn unfinished(service: &LiveService) -> Option<String> {
+    let primary = service.primary()?;
     if primary.is("FAILED") {
         return Some("its last deployment failed and is repeated".to_owned());
     }

@@ -15,7 +15,7 @@ use super::diff::{Differences, Line, Values};
 use super::group::{Agreement, agreements};
 use super::own::{Level, Own};
 use super::{Action, ChangeOutline, Definition, Outline, Plan, Work};
-use super::{run_task, strategy};
+use super::{build, run_task, strategy};
 use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
 use crate::observe::Seen;
 
@@ -357,9 +357,10 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
             let by = if work.codedeploy.is_some() { "CodeDeploy" } else { "ECS" };
             notes.push(format!("the deployment that is under way is stopped, and {by} goes back"))
         }
-        Definition::Existing { force: true, .. } => {
-            notes.push("its last deployment failed, and is repeated".to_owned())
-        }
+        Definition::Existing { force: true, .. } => notes.push(match build::unfinished(&observed.service) {
+            Some(why) => why,
+            None => "a new deployment of the revision that it runs, as asked".to_owned(),
+        }),
         Definition::Existing { arn, force: false } => {
             let found = [&observed.named, &observed.newest].into_iter().flatten();
             if let Some(found) = found.into_iter().find(|found| found["taskDefinitionArn"] == **arn) {

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::event::Event;
+use crate::event::{Event, is_trouble};
 use crate::fleet::TargetId;
 use crate::state::TargetState;
 
@@ -43,28 +43,6 @@ impl Complaints {
         let misses = target.tasks.is_some_and(|tasks| tasks.running < tasks.desired);
         (target.is_failing() || misses && *weight >= TROUBLE).then_some(text)
     }
-}
-
-/// Whether ECS complains. Its events have no severity; the words are those of its documented event messages.
-pub fn is_trouble(text: &str) -> bool {
-    const WORDS: [&str; 14] = [
-        "unable",
-        "unhealthy",
-        "fail",
-        "error",
-        "rolling back",
-        "circuit breaker",
-        "denied",
-        "throttl",
-        "exceed",
-        "cannot",
-        "can't",
-        "timed out",
-        "insufficient",
-        "alarm",
-    ];
-    let text = text.to_lowercase();
-    WORDS.iter().any(|word| text.contains(word))
 }
 
 fn weight(text: &str) -> u8 {

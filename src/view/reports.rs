@@ -21,7 +21,12 @@ pub struct Reports {
     record: Record,
     written: bool,
     faults: Vec<String>,
+    /// Open files that are closed before the reports are written: connections may have taken every other descriptor by then.
+    room: Vec<fs_err::File>,
 }
+
+/// How many files a report has open at once, with one to spare.
+const ROOM: usize = 3;
 
 impl Reports {
     /// Makes sure that every file can be written, and takes away what an earlier run left in its place: a run that is killed
@@ -48,7 +53,11 @@ impl Reports {
             fs_err::remove_file(&wanted.path).map_err(|error| error.to_string())?;
         }
         let directory = directory.map(Path::to_path_buf);
-        Ok(Self { wanted: all, directory, ..Self::default() })
+        let room = match all.is_empty() {
+            true => Vec::new(),
+            false => (0..ROOM).map_while(|_| fs_err::File::open("/dev/null").ok()).collect(),
+        };
+        Ok(Self { wanted: all, directory, room, ..Self::default() })
     }
 
     /// Whether there is nothing to write.
@@ -76,6 +85,7 @@ impl Reports {
     /// Writes a report in every form that is wanted, and then the logs of its targets.
     pub fn write_report(&mut self, report: &Report) {
         self.written = true;
+        self.room.clear();
         for wanted in std::mem::take(&mut self.wanted) {
             self.put(&wanted, wanted.kind.text(report));
         }
@@ -97,6 +107,7 @@ impl Reports {
 
     /// Writes a plan in every form that is wanted.
     pub fn write_plan(&mut self, preview: &Preview) {
+        self.room.clear();
         for wanted in std::mem::take(&mut self.wanted) {
             let text = match wanted.kind {
                 Kind::Json => serde_json::to_string_pretty(preview).unwrap_or_default() + "\n",

@@ -5,11 +5,11 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{Event, Stamped, TaskEnd, Tasks, UndoStep};
+use crate::event::{Event, Stamped, TaskEnd, Tasks, UndoStep, is_trouble};
 use crate::fleet::{Outcome, Revision, TargetId};
 use crate::plan::Outline;
 use crate::state::{RunState, TargetState, WaveState, milliseconds};
-use crate::view::complaint::{Complaints, is_trouble};
+use crate::view::complaint::Complaints;
 use crate::view::stage;
 use crate::view::style::{self, Tone, clean, count, duration};
 

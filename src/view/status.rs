@@ -6,6 +6,7 @@ mod table;
 
 use indexmap::IndexMap;
 
+use crate::plan::own::{Level, Own};
 use crate::status::{DeploymentStatus, Drift, Status, TargetStatus};
 use crate::view::stage;
 use crate::view::style::{self, Paint, Tone, clean, count};
@@ -322,8 +323,9 @@ struct Group {
 
 impl Alike {
     fn add(&mut self, target: &TargetStatus, lines: &[String], name: String) {
-        let (id, region) = (target.account_id.as_str(), &*target.target.region);
-        let general = |line: &String| line.replace(id, "${account.id}").replace(region, "${region}");
+        let account = &target.target.account;
+        let own = Own { account_id: target.account_id.as_str(), account_name: account, region: &target.target.region };
+        let general = |line: &String| own.template(line, Level::Place);
         let key: Vec<String> = lines.iter().map(general).collect();
         let first = || Group { lines: lines.to_vec(), names: Vec::new() };
         let group = self.0.entry(key.clone()).or_insert_with(first);

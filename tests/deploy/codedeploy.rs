@@ -229,7 +229,9 @@ fn with_image(scene: &Scene, image: &str) -> Scene {
 async fn rolled_back(scene: &Scene) -> Ran {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     scene
-        .ran(async |reach, view| rollback::run(fleet, reach, choice, false, start, view, Cancel::default()).await)
+        .ran(async |reach, view| {
+            rollback::run(fleet, reach, choice, crate::harness::everything(), start, view, Cancel::default()).await
+        })
         .await
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use roleout::clock::Clock;
 use roleout::commands::deploy::{Choice, run};
 use roleout::commands::reach::Reach;
+use roleout::commands::rollback::Going;
 use roleout::engine::Start;
 use roleout::engine::cancel::Cancel;
 use roleout::error::Error;
@@ -14,6 +15,7 @@ use roleout::event::{Event, Stamped};
 use roleout::exit::Exit;
 use roleout::fleet::{Fleet, Outcome};
 use roleout::manifest::load::load_str;
+use roleout::plan::back::deployed::Which;
 use roleout::sandbox::{Claims, Sandbox, parse_fault};
 use roleout::state::RunState;
 use roleout::view::{Format, Options, View};
@@ -27,6 +29,11 @@ pub struct Scene {
     pub start: Start,
     pub choice: Choice,
     pub cancel: Cancel,
+}
+
+/// A rollback of every target, whatever it runs.
+pub fn everything() -> Going {
+    Going { further: false, which: Which::All }
 }
 
 /// What a run came to.

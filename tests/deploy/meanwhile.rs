@@ -182,3 +182,15 @@ async fn a_service_that_cannot_be_read_any_more_is_not_written_to() {
     assert_eq!(asked(&scene, "UpdateService") + asked(&scene, "RegisterTaskDefinition"), 0, "{}", ran.said);
     assert!(ran.said.contains("allow ecs:DescribeServices to arn:aws:iam::200000000001:role/leaf"), "{}", ran.said);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_jobs_that_deploy_the_same_at_once_deploy_each_target_once() {
+    let scene = Scene::of(1, 12, "").fault("*=latency:1000");
+    let other = scene.planning();
+    let (first, second) = tokio::join!(scene.deploy(), async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        other.deploy().await
+    });
+    assert_eq!((first.code(), second.code()), (Exit::Done, Exit::Done), "{}\n{}", first.said, second.said);
+    assert_eq!(scene.sandbox.calls().operation("UpdateService"), 12, "{}", second.said);
+}

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use roleout::commands::rollback::run;
+use roleout::commands::rollback::{Going, run};
 use roleout::engine::cancel::Signal;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
+use roleout::plan::back::deployed::{OfRun, Which};
 use serde_json::json;
 
 use crate::harness::{Ran, Scene, manifest};
@@ -21,8 +22,157 @@ fn scene(accounts: usize, services: usize, rollout: &str) -> Scene {
 }
 
 async fn rollback(scene: &Scene, further: bool) -> Ran {
+    going(scene, Going { further, which: Which::All }).await
+}
+
+async fn going(scene: &Scene, going: Going) -> Ran {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
-    scene.ran(async |reach, view| run(fleet, reach, choice, further, start, view, scene.cancel.clone()).await).await
+    scene.ran(async |reach, view| run(fleet, reach, choice, going, start, view, scene.cancel.clone()).await).await
+}
+
+/// As `roleout rollback` does without a flag.
+async fn by_manifest(scene: &Scene) -> Ran {
+    going(scene, Going::default()).await
+}
+
+/// Another job, in which every service is to run this image.
+fn with_image(scene: &Scene, tag: &str) -> Scene {
+    let mut other = scene.planning();
+    for target in &mut other.fleet.targets {
+        target.desired.images.insert("app".to_owned(), format!("registry.example.com/{}:{tag}", target.service));
+    }
+    other
+}
+
+fn images(scene: &Scene) -> Vec<String> {
+    scene.fleet.targets.iter().map(|it| scene.image(&it.account.name, "eu-west-1", &it.service)).collect()
+}
+
+const CANARY: &str = "rollout:\n  timeout: 10m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
+                      - { name: rest }\n";
+
+/// A fleet on v1, then v2; v3 hangs in its canary, and the run halts.
+async fn halted() -> (Scene, Ran) {
+    let scene = Scene::of(3, 1, CANARY);
+    for tag in ["v1", "v2"] {
+        assert_eq!(with_image(&scene, tag).deploy().await.code(), Exit::Done);
+    }
+    let scene = with_image(&scene, "v3").fault("a0=hang");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.count(Outcome::TimedOut), ran.count(Outcome::NotStarted)), (1, 2), "{}", ran.said);
+    scene.sandbox.clear_faults();
+    scene.sandbox.forget_calls();
+    (scene, ran)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_halted_run_never_touched_stays() {
+    let (scene, _) = halted().await;
+    for _ in 0..2 {
+        let ran = by_manifest(&scene).await;
+        assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+        assert_eq!(images(&scene), ["registry.example.com/s0:v2"; 3], "{}", ran.said);
+        assert!(ran.said.contains("2 targets left as it is, not deployed by it"), "{}", ran.said);
+    }
+    let touched: Vec<String> = scene.sandbox.calls().writes.into_iter().map(|write| write.account).collect();
+    assert_eq!(touched.len(), 1, "{touched:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ecs_rolled_back_tells_that_the_others_were_not_deployed() {
+    let scene = Scene::of(3, 1, CANARY);
+    for tag in ["v1", "v2"] {
+        assert_eq!(with_image(&scene, tag).deploy().await.code(), Exit::Done);
+    }
+    let scene = with_image(&scene, "v3").fault("a0=crash");
+    assert_eq!(scene.deploy().await.code(), Exit::RolledBack);
+    scene.sandbox.clear_faults();
+    scene.sandbox.forget_calls();
+    let ran = by_manifest(&scene).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Unchanged)), (Exit::Done, 3), "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_without_a_past_that_was_not_deployed_blocks_nothing() {
+    let scene = Scene::of(3, 1, CANARY);
+    let scene = with_image(&scene, "v1").fault("a0=hang");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.count(Outcome::NotStarted), 2, "{}", ran.said);
+    scene.sandbox.clear_faults();
+    let ran = by_manifest(&scene).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Unchanged)), (Exit::Done, 2), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_tells_what_was_deployed_a_rollback_is_refused_and_a_report_tells() {
+    let (scene, halted) = halted().await;
+    // A pipeline that reverts: no target runs its image.
+    let later = with_image(&scene, "v4");
+    let refused = by_manifest(&later).await;
+    let error = refused.exit.as_ref().expect_err("refused");
+    assert_eq!(error.exit, Exit::Blocked);
+    assert!(error.message.contains("1: registry.example.com/s0:v3 of the commit"), "{error}");
+    assert!(error.help[0].contains("--of FILE") && error.help[0].contains("--all"), "{error}");
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    let mut record = roleout::report::Record::new();
+    halted.events.iter().for_each(|event| record.apply(event));
+    let run = OfRun::new(&record.report());
+    for _ in 0..2 {
+        let which = Which::OfRun(Box::new(run.clone()));
+        let ran = going(&later, Going { further: false, which }).await;
+        assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+        assert_eq!(images(&scene), ["registry.example.com/s0:v2"; 3], "{}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_commit_deployed_stays_where_only_some_changed() {
+    let of = |scene: &Scene, sha: &str, pipeline: &str| {
+        let mut other = scene.planning();
+        other.fleet.release.tag_revisions = true;
+        other.fleet.release.commit.sha = Some(sha.to_owned());
+        other.fleet.release.commit.pipeline = Some(pipeline.to_owned());
+        other
+    };
+    let scene = Scene::of(1, 2, ROLLOUT);
+    for (sha, pipeline, tag) in [("aaaaaaaaaa", "8", "v1"), ("bbbbbbbbbb", "9", "v2")] {
+        assert_eq!(of(&with_image(&scene, tag), sha, pipeline).deploy().await.code(), Exit::Done);
+    }
+    let mut third = of(&with_image(&scene, "v2"), "cccccccccc", "10");
+    third.fleet.targets[0].desired.images.insert("app".to_owned(), "registry.example.com/s0:v3".to_owned());
+    let deployed = third.deploy().await;
+    assert_eq!((deployed.count(Outcome::Succeeded), deployed.count(Outcome::Unchanged)), (1, 1));
+    for _ in 0..2 {
+        let ran = by_manifest(&third).await;
+        assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+        assert!(ran.said.contains("the commit bbbbbbbb had deployed what it runs before"), "{}", ran.said);
+        assert_eq!(images(&scene), ["registry.example.com/s0:v2", "registry.example.com/s1:v2"], "{}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_without_images_takes_back_a_fleet_that_runs_the_same_and_refuses_a_mixed_one() {
+    let scene = Scene::of(2, 1, ROLLOUT);
+    for tag in ["v1", "v2"] {
+        assert_eq!(with_image(&scene, tag).deploy().await.code(), Exit::Done);
+    }
+    let mut silent = scene.planning();
+    silent.fleet.targets.iter_mut().for_each(|target| target.desired = Default::default());
+    silent.fleet.release.commit = Default::default();
+    let mut one = with_image(&scene, "v3");
+    one.fleet = one.fleet.retain(&[true, false]);
+    assert_eq!(one.deploy().await.code(), Exit::Done);
+    let refused = by_manifest(&silent).await;
+    assert_eq!(refused.exit.as_ref().expect_err("mixed").exit, Exit::Blocked);
+    assert_eq!(with_image(&scene, "v3").deploy().await.code(), Exit::Done);
+    let mut dry = silent.planning();
+    dry.choice.dry_run = true;
+    let planned = by_manifest(&dry).await;
+    let why = "it goes back to the last other revision that completed: the manifest says nothing of its image";
+    assert!(planned.said.contains(why), "{}", planned.said);
+    assert_eq!(by_manifest(&silent).await.code(), Exit::Done);
+    assert_eq!(images(&scene), ["registry.example.com/s0:v2"; 2]);
 }
 
 /// The number of the revision that a service runs.

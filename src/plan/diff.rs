@@ -57,8 +57,9 @@ pub struct Line {
 pub enum Values {
     /// As they are.
     Shown,
-    /// As `(value 1a2b3c4d)`: the start of SHA-256 over the salt and the value. The salt must be secret and another in
-    /// each run: a short hash alone of `debug` or of a PIN is as good as the value.
+    /// As `(value 1a2b3c4d)`: the start of SHA-256 over the salt, the place, the path and the value. The salt must be
+    /// secret: a short hash alone of `debug` or of a PIN is as good as the value. By place and path one plan can test one
+    /// guess for each value, and not as many guesses as a manifest has variables.
     Hashed {
         /// The salt.
         salt: String,
@@ -66,11 +67,15 @@ pub enum Values {
 }
 
 impl Values {
-    fn show(&self, text: &str) -> String {
+    fn show(&self, place: &str, path: &str, text: &str) -> String {
         match self {
             Self::Shown => text.to_owned(),
             Self::Hashed { salt } => {
-                let hash = Sha256::new().chain_update(salt).chain_update([0]).chain_update(text).finalize();
+                // Each part with its length, so that none can stand for the end of the one before it.
+                let hash = [salt.as_str(), place, path, text].iter().fold(Sha256::new(), |hash, part| {
+                    hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part)
+                });
+                let hash = hash.finalize();
                 let short: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
                 format!("(value {short})")
             }
@@ -108,10 +113,10 @@ impl Differences {
         let line = |difference: &Difference| {
             let text = |value: &String| {
                 // A hash tells nobody what is the target's own in its value, so it leaves that out from the start: the
-                // same value has the same hash wherever it stands.
+                // same value has the same hash in every target.
                 let masks = difference.secret && *values != Values::Shown;
                 let value = own.template(value, if masks { level.max(Level::Place) } else { level });
-                if masks { values.show(&value) } else { value }
+                if masks { values.show(&difference.place, &difference.path, &value) } else { value }
             };
             Line {
                 place: difference.place.clone(),

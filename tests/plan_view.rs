@@ -160,8 +160,8 @@ fn text() {
         container app
         - image: registry.example.com/api:1
         + image: registry.example.com/api:2
-        ~ environment.LOG_LEVEL: (value 989a2d55) -> (value 74cf679a)
-        + environment.QUEUE: (value 94a923a9)
+        ~ environment.LOG_LEVEL: (value 2031425f) -> (value 95247ffe)
+        + environment.QUEUE: (value 123ba37e)
         + secrets.DB_URL: arn:aws:ssm:eu-west-1:222222222222:parameter/staging/db
 
     ~ new revision, the same in 3 targets; 1 differs  (api:7 -> new)
@@ -169,8 +169,8 @@ fn text() {
         container app
         - image: registry.example.com/api:1
         + image: registry.example.com/api:2
-        ~ environment.LOG_LEVEL: (value 989a2d55) -> (value cdccc8d5)
-        + environment.QUEUE: (value 94a923a9)
+        ~ environment.LOG_LEVEL: (value 2031425f) -> (value 24f7bc0d)
+        + environment.QUEUE: (value 123ba37e)
         + secrets.DB_URL: arn:aws:ssm:${region}:${account.id}:parameter/${account.name}/db
 
     ~ deploy, the same in 2 targets  (known:7 -> known:9)
@@ -265,8 +265,8 @@ fn markdown() {
     @@ container app @@
     - image: registry.example.com/api:1
     + image: registry.example.com/api:2
-    ! environment.LOG_LEVEL: (value 989a2d55) -> (value 74cf679a)
-    + environment.QUEUE: (value 94a923a9)
+    ! environment.LOG_LEVEL: (value 2031425f) -> (value 95247ffe)
+    + environment.QUEUE: (value 123ba37e)
     + secrets.DB_URL: arn:aws:ssm:eu-west-1:222222222222:parameter/staging/db
     ```
 
@@ -280,8 +280,8 @@ fn markdown() {
     @@ container app @@
     - image: registry.example.com/api:1
     + image: registry.example.com/api:2
-    ! environment.LOG_LEVEL: (value 989a2d55) -> (value cdccc8d5)
-    + environment.QUEUE: (value 94a923a9)
+    ! environment.LOG_LEVEL: (value 2031425f) -> (value 24f7bc0d)
+    + environment.QUEUE: (value 123ba37e)
     + secrets.DB_URL: arn:aws:ssm:${region}:${account.id}:parameter/${account.name}/db
     ```
 
@@ -517,15 +517,15 @@ fn json() {
             {
               "place": "container app",
               "path": "environment.LOG_LEVEL",
-              "before": "(value 989a2d55)",
-              "after": "(value 74cf679a)",
+              "before": "(value 2031425f)",
+              "after": "(value 95247ffe)",
               "masked": true
             },
             {
               "place": "container app",
               "path": "environment.QUEUE",
               "before": null,
-              "after": "(value 94a923a9)",
+              "after": "(value 123ba37e)",
               "masked": true
             },
             {

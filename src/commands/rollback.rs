@@ -40,8 +40,13 @@ async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Resul
         continue_hooks: args.continue_hooks,
         ..Start::default()
     };
-    let choice =
-        Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, no_verify: args.no_verify, out: None };
+    let choice = Choice {
+        dry_run: args.dry_run,
+        skip_blocked: args.skip_blocked,
+        no_verify: args.no_verify,
+        out: None,
+        key: None,
+    };
     go(fleet, &reach, choice, args.further, start, view, cancel).await
 }
 

@@ -195,3 +195,46 @@ fn a_text_that_looks_like_something_else_is_quoted() {
         assert_eq!(text(&value), shown);
     }
 }
+
+#[test]
+fn secrets_in_commands_labels_options_and_health_checks_are_taken_out_and_their_change_shows() {
+    let definition = |secret: &str| {
+        json!({"containerDefinitions": [{
+            "name": "app",
+            "command": ["serve", "--password", secret, format!("postgres://u:{secret}@h/d")],
+            "entryPoint": ["/bin/run", "--token", secret],
+            "healthCheck": {"command": ["CMD-SHELL", format!("curl -H 'Authorization: Bearer {secret}' localhost")]},
+            "dockerLabels": {"com.datadoghq.ad.password": secret, "url": format!("https://u:{secret}@h"), "team": "a"},
+            "logConfiguration": {"logDriver": "awsfirelens", "options": {
+                "HTTP_Passwd": secret, "http_pass": secret, "Cloud_Auth": secret, "Header": format!("Authorization {secret}"),
+                "Host": "logs.example.com",
+            }},
+        }]})
+    };
+    let (live, wanted) = (definition("CANARYlive9"), definition("CANARYwanted9"));
+    let shown = lines(&live, &wanted, &hashed());
+    assert!(!shown.contains("CANARY"), "{shown}");
+    assert!(shown.contains("command: serve --password [redacted] postgres://u:[redacted]@h/d (value "), "{shown}");
+    for path in [
+        "command",
+        "entryPoint",
+        "healthCheck.command",
+        "dockerLabels.com.datadoghq.ad.password",
+        "dockerLabels.url",
+        "logConfiguration.options.HTTP_Passwd",
+        "logConfiguration.options.http_pass",
+        "logConfiguration.options.Cloud_Auth",
+        "logConfiguration.options.Header",
+    ] {
+        let line =
+            shown.lines().find(|line| line.contains(&format!(" | {path}: "))).unwrap_or_else(|| panic!("{path}"));
+        let (before, after) = line.split_once(": ").and_then(|(_, line)| line.split_once(" -> ")).expect("two sides");
+        assert_ne!(before, after, "{line}");
+    }
+    // Also where there is nothing on one side, and as it is where values are asked for.
+    let empty = json!({"containerDefinitions": [{"name": "app"}]});
+    assert!(!lines(&empty, &wanted, &hashed()).contains("CANARY"), "{}", lines(&empty, &wanted, &hashed()));
+    assert!(!lines(&live, &empty, &hashed()).contains("CANARY"));
+    assert!(!lines(&live, &json!({"containerDefinitions": []}), &hashed()).contains("CANARY"));
+    assert!(lines(&live, &wanted, &Values::Shown).contains("CANARYwanted9"));
+}

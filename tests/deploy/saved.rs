@@ -10,6 +10,7 @@ use roleout::plan::saved::{Origin, Saved, schema};
 use serde_json::{Value, json};
 
 use crate::harness::{Directory, Ran, Scene, fleet, manifest};
+use crate::processes::{Server, roleout};
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/saved-plan.schema.json");
 const WAVES: &str = "rollout:\n  timeout: 30m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
@@ -475,4 +476,41 @@ async fn a_plan_of_another_project_is_refused_and_one_of_another_pipeline_told()
     let ran = carry_out(&scene, &saved, Terms { origin: origin("1", "6"), ..terms() }).await;
     assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
     assert!(ran.said.contains("warning: the saved plan was made by another job: pipeline 5 and not 6"), "{}", ran.said);
+}
+
+#[test]
+fn the_binary_signs_plans_and_refuses_those_of_another_key() {
+    let directory = Directory::new("signed");
+    let here = directory.0.as_path();
+    fs_err::write(here.join("deploy.yaml"), manifest(1, 1, "")).expect("written");
+    let server = Server::start(here);
+    let token = fs_err::read_to_string(here.join("token")).expect("a token");
+    let (good, other) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = roleout(here);
+        command.args(arguments).env("AWS_ENDPOINT_URL", server.url()).env("TOKEN", &token);
+        let output = command.envs(variables.iter().copied()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains(good) && !said.contains(other), "{said}");
+        (output.status.code(), said)
+    };
+    let sign = ["plan", "--out", "plan.json", "--sign-env", "PLAN_KEY"];
+    let (code, said) = run(&sign, &[]);
+    assert!(code == Some(2) && said.contains("the variable PLAN_KEY: is not set"), "{said}");
+    let (code, said) = run(&sign, &[("PLAN_KEY", "secret")]);
+    assert!(code == Some(2) && said.contains("the key is weak"), "{said}");
+    assert!(!directory.plan().exists());
+    assert_eq!(run(&["plan", "--out", "plan.json"], &[]).0, Some(0));
+    let deploy = ["deploy", "plan.json"];
+    let keyed = |key| [("PLAN_KEY", key), ("ROLEOUT_SIGN_ENV", "PLAN_KEY")];
+    let (code, said) = run(&deploy, &keyed(good));
+    assert!(code == Some(5) && said.contains("the saved plan is not signed"), "{said}");
+    assert_eq!(run(&sign, &[("PLAN_KEY", good)]).0, Some(0));
+    assert!(!fs_err::read_to_string(directory.plan()).expect("a plan").contains(good));
+    let (code, said) = run(&deploy, &keyed(other));
+    assert!(code == Some(5) && said.contains("was not made with this key"), "{said}");
+    let (code, said) = run(&deploy, &[("ROLEOUT_SIGN_ENV", "PLAN_KEY")]);
+    assert!(code == Some(2) && said.contains("is not set"), "{said}");
+    let (code, said) = run(&deploy, &keyed(good));
+    assert_eq!(code, Some(0), "{said}");
 }

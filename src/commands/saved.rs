@@ -149,6 +149,8 @@ async fn go(
     let mut preview = preview(&fleet, &compared.seen, &plan, reach, start.from.as_deref(), &hashed());
     preview.notes = said;
     view.preview(&preview, Form::Text);
+    // It is the largest thing in memory, and the plan holds what is still needed of it.
+    drop(compared.seen);
     compared.notes.iter().for_each(|note| view.note(note));
     let skipped = [(compared.blocked, terms.skip_blocked), (compared.stale, terms.skip_stale)];
     let (skipped, refused): (Vec<_>, Vec<_>) =

@@ -5,11 +5,13 @@
 //! tokens. That finds a cut or edited file. Against those who can replace the whole file it can be signed, with a key that
 //! they do not have.
 
+mod origin;
 #[cfg(test)]
 mod properties;
 mod seal;
 mod terms;
 
+pub use origin::Origin;
 pub use seal::Key;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,53 +66,6 @@ pub struct Saved {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     environments: BTreeMap<String, String>,
     outline: Outline,
-}
-
-/// The job that made a plan, as GitLab's variables say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Origin {
-    /// `CI_PROJECT_ID`
-    pub project: Option<String>,
-    /// `CI_PIPELINE_ID`
-    pub pipeline: Option<String>,
-    /// `CI_COMMIT_SHA`
-    pub commit: Option<String>,
-}
-
-impl Origin {
-    /// Reads the variables of a job.
-    pub fn read(variables: &dyn Fn(&str) -> Option<String>) -> Self {
-        let given = |name: &str| variables(name).map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
-        Self { project: given("CI_PROJECT_ID"), pipeline: given("CI_PIPELINE_ID"), commit: given("CI_COMMIT_SHA") }
-    }
-
-    fn is_unknown(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Compares the job that made a plan with the one that carries it out. Returns what a person should know.
-    ///
-    /// # Errors
-    /// The plan was made in another project.
-    pub fn check(&self, now: &Self) -> Result<Option<String>, String> {
-        let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
-        if self.project != now.project && self.project.is_some() && now.project.is_some() {
-            let (made, now) = (known(&self.project), known(&now.project));
-            return Err(format!("the saved plan was made in the project {made}, and this job is of the project {now}"));
-        }
-        let parts = [
-            ("project", &self.project, &now.project),
-            ("pipeline", &self.pipeline, &now.pipeline),
-            ("commit", &self.commit, &now.commit),
-        ];
-        let others: Vec<String> = parts
-            .iter()
-            .filter(|(_, made, now)| made != now)
-            .map(|(what, made, now)| format!("{what} {} and not {}", known(made), known(now)))
-            .collect();
-        Ok((!others.is_empty()).then(|| format!("the saved plan was made by another job: {}", others.join(", "))))
-    }
 }
 
 /// What tells the file from any other JSON.

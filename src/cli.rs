@@ -277,6 +277,9 @@ pub struct Deploy {
     /// Save the plan to this file, for another job to carry out with `deploy FILE`
     #[arg(long, value_name = "FILE", env = "ROLEOUT_OUT", requires = "dry_run")]
     pub out: Option<PathBuf>,
+    /// The name of the variable that holds the key which signs saved plans: one that is not signed with it is refused
+    #[arg(long, value_name = "VARIABLE", env = "ROLEOUT_SIGN_ENV")]
+    pub sign_env: Option<String>,
     /// Refuse a saved plan that is older than this
     #[arg(long, value_name = "TIME", env = "ROLEOUT_MAX_AGE", default_value = "24h", value_parser = humantime::parse_duration)]
     pub max_age: Duration,
@@ -442,6 +445,9 @@ pub struct Plan {
     /// Save the plan to this file, for another job to carry out with `deploy FILE`
     #[arg(long, value_name = "FILE", env = "ROLEOUT_OUT")]
     pub out: Option<PathBuf>,
+    /// The name of the variable that holds the key which signs the saved plan
+    #[arg(long, value_name = "VARIABLE", env = "ROLEOUT_SIGN_ENV")]
+    pub sign_env: Option<String>,
     /// Do not fail because of the targets that cannot be reached or deployed; a saved plan leaves them out
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,

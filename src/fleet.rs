@@ -62,6 +62,23 @@ pub struct Fleet {
     pub warnings: Vec<String>,
 }
 
+/// Whether a name looks like that of an AWS region. Not by a list: AWS adds some every year.
+pub fn is_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    match parts.as_slice() {
+        [partition, words @ .., number] => {
+            letters(partition)
+                && partition.len() >= 2
+                && !words.is_empty()
+                && words.iter().all(letters)
+                && number.len() == 1
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        _ => false,
+    }
+}
+
 /// Where the run's first credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -85,6 +85,7 @@ impl CallError {
 #[derive(Clone, Debug)]
 pub struct Api {
     web: Web,
+    root: String,
     project: String,
     header: &'static str,
     token: SecretString,
@@ -95,8 +96,9 @@ pub struct Api {
 impl Api {
     /// Makes a client. `root` is `CI_API_V4_URL`, `project` an id, and `header` [`JOB_TOKEN`] or [`PRIVATE_TOKEN`].
     pub fn new(web: Web, root: &str, project: &str, header: &'static str, token: SecretString) -> Self {
-        let project = format!("{}/projects/{project}", root.trim().trim_end_matches('/'));
-        Self { web, project, header, token, last: Arc::default() }
+        let root = root.trim().trim_end_matches('/').to_owned();
+        let project = format!("{root}/projects/{project}");
+        Self { web, root, project, header, token, last: Arc::default() }
     }
 
     /// Returns the same client with errors of its own.
@@ -120,11 +122,22 @@ impl Api {
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, CallError> {
-        let url = format!("{}{path}", self.project);
+        self.ask(method, &format!("{}{path}", self.project), body).await
+    }
+
+    /// Returns the id of the user that the token acts as: a person, or the bot of a project's or a group's access token.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn user(&self) -> Result<u64, CallError> {
+        id_of(&self.ask(Method::Get, &format!("{}/user", self.root), None).await?)
+    }
+
+    async fn ask(&self, method: Method, url: &str, body: Option<&Value>) -> Result<Answer, CallError> {
         let mut wait = FIRST_WAIT;
         let mut attempt = 1;
         loop {
-            let asked = Request { method, url: &url, secret: Some((self.header, &self.token)), body };
+            let asked = Request { method, url, secret: Some((self.header, &self.token)), body };
             let error = match self.web.send(asked, PATIENCE).await {
                 Ok(answer) if answer.is_success() => {
                     self.remember(None);

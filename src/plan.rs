@@ -17,6 +17,7 @@ pub mod run_task;
 pub mod saved;
 pub mod strategy;
 pub mod taskdef;
+pub mod told;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Takes what looks like a secret out of the log lines of others, before they are shown, sent or kept.
+//! Takes what looks like a secret out of the log lines and commands of others, before they are shown, sent or kept.
 //!
 //! Pure. It knows shapes, not values, so it can miss a secret that looks like nothing in particular; when in doubt it
 //! takes out too much. What says only that there is none (`password=undefined`) stays, since that is often the cause.
@@ -10,7 +10,7 @@ mod tests;
 pub const REDACTED: &str = "[redacted]";
 
 /// What well-known tokens begin with, and how many characters follow at least.
-const PREFIXES: [(&str, usize); 27] = [
+const PREFIXES: &[(&str, usize)] = &[
     ("AKIA", 12),
     ("ASIA", 12),
     ("glpat-", 8),
@@ -38,10 +38,62 @@ const PREFIXES: [(&str, usize); 27] = [
     ("rk_live_", 8),
     ("npm_", 30),
     ("AIza", 30),
+    ("xoxc-", 8),
+    ("xoxd-", 8),
+    ("sk_test_", 8),
+    ("rk_test_", 8),
+    ("whsec_", 8),
+    ("sk-proj-", 8),
+    ("sk-svcacct-", 8),
+    ("sk-ant-", 8),
+    ("sk-", 32),
+    ("dckr_pat_", 8),
+    ("dckr_oat_", 8),
+    ("pypi-", 16),
+    ("rubygems_", 16),
+    ("shpat_", 16),
+    ("shpca_", 16),
+    ("shppa_", 16),
+    ("shpss_", 16),
+    ("dop_v1_", 16),
+    ("doo_v1_", 16),
+    ("dor_v1_", 16),
+    ("lin_api_", 16),
+    ("figd_", 16),
+    ("hf_", 20),
+    ("gsk_", 20),
+    ("r8_", 20),
+    ("nvapi-", 16),
+    ("sntrys_", 16),
+    ("sntryu_", 16),
+    ("PMAK-", 16),
+    ("NRAK-", 16),
+    ("sq0atp-", 16),
+    ("sq0csp-", 16),
+    ("AGE-SECRET-KEY-", 16),
+    ("key-", 32),
+    ("glimt-", 8),
+    ("glffct-", 8),
+    ("glwt-", 8),
+];
+
+/// Those whose tokens go on over dots and the signs of base64.
+const LONG_PREFIXES: &[(&str, usize)] =
+    &[("hvs.", 8), ("hvb.", 8), ("hvr.", 8), ("SG.", 8), ("ya29.", 16), ("IQoJb3JpZ2lu", 40), ("FwoGZXIvYXdz", 40)];
+
+/// Hosts whose addresses are secrets: who knows one may post there.
+const WEBHOOKS: [&str; 7] = [
+    "hooks.slack.com",
+    "discord.com",
+    "discordapp.com",
+    "outlook.office.com",
+    "webhook.office.com",
+    "chat.googleapis.com",
+    "api.telegram.org",
 ];
 
 /// What the names of secrets end with, without case, `_`, `-` and `.`.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 24] = [
     "password",
     "passwd",
     "passphrase",
@@ -59,7 +111,16 @@ const NAMES: [&str; 17] = [
     "signature",
     "connectionstring",
     "webhookurl",
+    "passcode",
+    "accountkey",
+    "sharedkey",
+    "masterkey",
+    "licensekey",
+    "appkey",
+    "applicationkey",
 ];
+/// The same as whole words at the end of a name: as ends of words they are common (`bypass`, `compass`).
+const WORDS: [&str; 7] = ["pass", "pw", "sig", "auth", "credential", "credentials", "creds"];
 /// Of those, the ones whose value goes on to the end of the line or its quotes.
 const LONG: [&str; 2] = ["authorization", "cookie"];
 /// What is no secret, whatever it is called.
@@ -88,7 +149,70 @@ pub fn lines<S: AsRef<str>>(lines: &[S]) -> Vec<String> {
 /// Redacts one line.
 pub fn line(text: &str) -> String {
     let text = if is_only_a_key(text.trim()) { REDACTED.to_owned() } else { text.to_owned() };
-    words(&addresses(&named(&text)))
+    words(&users(&addresses(&named(&private_key(&text)))))
+}
+
+/// Whether a name is that of a secret; `after` is what follows it.
+pub fn is_secret(name: &str, after: &str) -> bool {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    if NAMES.iter().any(|known| plain.ends_with(known)) {
+        return true;
+    }
+    let (head, last) = match name.rfind(['_', '-', '.']) {
+        Some(at) => (&name[..at], &name[at + 1..]),
+        None => ("", name),
+    };
+    WORDS.iter().any(|word| {
+        let whole = last.eq_ignore_ascii_case(word);
+        let start = last.len().saturating_sub(word.len());
+        // `dbPass`
+        let camel = last.get(start..).is_some_and(|end| {
+            start > 0
+                && end.eq_ignore_ascii_case(word)
+                && end.starts_with(|char: char| char.is_ascii_uppercase())
+                && last[..start].ends_with(|char: char| char.is_ascii_lowercase())
+        });
+        // Alone it is a word: `PASS: TestLogin`.
+        camel || whole && (!head.trim_matches('-').is_empty() || name.starts_with('-') || after.starts_with('='))
+    })
+}
+
+/// Redacts a private key that stands in one line.
+fn private_key(text: &str) -> String {
+    let (begin, end) = ("-----BEGIN ", "-----END ");
+    let Some(start) = text.find(begin).filter(|&at| text[at..].contains("PRIVATE KEY-----")) else {
+        return text.to_owned();
+    };
+    let rest = text[start..].find(end).map_or("", |at| {
+        let end = &text[start + at + end.len()..];
+        end.find("-----").map_or("", |at| &end[at + 5..])
+    });
+    format!("{}{REDACTED}{rest}", &text[..start])
+}
+
+/// Redacts the passwords of `-u name:password` and `--user name:password`, and of `jdbc:oracle:thin:name/password@…`.
+fn users(text: &str) -> String {
+    let mut result = text.to_owned();
+    for (mark, between) in [("-u ", ':'), ("--user ", ':'), ("--user=", ':'), ("jdbc:oracle:thin:", '/')] {
+        let mut from = 0;
+        while let Some(at) = result[from..].find(mark) {
+            let start = from + at + mark.len();
+            from = start;
+            if mark.starts_with('-') && result[..start - mark.len()].ends_with(|char: char| !char.is_whitespace()) {
+                continue;
+            }
+            let open = result[start..].len() - result[start..].trim_start_matches(['"', '\'']).len();
+            let word = &result[start + open..];
+            let end = word.find(|char: char| char.is_whitespace() || matches!(char, '"' | '\'')).unwrap_or(word.len());
+            let end = if between == '/' { word[..end].find('@').unwrap_or(0) } else { end };
+            let Some(at) = word[..end].find(between).filter(|&at| at + 1 < end) else { continue };
+            if !word[at + 1..end].starts_with(REDACTED.trim_end_matches(']')) {
+                let (first, last) = (start + open + at + 1, start + open + end);
+                result.replace_range(first..last, REDACTED);
+            }
+        }
+    }
+    result
 }
 
 /// Whether a line is nothing but letters and digits of all kinds, as one of a key, and no hexadecimal digest.
@@ -133,10 +257,10 @@ fn named(text: &str) -> String {
             rest = more;
             continue;
         }
-        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-        if !NAMES.iter().any(|known| plain.ends_with(known)) {
+        if !is_secret(name, after) {
             continue;
         }
+        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
         let Some(between) = separator(after, name.starts_with("--")) else { continue };
         let (value, quote) =
             (&after[between..], after[..between].chars().next_back().filter(|c| matches!(c, '"' | '\'')));
@@ -183,6 +307,17 @@ fn addresses(text: &str) -> String {
         let end = after.find(|char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '<' | '>' | '`'));
         let (address, more) = after.split_at(end.unwrap_or(after.len()));
         let host = address.find(['/', '?', '#']).unwrap_or(address.len());
+        let web = before.ends_with("http://") || before.ends_with("https://");
+        if web
+            && address.len() > host + 1
+            && WEBHOOKS
+                .iter()
+                .any(|known| address[..host] == **known || address[..host].ends_with(&format!(".{known}")))
+        {
+            result.push_str(&format!("{}/{REDACTED}", &address[..host]));
+            rest = more;
+            continue;
+        }
         // A password should have no slash in it, and some have; a port before one is no password.
         let at = address[..host].rfind('@').or_else(|| {
             let port = address[..host].split_once(':').map(|(_, port)| port);
@@ -193,7 +328,9 @@ fn addresses(text: &str) -> String {
             Some((user, host)) => match user.split_once(':') {
                 Some((name, password)) if !password.is_empty() => result.push_str(&format!("{name}:{REDACTED}{host}")),
                 // A token can stand alone; a user's name is short.
-                None if user.len() >= 16 => result.push_str(&format!("{REDACTED}{host}")),
+                None if user.len() >= 16 || web && !user.is_empty() && user != "git" => {
+                    result.push_str(&format!("{REDACTED}{host}"))
+                }
                 _ => result.push_str(address),
             },
             None => result.push_str(address),
@@ -219,7 +356,7 @@ fn words(text: &str) -> String {
         let scheme = matches!(before.as_str(), "bearer" | "basic");
         let key = word.trim_end_matches(['=', '.']);
         if names_key && key.len() == SECRET_KEY && key.chars().all(is_base64) && is_mixed(key)
-            || scheme && word.len() >= 8 && word.contains(|char: char| char.is_ascii_digit() || char == '=')
+            || scheme && word.len() >= 8 && is_credential(word)
         {
             result.push_str(REDACTED);
             result.push_str(if scheme { "" } else { &word[key.len()..] });
@@ -233,6 +370,13 @@ fn words(text: &str) -> String {
     result
 }
 
+/// Whether a word after `Bearer` or `Basic` is a credential and no word of a sentence.
+fn is_credential(word: &str) -> bool {
+    let mixed = word.chars().skip(1).any(|char| char.is_ascii_uppercase())
+        && word.contains(|char: char| char.is_ascii_lowercase());
+    mixed || word.len() >= 20 || word.contains(|char: char| char.is_ascii_digit() || char == '=')
+}
+
 /// Redacts the tokens in a word that begin as known ones do, and JSON web tokens.
 fn token(word: &str) -> String {
     let starts = |at: usize| at == 0 || !word[..at].ends_with(|char: char| char.is_ascii_alphanumeric() || char == '_');
@@ -243,7 +387,11 @@ fn token(word: &str) -> String {
             let token = rest.strip_prefix(prefix);
             token.is_some_and(|token| token.find(|char| !part(char)).unwrap_or(token.len()) >= *length)
         });
-        let is_jwt = rest.starts_with("eyJ") && rest.len() >= 20 && rest.contains('.');
+        let is_jwt = rest.starts_with("eyJ") && rest.len() >= 20 && rest.contains('.')
+            || LONG_PREFIXES.iter().any(|(prefix, length)| {
+                rest.strip_prefix(prefix)
+                    .is_some_and(|token| token.find(|char| !part(char)).unwrap_or(token.len()) >= *length)
+            });
         if known || is_jwt {
             let ends = |char: char| !(part(char) || is_jwt && matches!(char, '.' | '=' | '+' | '/'));
             let end = rest.find(ends).unwrap_or(rest.len());

@@ -154,7 +154,7 @@ impl Report {
     /// Returns it as JSON, ending in a line break.
     pub fn to_json(&self) -> String {
         // A report holds nothing but text, numbers and lists, all of which JSON has.
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+        crate::view::json::pretty(self).unwrap_or_default()
     }
 
     /// Returns the reason of one of its targets.

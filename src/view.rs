@@ -24,6 +24,7 @@ pub mod console;
 pub mod doctor;
 pub mod hooks;
 pub mod journal;
+pub mod json;
 pub mod jsonl;
 pub mod lines;
 pub mod live;
@@ -260,7 +261,7 @@ impl View {
         let written = |color: bool, width: usize| match form {
             Form::Text => plan::text(preview, Paint(color), width),
             // A plan holds nothing but text, numbers and lists, all of which JSON has.
-            Form::Json => serde_json::to_string_pretty(preview).unwrap_or_default() + "\n",
+            Form::Json => json::pretty(preview).unwrap_or_default(),
             Form::Markdown => markdown::text(preview),
         };
         match self.options.format {

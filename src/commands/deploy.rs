@@ -25,6 +25,7 @@ use crate::identity::preflight::Unreachable;
 use crate::observe::Seen;
 use crate::plan::budget::{Limits, budget};
 use crate::plan::preview::paces;
+use crate::plan::saved::Key;
 use crate::plan::{Plan, build};
 use crate::report::Kind;
 use crate::view::journal::{JOURNAL, Journal};
@@ -63,6 +64,7 @@ async fn attempt(args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<
         skip_blocked: args.skip_blocked,
         no_verify: args.no_verify,
         out: args.out.clone(),
+        key: saved::key(args.sign_env.as_deref().filter(|_| args.out.is_some()))?,
     };
     go(fleet, &reach, choice, start, view, cancel).await
 }
@@ -153,6 +155,8 @@ pub struct Choice {
     pub no_verify: bool,
     /// Where a dry run saves the plan.
     pub out: Option<PathBuf>,
+    /// The key that signs it.
+    pub key: Option<Key>,
 }
 
 /// Deploys a fleet by a way to AWS that is given: what `deploy` and the tests of whole fleets have in common.
@@ -224,7 +228,7 @@ pub(super) async fn decide(
             });
         }
         if let Some(path) = &choice.out {
-            saved::save(path, &fleet, &plan, reach, view)?;
+            saved::save(path, &fleet, &seen, &plan, choice.key.as_ref(), reach, view)?;
         }
         return Ok(Exit::Done);
     }

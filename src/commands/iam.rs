@@ -10,6 +10,7 @@ use crate::cli::{self, IamFormat, IamPermissions, IamScope, Selection};
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::file;
 use crate::fleet::{Allow, Fleet, Subject};
 use crate::iam::{self, Choice, Permissions, Setup, cloudformation, json, terraform};
 use crate::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
@@ -46,7 +47,7 @@ pub fn write(args: &cli::Iam, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     match (&args.out, files.as_slice()) {
         (Some(directory), files) => {
             for (name, text) in files {
-                save(&directory.join(name), text)?;
+                save(directory, name, text)?;
             }
             let _ = writeln!(err, "wrote {} files to {}", files.len(), directory.display());
         }
@@ -63,8 +64,8 @@ pub fn write(args: &cli::Iam, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     Ok(Exit::Done)
 }
 
-fn save(path: &Path, text: &str) -> Result<(), Error> {
-    let saved = path.parent().map_or(Ok(()), fs_err::create_dir_all).and_then(|()| fs_err::write(path, text));
+fn save(directory: &Path, name: &str, text: &str) -> Result<(), Error> {
+    let saved = file::write_below(directory, Path::new(name), text.as_bytes());
     saved.map_err(|error| Error::new(Exit::Usage, error.to_string()))
 }
 

@@ -12,6 +12,7 @@ use crate::cli;
 use crate::engine::cancel::{Cancel, Signal};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::file;
 use crate::fleet::{
     Account, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, Release, RoleArn, RoleChain, TargetId, TargetSpec,
 };
@@ -242,17 +243,21 @@ pub fn write(manifest: &Path, files: &[File], force: bool) -> Result<Vec<PathBuf
     let path = |file: &File| if file.path.is_empty() { manifest.to_owned() } else { base.join(&file.path) };
     let paths: Vec<PathBuf> = files.iter().map(path).collect();
     let existing: Vec<String> =
-        paths.iter().filter(|path| path.exists()).map(|path| path.display().to_string()).collect();
+        paths.iter().filter(|path| path.symlink_metadata().is_ok()).map(|path| path.display().to_string()).collect();
     if !existing.is_empty() && !force {
         let error = Error::new(Exit::Usage, format!("{} exists already", existing.join(", ")));
         return Err(error.help("--force writes over it; --file names another manifest"));
     }
     let failed = |error: std::io::Error| Error::new(Exit::Usage, error.to_string());
     for (file, path) in files.iter().zip(&paths) {
-        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            fs_err::create_dir_all(directory).map_err(failed)?;
-        }
-        fs_err::write(path, &file.text).map_err(failed)?;
+        let text = file.text.as_bytes();
+        let written = match file.path.as_str() {
+            "" => file::check(path).and_then(|()| file::write(path, text)),
+            below => {
+                file::write_below(if base == Path::new("") { Path::new(".") } else { base }, Path::new(below), text)
+            }
+        };
+        written.map_err(failed)?;
     }
     Ok(paths)
 }

@@ -16,6 +16,7 @@ use crate::fleet::{Fleet, OnBusy};
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::preview::Preview;
+use crate::plan::saved::Key;
 use crate::report::Kind;
 use crate::view::reports::Reports;
 use crate::view::{Form, View};
@@ -37,6 +38,8 @@ pub struct Choice {
     pub no_verify: bool,
     /// Where the plan is saved.
     pub out: Option<PathBuf>,
+    /// The key that signs it.
+    pub key: Option<Key>,
     /// The note that gets the plan.
     pub note: Option<Note>,
 }
@@ -52,6 +55,7 @@ impl Default for Choice {
             skip_blocked: false,
             no_verify: false,
             out: None,
+            key: None,
             note: None,
         }
     }
@@ -62,6 +66,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     let reports = Reports::open(&args.reports.report, args.reports.reports_dir.as_deref(), &Kind::OF_PLANS);
     let unwritten = |error| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));
     view.report(reports.map_err(unwritten)?);
+    let key = saved::key(args.sign_env.as_deref().filter(|_| args.out.is_some()))?;
     let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);
     let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, &mut view));
     let (mut fleet, reach) = match Reach::open(&args.selection, &args.embedded, &mut view).await {
@@ -85,6 +90,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
         skip_blocked: args.skip_blocked,
         no_verify: args.no_verify,
         out: args.out.clone(),
+        key,
         note,
     };
     run(&fleet, &reach, &choice, view, cancel).await
@@ -117,7 +123,7 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, 
         });
     }
     if let Some(path) = &choice.out {
-        saved::save(path, fleet, &plan, reach, &mut view)?;
+        saved::save(path, fleet, &seen, &plan, choice.key.as_ref(), reach, &mut view)?;
     }
     match choice.detailed_exitcode && preview.pending() > 0 {
         true => Ok(Exit::Pending),

@@ -54,8 +54,13 @@ async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Resul
         continue_hooks: args.continue_hooks,
         ..Start::default()
     };
-    let choice =
-        Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, no_verify: args.no_verify, out: None };
+    let choice = Choice {
+        dry_run: args.dry_run,
+        skip_blocked: args.skip_blocked,
+        no_verify: args.no_verify,
+        out: None,
+        key: None,
+    };
     go(fleet, &reach, choice, Going { further: args.further, which }, start, view, cancel).await
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::deploy::{carry_out, end};
-use super::prepare::{LISTED, check_from, prepare, refusal, unless_cancelled};
+use super::manifest::environment;
+use super::prepare::{LISTED, check_from, hashed, prepare, preview, refusal, unless_cancelled};
 use super::reach::{Reach, say_where};
 use super::verify::verify;
 use crate::cli;
@@ -21,12 +22,12 @@ use crate::exit::Exit;
 use crate::file;
 use crate::fleet::Fleet;
 use crate::identity::preflight::Unreachable;
-use crate::observe::Seen;
+use crate::observe::{Seen, Unseen};
 use crate::plan::fresh::{self, Fresh};
-use crate::plan::saved::{ReadError, Saved};
-use crate::plan::{Action, Outline, Plan};
-use crate::view::View;
+use crate::plan::saved::{Key, Origin, ReadError, Saved};
+use crate::plan::{Action, Outline, Plan, told};
 use crate::view::style::count;
+use crate::view::{Form, View};
 
 /// What a person decided beforehand.
 #[derive(Clone, Debug)]
@@ -41,18 +42,47 @@ pub struct Terms {
     pub max_age: Duration,
     /// Do not look for what the task definitions name.
     pub no_verify: bool,
+    /// The job that carries it out.
+    pub origin: Origin,
+}
+
+/// Returns the key that signs saved plans, out of the variable of that name.
+///
+/// # Errors
+/// The variable is not set, or its key is weak.
+pub fn key(variable: Option<&str>) -> Result<Option<Key>, Error> {
+    let Some(variable) = variable else { return Ok(None) };
+    let failed = |why: &str| {
+        let error = Error::new(Exit::Usage, format!("--sign-env: the variable {variable}: {why}"));
+        error.help("it holds the key that signs saved plans; nothing is saved or carried out without it")
+    };
+    let secret =
+        environment(variable).filter(|secret| !secret.trim().is_empty()).ok_or_else(|| failed("is not set"))?;
+    Key::new(&secret).map(Some).map_err(|why| failed(&why))
 }
 
 /// Saves a plan that was just made, and says how it is carried out.
-pub fn save(path: &Path, fleet: &Fleet, plan: &Plan, reach: &Reach, view: &mut View) -> Result<(), Error> {
-    write(path, &Saved::new(fleet, plan, reach.aws.clock().timestamp(), env!("CARGO_PKG_VERSION")))?;
+pub fn save(
+    path: &Path,
+    fleet: &Fleet,
+    seen: &[Seen],
+    plan: &Plan,
+    key: Option<&Key>,
+    reach: &Reach,
+    view: &mut View,
+) -> Result<(), Error> {
+    let mut plan = plan.clone();
+    told::retell(fleet, seen, &mut plan);
+    let saved = Saved::new(fleet, &plan, reach.aws.clock().timestamp(), env!("CARGO_PKG_VERSION"));
+    write(path, &saved.of(Origin::read(&environment)), key)?;
     view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
     Ok(())
 }
 
 /// Carries out the plan in a file.
 pub(super) async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
-    let saved = read(path)?;
+    let key = key(args.sign_env.as_deref())?;
+    let saved = read_signed(path, key.as_ref())?;
     if args.selection.file != Path::new(cli::MANIFEST) {
         view.note(&format!("{} is not read: the plan holds all that is needed", args.selection.file.display()));
     }
@@ -62,6 +92,7 @@ pub(super) async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, can
         skip_stale: args.skip_stale,
         max_age: args.max_age,
         no_verify: args.no_verify,
+        origin: Origin::read(&environment),
     };
     say_where(view);
     let reach = Reach::by_identity(saved.identity(), None).await?;
@@ -98,6 +129,12 @@ async fn go(
     })?;
     let age = humantime::format_duration(Duration::from_secs(saved.age(now).as_secs()));
     view.phase(&format!("a plan that roleout {} made {age} ago", saved.made_by));
+    let other = saved
+        .origin()
+        .check(&terms.origin)
+        .map_err(|why| Error::new(Exit::Blocked, why).help("nothing was changed; plan in the project that deploys"))?;
+    other.iter().for_each(|other| view.warning(other));
+    let said = saved.terms();
     let (fleet, mut plan) = saved.into_parts();
     if !cfg!(feature = "codedeploy") && plan.work.iter().flatten().any(|work| work.codedeploy.is_some()) {
         let error = Error::new(Exit::Blocked, "the plan deploys by CodeDeploy, which this build of roleout has not");
@@ -106,9 +143,14 @@ async fn go(
     check_from(&fleet, start.from.as_deref())?;
     let start = Start { read_at: Some(Instant::now()), ..start };
     let compared = unless_cancelled(compare(&fleet, &mut plan, reach, &start, terms.no_verify, view), &cancel).await?;
-    if terms.dry_run {
-        view.plan(&plan.outline);
+    if !compared.untrue.is_empty() {
+        return Err(untrue(&compared.untrue));
     }
+    let mut preview = preview(&fleet, &compared.seen, &plan, reach, start.from.as_deref(), &hashed());
+    preview.notes = said;
+    view.preview(&preview, Form::Text);
+    // It is the largest thing in memory, and the plan holds what is still needed of it.
+    drop(compared.seen);
     compared.notes.iter().for_each(|note| view.note(note));
     let skipped = [(compared.blocked, terms.skip_blocked), (compared.stale, terms.skip_stale)];
     let (skipped, refused): (Vec<_>, Vec<_>) =
@@ -140,6 +182,10 @@ struct Compared {
     stale: Option<Error>,
     /// What was not checked.
     notes: Vec<String>,
+    /// Targets of which the outline says something else than their work.
+    untrue: Vec<String>,
+    /// What was seen of each target; of one without work nothing.
+    seen: Vec<Seen>,
 }
 
 /// Reads every target that has work, and leaves in the plan what is still to be done and can be.
@@ -155,15 +201,17 @@ async fn compare(
     view: &mut View,
 ) -> Compared {
     let working: Vec<bool> = plan.work.iter().map(Option::is_some).collect();
+    let unseen = || Err(Unseen { reason: "it has no work".to_owned(), help: None, answered: true });
+    let mut all: Vec<Seen> = working.iter().map(|_| unseen()).collect();
     if !working.contains(&true) {
-        return Compared::default();
+        return Compared { seen: all, ..Compared::default() };
     }
     let narrowed = fleet.clone().retain(&working);
     let (mut unreachable, seen) = prepare(&narrowed, reach, view).await;
     let first = start.from.as_ref().and_then(|from| fleet.waves.iter().position(|wave| wave.name == *from));
     let begun: HashSet<usize> =
         fleet.waves.iter().skip(first.unwrap_or_default()).flat_map(|wave| wave.targets.iter().copied()).collect();
-    let (mut stale, mut blocked): (Vec<String>, Outline) = Default::default();
+    let (mut stale, mut untrue, mut blocked): (Vec<String>, Vec<String>, Outline) = Default::default();
     let mut changes: HashMap<_, _> =
         plan.outline.changes.iter_mut().map(|change| (change.target.clone(), change)).collect();
     let places = || working.iter().enumerate().filter(|(_, working)| **working).map(|(index, _)| index);
@@ -173,8 +221,16 @@ async fn compare(
         let Some(change) = changes.get_mut(target) else { continue };
         let (action, moved) = match seen {
             Ok(observed) => match fresh::check(&work, observed) {
-                Fresh::Ready(work) | Fresh::Planned(Some(work)) => {
-                    plan.work[index] = Some(work).filter(|_| begun.contains(&index));
+                fresh @ (Fresh::Ready(_) | Fresh::Planned(Some(_))) => {
+                    let target = &fleet.targets[index];
+                    // What moved to just what was planned is no longer what the outline was made from.
+                    if matches!(fresh, Fresh::Ready(_)) && !told::is_true(change, target, &work, observed) {
+                        untrue.push(target.id.to_string());
+                    }
+                    if let Fresh::Ready(work) | Fresh::Planned(Some(work)) = fresh {
+                        told::tell(change, target, &work, observed);
+                        plan.work[index] = Some(work).filter(|_| begun.contains(&index));
+                    }
                     continue;
                 }
                 Fresh::Planned(None) => {
@@ -189,6 +245,9 @@ async fn compare(
         };
         if !begun.contains(&index) && action != Action::Unchanged {
             continue;
+        }
+        if action != Action::Unchanged {
+            (change.to, change.summary) = (None, Vec::new());
         }
         change.action = action;
         match moved {
@@ -205,7 +264,18 @@ async fn compare(
     let concerned: HashSet<&str> = begun.iter().map(|&index| &*fleet.targets[index].id.account).collect();
     unreachable.retain(|it| concerned.contains(it.account.name.as_str()));
     let blocked = refused(&narrowed, &unreachable, &seen, &blocked);
-    Compared { blocked, stale: moved(stale), notes: verified.notes }
+    places().zip(seen).for_each(|(index, seen)| all[index] = seen);
+    Compared { blocked, stale: moved(stale), notes: verified.notes, untrue, seen: all }
+}
+
+/// Refuses a plan that shows something else than it does.
+fn untrue(targets: &[String]) -> Error {
+    let more = targets.len().saturating_sub(LISTED);
+    let named = targets[..targets.len() - more].join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = "the saved plan contradicts itself: its outline says something else than its work";
+    let error = Error::new(Exit::Blocked, format!("{what}, of {named}{more}"));
+    error.help("nothing was changed; roleout writes no such plan, so find out who changed it, and plan again")
 }
 
 fn left_out(what: &str) -> Action {
@@ -235,15 +305,23 @@ fn moved(mut lines: Vec<String>) -> Option<Error> {
 
 /// Reads a saved plan from a file. One that cannot be opened is a slip on the command line; any other is refused.
 pub fn read(path: &Path) -> Result<Saved, Error> {
+    read_signed(path, None)
+}
+
+/// Does as [`read`] does; with a key, a plan that was not signed with it is refused.
+pub fn read_signed(path: &Path, key: Option<&Key>) -> Result<Saved, Error> {
     let bytes = fs_err::read(path).map_err(|error| Error::new(Exit::Usage, format!("the plan: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| ReadError::NotAPlan(error.to_string()));
-    text.and_then(|text| Saved::parse(&text)).map_err(|error| {
+    text.and_then(|text| Saved::parse_signed(&text, key)).map_err(|error| {
         let help = match &error {
             ReadError::Truncated(_) => "was the artifact cut, or the disk of the planning job full? plan again",
             ReadError::NotAPlan(_) => {
                 "`deploy PLAN` takes what `--out` wrote; a manifest is given with --file, or is ./deploy.yaml"
             }
             ReadError::Version { .. } => "plan and deploy with the same version of roleout",
+            ReadError::Unsigned | ReadError::Signature => {
+                "plan and deploy with --sign-env and the same key; where they have it, find out who changed the plan"
+            }
             ReadError::Digest | ReadError::Content(_) => {
                 "a plan is carried out as it was made or not at all; plan again"
             }
@@ -254,8 +332,8 @@ pub fn read(path: &Path) -> Result<Saved, Error> {
 
 /// Writes a saved plan to a file: whole or not at all, readable as the umask says, so that the job's artifact
 /// upload can read it.
-pub fn write(path: &Path, saved: &Saved) -> Result<(), Error> {
+pub fn write(path: &Path, saved: &Saved, key: Option<&Key>) -> Result<(), Error> {
     let failed = |exit, error: String| Error::new(exit, format!("the plan cannot be saved: {error}"));
-    let text = saved.to_json().map_err(|error| failed(Exit::Unexpected, error))?;
+    let text = saved.to_json(key).map_err(|error| failed(Exit::Unexpected, error))?;
     file::write(path, text.as_bytes()).map_err(|error| failed(Exit::Usage, error.to_string()))
 }

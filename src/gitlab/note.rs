@@ -1,4 +1,5 @@
-//! A note on a merge request that is written again and not added to: it is found by a mark that nobody sees.
+//! A note on a merge request that is written again and not added to: it is found by a mark that nobody sees, among the notes
+//! of the token's own user. Everybody can write the mark, so a note of anybody else is never taken for ours.
 //!
 //! The job's own token may only read notes, so this takes a token of the project's or of a person's.
 
@@ -55,8 +56,7 @@ pub fn of(request: &MergeRequest) -> String {
     format!("{OF}{commit}{job}")
 }
 
-/// Writes the note of that name on a merge request. Nothing is written where it says `text` already, of whichever commit;
-/// where a note with the mark belongs to somebody else, a new one is added.
+/// Writes the note of that name on a merge request. Nothing is written where it says `text` already, of whichever commit.
 ///
 /// # Errors
 /// GitLab did not take it: see [`CallError`].
@@ -76,41 +76,51 @@ pub async fn write(api: &Api, iid: &str, name: &str, text: &str) -> Result<Writt
 pub async fn rewrite(api: &Api, iid: &str, name: &str, text: &str) -> Result<Option<Written>, CallError> {
     let (notes, body) = (notes(iid), marked(name, text));
     let sent = json!({ "body": body });
-    for note in find(api, &notes, &mark(name)).await? {
-        if same(note["body"].as_str().unwrap_or_default(), &body) {
-            return Ok(Some(Written::Same));
-        }
-        match api.call(Method::Put, &format!("{notes}/{}", note["id"]), Some(&sent)).await {
-            Ok(answer) => return id_of(&answer).map(|_| Some(Written::Changed)),
-            // Somebody else's, or gone since.
-            Err(error) if matches!(error.status(), Some(403 | 404)) => {}
-            Err(error) => return Err(error),
-        }
+    let Some(note) = find(api, &notes, &mark(name)).await? else { return Ok(None) };
+    if same(&note.body, &body) {
+        return Ok(Some(Written::Same));
     }
-    Ok(None)
+    match api.call(Method::Put, &format!("{notes}/{}", note.id), Some(&sent)).await {
+        Ok(answer) => id_of(&answer).map(|_| Some(Written::Changed)),
+        // It is gone since.
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A note of the token's own user.
+struct Note {
+    id: u64,
+    body: String,
 }
 
 fn notes(iid: &str) -> String {
     format!("/merge_requests/{iid}/notes")
 }
 
-/// Returns the notes that begin with a mark, the oldest first.
-async fn find(api: &Api, notes: &str, mark: &str) -> Result<Vec<Value>, CallError> {
-    let mut found = Vec::new();
+/// Returns the oldest note of the token's own user that begins with a mark. Who that is is asked for first: without an
+/// answer no note can be told to be ours.
+async fn find(api: &Api, notes: &str, mark: &str) -> Result<Option<Note>, CallError> {
+    let user = api.user().await?;
+    let ours = |note: &Value| {
+        let body = note["body"].as_str().filter(|body| body.trim_start().starts_with(mark))?;
+        let id = note["id"].as_u64().filter(|_| note["author"]["id"].as_u64() == Some(user))?;
+        Some(Note { id, body: body.to_owned() })
+    };
     let mut page = "1".to_owned();
     for _ in 0..PAGES {
         let path =
             format!("{notes}?activity_filter=only_comments&order_by=created_at&sort=asc&per_page={PAGE}&page={page}");
         let mut answer = api.call(Method::Get, &path, None).await?;
-        let list = list(&mut answer)?;
-        let begins = |note: &Value| note["body"].as_str().is_some_and(|body| body.trim_start().starts_with(mark));
-        found.extend(list.into_iter().filter(begins));
+        if let Some(note) = list(&mut answer)?.iter().find_map(ours) {
+            return Ok(Some(note));
+        }
         match answer.next_page.filter(|page| page.bytes().all(|byte| byte.is_ascii_digit())) {
             Some(next) => page = next,
             None => break,
         }
     }
-    Ok(found)
+    Ok(None)
 }
 
 /// Whether two texts say the same, of whichever commit: GitLab may keep other ends of lines, and none at the end.
@@ -139,6 +149,7 @@ mod tests {
     use crate::aws::web::pretended::{Arrived, Fate, Server};
     use crate::gitlab::PRIVATE_TOKEN;
 
+    const USER: &str = "https://gitlab.example.com/api/v4/user";
     const NOTES: &str = "https://gitlab.example.com/api/v4/projects/7/merge_requests/12/notes";
 
     fn api(server: &Server) -> Api {
@@ -146,31 +157,41 @@ mod tests {
     }
 
     fn note(id: u64, body: &str) -> Value {
-        json!({ "id": id, "body": body, "system": false })
+        json!({ "id": id, "body": body, "system": false, "author": { "id": 7 } })
+    }
+
+    /// A GitLab that knows the token as the user 7, and answers all else by `answer`.
+    fn server(answer: impl Fn(&Arrived, usize) -> Fate + Send + Sync + 'static) -> Server {
+        Server::new(move |it, before| match it.line.ends_with("/user") {
+            true => Fate::of(200, json!({ "id": 7, "username": "project_7_bot" })),
+            false => answer(it, before),
+        })
     }
 
     /// The method and the path of what arrived.
     fn lines(server: &Server) -> Vec<String> {
-        let line = |it: Arrived| it.line.replace(NOTES, "NOTES").split('?').next().unwrap_or_default().to_owned();
+        let line = |it: Arrived| {
+            it.line.replace(NOTES, "NOTES").replace(USER, "USER").split('?').next().unwrap_or_default().to_owned()
+        };
         server.arrived().into_iter().map(line).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_plan_is_added() {
-        let server = Server::new(|it, _| match it.line.starts_with("GET") {
+        let server = server(|it, _| match it.line.starts_with("GET") {
             true => Fate::of(200, json!([note(1, "looks good"), note(2, "quotes <!-- roleout:plan -->")])),
             false => Fate::of(201, json!({ "id": 3 })),
         });
         assert_eq!(write(&api(&server), "12", "plan", "### plan\n").await, Ok(Written::Added));
-        assert_eq!(lines(&server), ["GET NOTES", "POST NOTES"]);
-        let sent = &server.arrived()[1];
+        assert_eq!(lines(&server), ["GET USER", "GET NOTES", "POST NOTES"]);
+        let sent = &server.arrived()[2];
         assert_eq!(sent.body, json!({ "body": "<!-- roleout:plan -->\n### plan\n" }));
         assert_eq!(sent.tokens, [("private-token".to_owned(), "glpat-x".to_owned())]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_next_one_takes_its_place_on_whatever_page_it_is() {
-        let server = Server::new(|it, _| match it.line.as_str() {
+        let server = server(|it, _| match it.line.as_str() {
             line if line.ends_with("&page=1") => Fate::With(200, "x-next-page", "2", json!([note(1, "hello")])),
             line if line.ends_with("&page=2") => {
                 Fate::With(200, "x-next-page", "", json!([note(8, "<!-- roleout:plan -->\r\nold  \r\n")]))
@@ -178,21 +199,45 @@ mod tests {
             _ => Fate::of(200, json!({ "id": 8 })),
         });
         assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Changed));
-        assert_eq!(lines(&server), ["GET NOTES", "GET NOTES", "PUT NOTES/8"]);
+        assert_eq!(lines(&server), ["GET USER", "GET NOTES", "GET NOTES", "PUT NOTES/8"]);
         assert_eq!(write(&api(&server), "12", "plan", "old\n").await, Ok(Written::Same));
-        assert_eq!(lines(&server).len(), 5, "what is the same is not written");
+        assert_eq!(lines(&server).len(), 7, "what is the same is not written");
         assert_eq!(write(&api(&server), "12", "plan.eu", "old\n").await, Ok(Written::Added), "another name");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_note_of_somebody_else_s_is_left_alone() {
-        let server = Server::new(|it, _| match it.line.split(' ').next() {
-            Some("GET") => Fate::of(200, json!([note(1, "<!-- roleout:plan -->\nmine?")])),
-            Some("PUT") => Fate::of(403, json!({ "message": "403 Forbidden" })),
-            _ => Fate::of(201, json!({ "id": 2 })),
+    async fn a_note_of_anybody_else_is_never_taken_for_ours() {
+        let forged = |id: u64, body: &str, author: Value| {
+            let mut note = note(id, body);
+            note["author"] = author;
+            note
+        };
+        let server = server(move |it, _| match it.line.split(' ').next() {
+            Some("GET") => Fate::of(
+                200,
+                json!([
+                    forged(1, "<!-- roleout:plan -->\nmine?", json!({ "id": 8 })),
+                    // The very text that is to be written, of somebody who can change it later.
+                    forged(2, "<!-- roleout:plan -->\nnew", json!({ "id": 9 })),
+                    forged(3, "<!-- roleout:plan -->\nnew", Value::Null),
+                    forged(4, "<!-- roleout:plan -->\nnew", json!({ "id": "7" })),
+                ]),
+            ),
+            _ => Fate::of(201, json!({ "id": 5 })),
         });
         assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Added));
-        assert_eq!(lines(&server), ["GET NOTES", "PUT NOTES/1", "POST NOTES"]);
+        assert_eq!(lines(&server), ["GET USER", "GET NOTES", "POST NOTES"]);
+        assert_eq!(rewrite(&api(&server), "12", "plan", "none").await, Ok(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_user_no_note_is_looked_for_or_written() {
+        let server = Server::new(|it, _| match it.line.ends_with("/user") {
+            true => Fate::of(403, json!({ "message": "403 Forbidden" })),
+            false => Fate::of(200, json!([])),
+        });
+        let error = write(&api(&server), "12", "plan", "new").await.expect_err("a job's token has no user");
+        assert_eq!((error.status(), lines(&server)), (Some(403), vec!["GET USER".to_owned()]));
     }
 
     #[tokio::test(start_paused = true)]
@@ -204,18 +249,18 @@ mod tests {
             assert!(said.contains(words) && said.contains("ROLEOUT_GITLAB_TOKEN") && !said.contains("glpat"), "{said}");
         }
         // An endless list ends.
-        let server = Server::new(|it, _| match it.line.starts_with("GET") {
+        let server = server(|it, _| match it.line.starts_with("GET") {
             true => Fate::With(200, "x-next-page", "2", json!([])),
             false => Fate::of(201, json!({ "id": 2 })),
         });
         assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Added));
-        assert_eq!(server.arrived().len(), PAGES + 1);
+        assert_eq!(server.arrived().len(), PAGES + 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_no_answer_of_gitlab_s_is_an_error() {
         let broken = |method: &'static str| {
-            Server::new(move |it, _| match it.line.split(' ').next() {
+            server(move |it, _| match it.line.split(' ').next() {
                 Some(it) if it == method => Fate::of(200, Value::Null),
                 Some("GET") if method == "PUT" => Fate::of(200, json!([note(1, "<!-- roleout:plan -->\nold")])),
                 _ => Fate::of(200, json!([])),
@@ -243,12 +288,13 @@ mod tests {
         let first = of(&request("5f2c9d7b", Some("https://gitlab.example.com/p/-/jobs/9")));
         assert_eq!(first, "Of commit 5f2c9d7b, [job](https://gitlab.example.com/p/-/jobs/9)");
         let body = marked("plan", &format!("### plan\n\n{first}\n\ntext\n"));
-        let server = Server::new(move |_, _| Fate::of(200, json!([note(1, &body)])));
+        let answer = move |_: &Arrived, _| Fate::of(200, json!([note(1, &body)]));
+        let taking = server(answer);
         let again = format!("### plan\n\n{}\n\ntext", of(&request("aaaaaaaa", None)));
-        assert_eq!(write(&api(&server), "12", "plan", &again).await, Ok(Written::Same));
-        let server = Server::new(|_, _| Fate::of(200, json!([])));
+        assert_eq!(write(&api(&taking), "12", "plan", &again).await, Ok(Written::Same));
+        let server = server(|_, _| Fate::of(200, json!([])));
         assert_eq!(rewrite(&api(&server), "12", "plan", "no plan").await, Ok(None));
-        assert_eq!(lines(&server), ["GET NOTES"], "nothing is added");
+        assert_eq!(lines(&server), ["GET USER", "GET NOTES"], "nothing is added");
     }
 
     #[test]

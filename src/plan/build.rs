@@ -342,7 +342,7 @@ fn other_set(service: &LiveService) -> Option<&Deployment> {
 }
 
 /// Says which declared deployment settings differ from the live ones.
-fn settings(declared: &Value, live: &Value) -> Vec<String> {
+pub(super) fn settings(declared: &Value, live: &Value) -> Vec<String> {
     let members = declared.as_object().into_iter().flatten();
     members
         .filter(|(name, value)| {
@@ -356,7 +356,7 @@ fn settings(declared: &Value, live: &Value) -> Vec<String> {
         .collect()
 }
 
-fn wave_outline(wave: &Wave, fleet: &Fleet, changing: usize) -> WaveOutline {
+pub(super) fn wave_outline(wave: &Wave, fleet: &Fleet, changing: usize) -> WaveOutline {
     let total = wave.targets.len();
     let max_failures = wave.max_failures.of(total);
     let (max_parallel, most) = match &wave.max_parallel {

@@ -15,6 +15,7 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::own::{Level, Own};
 use super::taskdef;
+use crate::redact;
 
 /// Lists whose entries are told apart by one of their members, and have no order.
 const KEYED: [(&str, &str); 13] = [
@@ -33,9 +34,13 @@ const KEYED: [(&str, &str); 13] = [
     ("volumes", "name"),
 ];
 
-/// Maps of a log or volume driver's options, in which credentials are given by name (`splunk-token`, `apikey`).
-const OPTIONS: [&str; 2] = ["driverOpts", "options"];
-const TELLING: [&str; 5] = ["credential", "key", "password", "secret", "token"];
+/// Maps of a driver's options and of labels, in which credentials are given by name (`splunk-token`, `apikey`).
+const OPTIONS: [&str; 4] = ["dockerLabels", "driverOpts", "labels", "options"];
+const TELLING: [&str; 9] = ["auth", "cookie", "credential", "header", "key", "pass", "pwd", "secret", "token"];
+/// Lists that are one command: a password may be an entry of its own, after the one that names it.
+const COMMANDS: [&str; 2] = ["command", "entryPoint"];
+/// Members of names and ARNs, which are no secrets however they look.
+const NAMED: [&str; 5] = ["credentialsParameter", "image", "secretOptions", "secrets", "valueFrom"];
 
 /// One value that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -57,8 +62,9 @@ pub struct Line {
 pub enum Values {
     /// As they are.
     Shown,
-    /// As `(value 1a2b3c4d)`: the start of SHA-256 over the salt and the value. The salt must be secret and another in
-    /// each run: a short hash alone of `debug` or of a PIN is as good as the value.
+    /// As `(value 1a2b3c4d)`: the start of SHA-256 over the salt, the place, the path and the value. The salt must be
+    /// secret: a short hash alone of `debug` or of a PIN is as good as the value. By place and path one plan can test one
+    /// guess for each value, and not as many guesses as a manifest has variables.
     Hashed {
         /// The salt.
         salt: String,
@@ -66,11 +72,15 @@ pub enum Values {
 }
 
 impl Values {
-    fn show(&self, text: &str) -> String {
+    fn show(&self, place: &str, path: &str, text: &str) -> String {
         match self {
             Self::Shown => text.to_owned(),
             Self::Hashed { salt } => {
-                let hash = Sha256::new().chain_update(salt).chain_update([0]).chain_update(text).finalize();
+                // Each part with its length, so that none can stand for the end of the one before it.
+                let hash = [salt.as_str(), place, path, text].iter().fold(Sha256::new(), |hash, part| {
+                    hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part)
+                });
+                let hash = hash.finalize();
                 let short: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
                 format!("(value {short})")
             }
@@ -91,6 +101,15 @@ struct Difference {
     secret: bool,
 }
 
+impl Difference {
+    /// Whether it is a name or an ARN.
+    fn is_name(&self) -> bool {
+        let first = self.path.split(['.', '[']).next().unwrap_or_default();
+        let last = self.path.rsplit('.').next().unwrap_or_default();
+        NAMED.iter().any(|name| first == *name || last.split('[').next() == Some(*name)) || last.ends_with("Arn")
+    }
+}
+
 impl fmt::Debug for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|difference| (&difference.place, &difference.path))).finish()
@@ -108,10 +127,22 @@ impl Differences {
         let line = |difference: &Difference| {
             let text = |value: &String| {
                 // A hash tells nobody what is the target's own in its value, so it leaves that out from the start: the
-                // same value has the same hash wherever it stands.
+                // same value has the same hash in every target.
                 let masks = difference.secret && *values != Values::Shown;
-                let value = own.template(value, if masks { level.max(Level::Place) } else { level });
-                if masks { values.show(&value) } else { value }
+                let hash = || {
+                    let value = own.template(value, level.max(Level::Place));
+                    values.show(&difference.place, &difference.path, &value)
+                };
+                if masks {
+                    return hash();
+                }
+                let shown = own.template(value, level);
+                let safe = match difference.is_name() || *values == Values::Shown {
+                    true => shown.clone(),
+                    false => redact::line(&shown),
+                };
+                // That what is taken out changes, its hash still says.
+                if safe == shown { shown } else { format!("{safe} {}", hash()) }
             };
             Line {
                 place: difference.place.clone(),
@@ -235,6 +266,9 @@ impl Walk<'_> {
         if old.filled == new.filled || (old.declared.is_none() && new.declared.is_none()) {
             return;
         }
+        if COMMANDS.contains(&member) && self.command(path, secret, old, new) {
+            return;
+        }
         let is = |kind: fn(&Value) -> bool| [old, new].iter().all(|side| side.filled.is_none_or(kind));
         let says_something = |side: Side<'_>| side.names(false).next().is_some();
         if is(Value::is_object)
@@ -250,6 +284,22 @@ impl Walk<'_> {
         } else {
             self.push(path.to_owned(), secret, old.whole(), new.whole());
         }
+    }
+
+    /// Compares two commands as one line each, where something in one of them is taken out: entry by entry a password would
+    /// stand without its name. Returns whether it did.
+    fn command(&mut self, path: &str, secret: bool, old: Side<'_>, new: Side<'_>) -> bool {
+        let joined = |side: Side<'_>| {
+            let words: Option<Vec<&str>> = side.filled?.as_array()?.iter().map(Value::as_str).collect();
+            words.map(|words| words.join(" "))
+        };
+        let (before, after) = (joined(old), joined(new));
+        let holds_secret = [&before, &after].into_iter().flatten().any(|line| redact::line(line) != *line);
+        if holds_secret {
+            let place = self.place.clone();
+            self.found.push(Difference { place, path: path.to_owned(), before, after, secret });
+        }
+        holds_secret
     }
 
     /// Compares two entries of a list that are told apart by `key`.

@@ -15,7 +15,7 @@ use super::diff::{Differences, Line, Values};
 use super::group::{Agreement, agreements};
 use super::own::{Level, Own};
 use super::{Action, ChangeOutline, Definition, Outline, Plan, Work};
-use super::{build, run_task, strategy};
+use super::{build, run_task, told};
 use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
 use crate::observe::Seen;
 
@@ -357,16 +357,19 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
             let by = if work.codedeploy.is_some() { "CodeDeploy" } else { "ECS" };
             notes.push(format!("the deployment that is under way is stopped, and {by} goes back"))
         }
-        Definition::Existing { force: true, .. } => notes.push(match build::unfinished(&observed.service) {
-            Some(why) => why,
-            None => "a new deployment of the revision that it runs, as asked".to_owned(),
-        }),
-        Definition::Existing { arn, force: false } => {
-            let found = [&observed.named, &observed.newest].into_iter().flatten();
-            if let Some(found) = found.into_iter().find(|found| found["taskDefinitionArn"] == **arn) {
-                differences.definition(&observed.live, found);
+        Definition::Existing { arn, force: true } if *arn == observed.service.task_definition => {
+            notes.push(match build::unfinished(&observed.service) {
+                Some(why) => why,
+                None => "a new deployment of the revision that it runs, as asked".to_owned(),
+            });
+        }
+        Definition::Existing { arn, .. } => {
+            let found = told::found(observed, arn);
+            match found {
+                Some(found) => differences.definition(&observed.live, found),
+                None => notes.push(format!("{arn} cannot be read")),
             }
-            if differences.is_empty() {
+            if found.is_some() && differences.is_empty() {
                 notes.push("another revision of the same content".to_owned());
             }
         }
@@ -382,11 +385,7 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
         // Nothing is carried out in silence, whatever a later kind of work does.
         notes.push(format!("`{}` is deployed as it is", target.service));
     }
-    if !matches!(work.definition, Definition::Keep) {
-        notes.extend(strategy::note(target, &observed.service));
-    }
-    notes.extend(work.chosen_by.clone());
-    notes.extend(run_task::notes(&work.run_tasks));
+    notes.extend(told::notes(target, work, observed));
     (differences, notes)
 }
 

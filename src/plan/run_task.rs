@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Plan;
-use crate::fleet::{AccountId, Fleet, Moment, Per, RunTask, RunTasks, TargetSpec};
+use crate::fleet::{AccountId, Fleet, Launch, Moment, Per, RunTask, RunTasks, TargetSpec};
 use crate::redact;
 
 /// What shares one run of a task: its moment, service and name, and the account where it runs once in each.
@@ -41,7 +41,15 @@ pub fn notes(tasks: &RunTasks) -> Vec<String> {
         let command = task.container.iter().chain(task.command.iter().flatten()).map(String::as_str);
         let command = redact::line(&command.collect::<Vec<_>>().join(" "));
         let command = if command.is_empty() { command } else { format!(": {command}") };
-        format!("{}: runs the task {}{per}{of}{command}", moment.word(), task.name)
+        let names: Vec<&str> = task.environment.keys().map(String::as_str).collect();
+        let names = if names.is_empty() { String::new() } else { format!(", with {}", names.join(", ")) };
+        let network = task.network.as_ref().map(|network| format!(", in the network {network}")).unwrap_or_default();
+        let launch = match &task.launch {
+            None => String::new(),
+            Some(Launch::Type(launch)) => format!(", on {launch}"),
+            Some(Launch::CapacityProviders(strategy)) => format!(", on {}", Value::from(strategy.clone())),
+        };
+        format!("{}: runs the task {}{per}{of}{names}{network}{launch}{command}", moment.word(), task.name)
     };
     tasks.all().map(note).collect()
 }

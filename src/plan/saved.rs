@@ -2,11 +2,17 @@
 //!
 //! Pure: text in, text out. It names where the identity comes from and holds no token, key or session. What the file
 //! says is covered by a digest, its last member: SHA-256 over everything before it without the white space between
-//! tokens. That finds a cut or edited file; who may replace the whole file is for whoever keeps it to say.
+//! tokens. That finds a cut or edited file. Against those who can replace the whole file it can be signed, with a key that
+//! they do not have.
 
+mod origin;
 #[cfg(test)]
 mod properties;
 mod seal;
+mod terms;
+
+pub use origin::Origin;
+pub use seal::Key;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,15 +24,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{Outline, Plan, Work};
+use super::{Outline, Plan, Work, told};
 use crate::fleet::{
-    Account, Base, Desired, Fleet, Identity, OnBusy, Release, Revision, TargetId, TargetSpec, Wave, duration,
+    Account, Base, Desired, Fleet, Identity, OnBusy, Release, Revision, TargetId, TargetSpec, Wave, duration, is_region,
 };
 use crate::manifest::schema::{titled, unwrap_descriptions};
 use crate::notify::Webhook;
 
 /// The version of the written form. A file of another one is refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// How far the clock of the job that made a plan may be ahead of that of the job that carries it out.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -36,13 +42,16 @@ const CLOCK_SKEW: Duration = Duration::from_secs(300);
 #[serde(deny_unknown_fields)]
 pub struct Saved {
     kind: Kind,
-    /// The version of this form: 2.
+    /// The version of this form: 3.
     version: u32,
     /// When the plan was made.
     #[schemars(with = "String")]
     pub made_at: Timestamp,
     /// The version of roleout that made it.
     pub made_by: String,
+    /// The job that made it.
+    #[serde(default, skip_serializing_if = "Origin::is_unknown")]
+    origin: Origin,
     identity: Identity,
     /// The accounts, each with the role chain that reaches it.
     accounts: Vec<Account>,
@@ -105,6 +114,12 @@ pub enum ReadError {
     /// It was changed since it was written.
     #[error("the saved plan was changed after it was written: its digest does not match what it says")]
     Digest,
+    /// A signature is asked for, and it has none.
+    #[error("the saved plan is not signed")]
+    Unsigned,
+    /// It was signed with another key, or changed since.
+    #[error("the saved plan's signature was not made with this key, or the plan was changed since")]
+    Signature,
     /// The digest holds, and yet it makes no sense: some other program wrote it.
     #[error("the saved plan contradicts itself: {0}")]
     Content(String),
@@ -154,6 +169,7 @@ impl Saved {
             version: VERSION,
             made_at,
             made_by: tool_version.to_owned(),
+            origin: Origin::default(),
             identity: fleet.identity.clone(),
             accounts: fleet.accounts.iter().map(|account| (**account).clone()).collect(),
             targets: fleet.targets.iter().zip(&plan.work).map(target).collect(),
@@ -164,13 +180,24 @@ impl Saved {
         }
     }
 
-    /// Writes it as JSON, sealed with its digest.
+    /// Binds it to the job that makes it.
+    #[must_use]
+    pub fn of(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// Returns the job that made it.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Writes it as JSON, signed where there is a key, and sealed with its digest.
     ///
     /// # Errors
     /// Says what cannot be written as JSON: a path that is not UTF-8.
-    pub fn to_json(&self) -> Result<String, String> {
+    pub fn to_json(&self, key: Option<&Key>) -> Result<String, String> {
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        Ok(seal::close(&text))
+        Ok(seal::close(&key.map_or(text.clone(), |key| seal::sign(&text, key))))
     }
 
     /// Reads what [`Saved::to_json`] writes.
@@ -178,6 +205,14 @@ impl Saved {
     /// # Errors
     /// Anything else is refused, a saved plan of another version, a cut and an edited one included.
     pub fn parse(text: &str) -> Result<Self, ReadError> {
+        Self::parse_signed(text, None)
+    }
+
+    /// Does as [`Saved::parse`] does; with a key, a plan that was not signed with it is refused.
+    ///
+    /// # Errors
+    /// As [`Saved::parse`], and where the signature is absent or of another key.
+    pub fn parse_signed(text: &str, key: Option<&Key>) -> Result<Self, ReadError> {
         let not_json = |error: serde_json::Error| match error.classify() {
             serde_json::error::Category::Eof => ReadError::Truncated(error.to_string()),
             _ => ReadError::NotAPlan(error.to_string()),
@@ -190,7 +225,13 @@ impl Saved {
             Some(version) if version == json!(VERSION) => {}
             found => return Err(ReadError::Version { found: found.unwrap_or_default().to_string() }),
         }
-        let body = seal::open(text).ok_or(ReadError::Digest)?;
+        let (body, signature) = seal::unsign(seal::open(text).ok_or(ReadError::Digest)?);
+        if let Some(key) = key {
+            let signature = signature.ok_or(ReadError::Unsigned)?;
+            if !signature.is_of(key) {
+                return Err(ReadError::Signature);
+            }
+        }
         let saved: Self = serde_json::from_str(&body).map_err(|error| ReadError::Content(error.to_string()))?;
         saved.check().map_err(ReadError::Content)?;
         Ok(saved)
@@ -270,18 +311,14 @@ impl Saved {
         if !places.into_iter().eq(0..self.targets.len()) {
             return Err("not every target is in exactly one wave".to_owned());
         }
-        let waves = self.waves.iter().map(|wave| &wave.name);
-        if !waves.eq(self.outline.waves.iter().map(|wave| &wave.name)) {
-            return Err("the waves of its outline are others".to_owned());
+        let regions = self.accounts.iter().flat_map(|account| &account.regions).map(String::as_str);
+        let regions = regions.chain(self.targets.iter().map(|target| &*target.id.region));
+        if let Some(region) = regions.chain([self.identity.region.as_str()]).find(|region| !is_region(region)) {
+            return Err(format!("`{region}` is not an AWS region"));
         }
-        let mut work: BTreeMap<&TargetId, bool> =
-            self.targets.iter().map(|target| (&target.id, target.work.is_some())).collect();
-        for change in &self.outline.changes {
-            if work.remove(&change.target) != Some(change.action.changes()) {
-                return Err(format!("its outline says something else of {}", change.target));
-            }
-        }
-        work.keys().next().map_or(Ok(()), |id| Err(format!("its outline says nothing of {id}")))
+        let work: Vec<Option<Work>> = self.targets.iter().map(|target| target.work.clone()).collect();
+        let (fleet, plan) = self.clone().into_parts();
+        told::contradiction(&fleet, &plan.outline, &work).map_or(Ok(()), Err)
     }
 }
 
@@ -296,7 +333,9 @@ fn desired(work: Option<&Work>) -> Desired {
             Base::Live
         }
     };
-    Desired { task_definition, ..Desired::default() }
+    // By which strategy it is deployed, the settings say that are set with it.
+    let deployment = work.and_then(|work| work.deployment.clone());
+    Desired { task_definition, deployment, ..Desired::default() }
 }
 
 /// Returns the JSON Schema (draft 2020-12) of the file. That the digest holds and that names fit together it cannot say.
@@ -308,6 +347,11 @@ pub fn schema() -> Value {
         "description": "SHA-256 over everything before it, without the white space between tokens. The last member.",
         "type": "string",
         "pattern": "^sha256:[0-9a-f]{64}$",
+    });
+    schema["properties"]["signature"] = json!({
+        "description": "HMAC-SHA256 over everything before it, without the white space between tokens, where the plan is signed.",
+        "type": "string",
+        "pattern": "^hmac-sha256:[0-9a-f]{64}$",
     });
     if let Some(required) = schema["required"].as_array_mut() {
         required.push(json!("digest"));
@@ -355,7 +399,7 @@ mod tests {
 
     #[test]
     fn what_is_no_saved_plan_is_told_from_what_was_one() {
-        let text = empty().to_json().expect("JSON");
+        let text = empty().to_json(None).expect("JSON");
         assert_eq!(Saved::parse(&text), Ok(empty()));
         for (text, error) in [
             (String::new(), "the saved plan is truncated"),
@@ -363,7 +407,7 @@ mod tests {
             ("version: 1\naccounts: []\n".to_owned(), "this is not a saved plan"),
             ("{}".to_owned(), "this is not a saved plan: its `kind` is not"),
             ("[1]".to_owned(), "this is not a saved plan"),
-            (text.replace("\"version\": 2", "\"version\": 1"), "the saved plan has version 1, and this roleout reads"),
+            (text.replace("\"version\": 3", "\"version\": 1"), "the saved plan has version 1, and this roleout reads"),
             (text.replace("0.1.0", "0.1.1"), "the saved plan was changed after it was written"),
             (text.replace("ID_TOKEN", "MY_TOKEN"), "the saved plan was changed after it was written"),
             (text.replace("\"digest\"", "\"digest_\""), "the saved plan was changed after it was written"),
@@ -375,8 +419,48 @@ mod tests {
     }
 
     #[test]
+    fn where_a_signature_is_asked_for_no_other_plan_is_read() {
+        let key = |text: &str| Key::new(text).expect("a key");
+        let (one, other) = (key("0123456789abcdef0123456789abcdef"), key("fedcba9876543210fedcba9876543210"));
+        let signed = empty().to_json(Some(&one)).expect("JSON");
+        assert_eq!(Saved::parse_signed(&signed, Some(&one)), Ok(empty()));
+        assert_eq!(Saved::parse(&signed), Ok(empty()));
+        assert_eq!(Saved::parse_signed(&signed, Some(&other)), Err(ReadError::Signature));
+        let unsigned = empty().to_json(None).expect("JSON");
+        assert_eq!(Saved::parse_signed(&unsigned, Some(&one)), Err(ReadError::Unsigned));
+        // Project, pipeline and commit are under it.
+        let bound = empty().of(Origin { project: Some("7".to_owned()), ..Origin::default() });
+        let text = bound.to_json(Some(&one)).expect("JSON");
+        let moved = seal::close(
+            &text
+                .replace("\"project\": \"7\"", "\"project\": \"8\"")
+                .split(",\n  \"digest\"")
+                .next()
+                .map(|it| format!("{it}}}"))
+                .expect("text"),
+        );
+        assert_eq!(Saved::parse_signed(&moved, Some(&one)), Err(ReadError::Signature));
+    }
+
+    #[test]
+    fn another_project_is_refused_and_another_pipeline_told() {
+        let of = |project: &str, pipeline: &str| {
+            Origin::read(&|name| match name {
+                "CI_PROJECT_ID" => Some(project.to_owned()),
+                "CI_PIPELINE_ID" => Some(pipeline.to_owned()),
+                _ => None,
+            })
+        };
+        assert_eq!(of("1", "5").check(&of("1", "5")), Ok(None));
+        assert!(of("1", "5").check(&of("2", "5")).is_err());
+        let said = of("1", "5").check(&of("1", "6")).expect("carried out").expect("told");
+        assert_eq!(said, "the saved plan was made by another job: pipeline 5 and not 6");
+        assert!(of("1", "").check(&of("", "")).expect("carried out").is_some());
+    }
+
+    #[test]
     fn white_space_is_not_covered() {
-        let text = empty().to_json().expect("JSON");
+        let text = empty().to_json(None).expect("JSON");
         let value: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(Saved::parse(&value.to_string()), Ok(empty()));
         assert_eq!(Saved::parse(&text.replace('\n', "\r\n\t")), Ok(empty()));

@@ -43,6 +43,28 @@ fn secrets_are_taken_out() {
         ("https://abcdefghij0123456789@git.example.com/x", "https://[redacted]@git.example.com/x"),
         ("(mongodb+srv://u:p@h/d)", "(mongodb+srv://u:[redacted]@h/d)"),
         ("-----BEGIN RSA PRIVATE KEY-----", "[redacted]"),
+        ("DB_PASS=hunter2", "DB_PASS=[redacted]"),
+        ("REDIS_PASS: hunter2", "REDIS_PASS: [redacted]"),
+        ("dbPass=hunter2", "dbPass=[redacted]"),
+        ("my_credentials=hunter2 x", "my_credentials=[redacted] x"),
+        ("--db-pass hunter2", "--db-pass [redacted]"),
+        ("?sv=1&sig=abc%3D&x=1", "?sv=1&sig=[redacted]&x=1"),
+        ("AccountKey=abc==;Endpoint=x", "AccountKey=[redacted];Endpoint=x"),
+        ("jdbc:mysql://h/db?user=a&password=b", "jdbc:mysql://h/db?user=a&password=[redacted]"),
+        ("jdbc:oracle:thin:scott/tiger@h:1521/x", "jdbc:oracle:thin:scott/[redacted]@h:1521/x"),
+        ("SENTRY https://abc123@o1.ingest.sentry.io/7", "SENTRY https://[redacted]@o1.ingest.sentry.io/7"),
+        ("sk-proj-abcdefgh12345", "[redacted]"),
+        ("sk_test_abcdefgh12345", "[redacted]"),
+        ("hvs.CAESIJabcdefgh", "[redacted]"),
+        ("dckr_pat_abcdefgh123", "[redacted]"),
+        ("SG.abcdefgh12345.ijklmnop67890", "[redacted]"),
+        ("pypi-AgEIcHlwaS5vcmcCJ", "[redacted]"),
+        ("shpat_0123456789abcdef", "[redacted]"),
+        ("post https://hooks.slack.com/services/T0/B0/abc now", "post https://hooks.slack.com/[redacted] now"),
+        ("curl -u admin:hunter2 http://x", "curl -u admin:[redacted] http://x"),
+        ("curl --user 'admin:hunter2' x", "curl --user 'admin:[redacted]' x"),
+        ("Bearer CANARYHEALTHabcd", "Bearer [redacted]"),
+        ("Basic dXNlcjpwYXNz", "Basic [redacted]"),
     ] {
         assert_eq!(lines(&[given]), [wanted]);
     }
@@ -62,6 +84,11 @@ fn what_explains_a_failure_stays() {
         "max_tokens=4096 tokens: 12",
         "token_type=bearer secret_name=db",
         "Bearer authentication is required",
+        "--- PASS: TestLogin (0.01s)",
+        "auth: no such user",
+        "bypass=on compass: north",
+        "https://discord.com",
+        "tail -u utc and run -u app",
         "2026-11-02T09:00:00.123Z level=error msg=\"listen tcp :8080: bind: address already in use\"",
         "commit 5f2c9d7be0a14c3f8b6d2e91a7c4f05d3b8e6a12",
         "5f2c9d7be0a14c3f8b6d2e91a7c4f05d3b8e6a12",
@@ -92,6 +119,13 @@ fn a_private_key_is_taken_out_whole_wherever_the_log_is_cut() {
     assert_eq!(lines(&key), ["before", REDACTED, REDACTED, REDACTED, REDACTED, "after"]);
     assert_eq!(lines(&key[2..]), [REDACTED, REDACTED, REDACTED, "after"]);
     assert_eq!(lines(&key[..3]), ["before", REDACTED, REDACTED]);
+}
+
+#[test]
+fn a_private_key_in_one_line_is_taken_out() {
+    let text = "KEY -----BEGIN PRIVATE KEY-----\\nMIIEvQ\\n-----END PRIVATE KEY----- end";
+    assert_eq!(line(text), "KEY [redacted] end");
+    assert_eq!(line("-----BEGIN EC PRIVATE KEY----- MIIEvQ"), REDACTED);
 }
 
 proptest! {

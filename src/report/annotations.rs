@@ -30,7 +30,7 @@ pub fn text(report: &Report) -> String {
             sections.insert(name.to_owned(), Value::Array(links));
         }
     }
-    format!("{:#}\n", Value::Object(sections))
+    crate::view::json::pretty(&Value::Object(sections)).unwrap_or_default()
 }
 
 fn links<'a>(

@@ -4,7 +4,7 @@
 use indexmap::IndexMap;
 
 use super::{Report, Target, counts};
-use crate::view::markdown::escaped;
+use crate::view::markdown::{code, escaped};
 use crate::view::style::{clean, count, cut, duration};
 
 /// GitLab takes 1,000,000 characters in a note; the rest is for the line that says what is left out, and for what a
@@ -51,26 +51,26 @@ fn limited(report: &Report, limit: usize) -> String {
 
 fn head(report: &Report) -> String {
     let sandbox = if report.run.sandbox { " (in the sandbox, not in AWS)" } else { "" };
-    let code = report.verdict.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+    let exit = report.verdict.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
     let sign = match report.verdict.exit_code {
         Some(0) => ":white_check_mark:",
         Some(6 | 13 | 130 | 143) => ":warning:",
         Some(_) | None => ":x:",
     };
-    let mut text = format!("### {sign} roleout: {}{code}{sandbox}\n\n", escaped(&report.verdict.words));
+    let mut text = format!("### {sign} roleout: {}{exit}{sandbox}\n\n", escaped(&report.verdict.words));
     let mut facts = Vec::new();
     if report.all() > 0 {
         let time = duration(report.run.elapsed_ms);
         facts.push(format!("{}: {}, in {time}", count(report.all(), "target"), report.counts()));
     }
     if let Some(halt) = &report.verdict.halted {
-        let (wave, cause) = (escaped(&halt.wave), escaped(&halt.cause.to_string()));
+        let (wave, cause) = (code(&halt.wave), code(&halt.cause.to_string()));
         let (failed, may) = (halt.failed, halt.max_failures);
-        let halt = format!("halted in wave <code>{wave}</code>: {failed} failed, {may} may; ");
-        facts.push(halt + &format!("the first was <code>{cause}</code>"));
+        let halt = format!("halted in wave {wave}: {failed} failed, {may} may; ");
+        facts.push(halt + &format!("the first was {cause}"));
     }
     if let Some(gate) = &report.verdict.gate {
-        facts.push(format!("stopped at the gate before wave <code>{}</code>", escaped(gate)));
+        facts.push(format!("stopped at the gate before wave {}", code(gate)));
     }
     let job = &report.run.job;
     if let Some(commit) = &job.commit {
@@ -96,7 +96,7 @@ fn waves(report: &Report) -> String {
     let mut text = "| wave | targets | ended | time | bake |\n| --- | --- | --- | ---: | ---: |\n".to_owned();
     for wave in &report.waves {
         let ended = match (&wave.halted_by, wave.passed) {
-            (Some(cause), _) => format!("halted by <code>{}</code>", escaped(&cause.to_string())),
+            (Some(cause), _) => format!("halted by {}", code(&cause.to_string())),
             (None, Some(true)) => "passed".to_owned(),
             (None, Some(false)) => "did not pass".to_owned(),
             (None, None) if wave.started_at.is_some() => "not finished".to_owned(),
@@ -106,8 +106,8 @@ fn waves(report: &Report) -> String {
         let bake =
             if wave.bake_seconds > 0 { duration(wave.bake_seconds.saturating_mul(1_000)) } else { String::new() };
         text.push_str(&format!(
-            "| <code>{}</code> | {} | {ended} | {} | {bake} |\n",
-            escaped(&wave.name),
+            "| {} | {} | {ended} | {} | {bake} |\n",
+            code(&wave.name),
             counts(&wave.totals),
             time.map(duration).unwrap_or_default()
         ));
@@ -118,7 +118,7 @@ fn waves(report: &Report) -> String {
 fn failure(report: &Report, targets: &[&Target]) -> String {
     let Some(first) = targets.first() else { return String::new() };
     let link = |target: &&Target| {
-        let name = format!("<code>{}</code>", escaped(&target.target.to_string()));
+        let name = code(&target.target.to_string());
         // What was never started has nothing to be looked at.
         match target.started_at.is_some() && is_address(&target.console) {
             true => format!("[{name}](<{}>)", target.console),
@@ -151,10 +151,10 @@ fn table(report: &Report, text: &mut String, limit: usize) {
     let mut left_out = report.targets_left_out;
     for (place, target) in targets.iter().enumerate() {
         let row = format!(
-            "| <code>{}</code> | {} | <code>{}</code> | {} |\n",
-            escaped(&target.target.to_string()),
+            "| {} | {} | {} | {} |\n",
+            code(&target.target.to_string()),
             target.outcome.words(),
-            escaped(&target.revisions()),
+            code(&target.revisions()),
             target.elapsed_ms.map(duration).unwrap_or_default()
         );
         if text.len() + row.len() > limit {

@@ -22,8 +22,7 @@ pub enum Layout {
 
 /// Returns a report as JSON.
 pub fn json(report: &Report) -> String {
-    let text = serde_json::to_string_pretty(report).expect("a report has string keys and finite numbers");
-    text + "\n"
+    super::json::pretty(report).expect("a report has string keys and finite numbers")
 }
 
 /// Returns a report as text of at most so many columns where words allow.

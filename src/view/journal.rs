@@ -8,6 +8,7 @@ use std::path::Path;
 
 use fs_err::{File, OpenOptions};
 
+use super::json;
 use crate::event::Stamped;
 
 /// The journal's name in a directory of reports, where it is not named.
@@ -41,10 +42,7 @@ impl Journal {
     /// Writes an event. Returns the error that ends the journal, once.
     pub fn event(&mut self, event: &Stamped) -> Option<io::Error> {
         let file = self.file.as_mut()?;
-        let written = serde_json::to_vec(event).map_err(io::Error::from).and_then(|mut line| {
-            line.push(b'\n');
-            file.write_all(&line)
-        });
+        let written = json::line(event).and_then(|line| file.write_all(line.as_bytes()));
         let error = written.err()?;
         self.file = None;
         Some(error)

@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 
+use super::json;
 use crate::event::Stamped;
 
 /// Lines of JSON on a writer.
@@ -35,8 +36,6 @@ impl Default for Jsonl {
 }
 
 fn write(out: &mut dyn Write, event: &Stamped) -> io::Result<()> {
-    let mut line = serde_json::to_vec(event)?;
-    line.push(b'\n');
-    out.write_all(&line)?;
+    out.write_all(json::line(event)?.as_bytes())?;
     out.flush()
 }

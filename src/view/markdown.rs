@@ -1,6 +1,7 @@
 //! A plan as a note on a merge request: the totals and the waves first, then each group behind a heading that opens.
 //!
-//! Names and values of others stand in code, where GitLab neither formats nor links nor notifies.
+//! Names and values of others stand in code, where GitLab neither formats nor links nor notifies; all other text of others
+//! is [`escaped`].
 
 use super::plan::{
     HEADS, RIGHT, by_name, members, policies, revisions, same, signed, spread, table, time, verdict, warning, word,
@@ -58,9 +59,9 @@ fn waves(preview: &Preview) -> String {
     let mut text = row(HEADS.map(str::to_owned).to_vec());
     text.push_str(&row(RIGHT.map(|right| if right { "---:" } else { "---" }.to_owned()).to_vec()));
     for cells in table(preview) {
-        let mut cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
-        cells[0] = format!("<code>{}</code>", cells[0]);
-        text.push_str(&row(cells));
+        let mut row_cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
+        row_cells[0] = code(&cells[0]);
+        text.push_str(&row(row_cells));
     }
     let worst = count(preview.worst_case_failures, "target");
     text.push_str(&format!("\nUp to {worst} can fail before this halts."));
@@ -71,31 +72,30 @@ fn waves(preview: &Preview) -> String {
         text.push_str(&format!(" In time: {}.", escaped(&time(budget))));
     }
     for wave in preview.waves.iter().filter(|wave| wave.gate && wave.targets > 0) {
-        text.push_str(&format!(" The run stops at a gate before wave <code>{}</code>.", escaped(&wave.name)));
+        text.push_str(&format!(" The run stops at a gate before wave {}.", code(&wave.name)));
     }
     text + "\n\n"
 }
 
 fn section(group: &Group, members: &[&Target], preview: &Preview, open: bool) -> String {
     let heading = match members {
-        [only] => format!("{} <code>{}</code>", word(group.action), escaped(&only.target)),
+        [only] => format!("{} {}", word(group.action), code(&only.target)),
         members => format!("{}{}", word(group.action), same(group, members, preview)),
     };
     let revisions = match revisions(members) {
         words if words.is_empty() => words,
-        words => format!(" <code>{}</code>", escaped(&words)),
+        words => format!(" {}", code(&words)),
     };
     let open = if open { " open" } else { "" };
     let mut text = format!("<details{open}><summary>{heading}{revisions}</summary>\n\n");
     if members.len() > 1 {
         for (services, accounts) in spread(members) {
             let more = accounts.len().saturating_sub(NAMED);
-            let mut names: Vec<String> =
-                accounts.iter().take(NAMED).map(|name| format!("<code>{}</code>", escaped(name))).collect();
+            let mut names: Vec<String> = accounts.iter().take(NAMED).map(|name| code(name)).collect();
             if more > 0 {
                 names.push(format!("and {more} more"));
             }
-            text.push_str(&format!("- <code>{}</code>: {}\n", escaped(&services), names.join(", ")));
+            text.push_str(&format!("- {}: {}\n", code(&services), names.join(", ")));
         }
         text.push('\n');
     }
@@ -131,10 +131,46 @@ fn capital(line: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// Returns a text that neither HTML nor Markdown takes for more than text.
+/// Returns a text of others that neither HTML nor Markdown takes for more than text, and of which GitLab makes no mention,
+/// reference or link.
+///
+/// GitLab looks for those in what is rendered, where an entity such as `&#64;` is its character again; what a backslash
+/// escapes it leaves alone. A backslash has no meaning in HTML, so this is not for what stands between tags: see [`code`].
 pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for char in clean(text).chars() {
+    let text = clean(text);
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(char) = rest.next() {
+        match char {
+            // Of an epic's reference, `&1`.
+            '&' => safe.push_str("\\&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            // An address without a scheme is linked by its `www.`, one with a scheme by its `://`, a mail's by its `@`.
+            '.' if before.eq_ignore_ascii_case(&'w') => safe.push_str("\\."),
+            ':' if rest.peek() == Some(&'/') => safe.push_str("\\:"),
+            // A line that begins with it is a command to GitLab.
+            '/' if safe.is_empty() => safe.push_str("\\/"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '@' | '#' | '!' | '~' | '$' | '%' | '^' => {
+                safe.push('\\');
+                safe.push(char);
+            }
+            char => safe.push(char),
+        }
+        before = char;
+    }
+    safe
+}
+
+/// Returns a name or value of others as code, which GitLab neither formats nor links; for a place in HTML, too.
+pub fn code(text: &str) -> String {
+    let mut safe = "<code>".to_owned();
+    let text = clean(text);
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(char) = rest.next() {
+        let linked = (char == ':' && rest.peek() == Some(&'/')) || (char == '.' && before.eq_ignore_ascii_case(&'w'));
         match char {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
@@ -142,8 +178,34 @@ pub fn escaped(text: &str) -> String {
             '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '@' | '#' | '!' | '~' | '$' => {
                 safe.push_str(&format!("&#{};", u32::from(char)));
             }
+            char if linked => safe.push_str(&format!("&#{};", u32::from(char))),
             char => safe.push(char),
         }
+        before = char;
     }
-    safe
+    safe + "</code>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_mentioned_and_nothing_is_linked_by_a_text_of_others() {
+        for (text, wanted) in [
+            ("@mygroup/security", r"\@mygroup/security"),
+            ("!17 #1 ~bug %9 $3 &1", r"\!17 \#1 \~bug \%9 \$3 \&amp;1"),
+            ("www.evil.example WWW.x", r"www\.evil.example WWW\.x"),
+            ("https://evil.example", r"https\://evil.example"),
+            ("[x](y) <b> `c` a|b *d* _e_", r"\[x\](y) &lt;b&gt; \`c\` a\|b \*d\* \_e\_"),
+            (r"\@all", r"\\\@all"),
+            ("/approve a/b", r"\/approve a/b"),
+            ("a\nb", "a b"),
+        ] {
+            assert_eq!(escaped(text), wanted);
+        }
+        assert_eq!(code("a|`b`</code>@all"), "<code>a&#124;&#96;b&#96;&lt;/code&gt;&#64;all</code>");
+        assert_eq!(code("https://www.x"), "<code>https&#58;//www&#46;x</code>");
+        assert_eq!(code("r/api:1"), "<code>r/api:1</code>");
+    }
 }

@@ -10,7 +10,7 @@ use crate::file;
 use crate::plan::preview::Preview;
 use crate::report::kind::Wanted;
 use crate::report::{Kind, Record, Report, log, terraform};
-use crate::view::markdown;
+use crate::view::{json, markdown};
 
 /// The files of one run.
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl Reports {
             }
             file::check(&wanted.path).map_err(|error| error.to_string())?;
         }
-        for wanted in all.iter().filter(|wanted| wanted.path.exists()) {
+        for wanted in all.iter().filter(|wanted| wanted.path.symlink_metadata().is_ok()) {
             fs_err::remove_file(&wanted.path).map_err(|error| error.to_string())?;
         }
         let directory = directory.map(Path::to_path_buf);
@@ -92,10 +92,7 @@ impl Reports {
         let Some(directory) = self.directory.take() else { return };
         let mut missing: Vec<String> = Vec::new();
         for (target, path) in report.targets.iter().zip(log::paths(&report.targets)) {
-            let path = directory.join(path);
-            let made = path.parent().map_or(Ok(()), fs_err::create_dir_all);
-            // Thousands of files are not synced one by one: a cancelled job has no time for that.
-            let written = made.and_then(|()| fs_err::write(&path, log::text(report, target)));
+            let written = file::write_below(&directory, Path::new(&path), log::text(report, target).as_bytes());
             missing.extend(written.err().map(|error| error.to_string()));
         }
         if let Some(error) = missing.first() {
@@ -110,7 +107,7 @@ impl Reports {
         self.room.clear();
         for wanted in std::mem::take(&mut self.wanted) {
             let text = match wanted.kind {
-                Kind::Json => serde_json::to_string_pretty(preview).unwrap_or_default() + "\n",
+                Kind::Json => json::pretty(preview).unwrap_or_default(),
                 Kind::Terraform => terraform::of_plan(preview),
                 Kind::Markdown => markdown::text(preview),
                 Kind::Junit | Kind::Dotenv | Kind::Annotations | Kind::Html => continue,

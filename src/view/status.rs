@@ -32,8 +32,7 @@ pub enum Layout {
 
 /// Returns the status as JSON.
 pub fn json(status: &Status) -> String {
-    let text = serde_json::to_string_pretty(status).expect("a status has string keys and finite numbers");
-    text + "\n"
+    super::json::pretty(status).expect("a status has string keys and finite numbers")
 }
 
 /// Returns the status as text of at most so many columns where words allow; `whole` lists every target.

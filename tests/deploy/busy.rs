@@ -101,6 +101,7 @@ async fn a_saved_plan_takes_the_place_of_just_that_deployment() {
             skip_stale: false,
             no_verify: false,
             max_age: Duration::from_secs(86_400),
+            origin: Default::default(),
         };
         let (saved, start, cancel) = (saved.clone(), scene.start.clone(), scene.cancel.clone());
         let ran = scene

@@ -176,6 +176,7 @@ async fn a_revision_that_is_not_there_or_not_active_blocks_before_anything_is_ch
         skip_stale: false,
         no_verify: false,
         max_age: std::time::Duration::from_secs(3600),
+        origin: Default::default(),
     };
     let ran = scene
         .ran(async |reach, view| saved::run(plan, reach, terms, scene.start.clone(), view, scene.cancel.clone()).await)

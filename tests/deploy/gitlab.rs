@@ -246,20 +246,23 @@ fn the_plan_is_one_note_of_the_merge_request() {
     let gitlab = GitLab::start(move |request| {
         let mut kept = kept.lock().expect("no panic");
         match request.line.split(' ').next() {
+            Some("GET") if request.line.ends_with("/user") => (200, json!({ "id": 70 })),
             Some("GET") => (200, Value::Array(kept.clone())),
             Some("PUT") => {
                 kept[0]["body"] = request.body["body"].clone();
                 (200, kept[0].clone())
             }
             _ => {
-                kept.push(json!({ "id": 5, "body": request.body["body"] }));
+                kept.push(json!({ "id": 5, "author": { "id": 70 }, "body": request.body["body"] }));
                 (201, json!({ "id": 5 }))
             }
         }
     });
     let plan = |arguments: &[&str]| gitlab.job(here, &server, arguments).output().expect("it runs");
     let lines = || {
-        gitlab.requests().iter().map(|it| it.line.split(['?', ' ']).next().unwrap_or("").to_owned()).collect::<Vec<_>>()
+        let requests = gitlab.requests();
+        let about_notes = requests.iter().filter(|it| !it.line.ends_with("/user"));
+        about_notes.map(|it| it.line.split(['?', ' ']).next().unwrap_or("").to_owned()).collect::<Vec<_>>()
     };
 
     let output = plan(&["plan", "--mr-note", "--detailed-exitcode"]);
@@ -303,6 +306,13 @@ fn the_plan_is_one_note_of_the_merge_request() {
     assert!(output.status.code() == Some(3) && !said(&output).contains("mr-note"), "{}", said(&output));
     assert_eq!(lines()[5..], ["GET", "PUT", "GET"], "nothing is added");
     fs_err::write(here.join("deploy.yaml"), manifest(2, 1, "")).expect("written");
+
+    // What somebody else wrote beforehand, the very text included, is not taken for ours.
+    let forged = notes.lock().expect("no panic")[0].clone();
+    notes.lock().expect("no panic")[0]["author"]["id"] = json!(71);
+    let output = plan(&["plan", "--mr-note"]);
+    assert!(said(&output).contains("note: the plan is in a new note on merge request !12\n"), "{}", said(&output));
+    assert_eq!(notes.lock().expect("no panic")[0]["body"], forged["body"], "it is left alone");
 
     // The plan's own exit code stands, whatever becomes of the note.
     let mut command = gitlab.job(here, &server, &["plan", "--mr-note", "--mr-note-token-env", "OTHER"]);

@@ -344,7 +344,7 @@ async fn the_plan_names_the_tasks_and_a_saved_one_runs_them() {
     let directory = Directory::new("hooks");
     let scene = scene(2, 1, &shared("account"), ROLLOUT);
     let planned = scene.planning().dry_run_to(directory.plan()).deploy().await;
-    let words = "before: runs the task migrate, once in the account: app ./migrate up";
+    let words = "before: runs the task migrate, once in the account, with MODE: app ./migrate up";
     assert!(planned.said.contains(words), "{}", planned.said);
     assert!(planned.said.contains("new revision, the same in 2 targets"), "{}", planned.said);
     assert_eq!(runs(&scene).len(), 0);
@@ -357,6 +357,7 @@ async fn the_plan_names_the_tasks_and_a_saved_one_runs_them() {
         skip_stale: false,
         max_age: Duration::from_secs(3600),
         no_verify: false,
+        origin: Default::default(),
     };
     let (saved, start) = (saved::read(&directory.plan()).expect("a saved plan"), scene.start.clone());
     let ran =

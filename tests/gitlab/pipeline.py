@@ -82,6 +82,9 @@ class GitLab:
 
     def answer(self, request):
         self.requests.append(request)
+        user = {"id": 7, "username": "project_1_bot"}
+        if request.path == "/api/v4/user":
+            return (200, user) if request.token[0] == "private-token" else (401, {"message": "401 Unauthorized"})
         path, _, _ = request.path.removeprefix("/api/v4/projects/").partition("?")
         parts = path.split("/")[1:]  # without the project's id
         if parts[0] == "deployments":
@@ -104,7 +107,7 @@ class GitLab:
             if request.method == "GET":
                 return 200, self.notes
             if request.method == "POST":
-                self.notes.append({"id": len(self.notes) + 1, "system": False} | request.body)
+                self.notes.append({"id": len(self.notes) + 1, "system": False, "author": user} | request.body)
                 return 201, self.notes[-1]
             note = next(note for note in self.notes if note["id"] == int(parts[3]))
             note |= request.body

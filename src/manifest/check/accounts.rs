@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::services::ServiceDraft;
 use super::{Checker, entries, given, items};
-use crate::fleet::{AccountId, Hop};
+use crate::fleet::{AccountId, Hop, is_region};
 use crate::manifest::Manifest;
 use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::Scope;
@@ -175,20 +175,7 @@ impl Checker<'_> {
 
     /// Records a region that does not look like one. Returns whether it does.
     pub fn region(self, region: &str, span: Span) -> bool {
-        // Not a list of regions: AWS adds some every year.
-        let parts: Vec<&str> = region.split('-').collect();
-        let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
-        let valid = match parts.as_slice() {
-            [partition, words @ .., number] => {
-                letters(partition)
-                    && partition.len() >= 2
-                    && !words.is_empty()
-                    && words.iter().all(letters)
-                    && number.len() == 1
-                    && number.bytes().all(|byte| byte.is_ascii_digit())
-            }
-            _ => false,
-        };
+        let valid = is_region(region);
         if !valid {
             self.fault(span, format!("`{region}` is not an AWS region"), "a region looks like `eu-west-1`");
         }

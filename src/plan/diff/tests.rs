@@ -70,13 +70,13 @@ fn every_kind_of_difference_has_its_line() {
     container app | image: r/api:1 -> r/api:2
     container app | command[1]: run -> none
     container app | dependsOn: none -> [{"condition":"START","containerName":"log"}]
-    container app | environment.GONE: (value 63f81cc5) -> none
-    container app | environment.LEVEL: (value 63f81cc5) -> (value b80b964b)
-    container app | environment.NEW: none -> (value b80b964b)
+    container app | environment.GONE: (value f45681c9) -> none
+    container app | environment.LEVEL: (value ca8baa7e) -> (value b938f485)
+    container app | environment.NEW: none -> (value bf73f61c)
     container app | essential: true -> false
     container app | healthCheck.command: none -> ["CMD","true"]
     container app | healthCheck.retries: none -> 5
-    container app | logConfiguration.options.splunk-token: (value 63f81cc5) -> (value b80b964b)
+    container app | logConfiguration.options.splunk-token: (value 1b33dade) -> (value 551622c5)
     container app | logConfiguration.options.splunk-url: https://a -> https://b
     container app | portMappings[443]: none -> {"containerPort":443}
     container app | secrets.DB: arn:one -> arn:two
@@ -101,12 +101,33 @@ fn values_of_variables_are_shown_when_asked_for() {
 }
 
 #[test]
-fn a_hash_depends_on_the_salt_and_the_value() {
-    let hash = |salt: &str, text: &str| Values::Hashed { salt: salt.into() }.show(text);
-    assert_eq!(hash("a", "x"), hash("a", "x"));
-    assert_ne!(hash("a", "x"), hash("b", "x"));
-    assert_ne!(hash("a", "x"), hash("a", "y"));
-    assert_eq!(hash("a", "x").len(), "(value 01234567)".len());
+fn a_hash_depends_on_the_salt_the_place_the_path_and_the_value() {
+    let hash =
+        |salt: &str, place: &str, path: &str, text: &str| Values::Hashed { salt: salt.into() }.show(place, path, text);
+    let one = hash("a", "container app", "environment.PIN", "x");
+    assert_eq!(one, hash("a", "container app", "environment.PIN", "x"));
+    for other in [
+        hash("b", "container app", "environment.PIN", "x"),
+        hash("a", "container log", "environment.PIN", "x"),
+        hash("a", "container app", "environment.PI", "Nx"),
+        hash("a", "container app", "environment.PIN", "y"),
+    ] {
+        assert_ne!(one, other);
+    }
+    assert_eq!(one.len(), "(value 01234567)".len());
+}
+
+#[test]
+fn guesses_in_other_variables_are_not_compared_with_a_value() {
+    let variables = |list: Value| json!({"containerDefinitions": [{"name": "a", "environment": list}]});
+    let live = variables(json!([{"name": "PIN", "value": "0042"}]));
+    let guesses: Vec<Value> =
+        (0..100).map(|guess| json!({"name": format!("G{guess}"), "value": format!("{guess:04}")})).collect();
+    let mut differences = Differences::default();
+    differences.definition(&live, &variables(json!(guesses)));
+    let shown = differences.shown(&hashed(), &OWN, Level::Literal);
+    let pin = shown.iter().find_map(|line| line.before.clone()).expect("the live value");
+    assert!(shown.iter().all(|line| line.after.as_ref() != Some(&pin)), "a guess has the hash of the value");
 }
 
 #[test]
@@ -173,4 +194,47 @@ fn a_text_that_looks_like_something_else_is_quoted() {
     ] {
         assert_eq!(text(&value), shown);
     }
+}
+
+#[test]
+fn secrets_in_commands_labels_options_and_health_checks_are_taken_out_and_their_change_shows() {
+    let definition = |secret: &str| {
+        json!({"containerDefinitions": [{
+            "name": "app",
+            "command": ["serve", "--password", secret, format!("postgres://u:{secret}@h/d")],
+            "entryPoint": ["/bin/run", "--token", secret],
+            "healthCheck": {"command": ["CMD-SHELL", format!("curl -H 'Authorization: Bearer {secret}' localhost")]},
+            "dockerLabels": {"com.datadoghq.ad.password": secret, "url": format!("https://u:{secret}@h"), "team": "a"},
+            "logConfiguration": {"logDriver": "awsfirelens", "options": {
+                "HTTP_Passwd": secret, "http_pass": secret, "Cloud_Auth": secret, "Header": format!("Authorization {secret}"),
+                "Host": "logs.example.com",
+            }},
+        }]})
+    };
+    let (live, wanted) = (definition("CANARYlive9"), definition("CANARYwanted9"));
+    let shown = lines(&live, &wanted, &hashed());
+    assert!(!shown.contains("CANARY"), "{shown}");
+    assert!(shown.contains("command: serve --password [redacted] postgres://u:[redacted]@h/d (value "), "{shown}");
+    for path in [
+        "command",
+        "entryPoint",
+        "healthCheck.command",
+        "dockerLabels.com.datadoghq.ad.password",
+        "dockerLabels.url",
+        "logConfiguration.options.HTTP_Passwd",
+        "logConfiguration.options.http_pass",
+        "logConfiguration.options.Cloud_Auth",
+        "logConfiguration.options.Header",
+    ] {
+        let line =
+            shown.lines().find(|line| line.contains(&format!(" | {path}: "))).unwrap_or_else(|| panic!("{path}"));
+        let (before, after) = line.split_once(": ").and_then(|(_, line)| line.split_once(" -> ")).expect("two sides");
+        assert_ne!(before, after, "{line}");
+    }
+    // Also where there is nothing on one side, and as it is where values are asked for.
+    let empty = json!({"containerDefinitions": [{"name": "app"}]});
+    assert!(!lines(&empty, &wanted, &hashed()).contains("CANARY"), "{}", lines(&empty, &wanted, &hashed()));
+    assert!(!lines(&live, &empty, &hashed()).contains("CANARY"));
+    assert!(!lines(&live, &json!({"containerDefinitions": []}), &hashed()).contains("CANARY"));
+    assert!(lines(&live, &wanted, &Values::Shown).contains("CANARYwanted9"));
 }

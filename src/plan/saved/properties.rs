@@ -17,7 +17,8 @@ use crate::fleet::{
     Per, RoleChain, RunTask, RunTasks, Scope, TargetId, TargetSpec, Wave,
 };
 use crate::plan::before::Before;
-use crate::plan::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work};
+use crate::plan::build::wave_outline;
+use crate::plan::{Action, ChangeOutline, Definition, Outline, Plan, Work, told};
 
 /// Text that JSON must escape, or that looks like the file's own.
 fn text() -> impl Strategy<Value = String> {
@@ -182,8 +183,8 @@ fn saved() -> impl Strategy<Value = Saved> {
                     account_id: account.id.clone(),
                     cluster: word.clone(),
                     service: "api".to_owned(),
-                    wave: "all".to_owned(),
-                    action: if work.is_some() { Action::Deploy } else { idle },
+                    wave: String::new(),
+                    action: work.as_ref().map_or(idle, told::action),
                     from: "api:7".parse().ok(),
                     to: None,
                     summary: vec![word.clone()],
@@ -214,19 +215,10 @@ fn saved() -> impl Strategy<Value = Saved> {
                     },
                     on_cancel: OnCancel::Rollback,
                 });
-                plan.outline.waves.push(WaveOutline {
-                    name: name.to_owned(),
-                    targets: targets.len(),
-                    changing: 0,
-                    max_parallel: "1".to_owned(),
-                    max_failures: 0,
-                    worst_case_failures: 0,
-                    bake_seconds: bake.as_secs(),
-                    alarms: targets.len(),
-                    gate: !flag,
-                    on_failure: OnFailure::Stop,
-                    on_cancel: OnCancel::Detach,
-                });
+                let wave = fleet.waves.last().expect("just added");
+                targets.iter().for_each(|&index| name.clone_into(&mut plan.outline.changes[index].wave));
+                let changing = targets.iter().filter(|&&index| plan.outline.changes[index].action.changes()).count();
+                plan.outline.waves.push(wave_outline(wave, &fleet, changing));
             }
             let made_at = jiff::Timestamp::from_millisecond(at).expect("a time");
             Saved::new(&fleet, &plan, made_at, "0.1.0")
@@ -236,7 +228,7 @@ fn saved() -> impl Strategy<Value = Saved> {
 proptest! {
     #[test]
     fn what_was_written_is_read(saved in saved()) {
-        let text = saved.to_json().expect("JSON");
+        let text = saved.to_json(None).expect("JSON");
         prop_assert_eq!(Saved::parse(&text), Ok(saved.clone()));
         let (fleet, plan) = saved.clone().into_parts();
         prop_assert!(fleet.targets.iter().all(|target| Arc::ptr_eq(
@@ -248,7 +240,7 @@ proptest! {
 
     #[test]
     fn no_byte_changes_unseen(saved in saved(), place in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let text = saved.to_json().expect("JSON");
+        let text = saved.to_json(None).expect("JSON");
         let mut bytes = text.clone().into_bytes();
         let place = place.index(bytes.len());
         bytes[place] = byte;
@@ -259,7 +251,7 @@ proptest! {
 
     #[test]
     fn no_part_of_it_is_a_plan(saved in saved(), end in any::<prop::sample::Index>()) {
-        let text = saved.to_json().expect("JSON");
+        let text = saved.to_json(None).expect("JSON");
         let mut end = end.index(text.trim_end().len());
         while !text.is_char_boundary(end) {
             end -= 1;

@@ -1,0 +1,72 @@
+//! What a saved plan says besides its targets and waves, in words: whose identity, by which roles, and who is told.
+
+use std::collections::BTreeMap;
+
+use super::Saved;
+use crate::fleet::{Account, IdentitySource, RoleChain};
+use crate::notify::{Format, Occasion};
+
+impl Saved {
+    /// Returns a line for each thing that decides how and where the plan is carried out.
+    pub fn terms(&self) -> Vec<String> {
+        let identity = &self.identity;
+        let source = match &identity.source {
+            IdentitySource::TokenEnv(name) => format!("the ID token in {name}"),
+            IdentitySource::TokenFile(path) => format!("the ID token in the file {}", path.display()),
+            IdentitySource::Ambient => "the SDK's own credentials".to_owned(),
+        };
+        let mut lines =
+            vec![format!("identity: {source}, as the session {} in {}", identity.session_name, identity.region)];
+        let mut chains: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for account in &self.accounts {
+            let named = format!("{} ({})", account.name, account.id);
+            chains.entry(chain(&account.chain, account)).or_default().push(named);
+        }
+        lines.extend(chains.into_iter().map(|(chain, accounts)| format!("{}: {chain}", accounts.join(", "))));
+        let mut alarms: BTreeMap<&str, usize> = BTreeMap::new();
+        self.targets.iter().flat_map(|target| &target.alarms).for_each(|it| *alarms.entry(it).or_default() += 1);
+        lines.extend(alarms.iter().map(|(alarm, targets)| format!("alarm of a bake: {alarm}, of {targets} targets")));
+        for webhook in &self.notify {
+            let form = match webhook.format {
+                Format::Json => "JSON",
+                Format::Slack => "Slack",
+            };
+            let on = webhook.on.iter().map(|on| match on {
+                Occasion::Halt => "halt",
+                Occasion::End => "end",
+            });
+            let on = on.collect::<Vec<_>>().join(" and ");
+            lines.push(format!("webhook: the URL in {}, in {form}'s form, on {on}", webhook.url_env));
+        }
+        let environments = self.environments.iter().map(|(account, name)| format!("{name} ({account})"));
+        let environments: Vec<String> = environments.collect();
+        if !environments.is_empty() {
+            lines.push(format!("GitLab deployments: {}", environments.join(", ")));
+        }
+        lines
+    }
+}
+
+/// Says how an account is reached, with `${account.id}` for its own id, so that accounts alike are told together.
+fn chain(chain: &RoleChain, account: &Account) -> String {
+    let hops = chain.hops.iter().map(|hop| {
+        let mut text = hop.arn.as_str().replace(account.id.as_str(), "${account.id}");
+        let more = [
+            hop.external_id.as_ref().map(|_| "with an external id".to_owned()),
+            hop.source_identity.as_ref().map(|identity| format!("source identity {identity}")),
+            hop.policy.as_ref().map(|policy| format!("session policy {policy}")),
+            (!hop.policy_arns.is_empty()).then(|| format!("session policies {}", hop.policy_arns.join(", "))),
+            (!hop.tags.is_empty()).then(|| {
+                let tags = hop.tags.iter().map(|(key, value)| format!("{key}={value}"));
+                format!("session tags {}", tags.collect::<Vec<_>>().join(", "))
+            }),
+        ];
+        let more: Vec<String> = more.into_iter().flatten().collect();
+        if !more.is_empty() {
+            text.push_str(&format!(" ({})", more.join("; ")));
+        }
+        text
+    });
+    let hops: Vec<String> = hops.collect();
+    if hops.is_empty() { "no role".to_owned() } else { hops.join(" -> ") }
+}

@@ -139,7 +139,7 @@ fn each_of_stss_refusals_has_its_explanation() {
             role,
             Kind::Unknown,
             "",
-            "dispatch failure: io error: client error (Connect): invalid peer certificate: UnknownIssuer",
+            "TLS: invalid peer certificate: UnknownIssuer",
             "endpoint-certificate",
             "ca-certificates",
         ),

@@ -366,7 +366,14 @@ pub(super) async fn explained(fleet: &Fleet, reach: &Reach, mut lost: Vec<Unreac
     if failures.is_empty() {
         return lost;
     }
-    let token = reach.sessions.id_token().and_then(|text| Token::parse(&text.ok()?, "").ok());
+    let token = match reach.sessions.id_token() {
+        Some(Ok(text)) => match Token::parse(&text, "") {
+            Ok(token) => Some(token),
+            // What is no token was sent to nobody, and each account has the reason already.
+            Err(_) => return lost,
+        },
+        Some(Err(_)) | None => None,
+    };
     let looked = explain(fleet, reach, &failures, None, token.as_ref(), false);
     let Ok(explained) = tokio::time::timeout(BRIEFLY, looked).await else { return lost };
     let mut gathered = Gathered::default();

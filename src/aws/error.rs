@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio_rustls::rustls;
 
+use super::denial;
 use crate::identity::session::HopError;
 
 /// What a failed call means for its caller.
@@ -52,10 +53,13 @@ impl CallError {
             SdkError::ServiceError(context) => {
                 let code = context.err().code().map(str::to_owned);
                 let status = context.raw().status().as_u16();
-                let kind = kind_of(code.as_deref(), status);
                 let message = match context.err().message() {
                     Some(message) if !message.trim().is_empty() => message.trim().to_owned(),
                     _ => format!("HTTP {status} without a message"),
+                };
+                let kind = match denial::is_cross_account_pass(&message) {
+                    true => Kind::Denied,
+                    false => kind_of(code.as_deref(), status),
                 };
                 Self { operation, kind, code, message }
             }

@@ -346,7 +346,8 @@ async fn explain<'a>(
         };
         let session_name = reach.sessions.session_name();
         let token = token.filter(|_| before.is_empty());
-        let refusal = Refusal { error: &failure.cause.error, hop, before, session_name, token, now, live: &live };
+        let (error, region) = (&failure.cause.error, fleet.identity.region.as_str());
+        let refusal = Refusal { error, hop, before, session_name, region, token, now, live: &live };
         (failure, refusal.explain())
     });
     explained.collect()

@@ -236,6 +236,7 @@ impl Sessions {
                     hop,
                     before,
                     session_name: &self.shared.session_name,
+                    region: self.shared.sts.region(),
                     token: token.as_ref(),
                     now: self.shared.clock.timestamp().as_second(),
                     live: &Live::default(),

@@ -168,7 +168,7 @@ impl<'a> Denial<'a> {
                  example with ${{account.id}}",
                 self.resource.unwrap_or("the resource")
             ),
-            Why::UnknownSession => unknown_session(caller.region, account),
+            Why::UnknownSession => unknown_session(caller.region, &format!("account {account}")),
         }
     }
 
@@ -243,16 +243,16 @@ pub fn unanswered(error: &CallError, service: &str, whom: Option<&str>) -> Strin
     }
 }
 
-/// Says what to do where AWS does not know a session in a region.
-pub fn unknown_session(region: &str, account: &str) -> String {
+/// Says what to do where AWS does not know a session in a region. `whose` is its account, as in "account 123456789012".
+pub fn unknown_session(region: &str, whose: &str) -> String {
     if is_opt_in(region) {
         format!(
-            "{region} must be enabled in account {account} first (Account settings, AWS Regions), or taken out of the \
+            "{region} must be enabled in {whose} first (Account settings, AWS Regions), or taken out of the \
              manifest; a session of the global STS endpoint is not known there either"
         )
     } else {
         format!(
-            "AWS does not know the session of account {account} in {region}, a region that is always enabled: the account \
+            "AWS does not know the session of {whose} in {region}, a region that is always enabled: the account \
              may be suspended, or AWS_ENDPOINT_URL may name another AWS than the one that gave the session"
         )
     }
@@ -470,7 +470,7 @@ mod tests {
             assert_eq!(why, Why::UnknownSession, "{code}");
             assert!(help.starts_with("af-south-1 must be enabled in account 111111111111"), "{help}");
         }
-        assert!(unknown_session("eu-west-1", "111111111111").contains("suspended"));
+        assert!(unknown_session("eu-west-1", "account 111111111111").contains("suspended"));
         for (region, opt_in) in
             [("ap-east-1", true), ("eu-west-1", false), ("us-gov-west-1", false), ("cn-north-1", false)]
         {

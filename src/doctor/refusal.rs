@@ -201,12 +201,11 @@ impl Refusal<'_> {
 
     /// "The security token included in the request is invalid".
     fn unknown_session(&self) -> Finding {
-        let caller = self.before.last().map_or(&self.hop.arn, |hop| &hop.arn).account().as_str();
+        let caller = self.before.last().map(|hop| format!("account {}", hop.arn.account()));
+        let caller = caller.as_deref().unwrap_or("the account of the SDK's own credentials");
         let (code, what) = match denial::is_opt_in(self.region) {
-            true => ("region-disabled", format!("{} may not be enabled in account {caller}", self.region)),
-            false => {
-                ("credentials-refused", format!("AWS does not know the session of account {caller} in {}", self.region))
-            }
+            true => ("region-disabled", format!("{} may not be enabled in {caller}", self.region)),
+            false => ("credentials-refused", format!("AWS does not know the session of {caller} in {}", self.region)),
         };
         Finding::fault(code, what)
             .fix(denial::unknown_session(self.region, caller))

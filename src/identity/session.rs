@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use super::token::{Claims, TokenError, TokenSource};
+use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::sts::{Grant, Sts};
 use crate::aws::{Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future};
@@ -293,7 +294,12 @@ impl Sessions {
             }
         };
         called.map_err(|error| {
-            let help = vec!["an account with an empty chain uses the SDK's own credentials; are they set?".to_owned()];
+            let help = vec![match error.kind {
+                Kind::Denied => {
+                    denial::unknown_session(self.shared.sts.region(), "the account of the SDK's own credentials")
+                }
+                _ => "an account with an empty chain uses the SDK's own credentials; are they set?".to_owned(),
+            }];
             Arc::new(HopError { number: 0, role: String::new(), arn: String::new(), error, help })
         })
     }

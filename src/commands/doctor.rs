@@ -60,7 +60,8 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
     };
     let wait = args.wait_for_iam.map_or(Duration::ZERO, Into::into);
     let offline = args.offline || embedded.sandbox;
-    let look = if offline { None } else { Some(issuer::Look::new(args.ca_file.as_deref(), reach.aws.clock())?) };
+    let look = || issuer::Look::new(args.ca_file.as_deref(), args.allow_private, reach.aws.clock());
+    let look = if offline { None } else { Some(look()?) };
     let choice = Choice { policy, wait, look, layout };
     run(&fleet, &reach, &choice, view, cancel).await
 }

@@ -6,6 +6,7 @@
 pub mod alarms;
 #[cfg(feature = "codedeploy")]
 pub mod codedeploy;
+pub mod denial;
 #[cfg(feature = "verify")]
 pub mod ecr;
 pub mod ecs;

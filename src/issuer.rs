@@ -76,6 +76,8 @@ pub struct Look {
     pub limit: Duration,
     /// Where hosts are.
     pub names: Names,
+    /// Whether to connect to addresses that the internet cannot reach: what names them is a document of somebody else's.
+    pub allow_private: bool,
     /// Whether other programs here go through a proxy, which this look does not.
     pub proxied: bool,
 }
@@ -99,10 +101,10 @@ impl Look {
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificate.
-    pub fn new(ca_file: Option<&Path>, clock: Clock) -> Result<Self, Error> {
+    pub fn new(ca_file: Option<&Path>, allow_private: bool, clock: Clock) -> Result<Self, Error> {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let proxied = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().any(set);
-        Ok(Self { roots: Roots::load(ca_file)?, clock, limit: LIMIT, names: Names::Dns, proxied })
+        Ok(Self { roots: Roots::load(ca_file)?, clock, limit: LIMIT, names: Names::Dns, allow_private, proxied })
     }
 }
 
@@ -152,10 +154,15 @@ impl Inspection<'_> {
         self.met.push((place.host.clone(), place.port));
         let failed = |failure| self::failed(place, failure, look);
         let addresses = connection::resolve(place, &look.names, deadline).await.map_err(failed)?;
+        let public = |address: &IpAddr| unreachable_from_aws(*address).is_none();
+        if !look.allow_private && !addresses.iter().any(public) {
+            return Err(not_connected(place, &addresses));
+        }
         if new {
             self.findings.extend(private(place, &addresses));
         }
-        let connection = connection::connect(place, &addresses, &look.names, deadline).await.map_err(failed)?;
+        let open: Vec<IpAddr> = addresses.into_iter().filter(|it| look.allow_private || public(it)).collect();
+        let connection = connection::connect(place, &open, &look.names, deadline).await.map_err(failed)?;
         if new {
             let now = look.clock.timestamp().as_second();
             self.findings.extend(chain::check(&place.host, &connection.served, &look.roots, now));
@@ -163,6 +170,18 @@ impl Inspection<'_> {
         let answer = connection.get(place, deadline).await.map_err(failed)?;
         read(place, &answer)
     }
+}
+
+/// Says that a host was not connected to, since all of its addresses are of inner networks.
+fn not_connected(place: &Address, addresses: &[IpAddr]) -> Finding {
+    let what = || format!("{} has no address that AWS can reach", place.host);
+    private(place, addresses)
+        .unwrap_or_else(|| Finding::fault("issuer-private-address", what()))
+        .evidence(format!(
+            "no connection was made for {}, since a token, a document or the manifest names it",
+            place.url
+        ))
+        .fix("to look at it all the same, where you know the host: --allow-private")
 }
 
 /// Says that AWS cannot reach a host, by its addresses.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
+use crate::aws::denial;
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs, SERVICES_PER_CALL};
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Base, Fleet, Revision, TargetSpec};
@@ -228,9 +229,8 @@ fn named(target: &TargetSpec) -> Option<String> {
 
 /// Says why a target could not be read, by the role that was not allowed to.
 fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
-    let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.as_str());
     let help = match error.kind {
-        Kind::Denied => Some(format!("allow ecs:{} to {role}", error.operation)),
+        Kind::Denied => Some(denial::help(error, "ecs", target)),
         Kind::Throttled => Some("the account's calls are throttled; run again later".to_owned()),
         Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
         Kind::Expired | Kind::Refused | Kind::NotSent => None,

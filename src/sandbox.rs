@@ -19,6 +19,7 @@ mod account;
 mod alarms;
 mod api;
 mod asked;
+mod barrier;
 mod behaviour;
 mod breaker;
 mod bucket;
@@ -77,6 +78,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 pub use account::{Provider, Role};
+pub use barrier::Barrier;
 pub use calls::{Calls, Write};
 pub use fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
 pub use issuer::{AUDIENCE, Claims, ISSUER_HOST, PROJECT_PATH};

@@ -146,6 +146,7 @@ struct Site {
     absent: bool,
     /// The name is looked up for real.
     dns: bool,
+    allow_private: bool,
     proxied: bool,
     limit: Duration,
 }
@@ -163,6 +164,7 @@ impl Site {
             plain: false,
             absent: false,
             dns: false,
+            allow_private: false,
             proxied: false,
             limit: Duration::from_secs(5),
         }
@@ -179,8 +181,14 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address");
         let names = if self.dns { Names::Dns } else { Names::Pinned { addresses: self.addresses.clone(), at } };
-        let look =
-            Look { roots: self.roots.clone(), clock: Clock::system(), limit: self.limit, names, proxied: self.proxied };
+        let look = Look {
+            roots: self.roots.clone(),
+            clock: Clock::system(),
+            limit: self.limit,
+            names,
+            allow_private: self.allow_private,
+            proxied: self.proxied,
+        };
         let (issuer, kid) = (self.issuer.clone(), self.kid);
         let mut server = JoinSet::new();
         if self.absent {
@@ -274,6 +282,32 @@ const BROKEN: &[(&str, &[&str], &[&str], Setup)] = &[
         |_, site| {
             site.addresses = vec!["10.20.0.4".parse().expect("an address")];
         },
+    ),
+    (
+        "inside a network, and looked at all the same",
+        &["answer-status", "issuer-private-address"],
+        &["10.20.0.4, a private address", "HTTP 403"],
+        |_, site| {
+            site.addresses = vec!["10.20.0.4".parse().expect("an address")];
+            site.discovery = status("403 Forbidden", "");
+            site.allow_private = true;
+        },
+    ),
+    (
+        "keys at an address of this machine",
+        &["issuer-private-address"],
+        &[
+            "127.0.0.1, a loopback address",
+            "no connection was made for https://127.0.0.1:9451/internal",
+            "--allow-private",
+        ],
+        |_, site| site.document(|it| it["jwks_uri"] = json!("https://127.0.0.1:9451/internal/admin?delete=1")),
+    ),
+    (
+        "an issuer at the address of instance metadata",
+        &["issuer-private-address"],
+        &["169.254.169.254, a link-local address", "no connection was made"],
+        |_, site| site.issuer = "https://169.254.169.254".into(),
     ),
     ("nobody listens", &["issuer-unreachable"], &["takes no connection on port 443", "refused"], |_, site| {
         site.absent = true
@@ -507,7 +541,7 @@ fn a_file_of_authorities_is_read_or_refused() {
     let (good, empty) = (directory.join("ca.pem"), directory.join("empty.pem"));
     std::fs::write(&good, Authorities::new().own_root.pem()).expect("a file");
     std::fs::write(&empty, "nothing\n").expect("a file");
-    let load = |path: &Path| Look::new(Some(path), Clock::system()).map(|look| look.roots.private.len());
+    let load = |path: &Path| Look::new(Some(path), false, Clock::system()).map(|look| look.roots.private.len());
     assert_eq!(load(&good), Ok(1));
     for (path, words) in [(&empty, "holds no certificate"), (&directory.join("absent.pem"), "absent.pem")] {
         let error = load(path).expect_err("refused");
@@ -523,4 +557,36 @@ fn every_code_has_a_section_in_the_documentation() {
     }
     let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
     assert_eq!(sections.len(), CODES.len(), "{sections:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_an_inner_address_that_a_document_names() {
+    let authorities = Authorities::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    for (host, allow_private) in [("127.0.0.1", false), ("localhost", false), ("127.0.0.1", true)] {
+        let look = Look {
+            roots: Roots { public: vec![authorities.root()], private: Vec::new() },
+            clock: Clock::system(),
+            limit: Duration::from_secs(5),
+            names: Names::Dns,
+            allow_private,
+            proxied: false,
+        };
+        let issuer = format!("https://{host}:{port}");
+        let found = tokio::select! {
+            found = inspect(&issuer, None, &look) => Some(found),
+            connected = listener.accept() => {
+                drop(connected);
+                None
+            }
+        };
+        match found {
+            Some(found) => {
+                assert!(!allow_private, "{}", said(&found));
+                assert!(codes(&found).contains(&"issuer-private-address"), "{}", said(&found));
+            }
+            None => assert!(allow_private, "{host} was connected to"),
+        }
+    }
 }

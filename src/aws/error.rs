@@ -1,11 +1,17 @@
 //! What a call to AWS failed with, and what may be done about it.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio_rustls::rustls;
+
+use super::denial;
+use crate::identity::session::HopError;
 
 /// What a failed call means for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,29 +47,41 @@ impl CallError {
     /// Reads an SDK error.
     pub fn new<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
+        E: ProvideErrorMetadata + Error + 'static,
     {
         match error {
             SdkError::ServiceError(context) => {
                 let code = context.err().code().map(str::to_owned);
                 let status = context.raw().status().as_u16();
-                let kind = kind_of(code.as_deref(), status);
                 let message = match context.err().message() {
                     Some(message) if !message.trim().is_empty() => message.trim().to_owned(),
                     _ => format!("HTTP {status} without a message"),
                 };
+                let kind = match denial::is_cross_account_pass(&message) {
+                    true => Kind::Denied,
+                    false => kind_of(code.as_deref(), status),
+                };
                 Self { operation, kind, code, message }
             }
-            SdkError::ConstructionFailure(_) => Self::plain(operation, Kind::NotSent, chain(error)),
+            SdkError::ConstructionFailure(_) => Self::plain(operation, Kind::NotSent, NOT_MADE),
+            SdkError::TimeoutError(_) => Self::plain(operation, Kind::Unknown, "no answer in time"),
             // A failure to renew a session surfaces as a dispatch failure: nothing was sent.
-            SdkError::DispatchFailure(failure) if failure.is_user() || has_credentials_error(error) => {
-                Self::plain(operation, Kind::NotSent, chain(error))
+            SdkError::DispatchFailure(failure) => {
+                let kind = match failure.is_user() || credentials_error(error).is_some() {
+                    true => Kind::NotSent,
+                    false => Kind::Unknown,
+                };
+                let timeout = failure.is_timeout().then(|| "no answer in time".to_owned());
+                let message = timeout
+                    .or_else(|| explain(error))
+                    .unwrap_or_else(|| if failure.is_other() { NOT_MADE } else { "the connection failed" }.to_owned());
+                Self::plain(operation, kind, message)
             }
             SdkError::ResponseError(context) => {
                 let status = context.raw().status().as_u16();
                 Self::plain(operation, Kind::Unknown, format!("HTTP {status} with an answer that is not AWS's"))
             }
-            _ => Self::plain(operation, Kind::Unknown, chain(error)),
+            _ => Self::plain(operation, Kind::Unknown, "the call failed before there was an answer"),
         }
     }
 
@@ -87,10 +105,71 @@ impl fmt::Display for CallError {
     }
 }
 
-impl std::error::Error for CallError {}
+impl Error for CallError {}
 
-fn has_credentials_error(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<CredentialsError>())
+/// What is said where the SDK could not make a request. Its own text may hold the request, and so the ID token.
+const NOT_MADE: &str = "the request could not be made; is a setting of the SDK, such as its endpoint, right?";
+
+/// Returns an error and what caused it, the outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| inner(*error))
+}
+
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    // An I/O error that wraps another hides it from `source`, which gives the source of that.
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+fn credentials_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CredentialsError> {
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// Says in our words why a request got no answer. The text of a foreign error is never repeated: it may hold the request.
+fn explain(error: &(dyn Error + 'static)) -> Option<String> {
+    causes(error)
+        .find_map(|error| {
+            if let Some(hop) = error.downcast_ref::<HopError>() {
+                return Some(hop.to_string());
+            }
+            if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
+                return Some(format!("TLS: invalid peer certificate: {}", certificate(why)));
+            }
+            if error.is::<rustls::Error>() {
+                return Some("TLS: the handshake failed".to_owned());
+            }
+            error
+                .downcast_ref::<io::Error>()
+                .filter(|error| error.get_ref().is_none())
+                .map(|error| error.kind().to_string())
+        })
+        .or_else(|| credentials_error(error).map(|error| credentials(error).to_owned()))
+}
+
+fn certificate(error: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError as Why;
+    match error {
+        Why::UnknownIssuer => "UnknownIssuer",
+        Why::Expired | Why::ExpiredContext { .. } => "it has expired",
+        Why::NotValidYet | Why::NotValidYetContext { .. } => "it is not valid yet",
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => "it is for another host",
+        Why::Revoked => "it is revoked",
+        _ => "it cannot be used",
+    }
+}
+
+/// Says in our words why the SDK has no credentials of its own.
+pub fn credentials(error: &CredentialsError) -> &'static str {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => "the SDK found no credentials of its own",
+        CredentialsError::ProviderTimedOut(_) => "the SDK's own credentials were not there in time",
+        CredentialsError::InvalidConfiguration(_) => {
+            "the SDK's own credentials cannot be read; are AWS_PROFILE and ~/.aws/config right?"
+        }
+        _ => "the SDK's own credentials could not be had; are AWS_PROFILE, ~/.aws/config and the login right?",
+    }
 }
 
 fn kind_of(code: Option<&str>, status: u16) -> Kind {
@@ -122,20 +201,6 @@ fn kind_of(code: Option<&str>, status: u16) -> Kind {
     }
 }
 
-/// Returns an error and its causes on one line; the SDK's own text leaves the causes out.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if parts.last().is_none_or(|last| !last.contains(&text)) {
-            parts.push(text);
-        }
-        next = error.source();
-    }
-    parts.join(": ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +219,70 @@ mod tests {
         ] {
             assert_eq!(kind_of(Some(code), status), kind, "{code} {status}");
         }
+    }
+
+    const CANARY: &str = "eyJhbGciOiJSUzI1NiJ9.canary.canary";
+
+    #[derive(Debug)]
+    struct Foreign;
+
+    impl fmt::Display for Foreign {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "failed to apply endpoint to request `Request {{ body: SdkBody {{ {CANARY} }} }}`")
+        }
+    }
+
+    impl Error for Foreign {}
+
+    impl ProvideErrorMetadata for Foreign {
+        fn meta(&self) -> &aws_smithy_types::error::ErrorMetadata {
+            static NONE: std::sync::LazyLock<aws_smithy_types::error::ErrorMetadata> =
+                std::sync::LazyLock::new(|| aws_smithy_types::error::ErrorMetadata::builder().build());
+            &NONE
+        }
+    }
+
+    #[test]
+    fn no_variant_of_a_foreign_error_repeats_what_it_holds() {
+        use aws_smithy_runtime_api::client::result::ConnectorError;
+        use aws_smithy_types::body::SdkBody;
+
+        let answer = || HttpResponse::new(400.try_into().expect("a status"), SdkBody::from(CANARY));
+        let wrapped = || Box::new(io::Error::other(Foreign));
+        let errors: Vec<(SdkError<Foreign, HttpResponse>, Kind)> = vec![
+            (SdkError::construction_failure(Foreign), Kind::NotSent),
+            (SdkError::timeout_error(Foreign), Kind::Unknown),
+            (SdkError::dispatch_failure(ConnectorError::io(wrapped())), Kind::Unknown),
+            (SdkError::dispatch_failure(ConnectorError::timeout(Foreign.into())), Kind::Unknown),
+            (SdkError::dispatch_failure(ConnectorError::user(Foreign.into())), Kind::NotSent),
+            (SdkError::dispatch_failure(ConnectorError::other(Foreign.into(), None)), Kind::Unknown),
+            (
+                SdkError::dispatch_failure(ConnectorError::other(
+                    CredentialsError::invalid_configuration(Foreign).into(),
+                    None,
+                )),
+                Kind::NotSent,
+            ),
+            (SdkError::response_error(Foreign, answer()), Kind::Unknown),
+            (SdkError::service_error(Foreign, answer()), Kind::Refused),
+        ];
+        for (error, kind) in errors {
+            let told = CallError::new("AssumeRoleWithWebIdentity", &error);
+            assert!(!format!("{told} {told:?}").contains("canary"), "{told}");
+            assert_eq!(told.kind, kind, "{told}");
+        }
+    }
+
+    #[test]
+    fn the_kind_of_a_lost_connection_is_told() {
+        use aws_smithy_runtime_api::client::result::ConnectorError;
+
+        let told = |error: io::Error| {
+            let error: SdkError<Foreign, HttpResponse> = SdkError::dispatch_failure(ConnectorError::io(error.into()));
+            CallError::new("GetCallerIdentity", &error).message
+        };
+        assert_eq!(told(io::ErrorKind::ConnectionReset.into()), "connection reset");
+        let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert_eq!(told(io::Error::other(certificate)), "TLS: invalid peer certificate: UnknownIssuer");
     }
 }

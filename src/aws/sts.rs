@@ -35,6 +35,11 @@ impl Sts {
         Self { client }
     }
 
+    /// Returns the region of the endpoint.
+    pub fn region(&self) -> &str {
+        self.client.config().region().map_or("", AsRef::as_ref)
+    }
+
     /// AssumeRoleWithWebIdentity: unsigned, by the ID token alone.
     pub async fn assume_with_web_identity(
         &self,

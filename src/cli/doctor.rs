@@ -24,6 +24,9 @@ pub struct Doctor {
     /// Do not connect to the issuer of the ID token
     #[arg(long, env = "ROLEOUT_OFFLINE")]
     pub offline: bool,
+    /// Connect to the issuer at loopback, private and link-local addresses, too
+    #[arg(long, env = "ROLEOUT_ALLOW_PRIVATE", conflicts_with = "offline")]
+    pub allow_private: bool,
     /// What stdout gets: text, or JSON
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_DOCTOR_FORMAT", default_value = "text")]
     pub format: DoctorFormat,

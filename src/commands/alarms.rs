@@ -7,7 +7,8 @@ use futures::StreamExt;
 use super::reach::Reach;
 use super::verify::Verified;
 use crate::aws::alarms::{State, States};
-use crate::aws::error::{CallError, Kind};
+use crate::aws::denial;
+use crate::aws::error::CallError;
 use crate::fleet::Fleet;
 use crate::plan::Plan;
 use crate::verify::note::Notes;
@@ -77,11 +78,5 @@ fn finding(names: &[String], states: &States, region: &str) -> Option<Finding> {
 
 /// Says why alarms could not be looked at, without the account.
 fn unchecked(error: &CallError) -> String {
-    let then = "a bake that cannot see its alarms fails";
-    match error.kind {
-        Kind::Denied => format!("cloudwatch:DescribeAlarms is not allowed; {then}"),
-        Kind::Throttled => format!("cloudwatch:DescribeAlarms is throttled; {then}"),
-        Kind::Unknown => format!("AWS did not answer cloudwatch:DescribeAlarms; {then}"),
-        Kind::Expired | Kind::Refused | Kind::NotSent => format!("cloudwatch:{error}; {then}"),
-    }
+    format!("{}; a bake that cannot see its alarms fails", denial::unanswered(error, "cloudwatch", None))
 }

@@ -7,7 +7,8 @@ use futures::StreamExt;
 
 use super::reach::Reach;
 use super::verify::Verified;
-use crate::aws::error::{CallError, Kind};
+use crate::aws::denial;
+use crate::aws::error::Kind;
 use crate::fleet::Fleet;
 use crate::plan::{Definition, Plan};
 use crate::verify::note::Notes;
@@ -52,20 +53,10 @@ pub(super) async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Reach, view: &
                 let help = "correct `codedeploy` in the manifest, or create the deployment group".to_owned();
                 reasons.insert(index, (error.to_string(), help));
             }
-            Err(error) => notes.add(unchecked(&error), &fleet.targets[index].id.account),
+            Err(error) => notes.add(denial::unanswered(&error, "codedeploy", None), &fleet.targets[index].id.account),
         }
     }
     verified.blocked.extend(reasons.keys().map(|&index| fleet.targets[index].id.clone()));
     verified.notes.extend(notes.lines());
     plan.block(fleet, reasons);
-}
-
-/// Says why a group could not be looked at, without the account.
-fn unchecked(error: &CallError) -> String {
-    match error.kind {
-        Kind::Denied => format!("codedeploy:{} is not allowed", error.operation),
-        Kind::Throttled => format!("codedeploy:{} is throttled", error.operation),
-        Kind::Unknown => format!("AWS did not answer codedeploy:{}", error.operation),
-        Kind::Expired | Kind::Refused | Kind::NotSent => format!("codedeploy:{error}"),
-    }
 }

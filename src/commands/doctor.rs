@@ -60,7 +60,8 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
     };
     let wait = args.wait_for_iam.map_or(Duration::ZERO, Into::into);
     let offline = args.offline || embedded.sandbox;
-    let look = if offline { None } else { Some(issuer::Look::new(args.ca_file.as_deref(), reach.aws.clock())?) };
+    let look = || issuer::Look::new(args.ca_file.as_deref(), args.allow_private, reach.aws.clock());
+    let look = if offline { None } else { Some(look()?) };
     let choice = Choice { policy, wait, look, layout };
     run(&fleet, &reach, &choice, view, cancel).await
 }
@@ -346,7 +347,8 @@ async fn explain<'a>(
         };
         let session_name = reach.sessions.session_name();
         let token = token.filter(|_| before.is_empty());
-        let refusal = Refusal { error: &failure.cause.error, hop, before, session_name, token, now, live: &live };
+        let (error, region) = (&failure.cause.error, fleet.identity.region.as_str());
+        let refusal = Refusal { error, hop, before, session_name, region, token, now, live: &live };
         (failure, refusal.explain())
     });
     explained.collect()
@@ -366,7 +368,14 @@ pub(super) async fn explained(fleet: &Fleet, reach: &Reach, mut lost: Vec<Unreac
     if failures.is_empty() {
         return lost;
     }
-    let token = reach.sessions.id_token().and_then(|text| Token::parse(&text.ok()?, "").ok());
+    let token = match reach.sessions.id_token() {
+        Some(Ok(text)) => match Token::parse(&text, "") {
+            Ok(token) => Some(token),
+            // What is no token was sent to nobody, and each account has the reason already.
+            Err(_) => return lost,
+        },
+        Some(Err(_)) | None => None,
+    };
     let looked = explain(fleet, reach, &failures, None, token.as_ref(), false);
     let Ok(explained) = tokio::time::timeout(BRIEFLY, looked).await else { return lost };
     let mut gathered = Gathered::default();

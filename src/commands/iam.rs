@@ -229,7 +229,8 @@ mod live {
     use futures::StreamExt;
 
     use super::{Fleet, Reach, Setup};
-    use crate::aws::error::{CallError, Kind};
+    use crate::aws::denial;
+    use crate::aws::error::CallError;
     use crate::aws::iam::Roles;
     use crate::fleet::RoleChain;
     use crate::iam::live::{self, Difference, LiveRole};
@@ -330,10 +331,6 @@ mod live {
     }
 
     fn reason(error: &CallError) -> String {
-        match error.kind {
-            Kind::Denied => format!("iam:{} is not allowed", error.operation),
-            Kind::Throttled => format!("iam:{} is throttled", error.operation),
-            _ => error.to_string(),
-        }
+        denial::unanswered(error, "iam", None)
     }
 }

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use super::reach::Reach;
+use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Fleet, RunTask};
 use crate::plan::Plan;
@@ -61,7 +62,7 @@ pub(super) async fn read(fleet: &Fleet, plan: &Plan, reach: &Reach) -> Named {
             Ok(definition) => Ok(Arc::new(definition)),
             Err(error) if error.kind == Kind::Refused => Err(error),
             Err(error) => {
-                named.notes.add(unread(&error), account);
+                named.notes.add(denial::unanswered(&error, "ecs", None), account);
                 continue;
             }
         };
@@ -100,14 +101,4 @@ fn wrong(task: &RunTask, name: &str, definition: &Value) -> Option<Finding> {
         );
         Finding::new(reason, "name a container of that task definition")
     })
-}
-
-/// Says why one could not be read, without the account.
-fn unread(error: &CallError) -> String {
-    match error.kind {
-        Kind::Denied => "ecs:DescribeTaskDefinition is not allowed".to_owned(),
-        Kind::Throttled => "ecs:DescribeTaskDefinition is throttled".to_owned(),
-        Kind::Unknown => "AWS did not answer ecs:DescribeTaskDefinition".to_owned(),
-        Kind::Expired | Kind::Refused | Kind::NotSent => format!("ecs:{error}"),
-    }
 }

@@ -3,6 +3,7 @@
 use super::chain::Step;
 use super::finding::Finding;
 use super::trust::{Asker, WRITE};
+use crate::aws::denial::{Caller, Denial, Policy, Why};
 use crate::aws::error::CallError;
 
 /// Enumerates the causes of "Not authorized to perform sts:AssumeRoleWithWebIdentity". `why` says why the role could not
@@ -132,18 +133,22 @@ pub fn assume(step: Step<'_>, error: &CallError, why: Option<&str>) -> Finding {
 }
 
 /// A refusal that AWS says is the caller's own side's.
-pub fn caller(step: Step<'_>, error: &CallError, side: &str) -> Finding {
-    let (role, caller) = (&step.hop.arn, step.caller_words());
-    let action = ["sts:TagSession", "sts:SetSourceIdentity"].into_iter().find(|action| error.message.contains(action));
-    let action = action.unwrap_or("sts:AssumeRole");
-    let denied = error.message.contains("explicit deny");
-    let what = match denied {
-        true => format!("a {side} denies {caller} the call of {action} on {role}"),
-        false => format!("no {side} of {caller} allows {action} on {role}"),
+pub fn caller(step: Step<'_>, denial: &Denial<'_>, policy: Policy, region: &str) -> Finding {
+    let (role, caller, action) = (&step.hop.arn, step.caller_words(), &denial.action);
+    let what = match denial.why {
+        Why::Explicit(_) => format!("{} denies {caller} the call of {action} on {role}", policy.with_article()),
+        _ => format!("no {} of {caller} allows {action} on {role}", policy.name()),
     };
     let finding = Finding::fault("caller-policy", what);
-    if denied {
-        return finding.fix(format!("narrow the Deny in that {side}: it beats every Allow"));
+    let hop = step.before.last();
+    // A resource control policy is of the organization that the role's account is in.
+    let account = hop.filter(|_| policy != Policy::ResourceControl).map_or(role, |hop| &hop.arn).account().as_str();
+    let finding = match policy {
+        Policy::Identity if matches!(denial.why, Why::Missing(_)) => finding,
+        _ => finding.fix(denial.help(&Caller { hop, account, region })),
+    };
+    if matches!(denial.why, Why::Explicit(_)) {
+        return finding;
     }
     let statement = serde_json::json!({ "Effect": "Allow", "Action": step.actions(), "Resource": role.as_str() });
     finding

@@ -7,6 +7,7 @@ use super::finding::Finding;
 use super::live::{Live, Look, Provider, Role};
 use super::token::{Token, date, length};
 use super::trust::{self, Asker};
+use crate::aws::denial::{self, Denial, Policy, Why};
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::Hop;
 
@@ -26,6 +27,8 @@ pub struct Refusal<'a> {
     pub before: &'a [Hop],
     /// The name of the session.
     pub session_name: &'a str,
+    /// The region whose STS was asked.
+    pub region: &'a str,
     /// The ID token, where the chain begins with one.
     pub token: Option<&'a Token>,
     /// Now, in seconds since 1970.
@@ -52,15 +55,7 @@ impl Refusal<'_> {
         match error.kind {
             Kind::Denied if self.is_web_identity() => self.web_identity_denied(),
             Kind::Denied if error.message.contains("authorized to perform") => self.assume_denied(),
-            Kind::Denied => one(Finding::fault(
-                "credentials-refused",
-                "AWS does not know the credentials of the \
-             session before",
-            )
-            .fix(
-                "the account may be suspended, or AWS_ENDPOINT_URL may name another AWS than the one that \
-                 gave the session",
-            )),
+            Kind::Denied => one(self.unknown_session()),
             Kind::Expired if self.is_web_identity() => one(self.expired()),
             Kind::Expired => one(Finding::fault("session-expired", "the session before this hop has ended")
                 .fix("run the command again: sessions are renewed as long as the ID token is valid")),
@@ -87,7 +82,7 @@ impl Refusal<'_> {
             _ if error.is("PackedPolicyTooLarge") => one(self.packed()),
             _ if error.is("RegionDisabled") => one(Finding::fault(
                 "region-disabled",
-                format!("STS is not active for account {} in this region", hop.arn.account()),
+                format!("STS is not active for account {} in {}", hop.arn.account(), self.region),
             )
             .fix("set identity.region to a region in which every account of the chain has STS")
             .fix(
@@ -180,18 +175,16 @@ impl Refusal<'_> {
             Look::Found(role) if role.arn.as_deref().is_none_or(|arn| arn == hop.arn.as_str()) => Some(role),
             _ => None,
         };
-        // AWS names the side that refuses where the caller's own account does.
-        let by_caller = [
-            "identity-based policy",
-            "session policy",
-            "permissions boundary",
-            "service control policy",
-            "VPC endpoint policy",
-        ]
-        .into_iter()
-        .find(|side| self.error.message.contains(side));
-        let mut findings = match (&self.live.role, own, by_caller) {
-            (_, _, Some(side)) => vec![causes::caller(self.step(), self.error, side)],
+        // AWS names the policy that refuses where it is not the role's trust policy.
+        let denial = Denial::read(self.error, "sts");
+        let other = match denial.why {
+            Why::Missing(policy) | Why::Explicit(Some(policy)) => {
+                Some(policy).filter(|policy| !matches!(policy, Policy::Trust | Policy::Resource))
+            }
+            _ => None,
+        };
+        let mut findings = match (&self.live.role, own, other) {
+            (_, _, Some(policy)) => vec![causes::caller(self.step(), &denial, policy, self.region)],
             (Look::Missing, ..) => vec![self.missing()],
             (Look::Found(role), None, _) => vec![self.elsewhere(role)],
             (_, Some(role), _) if !self.before.is_empty() => {
@@ -204,6 +197,19 @@ impl Refusal<'_> {
             first.evidence.insert(0, said);
         }
         findings
+    }
+
+    /// "The security token included in the request is invalid".
+    fn unknown_session(&self) -> Finding {
+        let caller = self.before.last().map(|hop| format!("account {}", hop.arn.account()));
+        let caller = caller.as_deref().unwrap_or("the account of the SDK's own credentials");
+        let (code, what) = match denial::is_opt_in(self.region) {
+            true => ("region-disabled", format!("{} may not be enabled in {caller}", self.region)),
+            false => ("credentials-refused", format!("AWS does not know the session of {caller} in {}", self.region)),
+        };
+        Finding::fault(code, what)
+            .fix(denial::unknown_session(self.region, caller))
+            .fix("STS is asked in identity.region, which every account of the chains must have enabled")
     }
 
     /// Makes a fault of the note that nothing in the trust policy refuses it, since AWS did; of a new role it is known why.

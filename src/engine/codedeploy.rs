@@ -18,6 +18,7 @@ use super::update::{Update, settings};
 use super::watch::{Look, ROLLOUT_PACE};
 use super::write::{Write, carry_out};
 use crate::aws::codedeploy::{CodeDeploy, Deployment};
+use crate::aws::denial;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::event::{Event, Evidence, Reason, Tasks};
@@ -85,8 +86,7 @@ pub async fn rollout(
         Err(error) => {
             let mut refused = Ended::refused(&error, target);
             if let (Kind::Denied, Some(reason)) = (error.kind, &mut refused.reason) {
-                let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.as_str());
-                reason.help = Some(format!("allow codedeploy:{} to {role}", error.operation));
+                reason.help = Some(denial::help(&error, "codedeploy", target));
             }
             return Ended { acted: error.kind == Kind::Unknown, wanted: Some(arn), ..refused };
         }

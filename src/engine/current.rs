@@ -12,11 +12,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Run;
-use super::ended::{Ended, role};
+use super::ended::Ended;
 use super::rollout::MISSES;
 use super::update::settings;
 use super::watch::ROLLOUT_PACE;
 use super::write::until_answered;
+use crate::aws::denial;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Commit, OnBusy, Outcome, TargetSpec};
@@ -142,7 +143,7 @@ impl<'a> Current<'a> {
             let summary = format!("it could not be read again before its update, and nothing was changed: {error}");
             let mut ended = Ended::new(Outcome::Failed, summary);
             if let (Kind::Denied, Some(reason)) = (error.kind, &mut ended.reason) {
-                reason.help = Some(format!("allow ecs:{} to {}", error.operation, role(self.target)));
+                reason.help = Some(denial::help(&error, "ecs", self.target));
             }
             ended
         })

@@ -2,6 +2,7 @@
 
 use super::returns;
 use super::rollback::Undone;
+use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
 use crate::event::Reason;
 use crate::fleet::{Outcome, Revision, TargetSpec};
@@ -101,15 +102,8 @@ impl Ended {
 
 /// Says what to do about a write that ECS refused, or whose fate is not known.
 pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
-    let role = role(target);
     match error.kind {
-        Kind::Denied if error.message.contains("iam:PassRole") => {
-            Some(format!("allow iam:PassRole on the task's roles to {role}"))
-        }
-        Kind::Denied if error.message.contains("ecs:TagResource") => {
-            Some(format!("allow ecs:TagResource to {role}: the task definition file has tags"))
-        }
-        Kind::Denied => Some(format!("allow ecs:{} to {role}", error.operation)),
+        Kind::Denied => Some(denial::help(error, "ecs", target)),
         Kind::Expired | Kind::NotSent => Some("the session could not be renewed; run again".to_owned()),
         Kind::Unknown => Some("look at the service before running again: ECS may have acted".to_owned()),
         Kind::Throttled | Kind::Refused => None,

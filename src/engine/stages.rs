@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Run;
 use super::write::{Write, carry_out};
+use crate::aws::denial;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::event::{Event, Evidence, Hook as HookName};
@@ -57,7 +58,7 @@ impl Stages {
     /// Takes in a look that did not show them, with ECS's answer where they were asked for in vain.
     pub fn unseen(&mut self, error: Option<&CallError>) {
         self.unseen = match error {
-            Some(error) if error.kind == Kind::Denied => Some(format!("allow ecs:{}", error.operation)),
+            Some(error) if error.kind == Kind::Denied => Some(denial::unanswered(error, "ecs", None)),
             Some(error) => Some(error.to_string()),
             None if self.last.is_none() => Some("ECS shows no service deployment of it".to_owned()),
             None => None,
@@ -184,7 +185,7 @@ mod tests {
         stages.unseen(None);
         assert_eq!(said(&stages), "its stages could not be read: ECS shows no service deployment of it");
         stages.unseen(Some(&denied));
-        assert_eq!(said(&stages), "its stages could not be read: allow ecs:DescribeServiceDeployments");
+        assert_eq!(said(&stages), "its stages could not be read: ecs:DescribeServiceDeployments is not allowed");
         stages.last = Some(Progress::read(&serde_json::json!({})));
         stages.at = Some("SCALE_UP".to_owned());
         stages.unseen(Some(&lost));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::aws::{Credentials, ProvideCredentials};
+use crate::aws::{self, Credentials, ProvideCredentials};
 use crate::fleet::Account;
 use crate::identity::session::Sessions;
 
@@ -33,7 +33,7 @@ impl Keys {
         let hops = &account.chain.hops;
         let credentials = if hops.is_empty() {
             let provider = sessions.provider(&account.chain);
-            provider.provide_credentials().await.map_err(|error| error.to_string())?
+            provider.provide_credentials().await.map_err(|error| aws::error::credentials(&error).to_owned())?
         } else {
             let session = sessions.session_with(hops, LEFT).await.map_err(|error| error.to_string())?;
             session.grant.credentials.clone()

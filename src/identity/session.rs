@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use super::token::{Claims, TokenError, TokenSource};
+use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::sts::{Grant, Sts};
 use crate::aws::{Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future};
@@ -220,18 +221,29 @@ impl Sessions {
                 Ok(Session { grant: Arc::new(grant), length })
             }
             Err(error) => {
-                let token =
-                    self.id_token().filter(|_| before.is_empty()).and_then(|token| Token::parse(&token.ok()?, "").ok());
+                let token = self
+                    .shared
+                    .token
+                    .as_ref()
+                    .filter(|_| before.is_empty())
+                    .and_then(|source| Some(Token::parse(&source.read().ok()?, &source.to_string())));
+                let (token, malformed) = match token {
+                    Some(Ok(token)) => (Some(token), None),
+                    Some(Err(finding)) => (None, Some(finding)),
+                    None => (None, None),
+                };
                 let help = Refusal {
                     error: &error,
                     hop,
                     before,
                     session_name: &self.shared.session_name,
+                    region: self.shared.sts.region(),
                     token: token.as_ref(),
                     now: self.shared.clock.timestamp().as_second(),
                     live: &Live::default(),
                 };
-                let help = help.explain().iter().map(ToString::to_string).collect();
+                let help = malformed.map_or_else(|| help.explain(), |finding| vec![finding]);
+                let help = help.iter().map(ToString::to_string).collect();
                 let (role, arn) = (hop.role.clone(), hop.arn.to_string());
                 Err(Arc::new(HopError { number: hops.len(), role, arn, error, help }))
             }
@@ -246,6 +258,10 @@ impl Sessions {
             let token = source.read().map_err(|error| {
                 CallError::plain("AssumeRoleWithWebIdentity", Kind::NotSent, format!("{error}; {}", error.help))
             })?;
+            // What is no ID token may be another secret, and is not sent to anybody.
+            if let Err(finding) = Token::parse(&token, &source.to_string()) {
+                return Err(CallError::plain("AssumeRoleWithWebIdentity", Kind::NotSent, finding.what));
+            }
             let name = &self.shared.session_name;
             match self.shared.sts.assume_with_web_identity(hop, name, token.expose_secret()).await {
                 Err(error) if error.message.contains("retrieve verification key") => match waits.next() {
@@ -278,7 +294,12 @@ impl Sessions {
             }
         };
         called.map_err(|error| {
-            let help = vec!["an account with an empty chain uses the SDK's own credentials; are they set?".to_owned()];
+            let help = vec![match error.kind {
+                Kind::Denied => {
+                    denial::unknown_session(self.shared.sts.region(), "the account of the SDK's own credentials")
+                }
+                _ => "an account with an empty chain uses the SDK's own credentials; are they set?".to_owned(),
+            }];
             Arc::new(HopError { number: 0, role: String::new(), arn: String::new(), error, help })
         })
     }
@@ -313,5 +334,36 @@ impl ProvideCredentials for ChainProvider {
                 .map(|session| -> Credentials { session.grant.credentials.clone() })
                 .map_err(|error| CredentialsError::provider_error(HopError::clone(&error)))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::Aws;
+    use crate::sandbox::Sandbox;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_no_token_is_not_sent_to_sts() {
+        let sandbox = Sandbox::new(1, Clock::tokio_from_system());
+        let sts = Aws::in_process(sandbox.http_client(), sandbox.clock(), "us-east-1").sts("us-east-1");
+        let token = TokenSource::Held { variable: "ID_TOKEN".into(), token: "glcbt-64_canary".into() };
+        let sessions = Sessions::new(sts, sandbox.clock(), "t", Some(token), None);
+        let hop = Hop {
+            role: "hub".into(),
+            arn: "arn:aws:iam::111111111111:role/hub".parse().expect("an ARN"),
+            external_id: None,
+            tags: Default::default(),
+            transitive_tags: Vec::new(),
+            source_identity: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            duration: None,
+        };
+        let error = sessions.session(&[hop]).await.expect_err("nothing to exchange");
+        assert_eq!(sandbox.calls().total(), 0, "{error}");
+        assert!(error.to_string().contains("what ID_TOKEN holds is another secret of GitLab's"), "{error}");
+        assert!(error.help[0].starts_with("token-malformed: "), "{:?}", error.help);
+        assert!(!format!("{error:?}").contains("canary"));
     }
 }

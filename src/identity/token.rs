@@ -46,6 +46,17 @@ impl fmt::Display for TokenError {
 
 impl std::error::Error for TokenError {}
 
+/// Where it is, in a word: the variable or the file.
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { variable, .. } => f.write_str(variable),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Absent(_) => f.write_str("nothing"),
+        }
+    }
+}
+
 impl TokenSource {
     /// Finds the source that the manifest names; `None` where the identity is ambient.
     pub fn find(

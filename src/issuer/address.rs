@@ -1,6 +1,6 @@
 //! Where a document of an issuer is: its URL, taken apart; and which IP addresses AWS cannot reach. Pure.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
 
@@ -96,22 +96,38 @@ pub fn unreachable_from_aws(address: IpAddr) -> Option<&'static str> {
                     Some("an address shared by a provider's customers")
                 }
                 () if v4.is_documentation() => Some("an address for documentation"),
+                () if first == 198 && (18..20).contains(&second) => Some("an address for measurements"),
+                () if v4.octets()[..3] == [192, 0, 0] => Some("an address for protocols"),
                 () if first == 0 || first >= 224 => Some("no address of a host"),
                 () => None,
             }
         }
         IpAddr::V6(v6) => {
-            if let Some(v4) = v6.to_ipv4_mapped() {
+            if let Some(v4) = embedded(v6) {
                 return unreachable_from_aws(IpAddr::V4(v4));
             }
             match () {
                 () if v6.is_loopback() => Some("a loopback address"),
+                () if v6.segments()[0] & 0xffc0 == 0xfec0 => Some("a private address"),
+                () if v6.segments()[..2] == [0x2001, 0xdb8] => Some("an address for documentation"),
                 () if v6.is_unique_local() => Some("a private address"),
                 () if v6.is_unicast_link_local() => Some("a link-local address"),
                 () if v6.is_unspecified() || v6.is_multicast() => Some("no address of a host"),
                 () => None,
             }
         }
+    }
+}
+
+/// Returns the IPv4 address that an IPv6 address leads to: mapped, compatible, by NAT64 or by 6to4.
+fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let octets = v6.octets();
+    let four = |at: usize| Some(Ipv4Addr::new(octets[at], octets[at + 1], octets[at + 2], octets[at + 3]));
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => four(12),
+        [0x2002, ..] => four(2),
+        _ => None,
     }
 }
 
@@ -150,10 +166,13 @@ mod tests {
         for inner in ["10.1.2.3", "172.31.0.1", "192.168.1.1", "127.0.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0"] {
             assert!(unreachable_from_aws(inner.parse().expect("an address")).is_some(), "{inner}");
         }
-        for inner in ["::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"] {
+        let mapped =
+            ["::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "::ffff:169.254.169.254"];
+        for inner in ["::", "::1", "fd00:ec2::254", "fe80::1", "fec0::1", "2001:db8::1"].into_iter().chain(mapped) {
             assert!(unreachable_from_aws(inner.parse().expect("an address")).is_some(), "{inner}");
         }
-        for outer in ["172.65.251.78", "100.128.0.1", "2606:4700:90::1", "172.32.0.1", "11.0.0.1"] {
+        for outer in ["172.65.251.78", "100.128.0.1", "2606:4700:90::1", "64:ff9b::ac41:fb4e", "172.32.0.1", "11.0.0.1"]
+        {
             assert_eq!(unreachable_from_aws(outer.parse().expect("an address")), None, "{outer}");
         }
     }

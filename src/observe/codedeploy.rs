@@ -10,6 +10,7 @@ use {
     super::Unseen,
     super::history::Attempt,
     crate::aws::codedeploy::Deployment,
+    crate::aws::denial,
     crate::aws::error::{CallError, Kind},
     crate::fleet::codedeploy::CodeDeploy as Group,
     futures::StreamExt,
@@ -91,7 +92,7 @@ pub async fn attempts(ecs: &Ecs, target: &TargetSpec, present: &str) -> Result<V
 pub fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
     let unseen = super::unseen(error, target);
     let help = match error.kind {
-        Kind::Denied => unseen.help.map(|help| help.replace("allow ecs:", "allow codedeploy:")),
+        Kind::Denied => Some(denial::help(error, "codedeploy", target)),
         Kind::Refused => Some("correct `codedeploy` in the manifest, or create the deployment group".to_owned()),
         _ => unseen.help,
     };

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::barrier::Barrier;
 use super::moment::{Moment, millis};
 use super::region::Region;
 use super::service::{RolloutState, Service};
@@ -33,7 +34,7 @@ pub(crate) fn answer(
     caller: &Principal,
     region: &str,
     now: Moment,
-    denied: bool,
+    denied: Option<Barrier>,
 ) -> Result<String, AwsError> {
     let operation = form.get("Action").map(String::as_str).unwrap_or_default();
     if operation != "DescribeTargetHealth" {

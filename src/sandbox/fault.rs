@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::barrier::Barrier;
+use super::policy::action_matches;
 use super::refusal::Refusal;
 
 /// A fault. In `GLOB=FAULT[:ARG]` it is written as each variant's first word says.
@@ -59,6 +61,10 @@ pub enum Fault {
     Unavailable(u8),
     /// `deny:ACTION`: the action, such as `ecs:UpdateService` or `sts:AssumeRole`, is not allowed.
     Deny(String),
+    /// `deny:ACTION:POLICY`: a policy of this kind denies it, such as `scp`, or does not allow it, such as `no-scp`.
+    DenyBy(String, Barrier),
+    /// `region-off`: the region is not enabled in the account, so that no session of it is known there.
+    RegionOff,
     /// `stale:SECONDS`: DescribeServices shows a service as it was before its last UpdateService, for so long.
     Stale(Duration),
     /// `latency:MS`: every call takes so many milliseconds longer.
@@ -80,6 +86,17 @@ pub enum Fault {
     /// `no-provider`, `wrong-audience`, `no-keys`, `no-issuer`, `claim-rejected`, `region-disabled`, `packed`: STS refuses
     /// to give sessions in the account.
     Refuses(Refusal),
+}
+
+impl Fault {
+    /// Returns what refuses an action, where the fault is of it.
+    pub(crate) fn denies(&self, action: &str) -> Option<Barrier> {
+        match self {
+            Self::Deny(pattern) if action_matches(pattern, action) => Some(Barrier::UNPERMITTED),
+            Self::DenyBy(pattern, barrier) if action_matches(pattern, action) => Some(*barrier),
+            _ => None,
+        }
+    }
 }
 
 /// Reads `GLOB=FAULT[:ARG]`, such as `prod-*/eu-west-1/api=slow:3`.
@@ -129,12 +146,21 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "lost" => Fault::Lost(percent()?),
         "unavailable" => Fault::Unavailable(percent()?),
         "deny" => match argument {
+            Some(action) if action.matches(':').count() == 2 => {
+                let (action, policy) = action.rsplit_once(':').unwrap_or_default();
+                let barrier = Barrier::parse(policy).ok_or_else(|| {
+                    let names = Barrier::names();
+                    format!("`{policy}` in `{text}` is not a kind of policy; they are {names}, each with `no-` before it, too")
+                })?;
+                Fault::DenyBy(action.to_owned(), barrier)
+            }
             Some(action) if action.contains(':') => Fault::Deny(action.to_owned()),
             _ => return Err(format!("`deny` takes an action such as ecs:UpdateService after a colon, in `{text}`")),
         },
         "stale" => Fault::Stale(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
         "latency" => Fault::Latency(Duration::from_secs_f64(number("milliseconds")?.min(MAX_LATENCY) / 1000.0)),
         "wrong-account" => Fault::WrongAccount,
+        "region-off" => Fault::RegionOff,
         "short-sessions" => Fault::ShortSessions(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
         "no-service-deployments" => Fault::NoServiceDeployments,
         "image-missing" => Fault::ImageMissing,
@@ -156,7 +182,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 /// Every fault's name, for help and errors.
 pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
-                         lost, unavailable, stale, deny, latency, wrong-account, short-sessions, \
+                         lost, unavailable, stale, deny, region-off, latency, wrong-account, short-sessions, \
                          no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing, no-provider, wrong-audience, \
                          no-keys, no-issuer, claim-rejected, region-disabled, packed";
 const TAKES_ARGUMENT: &[&str] =
@@ -233,6 +259,11 @@ mod tests {
             ("*=throttle:3", Fault::Throttle(3.0)),
             ("*=lost:30%", Fault::Lost(30)),
             ("*=deny:ecs:UpdateService", Fault::Deny("ecs:UpdateService".into())),
+            (
+                "*=deny:ecs:UpdateService:scp",
+                Fault::DenyBy("ecs:UpdateService".into(), Barrier::parse("scp").expect("a policy")),
+            ),
+            ("*/af-south-1=region-off", Fault::RegionOff),
             ("prod=short-sessions:15", Fault::ShortSessions(Duration::from_secs(15))),
             ("*=stale:2.5", Fault::Stale(Duration::from_millis(2500))),
             ("*=latency:250", Fault::Latency(Duration::from_millis(250))),
@@ -250,6 +281,10 @@ mod tests {
             ("*=throttle", "takes a rate per second"),
             ("*=crash:3", "takes nothing after it"),
             ("*=deny:UpdateService", "takes an action"),
+            (
+                "*=deny:ecs:UpdateService:x",
+                "`x` in `*=deny:ecs:UpdateService:x` is not a kind of policy; they are scp, rcp",
+            ),
             ("a/b/c/d=crash", "is not account/region/service"),
             ("[=crash", "is not a glob"),
         ] {

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::account::{Account, Role, parts};
+use super::barrier::Barrier;
 use super::ecs::short;
 use super::moment::iso;
 use super::providers;
@@ -20,7 +21,12 @@ pub(crate) const VERSION: &str = "2010-05-08";
 const INLINE: &str = "inline";
 
 /// Carries an operation out, if the caller may, and returns its answer as XML.
-pub(crate) fn answer(world: &World, form: &Form, caller: &Principal, denied: bool) -> Result<String, AwsError> {
+pub(crate) fn answer(
+    world: &World,
+    form: &Form,
+    caller: &Principal,
+    denied: Option<Barrier>,
+) -> Result<String, AwsError> {
     let operation = form.get("Action").map(String::as_str).unwrap_or_default();
     let asking = Asking { world, form, caller, denied, operation };
     let result = match operation {
@@ -51,7 +57,7 @@ struct Asking<'a> {
     world: &'a World,
     form: &'a Form,
     caller: &'a Principal,
-    denied: bool,
+    denied: Option<Barrier>,
     operation: &'a str,
 }
 

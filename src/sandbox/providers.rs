@@ -1,6 +1,7 @@
 //! IAM's OIDC identity providers, as an account lists and describes them.
 
 use super::account::{Account, Provider, parts, provider_arn};
+use super::barrier::Barrier;
 use super::fault::Fault;
 use super::moment::iso;
 use super::refusal::Refusal;
@@ -9,7 +10,7 @@ use super::wire::{AwsError, escape};
 use super::world::World;
 
 /// Carries ListOpenIDConnectProviders out, and returns its result as XML.
-pub(crate) fn list(world: &World, caller: &Principal, denied: bool) -> Result<String, AwsError> {
+pub(crate) fn list(world: &World, caller: &Principal, denied: Option<Barrier>) -> Result<String, AwsError> {
     let (partition, account) = parts(&caller.arn);
     let resource = provider_arn(partition, account, "*");
     world.permit(caller, "iam:ListOpenIDConnectProviders", &resource, denied)?;
@@ -22,7 +23,7 @@ pub(crate) fn list(world: &World, caller: &Principal, denied: bool) -> Result<St
 }
 
 /// Carries GetOpenIDConnectProvider out, and returns its result as XML.
-pub(crate) fn get(world: &World, arn: &str, caller: &Principal, denied: bool) -> Result<String, AwsError> {
+pub(crate) fn get(world: &World, arn: &str, caller: &Principal, denied: Option<Barrier>) -> Result<String, AwsError> {
     world.permit(caller, "iam:GetOpenIDConnectProvider", arn, denied)?;
     let (partition, account) = parts(&caller.arn);
     let found = of(world, caller).into_iter().find(|one| provider_arn(partition, account, &one.host) == arn);

@@ -2,7 +2,6 @@
 
 use super::fault::{Fault, Rule};
 use super::moment::Moment;
-use super::policy::action_matches;
 use super::session::{Refusal, verify};
 use super::signature::Claimed;
 use super::wire::{Answer, ELB_NAMESPACE, Fate, IAM_NAMESPACE, Request, XML};
@@ -41,7 +40,7 @@ impl World {
         };
         let services = self.with_aliases(&account, &place, services);
         let action = format!("{prefix}:{operation}");
-        let mut denied = false;
+        let mut denied = None;
         let names = self.account_names(&account);
         let here = |rule: &&Rule| match api {
             Queried::Iam => rule.covers_account(&names),
@@ -52,12 +51,14 @@ impl World {
             match &rule.fault {
                 Fault::Silent => return Fate::Silent,
                 Fault::Reset => return Fate::Reset,
-                Fault::Deny(pattern) => denied |= action_matches(pattern, &action),
-                _ => {}
+                fault => denied = denied.or_else(|| fault.denies(&action)),
             }
         }
         let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
-        let caller = verify(session, request, claimed, now).map_err(Refusal::sts);
+        let off = matches!(api, Queried::Elb) && self.is_off(&account, &place);
+        let caller = verify(session, request, claimed, now);
+        let caller = caller.and_then(|caller| if off { Err(Refusal::Unknown) } else { Ok(caller) });
+        let caller = caller.map_err(Refusal::sts);
         let answer = caller.and_then(|caller| match api {
             Queried::Iam => iam::answer(self, form, &caller, denied),
             Queried::Elb => elb::answer(self, form, &caller, &place, now, denied),

@@ -38,6 +38,18 @@ impl Refusal {
         })
     }
 
+    /// Returns what STS says where it is not active for an account.
+    pub(crate) fn region_disabled(account: &str) -> AwsError {
+        AwsError::with_status(
+            403,
+            "RegionDisabledException",
+            format!(
+                "STS is not activated in this region for account:{account}. Your account administrator can activate STS in \
+                 this region using the IAM Console."
+            ),
+        )
+    }
+
     /// Returns what STS says to an operation; `None` where the refusal is not of it. `issuer` is the token's.
     pub(crate) fn error(self, operation: &str, issuer: &str, role: &str) -> Option<AwsError> {
         let (web, chained) = (operation == "AssumeRoleWithWebIdentity", operation == "AssumeRole");
@@ -59,16 +71,7 @@ impl Refusal {
             Self::ClaimRejected if web => {
                 AwsError::with_status(403, "IDPRejectedClaim", "The identity provider rejected the claim.")
             }
-            Self::RegionDisabled if web || chained => AwsError::with_status(
-                403,
-                "RegionDisabledException",
-                format!(
-                    "STS is not activated in this region for account:{}. Your account administrator can \
-                     activate STS in this \
-                     region using the IAM Console.",
-                    super::account::parts(role).1
-                ),
-            ),
+            Self::RegionDisabled if web || chained => Self::region_disabled(super::account::parts(role).1),
             Self::Packed if web || chained => AwsError::new(
                 "PackedPolicyTooLarge",
                 "Packed policy consumes 127% of allotted space, please use smaller policy.",

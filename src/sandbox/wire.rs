@@ -74,6 +74,11 @@ impl AwsError {
         Self { status, ..Self::new(code, message) }
     }
 
+    /// Whether it names a policy of the caller's side that no trust policy makes good for.
+    pub(crate) fn names_barrier(&self) -> bool {
+        self.message.contains("explicit deny in") || self.message.contains("no session policy")
+    }
+
     /// Returns ECS's `ClientException`.
     pub(crate) fn client(message: impl Into<String>) -> Self {
         Self::new("ClientException", message)

@@ -12,6 +12,7 @@ use super::account::Account;
 use super::alarms::Alarms;
 use super::api::Api;
 use super::asked::{self, Asked};
+use super::barrier::Barrier;
 use super::bucket::{Buckets, Group};
 pub(crate) use super::call::Call;
 use super::calls::{Calls, Write};
@@ -166,7 +167,10 @@ impl World {
                 _ => {}
             }
         }
-        let outcome = verify(session, request, claimed, now).map_err(Refusal::ecs).and_then(|principal| {
+        let caller = verify(session, request, claimed, now).and_then(|principal| {
+            if self.is_off(&principal.account, &region) { Err(Refusal::Unknown) } else { Ok(principal) }
+        });
+        let outcome = caller.map_err(Refusal::ecs).and_then(|principal| {
             let input =
                 input.ok_or_else(|| AwsError::new("SerializationException", "The request body is not valid JSON"))?;
             let call = Call { account, region, operation: operation.to_owned(), principal, sent, now };
@@ -200,15 +204,13 @@ impl World {
         }
         for Asked { action, resource, keys } in asked::of(api, self, call, input) {
             self.authorize(&call.principal, &action, &resource, &keys)?;
-            let denied = faults.iter().any(|fault| match fault {
-                Fault::Deny(pattern) => action_matches(pattern, &action),
-                Fault::NoServiceDeployments => {
-                    matches!(call.operation.as_str(), "ListServiceDeployments" | "DescribeServiceDeployments")
-                }
-                _ => false,
+            let unread = matches!(call.operation.as_str(), "ListServiceDeployments" | "DescribeServiceDeployments");
+            let denied = faults.iter().find_map(|fault| match fault {
+                Fault::NoServiceDeployments if unread => Some(Barrier::UNPERMITTED),
+                fault => fault.denies(&action),
             });
-            if denied {
-                return Err(not_allowed(&call.principal, &action, &resource));
+            if let Some(barrier) = denied {
+                return Err(not_allowed(&call.principal, &action, &resource, barrier));
             }
         }
         let output = api.answer(self, call, input);
@@ -246,10 +248,11 @@ impl World {
         caller: &Principal,
         action: &str,
         resource: &str,
-        denied: bool,
+        denied: Option<Barrier>,
     ) -> Result<(), AwsError> {
         let allowed = self.authorize(caller, action, resource, &BTreeMap::new());
-        let allowed = allowed.and_then(|()| if denied { Err(not_allowed(caller, action, resource)) } else { Ok(()) });
+        let allowed =
+            allowed.and_then(|()| denied.map_or(Ok(()), |barrier| Err(not_allowed(caller, action, resource, barrier))));
         allowed.map_err(|error| AwsError::with_status(403, "AccessDenied", error.message))
     }
 
@@ -273,7 +276,8 @@ impl World {
             .iter()
             .filter(|rule| rule.covers(&names, &region))
             .filter(|rule| {
-                let own = matches!(&rule.fault, Fault::Deny(action) if action.starts_with("sts:"));
+                let own =
+                    matches!(&rule.fault, Fault::Deny(action) | Fault::DenyBy(action, _) if action.starts_with("sts:"));
                 rule.sts || own || matches!(rule.fault, Fault::Refuses(_))
             })
             .map(|rule| rule.fault.clone())
@@ -302,21 +306,31 @@ impl World {
                 _ => {}
             }
         }
-        let denied = faults
-            .iter()
-            .any(|fault| matches!(fault, Fault::Deny(action) if action_matches(action, &format!("sts:{operation}"))));
-        let caller = || verify(session, request, claimed, now).map_err(Refusal::sts);
+        let action = format!("sts:{operation}");
+        let denied = faults.iter().find_map(|fault| Some((fault.denies(&action)?, fault)));
+        let caller = || {
+            let caller = verify(session, request, claimed, now).map_err(Refusal::sts)?;
+            if self.is_off(&caller.account, &region) { Err(Refusal::Unknown.sts()) } else { Ok(caller) }
+        };
         let outcome = match operation.as_str() {
-            "AssumeRoleWithWebIdentity" if denied => {
+            "AssumeRoleWithWebIdentity" if self.is_off(&account, &region) => {
+                Err(super::refusal::Refusal::region_disabled(&account))
+            }
+            "AssumeRoleWithWebIdentity" if denied.is_some() => {
                 let text = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
                 Err(AwsError::with_status(403, "AccessDenied", text))
             }
             "AssumeRoleWithWebIdentity" => sts::assume_role_with_web_identity(self, form, now),
             "AssumeRole" => caller().and_then(|caller| {
-                if denied {
+                if let Some((barrier, fault)) = denied {
                     let role = form.get("RoleArn").map(String::as_str).unwrap_or_default();
+                    // STS names no policy where it could be either side's.
+                    let clause = match fault {
+                        Fault::DenyBy(..) => format!(" {}", barrier.clause("sts:AssumeRole")),
+                        _ => String::new(),
+                    };
                     let text = format!(
-                        "User: {} is not authorized to perform: sts:AssumeRole on resource: {role}",
+                        "User: {} is not authorized to perform: sts:AssumeRole on resource: {role}{clause}",
                         caller.arn
                     );
                     return Err(AwsError::with_status(403, "AccessDenied", text));
@@ -357,28 +371,23 @@ impl World {
             let listed = role.actions.as_ref().is_none_or(|actions| actions.iter().any(|a| action_matches(a, action)));
             let decision = role.policies().map_or(Decision::Allowed, |policy| decide(&policy, &ask));
             if decision == Decision::Denied {
-                let text = format!(
-                    "User: {} is not authorized to perform: {action} on resource: {resource} with an explicit deny in an \
-                     identity-based policy",
-                    principal.arn
-                );
-                return Err(AwsError::new("AccessDeniedException", text));
+                return Err(not_allowed(principal, action, resource, Barrier::IDENTITY));
             }
             if !listed || decision == Decision::Silent {
-                return Err(not_allowed(principal, action, resource));
+                return Err(not_allowed(principal, action, resource, Barrier::UNPERMITTED));
             }
         }
         match principal.policy.as_ref().map(|policy| decide(policy, &ask)) {
             None | Some(Decision::Allowed) => Ok(()),
-            Some(_) => {
-                let text = format!(
-                    "User: {} is not authorized to perform: {action} on resource: {resource} because no session policy \
-                     allows the {action} action",
-                    principal.arn
-                );
-                Err(AwsError::new("AccessDeniedException", text))
-            }
+            Some(Decision::Silent) => Err(not_allowed(principal, action, resource, Barrier::SESSION_SILENT)),
+            Some(Decision::Denied) => Err(not_allowed(principal, action, resource, Barrier::SESSION)),
         }
+    }
+
+    /// Whether a region is not enabled in an account.
+    pub(crate) fn is_off(&self, account: &str, region: &str) -> bool {
+        let names = self.account_names(account);
+        self.rules.iter().any(|rule| rule.fault == Fault::RegionOff && rule.covers(&names, region))
     }
 
     /// Returns the region's state, empty where nothing was made in it yet.
@@ -449,11 +458,11 @@ fn is_write(operation: &str) -> bool {
     )
 }
 
-fn not_allowed(principal: &Principal, action: &str, resource: &str) -> AwsError {
+fn not_allowed(principal: &Principal, action: &str, resource: &str, barrier: Barrier) -> AwsError {
     let text = format!(
-        "User: {} is not authorized to perform: {action} on resource: {resource} because no identity-based policy allows \
-         the {action} action",
-        principal.arn
+        "User: {} is not authorized to perform: {action} on resource: {resource} {}",
+        principal.arn,
+        barrier.clause(action)
     );
     AwsError::new("AccessDeniedException", text)
 }

@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use super::image::Image;
 use super::note::Notes;
 use super::{Finding, Need, needs};
-use crate::aws::error::{CallError, Kind};
+use crate::aws::denial;
+use crate::aws::error::CallError;
 use crate::aws::others::Others;
 use crate::aws::{ecr, secrets};
 use crate::fleet::{Fleet, TargetSpec};
@@ -114,7 +115,7 @@ async fn look(need: &Need, others: &Others, target: &TargetSpec) -> Result<Optio
     let whom = whom.map_or_else(|| "the SDK's own identity".to_owned(), |hop| format!("the role {}", hop.arn.name()));
     let failed = |service: &'static str| {
         let whom = &whom;
-        move |error: CallError| unchecked(service, &error, whom)
+        move |error: CallError| Unchecked(denial::unanswered(&error, service, Some(whom)))
     };
     match need {
         Need::Role(role) if role.account != own => {
@@ -173,35 +174,6 @@ fn unless_cached(
                  with --no-verify",
             );
             Ok(Some(finding))
-        }
-    }
-}
-
-/// Says why a call gave no answer, without the account, so that accounts with the same trouble are counted together.
-fn unchecked(service: &str, error: &CallError, whom: &str) -> Unchecked {
-    let action = format!("{service}:{}", error.operation);
-    Unchecked(match error.kind {
-        Kind::Denied => format!("{action} is not allowed to {whom}"),
-        Kind::Throttled => format!("{action} is throttled"),
-        Kind::Unknown => format!("AWS did not answer {action}"),
-        Kind::Expired | Kind::Refused | Kind::NotSent => format!("{service}:{error}"),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_answer_is_told_in_words_that_accounts_share() {
-        for (kind, wanted) in [
-            (Kind::Denied, "ecr:DescribeImages is not allowed to the role deployer"),
-            (Kind::Throttled, "ecr:DescribeImages is throttled"),
-            (Kind::Unknown, "AWS did not answer ecr:DescribeImages"),
-            (Kind::Refused, "ecr:DescribeImages: said so"),
-        ] {
-            let error = CallError::plain("DescribeImages", kind, "said so");
-            assert_eq!(unchecked("ecr", &error, "the role deployer").0, wanted);
         }
     }
 }

@@ -7,6 +7,7 @@ mod busy;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
 mod definition;
+mod denied;
 #[cfg(feature = "verify")]
 mod doctor;
 mod faults;

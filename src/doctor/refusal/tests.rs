@@ -22,8 +22,9 @@ fn told(operation: &'static str, kind: Kind, code: &str, message: &str, live: &L
     let (leaf, hub) = (hop("leaf"), hop("hub"));
     let before = if operation == "AssumeRole" { std::slice::from_ref(&hub) } else { &[] };
     let token = Token::default();
+    let (session_name, region) = ("gl-1", "eu-west-1");
     let refusal =
-        Refusal { error: &error, hop: &leaf, before, session_name: "gl-1", token: Some(&token), now: 1000, live };
+        Refusal { error: &error, hop: &leaf, before, session_name, region, token: Some(&token), now: 1000, live };
     let findings = refusal.explain();
     assert!(findings.iter().all(|finding| !finding.fix.is_empty()), "{findings:?}");
     findings
@@ -107,7 +108,7 @@ fn each_of_stss_refusals_has_its_explanation() {
             "InvalidClientTokenId",
             "The security token included in the request is invalid.",
             "credentials-refused",
-            "credentials",
+            "in eu-west-1, a region that is always enabled",
         ),
         (
             role,
@@ -139,7 +140,7 @@ fn each_of_stss_refusals_has_its_explanation() {
             role,
             Kind::Unknown,
             "",
-            "dispatch failure: io error: client error (Connect): invalid peer certificate: UnknownIssuer",
+            "TLS: invalid peer certificate: UnknownIssuer",
             "endpoint-certificate",
             "ca-certificates",
         ),
@@ -221,4 +222,41 @@ fn a_provider_that_was_read_is_compared() {
     let audience = "Incorrect token audience";
     let findings = told(web, Kind::Refused, "InvalidIdentityToken", audience, &live(provider("", "sts.amazonaws.com")));
     assert!(findings[0].evidence.contains(&"its client ids: sts.amazonaws.com".to_owned()), "{findings:?}");
+}
+
+#[test]
+fn a_region_that_may_not_be_enabled_is_named() {
+    let (leaf, hub) = (hop("leaf"), hop("hub"));
+    let error = CallError {
+        operation: "AssumeRole",
+        kind: Kind::Denied,
+        code: Some("InvalidClientTokenId".to_owned()),
+        message: "The security token included in the request is invalid.".to_owned(),
+    };
+    let before = std::slice::from_ref(&hub);
+    let (session_name, region, live) = ("gl-1", "ap-east-1", &Live::default());
+    let refusal = Refusal { error: &error, hop: &leaf, before, session_name, region, token: None, now: 1000, live };
+    let findings = refusal.explain();
+    assert_eq!(findings[0].code, "region-disabled");
+    assert!(findings[0].fix[0].starts_with("ap-east-1 must be enabled in account 111111111111"), "{findings:?}");
+}
+
+#[test]
+fn a_policy_that_refuses_a_hop_is_named_with_its_place() {
+    let user = "User: arn:aws:sts::111111111111:assumed-role/hub/gl-1 is not authorized to perform: sts:AssumeRole on \
+                resource: arn:aws:iam::111111111111:role/leaf";
+    for (tail, wanted) in [
+        ("with an explicit deny in a service control policy", "covers account 111111111111"),
+        ("with an explicit deny in a resource control policy", "covers account 111111111111"),
+        (
+            "because no permissions boundary allows the sts:AssumeRole action",
+            "boundary of arn:aws:iam::111111111111:role/hub",
+        ),
+        ("with an explicit deny in a session policy", "session of arn:aws:iam::111111111111:role/hub"),
+    ] {
+        let live = Live::default();
+        let findings = told("AssumeRole", Kind::Denied, "AccessDenied", &format!("{user} {tail}"), &live);
+        assert_eq!(findings[0].code, "caller-policy", "{tail}");
+        assert!(findings[0].fix[0].contains(wanted), "{tail}: {findings:?}");
+    }
 }

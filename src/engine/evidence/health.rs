@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use crate::aws::denial;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::health::TargetHealth;
@@ -57,7 +58,8 @@ fn note(group: &str, target: &TargetSpec, error: &CallError) -> String {
     match error.kind {
         Kind::Denied => {
             let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.name());
-            format!("the health of its targets could not be read: {ACTION} is not allowed to {role}")
+            let why = denial::unanswered(error, "elasticloadbalancing", Some(role));
+            format!("the health of its targets could not be read: {why}")
         }
         Kind::Throttled => format!("the health of its targets is not known: {ACTION} is throttled"),
         Kind::Unknown => format!("the health of its targets is not known: AWS did not answer {ACTION}"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
+use crate::aws::denial;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::Kind;
 use crate::fleet::TargetSpec;
@@ -57,7 +58,8 @@ async fn tail(ecs: &Ecs, target: &TargetSpec, task: &Value, definition: &Value) 
         Ok(lines) => Ok(shown(&lines)),
         Err(error) if error.kind == Kind::Denied => {
             let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.name());
-            Err(format!("the log of {container} could not be read: logs:GetLogEvents is not allowed to {role}"))
+            let why = denial::unanswered(&error, "logs", Some(role));
+            Err(format!("the log of {container} could not be read: {why}"))
         }
         Err(_) => Ok(Vec::new()),
     }

@@ -393,7 +393,7 @@ pub struct Rollback {
     #[arg(long, value_name = "FILE", env = "ROLEOUT_OF", conflicts_with = "all")]
     pub of: Option<PathBuf>,
     /// Take every selected target back, also those that do not run what the manifest deploys
-    #[arg(long, env = "ROLEOUT_ALL")]
+    #[arg(long, env = "ROLEOUT_ROLLBACK_ALL")]
     pub all: bool,
     /// Begin at this wave, and pass its gate
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]

@@ -31,5 +31,6 @@ pub mod report;
 pub mod sandbox;
 pub mod state;
 pub mod status;
+pub mod task_definition;
 pub mod verify;
 pub mod view;

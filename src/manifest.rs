@@ -14,6 +14,7 @@ pub mod fault;
 pub mod gitlab;
 pub mod interpolate;
 pub mod load;
+pub mod locate;
 pub mod node;
 pub mod render;
 pub mod run_task;

@@ -232,6 +232,9 @@ fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
     let help = match error.kind {
         Kind::Denied => Some(denial::help(error, "ecs", target)),
         Kind::Throttled => Some("the account's calls are throttled; run again later".to_owned()),
+        Kind::Unknown if error.is_unreadable() => {
+            Some("an answer came that could not be read: is the endpoint AWS's, and no proxy?".to_owned())
+        }
         Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
         Kind::Expired | Kind::Refused | Kind::NotSent => None,
     };

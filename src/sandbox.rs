@@ -317,6 +317,11 @@ impl Sandbox {
         self.world().calls = Calls::default();
     }
 
+    /// Has ECS take every task definition as it is, with members and values that this program's model does not have.
+    pub fn take_everything(&self) {
+        self.world().takes_everything = true;
+    }
+
     /// Makes an ECS call as someone else in the account: not counted, not limited, without faults of calls.
     ///
     /// # Errors

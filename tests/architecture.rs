@@ -42,7 +42,18 @@ fn is_in(name: &str, parts: &[&str]) -> bool {
 fn manifest_plan_event_state_and_fleet_are_synchronous_and_do_no_io() {
     let pure = |name: &str| {
         let whole = [
-            "manifest", "plan", "event", "state", "report", "pipeline", "status", "init", "iam", "doctor", "fleet",
+            "manifest",
+            "task_definition",
+            "plan",
+            "event",
+            "state",
+            "report",
+            "pipeline",
+            "status",
+            "init",
+            "iam",
+            "doctor",
+            "fleet",
             "exit",
         ];
         let parts = ["gitlab/deployments", "gitlab/job"];

@@ -2724,3 +2724,92 @@ fn what_no_token_tells_aws() {
     help: write the `aud` of `id_tokens` in .gitlab-ci.yml, 1 to 255 characters without spaces, `*`,
     "#);
 }
+
+#[test]
+fn what_aws_would_refuse_of_a_task_definition() {
+    let faults = edited("cluster: web", "cluster: web\n    task_definition: faulty.json");
+    for expected in [
+        "`family` is not a task definition's family",
+        "faulty.json:4:13]",
+        "write \"family\": \"api\": ECS numbers the revisions itself",
+        "`memory` of container `app` must be a number",
+        "faulty.json:7:53]",
+        "`environment[0].value` of container `app` must be text",
+        "faulty.json:9:23]",
+        "`image` of container `log` has a template that nobody filled in: `<IMAGE1_NAME>`",
+        "faulty.json:11:31]",
+        "deploy.yaml: 4 faults",
+    ] {
+        assert!(faults.contains(expected), "{expected}: {faults}");
+    }
+}
+
+#[test]
+fn what_aws_leaves_out_of_a_task_definition_is_a_warning() {
+    let text = MANIFEST.replace("cluster: web", "cluster: web\n    task_definition: noted.json");
+    let fleet = load_str("deploy.yaml", Path::new("tests/manifest"), &text, &variables).expect("only warnings");
+    insta::assert_snapshot!(fleet.warnings.join("\n"), @r#"
+    tests/manifest/noted.json:7:21: `enviroment` of container `app` is not known to AWS's model, and ECS leaves it out (did you mean `environment`?)
+    tests/manifest/noted.json:8:23: `environment[0]` of container `app` has no value, and ECS leaves it out (write a "value", or take the variable out)
+    "#);
+    let roleout::fleet::Base::File(definition) = &fleet.targets[0].desired.task_definition else { panic!("a file") };
+    let container = &definition["containerDefinitions"][0];
+    assert!(definition.get("$schema").is_none() && container.get("_why").is_none(), "{definition}");
+    assert!(container.get("enviroment").is_some(), "what is unknown is still sent: {definition}");
+}
+
+#[test]
+fn images_that_no_registry_can_have() {
+    insta::assert_snapshot!(edited("api:1", "$CI_REGISTRY_IMAGE:$CI_COMMIT_SHA"), @r#"
+      × `$CI_REGISTRY_IMAGE:$CI_COMMIT_SHA` cannot be an image: a tag is up to 128 letters, digits, `_`,
+      │ `.` and `-`, and begins with one of the first three
+        ╭─[deploy.yaml:20:20]
+     19 │     cluster: web
+     20 │     images: { app: "$CI_REGISTRY_IMAGE:$CI_COMMIT_SHA" }
+        ·                    ───────────────────────────────────
+     21 │ rollout:
+        ╰────
+      help: write `${CI_REGISTRY_IMAGE}`
+
+    deploy.yaml: 1 fault
+    "#);
+    for image in [
+        "x/api:${EMPTY}",
+        "x/api:v1\\r",
+        "x/api:v1\\nv2",
+        "x/api:${BRANCH}",
+        "https://x/api",
+        "Team/api",
+        "<IMAGE_TAG>",
+        "api:v1:v2",
+        "api@sha256:abc",
+    ] {
+        let faults = edited("api:1", image);
+        assert!(faults.contains("1 fault"), "{image}: {faults}");
+    }
+}
+
+#[test]
+fn names_and_secrets_that_ecs_refuses() {
+    insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    environment: { app: { \"\": x } }\n    secrets: { app: { DB: \"arn:aws:s3:::bucket/key\" } }"), @r#"
+      × the name of the variable is empty
+        ╭─[deploy.yaml:20:27]
+     19 │     cluster: web
+     20 │     environment: { app: { "": x } }
+        ·                           ──
+     21 │     secrets: { app: { DB: "arn:aws:s3:::bucket/key" } }
+        ╰────
+      help: name the variable
+
+      × the secret is an ARN of `s3`, and no secret
+        ╭─[deploy.yaml:21:27]
+     20 │     environment: { app: { "": x } }
+     21 │     secrets: { app: { DB: "arn:aws:s3:::bucket/key" } }
+        ·                           ─────────────────────────
+     22 │     images: { app: "api:1" }
+        ╰────
+      help: write the ARN of a secret or of an SSM parameter, or a parameter's name
+
+    deploy.yaml: 2 faults
+    "#);
+}

@@ -43,7 +43,15 @@ pub struct CallError {
     pub message: String,
 }
 
+/// How a message says that there was an answer, but not one of AWS's form.
+const UNREADABLE: &str = "an answer that is not AWS's";
+
 impl CallError {
+    /// Whether an answer came that could not be read: the service was reached.
+    pub fn is_unreadable(&self) -> bool {
+        self.kind == Kind::Unknown && self.message.ends_with(UNREADABLE)
+    }
+
     /// Reads an SDK error.
     pub fn new<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
@@ -79,7 +87,7 @@ impl CallError {
             }
             SdkError::ResponseError(context) => {
                 let status = context.raw().status().as_u16();
-                Self::plain(operation, Kind::Unknown, format!("HTTP {status} with an answer that is not AWS's"))
+                Self::plain(operation, Kind::Unknown, format!("HTTP {status} with {UNREADABLE}"))
             }
             _ => Self::plain(operation, Kind::Unknown, "the call failed before there was an answer"),
         }

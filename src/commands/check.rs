@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use super::manifest::{environment, of_a_job, selected};
+use super::manifest::{environment, final_fleet, of_a_job, selected};
 use crate::cli;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -19,6 +19,7 @@ pub fn check(args: &cli::Check, out: &mut dyn Write) -> Result<Exit, Error> {
             || of_a_job(name).filter(|_| !in_a_job).inspect(|_| _ = stood_in.borrow_mut().insert(name.to_owned()));
         environment(name).or_else(stand_in)
     };
+    final_fleet(&args.selection.file, &variables)?;
     let fleet = selected(&args.selection, &variables)?;
     let mut text = format!(
         "{}: no faults; {} in {}, {}\n",

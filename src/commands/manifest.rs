@@ -31,7 +31,16 @@ pub fn of_a_job(name: &str) -> Option<String> {
 
 /// Loads and checks a manifest.
 pub fn fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    load::load(path, variables).map_err(|error| {
+    load_for(path, variables, false)
+}
+
+/// Loads and checks a manifest, the images of its task definition files included: nothing puts others in their place.
+pub fn final_fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
+    load_for(path, variables, true)
+}
+
+fn load_for(path: &Path, variables: &dyn Fn(&str) -> Option<String>, images: bool) -> Result<Fleet, Error> {
+    load::load_for(path, variables, images).map_err(|error| {
         let color = std::io::stderr().is_terminal()
             && anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));

@@ -153,7 +153,10 @@ fn in_file(target: &TargetSpec) -> Option<impl Iterator<Item = &str>> {
 }
 
 /// Refuses what cannot be an image's reference: `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`.
-fn check(image: &str) -> Result<(), String> {
+///
+/// # Errors
+/// Why it cannot be one.
+pub fn check(image: &str) -> Result<(), String> {
     let wrong = |why: &str| Err(format!("`{image}` cannot be an image: {why}"));
     if image.is_empty() {
         return Err("the image is empty; check the variables in it".to_owned());

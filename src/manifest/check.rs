@@ -42,6 +42,8 @@ pub struct Files<'a> {
     pub read: &'a dyn Fn(&str) -> Reading,
     /// Makes a path that the manifest names usable from where the program runs.
     pub path: &'a dyn Fn(&str) -> PathBuf,
+    /// Whether the images of task definition files are final: the command line puts no others in their place.
+    pub images: bool,
 }
 
 /// Checks a manifest whose variables are expanded. Returns a fleet only where the context has no fault.

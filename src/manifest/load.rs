@@ -30,10 +30,19 @@ const MAX_TASK_DEFINITION: u64 = 256 << 10;
 /// # Errors
 /// Every fault of the manifest and of the files that it names, at once.
 pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, LoadError> {
+    load_for(path, variables, true)
+}
+
+/// Loads a manifest whose images are final or, where the command line may put others in the place of a task definition
+/// file's, are not: the plan judges those.
+///
+/// # Errors
+/// Every fault of the manifest and of the files that it names, at once.
+pub fn load_for(path: &Path, variables: &dyn Fn(&str) -> Option<String>, images: bool) -> Result<Fleet, LoadError> {
     let name = path.display().to_string();
     let base = path.parent().unwrap_or(Path::new(""));
     match read(path, MAX_MANIFEST) {
-        Ok(text) => load_str(&name, base, &text, variables),
+        Ok(text) => load_text(&name, base, &text, variables, images),
         Err(reason) => {
             let help = match reason.contains("does not exist") {
                 true => "name the manifest with --file, or start from deploy.yaml.example",
@@ -54,6 +63,16 @@ pub fn load_str(
     text: &str,
     variables: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Fleet, LoadError> {
+    load_text(name, base, text, variables, true)
+}
+
+fn load_text(
+    name: &str,
+    base: &Path,
+    text: &str,
+    variables: &dyn Fn(&str) -> Option<String>,
+    images: bool,
+) -> Result<Fleet, LoadError> {
     let context = Context::new(Arc::new(Source::new(name, text.to_owned())));
     let fleet = parse(text, &context).and_then(|mut root| {
         let hidden = token_variable(&root);
@@ -63,7 +82,7 @@ pub fn load_str(
             let path = join(base, path);
             (path.display().to_string(), read(&path, MAX_TASK_DEFINITION))
         };
-        let files = check::Files { read: &read, path: &|path| join(base, path) };
+        let files = check::Files { read: &read, path: &|path| join(base, path), images };
         check::check(&manifest, &context, variables, &files)
     });
     match (context.into_error(), fleet) {

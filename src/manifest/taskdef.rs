@@ -1,7 +1,8 @@
 //! A task definition file: AWS's own JSON, unwrapped, with the target's own names put in.
 //!
-//! Knows the file's family and containers and nothing else of it: fields that this program does not know pass through,
-//! and read-only fields are left for the plan to strip. Reads no file itself.
+//! Knows the file's family and containers; what AWS would refuse of it, `task_definition` says, and here it gets its place.
+//! Fields that this program does not know pass through, and read-only fields are left for the plan to strip. Reads no file
+//! itself.
 
 use std::sync::Arc;
 
@@ -9,7 +10,11 @@ use serde_json::Value;
 
 use super::fault::{Fault, Source};
 use super::interpolate::{Problem, Scope, Template};
+use super::locate::locate;
 use super::spanned::Span;
+use crate::fleet::Desired;
+use crate::plan::taskdef;
+use crate::task_definition::{self, Finding, Step};
 
 /// A task definition file that was read.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub struct TaskDefinition {
     value: Arc<Value>,
     containers: Vec<String>,
     interpolated: bool,
+    /// Whether the file has the answer of describe-task-definition, with the definition inside.
+    wrapped: bool,
 }
 
 impl TaskDefinition {
@@ -40,7 +47,9 @@ impl TaskDefinition {
             let help = "it begins with `{`, as `aws ecs register-task-definition --generate-cli-skeleton` prints it";
             return Err(vec![fault(start, "a task definition is a JSON object".to_owned(), help)]);
         };
-        if let Some(Value::Object(mut inner)) = definition.remove("taskDefinition") {
+        let inner = definition.remove("taskDefinition");
+        let wrapped = inner.as_ref().is_some_and(Value::is_object);
+        if let Some(Value::Object(mut inner)) = inner {
             // describe-task-definition puts the tags beside the definition; register-task-definition wants them inside.
             if let Some(tags @ Value::Array(_)) = definition.remove("tags")
                 && tags.as_array().is_some_and(|tags| !tags.is_empty())
@@ -73,9 +82,47 @@ impl TaskDefinition {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let value = Value::Object(definition);
+        let mut value = Value::Object(definition);
+        task_definition::strip_comments(&mut value);
         let interpolated = any_text(&value, &mut |text| text.contains("${"));
-        Ok(Self { source: Arc::clone(&source), value: Arc::new(value), containers, interpolated })
+        Ok(Self { source: Arc::clone(&source), value: Arc::new(value), containers, interpolated, wrapped })
+    }
+
+    /// Returns what AWS would refuse of the definition of one target, at its place in the file. With `images`, those of
+    /// containers as well: the command line may still put others in their place.
+    pub fn judge(&self, resolved: &Value, desired: &Desired, images: bool) -> Vec<Fault> {
+        // What cannot be built is said of the manifest.
+        let Ok(definition) = taskdef::build(resolved, desired) else { return Vec::new() };
+        let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
+        let findings = findings.filter(|finding| images || !finding.is_of_image());
+        findings
+            .map(|finding| {
+                let place = locate(self.source.inner(), &self.within(&finding.path));
+                Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help)
+            })
+            .collect()
+    }
+
+    /// Returns what AWS would leave out of the file without a word.
+    pub fn warnings(&self) -> Vec<String> {
+        let findings = task_definition::judge(&taskdef::registrable(&self.value));
+        let findings = findings.into_iter().filter(|finding| !finding.is_fault());
+        findings
+            .map(|finding| {
+                let place = locate(self.source.inner(), &self.within(&finding.path));
+                super::fault::plain(&Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help))
+            })
+            .collect()
+    }
+
+    /// Returns a path as it is in the file. Of a variable the whole entry is pointed at: its value may be a secret.
+    fn within(&self, path: &[Step]) -> Vec<Step> {
+        let path = match path {
+            [entry @ .., Step::Member(last)] if last == "value" => entry,
+            path => path,
+        };
+        let outer = self.wrapped.then(|| Step::Member("taskDefinition".to_owned()));
+        outer.into_iter().chain(path.iter().cloned()).collect()
     }
 
     /// Returns the containers' names, in the order of the file.

@@ -11,6 +11,7 @@ use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
+use crate::task_definition;
 
 /// What is decided for one target.
 pub(super) struct Decision {
@@ -172,6 +173,9 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
                 (Definition::Existing { arn, force: false }, revision)
             }
             newest => {
+                if let Some(blocked) = unregistrable(&wanted, declared, base) {
+                    return blocked;
+                }
                 let newest = newest.as_ref().and_then(|newest| newest["revision"].as_u64()).unwrap_or_default();
                 let tags = tags(&mut wanted, declared, release);
                 (Definition::Register { definition: Arc::new(wanted), newest, tags }, None)
@@ -225,6 +229,22 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
     }
     let work = action.changes().then_some(work);
     Decision { action, work, to, summary }
+}
+
+/// Returns why AWS would refuse a definition, or nothing could run by it. What ECS has taken before, it takes again.
+fn unregistrable(wanted: &Value, declared: &Base, base: &Value) -> Option<Decision> {
+    let taken = match declared {
+        Base::File(_) => Vec::new(),
+        Base::Live | Base::Revision { .. } => task_definition::judge(&taskdef::registrable(base)),
+    };
+    let faults = task_definition::judge(wanted).into_iter();
+    let faults: Vec<_> = faults.filter(|finding| finding.is_fault() && !taken.contains(finding)).collect();
+    let first = faults.first()?;
+    let reason = match faults.len() {
+        1 => first.message.clone(),
+        count => format!("{}, and {} more faults of the task definition", first.message, count - 1),
+    };
+    Some(Decision::blocked(reason, first.help.clone()))
 }
 
 /// Says that somebody else's deployment stands in the way.

@@ -254,7 +254,12 @@ fn older(desired: &Desired, service: &str) -> Value {
                     |name| json!({ "name": name, "image": format!("registry.sandbox.test/{service}/{name}:previous") }),
                 )
                 .collect();
-            json!({ "containerDefinitions": containers })
+            let mut made = json!({ "containerDefinitions": containers });
+            // ECS refuses secrets without the role that reads them.
+            if desired.secrets.values().any(|secrets| !secrets.is_empty()) {
+                made["executionRoleArn"] = json!("ecsTaskExecutionRole");
+            }
+            made
         }
     };
     if !definition.is_object() {

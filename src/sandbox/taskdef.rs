@@ -1,6 +1,6 @@
 //! Task definitions: registering with ECS's defaults, finding and listing them.
 //!
-//! They stay JSON: a member that the sandbox does not know survives.
+//! They stay JSON. What AWS refuses and leaves out, `task_definition` says; `Sandbox::take_everything` has all of it taken.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use super::region::Region;
 use super::tag;
 use super::wire::AwsError;
 use super::world::{Call, World};
+use crate::task_definition::{self, Finding, Kind};
 
 /// A family of task definitions.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,12 @@ pub(crate) struct Definition {
 const NOT_FOUND: &str = "Unable to describe task definition.";
 
 pub(crate) fn register(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    let judged = !world.takes_everything;
+    if let Some(wrong) = task_definition::refuse_types(input).filter(|_| judged) {
+        return Err(AwsError::new("SerializationException", wrong));
+    }
+    let kept = judged.then(|| task_definition::keep(input));
+    let input = kept.as_ref().unwrap_or(input);
     let family = text_of(input, "family").ok_or_else(|| AwsError::client("Family should not be null or empty."))?;
     if family.len() > 255 || !family.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return Err(AwsError::client("Family contains invalid characters."));
@@ -48,6 +55,9 @@ pub(crate) fn register(world: &mut World, call: &Call, input: &Value) -> Result<
         }
         None => Vec::new(),
     };
+    if judged {
+        judge(input)?;
+    }
     let region = world.region(&call.account, &call.region);
     // Two requests of one family that overlap in time: ECS carries the first out, and refuses the other.
     if region.families.get(family).is_some_and(|family| family.registered > call.sent) {
@@ -222,13 +232,31 @@ fn validate(input: &Value) -> Result<(), AwsError> {
     Ok(())
 }
 
+/// Refuses what AWS's own rules refuse besides.
+fn judge(input: &Value) -> Result<(), AwsError> {
+    // A template where AWS knows no rule is only text to it.
+    let refused = |finding: &Finding| match finding.kind {
+        Kind::Refused => true,
+        Kind::Placeholder => finding.is_of_image(),
+        Kind::Type | Kind::Dropped => false,
+    };
+    match task_definition::judge(input).into_iter().find(refused) {
+        Some(finding) if finding.is_of_image() => Err(AwsError::client("Container.image contains invalid characters.")),
+        Some(finding) => Err(AwsError::client(format!("Invalid task definition: {}.", finding.message))),
+        None => Ok(()),
+    }
+}
+
 fn fill_in(body: &mut Map<String, Value>) {
     let awsvpc = matches!(body.get("networkMode").and_then(Value::as_str), Some("awsvpc" | "host"));
     for (key, unit, factor) in [("cpu", "vcpu", 1024.0), ("memory", "gb", 1024.0)] {
-        if let Some(text) = body.get(key).and_then(Value::as_str) {
-            let normal = in_units(text, unit, factor);
-            body.insert(key.to_owned(), json!(normal));
-        }
+        let text = match body.get(key) {
+            Some(Value::String(text)) => text.clone(),
+            // What the sandbox starts from has not been registered: a file may have a bare number.
+            Some(Value::Number(number)) => number.to_string(),
+            _ => continue,
+        };
+        body.insert(key.to_owned(), json!(in_units(&text, unit, factor)));
     }
     for key in ["volumes", "placementConstraints"] {
         body.entry(key).or_insert_with(|| json!([]));

@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) calls: Calls,
     /// How many requests came in: request ids and per cents derive from it.
     pub(crate) requests: u64,
+    /// Whether task definitions are taken as they are, as an AWS of another year might.
+    pub(crate) takes_everything: bool,
     /// How many sessions STS handed out.
     pub(crate) issued: u64,
 }
@@ -81,6 +83,7 @@ impl World {
             latency: Duration::from_millis(3),
             calls: Calls::default(),
             requests: 0,
+            takes_everything: false,
             issued: 0,
         }
     }

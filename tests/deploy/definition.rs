@@ -387,3 +387,13 @@ async fn an_older_commit_does_not_take_the_place_of_a_newer_one() {
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
     assert_eq!(tags(&older, "s0")[0], tag("roleout:commit", "0001111"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_ecs_would_refuse_is_blocked_before_the_first_write() {
+    let value = "x".repeat(66_000);
+    let scene = scene(&format!("    environment: {{ app: {{ BIG: {value} }} }}\n"), true);
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked);
+    assert!(message(&ran).contains("bytes help: ECS takes at most 65536"), "{}", message(&ran));
+    assert_eq!(scene.sandbox.calls().operation("RegisterTaskDefinition"), 0);
+}

@@ -263,6 +263,7 @@ async fn a_followed_deployment_that_ecs_rolls_back_is_rolled_back() {
 #[tokio::test(start_paused = true)]
 async fn a_field_that_no_sdk_knows_survives_from_the_live_revision_to_the_new_one() {
     let scene = Scene::of(1, 1, TIMEOUT);
+    scene.sandbox.take_everything();
     let (account, region) = ("200000000000", "eu-west-1");
     let mut definition = scene.sandbox.task_definition(account, region, "s0").expect("a definition");
     for read_only in [

@@ -386,3 +386,32 @@ async fn registering_a_family_twice_at_once_is_refused() {
     assert!(error.is_client_exception() && error.message() == Some(text));
     register("api").await.expect("one after the other");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_definition_is_judged_as_aws_judges_it() {
+    let house = House::new().await;
+    let register = |member: &str, value: serde_json::Value| {
+        let mut container = json!({ "name": "app", "image": "r/api:1", "memory": 64 });
+        container[member] = value;
+        let input = json!({ "family": "judged", "containerDefinitions": [container] });
+        house.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &input)
+    };
+    for (member, value, said) in [
+        ("memory", json!("64"), "SerializationException: STRING_VALUE cannot be converted to Integer"),
+        ("essential", json!("true"), "SerializationException: STRING_VALUE cannot be converted to Boolean"),
+        ("command", json!("run"), "SerializationException: Expected list or null"),
+        ("image", json!("$REG:1"), "ClientException: Container.image contains invalid characters."),
+        (
+            "ulimits",
+            json!([{ "name": "files", "softLimit": 1, "hardLimit": 1 }]),
+            "ClientException: Invalid task definition",
+        ),
+    ] {
+        let error = register(member, value).expect_err(said);
+        assert!(error.starts_with(said), "{error}");
+    }
+    let kept = register("enviroment", json!([])).expect("registered");
+    assert!(kept["taskDefinition"]["containerDefinitions"][0].get("enviroment").is_none(), "{kept}");
+    let kept = register("entryPoint", json!(null)).expect("registered");
+    assert!(kept["taskDefinition"]["containerDefinitions"][0].get("entryPoint").is_none(), "{kept}");
+}

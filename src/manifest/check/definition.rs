@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::services::Layer;
 use super::{Checker, Files, entries};
-use crate::fleet::{Base, Revision};
+use crate::fleet::{Base, Desired, Revision};
 use crate::manifest::definition::{DefinitionSource, ExistingRevision};
 use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::{Scope, Template};
@@ -31,9 +31,11 @@ impl Checker<'_> {
         }
     }
 
-    /// Resolves what a target starts from; `layers` are all that is said of the target.
+    /// Resolves what a target starts from, and judges what would be registered of it; `layers` are all that is said of the
+    /// target, `desired` what they come to.
     pub fn base(
         self,
+        desired: &Desired,
         source: &Spanned<DefinitionSource>,
         layers: &[Layer<'_>],
         scope: &Scope<'_>,
@@ -47,7 +49,10 @@ impl Checker<'_> {
         let definition = self.file(file, source.span, scope, files, definitions)?;
         layers.iter().for_each(|layer| self.containers(layer, definition.containers()));
         let refused = |faults: Vec<_>| faults.into_iter().for_each(|fault| self.context.push(fault));
-        definition.resolve(scope).map_err(refused).ok().map(Base::File)
+        let value = definition.resolve(scope).map_err(refused).ok()?;
+        let faults = definition.judge(&value, desired, files.images);
+        faults.into_iter().for_each(|fault| self.context.push(fault));
+        Some(Base::File(value))
     }
 
     fn revision(self, written: &ExistingRevision, scope: &Scope<'_>) -> Option<Base> {

@@ -10,6 +10,7 @@ use super::definition::Definitions;
 use super::deployment::leave_out_moot;
 use super::run_task::Written;
 use super::{Checker, Files, entries, items};
+use crate::fleet::image;
 use crate::fleet::{Desired, TargetId};
 use crate::manifest::codedeploy::CodeDeploy;
 use crate::manifest::definition::DefinitionSource;
@@ -20,6 +21,7 @@ use crate::manifest::select::{Candidate, Selector, Vocabulary};
 use crate::manifest::spanned::{Entries, Span, Spanned};
 use crate::manifest::taskdef::map_text;
 use crate::manifest::{Manifest, Override, Service};
+use crate::task_definition::{check_secret, find_placeholder};
 
 /// Ten times the largest fleet that this program is measured with.
 const MAX_TARGETS: usize = 100_000;
@@ -200,12 +202,21 @@ impl Checker<'_> {
                 }
             }
         }
+        warnings.extend(definitions.values().flatten().flat_map(|definition| definition.warnings()));
         for (number, service) in services.iter().enumerate() {
             if !selected.contains(&number) && whole {
                 warnings.push(format!("service `{}` is in no account: its `select` matches nothing", service.name));
             }
         }
         Targets { list, complete: whole }
+    }
+
+    /// Records variables without a name.
+    fn names<T>(self, layer: &Option<Spanned<Entries<Entries<T>>>>) {
+        let names = entries(layer).iter().filter_map(|container| container.value.get()).flat_map(|names| &names.0);
+        for name in names.filter(|name| name.key.is_empty()) {
+            self.fault(name.key_span, "the name of the variable is empty", "name the variable");
+        }
     }
 
     fn clash(
@@ -260,15 +271,26 @@ impl Checker<'_> {
                 let Some(image) = self.resolve(&entry.value, scope) else { continue };
                 if image.trim().is_empty() {
                     self.fault(entry.value.span, "the image is empty", "check the variables in it");
+                } else if let Err(reason) = image::check(&image) {
+                    let help = match find_placeholder(&image).and_then(|found| found.strip_prefix('$')) {
+                        Some(name) if !name.starts_with('{') => format!("write `${{{name}}}`"),
+                        _ => "write it as `docker pull` takes it, and check the variables in it".to_owned(),
+                    };
+                    self.fault(entry.value.span, reason, help);
                 }
                 desired.images.insert(entry.key.clone(), image);
             }
+            self.names(layer.environment);
+            self.names(layer.secrets);
             let plain = |scalar: &Scalar, span| self.resolve_at(&scalar.0, span, scope);
             merge(layer.environment, &mut desired.environment, plain);
             let reference = |template: &Template, span| {
                 let value = self.resolve_at(template, span, scope)?;
                 if value.is_empty() {
                     self.fault(span, "the secret is empty", "write the ARN of a secret or of an SSM parameter");
+                } else if let Err(reason) = check_secret(&value) {
+                    let help = "write the ARN of a secret or of an SSM parameter, or a parameter's name";
+                    self.fault(span, format!("the secret {reason}"), help);
                 }
                 Some(value)
             };
@@ -296,7 +318,8 @@ impl Checker<'_> {
             leave_out_moot(settings);
         }
         if let Some(source) = source {
-            desired.task_definition = self.base(source, &layers, scope, files, definitions).unwrap_or_default();
+            desired.task_definition =
+                self.base(&desired, source, &layers, scope, files, definitions).unwrap_or_default();
         }
         desired.run_tasks = self.tasks_of(&layers, scope);
         self.both(&layers);

@@ -233,7 +233,7 @@ fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
         Kind::Denied => Some(format!("allow ecs:{} to {role}", error.operation)),
         Kind::Throttled => Some("the account's calls are throttled; run again later".to_owned()),
         Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
-        Kind::Expired | Kind::Refused | Kind::NotSent => None,
+        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::Withdrawn => None,
     };
     Unseen { reason: error.to_string(), help, answered: error.kind == Kind::Refused }
 }

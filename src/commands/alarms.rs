@@ -82,6 +82,6 @@ fn unchecked(error: &CallError) -> String {
         Kind::Denied => format!("cloudwatch:DescribeAlarms is not allowed; {then}"),
         Kind::Throttled => format!("cloudwatch:DescribeAlarms is throttled; {then}"),
         Kind::Unknown => format!("AWS did not answer cloudwatch:DescribeAlarms; {then}"),
-        Kind::Expired | Kind::Refused | Kind::NotSent => format!("cloudwatch:{error}; {then}"),
+        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::Withdrawn => format!("cloudwatch:{error}; {then}"),
     }
 }

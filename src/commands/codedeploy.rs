@@ -66,6 +66,6 @@ fn unchecked(error: &CallError) -> String {
         Kind::Denied => format!("codedeploy:{} is not allowed", error.operation),
         Kind::Throttled => format!("codedeploy:{} is throttled", error.operation),
         Kind::Unknown => format!("AWS did not answer codedeploy:{}", error.operation),
-        Kind::Expired | Kind::Refused | Kind::NotSent => format!("codedeploy:{error}"),
+        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::Withdrawn => format!("codedeploy:{error}"),
     }
 }

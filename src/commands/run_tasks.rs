@@ -108,6 +108,6 @@ fn unread(error: &CallError) -> String {
         Kind::Denied => "ecs:DescribeTaskDefinition is not allowed".to_owned(),
         Kind::Throttled => "ecs:DescribeTaskDefinition is throttled".to_owned(),
         Kind::Unknown => "AWS did not answer ecs:DescribeTaskDefinition".to_owned(),
-        Kind::Expired | Kind::Refused | Kind::NotSent => format!("ecs:{error}"),
+        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::Withdrawn => format!("ecs:{error}"),
     }
 }

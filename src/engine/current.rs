@@ -17,6 +17,7 @@ use super::watch::ROLLOUT_PACE;
 use super::write::until_answered;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::fleet::{Commit, OnBusy, Outcome, TargetSpec};
 use crate::observe::Observed;
 use crate::observe::service::LiveService;
@@ -37,13 +38,14 @@ pub struct Current<'a> {
     /// The work.
     pub work: Arc<Work>,
     seen_at: Option<Instant>,
+    permit: Permit,
 }
 
 impl<'a> Current<'a> {
     /// Starts with what was planned for a target, by its index.
-    pub fn planned(run: &'a Run, index: usize) -> Self {
+    pub fn planned(run: &'a Run, index: usize, permit: Permit) -> Self {
         let target = &run.fleet.targets[index];
-        Self { run, index, target, ecs: run.ecs(target), work: run.work(index), seen_at: run.read_at }
+        Self { run, index, target, ecs: run.ecs(target), work: run.work(index), seen_at: run.read_at, permit }
     }
 
     /// Looks at the service again, unless that was just done or nothing is written to it. Returns how the rollout ends
@@ -110,7 +112,7 @@ impl<'a> Current<'a> {
             let services = self.read(|| self.ecs.describe_services(&self.target.cluster, &names)).await?;
             match services.found.first() {
                 Some(service) => return Ok(LiveService::read(service)),
-                None => tokio::time::sleep(ROLLOUT_PACE).await,
+                None => _ = self.permit.hold(tokio::time::sleep(ROLLOUT_PACE)).await,
             }
         }
         Err(Ended::new(Outcome::Failed, "the service vanished before it was updated: ECS does not know it any more"))
@@ -123,9 +125,7 @@ impl<'a> Current<'a> {
     {
         let answer = tokio::select! {
             biased;
-            () = self.run.cancel.cancelled() => {
-                return Err(Ended::new(Outcome::Cancelled, "the run was cancelled before UpdateService"));
-            }
+            () = self.permit.over() => return Err(Ended::stopped(self.run, &self.permit, self.target)),
             answer = until_answered(Instant::now() + self.target.timeout, read) => answer,
         };
         answer.map_err(|error| {

@@ -184,7 +184,7 @@ fn unchecked(service: &str, error: &CallError, whom: &str) -> Unchecked {
         Kind::Denied => format!("{action} is not allowed to {whom}"),
         Kind::Throttled => format!("{action} is throttled"),
         Kind::Unknown => format!("AWS did not answer {action}"),
-        Kind::Expired | Kind::Refused | Kind::NotSent => format!("{service}:{error}"),
+        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::Withdrawn => format!("{service}:{error}"),
     })
 }
 

@@ -20,6 +20,7 @@ pub mod logs;
 pub mod others;
 #[cfg(feature = "verify")]
 pub mod parameters;
+pub mod permit;
 #[cfg(feature = "verify")]
 pub mod secrets;
 pub mod sts;

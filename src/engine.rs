@@ -77,6 +77,8 @@ struct Known {
     work: Option<Arc<Work>>,
     /// Our deployment's id.
     deployment: Option<String>,
+    /// Whether its UpdateService may have been sent.
+    asked: bool,
 }
 
 /// Where a run begins and what it says of itself.

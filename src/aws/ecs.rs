@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use super::error::{CallError, Kind};
 use super::limits::{Group, Limits};
 use super::others::Others;
+use super::permit::Permit;
 
 /// DescribeServices takes at most so many services (ECS model).
 pub const SERVICES_PER_CALL: usize = 10;
@@ -118,6 +119,24 @@ macro_rules! call {
     }};
 }
 
+/// Sends a write once, never repeated by the SDK, unless the permit is over before it is on its way.
+macro_rules! write_once {
+    ($self:ident, $permit:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
+        let wire = Wire::new(&$body);
+        let ready = async {
+            $self.limits.take($group).await;
+            $self.places.acquire().await
+        };
+        let Some(place) = $permit.hold(ready).await else {
+            return Err(CallError::plain($name, Kind::Withdrawn, "it was not sent"));
+        };
+        let request = $self.client.$operation().customize().interceptor(wire.clone()).config_override(once());
+        let result = Box::pin(request.send()).await;
+        drop(place);
+        $self.settle($group, $name, result.map(drop), wire)
+    }};
+}
+
 impl Ecs {
     /// Wraps a client, whose calls share `places` with those of other accounts; `others` are of the same account.
     pub fn new(client: Client, places: Arc<Semaphore>, others: Others) -> Self {
@@ -181,14 +200,14 @@ impl Ecs {
     }
 
     /// Registers a revision: once, never repeated by the SDK, since the call has no idempotency token.
-    pub async fn register_task_definition(&self, definition: &Value) -> Result<Value, CallError> {
-        let mut answer = call!(
+    pub async fn register_task_definition(&self, definition: &Value, permit: &Permit) -> Result<Value, CallError> {
+        let mut answer = write_once!(
             self,
+            permit,
             Group::TaskDefinitionModify,
             "RegisterTaskDefinition",
             register_task_definition,
-            *definition,
-            once()
+            *definition
         )?;
         Ok(answer["taskDefinition"].take())
     }
@@ -199,6 +218,7 @@ impl Ecs {
         cluster: &str,
         service: &str,
         update: &ServiceUpdate,
+        permit: &Permit,
     ) -> Result<Value, CallError> {
         let mut body = json!({ "cluster": cluster, "service": service });
         if let Some(task_definition) = &update.task_definition {
@@ -213,7 +233,7 @@ impl Ecs {
         if update.force {
             body["forceNewDeployment"] = json!(true);
         }
-        let mut answer = call!(self, Group::ServiceModify, "UpdateService", update_service, body, once())?;
+        let mut answer = write_once!(self, permit, Group::ServiceModify, "UpdateService", update_service, body)?;
         Ok(answer["service"].take())
     }
 
@@ -242,9 +262,9 @@ impl Ecs {
     }
 
     /// Asks ECS to stop a service deployment and roll it back: once, never repeated by the SDK.
-    pub async fn stop_service_deployment(&self, arn: &str) -> Result<Value, CallError> {
+    pub async fn stop_service_deployment(&self, arn: &str, permit: &Permit) -> Result<Value, CallError> {
         let body = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
-        call!(self, Group::ServiceDeployment, "StopServiceDeployment", stop_service_deployment, body, once())
+        write_once!(self, permit, Group::ServiceDeployment, "StopServiceDeployment", stop_service_deployment, body)
     }
 
     /// Lists the ARNs of a family's ACTIVE revisions, newest first, at most a hundred.
@@ -270,14 +290,20 @@ impl Ecs {
     }
 
     /// Lets a service deployment that waits at a PAUSE hook go on, or roll back: `action` is `CONTINUE` or `ROLLBACK`.
-    pub async fn continue_service_deployment(&self, arn: &str, hook: &str, action: &str) -> Result<Value, CallError> {
+    pub async fn continue_service_deployment(
+        &self,
+        arn: &str,
+        hook: &str,
+        action: &str,
+        permit: &Permit,
+    ) -> Result<Value, CallError> {
         let body = json!({ "serviceDeploymentArn": arn, "hookId": hook, "action": action });
-        call!(self, Group::ServiceModify, "ContinueServiceDeployment", continue_service_deployment, body, once())
+        write_once!(self, permit, Group::ServiceModify, "ContinueServiceDeployment", continue_service_deployment, body)
     }
 
     /// Runs tasks; `request` is RunTask's input. Once, never repeated by the SDK: its `clientToken` lets the caller repeat it.
-    pub async fn run_task(&self, request: &Value) -> Result<Value, CallError> {
-        call!(self, Group::ClusterResourceModify, "RunTask", run_task, *request, once())
+    pub async fn run_task(&self, request: &Value, permit: &Permit) -> Result<Value, CallError> {
+        write_once!(self, permit, Group::ClusterResourceModify, "RunTask", run_task, *request)
     }
 
     /// Describes one task; `None` where ECS does not know it. Once: the next look is the retry.

@@ -28,6 +28,8 @@ pub enum Kind {
     Unknown,
     /// The request was never sent.
     NotSent,
+    /// The request was not sent, since by then nothing was to be written any more.
+    Withdrawn,
 }
 
 /// A failed call: which, why, and AWS's request id.

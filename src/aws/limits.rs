@@ -76,7 +76,9 @@ impl Limits {
     pub async fn take(&self, group: Group) {
         let wait = self.with(group, |bucket| bucket.reserve(Instant::now()));
         if !wait.is_zero() {
+            let reserved = Reserved { limits: self, group };
             tokio::time::sleep(wait).await;
+            std::mem::forget(reserved);
         }
     }
 
@@ -92,6 +94,18 @@ impl Limits {
 
     fn with<T>(&self, group: Group, act: impl FnOnce(&mut Bucket) -> T) -> T {
         act(&mut self.buckets[group as usize].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A token that is waited for: whoever stops waiting gives it back.
+struct Reserved<'a> {
+    limits: &'a Limits,
+    group: Group,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.limits.with(self.group, |bucket| bucket.tokens += 1.0);
     }
 }
 
@@ -150,6 +164,21 @@ mod tests {
             limits.take(Group::TaskDefinitionModify).await;
         }
         assert_eq!(start.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stops_waiting_gives_the_token_back() {
+        let limits = Limits::default();
+        for _ in 0..12 {
+            limits.take(Group::TaskDefinitionModify).await;
+        }
+        for _ in 0..100 {
+            let soon = tokio::time::timeout(Duration::ZERO, limits.take(Group::TaskDefinitionModify)).await;
+            assert!(soon.is_err());
+        }
+        let start = Instant::now();
+        limits.take(Group::TaskDefinitionModify).await;
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

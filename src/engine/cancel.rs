@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::aws::permit::Permit;
 use crate::exit::Exit;
 
 /// A signal that ends a run.
@@ -65,6 +66,11 @@ impl Cancel {
     /// Whether the run should stop.
     pub fn is_cancelled(&self) -> bool {
         self.token.is_cancelled()
+    }
+
+    /// Returns a permission to write that is over once the run should stop, and that can be withdrawn before.
+    pub fn permit(&self) -> Permit {
+        Permit::new(self.token.child_token())
     }
 
     /// Waits until the run should stop.

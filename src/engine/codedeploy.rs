@@ -21,6 +21,7 @@ use crate::aws::codedeploy::{CodeDeploy, Deployment};
 use crate::aws::denial;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::event::{Event, Evidence, Reason, Tasks};
 use crate::fleet::codedeploy::CodeDeploy as Group;
 use crate::fleet::{OnCancel, Outcome, TargetSpec};
@@ -65,25 +66,32 @@ pub async fn rollout(
     group: &Group,
     registered: Registered,
     on_cancel: OnCancel,
+    permit: &Permit,
 ) -> Ended {
     let deadline = Instant::now() + target.timeout;
+    let unused = (registered.revision.clone(), permit.until(deadline));
+    let (unused, permit) = (&unused.0, &unused.1);
     let watch = Watch::new(run, target, group);
     let (ecs, update) = (Arc::clone(&watch.ecs), settings(work, None));
     let update =
         Update { ecs: &ecs, target, known: &work.deployments, update: ServiceUpdate { force: false, ..update } };
     if update.update != ServiceUpdate::default()
-        && let Err(error) = carry_out(&update, deadline).await
+        && let Err(error) = carry_out(&update, permit).await
     {
-        return Ended::refused(&error, target);
+        let ended = Ended::withdrawn(&error, run, permit, target);
+        return ended.unwrap_or_else(|| Ended::refused(&error, target)).unused(Some(unused));
     }
     let (arn, revision) = (registered.arn, registered.revision);
-    let (id, attached) = match watch.start(&arn, work.from == arn, deadline).await {
+    let (id, attached) = match watch.start(&arn, work.from == arn, permit).await {
         Ok(Some(started)) => started,
         Ok(None) => {
             let succeeded = Ended::succeeded(Some(revision), None);
             return Ended { acted: true, wanted: Some(arn), ..succeeded };
         }
         Err(error) => {
+            if let Some(ended) = Ended::withdrawn(&error, run, permit, target) {
+                return ended.unused(Some(&revision));
+            }
             let mut refused = Ended::refused(&error, target);
             if let (Kind::Denied, Some(reason)) = (error.kind, &mut refused.reason) {
                 reason.help = Some(denial::help(&error, "codedeploy", target));
@@ -199,7 +207,7 @@ impl<'a> Watch<'a> {
 
     /// Starts the deployment of a task definition, or attaches to one that is under way; returns its id, and whether it was
     /// under way. `None` where the service `runs` it already and nothing is under way.
-    pub async fn start(&self, arn: &str, runs: bool, deadline: Instant) -> Result<Option<(String, bool)>, CallError> {
+    pub async fn start(&self, arn: &str, runs: bool, permit: &Permit) -> Result<Option<(String, bool)>, CallError> {
         let last = self.api.last(self.group).await?;
         if let Some(last) = last.as_ref().filter(|last| !last.is_over()) {
             if last.deploys(arn) {
@@ -212,7 +220,7 @@ impl<'a> Watch<'a> {
             return Ok(None);
         }
         let create = Create { api: &self.api, group: self.group, arn, known: last.map(|last| last.id) };
-        let answer = carry_out(&create, deadline).await?;
+        let answer = carry_out(&create, permit).await?;
         Ok(Some((answer["deploymentId"].as_str().unwrap_or_default().to_owned(), false)))
     }
 
@@ -381,7 +389,10 @@ struct Create<'a> {
 }
 
 impl Write for Create<'_> {
-    async fn send(&self) -> Result<Value, CallError> {
+    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
+        if permit.is_over() {
+            return Err(CallError::plain("CreateDeployment", Kind::Withdrawn, "it was not sent"));
+        }
         Ok(json!({ "deploymentId": self.api.create(self.group, self.arn).await? }))
     }
 

@@ -20,6 +20,7 @@ use super::write::until_answered;
 use crate::aws::denial;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::fleet::{Commit, OnBusy, Outcome, TargetSpec};
 use crate::observe::Observed;
 use crate::observe::service::LiveService;
@@ -41,13 +42,14 @@ pub struct Current<'a> {
     /// The work.
     pub work: Arc<Work>,
     seen_at: Option<Instant>,
+    permit: Permit,
 }
 
 impl<'a> Current<'a> {
     /// Starts with what was planned for a target, by its index.
-    pub fn planned(run: &'a Run, index: usize) -> Self {
+    pub fn planned(run: &'a Run, index: usize, permit: Permit) -> Self {
         let target = &run.fleet.targets[index];
-        Self { run, index, target, ecs: run.ecs(target), work: run.work(index), seen_at: run.read_at }
+        Self { run, index, target, ecs: run.ecs(target), work: run.work(index), seen_at: run.read_at, permit }
     }
 
     /// Looks at the service again, unless that was just done or nothing is written to it. Returns how the rollout ends
@@ -121,7 +123,7 @@ impl<'a> Current<'a> {
         for _ in 0..MISSES {
             match self.read(|| self.run.looks.look(self.target, &self.ecs)).await? {
                 Some(service) => return Ok(service),
-                None => tokio::time::sleep(ROLLOUT_PACE).await,
+                None => _ = self.permit.hold(tokio::time::sleep(ROLLOUT_PACE)).await,
             }
         }
         Err(Ended::new(Outcome::Failed, "the service vanished before it was updated: ECS does not know it any more"))
@@ -134,9 +136,7 @@ impl<'a> Current<'a> {
     {
         let answer = tokio::select! {
             biased;
-            () = self.run.cancel.cancelled() => {
-                return Err(Ended::new(Outcome::Cancelled, "the run was cancelled before UpdateService"));
-            }
+            () = self.permit.over() => return Err(Ended::stopped(self.run, &self.permit, self.target)),
             answer = until_answered(Instant::now() + self.target.timeout, read) => answer,
         };
         answer.map_err(|error| {

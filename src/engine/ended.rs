@@ -1,9 +1,11 @@
 //! How a rollout ended, and what to do about what ECS refused.
 
+use super::Run;
 use super::returns;
 use super::rollback::Undone;
 use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::event::Reason;
 use crate::fleet::{Outcome, Revision, TargetSpec};
 
@@ -45,6 +47,24 @@ impl Ended {
         ended
     }
 
+    /// Ends a rollout whose write was not sent, since its permission was over; `None` for any other error. A wave that was
+    /// halted says by whom itself.
+    pub fn withdrawn(error: &CallError, run: &Run, permit: &Permit, target: &TargetSpec) -> Option<Self> {
+        (error.kind == Kind::Withdrawn).then(|| Self::stopped(run, permit, target))
+    }
+
+    /// Ends a rollout of which nothing more may be written, before anything of it was deployed.
+    pub fn stopped(run: &Run, permit: &Permit, target: &TargetSpec) -> Self {
+        if run.cancel.is_cancelled() {
+            Self::new(Outcome::Cancelled, "the run was cancelled before its deployment was started")
+        } else if permit.is_withdrawn() {
+            Self::new(Outcome::NotStarted, "")
+        } else {
+            let limit = humantime::format_duration(target.timeout);
+            Self::new(Outcome::TimedOut, format!("not started within {limit}; nothing was changed"))
+        }
+    }
+
     /// The UpdateService of `wanted` was refused, or its fate is not known.
     pub fn not_updated(error: &CallError, target: &TargetSpec, wanted: Option<String>) -> Self {
         Self { acted: error.kind == Kind::Unknown, wanted, ..Self::refused(error, target) }
@@ -52,7 +72,10 @@ impl Ended {
 
     /// Says too that a revision was registered for it and is not deployed.
     pub fn unused(mut self, revision: Option<&Revision>) -> Self {
-        let ended_early = matches!(self.outcome, Outcome::Superseded | Outcome::Failed | Outcome::Cancelled);
+        let ended_early = matches!(
+            self.outcome,
+            Outcome::Superseded | Outcome::Failed | Outcome::Cancelled | Outcome::NotStarted | Outcome::TimedOut
+        );
         if let (Some(reason), Some(revision), true) = (&mut self.reason, revision, ended_early) {
             reason.summary = format!("{}; {revision} exists and is not used", reason.summary);
         }
@@ -106,7 +129,7 @@ pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
         Kind::Denied => Some(denial::help(error, "ecs", target)),
         Kind::Expired | Kind::NotSent => Some("the session could not be renewed; run again".to_owned()),
         Kind::Unknown => Some("look at the service before running again: ECS may have acted".to_owned()),
-        Kind::Throttled | Kind::Refused => None,
+        Kind::Throttled | Kind::Refused | Kind::Withdrawn => None,
     }
 }
 

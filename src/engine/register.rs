@@ -6,11 +6,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::write::{Write, carry_out};
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Revision, TargetSpec};
 use crate::plan::taskdef;
@@ -56,8 +56,8 @@ impl Families {
         definition: &Arc<Value>,
         tags: &[Tag],
         newest: u64,
+        permit: &Permit,
     ) -> Result<Registered, CallError> {
-        let deadline = Instant::now() + target.timeout;
         let name = definition["family"].as_str().unwrap_or_default().to_owned();
         let key = (target.account.id.to_string(), target.id.region.to_string(), name.clone());
         let family = {
@@ -65,7 +65,9 @@ impl Families {
             Arc::clone(families.entry(key).or_default())
         };
         // Held over the call on purpose: ECS refuses two registrations of one family at the same moment.
-        let mut family = family.lock().await;
+        let Some(mut family) = permit.hold(family.lock()).await else {
+            return Err(CallError::plain("RegisterTaskDefinition", Kind::Withdrawn, "it was not sent"));
+        };
         let same = family.registered.iter().find(|(known, _)| taskdef::same(definition, known));
         if let Some((_, arn)) = same {
             return registered(arn.clone(), true);
@@ -74,13 +76,13 @@ impl Families {
         let plain = Registration { ecs, definition, family: &name, before };
         let account = target.account.id.as_str();
         let (answer, untagged) = if tags.is_empty() || self.untaggable().contains(account) {
-            (carry_out(&plain, deadline).await?, None)
+            (carry_out(&plain, permit).await?, None)
         } else {
             let tagged = commit::tagged(definition, tags);
-            match carry_out(&Registration { definition: &tagged, ..plain }, deadline).await {
+            match carry_out(&Registration { definition: &tagged, ..plain }, permit).await {
                 Err(error) if is_about_tags(&error) => {
                     // What else is wrong, if anything is, this one says.
-                    let answer = carry_out(&plain, deadline).await?;
+                    let answer = carry_out(&plain, permit).await?;
                     let is_first = self.untaggable().insert(account.to_owned());
                     (answer, is_first.then_some(error))
                 }
@@ -104,7 +106,7 @@ fn is_about_tags(error: &CallError) -> bool {
     match error.kind {
         Kind::Denied => !error.message.contains("iam:PassRole"),
         Kind::Refused => error.message.to_lowercase().contains("tag"),
-        Kind::Throttled | Kind::Expired | Kind::Unknown | Kind::NotSent => false,
+        Kind::Throttled | Kind::Expired | Kind::Unknown | Kind::NotSent | Kind::Withdrawn => false,
     }
 }
 
@@ -119,8 +121,8 @@ struct Registration<'a> {
 }
 
 impl Write for Registration<'_> {
-    async fn send(&self) -> Result<Value, CallError> {
-        self.ecs.register_task_definition(self.definition).await
+    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
+        self.ecs.register_task_definition(self.definition, permit).await
     }
 
     async fn landed(&self) -> Result<Option<Value>, CallError> {

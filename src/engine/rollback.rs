@@ -290,7 +290,8 @@ impl<'a> Undo<'a> {
         }
         self.announce(UndoStep::StopDeployment).await;
         self.restore(service, deadline).await;
-        match carry_out(&StopDeployment { ecs: &self.ecs, arn: &arn }, deadline).await {
+        match carry_out(&StopDeployment { ecs: &self.ecs, arn: &arn }, &self.run.cancel.permit().until(deadline)).await
+        {
             Ok(_) => true,
             Err(error) => {
                 self.unstoppable = Some(error.to_string());
@@ -324,9 +325,10 @@ impl<'a> Undo<'a> {
         let known: Vec<String> = service.deployments.iter().map(|one| one.id.clone()).collect();
         let update = Update { ecs: &self.ecs, target: self.target, known: &known, update };
         let primary = service.primary().map(|primary| primary.id.clone());
-        let answer = match carry_out(&Careful::new(update, primary), deadline).await {
+        let answer = match carry_out(&Careful::new(update, primary), &self.run.cancel.permit().until(deadline)).await {
             Ok(answer) => LiveService::read(&answer),
             Err(error) if Careful::was_too_late(&error) => return Undone::Superseded(error.message),
+            Err(error) if error.kind == Kind::Withdrawn && self.run.cancel.is_cancelled() => return Undone::Cancelled,
             Err(error) => {
                 let mut evidence = Vec::new();
                 evidence.extend(self.unstoppable.take().map(Evidence::from));
@@ -385,7 +387,7 @@ impl<'a> Undo<'a> {
         let update = ServiceUpdate { desired_count, deployment, ..ServiceUpdate::default() };
         if update != ServiceUpdate::default() && self.unset.is_none() {
             let update = Update { ecs: &self.ecs, target: self.target, known: &[], update };
-            self.unset = carry_out(&update, deadline).await.err();
+            self.unset = carry_out(&update, &self.run.cancel.permit().until(deadline)).await.err();
         }
     }
 

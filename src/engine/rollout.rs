@@ -26,6 +26,7 @@ use super::watch::{Look, Looks, ROLLOUT_PACE};
 use super::write::carry_out;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::event::{Event, Evidence, Reason, Tasks};
 use crate::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetSpec, Wave};
 use crate::observe::progress::Progress;
@@ -38,11 +39,11 @@ const LAST_LOOK: Duration = Duration::from_secs(10);
 /// So many looks in a row must miss a service before it counts as gone: reads of ECS may lag behind.
 pub const MISSES: u32 = 3;
 
-/// Carries out the work of one target, by its index, and undoes it where it fails and its wave says so; `failing` is called
-/// as soon as it has failed, and perhaps again.
-pub async fn rollout(run: &Run, index: usize, wave: &Wave, failing: &(dyn Fn() + Sync)) -> Ended {
-    let mut current = Current::planned(run, index);
-    let ended = forward(run, index, &mut current, wave.on_cancel, failing).await;
+/// Carries out the work of one target, by its index, and undoes it where it fails and its wave says so. Nothing new of it is
+/// begun once `permit` is over, but for its undo; `failing` is called as soon as it has failed, and perhaps again.
+pub async fn rollout(run: &Run, index: usize, wave: &Wave, permit: &Permit, failing: &(dyn Fn() + Sync)) -> Ended {
+    let mut current = Current::planned(run, index, permit.clone());
+    let ended = forward(run, index, &mut current, wave.on_cancel, permit, failing).await;
     let (target, work) = (current.target, &*current.work);
     let ended = run_task::after(run, target, work, ended).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
@@ -72,27 +73,32 @@ async fn forward(
     index: usize,
     current: &mut Current<'_>,
     on_cancel: OnCancel,
+    permit: &Permit,
     failing: &(dyn Fn() + Sync),
 ) -> Ended {
     let (target, ecs) = (&run.fleet.targets[index], run.ecs(&run.fleet.targets[index]));
-    if let (Definition::Return { deployment }, false) = (&current.work.definition, run.cancel.is_cancelled()) {
+    if let (Definition::Return { deployment }, false) = (&current.work.definition, permit.is_over()) {
         let from =
             Origin { deployment: Some(deployment.clone()), wanted: Some(current.work.from.clone()), late: false };
         let undone = Undo::new(run, target, &current.work, from, target.timeout, None).go_back().await;
         return Ended::returned(undone, deployment);
     }
-    if run.cancel.is_cancelled() {
-        return Ended::new(Outcome::Cancelled, "the run was cancelled before anything was asked of ECS");
+    if permit.is_over() {
+        return Ended::stopped(run, permit, target);
     }
     if let Err(ended) = current.renew().await {
         return ended;
     }
-    let registered = match definition(run, target, &ecs, &current.work).await {
+    let within = permit.until(Instant::now() + target.timeout);
+    let registered = match definition(run, target, &ecs, &current.work, &within).await {
         Ok(registered) => registered,
-        Err(error) => return Ended::refused(&error, target),
+        Err(error) => {
+            let ended = Ended::withdrawn(&error, run, permit, target);
+            return ended.unwrap_or_else(|| Ended::refused(&error, target));
+        }
     };
     if let Some(registered) = &registered
-        && let Err(ended) = run_task::before(run, target, &ecs, &current.work, registered).await
+        && let Err(ended) = run_task::before(run, target, &ecs, &current.work, registered, permit).await
     {
         return ended;
     }
@@ -100,19 +106,20 @@ async fn forward(
         return ended.unused(registered.as_ref().map(|it| &it.revision));
     }
     let work = &*current.work;
-    if run.cancel.is_cancelled() {
-        let what = registered.map_or_else(String::new, |it| format!("; {} exists and is not used", it.revision));
-        return Ended::new(Outcome::Cancelled, format!("the run was cancelled before UpdateService{what}"));
+    if permit.is_over() {
+        return Ended::stopped(run, permit, target).unused(registered.as_ref().map(|it| &it.revision));
     }
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
-        return codedeploy::rollout(run, target, work, group, registered.clone(), on_cancel).await;
+        return codedeploy::rollout(run, target, work, group, registered.clone(), on_cancel, permit).await;
     }
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
         return codedeploy::follow(run, target, work, group, deployment, on_cancel).await;
     }
     let deadline = Instant::now() + target.timeout;
+    let within = permit.until(deadline);
+    run.know(index, |known| known.asked = true);
     let mut rollout = Rollout::new(run, index, &ecs, work, on_cancel, failing);
     let primary = work.deployments.first().cloned();
     match &work.definition {
@@ -120,8 +127,9 @@ async fn forward(
             let update = settings(work, None);
             let is_none = update == ServiceUpdate::default();
             let update = Update { ecs: &ecs, target, known: &work.deployments, update };
-            if !is_none && let Err(error) = carry_out(&update, deadline).await {
-                return Ended::refused(&error, target);
+            if !is_none && let Err(error) = carry_out(&update, &within).await {
+                let ended = Ended::withdrawn(&error, run, &within, target);
+                return ended.unwrap_or_else(|| Ended::refused(&error, target));
             }
             let before = work.deployments.iter().filter(|id| *id != deployment).cloned().collect();
             rollout.followed = Some(Followed::attached(deployment.clone(), work.from.clone(), before));
@@ -131,13 +139,18 @@ async fn forward(
         _ => {
             let wanted = registered.as_ref().map(|registered| registered.arn.clone());
             let update = Update { ecs: &ecs, target, known: &work.deployments, update: settings(work, wanted.clone()) };
-            let answer = match carry_out(&Careful::new(update, primary), deadline).await {
+            let answer = match carry_out(&Careful::new(update, primary), &within).await {
                 Ok(answer) => LiveService::read(&answer),
                 Err(error) if Careful::was_too_late(&error) => {
                     let ended = Ended::new(Outcome::Superseded, error.message);
                     return ended.unused(registered.as_ref().map(|it| &it.revision));
                 }
-                Err(error) => return Ended::not_updated(&error, target, wanted),
+                Err(error) => {
+                    return match Ended::withdrawn(&error, run, &within, target) {
+                        Some(ended) => ended.unused(registered.as_ref().map(|it| &it.revision)),
+                        None => Ended::not_updated(&error, target, wanted),
+                    };
+                }
             };
             rollout.messages = Messages::after(&answer);
             rollout.tell_whose_place_was_taken(&answer, wanted.as_deref()).await;
@@ -162,7 +175,13 @@ async fn forward(
 }
 
 /// Makes sure that the wanted revision exists; `None` where the service keeps its own.
-async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> Result<Option<Registered>, CallError> {
+async fn definition(
+    run: &Run,
+    target: &TargetSpec,
+    ecs: &Ecs,
+    work: &Work,
+    permit: &Permit,
+) -> Result<Option<Registered>, CallError> {
     let registered = match &work.definition {
         Definition::Keep | Definition::Follow { .. } | Definition::Return { .. } => return Ok(None),
         Definition::Existing { arn, .. } => {
@@ -171,7 +190,7 @@ async fn definition(run: &Run, target: &TargetSpec, ecs: &Ecs, work: &Work) -> R
             Registered { arn: arn.clone(), revision, reused: true, untagged: None }
         }
         Definition::Register { definition, newest, tags } => {
-            run.families.register(target, ecs, definition, tags, *newest).await?
+            run.families.register(target, ecs, definition, tags, *newest, permit).await?
         }
     };
     if let Some(error) = &registered.untagged {

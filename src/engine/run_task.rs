@@ -12,6 +12,7 @@ use super::Run;
 use super::ended::Ended;
 use super::register::Registered;
 use crate::aws::ecs::Ecs;
+use crate::aws::permit::Permit;
 use crate::event::{Event, Reason};
 use crate::fleet::{Fleet, Moment, Outcome, RunTask, TargetSpec};
 use crate::plan::run_task::Shared;
@@ -25,6 +26,8 @@ pub enum Unfinished {
     Failed(Reason),
     /// The run was cancelled: this is where the task was.
     Cancelled(String),
+    /// The permission to write was over before it was started.
+    Stopped,
 }
 
 /// What became of a task that several targets share: held while it runs, and empty before.
@@ -86,15 +89,17 @@ pub async fn before(
     ecs: &Ecs,
     work: &Work,
     registered: &Registered,
+    permit: &Permit,
 ) -> Result<(), Ended> {
     for task in &work.run_tasks.before {
-        let errand = Errand { run, target, ecs, task, moment: Moment::Before, definition: &registered.arn };
+        let errand = Errand { run, target, ecs, task, moment: Moment::Before, definition: &registered.arn, permit };
         let ended = match Shared::of(target, Moment::Before, task) {
             None => errand.run().await,
             Some(shared) => once(&errand, run.shared_tasks.cell(shared)).await,
         };
         ended.map_err(|unfinished| match unfinished {
             Unfinished::Failed(reason) => Ended { reason: Some(reason), ..Ended::new(Outcome::Failed, "") },
+            Unfinished::Stopped => Ended::stopped(run, permit, target).unused(Some(&registered.revision)),
             Unfinished::Cancelled(place) => {
                 let unused = format!("UpdateService was not sent; {} exists and is not used", registered.revision);
                 Ended::new(Outcome::Cancelled, format!("the run was cancelled {place}; {unused}"))
@@ -116,6 +121,7 @@ async fn once(errand: &Errand<'_>, cell: Cell) -> Result<(), Unfinished> {
             let place = format!("while the task {} ran for another target", errand.task.name);
             return Err(Unfinished::Cancelled(place));
         }
+        () = errand.permit.over() => return Err(Unfinished::Stopped),
         // Held while the task runs, on purpose: whoever comes next waits for its end.
         known = cell.lock_owned() => known,
     };
@@ -126,7 +132,7 @@ async fn once(errand: &Errand<'_>, cell: Cell) -> Result<(), Unfinished> {
     *known = match &ended {
         Ok(()) => Some(Ok(())),
         Err(Unfinished::Failed(reason)) => Some(Err(told(reason))),
-        Err(Unfinished::Cancelled(_)) => None,
+        Err(Unfinished::Cancelled(_) | Unfinished::Stopped) => None,
     };
     ended
 }
@@ -143,7 +149,7 @@ pub async fn after(run: &Run, target: &TargetSpec, work: &Work, ended: Ended) ->
     if ended.outcome != Outcome::Succeeded || work.run_tasks.after.is_empty() {
         return ended;
     }
-    let ecs = run.ecs(target);
+    let (ecs, permit) = (run.ecs(target), run.cancel.permit());
     let definition = ended.wanted.clone().unwrap_or_else(|| work.from.clone());
     for task in &work.run_tasks.after {
         let runs = |task: &RunTask| {
@@ -152,11 +158,20 @@ pub async fn after(run: &Run, target: &TargetSpec, work: &Work, ended: Ended) ->
         if !runs(task) {
             continue;
         }
-        let errand = Errand { run, target, ecs: &ecs, task, moment: Moment::After, definition: &definition };
+        let errand =
+            Errand { run, target, ecs: &ecs, task, moment: Moment::After, definition: &definition, permit: &permit };
         match errand.run().await {
             Ok(()) => {}
             Err(Unfinished::Failed(reason)) => {
                 return Ended { outcome: Outcome::Failed, reason: Some(reason), ..ended };
+            }
+            Err(Unfinished::Stopped) => {
+                let summary = format!(
+                    "the run was cancelled before the task {} was started; the deployment had completed",
+                    task.name
+                );
+                let reason = Some(Reason { summary, ..Reason::default() });
+                return Ended { outcome: Outcome::Detached, reason, ..ended };
             }
             Err(Unfinished::Cancelled(place)) => {
                 let summary = format!("the run was cancelled {place}; the deployment had completed");

@@ -13,6 +13,7 @@ use super::write::{Write, carry_out};
 use crate::aws::denial;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::event::{Event, Evidence, Hook as HookName};
 use crate::fleet::TargetSpec;
 use crate::observe::progress::{Hook, Progress};
@@ -142,8 +143,8 @@ struct Continue<'a> {
 }
 
 impl Write for Continue<'_> {
-    async fn send(&self) -> Result<Value, CallError> {
-        self.ecs.continue_service_deployment(self.arn, self.hook, self.action).await
+    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
+        self.ecs.continue_service_deployment(self.arn, self.hook, self.action, permit).await
     }
 
     /// It took effect if the hook waits no longer.
@@ -160,7 +161,9 @@ impl Write for Continue<'_> {
 /// # Errors
 /// What ECS refused, or that its answer was lost and the hook still waits.
 pub async fn go_on(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
-    carry_out(&Continue { ecs, arn, hook, action: "CONTINUE" }, Instant::now() + PATIENCE).await.map(drop)
+    carry_out(&Continue { ecs, arn, hook, action: "CONTINUE" }, &Permit::default().until(Instant::now() + PATIENCE))
+        .await
+        .map(drop)
 }
 
 /// Has ECS roll back a deployment that waits at a PAUSE hook.
@@ -168,7 +171,9 @@ pub async fn go_on(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
 /// # Errors
 /// What ECS refused, or that its answer was lost and the hook still waits.
 pub async fn roll_back(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
-    carry_out(&Continue { ecs, arn, hook, action: "ROLLBACK" }, Instant::now() + PATIENCE).await.map(drop)
+    carry_out(&Continue { ecs, arn, hook, action: "ROLLBACK" }, &Permit::default().until(Instant::now() + PATIENCE))
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::write::Write;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::fleet::TargetSpec;
 use crate::observe::service::LiveService;
 use crate::plan::{Definition, Work, taskdef};
@@ -36,8 +37,8 @@ pub struct Update<'a> {
 }
 
 impl Write for Update<'_> {
-    async fn send(&self) -> Result<Value, CallError> {
-        self.ecs.update_service(&self.target.cluster, &self.target.service, &self.update).await
+    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
+        self.ecs.update_service(&self.target.cluster, &self.target.service, &self.update, permit).await
     }
 
     /// It took effect if there is a deployment of it that was not there before, which need not be PRIMARY where deployments
@@ -87,7 +88,7 @@ impl<'a> Careful<'a> {
 }
 
 impl Write for Careful<'_> {
-    async fn send(&self) -> Result<Value, CallError> {
+    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
         let again = self.sent.swap(true, Ordering::Relaxed);
         if again {
             let Update { ecs, target, .. } = &self.update;
@@ -102,10 +103,10 @@ impl Write for Careful<'_> {
                 return Err(CallError::plain("UpdateService", Kind::Refused, message));
             }
         }
-        match self.update.send().await {
+        match self.update.send(permit).await {
             Err(error) if again && error.kind == Kind::Throttled => {
-                tokio::time::sleep(MOMENT).await;
-                self.update.send().await
+                _ = permit.hold(tokio::time::sleep(MOMENT)).await;
+                self.update.send(permit).await
             }
             answer => answer,
         }

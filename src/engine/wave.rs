@@ -16,7 +16,8 @@ use super::alarms::Alarms;
 use super::ended::Ended;
 use super::returns::Deployed;
 use super::rollout::rollout;
-use crate::event::{Event, Reason};
+use crate::aws::permit::Permit;
+use crate::event::{Event, Reason, halted_by};
 use crate::fleet::{Outcome, Parallelism, TargetId, Wave};
 use crate::plan::build::at_least_one;
 
@@ -53,6 +54,8 @@ struct Running<'a> {
     batch_left: usize,
     next_batch: usize,
     end: WaveEnd,
+    /// What its rollouts may begin: nothing more once it is halted or the run cancelled.
+    permit: Permit,
 }
 
 /// Runs the rollouts of a wave. Returns once none is left running. With `looks_at_alarms` it looks first at the alarms of its
@@ -75,6 +78,7 @@ pub async fn run(run: &Arc<Run>, number: usize, looks_at_alarms: bool) -> WaveEn
         batch_left: 0,
         next_batch: 0,
         end: WaveEnd::default(),
+        permit: run.cancel.permit(),
     };
     if looks_at_alarms {
         running.fail_what_is_in_alarm().await;
@@ -133,10 +137,11 @@ impl Running<'_> {
             *self.per_account.entry(target.account.id.as_str()).or_default() += 1;
             self.batch_left = self.batch_left.saturating_sub(1);
             let (run, wave, failing) = (Arc::clone(self.run), self.number, self.failing.0.clone());
+            let permit = self.permit.clone();
             let task = self.tasks.spawn(async move {
                 // The wave outlives its rollouts; that it did not would cost a count and no more.
                 let failing = || _ = failing.send(index);
-                rollout(&run, index, &run.fleet.waves[wave], &failing).await
+                rollout(&run, index, &run.fleet.waves[wave], &permit, &failing).await
             });
             self.targets.insert(task.id(), index);
         }
@@ -177,7 +182,7 @@ impl Running<'_> {
         let index = self.targets.remove(&id).expect("every task is a target's");
         let ended = match joined {
             Ok((_, ended)) => ended,
-            Err(error) => broken(&error, self.run.know(index, |known| known.deployment.clone())),
+            Err(error) => self.run.know(index, |known| broken(&error, known.asked, known.deployment.clone())),
         };
         let target = &self.run.fleet.targets[index];
         if let Some(running) = self.per_account.get_mut(target.account.id.as_str()) {
@@ -188,7 +193,16 @@ impl Running<'_> {
             self.end.deployed.push((index, ended.deployment));
         }
         let Ended { outcome, reason, revision, .. } = ended;
-        self.run.emit(Event::RolloutFinished { target: target.id.clone(), outcome, reason, revision }).await;
+        let target = target.id.clone();
+        let event = if outcome == Outcome::NotStarted {
+            let cause = self.end.first_failure.clone();
+            let unused = reason.map(|reason| reason.summary).unwrap_or_default();
+            let reason = format!("{}{unused}", halted_by(cause.as_ref()));
+            Event::RolloutSkipped { target, outcome, cause, reason }
+        } else {
+            Event::RolloutFinished { target, outcome, reason, revision }
+        };
+        self.run.emit(event).await;
         if fails {
             self.failed(index).await;
         }
@@ -203,6 +217,7 @@ impl Running<'_> {
         self.end.failed += 1;
         self.end.first_failure.get_or_insert_with(|| self.run.fleet.targets[index].id.clone());
         if self.halted() && !was_halted {
+            self.permit.withdraw();
             self.run.halted(self.wave, &self.end, self.max_failures).await;
         }
     }
@@ -226,8 +241,12 @@ impl Running<'_> {
     }
 }
 
-/// What became of a rollout whose task was aborted or panicked; `deployment` is ours, where it is known.
-fn broken(error: &JoinError, deployment: Option<String>) -> Ended {
+/// What became of a rollout whose task was aborted or panicked; `deployment` is ours, where it is known, and `asked` whether
+/// its UpdateService may have been sent.
+fn broken(error: &JoinError, asked: bool, deployment: Option<String>) -> Ended {
+    if error.is_cancelled() && !asked {
+        return Ended::new(Outcome::Cancelled, "the run was cancelled before its deployment was started");
+    }
     let (outcome, summary) = if error.is_cancelled() {
         (Outcome::Detached, "the run was cancelled while ECS was being asked")
     } else {

@@ -10,40 +10,50 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 
 /// How often a write is sent at the most after answers that were lost. What was throttled is sent until its deadline.
 const ATTEMPTS: u32 = 8;
 /// A write whose answer was lost may still be under way: the state is read after each of these waits.
 const LATE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// Where nothing may be sent any more, whether a write whose answer was lost took effect is read for so long.
+const LAST_LOOK: Duration = Duration::from_secs(10);
 /// The longest wait between attempts.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// A write without an idempotency token.
 pub trait Write: Sync {
-    /// Sends it once, and returns AWS's answer.
-    fn send(&self) -> impl Future<Output = Result<Value, CallError>> + Send;
+    /// Sends it once, unless the permit is over before, and returns AWS's answer.
+    fn send(&self, permit: &Permit) -> impl Future<Output = Result<Value, CallError>> + Send;
 
     /// Reads whether it took effect after an answer that was lost, and returns what `send` would have.
     fn landed(&self) -> impl Future<Output = Result<Option<Value>, CallError>> + Send;
 }
 
-/// Sends a write until it is answered, or until `deadline` where AWS keeps putting it off.
-pub async fn carry_out(write: &impl Write, deadline: Instant) -> Result<Value, CallError> {
+/// Sends a write until it is answered or the permit is over. No wait outlasts the permit; where an answer was lost, the state
+/// is read once more, and what did not take effect by then ends as [`Kind::Withdrawn`].
+pub async fn carry_out(write: &impl Write, permit: &Permit) -> Result<Value, CallError> {
     let (mut lost, mut put_off) = (0, 0);
     loop {
-        let error = match write.send().await {
+        let error = match write.send(permit).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         match error.kind {
             Kind::Unknown => {
                 for wait in LATE {
-                    tokio::time::sleep(wait).await;
-                    match until_answered(deadline, || write.landed()).await {
+                    _ = permit.hold(tokio::time::sleep(wait)).await;
+                    let last = Instant::now() + LAST_LOOK;
+                    let until =
+                        permit.deadline().filter(|_| !permit.is_over()).map_or(last, |deadline| deadline.max(last));
+                    match until_answered(until, || write.landed()).await {
                         Ok(Some(answer)) => return Ok(answer),
                         Ok(None) => {}
                         Err(blind) => return Err(unread(error, &blind)),
                     }
+                }
+                if permit.is_over() {
+                    return Err(CallError { kind: Kind::Withdrawn, ..error });
                 }
                 lost += 1;
                 if lost == ATTEMPTS {
@@ -52,13 +62,11 @@ pub async fn carry_out(write: &impl Write, deadline: Instant) -> Result<Value, C
             }
             _ if error.kind == Kind::Throttled || is_race(&error) => {
                 put_off += 1;
-                let wait = backoff(put_off);
-                if Instant::now() + wait > deadline {
-                    return Err(error);
+                if permit.hold(tokio::time::sleep(backoff(put_off))).await.is_none() {
+                    return Err(CallError { kind: Kind::Withdrawn, ..error });
                 }
-                tokio::time::sleep(wait).await;
             }
-            Kind::Throttled | Kind::Denied | Kind::Expired | Kind::Refused | Kind::NotSent => return Err(error),
+            _ => return Err(error),
         }
     }
 }
@@ -126,12 +134,12 @@ mod tests {
         }
     }
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(600)
+    fn soon() -> Permit {
+        Permit::default().until(Instant::now() + Duration::from_secs(600))
     }
 
     impl Write for Script {
-        async fn send(&self) -> Result<Value, CallError> {
+        async fn send(&self, _: &Permit) -> Result<Value, CallError> {
             let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
             if sent < self.works_at { Err(self.error.clone()) } else { Ok(json!(sent)) }
         }
@@ -147,17 +155,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lost_answer_is_looked_up_and_not_sent_again() {
         let write = Script { landed: Some(json!("landed")), ..Script::new(Kind::Unknown, "reset", 99) };
-        assert_eq!(carry_out(&write, soon()).await.expect("landed"), json!("landed"));
+        assert_eq!(carry_out(&write, &soon()).await.expect("landed"), json!("landed"));
         assert_eq!(write.sent.into_inner(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_look_that_is_put_off_is_taken_later() {
         let write = Script { landed: Some(json!("landed")), blind: 5, ..Script::new(Kind::Unknown, "reset", 99) };
-        assert_eq!(carry_out(&write, soon()).await.expect("landed"), json!("landed"));
+        assert_eq!(carry_out(&write, &soon()).await.expect("landed"), json!("landed"));
         assert_eq!((write.sent.into_inner(), write.looked.into_inner()), (1, 6));
         let write = Script { blind: u32::MAX, ..Script::new(Kind::Unknown, "reset", 99) };
-        let error = carry_out(&write, soon()).await.expect_err("never");
+        let error = carry_out(&write, &soon()).await.expect_err("never");
         assert_eq!((error.operation, error.kind), ("UpdateService", Kind::Unknown), "it may have taken effect");
         let says = "reset; whether it took effect could not be read: DescribeServices: Rate exceeded";
         assert_eq!(error.message, says);
@@ -166,7 +174,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_never_arrived_is_sent_again_after_looking() {
         let write = Script::new(Kind::Unknown, "timeout", 3);
-        assert_eq!(carry_out(&write, soon()).await.expect("the third"), json!(3));
+        assert_eq!(carry_out(&write, &soon()).await.expect("the third"), json!(3));
         assert_eq!(write.looked.into_inner(), 4);
     }
 
@@ -179,7 +187,7 @@ mod tests {
             (Kind::Denied, "no", 1),
         ] {
             let write = Script::new(kind, message, 2);
-            assert_eq!(carry_out(&write, soon()).await.is_ok(), sends == 2, "{message}");
+            assert_eq!(carry_out(&write, &soon()).await.is_ok(), sends == 2, "{message}");
             assert_eq!((write.sent.into_inner(), write.looked.into_inner()), (sends, 0), "{message}");
         }
     }
@@ -187,10 +195,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_gives_up_after_some_lost_answers_or_at_its_deadline() {
         let write = Script::new(Kind::Unknown, "timeout", 99);
-        assert!(carry_out(&write, soon()).await.is_err());
+        assert!(carry_out(&write, &soon()).await.is_err());
         assert_eq!(write.sent.into_inner(), ATTEMPTS);
-        let (write, deadline) = (Script::new(Kind::Throttled, "Rate exceeded", 99), soon());
-        assert!(carry_out(&write, deadline).await.is_err());
-        assert!(Instant::now() <= deadline && write.sent.into_inner() > ATTEMPTS);
+        let (write, permit) = (Script::new(Kind::Throttled, "Rate exceeded", 99), soon());
+        assert!(carry_out(&write, &permit).await.is_err());
+        assert!(
+            Some(Instant::now()) <= permit.deadline().map(|end| end + Duration::from_millis(1))
+                && write.sent.into_inner() > ATTEMPTS
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_sent_again_once_the_permit_is_over() {
+        for kind in [Kind::Throttled, Kind::Unknown] {
+            let (write, permit) = (Script::new(kind, "no answer", 9), Permit::default());
+            let withdraw = async {
+                tokio::time::sleep(Duration::from_millis(600)).await;
+                permit.withdraw();
+            };
+            let start = Instant::now();
+            let (answer, ()) = tokio::join!(carry_out(&write, &permit), withdraw);
+            assert_eq!(answer.expect_err("withdrawn").kind, Kind::Withdrawn);
+            assert_eq!((write.sent.into_inner(), start.elapsed().as_millis()), (1, 600), "{kind:?}");
+        }
     }
 }

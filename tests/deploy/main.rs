@@ -34,6 +34,7 @@ mod saved;
 mod scale;
 mod shards;
 mod status;
+mod stopping;
 mod strategies;
 mod tail;
 mod undo;

@@ -68,7 +68,7 @@ impl Undo<'_> {
         }
         if running == wanted {
             self.announce(UndoStep::Deploy).await;
-            let id = match watch.start(&before, false, deadline).await {
+            let id = match watch.start(&before, false, &self.run.cancel.permit().until(deadline)).await {
                 Ok(started) => started.map(|(id, _)| id).unwrap_or_default(),
                 Err(error) => return stuck(error.to_string(), &watch).await,
             };

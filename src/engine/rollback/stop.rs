@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::engine::write::Write;
 use crate::fleet::TargetSpec;
 
@@ -21,7 +22,7 @@ pub async fn ask(ecs: &Ecs, target: &TargetSpec, deployment: &str, cancelled: Op
         if is_returning(&status) {
             return Ok("ECS rolls it back already");
         }
-        ecs.stop_service_deployment(&arn).await.map_err(|error| error.to_string())?;
+        ecs.stop_service_deployment(&arn, &Permit::default()).await.map_err(|error| error.to_string())?;
         Ok("ECS was asked to roll it back")
     };
     let said: Result<&str, String> = match tokio::time::timeout_at(until, asked).await {
@@ -81,8 +82,8 @@ pub struct StopDeployment<'a> {
 }
 
 impl Write for StopDeployment<'_> {
-    async fn send(&self) -> Result<Value, CallError> {
-        self.ecs.stop_service_deployment(self.arn).await
+    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
+        self.ecs.stop_service_deployment(self.arn, permit).await
     }
 
     async fn landed(&self) -> Result<Option<Value>, CallError> {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::Unfinished;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
 use crate::engine::ended::help;
 use crate::engine::write::{Write, carry_out};
 use crate::engine::{Run, evidence};
@@ -44,6 +45,8 @@ pub struct Errand<'a> {
     pub moment: Moment,
     /// The ARN of the revision that the target gets, or got.
     pub definition: &'a str,
+    /// Until when it may be started.
+    pub permit: &'a Permit,
 }
 
 impl Errand<'_> {
@@ -55,10 +58,14 @@ impl Errand<'_> {
             () = self.run.cancel.cancelled() => {
                 return Err(Unfinished::Cancelled(format!("before the task {} was started", self.task.name)));
             }
+            () = self.permit.over() => return Err(Unfinished::Stopped),
             request = self.request(deadline) => request.map_err(|reason| self.failed("could not be started", reason))?,
         };
-        let sent = carry_out(&Sending { ecs: self.ecs, request }, deadline).await;
-        let answer = sent.map_err(|error| self.failed("could not be started", self.refused(&error)))?;
+        let sent = carry_out(&Sending { ecs: self.ecs, request }, &self.permit.until(deadline)).await;
+        let answer = sent.map_err(|error| match error.kind {
+            Kind::Withdrawn if self.permit.is_over() => Unfinished::Stopped,
+            _ => self.failed("could not be started", self.refused(&error)),
+        })?;
         let Some(arn) = answer["tasks"][0]["taskArn"].as_str() else {
             return Err(self.failed("could not be started", summary(&no_task(&answer))));
         };
@@ -69,7 +76,7 @@ impl Errand<'_> {
         let end = match &ended {
             Ok(()) => TaskEnd::Succeeded,
             Err(Unfinished::Failed(_)) => TaskEnd::Failed,
-            Err(Unfinished::Cancelled(_)) => TaskEnd::Cancelled,
+            Err(Unfinished::Cancelled(_) | Unfinished::Stopped) => TaskEnd::Cancelled,
         };
         let (target, name) = (self.target.id.clone(), self.task.name.clone());
         self.emit(Event::RunTaskFinished { target, name, moment, end }).await;
@@ -274,8 +281,8 @@ struct Sending<'a> {
 }
 
 impl Write for Sending<'_> {
-    async fn send(&self) -> Result<Value, CallError> {
-        self.ecs.run_task(&self.request).await
+    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
+        self.ecs.run_task(&self.request, permit).await
     }
 
     async fn landed(&self) -> Result<Option<Value>, CallError> {

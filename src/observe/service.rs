@@ -26,6 +26,8 @@ pub struct LiveService {
     pub running: u32,
     /// `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
     pub controller: String,
+    /// Whether it runs one task on each instance (its scheduling strategy is DAEMON), so that it has no desired count.
+    pub daemon: bool,
     /// Whether ECS itself manages the service's resources (Express mode).
     pub express: bool,
     /// Whether the deployment circuit breaker rolls back.
@@ -104,6 +106,7 @@ impl LiveService {
             desired: count(service, "desiredCount"),
             running: count(service, "runningCount"),
             controller: controller.to_owned(),
+            daemon: service["schedulingStrategy"] == "DAEMON",
             express: service["resourceManagementType"] == "ECS",
             breaker_rolls_back,
             traffic: Traffic::read(service),
@@ -136,6 +139,15 @@ impl LiveService {
     /// Returns the PRIMARY deployment.
     pub fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
+    }
+
+    /// Returns the PRIMARY deployment while it is under way. Behind a Classic load balancer ECS says no state: there, other
+    /// deployments beside it or missing tasks tell.
+    pub fn in_progress(&self) -> Option<&Deployment> {
+        self.primary().filter(|primary| match &primary.rollout_state {
+            Some(state) => state == "IN_PROGRESS",
+            None => self.deployments.len() > 1 || primary.tasks.running != primary.tasks.desired,
+        })
     }
 
     /// Returns a deployment by its id.

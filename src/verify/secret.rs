@@ -88,6 +88,15 @@ impl Secret {
 }
 
 impl Parameter {
+    /// Says that it is of another account than the tasks, whose id is given.
+    pub fn is_foreign(&self, account: &str) -> Finding {
+        let owner = self.account.as_deref().unwrap_or_default();
+        Finding::new(
+            format!("the parameter {self} is of account {owner}: tasks of account {account} cannot read it"),
+            "write ${account.id} and ${region} in its ARN, or give its name alone",
+        )
+    }
+
     /// Says that there is none.
     pub fn missing(&self) -> Finding {
         let reason = format!("the parameter {self} does not exist in {}", self.region);

@@ -1,6 +1,7 @@
 //! What task definitions name is looked for before anything is changed: what is missing blocks, what cannot be asked is
 //! a note.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use roleout::commands::plan::{self, Choice};
@@ -9,13 +10,14 @@ use roleout::commands::saved::{self, Terms};
 use roleout::engine::Start;
 use roleout::engine::cancel::Cancel;
 use roleout::exit::Exit;
-use roleout::fleet::Outcome;
+use roleout::fleet::{Base, Outcome};
 use roleout::plan::preview::Preview;
 use roleout::sandbox::Role;
 use roleout::verify::image::Image;
 use roleout::verify::secret::{self, Secret};
 use roleout::verify::{Need, log::LogGroup};
 use roleout::view::{Form, Options, View};
+use serde_json::json;
 
 use crate::harness::{Directory, Ran, Scene, Shared, manifest};
 
@@ -232,7 +234,7 @@ async fn a_cache_that_may_not_be_read_is_named_in_the_help() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_in_another_account_is_not_asked_for() {
+async fn a_parameter_or_role_of_another_account_blocks() {
     let text = manifest(2, 1, "").replace(
         "    images: { app: \"registry.example.com/s0:v2\" }\n",
         &format!(
@@ -242,13 +244,27 @@ async fn what_is_in_another_account_is_not_asked_for() {
     );
     let scene = Scene::new(&text).quick();
     let (exit, preview) = planned(&scene).await;
-    assert_eq!(exit, Exit::Done);
-    assert_eq!(preview.notes, ["not checked in a1: a parameter of another account can be read only there"]);
-    let shared = secret::read(&format!("arn:aws:ssm:eu-west-1:{A0}:parameter/shared"), REGION).expect("a parameter");
-    assert!(scene.sandbox.remove_thing(A0, &shared));
+    assert_eq!((exit, preview.totals.blocked), (Exit::Blocked, 1));
+    assert_eq!(
+        reasons(&preview),
+        [format!("the parameter shared is of account {A0}: tasks of account 200000000001 cannot read it")]
+    );
+    let mut scene = named(2);
+    for target in &mut scene.fleet.targets {
+        let Base::File(file) = &target.desired.task_definition else { panic!("a file") };
+        let mut file = (**file).clone();
+        file["taskRoleArn"] = json!(format!("arn:aws:iam::{A0}:role/tasks"));
+        target.desired.task_definition = Base::File(Arc::new(file));
+    }
+    let scene = Scene::seeded(scene.fleet);
     let (exit, preview) = planned(&scene).await;
     assert_eq!((exit, preview.totals.blocked), (Exit::Blocked, 1));
-    assert_eq!(reasons(&preview), ["the parameter shared does not exist in eu-west-1"]);
+    assert_eq!(
+        reasons(&preview),
+        [format!(
+            "the role arn:aws:iam::{A0}:role/tasks is of account {A0}: it cannot run tasks in account 200000000001"
+        )]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -95,7 +95,9 @@ fn lacks_group(target: &TargetSpec, service: Option<&LiveService>) -> bool {
 /// Returns the deployment that is under way: the PRIMARY one; or, where that is the return of ECS to what ran before, the
 /// one that failed.
 fn under_way(service: &LiveService) -> Option<&Deployment> {
-    let primary = service.in_progress()?;
+    // Of the first deployment of a service behind a Classic load balancer, the missing tasks tell.
+    let starts = |it: &&Deployment| it.rollout_state.is_none() && it.tasks.running != it.tasks.desired;
+    let primary = service.in_progress().or_else(|| service.primary().filter(starts))?;
     let others = || service.deployments.iter().filter(|deployment| deployment.id != primary.id);
     let failed = others().find(|deployment| deployment.is("FAILED"));
     let returns = primary.rollout_reason.as_deref().is_some_and(|reason| reason.contains("rolling back"));

@@ -237,6 +237,7 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: 
             return Decision::blocked(reason, "name a container of the task definition in `container`");
         }
         summary.extend(strategy::note(target, service));
+        summary.extend(strategy::counts(target, service));
         work.run_tasks = match work.definition {
             Definition::Follow { .. } => target.desired.run_tasks.only_after(),
             _ => target.desired.run_tasks.clone(),

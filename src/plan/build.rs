@@ -11,6 +11,7 @@ use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
+use crate::verify;
 
 /// What is decided for one target.
 pub(super) struct Decision {
@@ -131,6 +132,10 @@ fn decide(target: &TargetSpec, observed: &Observed, release: &Release, on_busy: 
             format!("the revision {revision} is {status}"),
             "name an ACTIVE revision, or register this one's definition again",
         );
+    }
+    if let Some(foreign) = verify::foreign(&wanted, target.account.id.as_str()).filter(|_| !is_live && named.is_none())
+    {
+        return Decision::blocked(foreign.reason, foreign.help);
     }
     let primary = service.primary();
     // Task sets have no rollout state, and `other_set` looks at them.

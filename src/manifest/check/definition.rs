@@ -14,6 +14,7 @@ use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::scalar::{Count, parse_count};
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::taskdef::TaskDefinition;
+use crate::verify;
 
 /// ECS's longest name of a family.
 const LONGEST_FAMILY: usize = 255;
@@ -47,7 +48,13 @@ impl Checker<'_> {
         let definition = self.file(file, source.span, scope, files, definitions)?;
         layers.iter().for_each(|layer| self.containers(layer, definition.containers()));
         let refused = |faults: Vec<_>| faults.into_iter().for_each(|fault| self.context.push(fault));
-        definition.resolve(scope).map_err(refused).ok().map(Base::File)
+        let definition = definition.resolve(scope).map_err(refused).ok()?;
+        if let Some((_, account, _)) = scope.account.filter(|(_, id, _)| !id.is_empty())
+            && let Some(foreign) = verify::foreign(&definition, account)
+        {
+            self.fault(source.span, foreign.reason, foreign.help);
+        }
+        Some(Base::File(definition))
     }
 
     fn revision(self, written: &ExistingRevision, scope: &Scope<'_>) -> Option<Base> {

@@ -20,6 +20,7 @@ use crate::manifest::select::{Candidate, Selector, Vocabulary};
 use crate::manifest::spanned::{Entries, Span, Spanned};
 use crate::manifest::taskdef::map_text;
 use crate::manifest::{Manifest, Override, Service};
+use crate::verify::secret;
 
 /// Ten times the largest fleet that this program is measured with.
 const MAX_TARGETS: usize = 100_000;
@@ -269,6 +270,10 @@ impl Checker<'_> {
                 let value = self.resolve_at(template, span, scope)?;
                 if value.is_empty() {
                     self.fault(span, "the secret is empty", "write the ARN of a secret or of an SSM parameter");
+                }
+                let account = scope.account.map(|(_, id, _)| id).filter(|id| !id.is_empty());
+                if let Some(fault) = secret::fault(&value, account, candidate.region) {
+                    self.fault(span, fault.reason, fault.help);
                 }
                 Some(value)
             };

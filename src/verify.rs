@@ -74,8 +74,36 @@ pub fn needs(definition: &Value, account: &str, region: &str) -> BTreeSet<Need> 
     needs
 }
 
+/// Returns what a task definition names in another account than the tasks', whose id is given, and no policy can make
+/// usable: a role, or a parameter by its ARN. This needs no call to AWS.
+pub fn foreign(definition: &Value, account: &str) -> Option<Finding> {
+    // As `describe-task-definition` prints it, too.
+    let definition = definition.get("taskDefinition").filter(|inner| inner.is_object()).unwrap_or(definition);
+    needs(definition, account, "").into_iter().find_map(|need| match need {
+        Need::Role(role) => (role.account != account).then(|| role.is_foreign(account)),
+        Need::Parameter(parameter) => {
+            let own = parameter.account.as_deref().is_none_or(|owner| owner == account);
+            (!own).then(|| parameter.is_foreign(account))
+        }
+        Need::Image(_) | Need::LogGroup(_) | Need::Secret(_) => None,
+    })
+}
+
 fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
+}
+
+/// Returns the partition that a region is in.
+pub(crate) fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else if region.starts_with("eusc-") {
+        "aws-eusc"
+    } else {
+        "aws"
+    }
 }
 
 /// Returns an ARN's region, account and resource; `None` where it is no ARN of that service.
@@ -135,6 +163,24 @@ mod tests {
                 "log-key",
             ]
         );
+    }
+
+    #[test]
+    fn roles_and_parameters_of_another_account_are_foreign() {
+        let secret =
+            |from: &str| json!({ "containerDefinitions": [{ "secrets": [{ "name": "A", "valueFrom": from }] }] });
+        let role = |account: &str| json!({ "executionRoleArn": format!("arn:aws:iam::{account}:role/exec") });
+        for (definition, wanted) in [
+            (role("222222222222"), false),
+            (role("111111111111"), true),
+            (json!({ "taskDefinition": role("111111111111") }), true),
+            (json!({ "taskRoleArn": "name" }), false),
+            (secret("arn:aws:ssm:eu-west-1:222222222222:parameter/a"), false),
+            (secret("arn:aws:ssm:eu-west-1:111111111111:parameter/a"), true),
+            (secret("arn:aws:secretsmanager:eu-west-1:111111111111:secret:a-AbCdEf"), false),
+        ] {
+            assert_eq!(foreign(&definition, "222222222222").is_some(), wanted, "{definition}");
+        }
     }
 
     #[test]

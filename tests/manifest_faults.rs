@@ -1859,6 +1859,21 @@ fn a_name_that_is_a_variable_and_a_secret() {
 }
 
 #[test]
+fn a_secret_that_tasks_cannot_read() {
+    for (arn, words) in [
+        ("arn:aws:ssm:${region}:999999999999:parameter/db", "is of account 999999999999"),
+        ("arn:aws:s3:::bucket", "is no ARN of a secret"),
+        ("arn:aws:ssm:${region}::parameter/db", "names no account"),
+        ("arn:aws-cn:ssm:${region}:${account.id}:parameter/db", "is of the partition aws-cn"),
+    ] {
+        let secrets = format!("cluster: web\n    secrets: {{ app: {{ DB: \"{arn}\" }} }}");
+        let text = edited("cluster: web", &secrets);
+        let text = text.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
 fn an_empty_image() {
     insta::assert_snapshot!(edited("api:1", "${EMPTY}"), @r#"
       × the image is empty

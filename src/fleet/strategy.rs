@@ -31,6 +31,18 @@ pub fn bakes(configuration: &Value) -> Duration {
     Duration::from_secs(60 * (steps + minutes(&configuration["bakeTimeInMinutes"], 0)))
 }
 
+/// Says that a rolling deployment of so many tasks can neither stop nor start one, with the counts that ECS keeps to: at
+/// least the minimum healthy percent, rounded up, and at most the maximum percent, rounded down.
+pub fn standstill(configuration: &Value, tasks: u32) -> Option<String> {
+    let percent = |member: &str, default: u64| u64::from(tasks) * configuration[member].as_u64().unwrap_or(default);
+    let least = percent("minimumHealthyPercent", 100).div_ceil(100);
+    let most = percent("maximumPercent", 200) / 100;
+    let count = u64::from(tasks);
+    let stuck = strategy(configuration) == "ROLLING" && count > 0 && least >= count && most <= count;
+    let plural = if tasks == 1 { "" } else { "s" };
+    stuck.then(|| format!("no task can move ({tasks} task{plural}: at least {least}, at most {most})"))
+}
+
 /// Returns the configuration that a service has after an update: what is declared on top of what is live, member by
 /// member, as UpdateService merges.
 pub fn merged(declared: Option<&Value>, live: &Value) -> Value {
@@ -46,6 +58,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn counts_under_which_no_task_can_move_are_found() {
+        let bounds = |least: u64, most: u64| json!({ "minimumHealthyPercent": least, "maximumPercent": most });
+        let one = "no task can move (1 task: at least 1, at most 1)";
+        for (configuration, tasks, wanted) in [
+            (bounds(50, 100), 1, Some(one)),
+            (bounds(100, 199), 1, Some(one)),
+            (bounds(75, 125), 3, Some("no task can move (3 tasks: at least 3, at most 3)")),
+            (bounds(75, 125), 4, None),
+            (bounds(50, 100), 2, None),
+            (bounds(0, 100), 1, None),
+            (bounds(100, 200), 1, None),
+            (bounds(50, 100), 0, None),
+            (json!({}), 1, None),
+            (json!({ "strategy": "BLUE_GREEN", "minimumHealthyPercent": 100, "maximumPercent": 100 }), 1, None),
+        ] {
+            assert_eq!(standstill(&configuration, tasks).as_deref(), wanted, "{configuration} {tasks}");
+        }
+    }
 
     #[test]
     fn the_bakes_of_each_strategy_add_up() {

@@ -79,6 +79,7 @@ pub fn check(
         force_new_deployment: false,
     };
     deployment::warn_of_bakes(&targets.list, timeout, &mut warnings);
+    deployment::warn_of_counts(&targets.list, &mut warnings);
     let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, timeout, &mut warnings);
     if let Some(waves) = &waves {
         checker.alarms_of_waves(manifest, waves, &mut targets, &accounts);

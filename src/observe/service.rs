@@ -26,6 +26,8 @@ pub struct LiveService {
     pub running: u32,
     /// `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
     pub controller: String,
+    /// Whether it runs one task on each instance (its scheduling strategy is DAEMON), so that it has no desired count.
+    pub daemon: bool,
     /// Whether ECS itself manages the service's resources (Express mode).
     pub express: bool,
     /// Whether the deployment circuit breaker rolls back.
@@ -50,7 +52,7 @@ pub struct LiveService {
 /// Whether ECS can move a service's traffic between two revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
-    /// By a load balancer with `advancedConfiguration`, or by Service Connect.
+    /// By a load balancer with `advancedConfiguration`, by Service Connect or by VPC Lattice.
     Shifts,
     /// Its load balancer has no `advancedConfiguration`.
     Fixed,
@@ -104,6 +106,7 @@ impl LiveService {
             desired: count(service, "desiredCount"),
             running: count(service, "runningCount"),
             controller: controller.to_owned(),
+            daemon: service["schedulingStrategy"] == "DAEMON",
             express: service["resourceManagementType"] == "ECS",
             breaker_rolls_back,
             traffic: Traffic::read(service),
@@ -138,6 +141,15 @@ impl LiveService {
         self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
     }
 
+    /// Returns the PRIMARY deployment while it is under way. Behind a Classic load balancer ECS says no state: there, another
+    /// deployment beside it tells. Missing tasks tell nothing: ECS replaces a task that stopped without a deployment.
+    pub fn in_progress(&self) -> Option<&Deployment> {
+        self.primary().filter(|primary| match &primary.rollout_state {
+            Some(state) => state == "IN_PROGRESS",
+            None => self.deployments.len() > 1,
+        })
+    }
+
     /// Returns a deployment by its id.
     pub fn deployment(&self, id: &str) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.id == id)
@@ -153,7 +165,9 @@ impl Traffic {
     fn read(service: &Value) -> Self {
         let connected = |deployment: &Value| deployment["serviceConnectConfiguration"]["enabled"] == true;
         let shifts = |balancer: &Value| balancer["advancedConfiguration"].is_object();
-        if items(service, "loadBalancers").any(shifts) || items(service, "deployments").any(connected) {
+        let lattice = |deployment: &Value| items(deployment, "vpcLatticeConfigurations").next().is_some();
+        let moves = |deployment: &Value| connected(deployment) || lattice(deployment);
+        if items(service, "loadBalancers").any(shifts) || items(service, "deployments").any(moves) {
             Self::Shifts
         } else if items(service, "loadBalancers").next().is_some() {
             Self::Fixed
@@ -221,4 +235,28 @@ fn count(value: &Value, key: &str) -> u32 {
 
 fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value[key].as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn without_a_rollout_state_another_deployment_tells_that_one_is_under_way() {
+        let primary = json!({ "id": "ecs-svc/2", "status": "PRIMARY", "desiredCount": 1, "runningCount": 0 });
+        let old = json!({ "id": "ecs-svc/1", "status": "ACTIVE", "desiredCount": 1, "runningCount": 1 });
+        let busy = LiveService::read(&json!({ "deployments": [primary, old] }));
+        assert_eq!(busy.in_progress().map(|it| it.id.as_str()), Some("ecs-svc/2"));
+        let short = LiveService::read(&json!({ "deployments": [primary] }));
+        assert_eq!(short.in_progress(), None, "a task that is replaced is no deployment");
+    }
+
+    #[test]
+    fn ecs_moves_the_traffic_of_vpc_lattice() {
+        let lattice = json!([{ "targetGroupArn": "tg", "portName": "web", "roleArn": "role" }]);
+        let service = json!({ "deployments": [{ "status": "PRIMARY", "vpcLatticeConfigurations": lattice }] });
+        assert_eq!(LiveService::read(&service).traffic, Traffic::Shifts);
+    }
 }

@@ -11,7 +11,7 @@ use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
-use crate::task_definition;
+use crate::{task_definition, verify};
 
 /// What is decided for one target.
 pub(super) struct Decision {
@@ -97,6 +97,12 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
     if let Some((reason, help)) = strategy::obstacle(target, service) {
         return Decision::blocked(reason, help);
     }
+    if let Some(count) = target.desired.desired_count.filter(|_| service.daemon) {
+        return Decision::blocked(
+            format!("its scheduling strategy is DAEMON, and ECS takes no desired count ({count}) for it"),
+            "take `desired_count` out of the manifest for this service",
+        );
+    }
     let declared = &target.desired.task_definition;
     let base = match base(declared, observed) {
         Ok(base) => base,
@@ -128,8 +134,12 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             "name an ACTIVE revision, or register this one's definition again",
         );
     }
-    let primary = service.primary();
-    let in_progress = primary.filter(|primary| primary.is("IN_PROGRESS"));
+    if let Some(foreign) = verify::foreign(&wanted, target.account.id.as_str()).filter(|_| !is_live && named.is_none())
+    {
+        return Decision::blocked(foreign.reason, foreign.help);
+    }
+    // Task sets have no rollout state, and `other_set` looks at them.
+    let in_progress = service.in_progress().filter(|_| service.controller == "ECS");
     let is_ours = |primary: &Deployment| is_live && primary.task_definition == service.task_definition;
     let stranger = in_progress.filter(|primary| !is_ours(primary));
     if let Some(primary) = stranger.filter(|_| on_busy != OnBusy::Supersede) {
@@ -206,6 +216,20 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         summary.extend(settings(declared, &service.configuration));
         work.deployment = Some(declared.clone());
     }
+    let starts_again = match &work.definition {
+        Definition::Existing { arn, .. } => *arn == service.task_definition,
+        Definition::Keep => work.desired_count.is_some() || work.deployment.is_some(),
+        Definition::Register { .. } | Definition::Follow { .. } | Definition::Return { .. } => false,
+    };
+    if starts_again && observed.live["status"] == "INACTIVE" && service.controller == "ECS" {
+        return Decision::blocked(
+            format!(
+                "the revision that it runs, {}, is INACTIVE, and ECS deploys no such revision",
+                short(&service.task_definition)
+            ),
+            "deploy a new revision (any change of the definition), or name an ACTIVE one in `task_definition`",
+        );
+    }
     let touches = !is_live || work.desired_count.is_some() || work.deployment.is_some();
     if let Some(blocked) = overtaken(observed, release).filter(|_| touches) {
         return blocked;
@@ -221,6 +245,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             return Decision::blocked(reason, "name a container of the task definition in `container`");
         }
         summary.extend(strategy::note(target, service));
+        summary.extend(strategy::counts(target, service));
         work.run_tasks = match work.definition {
             Definition::Follow { .. } => target.desired.run_tasks.only_after(),
             _ => target.desired.run_tasks.clone(),

@@ -95,14 +95,11 @@ fn lacks_group(target: &TargetSpec, service: Option<&LiveService>) -> bool {
 /// Returns the deployment that is under way: the PRIMARY one; or, where that is the return of ECS to what ran before, the
 /// one that failed.
 fn under_way(service: &LiveService) -> Option<&Deployment> {
-    let primary = service.primary()?;
+    // Of the first deployment of a service behind a Classic load balancer, the missing tasks tell.
+    let starts = |it: &&Deployment| it.rollout_state.is_none() && it.tasks.running != it.tasks.desired;
+    let primary = service.in_progress().or_else(|| service.primary().filter(starts))?;
     let others = || service.deployments.iter().filter(|deployment| deployment.id != primary.id);
-    let in_progress = match &primary.rollout_state {
-        Some(state) => state == "IN_PROGRESS",
-        // Behind a Classic load balancer ECS says no state.
-        None => others().next().is_some() || primary.tasks.running != primary.tasks.desired,
-    };
     let failed = others().find(|deployment| deployment.is("FAILED"));
     let returns = primary.rollout_reason.as_deref().is_some_and(|reason| reason.contains("rolling back"));
-    in_progress.then(|| failed.filter(|_| returns).unwrap_or(primary))
+    Some(failed.filter(|_| returns).unwrap_or(primary))
 }

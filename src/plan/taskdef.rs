@@ -159,8 +159,8 @@ fn remove_named(container: &mut Map<String, Value>, list: &str, names: &IndexMap
 /// Returns what RegisterTaskDefinition takes of what DescribeTaskDefinition gives.
 ///
 /// Takes the whole answer (`{"taskDefinition": {…}, "tags": […]}`) or the definition alone. Tags stay, except those of
-/// AWS's reserved prefix and of our own, which tell of another run; an empty list of tags goes, since ECS refuses it
-/// ("Tags can not be empty.").
+/// AWS's reserved prefix and of our own, which tell of another run. What says nothing goes: nulls, empty lists, blank
+/// roles and enumerations, which ECS refuses ("Tags can not be empty.", "Role is not valid").
 pub fn registrable(described: &Value) -> Value {
     let inner = described.get("taskDefinition").filter(|inner| inner.is_object());
     let Some(mut definition) = inner.unwrap_or(described).as_object().cloned() else { return described.clone() };
@@ -172,10 +172,9 @@ pub fn registrable(described: &Value) -> Value {
         let reserved = |key: &str| key.starts_with("aws:") || key.starts_with(commit::PREFIX);
         tags.retain(|tag| !tag.get("key").and_then(Value::as_str).is_some_and(reserved));
     }
-    if definition.get("tags").is_some_and(|tags| tags.is_null() || tags.as_array().is_some_and(Vec::is_empty)) {
-        definition.shift_remove("tags");
-    }
-    Value::Object(definition)
+    let mut definition = Value::Object(definition);
+    normalise::prune(&mut definition);
+    definition
 }
 
 /// Returns whether registering `wanted` would change nothing against `live`. Tags do not take part.
@@ -228,7 +227,7 @@ mod tests {
                         "name": "app", "image": "r/api:1", "cpu": 0, "essential": true,
                         "environment": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
                         "secrets": [{"name": "S", "valueFrom": "arn:s"}],
-                        "mountPoints": [], "futureMember": {"kept": [1.5, null]},
+                        "mountPoints": [], "futureMember": {"kept": [1.5]},
                     },
                     {"name": "log", "image": "r/log:1"},
                 ],
@@ -245,8 +244,10 @@ mod tests {
     fn registrable_strips_read_only_fields_and_nothing_else() {
         let definition = registrable(&live());
         let members: Vec<&str> = definition.as_object().expect("an object").keys().map(String::as_str).collect();
-        assert_eq!(members, ["containerDefinitions", "family", "volumes", "anotherFutureMember"]);
-        assert_eq!(definition["containerDefinitions"], live()["taskDefinition"]["containerDefinitions"]);
+        assert_eq!(members, ["containerDefinitions", "family", "anotherFutureMember"]);
+        let mut containers = live()["taskDefinition"]["containerDefinitions"].clone();
+        containers[0].as_object_mut().expect("an object").shift_remove("mountPoints");
+        assert_eq!(definition["containerDefinitions"], containers);
         assert_eq!(registrable(&definition), definition);
     }
 
@@ -272,7 +273,7 @@ mod tests {
         let images = IndexMap::from([("app".to_owned(), "r/api:2".to_owned())]);
         let built = build(&live(), &Desired { images, ..Desired::default() }).expect("builds");
         assert_eq!(built["containerDefinitions"][0]["image"], "r/api:2");
-        assert_eq!(built["containerDefinitions"][0]["futureMember"], json!({"kept": [1.5, null]}));
+        assert_eq!(built["containerDefinitions"][0]["futureMember"], json!({"kept": [1.5]}));
         assert_eq!(built["containerDefinitions"][1]["image"], "r/log:1");
         assert_eq!(built["anotherFutureMember"], "kept");
     }
@@ -311,6 +312,45 @@ mod tests {
             built["containerDefinitions"][0]["environment"],
             json!([{"name": "A", "value": "new"}, {"name": "B", "value": "2"}])
         );
+    }
+
+    #[test]
+    fn what_says_nothing_is_neither_compared_nor_sent() {
+        let mut container = json!({
+            "name": "app", "image": "r/api:1", "hostname": "", "user": "", "workingDirectory": "", "secrets": [],
+            "versionConsistency": "", "dockerLabels": {"user": "", "type": "", "gone": null}, "command": [null, "run", ""],
+            "environment": [{"name": "A", "value": null}, {"name": "B"}, {"name": "type", "value": ""}],
+            "portMappings": [{"containerPort": 80, "protocol": "HTTP", "appProtocol": ""}, null],
+        });
+        let mut blank = json!({"family": "f", "cpu": "", "taskRoleArn": "", "executionRoleArn": " ", "networkMode": "",
+            "runtimePlatform": {"cpuArchitecture": "", "operatingSystemFamily": ""}, "pidMode": "", "ipcMode": "",
+            "volumes": [null, {"name": "v", "efsVolumeConfiguration": {"fileSystemId": "fs-1", "rootDirectory": "",
+                "transitEncryption": "", "authorizationConfig": {"iam": ""}}}]});
+        blank["containerDefinitions"] = json!([container.take()]);
+        let built = build(&blank, &Desired::default()).expect("builds");
+        let sent = json!({
+            "family": "f",
+            "volumes": [{"name": "v", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}],
+            "containerDefinitions": [{
+                "name": "app", "image": "r/api:1", "dockerLabels": {"user": "", "type": ""}, "command": ["run", ""],
+                "environment": [{"name": "type", "value": ""}],
+                "portMappings": [{"containerPort": 80, "protocol": "tcp"}],
+            }],
+        });
+        assert_eq!(built, sent);
+        assert!(same(&blank, &sent));
+    }
+
+    #[test]
+    fn what_ecs_fills_in_for_firelens_and_docker_volumes_is_no_difference() {
+        let file = json!({"family": "f", "volumes": [{"name": "d", "dockerVolumeConfiguration": {"driver": "local"}}],
+            "containerDefinitions": [{"name": "log", "image": "x", "firelensConfiguration": {"type": "fluentbit"}}]});
+        let mut kept = file.clone();
+        kept["volumes"][0]["dockerVolumeConfiguration"]["scope"] = json!("task");
+        kept["containerDefinitions"][0]["user"] = json!("0");
+        assert!(same(&file, &kept));
+        kept["containerDefinitions"][0]["user"] = json!("1");
+        assert!(!same(&file, &kept));
     }
 
     #[test]

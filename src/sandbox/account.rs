@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::issuer::{AUDIENCE, ISSUER_HOST};
+pub(crate) use crate::verify::partition;
 
 /// An IAM role.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,15 +130,4 @@ pub(crate) fn provider_arn(partition: &str, account: &str, host: &str) -> String
 pub(crate) fn parts(arn: &str) -> (&str, &str) {
     let mut fields = arn.split(':').skip(1);
     (fields.next().unwrap_or("aws"), fields.nth(2).unwrap_or_default())
-}
-
-/// Returns the partition of a region.
-pub(crate) fn partition(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    }
 }

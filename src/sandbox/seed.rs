@@ -103,7 +103,12 @@ impl World {
         }
         let definition = older(&target.desired, &target.service);
         self.provide(target, &definition);
-        if let Ok(wanted) = crate::plan::taskdef::build(&definition, &target.desired) {
+        // What the manifest deploys: the file itself, which the older definition no longer is.
+        let base = match &target.desired.task_definition {
+            Base::File(given) => given.as_ref(),
+            Base::Live | Base::Revision { .. } => &definition,
+        };
+        if let Ok(wanted) = crate::plan::taskdef::build(base, &target.desired) {
             self.provide(target, &wanted);
         }
         let region = self.region(account, region_name);
@@ -238,7 +243,7 @@ pub(crate) fn admin(account: &str) -> Principal {
 /// Returns the definition that a service ran before the manifest's: older images, none of its variables and secrets.
 fn older(desired: &Desired, service: &str) -> Value {
     let mut definition = match &desired.task_definition {
-        Base::File(given) => (**given).clone(),
+        Base::File(given) => crate::plan::taskdef::registrable(given),
         Base::Live | Base::Revision { .. } => {
             let mut names: Vec<&String> =
                 desired.images.keys().chain(desired.environment.keys()).chain(desired.secrets.keys()).collect();
@@ -357,5 +362,16 @@ mod tests {
         assert_eq!(older["containerDefinitions"][0]["image"], "r/api:previous");
         assert_eq!(older["containerDefinitions"][0]["environment"], json!([{ "name": "OLD", "value": "1" }]));
         assert_eq!(older["containerDefinitions"][1]["image"], "r/proxy:previous");
+    }
+
+    #[test]
+    fn the_older_definition_of_a_described_file_has_no_number_of_its_own() {
+        let arn = "arn:aws:ecs:us-east-1:111111111111:task-definition/api:7";
+        let described = json!({ "taskDefinition": { "taskDefinitionArn": arn, "revision": 7, "status": "INACTIVE",
+            "family": "api", "containerDefinitions": [{ "name": "app", "image": "r/api:0" }] } });
+        let desired = Desired { task_definition: Base::File(Arc::new(described)), ..Desired::default() };
+        let older = older(&desired, "api");
+        assert!(older.get("taskDefinitionArn").is_none() && older.get("revision").is_none(), "{older}");
+        assert_eq!(older["containerDefinitions"][0]["image"], "r/api:previous");
     }
 }

@@ -192,6 +192,9 @@ pub(crate) fn update(world: &mut World, call: &Call, input: &Value) -> Result<Va
         return Err(AwsError::new("ServiceNotActiveException", "Service was not ACTIVE."));
     }
     let desired = count_of(input)?;
+    if desired.is_some() && service.settings.get("schedulingStrategy").is_some_and(|strategy| strategy == "DAEMON") {
+        return Err(AwsError::invalid("The daemon scheduling strategy does not support a desired count for services."));
+    }
     let force = input.get("forceNewDeployment").and_then(Value::as_bool).unwrap_or(false);
     check_controller(service, input, force)?;
     // Nothing changes unless everything is valid.

@@ -90,9 +90,10 @@ impl Region {
     ) -> Arc<Value> {
         let arn = self.arn(&format!("task-definition/{family}:{number}"));
         let mut body = Map::new();
-        body.insert("taskDefinitionArn".into(), json!(arn));
         let given = input.as_object().cloned().unwrap_or_default();
         body.extend(given.into_iter().filter(|(key, value)| key != "tags" && !value.is_null()));
+        // The request has no such member, so that ECS never reads it.
+        body.insert("taskDefinitionArn".into(), json!(arn));
         body.insert("revision".into(), json!(number));
         body.insert("status".into(), json!("ACTIVE"));
         body.insert("registeredAt".into(), epoch(now));
@@ -262,7 +263,11 @@ fn fill_in(body: &mut Map<String, Value>) {
         body.entry(key).or_insert_with(|| json!([]));
     }
     if let Some(Value::Array(volumes)) = body.get_mut("volumes") {
+        volumes.retain(|volume| !volume.is_null());
         for volume in volumes {
+            if let Some(Value::Object(docker)) = volume.get_mut("dockerVolumeConfiguration") {
+                docker.entry("scope").or_insert_with(|| json!("task"));
+            }
             if let Some(Value::Object(efs)) = volume.get_mut("efsVolumeConfiguration") {
                 efs.entry("rootDirectory").or_insert_with(|| json!("/"));
             }
@@ -289,9 +294,18 @@ fn fill_in_container(container: &mut Map<String, Value>, same_port: bool) {
     }
     container.entry("cpu").or_insert_with(|| json!(0));
     container.entry("essential").or_insert_with(|| json!(true));
+    if container.contains_key("firelensConfiguration") {
+        container.entry("user").or_insert_with(|| json!("0"));
+    }
+    if let Some(Value::Array(variables)) = container.get_mut("environment") {
+        variables.retain(|variable| variable["value"].is_string());
+    }
     if let Some(Value::Array(ports)) = container.get_mut("portMappings") {
         for port in ports.iter_mut().filter_map(Value::as_object_mut) {
             port.entry("protocol").or_insert_with(|| json!("tcp"));
+            if port["protocol"] == "http" {
+                port.insert("protocol".into(), json!("tcp"));
+            }
             let own = port.get("containerPort").cloned().unwrap_or_else(|| json!(0));
             let given = port.get("hostPort").and_then(Value::as_u64).unwrap_or_default();
             if given == 0 {

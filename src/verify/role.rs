@@ -39,6 +39,14 @@ impl Role {
         )
     }
 
+    /// Says that it is of another account than the tasks, whose id is given: no policy can allow ECS to take it.
+    pub fn is_foreign(&self, account: &str) -> Finding {
+        Finding::new(
+            format!("the role {self} is of account {}: it cannot run tasks in account {account}", self.account),
+            "write ${account.id} in its ARN, as in arn:aws:iam::${account.id}:role/NAME, or give its name alone",
+        )
+    }
+
     /// Compares it with what GetRole answers: its ARN and its trust policy. A policy that cannot be read is not judged.
     pub fn judge(&self, arn: &str, trust: Option<&Value>) -> Option<Finding> {
         if self.arn.as_ref().is_some_and(|own| own != arn) {

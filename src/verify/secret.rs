@@ -61,6 +61,32 @@ pub fn read(text: &str, region: &str) -> Option<Need> {
     Some(Need::Parameter(Parameter { region, account, names }))
 }
 
+/// Says what is wrong with a `valueFrom` by itself, for tasks of an account (where its id is known) and region: an ARN that
+/// is of another service or partition, or that names no account, and a parameter of another account.
+pub fn fault(text: &str, account: Option<&str>, region: &str) -> Option<Finding> {
+    let rest = text.strip_prefix("arn:")?;
+    let parts: Vec<&str> = rest.splitn(5, ':').collect();
+    let help = "write the ARN of a secret or of an SSM parameter, as in \
+                arn:aws:ssm:${region}:${account.id}:parameter/NAME";
+    let [partition, service @ ("secretsmanager" | "ssm"), _, owner, _] = parts[..] else {
+        return Some(Finding::new(format!("`{text}` is no ARN of a secret or of an SSM parameter"), help));
+    };
+    if owner.is_empty() {
+        return Some(Finding::new(format!("`{text}` names no account"), help));
+    }
+    let own = super::partition(region);
+    if partition != own {
+        let reason = format!("`{text}` is of the partition {partition}, and {region} is of {own}");
+        return Some(Finding::new(reason, format!("begin it with arn:{own}:")));
+    }
+    match (read(text, region), account) {
+        (Some(Need::Parameter(parameter)), Some(account)) if service == "ssm" && owner != account => {
+            Some(parameter.is_foreign(account))
+        }
+        _ => None,
+    }
+}
+
 impl Secret {
     /// Reads a secret's ARN, without what names a part or version of it, or a name.
     pub fn read(text: &str, region: &str) -> Self {
@@ -88,6 +114,15 @@ impl Secret {
 }
 
 impl Parameter {
+    /// Says that it is of another account than the tasks, whose id is given.
+    pub fn is_foreign(&self, account: &str) -> Finding {
+        let owner = self.account.as_deref().unwrap_or_default();
+        Finding::new(
+            format!("the parameter {self} is of account {owner}: tasks of account {account} cannot read it"),
+            "write ${account.id} and ${region} in its ARN, or give its name alone",
+        )
+    }
+
     /// Says that there is none.
     pub fn missing(&self) -> Finding {
         let reason = format!("the parameter {self} does not exist in {}", self.region);
@@ -142,6 +177,25 @@ mod tests {
             let wanted = Parameter { region: region.to_owned(), account: account.map(str::to_owned), names };
             assert_eq!(read(text, "eu-west-1"), Some(Need::Parameter(wanted)), "{text}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_a_secret_is_a_fault() {
+        for (text, wanted) in [
+            ("arn:aws:ssm:eu-west-1:111111111111:parameter/a", None),
+            ("arn:aws:secretsmanager:eu-west-1:222222222222:secret:a-AbCdEf", None),
+            ("a", None),
+            ("arn:aws:ssm:eu-west-1:222222222222:parameter/a", Some("is of account 222222222222")),
+            ("arn:aws:s3:::bucket", Some("is no ARN of a secret or of an SSM parameter")),
+            ("arn:aws:ssm", Some("is no ARN of a secret or of an SSM parameter")),
+            ("arn:aws:ssm:eu-west-1::parameter/a", Some("names no account")),
+            ("arn:aws-cn:ssm:eu-west-1:111111111111:parameter/a", Some("is of the partition aws-cn")),
+        ] {
+            let reason = fault(text, Some("111111111111"), "eu-west-1").map(|fault| fault.reason);
+            assert_eq!(reason.is_some(), wanted.is_some(), "{text}: {reason:?}");
+            assert!(wanted.is_none_or(|words| reason.is_some_and(|it| it.contains(words))), "{text}");
+        }
+        assert_eq!(fault("arn:aws:ssm:eu-west-1:222222222222:parameter/a", None, "eu-west-1"), None);
     }
 
     #[test]

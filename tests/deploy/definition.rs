@@ -397,3 +397,56 @@ async fn what_ecs_would_refuse_is_blocked_before_the_first_write() {
     assert!(message(&ran).contains("bytes help: ECS takes at most 65536"), "{}", message(&ran));
     assert_eq!(scene.sandbox.calls().operation("RegisterTaskDefinition"), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_running_revision_that_is_inactive_cannot_be_deployed_again() {
+    let mut scene = scene("", false);
+    let arn = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service").task_definition;
+    behind(&scene, "DeregisterTaskDefinition", &json!({ "taskDefinition": arn }));
+    scene.fleet.release.force_new_deployment = true;
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+    let refused = format!("{:?}", ran.exit);
+    assert!(refused.contains("is INACTIVE, and ECS deploys no such revision"), "{refused}");
+    assert_eq!(scene.sandbox.calls().operation("UpdateService"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_service_has_no_desired_count() {
+    let scene = scene("    desired_count: 4\n", true);
+    let revision = live(&scene);
+    let name = json!({ "cluster": "main", "service": "s0", "force": true });
+    behind(&scene, "DeleteService", &name);
+    let daemon = json!({ "cluster": "main", "serviceName": "s0", "taskDefinition": revision, "schedulingStrategy": "DAEMON",
+        "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-0a1b2c3d"] } } });
+    behind(&scene, "CreateService", &daemon);
+    tokio::time::sleep(std::time::Duration::from_secs(900)).await;
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+    let refused = format!("{:?}", ran.exit);
+    assert!(refused.contains("its scheduling strategy is DAEMON"), "{refused}");
+    assert_eq!(scene.sandbox.calls().operation("RegisterTaskDefinition"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_described_file_of_every_form_is_deployed_once() {
+    let described = json!({ "taskDefinition": {
+        "taskDefinitionArn": "arn:aws:ecs:us-east-1:999999999999:task-definition/shop:7", "revision": 7, "status": "ACTIVE",
+        "family": "shop", "cpu": "256", "memory": "512", "networkMode": "awsvpc", "pidMode": "", "ipcMode": "",
+        "taskRoleArn": "", "inferenceAccelerators": null, "volumes": [null],
+        "containerDefinitions": [
+            { "name": "app", "image": "999999999999.dkr.ecr.us-east-1.amazonaws.com/shop:1", "appProtocol": null,
+              "environment": [{ "name": "A", "value": null }, { "name": "B", "value": "" }], "secrets": [],
+              "portMappings": [{ "containerPort": 80, "protocol": "http", "appProtocol": "" }] },
+            { "name": "log", "image": "fluent", "firelensConfiguration": { "type": "fluentbit" } },
+        ],
+        "requiresAttributes": [{ "name": "x" }], "compatibilities": ["EC2"], "registeredAt": 1.5,
+    } });
+    let mut scene = scene("", false);
+    scene.fleet.targets[0].desired.task_definition = Base::File(Arc::new(described));
+    let scene = Scene::seeded(scene.fleet).quick();
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    let again = scene.deploy().await;
+    assert_eq!(again.outcome(ONE), Some(Outcome::Unchanged), "{}", again.said);
+}

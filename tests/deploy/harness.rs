@@ -51,7 +51,11 @@ pub struct Ran {
 impl Scene {
     /// Loads a manifest and seeds a sandbox with it.
     pub fn new(manifest: &str) -> Self {
-        let fleet = fleet(manifest);
+        Self::seeded(fleet(manifest))
+    }
+
+    /// Seeds a sandbox with a fleet.
+    pub fn seeded(fleet: Fleet) -> Self {
         let sandbox = Sandbox::for_fleet(&fleet, 1, Clock::tokio());
         sandbox.set_timing(roleout::sandbox::Timing::realistic());
         let token = sandbox.id_token(Claims::default());

@@ -360,7 +360,11 @@ async fn status_shows_the_stage_and_what_waits() {
 async fn the_plan_names_the_strategy_and_what_ecs_would_refuse() {
     let plain = Scene::of(1, 1, "rollout: { timeout: 10m }\n");
     for (settings, exit, wanted) in [
-        (LINEAR, Exit::Blocked, "LINEAR needs a load balancer with `advancedConfiguration`, or Service Connect"),
+        (
+            LINEAR,
+            Exit::Blocked,
+            "LINEAR needs a load balancer with `advancedConfiguration`, Service Connect or VPC Lattice",
+        ),
         (BLUE_GREEN, Exit::Done, "deployed by BLUE_GREEN, which bakes for 5m\n"),
     ] {
         let other = scene(1, &[settings]);

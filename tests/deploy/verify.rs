@@ -1,6 +1,7 @@
 //! What task definitions name is looked for before anything is changed: what is missing blocks, what cannot be asked is
 //! a note.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use roleout::commands::plan::{self, Choice};
@@ -9,13 +10,14 @@ use roleout::commands::saved::{self, Terms};
 use roleout::engine::Start;
 use roleout::engine::cancel::Cancel;
 use roleout::exit::Exit;
-use roleout::fleet::Outcome;
+use roleout::fleet::{Base, Outcome};
 use roleout::plan::preview::Preview;
 use roleout::sandbox::Role;
 use roleout::verify::image::Image;
-use roleout::verify::secret::{self, Secret};
+use roleout::verify::secret::Secret;
 use roleout::verify::{Need, log::LogGroup};
 use roleout::view::{Form, Options, View};
+use serde_json::json;
 
 use crate::harness::{Directory, Ran, Scene, Shared, manifest};
 
@@ -232,23 +234,38 @@ async fn a_cache_that_may_not_be_read_is_named_in_the_help() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_in_another_account_is_not_asked_for() {
-    let text = manifest(2, 1, "").replace(
-        "    images: { app: \"registry.example.com/s0:v2\" }\n",
-        &format!(
-            "    images: {{ app: \"{IMAGE}\" }}\n    task_definition: tests/deploy/named.json\n    \
-             secrets: {{ app: {{ KEY: \"arn:aws:ssm:eu-west-1:{A0}:parameter/shared\" }} }}\n"
-        ),
-    );
-    let scene = Scene::new(&text).quick();
-    let (exit, preview) = planned(&scene).await;
-    assert_eq!(exit, Exit::Done);
-    assert_eq!(preview.notes, ["not checked in a1: a parameter of another account can be read only there"]);
-    let shared = secret::read(&format!("arn:aws:ssm:eu-west-1:{A0}:parameter/shared"), REGION).expect("a parameter");
-    assert!(scene.sandbox.remove_thing(A0, &shared));
+async fn a_parameter_or_role_of_another_account_blocks() {
+    // `check` refuses both in a manifest: these are of a base that only AWS knows.
+    let shared = format!("arn:aws:ssm:eu-west-1:{A0}:parameter/shared");
+    let mut scene = named(2);
+    for target in &mut scene.fleet.targets {
+        target.desired.secrets.entry("app".to_owned()).or_default().insert("KEY".to_owned(), shared.clone());
+    }
+    let mut scene = Scene::seeded(scene.fleet);
+    scene.choice.no_verify = true;
     let (exit, preview) = planned(&scene).await;
     assert_eq!((exit, preview.totals.blocked), (Exit::Blocked, 1));
-    assert_eq!(reasons(&preview), ["the parameter shared does not exist in eu-west-1"]);
+    assert_eq!(
+        reasons(&preview),
+        [format!("the parameter shared is of account {A0}: tasks of account 200000000001 cannot read it")]
+    );
+    let mut scene = named(2);
+    for target in &mut scene.fleet.targets {
+        let Base::File(file) = &target.desired.task_definition else { panic!("a file") };
+        let mut file = (**file).clone();
+        file["taskRoleArn"] = json!(format!("arn:aws:iam::{A0}:role/tasks"));
+        target.desired.task_definition = Base::File(Arc::new(file));
+    }
+    let mut scene = Scene::seeded(scene.fleet);
+    scene.choice.no_verify = true;
+    let (exit, preview) = planned(&scene).await;
+    assert_eq!((exit, preview.totals.blocked), (Exit::Blocked, 1));
+    assert_eq!(
+        reasons(&preview),
+        [format!(
+            "the role arn:aws:iam::{A0}:role/tasks is of account {A0}: it cannot run tasks in account 200000000001"
+        )]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -361,4 +378,23 @@ async fn a_tasks_own_definition_that_cannot_be_used_blocks_its_targets() {
     scene.sandbox.behind_the_back("a1", "eu-west-1", "DeregisterTaskDefinition", &input).expect("deregistered");
     let error = scene.deploy().await.exit.expect_err("refused");
     assert!(error.message.contains("a1/eu-west-1/s0: the task definition migrate:1 of the task migrate is INACTIVE"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_that_leave_no_task_to_move_are_warned_of() {
+    let bounds = "    deployment: { minimum_healthy_percent: 50, maximum_percent: 100 }\n";
+    for (count, planned_note, checked) in [
+        (1, Some("no task can move (1 task: at least 1, at most 1)"), 1),
+        (2, None, 0),
+        (0, Some("its desired count is 0: no task runs the new revision"), 0),
+    ] {
+        let more = format!("    cluster: main\n    desired_count: {count}\n{bounds}");
+        let scene = Scene::new(&manifest(1, 1, "").replace("    cluster: main\n", &more)).quick();
+        assert_eq!(scene.fleet.warnings.len(), checked, "{:?}", scene.fleet.warnings);
+        let (exit, text) = shown(&scene, Form::Text).await;
+        assert_eq!(exit, Exit::Done, "{text}");
+        let notes = ["no task can move", "its desired count is 0"].iter().filter(|note| text.contains(**note)).count();
+        assert_eq!(notes, usize::from(planned_note.is_some()), "{text}");
+        assert!(planned_note.is_none_or(|note| text.contains(note)), "{text}");
+    }
 }

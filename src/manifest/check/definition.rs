@@ -14,6 +14,7 @@ use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::scalar::{Count, parse_count};
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::taskdef::TaskDefinition;
+use crate::verify;
 
 /// ECS's longest name of a family.
 const LONGEST_FAMILY: usize = 255;
@@ -52,6 +53,11 @@ impl Checker<'_> {
         let value = definition.resolve(scope).map_err(refused).ok()?;
         let faults = definition.judge(&value, desired, files.images);
         faults.into_iter().for_each(|fault| self.context.push(fault));
+        if let Some((_, account, _)) = scope.account.filter(|(_, id, _)| !id.is_empty())
+            && let Some(foreign) = verify::foreign(&value, account)
+        {
+            self.fault(source.span, foreign.reason, foreign.help);
+        }
         Some(Base::File(value))
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::services::Target;
 use super::{Checker, given, items};
-use crate::fleet::strategy::bakes;
+use crate::fleet::strategy::{bakes, standstill};
 use crate::manifest::deployment::{Alarms, CircuitBreaker, Deployment, EarlySuccessCriteria, LifecycleHook, Strategy};
 use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::Template;
@@ -257,6 +257,25 @@ pub fn warn_of_bakes(targets: &[Target], timeout: Duration, warnings: &mut Vec<S
             warnings.push(format!(
                 "service `{}` bakes for {bakes} in ECS, and `rollout.timeout` is {timeout}: its deployments cannot end in \
                  time; raise the timeout",
+                target.id.service
+            ));
+        }
+    }
+}
+
+/// Warns, once a service, of task counts under which no task can move. What only AWS knows, the plan says.
+pub fn warn_of_counts(targets: &[Target], warnings: &mut Vec<String>) {
+    let mut warned: Vec<&str> = Vec::new();
+    for target in targets {
+        let Some((settings, count)) = target.desired.deployment.as_ref().zip(target.desired.desired_count) else {
+            continue;
+        };
+        // A bound that is not declared stays the service's own.
+        let whole = ["minimumHealthyPercent", "maximumPercent"].iter().all(|bound| settings[*bound].is_u64());
+        if let Some(stuck) = standstill(settings, count).filter(|_| whole && !warned.contains(&&*target.id.service)) {
+            warned.push(&target.id.service);
+            warnings.push(format!(
+                "service `{}`: {stuck}; raise `maximum_percent` or lower `minimum_healthy_percent`",
                 target.id.service
             ));
         }

@@ -22,6 +22,7 @@ use crate::manifest::spanned::{Entries, Span, Spanned};
 use crate::manifest::taskdef::map_text;
 use crate::manifest::{Manifest, Override, Service};
 use crate::task_definition::{check_secret, find_placeholder};
+use crate::verify::secret;
 
 /// Ten times the largest fleet that this program is measured with.
 const MAX_TARGETS: usize = 100_000;
@@ -291,6 +292,11 @@ impl Checker<'_> {
                 } else if let Err(reason) = check_secret(&value) {
                     let help = "write the ARN of a secret or of an SSM parameter, or a parameter's name";
                     self.fault(span, format!("the secret {reason}"), help);
+                } else {
+                    let account = scope.account.map(|(_, id, _)| id).filter(|id| !id.is_empty());
+                    if let Some(fault) = secret::fault(&value, account, candidate.region) {
+                        self.fault(span, fault.reason, fault.help);
+                    }
                 }
                 Some(value)
             };

@@ -20,9 +20,39 @@ const EMPTY_IS_ABSENT: [&str; 9] = [
     "runtimePlatform",
 ];
 
-/// Top-level strings that say nothing when they are empty.
-const BLANK_IS_ABSENT: [&str; 7] =
-    ["cpu", "executionRoleArn", "ipcMode", "memory", "networkMode", "pidMode", "taskRoleArn"];
+/// Strings that say nothing when they are blank, wherever they are: enumerations, whose zero value ECS refuses, and
+/// names of what would be used. A variable's `value` is none of them: there, blank is a value.
+const BLANK_IS_ABSENT: [&str; 26] = [
+    "appProtocol",
+    "condition",
+    "containerPortRange",
+    "cpu",
+    "cpuArchitecture",
+    "executionRoleArn",
+    "hostname",
+    "iam",
+    "ipcMode",
+    "logDriver",
+    "memory",
+    "memoryReservation",
+    "networkMode",
+    "operatingSystemFamily",
+    "pidMode",
+    "propagation",
+    "protocol",
+    "rootDirectory",
+    "scope",
+    "sourcePath",
+    "taskRoleArn",
+    "transitEncryption",
+    "type",
+    "user",
+    "versionConsistency",
+    "workingDirectory",
+];
+
+/// Objects whose members have names and values that somebody chose: a blank one is a value.
+const FREE: [&str; 4] = ["dockerLabels", "driverOpts", "labels", "options"];
 
 /// Lists without an order, and the member that names their entries. Entries of one name keep their order: among
 /// repeated variables the last wins.
@@ -67,10 +97,8 @@ pub fn is_set(list: &str) -> bool {
 pub fn normalise(definition: &Value) -> Value {
     let mut definition = registrable(definition);
     if let Some(members) = definition.as_object_mut() {
-        members
-            .retain(|member, value| member != "tags" && !(value == "" && BLANK_IS_ABSENT.contains(&member.as_str())));
+        members.shift_remove("tags");
     }
-    prune(&mut definition);
     if let Some(members) = definition.as_object_mut() {
         fill(members, or);
     }
@@ -90,19 +118,37 @@ pub fn declared(canonical: &Value) -> Value {
     definition
 }
 
-/// Removes nulls, empty lists and objects that say nothing; writes whole numbers as integers.
-fn prune(value: &mut Value) {
+/// Removes what says nothing, so that what is compared and what is sent are the same: nulls, blank strings of members
+/// that cannot be blank, empty lists and objects, and variables without a value, which ECS drops. Writes whole numbers
+/// as integers, and the protocols of ports as ECS keeps them.
+pub(super) fn prune(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members.values_mut().for_each(prune);
+            for (member, value) in members.iter_mut() {
+                match value {
+                    Value::Object(free) if FREE.contains(&member.as_str()) => free.retain(|_, value| !value.is_null()),
+                    Value::Array(entries) if member == "environment" => entries.retain(has_value),
+                    Value::Array(mappings) if member == "portMappings" => {
+                        mappings.iter_mut().filter_map(|mapping| mapping.get_mut("protocol")).for_each(transport);
+                    }
+                    _ => {}
+                }
+                if !FREE.contains(&member.as_str()) {
+                    prune(value);
+                }
+            }
             members.retain(|member, value| match value {
                 Value::Null => false,
                 Value::Array(items) => !items.is_empty(),
                 Value::Object(inner) => !inner.is_empty() || !EMPTY_IS_ABSENT.contains(&member.as_str()),
-                _ => true,
+                Value::String(text) => !text.trim().is_empty() || !BLANK_IS_ABSENT.contains(&member.as_str()),
+                Value::Bool(_) | Value::Number(_) => true,
             });
         }
-        Value::Array(items) => items.iter_mut().for_each(prune),
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null());
+            items.iter_mut().for_each(prune);
+        }
         Value::Number(number) => {
             // Beyond 2^53 a float no longer names one integer.
             if let Some(float) = number.as_f64().filter(|f| number.is_f64() && f.fract() == 0.0 && f.abs() < 9e15) {
@@ -110,6 +156,19 @@ fn prune(value: &mut Value) {
             }
         }
         Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// Whether ECS keeps an entry of `environment`: it drops those that have a name and no value.
+fn has_value(entry: &Value) -> bool {
+    entry.as_object().is_none_or(|entry| entry.get("value").is_some_and(|value| !value.is_null()))
+}
+
+/// Writes a port's protocol as ECS keeps it: in lower case, and `http` as the `tcp` that it is.
+fn transport(protocol: &mut Value) {
+    if let Some(text) = protocol.as_str() {
+        let kept = text.trim().to_ascii_lowercase();
+        *protocol = Value::String(if kept == "http" { "tcp".to_owned() } else { kept });
     }
 }
 
@@ -144,6 +203,11 @@ fn fill_volume(volume: &mut Map<String, Value>, or: Rule) {
             or(files, "rootDirectory", json!("/"));
         }
     }
+    if let Some(docker) = volume.get_mut("dockerVolumeConfiguration").and_then(Value::as_object_mut) {
+        or(docker, "scope", json!("task"));
+        or(docker, "driver", json!("local"));
+        or(docker, "autoprovision", json!(false));
+    }
     if let Some(files) = volume.get_mut("efsVolumeConfiguration").and_then(Value::as_object_mut) {
         or(files, "transitEncryption", json!("DISABLED"));
         let access = files.entry("authorizationConfig").or_insert_with(|| json!({}));
@@ -158,6 +222,10 @@ fn fill_container(container: &mut Map<String, Value>, shared: bool, or: Rule) {
     or(container, "cpu", json!(0));
     or(container, "essential", json!(true));
     or(container, "versionConsistency", json!("enabled"));
+    if container.contains_key("firelensConfiguration") {
+        // The log router of FireLens runs as root.
+        or(container, "user", json!("0"));
+    }
     for member in ["disableNetworking", "interactive", "privileged", "pseudoTerminal", "readonlyRootFilesystem"] {
         or(container, member, json!(false));
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::deploy::{carry_out, end};
 use super::prepare::{LISTED, check_from, prepare, refusal, unless_cancelled};
-use super::reach::{Reach, say_where};
+use super::reach::Reach;
 use super::verify::verify;
 use crate::cli;
 use crate::engine::Start;
@@ -63,8 +63,8 @@ pub(super) async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, can
         max_age: args.max_age,
         no_verify: args.no_verify,
     };
-    say_where(view);
-    let reach = Reach::by_identity(saved.identity(), None).await?;
+    let reach = Reach::by_identity(saved.identity(), None, args.selection.allow_http).await?;
+    reach.say_where(view);
     let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
     go(saved, &reach, terms, start, view, cancel).await
 }

@@ -12,6 +12,9 @@ use crate::manifest::scalar::Scalar;
 use crate::manifest::select::{OWN_KEYS, Vocabulary};
 use crate::manifest::spanned::{Entries, Span, Spanned};
 
+/// What to do about a region that is none.
+pub const REGION_HELP: &str = "a region looks like `eu-west-1`";
+
 /// An account as far as it could be read.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -175,22 +178,9 @@ impl Checker<'_> {
 
     /// Records a region that does not look like one. Returns whether it does.
     pub fn region(self, region: &str, span: Span) -> bool {
-        // Not a list of regions: AWS adds some every year.
-        let parts: Vec<&str> = region.split('-').collect();
-        let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
-        let valid = match parts.as_slice() {
-            [partition, words @ .., number] => {
-                letters(partition)
-                    && partition.len() >= 2
-                    && !words.is_empty()
-                    && words.iter().all(letters)
-                    && number.len() == 1
-                    && number.bytes().all(|byte| byte.is_ascii_digit())
-            }
-            _ => false,
-        };
+        let valid = is_region(region);
         if !valid {
-            self.fault(span, format!("`{region}` is not an AWS region"), "a region looks like `eu-west-1`");
+            self.fault(span, format!("`{region}` is not an AWS region"), REGION_HELP);
         }
         valid
     }
@@ -223,5 +213,23 @@ impl Checker<'_> {
             known => suggest(name, known.iter().copied()),
         };
         self.fault(span, format!("unknown role `{name}`"), help);
+    }
+}
+
+/// Returns whether a text looks like an AWS region.
+pub fn is_region(region: &str) -> bool {
+    // Not a list of regions: AWS adds some every year.
+    let parts: Vec<&str> = region.split('-').collect();
+    let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    match parts.as_slice() {
+        [partition, words @ .., number] => {
+            letters(partition)
+                && partition.len() >= 2
+                && !words.is_empty()
+                && words.iter().all(letters)
+                && number.len() == 1
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        _ => false,
     }
 }

@@ -23,6 +23,7 @@ pub mod parameters;
 pub mod permit;
 #[cfg(feature = "verify")]
 pub mod secrets;
+pub mod settings;
 pub mod sts;
 pub mod web;
 
@@ -43,9 +44,12 @@ use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::os_shim_internal::{Env, Fs};
+use aws_types::service_config::ServiceConfigKey;
 
 use tokio::sync::Semaphore;
 
+use self::settings::{Endpoints, Settings};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -71,6 +75,8 @@ type Clients = BTreeMap<(String, String), Arc<ecs::Ecs>>;
 pub struct Aws {
     base: SdkConfig,
     clock: Clock,
+    endpoints: Endpoints,
+    allow_http: bool,
     clients: Arc<Mutex<Clients>>,
     places: Arc<Semaphore>,
 }
@@ -86,28 +92,50 @@ impl TimeSource for ClockSource {
 }
 
 impl Aws {
-    /// Reads endpoints, retries, FIPS and dual-stack settings as the SDK does (`AWS_ENDPOINT_URL`, `AWS_MAX_ATTEMPTS`
-    /// and the rest), and makes the one HTTPS client, which honours `HTTPS_PROXY`, `NO_PROXY` and `AWS_CA_BUNDLE`.
+    /// Reads endpoints, retries, FIPS and dual-stack settings (`AWS_ENDPOINT_URL`, `AWS_MAX_ATTEMPTS` and the rest, and
+    /// those of the profile), and makes the one HTTPS client, which honours `HTTPS_PROXY`, `NO_PROXY` and `AWS_CA_BUNDLE`.
     ///
-    /// `profile` is the one of the SDK's own credentials, where it is not left to `AWS_PROFILE`.
-    pub async fn from_environment(region: &str, ambient: bool, profile: Option<&str>) -> Result<Self, Error> {
+    /// `profile` is the one of the SDK's own credentials, where it is not left to `AWS_PROFILE`. Endpoints with plain
+    /// HTTP are used where `allow_http` says so, and on this machine.
+    ///
+    /// # Errors
+    /// A setting that the SDK would panic on, or drop.
+    pub async fn from_environment(
+        region: &str,
+        ambient: bool,
+        profile: Option<&str>,
+        allow_http: bool,
+    ) -> Result<Self, Error> {
         let clock = Clock::system();
+        let settings = Settings::load(Env::real(), &Fs::real(), profile).await?;
+        if ambient {
+            settings.refuse_empty_endpoint()?;
+        }
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(Region::new(region.to_owned()))
             .http_client(https_client()?)
             .sleep_impl(TokioSleep::new())
-            .timeout_config(timeouts());
-        let loader = if ambient { loader } else { loader.no_credentials() };
-        let loader = match profile {
-            Some(name) => loader.profile_name(name),
+            .timeout_config(timeouts())
+            .retry_config(settings.retry(ATTEMPTS)?)
+            .use_fips(settings.fips()?)
+            .use_dual_stack(settings.dual_stack()?);
+        let loader = match settings.chosen() {
+            Some(profile) => loader.profile_name(profile),
             None => loader,
         };
-        let base = loader.load().await;
-        let retry = match base.retry_config() {
-            Some(retry) if std::env::var_os("AWS_MAX_ATTEMPTS").is_some() => retry.clone(),
-            _ => RetryConfig::standard().with_max_attempts(ATTEMPTS),
+        let base = if ambient { loader } else { loader.no_credentials() }.load().await;
+        // No variable has this name: the profile alone answers.
+        let of_profile = |service: &str| {
+            let key = ServiceConfigKey::builder().service_id(service).profile("endpoint_url").env("=").build();
+            base.service_config()?.load_config(key.ok()?)
         };
-        Ok(Self::new(base.into_builder().retry_config(retry).build(), clock))
+        let endpoints = settings.endpoints(&of_profile)?;
+        if !allow_http {
+            endpoints.refuse_plain()?;
+        }
+        let mut base = base.into_builder().service_config(endpoints.clone());
+        base.set_endpoint_url(None);
+        Ok(Self { endpoints, allow_http, ..Self::new(base.build(), clock) })
     }
 
     /// Reaches nothing but `http_client`, on `clock`: for the sandbox.
@@ -125,7 +153,18 @@ impl Aws {
     }
 
     fn new(base: SdkConfig, clock: Clock) -> Self {
-        Self { base, clock, clients: Arc::default(), places: Arc::new(Semaphore::new(IN_FLIGHT)) }
+        let places = Arc::new(Semaphore::new(IN_FLIGHT));
+        Self { base, clock, endpoints: Endpoints::default(), allow_http: false, clients: Arc::default(), places }
+    }
+
+    /// Whether plain HTTP may leave this machine.
+    pub fn allows_http(&self) -> bool {
+        self.allow_http
+    }
+
+    /// Returns where calls go instead of AWS.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// Returns the clock that dates expiry and events.

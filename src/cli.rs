@@ -197,6 +197,9 @@ pub struct Selection {
     /// Start from the AWS SDK's own credentials, such as a profile on a laptop, instead of an ID token
     #[arg(long, env = "ROLEOUT_AMBIENT")]
     pub ambient: bool,
+    /// Use endpoints and webhooks of plain HTTP that are not on this machine; the network can read the tokens
+    #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
+    pub allow_http: bool,
     /// Which part of them
     #[command(flatten)]
     pub share: Share,
@@ -537,6 +540,9 @@ pub struct Init {
     /// The external id that the last of the roles asks for
     #[arg(long, value_name = "ID", env = "ROLEOUT_EXTERNAL_ID", requires = "from_service")]
     pub external_id: Option<String>,
+    /// Use endpoints and webhooks of plain HTTP that are not on this machine; the network can read the tokens
+    #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
+    pub allow_http: bool,
 }
 
 /// `roleout check`

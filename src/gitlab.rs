@@ -69,7 +69,7 @@ impl CallError {
     /// Whether GitLab may have done it all the same.
     pub fn is_lost(&self) -> bool {
         match self {
-            Self::Unanswered(error) => *error != WebError::Url,
+            Self::Unanswered(error) => !matches!(error, WebError::Url | WebError::Plain),
             Self::Refused { status, .. } => *status >= 500,
             Self::Foreign(_) => true,
         }

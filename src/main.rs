@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 
 use std::io::{IsTerminal, Write};
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const READER_LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    report_panics();
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
@@ -33,11 +35,15 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    let result = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(Exit::Unexpected, format!("the async runtime cannot start: {error}")))
-        .and_then(|runtime| runtime.block_on(carry_out(cli)));
+    let run = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(Exit::Unexpected, format!("the async runtime cannot start: {error}")))
+            .and_then(|runtime| runtime.block_on(carry_out(cli)))
+    };
+    // The hook has said what there is to say.
+    let result = std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Ok(Exit::Unexpected.into()));
     result.unwrap_or_else(|error| {
         let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
         error.exit.into()
@@ -53,6 +59,23 @@ fn raise_open_files() {
         // Where it is refused, the limit is what it was.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
+}
+
+/// Has a panic anywhere end in one line. Its message is left out: it may hold what was being worked on, a token too.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        // The path of a dependency's source begins with the home of whoever built it.
+        let place = panic.location().map(|at| {
+            let file = Path::new(at.file());
+            let parts: Vec<_> =
+                file.components().rev().take(4).map(|part| part.as_os_str().to_string_lossy()).collect();
+            format!("{}:{}", parts.into_iter().rev().collect::<Vec<_>>().join("/"), at.line())
+        });
+        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
+        let error = Error::new(Exit::Unexpected, format!("roleout {} failed at {place}", env!("CARGO_PKG_VERSION")))
+            .help("this is a bug; report this line and the command. `roleout status` shows what runs");
+        let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
+    }));
 }
 
 async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
@@ -97,7 +120,9 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
         Command::Credentials(args) => {
             let out = &mut std::io::stdout();
             let terminal = out.is_terminal();
-            with_signals(async |cancel| credentials::credentials(&args, out, terminal, cancel).await).await
+            let err = Box::new(std::io::stderr());
+            let view = View::new(options(&talk(false, false)), Box::new(std::io::sink()), err);
+            with_signals(async |cancel| credentials::credentials(&args, out, terminal, view, cancel).await).await
         }
         Command::Report(args) => with_view(&talk(false, false), async |view, _| report::report(&args, view)).await,
         Command::Iam(args) => match &args.action {

@@ -644,3 +644,115 @@ fn a_cancelled_job_has_its_reports() {
     assert!(variables.starts_with("DEPLOY_RESULT=cancelled\nDEPLOY_EXIT_CODE=143\n"), "{variables}");
     assert!(std::fs::read_to_string(out.join("junit.xml")).expect("written").contains("detached"));
 }
+
+/// Runs `plan` with variables, in a directory that has a profile of them.
+fn planned_with(file: &Path, profile: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let config = file.with_file_name("config");
+    std::fs::write(&config, profile).expect("a file");
+    let mut command = roleout();
+    command.args(["plan", "-f"]).arg(file).args(arguments).env("AWS_CONFIG_FILE", config);
+    // No JWT: the run ends before anything is sent.
+    command.env("ID_TOKEN", "none").envs(variables.iter().copied());
+    command.output().expect("the binary runs")
+}
+
+#[test]
+fn settings_that_the_sdk_panics_on_or_drops_are_refused_by_name() {
+    let file = project("settings", "");
+    let refused = |name: &str, profile: &str, variables: &[(&str, &str)]| {
+        let output = planned_with(&file, profile, variables, &[]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{variables:?} {profile}: {said}");
+        assert!(said.contains(name) && !said.contains("panicked"), "{variables:?} {profile}: {said}");
+    };
+    for (name, values) in [
+        ("AWS_RETRY_MODE", &["fast", "LEGACY2"][..]),
+        ("AWS_MAX_ATTEMPTS", &["0", "-1", "abc", " 3"]),
+        ("AWS_USE_FIPS_ENDPOINT", &["yes"]),
+        ("AWS_USE_DUALSTACK_ENDPOINT", &["1"]),
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", &["on"]),
+        (
+            "AWS_ENDPOINT_URL",
+            &["localhost:4566", "\"http://localhost:4566\"", "http://localhost:4566/\n", "http://h.example"],
+        ),
+        ("AWS_ENDPOINT_URL_STS", &["sts", "http://sts.example"]),
+        ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", &["logs", "http://logs.example"]),
+    ] {
+        values.iter().for_each(|value| refused(name, "", &[(name, value)]));
+    }
+    for (key, line) in [
+        ("retry_mode of the profile", "retry_mode = fast"),
+        ("max_attempts of the profile", "max_attempts = 0"),
+        ("endpoint_url of the profile", "endpoint_url = localhost:4566"),
+        ("endpoint_url of the profile", "endpoint_url = http://sts.example"),
+        ("endpoint_url of the profile", "services = s\n[services s]\nsts =\n  endpoint_url = http://sts.example"),
+    ] {
+        refused(key, &format!("[default]\n{line}\n"), &[]);
+    }
+    let output = planned_with(&file, "", &[("AWS_ENDPOINT_URL", "localhost:4566")], &[]);
+    let right = "AWS_ENDPOINT_URL is not a URL: it needs a scheme, as in http://localhost:4566";
+    assert!(text(&output.stderr).contains(right), "{}", text(&output.stderr));
+}
+
+#[test]
+fn settings_that_are_empty_or_old_are_no_settings() {
+    let file = project("empty-settings", "");
+    for (name, value) in [
+        ("AWS_RETRY_MODE", ""),
+        ("AWS_RETRY_MODE", "legacy"),
+        ("AWS_MAX_ATTEMPTS", ""),
+        ("AWS_ENDPOINT_URL", ""),
+        ("AWS_ENDPOINT_URL_STS", ""),
+        ("AWS_ENDPOINT_URL_ECS", ""),
+        ("AWS_USE_FIPS_ENDPOINT", ""),
+        ("AWS_PROFILE", ""),
+    ] {
+        let output = planned_with(&file, "[default]\nendpoint_url =\n", &[(name, value)], &[]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{name}={value}: {said}");
+        assert!(!said.contains("panicked") && !said.contains(name), "{name}={value}: {said}");
+    }
+    let role = "[default]\nrole_arn = arn:aws:iam::111122223333:role/r\nsource_profile = default\n";
+    let output = planned_with(&file, role, &[("AWS_ENDPOINT_URL_STS", "")], &["--ambient"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("AWS_ENDPOINT_URL_STS is empty"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn every_endpoint_that_is_not_awss_is_said_and_plain_http_is_a_choice() {
+    let file = project("endpoints", "");
+    let services = "[default]\nservices = s\n[services s]\niam =\n  endpoint_url = https://u:secret@iam.example/x\n";
+    let variables = [("AWS_ENDPOINT_URL_STS", "http://sts.example:81"), ("ROLEOUT_ALLOW_HTTP", "true")];
+    let manifest = file.display().to_string();
+    for arguments in [
+        &["plan", "-f", &manifest][..],
+        &["doctor", "-f", &manifest, "--offline"],
+        &["exec", "-f", &manifest, "--account", "prod", "--", "true"],
+        &["credentials", "-f", &manifest, "--account", "prod"],
+    ] {
+        let config = file.with_file_name("config");
+        std::fs::write(&config, services).expect("a file");
+        let mut command = roleout();
+        command.args(arguments).env("AWS_CONFIG_FILE", config).env("ID_TOKEN", "none").envs(variables);
+        let said = text(&command.output().expect("the binary runs").stderr);
+        assert!(said.contains("AWS_ENDPOINT_URL_STS sends calls to sts.example:81"), "{arguments:?}: {said}");
+        assert!(
+            said.contains("endpoint_url of the profile `default` sends calls to iam.example"),
+            "{arguments:?}: {said}"
+        );
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn a_region_of_the_environment_is_a_region() {
+    let file = project("region", "");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    let manifest = manifest.replace("ID_TOKEN, region: eu-west-1 }", "ID_TOKEN }");
+    std::fs::write(&file, manifest).expect("a file");
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        let output = planned_with(&file, "", &[(name, "a@127.0.0.1:9443/")], &[]);
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(&format!("{name} is `a@127.0.0.1:9443/`")), "{}", text(&output.stderr));
+    }
+}

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::connector;
+use super::settings::is_loopback;
 use crate::error::Error;
 
 /// The longest answer that is read, in bytes: a page of GitLab's notes, each of a million characters at the most.
@@ -23,6 +24,9 @@ pub enum WebError {
     /// The text is no URL.
     #[error("it holds no http:// or https:// URL")]
     Url,
+    /// The network could read what is sent.
+    #[error("it is a URL of plain http, which the network can read: write https://, or allow it with --allow-http")]
+    Plain,
     /// There was no answer in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -95,16 +99,26 @@ impl Answer {
 #[derive(Clone, Debug)]
 pub struct Web {
     connector: SharedHttpConnector,
+    allow_http: bool,
 }
 
 impl Web {
-    /// Makes a client.
+    /// Makes a client. Plain HTTP is sent to this machine, and to others where `allow_http` says so.
     ///
     /// # Errors
     /// `AWS_CA_BUNDLE` cannot be read.
-    pub fn new() -> Result<Self, Error> {
+    pub fn new(allow_http: bool) -> Result<Self, Error> {
         let settings = HttpConnectorSettings::builder().connect_timeout(super::CONNECT_TIMEOUT).build();
-        Ok(Self { connector: SharedHttpConnector::new(connector(&super::tls()?, Some(settings), None)) })
+        let connector = SharedHttpConnector::new(connector(&super::tls()?, Some(settings), None));
+        Ok(Self { connector, allow_http })
+    }
+
+    /// Makes a request to where it may go.
+    fn request(&self, asked: Request<'_>) -> Result<HttpRequest, WebError> {
+        let request = request(asked).ok_or(WebError::Url)?;
+        let uri: http::Uri = request.uri().parse().map_err(|_| WebError::Url)?;
+        let plain = uri.scheme_str() == Some("http") && !uri.host().is_some_and(is_loopback);
+        if plain && !self.allow_http { Err(WebError::Plain) } else { Ok(request) }
     }
 
     /// Sends a request once, and waits for the answer, for `limit` at the most.
@@ -112,7 +126,7 @@ impl Web {
     /// # Errors
     /// There was no answer: see [`WebError`].
     pub async fn send(&self, asked: Request<'_>, limit: Duration) -> Result<Answer, WebError> {
-        let request = request(asked).ok_or(WebError::Url)?;
+        let request = self.request(asked)?;
         let answer = async { read(self.head(request).await?).await };
         tokio::time::timeout(limit, answer).await.unwrap_or(Err(WebError::Timeout(limit)))
     }
@@ -123,7 +137,7 @@ impl Web {
     /// See [`WebError`].
     pub async fn post(&self, url: &str, body: &Value, limit: Duration) -> Result<(), WebError> {
         let asked = Request { method: Method::Post, url, secret: None, body: Some(body) };
-        let request = request(asked).ok_or(WebError::Url)?;
+        let request = self.request(asked)?;
         let answer = tokio::time::timeout(limit, self.head(request)).await;
         match answer.unwrap_or(Err(WebError::Timeout(limit)))?.status() {
             status if status.is_success() => Ok(()),
@@ -245,7 +259,7 @@ pub mod pretended {
 
         /// Returns a client of it.
         pub fn web(&self) -> Web {
-            Web { connector: SharedHttpConnector::new(self.clone()) }
+            Web { connector: SharedHttpConnector::new(self.clone()), allow_http: false }
         }
 
         /// Returns what arrived so far.
@@ -284,6 +298,23 @@ pub mod pretended {
                     Fate::Silent => std::future::pending().await,
                 }
             })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn plain_http_stays_on_this_machine() {
+        let web = Server::new(|_, _| Fate::of(200, json!({}))).web();
+        let send = async |web: &Web, url: &str| {
+            let asked = Request { method: Method::Get, url, secret: None, body: None };
+            let posted = web.post(url, &json!({}), Duration::from_secs(1)).await;
+            web.send(asked, Duration::from_secs(1)).await.and(posted)
+        };
+        for url in ["https://gitlab.example.com/x", "http://localhost/x", "http://127.0.0.2:1/x", "http://[::1]:1/x"] {
+            assert_eq!(send(&web, url).await, Ok(()), "{url}");
+        }
+        for url in ["http://gitlab.example.com/x", "http://10.0.0.1/x", "http://localhost.example/x"] {
+            assert_eq!(send(&web, url).await, Err(WebError::Plain), "{url}");
+            assert_eq!(send(&Web { allow_http: true, ..web.clone() }, url).await, Ok(()), "{url}");
         }
     }
 

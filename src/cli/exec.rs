@@ -55,6 +55,9 @@ pub struct Credentials {
     /// Print the keys to a terminal, or in a job, where they may end up in its log
     #[arg(long, env = "ROLEOUT_PRINT_KEYS")]
     pub print_keys: bool,
+    /// Use endpoints of plain HTTP that are not on this machine; the network can read the tokens
+    #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
+    pub allow_http: bool,
 }
 
 /// The values of `credentials --format`.

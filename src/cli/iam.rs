@@ -63,6 +63,9 @@ pub struct IamCheck {
     /// Which manifest and roles
     #[command(flatten)]
     pub scope: IamScope,
+    /// Use endpoints of plain HTTP that are not on this machine; the network can read the tokens
+    #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
+    pub allow_http: bool,
     /// Say nothing of what is being done
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,

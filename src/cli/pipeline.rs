@@ -166,6 +166,9 @@ pub struct Merge {
     /// Append every event of all jobs to this file as a line of JSON
     #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL")]
     pub journal: Option<PathBuf>,
+    /// Post to webhooks of plain HTTP that are not on this machine, where the network can read what is sent
+    #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
+    pub allow_http: bool,
     /// What is written of it
     #[command(flatten)]
     pub reports: Reports,

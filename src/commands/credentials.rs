@@ -12,8 +12,9 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exec::keys::Keys;
 use crate::exit::Exit;
+use crate::view::View;
 
-/// Prints the keys on `out`, unless that is a terminal or a job's, where they would stay to be read.
+/// Prints the keys on `out`, and on `view` what else is to say, unless that is a terminal or a job's, where they would stay to be read.
 ///
 /// # Errors
 /// Nobody said that keys may be printed there; the account is unknown or cannot be reached.
@@ -21,6 +22,7 @@ pub async fn credentials(
     args: &cli::Credentials,
     out: &mut (dyn Write + Send),
     terminal: bool,
+    mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let job = environment("CI").is_some_and(|value| !value.is_empty());
@@ -32,7 +34,8 @@ pub async fn credentials(
     }
     let fleet = fleet(&args.file, &environment)?;
     let account = fleet.account(&args.account).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
-    let reach = Reach::production(&fleet).await?;
+    let reach = Reach::production(&fleet, args.allow_http).await?;
+    reach.say_where(&mut view);
     let keys = async {
         reached(&reach, slice::from_ref(account)).await?;
         let keys = Keys::of(&reach.sessions, account, reach.aws.clock().now()).await;

@@ -261,8 +261,8 @@ pub(super) async fn carry_out(
     let clock = reach.aws.clock().steady();
     let run = run_id(clock);
     let mut stamper = Stamper::new(run.clone());
-    let mut notifier = Notifier::new(&fleet, start.sandbox, view);
-    let mut recorder = Recorder::new(&fleet, start.sandbox, view);
+    let mut notifier = Notifier::new(&fleet, start.sandbox, reach.aws.allows_http(), view);
+    let mut recorder = Recorder::new(&fleet, start.sandbox, reach.aws.allows_http(), view);
     let mut tick = tokio::time::interval(view.pace());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let start = Start { run, job: Job::read(&environment), ..start };

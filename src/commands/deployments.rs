@@ -57,7 +57,7 @@ impl Default for Recorder {
 
 impl Recorder {
     /// Finds the job in the environment, and says what it lacks. A sandbox run records nothing.
-    pub fn new(fleet: &Fleet, sandbox: bool, view: &mut View) -> Self {
+    pub fn new(fleet: &Fleet, sandbox: bool, allow_http: bool, view: &mut View) -> Self {
         if sandbox || fleet.environments.is_empty() {
             return Self::default();
         }
@@ -75,7 +75,7 @@ impl Recorder {
                 return Self::default();
             }
         };
-        match Web::new() {
+        match Web::new(allow_http) {
             Ok(web) => {
                 let api = Api::new(web, &job.api, &job.project, JOB_TOKEN, token);
                 Self::of(fleet.environments.clone(), Some(Ledger::new(api, job)))

@@ -52,7 +52,9 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
         let sandbox = seeded(&fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
         Reach::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
     } else {
-        Reach::to_examine(&fleet).await?
+        let reach = Reach::to_examine(&fleet, args.selection.allow_http).await?;
+        reach.say_where(&mut view);
+        reach
     };
     let layout = match args.format {
         DoctorFormat::Text => Layout::Text,

@@ -46,7 +46,8 @@ pub async fn exec(args: &cli::Exec, mut view: View, by_terminal: bool) -> Result
     }
     let unexpected = |what: &str, error: std::io::Error| Error::new(Exit::Unexpected, format!("{what}: {error}"));
     let mut signals = Signals::listen(by_terminal).map_err(|error| unexpected("signals cannot be received", error))?;
-    let reach = Reach::production(&fleet).await?;
+    let reach = Reach::production(&fleet, args.selection.allow_http).await?;
+    reach.say_where(&mut view);
     let unreachable = tokio::select! {
         signal = signals.next() => return Ok(signal.code()),
         unreachable = preflight::walk(&reach.sessions, &accounts) => unreachable,

@@ -122,6 +122,7 @@ pub async fn check(args: &cli::IamCheck, mut view: View, out: &mut dyn Write, ca
         only: Vec::new(),
         wave: Vec::new(),
         ambient: false,
+        allow_http: args.allow_http,
         share: cli::Share::default(),
     };
     let (mut fleet, reach) = Reach::open_with(&selection, &args.embedded, &mut view, |sandbox, fleet| {

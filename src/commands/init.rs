@@ -33,7 +33,8 @@ pub async fn init(args: &cli::Init, mut view: View, cancel: Cancel) -> Result<Ex
     } else {
         let has_token = environment(DEFAULT_TOKEN_ENV).is_some_and(|token| !token.trim().is_empty());
         let fleet = empty(&sources, identity(&sources, DEFAULT_TOKEN_ENV, has_token));
-        let reach = Reach::by_identity(&fleet.identity, profile(&sources)?).await?;
+        let reach = Reach::by_identity(&fleet.identity, profile(&sources)?, args.allow_http).await?;
+        reach.say_where(&mut view);
         tokio::select! {
             biased;
             () = cancel.cancelled() => {

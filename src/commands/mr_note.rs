@@ -25,12 +25,13 @@ pub struct Note {
     request: MergeRequest,
     variable: String,
     token: SecretString,
+    allow_http: bool,
 }
 
 impl Note {
     /// Finds the merge request and the token in the environment, and says which of them is not there. `name` is what the
     /// note is found again by, `variable` the name of the token's.
-    pub fn of_job(name: &str, variable: &str, view: &mut View) -> Option<Self> {
+    pub fn of_job(name: &str, variable: &str, allow_http: bool, view: &mut View) -> Option<Self> {
         let Some(request) = MergeRequest::read(&environment) else {
             view.note("mr-note: this is no merge request pipeline: no note is written");
             return None;
@@ -39,7 +40,7 @@ impl Note {
             view.warning(&format!("mr-note: the variable {variable} is not set: no note is written"));
             return None;
         };
-        Some(Self { name: name.to_owned(), request, variable: variable.to_owned(), token })
+        Some(Self { name: name.to_owned(), request, variable: variable.to_owned(), token, allow_http })
     }
 
     /// Returns the way in which the note shows values of environment variables: as hashes, and the same hash in the next
@@ -89,7 +90,7 @@ impl Note {
 
     /// Asks GitLab for something, and says what it did not take.
     async fn ask<T>(&self, view: &mut View, ask: impl AsyncFnOnce(&Api) -> Result<T, CallError>) -> Option<T> {
-        let web = match Web::new() {
+        let web = match Web::new(self.allow_http) {
             Ok(web) => web,
             Err(error) => {
                 view.warning(&format!("mr-note: no note is written: {error}"));

@@ -27,7 +27,7 @@ pub struct Notifier {
 
 impl Notifier {
     /// Finds the URLs in the environment, and says which are not there. A sandbox run tells nobody.
-    pub fn new(fleet: &Fleet, sandbox: bool, view: &mut View) -> Self {
+    pub fn new(fleet: &Fleet, sandbox: bool, allow_http: bool, view: &mut View) -> Self {
         if sandbox || fleet.notify.is_empty() {
             return Self::default();
         }
@@ -40,7 +40,7 @@ impl Notifier {
                 }
             }
         }
-        match Web::new() {
+        match Web::new(allow_http) {
             Ok(web) => Self { webhooks, web: Some(web), posts: JoinSet::new() },
             Err(error) => {
                 view.warning(&format!("notify: nothing is posted: {error}"));

@@ -46,7 +46,7 @@ pub async fn pipeline(args: cli::Pipeline, view: View, cancel: Cancel) -> Result
 fn make(args: &Make, mut view: View) -> Result<Exit, Error> {
     let share = Share::default();
     let (only, wave) = (args.only.clone(), args.wave.clone());
-    let selection = Selection { file: args.file.clone(), only, wave, ambient: false, share };
+    let selection = Selection { file: args.file.clone(), only, wave, ambient: false, allow_http: false, share };
     let fingerprint = super::manifest::fleet(&args.file, &environment)?.fingerprint();
     let fleet = from(&selection, args.from.as_deref(), &environment)?;
     choose_images(&mut fleet.clone(), &args.instead, &selection)?;
@@ -268,7 +268,7 @@ async fn tell(args: &Merge, view: &mut View) -> Result<Exit, Error> {
     let mut notifier = match super::manifest::fleet(&args.file, &environment) {
         Ok(fleet) => {
             let sandbox = joined.events.iter().any(|it| matches!(it.event, Event::RunStarted { sandbox: true, .. }));
-            Notifier::new(&fleet, sandbox, view)
+            Notifier::new(&fleet, sandbox, args.allow_http, view)
         }
         Err(_) => {
             view.warning(&format!("notify: {} cannot be read now: nothing is posted", args.file.display()));

@@ -68,7 +68,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     view.report(reports.map_err(unwritten)?);
     let key = saved::key(args.sign_env.as_deref().filter(|_| args.out.is_some()))?;
     let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);
-    let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, &mut view));
+    let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, args.selection.allow_http, &mut view));
     let (mut fleet, reach) = match Reach::open(&args.selection, &args.embedded, &mut view).await {
         Ok(open) => open,
         Err(error) => {

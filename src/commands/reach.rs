@@ -50,34 +50,41 @@ impl Reach {
             furnish(&sandbox, &fleet);
             Self::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
         } else {
-            say_where(view);
-            Self::production(&fleet).await?
+            let reach = Self::production(&fleet, selection.allow_http).await?;
+            reach.say_where(view);
+            reach
         };
         Ok((fleet, reach))
     }
 
     /// Reaches AWS with the identity that the manifest names.
-    pub async fn production(fleet: &Fleet) -> Result<Self, Error> {
-        Self::by_identity(&fleet.identity, None).await
+    pub async fn production(fleet: &Fleet, allow_http: bool) -> Result<Self, Error> {
+        Self::by_identity(&fleet.identity, None, allow_http).await
     }
 
     /// Reaches AWS as [`Self::production`] does, and without an ID token, too: each exchange then says that there is none.
-    pub async fn to_examine(fleet: &Fleet) -> Result<Self, Error> {
+    pub async fn to_examine(fleet: &Fleet, allow_http: bool) -> Result<Self, Error> {
         let token = TokenSource::find(&fleet.identity.source, &environment);
-        Self::with(&fleet.identity, token.unwrap_or_else(|error| Some(TokenSource::Absent(error))), None).await
+        let token = token.unwrap_or_else(|error| Some(TokenSource::Absent(error)));
+        Self::with(&fleet.identity, token, None, allow_http).await
     }
 
     /// Reaches AWS with an identity, such as that of a saved plan. Where that is the SDK's own, `profile` is whose, unless
     /// the environment says.
-    pub async fn by_identity(identity: &Identity, profile: Option<&str>) -> Result<Self, Error> {
+    pub async fn by_identity(identity: &Identity, profile: Option<&str>, allow_http: bool) -> Result<Self, Error> {
         let token = TokenSource::find(&identity.source, &environment)
             .map_err(|error| Error::new(Exit::Preflight, error.message).help(error.help))?;
-        Self::with(identity, token, profile).await
+        Self::with(identity, token, profile, allow_http).await
     }
 
-    async fn with(identity: &Identity, token: Option<TokenSource>, profile: Option<&str>) -> Result<Self, Error> {
+    async fn with(
+        identity: &Identity,
+        token: Option<TokenSource>,
+        profile: Option<&str>,
+        allow_http: bool,
+    ) -> Result<Self, Error> {
         let ambient = identity.source == IdentitySource::Ambient;
-        let aws = Aws::from_environment(&identity.region, ambient, profile).await?;
+        let aws = Aws::from_environment(&identity.region, ambient, profile, allow_http).await?;
         let ambient = token.is_none().then(|| aws.ambient_credentials()).flatten();
         let sts = aws.sts(&identity.region);
         let sessions = Sessions::new(sts, aws.clock(), identity.session_name.clone(), token, ambient);
@@ -99,6 +106,13 @@ impl Reach {
         Self { aws, sessions }
     }
 
+    /// Says where calls go that do not go to AWS: whoever can set an endpoint gets the ID token.
+    pub fn say_where(&self, view: &mut View) {
+        for endpoint in self.aws.endpoints().list() {
+            view.note(&format!("{} sends calls to {}", endpoint.origin, endpoint.host));
+        }
+    }
+
     /// Returns the way to each target's ECS client.
     pub fn clients(&self) -> Clients {
         let reach = self.clone();
@@ -106,18 +120,6 @@ impl Reach {
             let chain = &target.account.chain;
             reach.aws.ecs(target.account.id.as_str(), &target.id.region, || reach.sessions.provider(chain))
         })
-    }
-}
-
-/// Says where calls go by a variable, and not to AWS: whoever can set one gets the ID token.
-pub fn say_where(view: &mut View) {
-    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_ECS"] {
-        if let Some(url) = environment(name).filter(|url| !url.is_empty()) {
-            // Without what may be a password in it.
-            let host = url.split_once("://").map_or(&*url, |(_, rest)| rest);
-            let host = host.split(['/', '?']).next().unwrap_or_default();
-            view.note(&format!("{name} sends calls to {}", host.rsplit('@').next().unwrap_or_default()));
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::deploy::{carry_out, end};
 use super::manifest::environment;
 use super::prepare::{LISTED, check_from, hashed, prepare, preview, refusal, unless_cancelled};
-use super::reach::{Reach, say_where};
+use super::reach::Reach;
 use super::verify::verify;
 use crate::cli;
 use crate::engine::Start;
@@ -94,8 +94,8 @@ pub(super) async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, can
         no_verify: args.no_verify,
         origin: Origin::read(&environment),
     };
-    say_where(view);
-    let reach = Reach::by_identity(saved.identity(), None).await?;
+    let reach = Reach::by_identity(saved.identity(), None, args.selection.allow_http).await?;
+    reach.say_where(view);
     let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
     go(saved, &reach, terms, start, view, cancel).await
 }

@@ -12,6 +12,9 @@ use crate::manifest::scalar::Scalar;
 use crate::manifest::select::{OWN_KEYS, Vocabulary};
 use crate::manifest::spanned::{Entries, Span, Spanned};
 
+/// What to do about a region that is none.
+pub const REGION_HELP: &str = "a region looks like `eu-west-1`";
+
 /// An account as far as it could be read.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -177,7 +180,7 @@ impl Checker<'_> {
     pub fn region(self, region: &str, span: Span) -> bool {
         let valid = is_region(region);
         if !valid {
-            self.fault(span, format!("`{region}` is not an AWS region"), "a region looks like `eu-west-1`");
+            self.fault(span, format!("`{region}` is not an AWS region"), REGION_HELP);
         }
         valid
     }

@@ -1,8 +1,8 @@
 //! `identity:`: which source of credentials, which STS region, which session name.
 
-use super::accounts::Draft;
+use super::accounts::{Draft, REGION_HELP};
 use super::{Checker, DEFAULT_TOKEN_ENV, Files, given};
-use crate::fleet::{Identity, IdentitySource};
+use crate::fleet::{Identity, IdentitySource, is_region};
 use crate::manifest::Manifest;
 use crate::manifest::spanned::Spanned;
 
@@ -23,7 +23,17 @@ impl Checker<'_> {
         let variable = |name: &str| variables(name).filter(|value| !value.is_empty());
         let default_region = || {
             let first = || accounts.iter().find_map(|account| account.regions.first().cloned());
-            variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).or_else(first)
+            let set = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| Some((name, variable(name)?)));
+            match set {
+                None => first(),
+                Some((_, region)) if is_region(&region) => Some(region),
+                Some((name, region)) => {
+                    let place = manifest.identity.as_ref().map(|identity| identity.span);
+                    let place = place.or_else(|| manifest.accounts.as_ref().map(|accounts| accounts.span))?;
+                    self.fault(place, format!("{name} is `{region}`, not an AWS region"), REGION_HELP);
+                    None
+                }
+            }
         };
         let default_session = || {
             let (project, pipeline, job) =

@@ -7,6 +7,7 @@
 pub mod allow;
 pub mod check;
 pub mod codedeploy;
+pub mod credential;
 pub mod decode;
 pub mod definition;
 pub mod deployment;

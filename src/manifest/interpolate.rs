@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::credential::Credentials;
 use super::fault::nearest;
 
 /// References inside references deeper than this are refused: nobody writes them, and parsing must not recurse freely.
@@ -169,12 +170,12 @@ impl Template {
         }
     }
 
-    /// Puts environment variables in, and leaves the target's own names. `hidden` is the variable that holds the
-    /// token: a manifest may not read it.
+    /// Puts environment variables in, and leaves the target's own names. A variable
+    /// that holds a credential is refused.
     pub fn expand(
         self,
         variables: &dyn Fn(&str) -> Option<String>,
-        hidden: &str,
+        credentials: &Credentials,
         problems: &mut Vec<Problem>,
     ) -> Template {
         let mut expanded = Self::default();
@@ -184,30 +185,36 @@ impl Template {
                 Part::Reference { name, fallback } if is_own(&name) => {
                     let fallback = match fallback {
                         Fallback::None => Fallback::None,
-                        Fallback::Default(template) => Fallback::Default(template.expand(variables, hidden, problems)),
-                        Fallback::Message(template) => Fallback::Message(template.expand(variables, hidden, problems)),
+                        Fallback::Default(template) => {
+                            Fallback::Default(template.expand(variables, credentials, problems))
+                        }
+                        Fallback::Message(template) => {
+                            Fallback::Message(template.expand(variables, credentials, problems))
+                        }
                     };
                     expanded.parts.push(Part::Reference { name, fallback });
                 }
-                Part::Reference { name, .. } if name == hidden => problems.push(Problem::new(
-                    format!("${{{name}"),
-                    format!("`${{{name}}}` is the ID token, and the token never passes through the manifest"),
-                    format!("name the variable instead: `identity: {{ token_env: {name} }}`"),
-                )),
-                Part::Reference { name, fallback } => match (variables(&name), fallback) {
-                    (Some(value), Fallback::None) => expanded.push_text(&value),
-                    (Some(value), _) if !value.is_empty() => expanded.push_text(&value),
-                    (_, Fallback::Default(template)) => {
-                        for part in template.expand(variables, hidden, problems).parts {
-                            expanded.push(part);
+                Part::Reference { name, fallback } => {
+                    let value = variables(&name);
+                    if let Some(problem) = credentials.refuse(&name, value.as_deref()) {
+                        problems.push(problem);
+                        continue;
+                    }
+                    match (value, fallback) {
+                        (Some(value), Fallback::None) => expanded.push_text(&value),
+                        (Some(value), _) if !value.is_empty() => expanded.push_text(&value),
+                        (_, Fallback::Default(template)) => {
+                            for part in template.expand(variables, credentials, problems).parts {
+                                expanded.push(part);
+                            }
                         }
+                        (_, Fallback::Message(template)) => {
+                            let message = template.expand(variables, credentials, problems);
+                            problems.push(unset(&name, &message.to_text()));
+                        }
+                        (None, Fallback::None) => problems.push(unset(&name, "")),
                     }
-                    (_, Fallback::Message(template)) => {
-                        let message = template.expand(variables, hidden, problems);
-                        problems.push(unset(&name, &message.to_text()));
-                    }
-                    (None, Fallback::None) => problems.push(unset(&name, "")),
-                },
+                }
             }
         }
         expanded

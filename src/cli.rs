@@ -337,9 +337,15 @@ pub struct Rollback {
     /// Print what would happen to each target, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,
-    /// Targets that are back already go back to what ran before that
-    #[arg(long, env = "ROLEOUT_FURTHER")]
+    /// With --any-revision: targets that are back already go back to what ran before that
+    #[arg(long, env = "ROLEOUT_FURTHER", requires = "any_revision")]
     pub further: bool,
+    /// Take targets back whatever they run, and not only from what the manifest deploys
+    #[arg(long, env = "ROLEOUT_ANY_REVISION")]
+    pub any_revision: bool,
+    /// What the deploy that is taken back deployed
+    #[command(flatten)]
+    pub instead: Instead,
     /// Begin at this wave, and pass its gate
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
     pub from: Option<String>,

@@ -167,6 +167,8 @@ async fn with_signals(command: impl AsyncFnOnce(Cancel) -> Result<Exit, Error>) 
     let mut command = std::pin::pin!(command(cancel.clone()));
     loop {
         let signal = tokio::select! {
+            // In this order: an interrupt that came with a termination is the first of two.
+            biased;
             result = &mut command => return result,
             _ = interrupts.recv() => Signal::Interrupt,
             _ = terminations.recv() => Signal::Terminate,

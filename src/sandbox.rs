@@ -147,7 +147,13 @@ impl Sandbox {
     /// deployed and completed.
     pub fn add_history(&self, fleet: &Fleet) {
         let now = self.now();
-        self.world().add_history(fleet, now);
+        self.world().add_history(fleet, now, false);
+    }
+
+    /// Gives every target of the fleet a past: an hour ago, what the manifest deploys was deployed and completed.
+    pub fn add_release(&self, fleet: &Fleet) {
+        let now = self.now();
+        self.world().add_history(fleet, now, true);
     }
 
     /// Returns the clock that everything here goes by.

@@ -1,4 +1,5 @@
-//! `roleout rollback`: every selected target back to the last revision that completed before the present one.
+//! `roleout rollback`: every selected target that runs what the manifest deploys goes back to the last revision that
+//! completed before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +7,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::deploy::{Choice, Planned, Remains, decide, end, remain};
-use super::prepare::{check_from, prepare, unless_cancelled};
+use super::manifest::choose_images;
+use super::prepare::{LISTED, check_from, prepare, unless_cancelled};
 use super::reach::{Reach, hasten};
 use crate::cli;
 use crate::clock::Clock;
@@ -14,9 +16,10 @@ use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::fleet::{Fleet, OnCancel, OnFailure};
+use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
 use crate::observe::history::{self, Definitions, Past};
 use crate::observe::{Seen, codedeploy};
+use crate::plan::Action;
 use crate::plan::back::{self, Way};
 use crate::view::View;
 use crate::view::style::count;
@@ -29,8 +32,9 @@ pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> R
 }
 
 async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
-    let furnish = |sandbox: &crate::sandbox::Sandbox, fleet: &Fleet| sandbox.add_history(fleet);
+    let furnish = |sandbox: &crate::sandbox::Sandbox, fleet: &Fleet| sandbox.add_release(fleet);
     let (mut fleet, reach) = Reach::open_with(&args.selection, &args.embedded, view, furnish).await?;
+    choose_images(&mut fleet, &args.instead, &args.selection)?;
     if args.embedded.sandbox && !args.dry_run {
         hasten(&mut fleet, view);
     }
@@ -42,7 +46,17 @@ async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Resul
     };
     let choice =
         Choice { dry_run: args.dry_run, skip_blocked: args.skip_blocked, no_verify: args.no_verify, out: None };
-    go(fleet, &reach, choice, args.further, start, view, cancel).await
+    let extent = Extent { further: args.further, any_revision: args.any_revision };
+    go(fleet, &reach, choice, extent, start, view, cancel).await
+}
+
+/// Which targets go back, and how far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extent {
+    /// Targets that are back already go back to what ran before that.
+    pub further: bool,
+    /// Targets go back whatever they run, and not only from what the manifest deploys.
+    pub any_revision: bool,
 }
 
 /// Returns the targets of a fleet, by a way to AWS that is given.
@@ -50,13 +64,13 @@ pub async fn run(
     fleet: Fleet,
     reach: &Reach,
     choice: Choice,
-    further: bool,
+    extent: Extent,
     start: Start,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let run = (!choice.dry_run).then_some(start.sandbox);
-    let result = go(fleet, reach, choice, further, start, &mut view, cancel).await;
+    let result = go(fleet, reach, choice, extent, start, &mut view, cancel).await;
     end(view, result, reach.aws.clock(), run)
 }
 
@@ -64,7 +78,7 @@ async fn go(
     mut fleet: Fleet,
     reach: &Reach,
     choice: Choice,
-    further: bool,
+    extent: Extent,
     start: Start,
     view: &mut View,
     cancel: Cancel,
@@ -82,11 +96,14 @@ async fn go(
     let read = async {
         codedeploy::under_way(&fleet, &mut seen, &|target| reach.clients()(target)).await;
         let past = past(&fleet, &mut seen, reach).await;
-        let ways: Vec<Option<Way>> = seen
-            .iter()
-            .zip(&past)
-            .map(|(seen, past)| Some(back::way_of(seen.as_ref().ok()?, past.as_ref()?, further)))
-            .collect();
+        let way = |((target, seen), past): ((&TargetSpec, &Seen), &Option<history::History>)| {
+            let (observed, past) = (seen.as_ref().ok()?, past.as_ref()?);
+            Some(match extent.any_revision {
+                true => back::way_of(observed, past, extent.further),
+                false => back::way_of_deployed(target, observed, past, extent.further),
+            })
+        };
+        let ways: Vec<Option<Way>> = fleet.targets.iter().zip(&seen).zip(&past).map(way).collect();
         let definitions = definitions(&fleet, &ways, reach).await;
         (ways, definitions)
     };
@@ -99,7 +116,27 @@ async fn go(
         }
     }
     tell(&fleet, &ways, view);
+    let is_unchanged = |action: &Action| matches!(action, Action::Unchanged);
+    if ways.iter().all(|way| matches!(way, Some(Way::NotDeployed(_))))
+        && plan.outline.changes.iter().all(|change| is_unchanged(&change.action))
+    {
+        return Err(nothing_deployed(ways.len()));
+    }
     decide(Planned { fleet, unreachable, seen, plan }, reach, choice, start, view, cancel).await
+}
+
+/// Returns why a rollback that would take back nothing is refused: silence would pass for success.
+fn nothing_deployed(targets: usize) -> Error {
+    let message = format!(
+        "no selected target ({targets}) runs what this manifest deploys, so none was changed by that deploy, and there is \
+         nothing to take back"
+    );
+    Error::new(Exit::Blocked, message)
+        .help(
+            "run it with the manifest, the variables and the --image of the deploy that is to be undone: in GitLab, in its \
+             pipeline",
+        )
+        .help("or take every target back from whatever it runs, with --any-revision; nothing was changed")
 }
 
 /// Reads the past of what was seen. What has none that can be read counts as not seen.
@@ -138,12 +175,14 @@ fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
     let mut guessed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut already: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut others: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (target, way) in fleet.targets.iter().zip(ways) {
         match way {
             Some(Way::To { because: Some(because), support, .. }) => {
                 let by = if support.is_some() { &mut told } else { &mut guessed };
                 by.entry(because).or_default().push(target.id.to_string());
             }
+            Some(Way::NotDeployed(why)) => others.entry(why).or_default().push(target.id.to_string()),
             Some(Way::Already(why)) => already.entry(why).or_default().push(target.id.to_string()),
             _ => {}
         }
@@ -162,7 +201,12 @@ fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
         ));
     }
     for (why, targets) in already {
-        view.note(&format!("{}: {why}; --further goes on to what ran before that", targets.join(", ")));
+        view.note(&format!("{}: {why}; --further --any-revision goes on to what ran before that", targets.join(", ")));
+    }
+    for (why, targets) in others {
+        let (shown, more) = targets.split_at(targets.len().min(LISTED));
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        view.note(&format!("{}{more}: {why}; stays as it is, unless --any-revision is given", shown.join(", ")));
     }
     let known = |by_codedeploy: bool| {
         let mut known =

@@ -3,6 +3,7 @@
 //! Pure. What is gone back to is the last revision that completed before the present one. A target that is back already
 //! stays: going back twice would else bring the newer revision again, and a job that is retried would undo itself.
 
+mod deployed;
 mod support;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use super::build::{Decision, decided, undeployable};
 use super::{Action, Definition, Plan, Work, taskdef};
-use crate::fleet::{Fleet, Revision};
+use crate::fleet::{Fleet, Revision, TargetSpec};
 use crate::observe::history::{Definitions, History};
 use crate::observe::service::LiveService;
 use crate::observe::{Observed, Seen, Unseen};
@@ -48,6 +49,8 @@ pub enum Way {
     },
     /// It is back already.
     Already(String),
+    /// It does not run what the manifest deploys: the deploy that is taken back did not change it.
+    NotDeployed(String),
     /// There is nothing to go back to.
     Nowhere(String),
 }
@@ -153,6 +156,18 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
     }
 }
 
+/// Decides which way a target goes where only what the manifest deploys is taken back: as [`way_of`] does for a target that runs
+/// it, or has it under way. Any other target was not changed by that deploy, and stays.
+pub fn way_of_deployed(target: &TargetSpec, observed: &Observed, past: &History, further: bool) -> Way {
+    let way = way_of(observed, past, further);
+    match way {
+        Way::To { .. } | Way::Return { .. } | Way::Nowhere(_) => {
+            deployed::difference(target, observed).map_or(way, Way::NotDeployed)
+        }
+        Way::Follow { .. } | Way::Already(_) | Way::NotDeployed(_) => way,
+    }
+}
+
 fn name(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
@@ -182,7 +197,7 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
         summary,
     };
     match way {
-        Way::Already(why) => {
+        Way::Already(why) | Way::NotDeployed(why) => {
             Decision { action: Action::Unchanged, work: None, to: service.revision(), summary: vec![why.clone()] }
         }
         Way::Nowhere(why) => {

@@ -250,7 +250,7 @@ fn words(deployment: &Deployment) -> String {
 }
 
 /// Returns the definition that a target starts from, or why there is none.
-fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, String> {
+pub(super) fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, String> {
     let (found, what) = match declared {
         Base::Live => return Ok(&observed.live),
         Base::File(definition) => return Ok(definition),

@@ -170,14 +170,19 @@ impl World {
 }
 
 impl World {
-    /// Deploys a newer revision to every target of the fleet, an hour ago.
-    pub(crate) fn add_history(&mut self, fleet: &Fleet, now: Moment) {
+    /// Deploys a newer revision to every target of the fleet, an hour ago: with `wanted` the one that the manifest deploys.
+    pub(crate) fn add_history(&mut self, fleet: &Fleet, now: Moment, wanted: bool) {
         let pace = self.pace();
         for target in &fleet.targets {
             let mut definition = older(&target.desired, &target.service);
             for container in definition["containerDefinitions"].as_array_mut().into_iter().flatten() {
                 let image = container["image"].as_str().unwrap_or_default();
                 container["image"] = json!(format!("{}:present", repository(image)));
+            }
+            if let (true, Ok(built)) =
+                (wanted, crate::plan::taskdef::build(&older(&target.desired, &target.service), &target.desired))
+            {
+                definition = built;
             }
             let family = definition["family"].as_str().unwrap_or(&target.service).to_owned();
             let (account, at) = (target.account.id.as_str(), now.saturating_sub(RECENT));

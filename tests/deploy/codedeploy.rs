@@ -229,7 +229,9 @@ fn with_image(scene: &Scene, image: &str) -> Scene {
 async fn rolled_back(scene: &Scene) -> Ran {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     scene
-        .ran(async |reach, view| rollback::run(fleet, reach, choice, false, start, view, Cancel::default()).await)
+        .ran(async |reach, view| {
+            rollback::run(fleet, reach, choice, rollback::Extent::default(), start, view, Cancel::default()).await
+        })
         .await
 }
 
@@ -255,7 +257,7 @@ async fn a_rollback_deploys_by_codedeploy_what_its_group_deployed_before() {
     assert_eq!(scene.deploy().await.code(), Exit::Done);
     assert_eq!(with_image(&scene, "v3").deploy().await.code(), Exit::Done);
     assert_eq!(image(&scene), "v3");
-    let ran = rolled_back(&scene).await;
+    let ran = rolled_back(&with_image(&scene, "v3")).await;
     assert_eq!((ran.code(), ran.outcome(S0)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
     assert_eq!((image(&scene).as_str(), sent(&scene, "CreateDeployment").len()), ("v2", 3));
     assert!(ran.said.contains("known from the newest deployments of their groups"), "{}", ran.said);
@@ -270,7 +272,9 @@ async fn a_rollback_stops_what_is_under_way_and_follows_a_return() {
     assert_eq!(scene.deploy().await.code(), Exit::Done);
     let other = with_image(&scene, "v3");
     let _ = cancelled(&other, 40).await;
-    let ran = rolled_back(&scene).await;
+    let refused = rolled_back(&scene).await;
+    assert_eq!(refused.code(), Exit::Blocked, "what is under way is not of this manifest: {}", refused.said);
+    let ran = rolled_back(&other).await;
     assert_eq!((ran.code(), ran.outcome(S0)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
     assert_eq!((image(&scene).as_str(), sent(&scene, "StopDeployment").len()), ("v2", 1));
     assert_eq!(sent(&scene, "CreateDeployment").len(), 2);

@@ -146,7 +146,9 @@ impl Scenario {
 async fn back(scene: &Scene) -> Ran {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     scene
-        .ran(async |reach, view| rollback::run(fleet, reach, choice, false, start, view, scene.cancel.clone()).await)
+        .ran(async |reach, view| {
+            rollback::run(fleet, reach, choice, rollback::Extent::default(), start, view, scene.cancel.clone()).await
+        })
         .await
 }
 

@@ -208,7 +208,9 @@ async fn a_rollback_and_an_unchanged_fleet_have_reports() {
     scene.sandbox.forget_calls();
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     let back = scene
-        .ran(async |reach, view| rollback::run(fleet, reach, choice, false, start, view, scene.cancel.clone()).await)
+        .ran(async |reach, view| {
+            rollback::run(fleet, reach, choice, rollback::Extent::default(), start, view, scene.cancel.clone()).await
+        })
         .await;
     assert_eq!(report(&back).counts(), "2 succeeded", "{}", back.said);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roleout::commands::rollback::run;
+use roleout::commands::rollback::{Extent, run};
 use roleout::engine::cancel::Signal;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
@@ -20,9 +20,20 @@ fn scene(accounts: usize, services: usize, rollout: &str) -> Scene {
     scene
 }
 
+/// A fleet that runs what its manifest deploys, and had another revision before.
+fn released(accounts: usize, services: usize, rollout: &str) -> Scene {
+    let scene = Scene::of(accounts, services, rollout);
+    scene.sandbox.add_release(&scene.fleet);
+    scene
+}
+
 async fn rollback(scene: &Scene, further: bool) -> Ran {
+    rollback_to(scene, Extent { further, any_revision: false }).await
+}
+
+async fn rollback_to(scene: &Scene, extent: Extent) -> Ran {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
-    scene.ran(async |reach, view| run(fleet, reach, choice, further, start, view, scene.cancel.clone()).await).await
+    scene.ran(async |reach, view| run(fleet, reach, choice, extent, start, view, scene.cancel.clone()).await).await
 }
 
 /// The number of the revision that a service runs.
@@ -33,7 +44,7 @@ fn runs(scene: &Scene) -> u32 {
 
 #[tokio::test(start_paused = true)]
 async fn every_target_goes_back_once_and_a_second_run_does_nothing() {
-    let scene = scene(3, 2, ROLLOUT);
+    let scene = released(3, 2, ROLLOUT);
     let present = runs(&scene);
     let ran = rollback(&scene, false).await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 6), "{}", ran.said);
@@ -43,10 +54,10 @@ async fn every_target_goes_back_once_and_a_second_run_does_nothing() {
     assert!(writes.len() == 6 && writes.iter().all(|write| write.operation == "UpdateService"), "{writes:?}");
     let again = rollback(&scene, false).await;
     assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 6), "{}", again.said);
-    let said = format!("already back on s0:{}, after s0:{present}; --further goes on", present - 1);
+    let said = format!("already back on s0:{}, after s0:{present}; --further --any-revision goes on", present - 1);
     assert!(again.said.contains(&said), "{}", again.said);
     assert_eq!(scene.sandbox.calls().writes.len(), 6);
-    let further = rollback(&scene, true).await;
+    let further = rollback_to(&scene, Extent { further: true, any_revision: true }).await;
     assert_eq!(further.code(), Exit::Blocked, "there is nothing before: {}", further.said);
 }
 
@@ -58,7 +69,15 @@ async fn after_a_deploy_the_rollback_is_to_what_the_deploy_replaced() {
     assert_eq!(runs(&scene), present + 1);
     assert_eq!(rollback(&scene, false).await.code(), Exit::Done);
     assert_eq!(runs(&scene), present);
-    assert_eq!(rollback(&scene, true).await.code(), Exit::Done, "further goes on");
+    let further = rollback(&scene, true).await;
+    assert_eq!(
+        (further.code(), runs(&scene)),
+        (Exit::Blocked, present),
+        "it runs nothing of this deploy: {}",
+        further.said
+    );
+    let further = rollback_to(&scene, Extent { further: true, any_revision: true }).await;
+    assert_eq!(further.code(), Exit::Done, "further goes on: {}", further.said);
     assert_eq!(runs(&scene), present - 1);
 }
 
@@ -107,7 +126,7 @@ async fn what_is_under_way_is_stopped_and_a_return_that_is_under_way_is_followed
 
 #[tokio::test(start_paused = true)]
 async fn a_revision_that_was_deregistered_blocks_before_anything_starts() {
-    let mut scene = scene(2, 1, ROLLOUT);
+    let mut scene = released(2, 1, ROLLOUT);
     let before = format!("s0:{}", runs(&scene) - 1);
     let input = json!({ "taskDefinition": before });
     scene.sandbox.behind_the_back("a0", "eu-west-1", "DeregisterTaskDefinition", &input).expect("deregistered");
@@ -124,7 +143,7 @@ async fn a_revision_that_was_deregistered_blocks_before_anything_starts() {
 
 #[tokio::test(start_paused = true)]
 async fn without_service_deployments_the_services_messages_tell_what_ran_and_it_says_so() {
-    let scene = scene(1, 1, ROLLOUT).fault("*=no-service-deployments");
+    let scene = released(1, 1, ROLLOUT).fault("*=no-service-deployments");
     let present = runs(&scene);
     let mut dry = scene.planning();
     dry.choice.dry_run = true;
@@ -174,7 +193,7 @@ async fn services_of_one_family_read_its_revisions_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_past_that_cannot_be_read_at_all_is_exit_4() {
-    let scene = scene(2, 1, ROLLOUT).fault("a1=no-service-deployments").fault("a1=deny:ecs:ListTaskDefinitions");
+    let scene = released(2, 1, ROLLOUT).fault("a1=no-service-deployments").fault("a1=deny:ecs:ListTaskDefinitions");
     let ran = rollback(&scene, false).await;
     let error = ran.exit.as_ref().expect_err("refused");
     assert_eq!(error.exit, Exit::Preflight, "{error}");
@@ -184,7 +203,7 @@ async fn a_past_that_cannot_be_read_at_all_is_exit_4() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_shows_the_difference_and_changes_nothing() {
-    let mut scene = scene(3, 1, ROLLOUT);
+    let mut scene = released(3, 1, ROLLOUT);
     scene.choice.dry_run = true;
     let ran = rollback(&scene, false).await;
     assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
@@ -197,7 +216,7 @@ async fn a_dry_run_shows_the_difference_and_changes_nothing() {
 async fn a_rollback_goes_in_waves_and_is_not_undone_itself() {
     let rollout = "rollout:\n  timeout: 10m\n  on_failure: rollback\n  rollback_scope: run\n  waves:\n    \
                    - { name: canary, select: { ring: canary } }\n    - { name: rest }\n";
-    let scene = scene(3, 1, rollout).fault("a0=no-return");
+    let scene = released(3, 1, rollout).fault("a0=no-return");
     let present = runs(&scene);
     let ran = rollback(&scene, false).await;
     assert_eq!(ran.count(Outcome::NotStarted), 2, "{}", ran.said);
@@ -216,4 +235,92 @@ async fn a_service_under_codedeploy_is_blocked_where_its_group_is_not_named() {
     assert_eq!(error.exit, Exit::Blocked);
     assert!(error.message.contains("its deployment controller is CODE_DEPLOY"), "{error}");
     assert!(error.help[0].contains("name its deployment group with `codedeploy` in the manifest"), "{error}");
+}
+
+/// What the services of the accounts `a0`, `a1` and so on run, by the tags of their images.
+fn tags(scene: &Scene, accounts: usize) -> Vec<String> {
+    let image = |number| scene.image(&format!("{}", 200_000_000_000_u64 + number as u64), "eu-west-1", "s0");
+    (0..accounts).map(|number| image(number).rsplit(':').next().unwrap_or_default().to_owned()).collect()
+}
+
+/// The same fleet and AWS for a job that deploys another tag.
+fn with_tag(scene: &Scene, tag: &str) -> Scene {
+    let mut other = scene.planning();
+    for target in &mut other.fleet.targets {
+        let image = format!("registry.example.com/{}:{tag}", target.id.service);
+        target.desired.images.insert("app".to_owned(), image);
+    }
+    other
+}
+
+const CANARY: &str =
+    "rollout:\n  timeout: 10m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    - { name: rest }\n";
+
+#[tokio::test(start_paused = true)]
+async fn what_a_halted_run_never_touched_stays() {
+    for (fault, exit) in [("a0=hang", Exit::TimedOut), ("a0=crash", Exit::RolledBack)] {
+        let scene = scene(5, 1, CANARY);
+        assert_eq!(scene.deploy().await.code(), Exit::Done);
+        assert_eq!(tags(&scene, 5), ["v2"; 5]);
+        let scene = with_tag(&scene, "v3").fault(fault);
+        let halted = scene.deploy().await;
+        assert_eq!((halted.code(), halted.count(Outcome::NotStarted)), (exit, 4), "{}", halted.said);
+        scene.sandbox.clear_faults();
+        let ran = rollback(&scene, false).await;
+        assert_eq!((ran.code(), tags(&scene, 5)), (Exit::Done, vec!["v2".to_owned(); 5]), "{}", ran.said);
+        assert_eq!(ran.count(Outcome::Unchanged), if exit == Exit::RolledBack { 5 } else { 4 }, "{}", ran.said);
+        let says = "which is not what the manifest deploys; stays as it is, unless --any-revision is given";
+        assert!(ran.said.contains(says), "{}", ran.said);
+        let again = rollback(&scene, false).await;
+        assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 5), "{}", again.said);
+        // Who wants all of them back has to say so.
+        let all = rollback_to(&scene, Extent { further: false, any_revision: true }).await;
+        assert_eq!((all.code(), all.count(Outcome::Succeeded)), (Exit::Done, 4), "{}", all.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cancelled_run_never_touched_stays() {
+    let scene = scene(6, 1, "rollout: { timeout: 10m, max_parallel: 2 }\n");
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    let mut scene = with_tag(&scene, "v3");
+    let cancel = scene.cancel.clone();
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        while scene.sandbox.calls().writes.iter().filter(|write| write.operation == "UpdateService").count() < 6 + 4 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        cancel.cancel(Signal::Terminate);
+    });
+    assert_eq!(ran.code(), Exit::Terminated, "{}", ran.said);
+    let touched: Vec<String> = tags(&scene, 6);
+    assert!(touched.contains(&"v3".to_owned()) && touched.contains(&"v2".to_owned()), "{touched:?}");
+    scene.cancel = Default::default();
+    let ran = rollback(&scene, false).await;
+    assert_eq!((ran.code(), tags(&scene, 6)), (Exit::Done, vec!["v2".to_owned(); 6]), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn untouched_services_without_a_past_block_nothing() {
+    let scene = Scene::of(5, 1, CANARY).fault("a0=hang");
+    let before = tags(&scene, 5);
+    assert_eq!(scene.deploy().await.code(), Exit::TimedOut);
+    scene.sandbox.clear_faults();
+    let ran = rollback(&scene, false).await;
+    assert_eq!((ran.code(), tags(&scene, 5)), (Exit::Done, before), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_with_the_variables_of_another_deploy_is_refused_and_not_silent() {
+    let scene = scene(3, 1, ROLLOUT);
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    scene.sandbox.forget_calls();
+    let later = with_tag(&scene, "v9");
+    let ran = rollback(&later, false).await;
+    let error = ran.exit.as_ref().expect_err("refused");
+    assert_eq!(error.exit, Exit::Blocked, "{error}");
+    assert!(error.message.starts_with("no selected target (3) runs what this manifest deploys"), "{error}");
+    assert!(error.help.iter().any(|help| help.contains("--any-revision")), "{:?}", error.help);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    let ran = rollback_to(&later, Extent { further: false, any_revision: true }).await;
+    assert_eq!((ran.code(), tags(&scene, 3)), (Exit::Done, vec!["present".to_owned(); 3]), "{}", ran.said);
 }

@@ -7,6 +7,7 @@ mod commands;
 mod examples;
 mod links;
 mod manifest;
+mod promises;
 
 use std::path::PathBuf;
 

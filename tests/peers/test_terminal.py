@@ -185,7 +185,7 @@ def test_a_signal_ends_a_run_whose_terminal_is_stopped(tmp_path):
     os.kill(terminal.child.pid, signal.SIGINT)
     began = time.monotonic()
     while terminal.child.isalive():
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
         time.sleep(0.05)
     assert terminal.child.exitstatus == 130
     assert events(tmp_path)[-1] == "run_finished"
@@ -204,7 +204,7 @@ def test_a_terminal_that_is_closed_cancels_the_run_and_leaves_its_reports(tmp_pa
     terminal.child.ptyproc.closed = terminal.child.closed = True
     ended, began = (0, 0), time.monotonic()
     while ended[0] == 0:
-        assert time.monotonic() - began < 5, events(tmp_path)[-3:]
+        assert time.monotonic() - began < 60, events(tmp_path)[-3:]
         time.sleep(0.05)
         ended = os.waitpid(terminal.child.pid, os.WNOHANG)
     assert os.waitstatus_to_exitcode(ended[1]) == 143

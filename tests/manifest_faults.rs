@@ -1012,7 +1012,7 @@ fn references_that_are_malformed() {
         ·                         ─────
      21 │ rollout:
         ╰────
-      help: add `}`, or write `$$` for a literal `$`
+      help: add `}`, or write `$${` for a literal `${`
 
     deploy.yaml: 1 fault
     "#);
@@ -1024,7 +1024,7 @@ fn references_that_are_malformed() {
         ·                         ─────
      21 │ rollout:
         ╰────
-      help: `${SHA}`, `${SHA:-default}` and `${SHA:?message}` exist; write `$$` for a literal `$`
+      help: `${SHA}`, `${SHA:-default}` and `${SHA:?message}` exist; write `$${` for a literal `${`
 
     deploy.yaml: 1 fault
     "#);
@@ -1036,7 +1036,7 @@ fn references_that_are_malformed() {
         ·                         ───
      21 │ rollout:
         ╰────
-      help: write `$$` for a literal `$`
+      help: write `$${` for a literal `${`
 
     deploy.yaml: 1 fault
     "#);
@@ -2802,4 +2802,34 @@ fn what_is_no_task_definition_is_not_quoted() {
     assert!(told("/dev/zero").contains("not a regular file"), "{}", told("/dev/zero"));
     assert!(told("wide.json").contains("UTF-16"), "{}", told("wide.json"));
     assert_eq!(told("marked.json"), "");
+}
+
+#[test]
+fn a_session_tag_has_no_newline_and_no_tab() {
+    let tagged =
+        |text: &str| edited("role/deployer\"\n", &format!("role/deployer\"\n    tags: {{ message: \"{text}\" }}\n"));
+    for text in ["${TWO_LINES}", "a\\nb", "a\\tb", "a\\rb", "a\\u0085b"] {
+        assert!(tagged(text).contains("the value of the session tag `message` is not allowed"), "{text}");
+    }
+    assert!(tagged("a b").starts_with("no fault"));
+}
+
+#[test]
+fn partitions_do_not_mix() {
+    let hub = |arn: &str| edited("arn:aws:iam::111111111111:role/hub", arn);
+    let text = MANIFEST.replace("aws:iam::1", "aws-cn:iam::1").replace("aws:iam::$", "aws-cn:iam::$");
+    assert!(faults(&text).contains("and the region eu-west-1 of account `staging` in `aws`"), "{}", faults(&text));
+    assert!(hub("arn:aws-cn:iam::111111111111:role/hub").contains("no role can be assumed across partitions"));
+    assert!(hub("arn:aws-china:iam::111111111111:role/hub").contains("which AWS does not have"));
+    assert!(hub("arn:aws:iam::111111111111:role/a b").contains("does not name a role"));
+}
+
+#[test]
+fn files_outside_of_the_repository_are_not_read() {
+    let outside = std::env::temp_dir().join(format!("roleout-outside-{}.json", std::process::id()));
+    std::fs::write(&outside, "{ \"hunter2\": 1 }").expect("a file");
+    let task_definition = format!("cluster: web\n    task_definition: {}", outside.display());
+    let text = edited("cluster: web", &task_definition);
+    std::fs::remove_file(&outside).expect("it is there");
+    assert!(text.contains("outside of the manifest's directory") && !text.contains("hunter2"), "{text}");
 }

@@ -235,7 +235,8 @@ fn moved(mut lines: Vec<String>) -> Option<Error> {
 
 /// Reads a saved plan from a file. One that cannot be opened is a slip on the command line; any other is refused.
 pub fn read(path: &Path) -> Result<Saved, Error> {
-    let bytes = fs_err::read(path).map_err(|error| Error::new(Exit::Usage, format!("the plan: {error}")))?;
+    let bytes = crate::file::read_given(path, crate::file::LARGEST)
+        .map_err(|error| Error::new(Exit::Usage, format!("the plan: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| ReadError::NotAPlan(error.to_string()));
     text.and_then(|text| Saved::parse(&text)).map_err(|error| {
         let help = match &error {

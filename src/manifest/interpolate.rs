@@ -110,7 +110,7 @@ impl Template {
         Self { parts: if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] } }
     }
 
-    /// Parses a manifest's string: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$$` for a `$`.
+    /// Parses a manifest's string: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$${` for a `${`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let (template, rest) = parse(text, 0)?;
         debug_assert!(rest.is_empty(), "the top level takes everything");
@@ -283,7 +283,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => {
-                    let text = text.replace('$', "$$");
+                    let text = text.replace("${", "$${");
                     f.write_str(&if nested { text.replace('}', "$}") } else { text })?;
                 }
                 Part::Reference { name, fallback } => {
@@ -344,7 +344,11 @@ fn parse(text: &str, depth: usize) -> Result<(Template, &str), Problem> {
             let (part, after) = parse_reference(rest, depth)?;
             template.parts.push(part);
             rest = after;
-        } else if rest.starts_with("$$") {
+        } else if rest.starts_with("$${") {
+            template.push_text("${");
+            rest = &rest[3..];
+        } else if depth > 0 && rest.starts_with("$$}") {
+            // A `$` at the end of a default.
             template.push_text("$");
             rest = &rest[2..];
         } else if depth > 0 && rest.starts_with("$}") {
@@ -359,7 +363,7 @@ fn parse(text: &str, depth: usize) -> Result<(Template, &str), Problem> {
 
 /// Parses one `${...}`; `text` begins with it.
 fn parse_reference(text: &str, depth: usize) -> Result<(Part, &str), Problem> {
-    let literal = "write `$$` for a literal `$`";
+    let literal = "write `$${` for a literal `${`";
     if depth >= MAX_DEPTH {
         return Err(Problem::new("${", "references inside references are too deep", "use a variable of its own"));
     }

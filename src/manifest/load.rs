@@ -34,7 +34,7 @@ const MAX_TASK_DEFINITION: u64 = 256 << 10;
 pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, LoadError> {
     let name = path.display().to_string();
     let base = path.parent().unwrap_or(Path::new(""));
-    match read(path, MAX_MANIFEST) {
+    match read(file::read_given, path, MAX_MANIFEST) {
         Ok(text) => load_str(&name, base, &text, variables),
         Err(reason) => {
             let help = match reason.contains("does not exist") {
@@ -63,7 +63,8 @@ pub fn load_str(
         let manifest = Spanned::<Manifest>::deserialize(Decoder::new(&root, &context)).ok()?;
         let read = |path: &str| {
             let path = join(base, path);
-            (path.display().to_string(), read(&path, MAX_TASK_DEFINITION))
+            let text = read(file::read, &path, MAX_TASK_DEFINITION);
+            (path.display().to_string(), text.and_then(|text| within(base, &path, variables).map(|()| text)))
         };
         let files = check::Files { read: &read, path: &|path| join(base, path) };
         check::check(&manifest, &context, variables, &files)
@@ -104,7 +105,28 @@ fn webhook_variables(root: &Node) -> Vec<String> {
     names.map(bare).collect()
 }
 
-fn read(path: &Path, limit: u64) -> Result<String, String> {
+/// Refuses a file outside of the manifest's directory and its repository: whoever changes a manifest need not be allowed to
+/// read the job's other files, and a fault or a plan would show them.
+fn within(base: &Path, path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+    let real = |path: &Path| {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        fs_err::canonicalize(path).map_err(|error| format!("the file cannot be read: {}", error.kind()))
+    };
+    let (base, path) = (real(base)?, real(path)?);
+    let repository = base.ancestors().find(|directory| directory.join(".git").exists());
+    let project = variables("CI_PROJECT_DIR").filter(|project| !project.is_empty());
+    let project = project.and_then(|project| real(Path::new(&project)).ok());
+    let roots = [Some(base.as_path()), repository, project.as_deref()];
+    match roots.into_iter().flatten().any(|root| path.starts_with(root)) {
+        true => Ok(()),
+        false => Err("the file is outside of the manifest's directory and its repository; copy it there".to_owned()),
+    }
+}
+
+/// How a file is read: its path, and its largest size.
+type Reader = fn(&Path, u64) -> std::io::Result<Vec<u8>>;
+
+fn read(reader: Reader, path: &Path, limit: u64) -> Result<String, String> {
     // The kind of the error without the path, which the fault names already, and without the system's number.
     let reason = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => "the file does not exist".to_owned(),
@@ -115,7 +137,7 @@ fn read(path: &Path, limit: u64) -> Result<String, String> {
         },
         kind => format!("the file cannot be read: {kind}"),
     };
-    let bytes = file::read(path, limit).map_err(reason)?;
+    let bytes = reader(path, limit).map_err(reason)?;
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("the file is UTF-16 text; save it as UTF-8".to_owned());
     }

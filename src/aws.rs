@@ -244,7 +244,7 @@ fn connector(tls: &TlsContext, settings: Option<HttpConnectorSettings>, sleep: O
 fn tls() -> Result<TlsContext, Error> {
     let mut trust = TrustStore::default();
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
-        let pem = fs_err::read(std::path::Path::new(&path)).map_err(|error| {
+        let pem = crate::file::read_given(std::path::Path::new(&path), crate::file::SMALL).map_err(|error| {
             Error::new(Exit::Usage, format!("AWS_CA_BUNDLE: {error}"))
                 .help("AWS_CA_BUNDLE names a PEM file of certificate authorities; correct or unset it")
         })?;

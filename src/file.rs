@@ -1,14 +1,73 @@
-//! A file that is written whole or not at all: beside its place first, synced, and then moved there.
+//! Files: one is written whole or not at all (beside its place first, synced, and then moved there), and only a regular one of
+//! a bounded size is read.
 //!
 //! The file beside has a name that nobody can guess and is always a new one, so no link that somebody put there is followed.
 //! A link in the file's own place is replaced and not written through. Below a directory of ours, [`write_below`] follows no
 //! link at all.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
 use ring::rand::{SecureRandom, SystemRandom};
+
+use fs_err::os::unix::fs::OpenOptionsExt;
+
+/// A journal, a saved plan or another file of a run: more than any fleet writes, and less than a machine has.
+pub const LARGEST: u64 = 1 << 30;
+/// A token, a policy or a bundle of certificates.
+pub const SMALL: u64 = 4 << 20;
+
+/// `O_NONBLOCK`: a FIFO without a writer is opened at once, so that it can be refused.
+#[cfg(target_os = "linux")]
+const NONBLOCK: i32 = 0o4000;
+#[cfg(not(target_os = "linux"))]
+const NONBLOCK: i32 = 0x0004;
+
+/// Reads a regular file of at most `limit` bytes, such as one that a manifest names: no device, which may never end, and no
+/// FIFO, which may never begin.
+///
+/// # Errors
+/// It cannot be read, is not a regular file, or is larger.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = fs_err::OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not a regular file", path.display())));
+    }
+    take(file, limit)
+}
+
+/// Reads what a flag names: a file, or a pipe such as `/dev/stdin` or `<(command)`, of at most `limit` bytes.
+///
+/// # Errors
+/// It cannot be read, is a device, or is larger.
+pub fn read_given(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let kind = fs_err::metadata(path)?.file_type();
+    if kind.is_char_device() || kind.is_block_device() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is a device", path.display())));
+    }
+    // A pipe of the shell's has its writer; a FIFO in a directory may wait for one for ever, and no signal would end that.
+    if kind.is_fifo() && !["/dev", "/proc"].iter().any(|system| path.starts_with(system)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is a FIFO", path.display())));
+    }
+    take(fs_err::File::open(path)?, limit)
+}
+
+fn take(file: fs_err::File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let path = file.path().display().to_string();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{path} is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Skips the byte order mark that some editors and shells write before a text.
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
 
 /// Writes a file, readable as the umask says, so that the job's artifact upload can read it.
 ///
@@ -142,5 +201,37 @@ mod tests {
         symlink(outside.join("target"), reports.join("log/a/c.log")).expect("a link");
         write_below(&reports, Path::new("log/a/c.log"), b"three").expect("written");
         assert!(!outside.join("target").exists() && !reports.join("log/a/c.log").is_symlink());
+    }
+
+    #[test]
+    fn only_a_regular_file_of_a_bounded_size_is_read() {
+        let kind = |path: &str, limit| read(Path::new(path), limit).map_err(|error| error.kind());
+        assert_eq!(kind("/dev/zero", 8), Err(io::ErrorKind::InvalidInput));
+        assert_eq!(kind("src", 8), Err(io::ErrorKind::InvalidInput));
+        // Its size is told as zero, and it has more.
+        assert_eq!(kind("/proc/self/environ", 0), Err(io::ErrorKind::FileTooLarge));
+        assert_eq!(kind("Cargo.toml", 8), Err(io::ErrorKind::FileTooLarge));
+        assert!(kind("Cargo.toml", 1 << 20).is_ok());
+    }
+
+    #[test]
+    fn a_fifo_without_a_writer_is_refused_at_once() {
+        let path = std::env::temp_dir().join(format!("roleout-fifo-{}", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+        assert!(made.success());
+        let errors = [read(&path, 8), read_given(&path, 8)].map(|read| read.map_err(|error| error.kind()));
+        fs_err::remove_file(&path).expect("it is there");
+        assert_eq!(errors, [Err(io::ErrorKind::InvalidInput), Err(io::ErrorKind::InvalidInput)]);
+    }
+
+    #[test]
+    fn what_a_flag_names_may_be_a_pipe_and_no_device() {
+        let mut command = std::process::Command::new("printf");
+        let child = command.arg("text").stdout(std::process::Stdio::piped()).spawn().expect("printf");
+        let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(child.stdout.as_ref().expect("a pipe")));
+        assert_eq!(read_given(Path::new(&path), 8).expect("the text"), b"text");
+        child.wait_with_output().expect("its end");
+        let zero = read_given(Path::new("/dev/zero"), 8).map_err(|error| error.kind());
+        assert_eq!(zero, Err(io::ErrorKind::InvalidInput));
     }
 }

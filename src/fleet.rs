@@ -209,6 +209,24 @@ pub struct RoleArn {
     account: AccountId,
 }
 
+/// AWS's partitions.
+const PARTITIONS: [&str; 8] =
+    ["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"];
+
+/// Returns the partition that a region belongs to.
+pub fn partition_of(region: &str) -> &'static str {
+    let prefixes = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+        ("eusc-", "aws-eusc"),
+    ];
+    prefixes.into_iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
+}
+
 impl RoleArn {
     /// Returns the whole ARN.
     pub fn as_str(&self) -> &str {
@@ -240,13 +258,20 @@ impl FromStr for RoleArn {
         let [arn, partition, service, region, account, resource] = parts[..] else {
             return Err(format!("`{text}` is not an ARN; {wanted}"));
         };
-        let known = partition == "aws" || partition.starts_with("aws-");
-        if arn != "arn" || !known || service != "iam" || !region.is_empty() {
+        if arn == "arn" && !PARTITIONS.contains(&partition) {
+            return Err(format!("`{text}` names the partition `{partition}`, which AWS does not have; {wanted}"));
+        }
+        if arn != "arn" || service != "iam" || !region.is_empty() {
             return Err(format!("`{text}` is not an IAM ARN; {wanted}"));
         }
         let account: AccountId = account.parse().map_err(|error| format!("{error}, in `{text}`"))?;
-        match resource.strip_prefix("role/").and_then(|path| path.rsplit('/').next()) {
-            Some(name) if !name.is_empty() && name.len() <= 64 => Ok(Self { text: text.to_owned(), account }),
+        // IAM's characters of a path and of a name.
+        let is_path = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte));
+        match resource.strip_prefix("role/").filter(|path| is_path(path)).and_then(|path| path.rsplit('/').next()) {
+            Some(name) if !name.is_empty() && name.len() <= 64 && is_name(name) => {
+                Ok(Self { text: text.to_owned(), account })
+            }
             _ => Err(format!("`{text}` does not name a role; {wanted}")),
         }
     }

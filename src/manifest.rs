@@ -7,6 +7,7 @@
 pub mod allow;
 pub mod check;
 pub mod codedeploy;
+pub mod credential;
 pub mod decode;
 pub mod definition;
 pub mod deployment;
@@ -42,8 +43,8 @@ use spanned::{Entries, OneOrMany, Spanned};
 
 /// Which ECS services are deployed to which AWS accounts, how those are reached, and in what order.
 ///
-/// Every text value may use `${NAME}`, `${NAME:-default}` and `${NAME:?message}` for environment variables; `$$` is a
-/// literal `$`. Where a target is known, its own names work the same way: `${account.id}`, `${account.name}`,
+/// Every text value may use `${NAME}`, `${NAME:-default}` and `${NAME:?message}` for environment variables; `$${` is a
+/// literal `${`. Where a target is known, its own names work the same way: `${account.id}`, `${account.name}`,
 /// `${region}`, `${service.name}` and `${vars.x}`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

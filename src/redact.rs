@@ -215,6 +215,11 @@ fn users(text: &str) -> String {
     result
 }
 
+/// Whether a text holds a token that is known by its shape, or a private key.
+pub fn holds_token(text: &str) -> bool {
+    text.contains("PRIVATE KEY-----") || text.split(|char| !is_token(char)).any(|word| token(word) != word)
+}
+
 /// Whether a line is nothing but letters and digits of all kinds, as one of a key, and no hexadecimal digest.
 fn is_only_a_key(line: &str) -> bool {
     line.len() >= SECRET_KEY && line.chars().all(is_base64) && is_mixed(line)

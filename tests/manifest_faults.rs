@@ -1012,7 +1012,7 @@ fn references_that_are_malformed() {
         ·                         ─────
      21 │ rollout:
         ╰────
-      help: add `}`, or write `$$` for a literal `$`
+      help: add `}`, or write `$${` for a literal `${`
 
     deploy.yaml: 1 fault
     "#);
@@ -1024,7 +1024,7 @@ fn references_that_are_malformed() {
         ·                         ─────
      21 │ rollout:
         ╰────
-      help: `${SHA}`, `${SHA:-default}` and `${SHA:?message}` exist; write `$$` for a literal `$`
+      help: `${SHA}`, `${SHA:-default}` and `${SHA:?message}` exist; write `$${` for a literal `${`
 
     deploy.yaml: 1 fault
     "#);
@@ -1036,7 +1036,7 @@ fn references_that_are_malformed() {
         ·                         ───
      21 │ rollout:
         ╰────
-      help: write `$$` for a literal `$`
+      help: write `$${` for a literal `${`
 
     deploy.yaml: 1 fault
     "#);
@@ -2827,4 +2827,113 @@ fn names_and_secrets_that_ecs_refuses() {
 
     deploy.yaml: 2 faults
     "#);
+}
+
+#[test]
+fn credentials_never_pass_through_the_manifest() {
+    for name in
+        ["CI_JOB_TOKEN", "ROLEOUT_GITLAB_TOKEN", "CI_JOB_JWT_V2", "AWS_SECRET_ACCESS_KEY", "CI_REGISTRY_PASSWORD"]
+    {
+        for form in ["${NAME}", "${NAME:-x}", "${UNSET:-${NAME}}", "${UNSET:?${NAME}}", "${vars.x:-${NAME}}"] {
+            let text = edited("api:1", &format!("api:{}", form.replace("NAME", name)));
+            assert!(text.contains(&format!("`${{{name}}}` holds a credential")), "{form}: {text}");
+        }
+    }
+    // Another variable for the token does not free the usual one.
+    let text = edited("roles:", "identity: { token_env: OTHER }\nroles:");
+    assert!(text.starts_with("no fault"), "{text}");
+    let text = edited("roles:", "identity: { token_env: OTHER, session_name: \"${GITLAB_OIDC_TOKEN}\" }\nroles:");
+    assert!(text.contains("holds a credential") && !text.contains("the-token-itself"), "{text}");
+    let text = edited("rollout:", "notify: [{ url_env: HOOK }]\nrollout:");
+    assert!(text.starts_with("no fault"), "{text}");
+    let hook = MANIFEST.replace("rollout:", "notify: [{ url_env: HOOK }]\nrollout:").replace("api:1", "api:${HOOK:-x}");
+    assert!(faults(&hook).contains("`${HOOK}` holds a credential"));
+}
+
+#[test]
+fn a_role_is_a_name() {
+    for key in ["../../config", "/home/me/.docker/config", "a b", "a\\u001b[0Kb"] {
+        let text =
+            edited("  hub: {", &format!("  \"{key}\": {{ arn: \"arn:aws:iam::111111111111:role/x\" }}\n  hub: {{"));
+        assert!(text.contains("is not a name"), "{key}: {text}");
+    }
+}
+
+#[test]
+fn no_fault_commands_a_terminal() {
+    let hostile =
+        ["\u{1b}[2J", "\u{9b}31m", "\u{202e}", "\u{61c}", "\u{200b}", "\u{feff}", "a\r\u{1b}[0Ksection_start:1:e\r"];
+    for text in hostile {
+        let escaped: String =
+            text.chars().flat_map(|char| format!("\\u{:04x}", u32::from(char)).chars().collect::<Vec<_>>()).collect();
+        for manifest in [
+            MANIFEST.replace(
+                "  hub: {",
+                &format!("  \"x{escaped}\": {{ arn: \"arn:aws:iam::111111111111:role/x\" }}\n  hub: {{"),
+            ),
+            MANIFEST.replace("name: canary", &format!("name: \"x{escaped}\"")),
+            MANIFEST.replace("api:1", &format!("${{X:?x{escaped}}}")),
+            MANIFEST.replace("cluster: web", &format!("cluster: web # {text}\n    \"x{escaped}\": 1")),
+        ] {
+            let error = load_str(&format!("x{text}.yaml"), base(), &manifest, &variables).expect_err("a fault");
+            for shown in [error.render(false, 100), error.to_string(), error.summary()] {
+                let bad =
+                    |char: char| char != '\n' && char.is_control() || "\u{202e}\u{61c}\u{200b}\u{feff}".contains(char);
+                assert!(!shown.contains(bad), "{shown:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_task_definition_is_not_quoted() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-task-definition");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(directory.join(name), bytes).expect("a file");
+    write("secret", b"hunter2-hunter2\n");
+    write("wide.json", b"\xff\xfe{\0}\0");
+    let definition = r#"{ "family": "api", "containerDefinitions": [{ "name": "app", "image": "api:1" }] }"#;
+    write("marked.json", format!("\u{feff}{definition}").as_bytes());
+    let told = |path: &str| {
+        let text = MANIFEST.replace("cluster: web", &format!("cluster: web\n    task_definition: {path}"));
+        match load_str("deploy.yaml", &directory, &text, &variables) {
+            Ok(_) => String::new(),
+            Err(error) => error.render(false, 100),
+        }
+    };
+    let text = told("secret");
+    assert!(text.contains("not a task definition") && !text.contains("hunter2"), "{text}");
+    assert!(told("/dev/zero").contains("not a regular file"), "{}", told("/dev/zero"));
+    assert!(told("wide.json").contains("UTF-16"), "{}", told("wide.json"));
+    assert_eq!(told("marked.json"), "");
+}
+
+#[test]
+fn a_session_tag_has_no_newline_and_no_tab() {
+    let tagged =
+        |text: &str| edited("role/deployer\"\n", &format!("role/deployer\"\n    tags: {{ message: \"{text}\" }}\n"));
+    for text in ["${TWO_LINES}", "a\\nb", "a\\tb", "a\\rb", "a\\u0085b"] {
+        assert!(tagged(text).contains("the value of the session tag `message` is not allowed"), "{text}");
+    }
+    assert!(tagged("a b").starts_with("no fault"));
+}
+
+#[test]
+fn partitions_do_not_mix() {
+    let hub = |arn: &str| edited("arn:aws:iam::111111111111:role/hub", arn);
+    let text = MANIFEST.replace("aws:iam::1", "aws-cn:iam::1").replace("aws:iam::$", "aws-cn:iam::$");
+    assert!(faults(&text).contains("and the region eu-west-1 of account `staging` in `aws`"), "{}", faults(&text));
+    assert!(hub("arn:aws-cn:iam::111111111111:role/hub").contains("no role can be assumed across partitions"));
+    assert!(hub("arn:aws-china:iam::111111111111:role/hub").contains("which AWS does not have"));
+    assert!(hub("arn:aws:iam::111111111111:role/a b").contains("does not name a role"));
+}
+
+#[test]
+fn files_outside_of_the_repository_are_not_read() {
+    let outside = std::env::temp_dir().join(format!("roleout-outside-{}.json", std::process::id()));
+    std::fs::write(&outside, "{ \"hunter2\": 1 }").expect("a file");
+    let task_definition = format!("cluster: web\n    task_definition: {}", outside.display());
+    let text = edited("cluster: web", &task_definition);
+    std::fs::remove_file(&outside).expect("it is there");
+    assert!(text.contains("outside of the manifest's directory") && !text.contains("hunter2"), "{text}");
 }

@@ -43,7 +43,7 @@ services:
     cluster: "web-${account.name}"
     service: "${service.name}-${region}"
     images: { app: "api:${SHA}", log: "log:1" }
-    environment: { app: { LEVEL: "${vars.level}", PORT: 8080, DEBUG: false, PRICE: "$$5", INJECTED: "${TWO_LINES}" } }
+    environment: { app: { LEVEL: "${vars.level}", PORT: 8080, DEBUG: false, PRICE: "$5", INJECTED: "${TWO_LINES}" } }
     secrets: { app: { DB: "arn:aws:ssm:${region}:${account.id}:parameter/db" } }
     desired_count: "${vars.count}"
     deployment:

@@ -98,9 +98,11 @@ fn read_policy(path: &Path) -> Result<(String, Value), Error> {
         Error::new(Exit::Usage, format!("--trust-policy: {what}"))
             .help("it takes what `aws iam get-role --role-name NAME --query Role.AssumeRolePolicyDocument` prints")
     };
-    let text = fs_err::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let value: Value =
-        serde_json::from_str(&text).map_err(|error| wrong(format!("{} is not JSON: {error}", path.display())))?;
+    let bytes = crate::file::read_given(path, crate::file::SMALL).map_err(|error| wrong(error.to_string()))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| wrong(format!("{} is not UTF-8 text; save it as UTF-8", path.display())))?;
+    let value: Value = serde_json::from_str(crate::file::without_mark(&text))
+        .map_err(|error| wrong(format!("{} is not JSON: {error}", path.display())))?;
     let inner =
         ["/Role/AssumeRolePolicyDocument", "/AssumeRolePolicyDocument"].into_iter().find_map(|at| value.pointer(at));
     let policy = inner.cloned().unwrap_or(value);

@@ -37,7 +37,7 @@ pub fn report(args: &cli::Report, mut view: View) -> Result<Exit, Error> {
 /// Reads one run of a journal: the last one, unless another is wanted.
 fn read(path: &Path, wanted: Option<&str>, view: &mut View) -> Result<Report, Error> {
     let failed = |error: String| Error::new(Exit::Usage, format!("the journal: {error}"));
-    let bytes = fs_err::read(path).map_err(|error| failed(error.to_string()))?;
+    let bytes = crate::file::read_given(path, crate::file::LARGEST).map_err(|error| failed(error.to_string()))?;
     let (mut runs, foreign) = runs(&String::from_utf8_lossy(&bytes));
     if foreign > 0 {
         let lines = count(foreign, "line");

@@ -310,7 +310,8 @@ pub fn read(path: &Path) -> Result<Saved, Error> {
 
 /// Does as [`read`] does; with a key, a plan that was not signed with it is refused.
 pub fn read_signed(path: &Path, key: Option<&Key>) -> Result<Saved, Error> {
-    let bytes = fs_err::read(path).map_err(|error| Error::new(Exit::Usage, format!("the plan: {error}")))?;
+    let bytes =
+        file::read_given(path, file::LARGEST).map_err(|error| Error::new(Exit::Usage, format!("the plan: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| ReadError::NotAPlan(error.to_string()));
     text.and_then(|text| Saved::parse_signed(&text, key)).map_err(|error| {
         let help = match &error {

@@ -97,11 +97,14 @@ impl TokenSource {
 }
 
 fn read_file(path: &Path) -> Result<SecretString, TokenError> {
-    let text = fs_err::read_to_string(path).map_err(|error| TokenError {
+    let text = crate::file::read(path, crate::file::SMALL).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|_| std::io::Error::other(format!("{} is not UTF-8 text", path.display())))
+    });
+    let text = text.map_err(|error| TokenError {
         message: format!("the ID token cannot be read: {error}"),
         help: "identity.token_file names the file that holds the ID token; relative paths start at the manifest".into(),
     })?;
-    match text.trim() {
+    match crate::file::without_mark(&text).trim() {
         "" => Err(TokenError {
             message: format!("the token file {} is empty", path.display()),
             help: "write the ID token to it before this step".into(),

@@ -195,7 +195,7 @@ fn accounts_text(accounts: &IndexMap<&AccountId, Account<'_>>) -> String {
 
 /// Returns a role's ARN as a template.
 fn arn(arn: &RoleArn, own: bool) -> String {
-    let text = arn.as_str().replace('$', "$$");
+    let text = arn.as_str().replace("${", "$${");
     let field = format!(":{}:", arn.account());
     if own { text.replacen(&field, ":${account.id}:", 1) } else { text }
 }
@@ -288,7 +288,7 @@ fn service_text(
         text.push_str(&format!("    task_definition: {}\n", path(file)));
     }
     if let Some((container, repository)) = hint {
-        let image = yaml::template(&format!("{}:${{CI_COMMIT_SHA}}", repository.replace('$', "$$")));
+        let image = yaml::template(&format!("{}:${{CI_COMMIT_SHA}}", repository.replace("${", "$${")));
         text.push_str(&format!("    # images: {{ {}: {image} }}   # what the job built\n", yaml::literal(&container)));
     }
     let mut overrides = String::new();

@@ -25,7 +25,7 @@ pub fn template(text: &str) -> String {
 
 /// Returns a text as YAML, in which nothing is a reference.
 pub fn literal(text: &str) -> String {
-    template(&text.replace('$', "$$"))
+    template(&text.replace("${", "$${"))
 }
 
 /// Returns words as a YAML list on one line.
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn words_are_quoted_where_they_must_be() {
         assert_eq!(list(["eu-west-1", "a.b/c", "012345678901", "on", "a b", "a$b", "a,b", "\"\n"]), {
-            r#"[eu-west-1, a.b/c, "012345678901", "on", "a b", "a$$b", "a,b", "\"\n"]"#
+            r#"[eu-west-1, a.b/c, "012345678901", "on", "a b", "a$b", "a,b", "\"\n"]"#
         });
     }
 

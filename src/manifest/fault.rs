@@ -11,6 +11,7 @@ use std::sync::Arc;
 use miette::NamedSource;
 
 use super::spanned::Span;
+use crate::view::style::clean;
 
 /// More faults than this are not collected: a manifest with so many is not one, and comparing them would take long.
 const COLLECTED: usize = 1000;
@@ -177,10 +178,11 @@ impl LoadError {
 
     /// Returns how many faults there are, in which manifest.
     pub fn summary(&self) -> String {
+        let manifest = clean(&self.manifest);
         match self.faults.len() {
-            1 => format!("{}: 1 fault", self.manifest),
-            COLLECTED => format!("{}: {COLLECTED} faults or more", self.manifest),
-            count => format!("{}: {count} faults", self.manifest),
+            1 => format!("{manifest}: 1 fault"),
+            COLLECTED => format!("{manifest}: {COLLECTED} faults or more"),
+            count => format!("{manifest}: {count} faults"),
         }
     }
 }
@@ -201,14 +203,20 @@ impl std::error::Error for LoadError {}
 
 /// Returns `file:line:column: message (help)`.
 pub fn plain(fault: &Fault) -> String {
+    let file = clean(fault.file());
     let place = match fault.position() {
-        Some((line, column)) => format!("{}:{line}:{column}", fault.file()),
-        None => fault.file().to_owned(),
+        Some((line, column)) => format!("{file}:{line}:{column}"),
+        None => file.into_owned(),
     };
     match &fault.help {
-        Some(help) => format!("{place}: {} ({help})", fault.message),
-        None => format!("{place}: {}", fault.message),
+        Some(help) => format!("{place}: {} ({})", clean_lines(&fault.message), clean_lines(help)),
+        None => format!("{place}: {}", clean_lines(&fault.message)),
     }
+}
+
+/// Neutralises a text that may have several lines of its own.
+pub fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }
 
 /// Where the faults of one manifest are collected while it is read and checked.

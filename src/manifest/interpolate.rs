@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::credential::Credentials;
 use super::fault::nearest;
 
 /// References inside references deeper than this are refused: nobody writes them, and parsing must not recurse freely.
@@ -109,7 +110,7 @@ impl Template {
         Self { parts: if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] } }
     }
 
-    /// Parses a manifest's string: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$$` for a `$`.
+    /// Parses a manifest's string: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$${` for a `${`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let (template, rest) = parse(text, 0)?;
         debug_assert!(rest.is_empty(), "the top level takes everything");
@@ -169,12 +170,12 @@ impl Template {
         }
     }
 
-    /// Puts environment variables in, and leaves the target's own names. `hidden` is the variable that holds the
-    /// token: a manifest may not read it.
+    /// Puts environment variables in, and leaves the target's own names. A variable
+    /// that holds a credential is refused.
     pub fn expand(
         self,
         variables: &dyn Fn(&str) -> Option<String>,
-        hidden: &str,
+        credentials: &Credentials,
         problems: &mut Vec<Problem>,
     ) -> Template {
         let mut expanded = Self::default();
@@ -184,30 +185,36 @@ impl Template {
                 Part::Reference { name, fallback } if is_own(&name) => {
                     let fallback = match fallback {
                         Fallback::None => Fallback::None,
-                        Fallback::Default(template) => Fallback::Default(template.expand(variables, hidden, problems)),
-                        Fallback::Message(template) => Fallback::Message(template.expand(variables, hidden, problems)),
+                        Fallback::Default(template) => {
+                            Fallback::Default(template.expand(variables, credentials, problems))
+                        }
+                        Fallback::Message(template) => {
+                            Fallback::Message(template.expand(variables, credentials, problems))
+                        }
                     };
                     expanded.parts.push(Part::Reference { name, fallback });
                 }
-                Part::Reference { name, .. } if name == hidden => problems.push(Problem::new(
-                    format!("${{{name}"),
-                    format!("`${{{name}}}` is the ID token, and the token never passes through the manifest"),
-                    format!("name the variable instead: `identity: {{ token_env: {name} }}`"),
-                )),
-                Part::Reference { name, fallback } => match (variables(&name), fallback) {
-                    (Some(value), Fallback::None) => expanded.push_text(&value),
-                    (Some(value), _) if !value.is_empty() => expanded.push_text(&value),
-                    (_, Fallback::Default(template)) => {
-                        for part in template.expand(variables, hidden, problems).parts {
-                            expanded.push(part);
+                Part::Reference { name, fallback } => {
+                    let value = variables(&name);
+                    if let Some(problem) = credentials.refuse(&name, value.as_deref()) {
+                        problems.push(problem);
+                        continue;
+                    }
+                    match (value, fallback) {
+                        (Some(value), Fallback::None) => expanded.push_text(&value),
+                        (Some(value), _) if !value.is_empty() => expanded.push_text(&value),
+                        (_, Fallback::Default(template)) => {
+                            for part in template.expand(variables, credentials, problems).parts {
+                                expanded.push(part);
+                            }
                         }
+                        (_, Fallback::Message(template)) => {
+                            let message = template.expand(variables, credentials, problems);
+                            problems.push(unset(&name, &message.to_text()));
+                        }
+                        (None, Fallback::None) => problems.push(unset(&name, "")),
                     }
-                    (_, Fallback::Message(template)) => {
-                        let message = template.expand(variables, hidden, problems);
-                        problems.push(unset(&name, &message.to_text()));
-                    }
-                    (None, Fallback::None) => problems.push(unset(&name, "")),
-                },
+                }
             }
         }
         expanded
@@ -276,7 +283,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => {
-                    let text = text.replace('$', "$$");
+                    let text = text.replace("${", "$${");
                     f.write_str(&if nested { text.replace('}', "$}") } else { text })?;
                 }
                 Part::Reference { name, fallback } => {
@@ -337,7 +344,11 @@ fn parse(text: &str, depth: usize) -> Result<(Template, &str), Problem> {
             let (part, after) = parse_reference(rest, depth)?;
             template.parts.push(part);
             rest = after;
-        } else if rest.starts_with("$$") {
+        } else if rest.starts_with("$${") {
+            template.push_text("${");
+            rest = &rest[3..];
+        } else if depth > 0 && rest.starts_with("$$}") {
+            // A `$` at the end of a default.
             template.push_text("$");
             rest = &rest[2..];
         } else if depth > 0 && rest.starts_with("$}") {
@@ -352,7 +363,7 @@ fn parse(text: &str, depth: usize) -> Result<(Template, &str), Problem> {
 
 /// Parses one `${...}`; `text` begins with it.
 fn parse_reference(text: &str, depth: usize) -> Result<(Part, &str), Problem> {
-    let literal = "write `$$` for a literal `$`";
+    let literal = "write `$${` for a literal `${`";
     if depth >= MAX_DEPTH {
         return Err(Problem::new("${", "references inside references are too deep", "use a variable of its own"));
     }

@@ -12,12 +12,14 @@ use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use super::Manifest;
 use super::check;
+use super::credential::Credentials;
 use super::decode::Decoder;
 pub use super::fault::LoadError;
 use super::fault::{Context, Source};
 use super::interpolate::Template;
 use super::node::{Node, Value, expand};
 use super::spanned::{Span, Spanned};
+use crate::file;
 use crate::fleet::Fleet;
 
 /// A thousand accounts with a dozen lines each are below 300 KiB.
@@ -41,7 +43,7 @@ pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<F
 pub fn load_for(path: &Path, variables: &dyn Fn(&str) -> Option<String>, images: bool) -> Result<Fleet, LoadError> {
     let name = path.display().to_string();
     let base = path.parent().unwrap_or(Path::new(""));
-    match read(path, MAX_MANIFEST) {
+    match read(file::read_given, path, MAX_MANIFEST) {
         Ok(text) => load_text(&name, base, &text, variables, images),
         Err(reason) => {
             let help = match reason.contains("does not exist") {
@@ -75,12 +77,13 @@ fn load_text(
 ) -> Result<Fleet, LoadError> {
     let context = Context::new(Arc::new(Source::new(name, text.to_owned())));
     let fleet = parse(text, &context).and_then(|mut root| {
-        let hidden = token_variable(&root);
-        expand(&mut root, variables, &hidden, &context);
+        let credentials = Credentials::new(token_variable(&root), webhook_variables(&root), variables);
+        expand(&mut root, variables, &credentials, &context);
         let manifest = Spanned::<Manifest>::deserialize(Decoder::new(&root, &context)).ok()?;
         let read = |path: &str| {
             let path = join(base, path);
-            (path.display().to_string(), read(&path, MAX_TASK_DEFINITION))
+            let text = read(file::read, &path, MAX_TASK_DEFINITION);
+            (path.display().to_string(), text.and_then(|text| within(base, &path, variables).map(|()| text)))
         };
         let files = check::Files { read: &read, path: &|path| join(base, path), images };
         check::check(&manifest, &context, variables, &files)
@@ -109,17 +112,54 @@ fn token_variable(root: &Node) -> String {
     if name.is_empty() { check::DEFAULT_TOKEN_ENV.to_owned() } else { name.to_owned() }
 }
 
-fn read(path: &Path, limit: u64) -> Result<String, String> {
+/// Returns the names of the variables that hold the webhooks' URLs, from the tree as it is written.
+fn webhook_variables(root: &Node) -> Vec<String> {
+    let Some(Value::List(webhooks)) = root.get("notify").map(|node| &node.value) else { return Vec::new() };
+    let named = webhooks.iter().filter_map(|webhook| webhook.get("url_env"));
+    let names = named.filter_map(|node| match &node.value {
+        Value::Text(text) => text.as_literal(),
+        _ => None,
+    });
+    let bare = |name: &str| name.strip_prefix("${").and_then(|name| name.strip_suffix('}')).unwrap_or(name).to_owned();
+    names.map(bare).collect()
+}
+
+/// Refuses a file outside of the manifest's directory and its repository: whoever changes a manifest need not be allowed to
+/// read the job's other files, and a fault or a plan would show them.
+fn within(base: &Path, path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+    let real = |path: &Path| {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        fs_err::canonicalize(path).map_err(|error| format!("the file cannot be read: {}", error.kind()))
+    };
+    let (base, path) = (real(base)?, real(path)?);
+    let repository = base.ancestors().find(|directory| directory.join(".git").exists());
+    let project = variables("CI_PROJECT_DIR").filter(|project| !project.is_empty());
+    let project = project.and_then(|project| real(Path::new(&project)).ok());
+    let roots = [Some(base.as_path()), repository, project.as_deref()];
+    match roots.into_iter().flatten().any(|root| path.starts_with(root)) {
+        true => Ok(()),
+        false => Err("the file is outside of the manifest's directory and its repository; copy it there".to_owned()),
+    }
+}
+
+/// How a file is read: its path, and its largest size.
+type Reader = fn(&Path, u64) -> std::io::Result<Vec<u8>>;
+
+fn read(reader: Reader, path: &Path, limit: u64) -> Result<String, String> {
     // The kind of the error without the path, which the fault names already, and without the system's number.
     let reason = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => "the file does not exist".to_owned(),
+        std::io::ErrorKind::InvalidInput => "it is not a regular file".to_owned(),
+        std::io::ErrorKind::FileTooLarge => match fs_err::metadata(path).map(|metadata| metadata.len()) {
+            Ok(size) if size > limit => format!("the file has {size} bytes; the limit is {limit}"),
+            _ => format!("the file is larger than {limit} bytes"),
+        },
         kind => format!("the file cannot be read: {kind}"),
     };
-    let size = fs_err::metadata(path).map_err(reason)?.len();
-    if size > limit {
-        return Err(format!("the file has {size} bytes; the limit is {limit}"));
+    let bytes = reader(path, limit).map_err(reason)?;
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("the file is UTF-16 text; save it as UTF-8".to_owned());
     }
-    let bytes = fs_err::read(path).map_err(reason)?;
     String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
 }
 

@@ -3,6 +3,7 @@
 //! Environment variables are put in here, into strings and never into keys. Knows no YAML: `load.rs` builds the nodes,
 //! and `decode.rs` makes the manifest's types of them.
 
+use super::credential::Credentials;
 use super::fault::Context;
 use super::interpolate::{Problem, Template};
 use super::spanned::Span;
@@ -61,7 +62,12 @@ impl Node {
 }
 
 /// Puts environment variables into every string of the tree and records what is wrong with the references.
-pub fn expand(node: &mut Node, variables: &dyn Fn(&str) -> Option<String>, hidden: &str, context: &Context) {
+pub fn expand(
+    node: &mut Node,
+    variables: &dyn Fn(&str) -> Option<String>,
+    credentials: &Credentials,
+    context: &Context,
+) {
     match &mut node.value {
         Value::Text(template) => {
             let raw = template.as_literal().unwrap_or_default();
@@ -70,7 +76,7 @@ pub fn expand(node: &mut Node, variables: &dyn Fn(&str) -> Option<String>, hidde
             }
             let mut problems = Vec::new();
             match Template::parse(raw) {
-                Ok(parsed) => *template = parsed.expand(variables, hidden, &mut problems),
+                Ok(parsed) => *template = parsed.expand(variables, credentials, &mut problems),
                 Err(problem) => problems.push(problem),
             }
             if !problems.is_empty() {
@@ -80,7 +86,7 @@ pub fn expand(node: &mut Node, variables: &dyn Fn(&str) -> Option<String>, hidde
                 record(context, node.span, problem);
             }
         }
-        Value::List(items) => items.iter_mut().for_each(|item| expand(item, variables, hidden, context)),
+        Value::List(items) => items.iter_mut().for_each(|item| expand(item, variables, credentials, context)),
         Value::Map(entries) => {
             for (key, value) in entries {
                 if let Value::Text(text) = &key.value
@@ -89,7 +95,7 @@ pub fn expand(node: &mut Node, variables: &dyn Fn(&str) -> Option<String>, hidde
                     let fault = context.fault(key.span, "keys are not interpolated").help("write the key out");
                     context.push(fault);
                 }
-                expand(value, variables, hidden, context);
+                expand(value, variables, credentials, context);
             }
         }
         Value::Null | Value::Bool(..) | Value::Number(_) | Value::Broken => {}

@@ -9,7 +9,8 @@ use miette::{
     SourceSpan, SpanContents,
 };
 
-use super::fault::{Fault, LoadError, plain};
+use super::fault::{Fault, LoadError, clean_lines, plain};
+use crate::view::style::{clean, is_unsafe};
 
 /// More faults than this are counted and not shown: the first ones are what a person works on.
 const SHOWN: usize = 50;
@@ -58,12 +59,12 @@ impl<'a> Shown<'a> {
     fn new(fault: &'a Fault, width: usize) -> Self {
         // What the handler puts before the text: `  × ` and `  help: `.
         let message = match fault.position() {
-            Some(_) => wrap(fault.message(), width - 4),
+            Some(_) => wrap(&clean_lines(fault.message()), width - 4),
             // There is no snippet that names the file.
-            None => wrap(&format!("{}: {}", fault.file(), fault.message()), width - 4),
+            None => wrap(&format!("{}: {}", clean(fault.file()), clean_lines(fault.message())), width - 4),
         };
-        let help = fault.advice().map(|help| wrap(help, width - 8));
-        Self { fault, message, help, excerpt: Excerpt { fault } }
+        let help = fault.advice().map(|help| wrap(&clean_lines(help), width - 8));
+        Self { fault, message, help, excerpt: Excerpt { fault, text: visible(fault.text()) } }
     }
 }
 
@@ -83,6 +84,24 @@ fn wrap(text: &str, width: usize) -> String {
         column += length;
     }
     wrapped
+}
+
+/// Returns the text with a visible character of the same length in bytes for each one that a terminal could obey, so that
+/// spans still fit.
+fn visible(text: &str) -> String {
+    let shown = |(at, char): (usize, char)| match char {
+        '\n' | '\t' => char,
+        // The handler takes the line end of Windows away with the line's own.
+        '\r' if text[at + 1..].starts_with('\n') => char,
+        '\r' => ' ',
+        _ if !is_unsafe(char) => char,
+        _ => match char.len_utf8() {
+            1 => '?',
+            2 => '¿',
+            _ => '\u{fffd}',
+        },
+    };
+    text.char_indices().map(shown).collect()
 }
 
 impl fmt::Display for Shown<'_> {
@@ -107,7 +126,7 @@ impl Diagnostic for Shown<'_> {
         // An excerpt of a long line has room for one place.
         let shown = if self.excerpt.is_cut() { 1 } else { usize::MAX };
         let labels = self.fault.places().take(shown).enumerate().map(|(index, (span, label))| {
-            let (label, range) = (label.map(str::to_owned), span.start..span.end);
+            let (label, range) = (label.map(|label| clean(label).into_owned()), span.start..span.end);
             match index {
                 0 => LabeledSpan::new_primary_with_span(label, range),
                 _ => LabeledSpan::new_with_span(label, range),
@@ -121,12 +140,14 @@ impl Diagnostic for Shown<'_> {
 #[derive(Debug)]
 struct Excerpt<'a> {
     fault: &'a Fault,
+    /// The file's text, with nothing that a terminal could obey and every character in its place.
+    text: String,
 }
 
 impl Excerpt<'_> {
     /// Whether a line that would be shown is too long.
     fn is_cut(&self) -> bool {
-        let text = self.fault.text();
+        let text = &self.text;
         self.fault.places().any(|(span, _)| {
             let before = &text[..span.start];
             let start = before.rfind('\n').map_or(0, |at| before[..at].rfind('\n').map_or(0, |at| at + 1));
@@ -144,8 +165,8 @@ impl SourceCode for Excerpt<'_> {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let text = self.fault.text();
-        let name = self.fault.file().to_owned();
+        let text = &self.text;
+        let name = clean(self.fault.file()).into_owned();
         let whole = text.read_span(span, before, after)?;
         let shown = whole.span();
         // Without context, only the place itself is asked for.

@@ -33,7 +33,15 @@ impl TaskDefinition {
     /// # Errors
     /// What is wrong with it, at its place.
     pub fn parse(name: &str, text: String) -> Result<Self, Vec<Fault>> {
+        // PowerShell begins a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let source = Arc::new(Source::new(name, text));
+        if !source.inner().trim_start().starts_with('{') {
+            // What it is instead may be secret, so none of it is shown.
+            let help = "a task definition is a JSON object: it begins with `{`, as `aws ecs register-task-definition \
+                        --generate-cli-skeleton` prints it";
+            return Err(vec![Fault::of_file(source, "the file is not a task definition").help(help)]);
+        }
         let text = source.inner();
         let fault = |span: Span, message: String, help: &str| Fault::at(Arc::clone(&source), span, message).help(help);
         let value: Value = serde_json::from_str(text).map_err(|error| {

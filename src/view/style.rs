@@ -70,9 +70,14 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-fn is_unsafe(char: char) -> bool {
-    // Directional marks, embeddings and isolates reorder what is read; 2028 and 2029 break lines.
-    char.is_control() || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a terminal or a job log could obey a character, or a reader could not see it.
+pub fn is_unsafe(char: char) -> bool {
+    // Directional marks, embeddings and isolates reorder what is read, 2028 and 2029 break lines, and the rest is not seen.
+    char.is_control()
+        || matches!(
+            char,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+        )
 }
 
 /// Returns the columns that a text without escape sequences takes.
@@ -256,6 +261,7 @@ mod tests {
         assert_eq!(clean("a\u{1b}[31mb"), r"a\u{1b}[31mb");
         assert_eq!(clean("a\r\nb\tc\u{2028}d"), "a  b c d");
         assert_eq!(clean("\u{0}\u{7f}\u{9b}\u{202e}\u{2066}"), r"\u{0}\u{7f}\u{9b}\u{202e}\u{2066}");
+        assert_eq!(clean("\u{61c}\u{200b}\u{200d}\u{2060}\u{feff}"), r"\u{61c}\u{200b}\u{200d}\u{2060}\u{feff}");
         // A job log of GitLab's folds at this marker.
         assert_eq!(clean("\u{1b}[0Ksection_start:1:x\r"), r"\u{1b}[0Ksection_start:1:x ");
     }

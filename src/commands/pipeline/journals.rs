@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::event::Stamped;
 use crate::exit::Exit;
+use crate::file;
 use crate::pipeline::join::Part;
 use crate::pipeline::yaml::{JOURNAL, STARTED};
 use crate::view::View;
@@ -31,7 +32,8 @@ pub fn read(directory: &Path, view: &mut View) -> Result<Left, Error> {
     walk(directory, &mut paths).map_err(unread)?;
     paths.sort();
     let (marks, mut paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.ends_with(STARTED));
-    let started = marks.iter().map(|path| Ok(fs_err::read_to_string(path)?.trim().to_owned()));
+    let started =
+        marks.iter().map(|path| Ok(String::from_utf8_lossy(&file::read(path, file::SMALL)?).trim().to_owned()));
     let started = started.collect::<std::io::Result<_>>().map_err(unread)?;
     paths.retain(|path| *path != first);
     let preflight = if first.is_file() {
@@ -57,7 +59,8 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
 
 /// Reads the last run of a journal.
 fn part(path: &Path, view: &mut View) -> Result<Part, Error> {
-    let bytes = fs_err::read(path).map_err(|error| Error::new(Exit::Usage, format!("the journal: {error}")))?;
+    let bytes =
+        file::read(path, file::LARGEST).map_err(|error| Error::new(Exit::Usage, format!("the journal: {error}")))?;
     let (mut events, mut foreign) = (Vec::<Stamped>::new(), 0);
     for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.trim().is_empty()) {
         match serde_json::from_str::<Stamped>(line) {

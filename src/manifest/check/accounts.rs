@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::services::ServiceDraft;
-use super::{Checker, entries, given, items};
+use super::{Checker, entries, given, is_name, items};
 use crate::fleet::{AccountId, Hop, is_region};
 use crate::manifest::Manifest;
 use crate::manifest::fault::suggest;
@@ -112,6 +112,10 @@ impl Checker<'_> {
             }
         }
         for role in roles {
+            if !is_name(&role.key) {
+                let help = "use letters, digits, `.`, `_` and `-`: files of `roleout iam` are named after it";
+                self.fault(role.key_span, format!("`{}` is not a name", role.key), help);
+            }
             let named = |item: &Spanned<String>| item.get() == Some(&role.key);
             let used = list.iter().filter_map(Spanned::get).any(|account| items(&account.chain).iter().any(named));
             if !used {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::accounts::Draft;
 use super::{Checker, entries, items};
-use crate::fleet::{Hop, RoleArn};
+use crate::fleet::{Hop, RoleArn, partition_of};
 use crate::manifest::Role;
 use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::{Scope, Template};
@@ -51,6 +51,7 @@ impl Checker<'_> {
             seen.push(name);
             let web_identity = index == 0 && !ambient;
             let Some(hop) = self.hop(role, account, web_identity) else { continue };
+            self.partition(&hop, hops.last(), account, item.span);
             let last = index + 1 == chain.len();
             if last
                 && let Some(id) = &account.id
@@ -70,6 +71,30 @@ impl Checker<'_> {
             hops.push(hop);
         }
         hops
+    }
+
+    /// Records a hop into another partition, and regions that are not of the role's: no credentials work across them.
+    fn partition(self, hop: &Hop, before: Option<&Hop>, account: &Draft, span: Span) {
+        let partition = hop.arn.partition();
+        if let Some(before) = before.filter(|before| before.arn.partition() != partition) {
+            let message = format!(
+                "role `{}` is in the partition `{partition}`, and role `{}` before it in `{}`",
+                hop.role,
+                before.role,
+                before.arn.partition()
+            );
+            self.fault(span, message, "no role can be assumed across partitions: use a hub role in each of them");
+        } else if before.is_none()
+            && let Some(region) = account.regions.iter().find(|region| partition_of(region) != partition)
+        {
+            let message = format!(
+                "role `{}` is in the partition `{partition}`, and the region {region} of account `{}` in `{}`",
+                hop.role,
+                account.name,
+                partition_of(region)
+            );
+            self.fault(span, message, "correct the region, or the partition of the role's ARN");
+        }
     }
 
     fn hop(self, entry: &Entry<Role>, account: &Draft, web_identity: bool) -> Option<Hop> {
@@ -160,7 +185,9 @@ impl Checker<'_> {
             let span = role.tags.as_ref().map_or(Span::default(), |tags| tags.span);
             self.fault(self.head(span), format!("{} session tags; STS allows 50", written.len()), "remove some");
         }
-        let allowed = |char: char| char.is_alphanumeric() || char.is_whitespace() || "_.:/=+-@".contains(char);
+        // STS's `\p{Z}` has every space and separator, and neither a tab nor a newline.
+        let is_space = |char: char| char.is_whitespace() && !char.is_control();
+        let allowed = |char: char| char.is_alphanumeric() || is_space(char) || "_.:/=+-@".contains(char);
         for tag in written {
             let Some(value) = tag.value.get().and_then(|scalar| self.resolve_at(&scalar.0, tag.value.span, scope))
             else {
@@ -172,7 +199,7 @@ impl Checker<'_> {
                 self.fault(tag.key_span, format!("`{key}` is not the key of a session tag"), help);
             }
             if value.chars().count() > 256 || !value.chars().all(allowed) {
-                let help = "use at most 256 letters, digits, spaces and `_.:/=+-@`";
+                let help = "use at most 256 letters, digits, spaces and `_.:/=+-@`, and no newline or tab";
                 self.fault(tag.value.span, format!("the value of the session tag `{key}` is not allowed"), help);
             }
             if let Some(other) = tags.keys().find(|other| other.to_lowercase() == key.to_lowercase()) {

@@ -19,7 +19,7 @@ fn expand(text: &str) -> Result<String, Vec<String>> {
     };
     let mut problems = Vec::new();
     let template = Template::parse(text).map_err(|problem| vec![problem.message])?;
-    let template = template.expand(&variables, "TOKEN", &mut problems);
+    let template = template.expand(&variables, &Credentials::default(), &mut problems);
     let vars = BTreeMap::from([("log-level".to_owned(), "debug".to_owned())]);
     let scope =
         Scope { account: Some(("prod", "333333333333", &vars)), region: Some("eu-west-1"), service: Some("api") };
@@ -39,8 +39,11 @@ fn references_are_put_in_as_compose_does() {
         ("${UNSET:-a$}b}", "a}b"),
         ("${SET:?needed}", "value"),
         ("$${SET}", "${SET}"),
-        ("$$$${SET}", "$${SET}"),
-        ("$$${SET}", "$value"),
+        ("$$$${SET}", "$$${SET}"),
+        ("pa$$word", "pa$$word"),
+        ("${UNSET:-pa$$word}", "pa$$word"),
+        ("${UNSET:-5$$}", "5$"),
+        ("$$${SET}", "$${SET}"),
         ("costs 5$", "costs 5$"),
         ("$SET", "$SET"),
         ("a } b", "a } b"),

@@ -1,6 +1,7 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
 mod doctor;
+mod effect;
 mod exec;
 mod iam;
 pub mod pipeline;
@@ -75,51 +76,9 @@ impl Cli {
     pub fn read() -> Result<Self, clap::Error> {
         let mut command = forgiving(Self::command());
         let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
-        refuse_without_effect(&mut command, &matches)?;
+        effect::refuse_without(&mut command, &matches)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
-}
-
-/// Flags without effect beside, or without, another argument. Their variables may be set for all jobs of a pipeline, and are
-/// then ignored.
-const WITHOUT_EFFECT: [(&[&str], Beside, &str); 4] = [
-    (
-        &["allow_older", "force_new_deployment", "on_busy", "ambient"],
-        Beside::With("plan"),
-        "a saved plan is carried out as it was made; plan again with it, and --out",
-    ),
-    (&["max_age", "skip_stale"], Beside::Without("plan"), "it is for a saved plan: roleout deploy PLAN"),
-    (&["mr_note_token_env"], Beside::Without("mr_note"), "it is for --mr-note"),
-    (&["sandbox_seed"], Beside::Without("sandbox"), "it is for --sandbox"),
-];
-
-/// Where a flag has no effect.
-#[derive(Clone, Copy)]
-enum Beside {
-    With(&'static str),
-    Without(&'static str),
-}
-
-/// Refuses a flag that would be ignored.
-fn refuse_without_effect(command: &mut clap::Command, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
-    use clap::parser::ValueSource;
-
-    let Some((_, matches)) = matches.subcommand() else { return Ok(()) };
-    let is_known = |id: &str| matches.try_contains_id(id).is_ok();
-    let source = |id: &str| is_known(id).then(|| matches.value_source(id)).flatten();
-    let is_there = |id: &str| source(id).is_some_and(|source| source != ValueSource::DefaultValue);
-    for (flags, beside, help) in WITHOUT_EFFECT {
-        let applies = match beside {
-            Beside::With(other) => is_there(other),
-            Beside::Without(other) => is_known(other) && !is_there(other),
-        };
-        let on_the_line = |flag: &&&str| source(flag) == Some(ValueSource::CommandLine);
-        if let Some(flag) = flags.iter().find(|flag| applies && on_the_line(flag)) {
-            let message = format!("--{} has no effect here: {help}", flag.replace('_', "-"));
-            return Err(command.error(clap::error::ErrorKind::ArgumentConflict, message));
-        }
-    }
-    refuse_without_effect(command, matches)
 }
 
 fn forgiving(command: clap::Command) -> clap::Command {

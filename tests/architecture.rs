@@ -97,7 +97,7 @@ fn no_task_is_spawned_and_forgotten_and_no_file_outgrows_its_noun() {
     forbid(&["thread::spawn("], |name| name != "src/view/stream.rs", "rule 7");
     let long: Vec<String> = sources()
         .into_iter()
-        .filter(|(_, text)| text.lines().count() > 520)
+        .filter(|(name, text)| name.ends_with(".rs") && text.lines().count() > 520)
         .map(|(name, text)| format!("{name}: {} lines", text.lines().count()))
         .collect();
     assert!(long.is_empty(), "split along a noun: {long:?}");

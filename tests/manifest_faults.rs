@@ -839,7 +839,7 @@ fn session_tags_beyond_the_limits() {
        ·                                                 ─────────
      7 │     transitive_tags: [tema]
        ╰────
-      help: use at most 256 letters, digits, spaces and `_.:/=+-@`
+      help: use at most 256 letters, digits, spaces and `_.:/=+-@`, and no newline or tab
 
       × `tema` is not one of this role's tags
        ╭─[deploy.yaml:7:23]
@@ -1862,7 +1862,7 @@ fn a_name_that_is_a_variable_and_a_secret() {
 fn a_secret_that_tasks_cannot_read() {
     for (arn, words) in [
         ("arn:aws:ssm:${region}:999999999999:parameter/db", "is of account 999999999999"),
-        ("arn:aws:s3:::bucket", "is no ARN of a secret"),
+        ("arn:aws:s3:::bucket", "is an ARN of `s3`, and no secret"),
         ("arn:aws:ssm:${region}::parameter/db", "names no account"),
         ("arn:aws-cn:ssm:${region}:${account.id}:parameter/db", "is of the partition aws-cn"),
     ] {
@@ -2892,7 +2892,8 @@ fn what_is_no_task_definition_is_not_quoted() {
     let write = |name: &str, bytes: &[u8]| std::fs::write(directory.join(name), bytes).expect("a file");
     write("secret", b"hunter2-hunter2\n");
     write("wide.json", b"\xff\xfe{\0}\0");
-    let definition = r#"{ "family": "api", "containerDefinitions": [{ "name": "app", "image": "api:1" }] }"#;
+    let definition =
+        r#"{ "family": "api", "containerDefinitions": [{ "name": "app", "image": "api:1", "memory": 64 }] }"#;
     write("marked.json", format!("\u{feff}{definition}").as_bytes());
     let told = |path: &str| {
         let text = MANIFEST.replace("cluster: web", &format!("cluster: web\n    task_definition: {path}"));
@@ -2924,7 +2925,8 @@ fn partitions_do_not_mix() {
     let text = MANIFEST.replace("aws:iam::1", "aws-cn:iam::1").replace("aws:iam::$", "aws-cn:iam::$");
     assert!(faults(&text).contains("and the region eu-west-1 of account `staging` in `aws`"), "{}", faults(&text));
     assert!(hub("arn:aws-cn:iam::111111111111:role/hub").contains("no role can be assumed across partitions"));
-    assert!(hub("arn:aws-china:iam::111111111111:role/hub").contains("which AWS does not have"));
+    let unknown = hub("arn:aws-china:iam::111111111111:role/hub");
+    assert!(unknown.contains("names the partition `aws-china`"), "{unknown}");
     assert!(hub("arn:aws:iam::111111111111:role/a b").contains("does not name a role"));
 }
 

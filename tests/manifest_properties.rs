@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
+use roleout::manifest::credential::Credentials;
 use roleout::manifest::interpolate::{Scope, Template};
 use roleout::manifest::load::load_str;
 
@@ -68,7 +69,7 @@ proptest! {
     fn a_variable_is_put_in_exactly(value in any::<String>(), before in "[a-z ]{0,5}") {
         let mut problems = Vec::new();
         let template = Template::parse(&format!("{before}${{X}}${{vars.none:-${{X}}}}")).expect("a template");
-        let template = template.expand(&|_| Some(value.clone()), "TOKEN", &mut problems);
+        let template = template.expand(&|_| Some(value.clone()), &Credentials::default(), &mut problems);
         // Through the text, as the decoder hands it on.
         let template = Template::parse(&template.to_string()).expect("printed");
         let vars = Default::default();

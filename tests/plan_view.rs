@@ -69,7 +69,7 @@ fn definition(target: &TargetSpec, revision: u64, image: &str) -> Value {
             "environment": [{"name": "LOG_LEVEL", "value": "warn"}], "mountPoints": [],
             "portMappings": [{"containerPort": 80, "hostPort": 80, "protocol": "tcp"}],
         }],
-        "cpu": "256", "memory": "512", "volumes": [],
+        "cpu": "256", "memory": "512", "volumes": [], "executionRoleArn": format!("arn:aws:iam::{account}:role/tasks"),
     })
 }
 
@@ -180,7 +180,7 @@ fn text() {
         + image: registry.example.com/known:2
 
     ~ deploy  staging/eu-west-1/again  (again:7)
-        its last deployment failed, and is repeated
+        its last deployment failed and is repeated
 
     ~ deploy  staging/eu-west-1/underway  (underway:7)
         its deployment is under way already, and is followed
@@ -301,7 +301,7 @@ fn markdown() {
 
     <details open><summary>deploy <code>staging/eu-west-1/again</code> <code>(again:7)</code></summary>
 
-    its last deployment failed, and is repeated
+    its last deployment failed and is repeated
 
     </details>
 

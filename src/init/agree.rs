@@ -178,7 +178,7 @@ mod tests {
             "containerDefinitions": [{"name": "app", "mountPoints": [], "dockerLabels": {},
                 "environment": [{"name": "B", "value": ""}, {"name": "A", "value": "1"}]}],
         });
-        let wanted = json!({"family": "f", "containerDefinitions": [{"name": "app", "dockerLabels": {},
+        let wanted = json!({"family": "f", "containerDefinitions": [{"name": "app",
             "environment": [{"name": "A", "value": "1"}, {"name": "B", "value": ""}]}]});
         assert_eq!(tidy(&described), wanted);
     }

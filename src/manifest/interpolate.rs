@@ -110,7 +110,8 @@ impl Template {
         Self { parts: if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] } }
     }
 
-    /// Parses a manifest's string: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$${` for a `${`.
+    /// Parses a manifest's string: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, `$${` for a `${`,
+    /// and `${$}` for a `$` that one of these follows.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let (template, rest) = parse(text, 0)?;
         debug_assert!(rest.is_empty(), "the top level takes everything");
@@ -280,11 +281,11 @@ impl Template {
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, nested: bool) -> fmt::Result {
-        for part in &self.parts {
+        for (place, part) in self.parts.iter().enumerate() {
             match part {
                 Part::Text(text) => {
-                    let text = text.replace("${", "$${");
-                    f.write_str(&if nested { text.replace('}', "$}") } else { text })?;
+                    let is_end = place + 1 == self.parts.len() && !nested;
+                    f.write_str(&written(text, nested, is_end))?;
                 }
                 Part::Reference { name, fallback } => {
                     write!(f, "${{{name}")?;
@@ -314,6 +315,26 @@ impl fmt::Display for Template {
     }
 }
 
+/// Writes a text so that it is read as itself: a `$` is written as `${$}` where what follows would give it a meaning. `is_end`
+/// says that nothing follows the text.
+fn written(text: &str, nested: bool, is_end: bool) -> String {
+    let mut written = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match (char, chars.peek()) {
+            ('$', Some('{')) => {
+                chars.next();
+                written.push_str("$${");
+            }
+            ('$', Some('$' | '}')) => written.push_str("${$}"),
+            ('$', None) if !is_end => written.push_str("${$}"),
+            ('}', _) if nested => written.push_str("$}"),
+            (other, _) => written.push(other),
+        }
+    }
+    written
+}
+
 /// Whether a name is the target's own rather than an environment variable: `region`, or one with a dot.
 fn is_own(name: &str) -> bool {
     name == "region" || name.contains('.')
@@ -340,6 +361,9 @@ fn parse(text: &str, depth: usize) -> Result<(Template, &str), Problem> {
         rest = &rest[at..];
         if rest.starts_with('}') {
             return Ok((template, rest));
+        } else if let Some(after) = rest.strip_prefix("${$}") {
+            template.push_text("$");
+            rest = after;
         } else if rest.starts_with("${") {
             let (part, after) = parse_reference(rest, depth)?;
             template.parts.push(part);

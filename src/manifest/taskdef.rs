@@ -113,7 +113,7 @@ impl TaskDefinition {
 
     /// Returns what AWS would leave out of the file without a word.
     pub fn warnings(&self) -> Vec<String> {
-        let findings = task_definition::judge(&taskdef::registrable(&self.value));
+        let findings = task_definition::judge(&taskdef::without_read_only(&self.value));
         let findings = findings.into_iter().filter(|finding| !finding.is_fault());
         findings
             .map(|finding| {

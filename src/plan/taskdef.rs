@@ -177,6 +177,15 @@ pub fn registrable(described: &Value) -> Value {
     definition
 }
 
+/// Returns a definition without what only DescribeTaskDefinition gives, and otherwise as it is.
+pub fn without_read_only(definition: &Value) -> Value {
+    let mut definition = definition.clone();
+    if let Some(members) = definition.as_object_mut() {
+        members.retain(|member, _| !READ_ONLY.contains(&member.as_str()));
+    }
+    definition
+}
+
 /// Returns whether registering `wanted` would change nothing against `live`. Tags do not take part.
 pub fn same(wanted: &Value, live: &Value) -> bool {
     let (live, wanted) = comparable(live, wanted);

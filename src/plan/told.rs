@@ -145,6 +145,7 @@ pub fn notes(target: &TargetSpec, work: &Work, observed: &Observed) -> Vec<Strin
     }
     if !matches!(work.definition, Definition::Keep) {
         notes.extend(strategy::note(target, &observed.service));
+        notes.extend(strategy::counts(target, &observed.service));
     }
     if let Definition::Register { definition, tags: more, .. } = &work.definition {
         let live = tags(&observed.live);

@@ -33,7 +33,8 @@ HUB = f"arn:aws:iam::{IDS['hub']}:role/gitlab-hub"
 EXTERNAL_ID = "shop-7f3a"
 ECR_IMAGE = f"{IDS['hub']}.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1"
 KEY = "arn:aws:secretsmanager:eu-west-1:222222222222:secret:key-AbCdEf"
-SECRET = "arn:aws:ssm:eu-west-1:222222222222:parameter/db"
+# A name: a parameter of another account can be read by no task.
+SECRET = "db"
 
 
 def clean_environment(home):

@@ -37,8 +37,7 @@ def name_everything(peer, name, region):
         trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         iam.create_role(RoleName="ecs-exec", AssumeRolePolicyDocument=trust)
     client(peer, "logs", role(name), region).create_log_group(logGroupName="api")
-    if peers.IDS[name] in peers.SECRET:
-        client(peer, "ssm", role(name), region).put_parameter(Name="db", Value="x", Type="SecureString")
+    client(peer, "ssm", role(name), region).put_parameter(Name=peers.SECRET, Value="x", Type="SecureString")
 
 
 @pytest.fixture

@@ -30,8 +30,9 @@ pub trait Write: Sync {
     fn landed(&self) -> impl Future<Output = Result<Option<Value>, CallError>> + Send;
 }
 
-/// Sends a write until it is answered or the permit is over. No wait outlasts the permit; where an answer was lost, the state
-/// is read once more, and what did not take effect by then ends as [`Kind::Withdrawn`].
+/// Sends a write until it is answered or the permit is over. No wait for another send outlasts the permit; where an answer was
+/// lost, the state is still read after each of the usual waits, and what did not take effect by then ends as
+/// [`Kind::Withdrawn`].
 pub async fn carry_out(write: &impl Write, permit: &Permit) -> Result<Value, CallError> {
     let (mut lost, mut put_off) = (0, 0);
     loop {
@@ -42,7 +43,8 @@ pub async fn carry_out(write: &impl Write, permit: &Permit) -> Result<Value, Cal
         match error.kind {
             Kind::Unknown => {
                 for wait in LATE {
-                    _ = permit.hold(tokio::time::sleep(wait)).await;
+                    // A read is no write: what takes effect late is seen though the permit is over.
+                    tokio::time::sleep(wait).await;
                     let last = Instant::now() + LAST_LOOK;
                     let until =
                         permit.deadline().filter(|_| !permit.is_over()).map_or(last, |deadline| deadline.max(last));
@@ -207,7 +209,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_sent_again_once_the_permit_is_over() {
-        for kind in [Kind::Throttled, Kind::Unknown] {
+        // After a lost answer the state is still read, for the four seconds in which it may take effect.
+        for (kind, millis) in [(Kind::Throttled, 600), (Kind::Unknown, 4_000)] {
             let (write, permit) = (Script::new(kind, "no answer", 9), Permit::default());
             let withdraw = async {
                 tokio::time::sleep(Duration::from_millis(600)).await;
@@ -216,7 +219,26 @@ mod tests {
             let start = Instant::now();
             let (answer, ()) = tokio::join!(carry_out(&write, &permit), withdraw);
             assert_eq!(answer.expect_err("withdrawn").kind, Kind::Withdrawn);
-            assert_eq!((write.sent.into_inner(), start.elapsed().as_millis()), (1, 600), "{kind:?}");
+            assert_eq!((write.sent.into_inner(), start.elapsed().as_millis()), (1, millis), "{kind:?}");
         }
+    }
+
+    /// A write whose answer is lost, and which takes effect two seconds after it was sent.
+    struct Late(Instant);
+
+    impl Write for Late {
+        async fn send(&self, _: &Permit) -> Result<Value, CallError> {
+            Err(CallError::plain("UpdateService", Kind::Unknown, "reset"))
+        }
+
+        async fn landed(&self) -> Result<Option<Value>, CallError> {
+            Ok((self.0.elapsed() >= Duration::from_secs(2)).then(|| json!("landed")))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_effect_late_is_seen_though_the_permit_is_over() {
+        let permit = Permit::default().until(Instant::now());
+        assert_eq!(carry_out(&Late(Instant::now()), &permit).await.expect("landed"), json!("landed"));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::issuer::{AUDIENCE, ISSUER_HOST};
-pub(crate) use crate::verify::partition;
+pub(crate) use crate::fleet::partition_of as partition;
 
 /// An IAM role.
 #[derive(Clone, Debug, PartialEq)]

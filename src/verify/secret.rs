@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::{Finding, Need};
+use crate::fleet::partition_of;
 
 /// Parameters by this name are secrets of Secrets Manager.
 const REFERENCE: &str = "/aws/reference/secretsmanager/";
@@ -74,7 +75,7 @@ pub fn fault(text: &str, account: Option<&str>, region: &str) -> Option<Finding>
     if owner.is_empty() {
         return Some(Finding::new(format!("`{text}` names no account"), help));
     }
-    let own = super::partition(region);
+    let own = partition_of(region);
     if partition != own {
         let reason = format!("`{text}` is of the partition {partition}, and {region} is of {own}");
         return Some(Finding::new(reason, format!("begin it with arn:{own}:")));

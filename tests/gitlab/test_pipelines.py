@@ -35,7 +35,7 @@ def test_a_merge_request_shows_the_plan_and_the_default_branch_deploys_it(compon
 
     again = component.run(aws=reading, gitlab=gitlab, source="merge_request_event", ROLEOUT_GITLAB_TOKEN="glpat-secret")
     assert "the note on merge request !12 has this plan already" in again.output, again
-    assert [request.method for request in gitlab.requests] == ["GET", "POST", "GET"]
+    assert [request.method for request in gitlab.requests] == ["GET", "GET", "POST", "GET", "GET"]
 
     deployed = component.run(aws=aws, gitlab=gitlab)
     assert deployed.jobs == {"build": [("PASS", 0)], "roleout-deploy": [("PASS", 0)]}, deployed

@@ -234,9 +234,9 @@ def test_what_is_imported_plans_as_unchanged(aws, project):
     """The services as another client made them, through the roles, their external id and a role that may only read."""
     for name in peers.REGIONS:
         permit(aws, name, ["ecs:DescribeServices", "ecs:DescribeTaskDefinition"])
-    for _, account, region in targets():
+    for name, account, region in targets():
         ecs = client(aws, "ecs", account, region)
-        ecs.register_task_definition(**project.registered("prod"))
+        ecs.register_task_definition(**project.registered(name))
         ecs.update_service(cluster="web", service="api", taskDefinition="api")
     before = state(aws)
     sources = [

@@ -53,6 +53,7 @@ use self::settings::{Endpoints, Settings};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::secrets::hold;
 
 /// Without these the SDK waits for ever on a server that accepts and never answers: it sets only a connect timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -88,6 +89,24 @@ struct ClockSource(Clock);
 impl TimeSource for ClockSource {
     fn now(&self) -> SystemTime {
         self.0.now()
+    }
+}
+
+/// The SDK's own credentials, held as secrets as soon as they are there.
+#[derive(Debug)]
+struct Held(SharedCredentialsProvider);
+
+impl ProvideCredentials for Held {
+    fn provide_credentials<'a>(&'a self) -> credentials_future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        credentials_future::ProvideCredentials::new(async {
+            let own = self.0.provide_credentials().await?;
+            hold(own.secret_access_key());
+            own.session_token().into_iter().for_each(hold);
+            Ok(own)
+        })
     }
 }
 
@@ -174,7 +193,7 @@ impl Aws {
 
     /// Returns the SDK's own credentials, where the identity is ambient.
     pub fn ambient_credentials(&self) -> Option<SharedCredentialsProvider> {
-        self.base.credentials_provider()
+        self.base.credentials_provider().map(|own| SharedCredentialsProvider::new(Held(own)))
     }
 
     /// Returns an STS client for the region, unsigned.

@@ -10,10 +10,11 @@ pub mod note;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::aws::web::{Answer, Method, Request, Web, WebError};
+use crate::secrets;
 use crate::view::style::clean;
 
 /// How long GitLab may take to answer one request.
@@ -96,6 +97,7 @@ pub struct Api {
 impl Api {
     /// Makes a client. `root` is `CI_API_V4_URL`, `project` an id, and `header` [`JOB_TOKEN`] or [`PRIVATE_TOKEN`].
     pub fn new(web: Web, root: &str, project: &str, header: &'static str, token: SecretString) -> Self {
+        secrets::hold(token.expose_secret());
         let root = root.trim().trim_end_matches('/').to_owned();
         let project = format!("{root}/projects/{project}");
         Self { web, root, project, header, token, last: Arc::default() }

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod redact;
 pub mod report;
 pub mod sandbox;
+pub mod secrets;
 pub mod state;
 pub mod status;
 pub mod task_definition;

@@ -14,6 +14,7 @@ use crate::event::Stamped;
 use crate::exec::relay::{Line, Stream};
 use crate::plan::Outline;
 use crate::plan::preview::Preview;
+use crate::secrets::Scrubbed;
 use crate::state::RunState;
 use crate::status::Status;
 
@@ -164,6 +165,7 @@ enum Screen {
 impl View {
     /// Starts a view that writes data to `out` and words for people to `err`.
     pub fn new(options: Options, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+        let (out, err) = (Box::new(Scrubbed(out)), Box::new(Scrubbed(err)));
         let paint = Paint(options.color);
         let screen = if options.live {
             Screen::Live(Live::new(err, paint, &options))

@@ -12,6 +12,7 @@ use tokio_rustls::rustls;
 
 use super::denial;
 use crate::identity::session::HopError;
+use crate::secrets;
 
 /// What a failed call means for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl CallError {
                 let code = context.err().code().map(str::to_owned);
                 let status = context.raw().status().as_u16();
                 let message = match context.err().message() {
-                    Some(message) if !message.trim().is_empty() => message.trim().to_owned(),
+                    Some(message) if !message.trim().is_empty() => secrets::scrub(message.trim()).into_owned(),
                     _ => format!("HTTP {status} without a message"),
                 };
                 let kind = match denial::is_cross_account_pass(&message) {

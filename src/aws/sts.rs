@@ -9,6 +9,7 @@ use aws_sdk_sts::types::{AssumedRoleUser, PolicyDescriptorType, Tag};
 
 use super::error::{CallError, Kind};
 use crate::fleet::{AccountId, Hop};
+use crate::secrets;
 
 /// A client of one STS endpoint.
 #[derive(Clone, Debug)]
@@ -133,6 +134,8 @@ fn grant(
     let account = account.ok_or_else(|| incomplete("account in its assumed role's ARN"))?;
     let expires = SystemTime::try_from(credentials.expiration)
         .map_err(|error| CallError::plain(operation, Kind::Unknown, error.to_string()))?;
+    secrets::hold(&credentials.secret_access_key);
+    secrets::hold(&credentials.session_token);
     let credentials = Credentials::new(
         credentials.access_key_id,
         credentials.secret_access_key,

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::connector;
 use super::settings::is_loopback;
 use crate::error::Error;
+use crate::secrets;
 
 /// The longest answer that is read, in bytes: a page of GitLab's notes, each of a million characters at the most.
 const LONGEST: usize = 64 << 20;
@@ -165,7 +166,7 @@ fn request(asked: Request<'_>) -> Option<HttpRequest> {
         headers.try_insert(name, secret.expose_secret().trim().to_owned()).ok()?;
     }
     if let Some(body) = asked.body {
-        let bytes = body.to_string().into_bytes();
+        let bytes = secrets::scrub(&body.to_string()).into_owned().into_bytes();
         headers.insert("content-type", "application/json");
         headers.insert("content-length", bytes.len().to_string());
         *request.body_mut() = SdkBody::from(bytes);

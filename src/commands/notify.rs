@@ -9,6 +9,7 @@ use crate::aws::web::{Web, WebError};
 use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::notify::{Occasion, Webhook, body};
+use crate::secrets;
 use crate::state::RunState;
 use crate::view::View;
 
@@ -34,7 +35,10 @@ impl Notifier {
         let mut webhooks = Vec::new();
         for webhook in &fleet.notify {
             match environment(&webhook.url_env).filter(|url| !url.trim().is_empty()) {
-                Some(url) => webhooks.push((webhook.clone(), url)),
+                Some(url) => {
+                    secrets::hold_url(&url);
+                    webhooks.push((webhook.clone(), url));
+                }
                 None => {
                     view.warning(&format!("notify: the variable {} is not set: nothing is posted", webhook.url_env))
                 }

@@ -1,5 +1,6 @@
 //! How a command reaches AWS: the real one by the job's identity, or the sandbox by a token of its own issuer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -15,6 +16,7 @@ use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenSource;
 use crate::sandbox::{self, Claims, Sandbox};
+use crate::secrets;
 use crate::view::View;
 
 /// A way to AWS: clients' configuration and the sessions they use.
@@ -41,6 +43,7 @@ impl Reach {
     ) -> Result<(Fleet, Self), Error> {
         let variables = if embedded.sandbox { job_environment } else { environment };
         let fleet = selected(selection, &variables)?;
+        hold_external_ids(&fleet);
         for warning in &fleet.warnings {
             view.warning(warning);
         }
@@ -59,11 +62,13 @@ impl Reach {
 
     /// Reaches AWS with the identity that the manifest names.
     pub async fn production(fleet: &Fleet, allow_http: bool) -> Result<Self, Error> {
+        hold_external_ids(fleet);
         Self::by_identity(&fleet.identity, None, allow_http).await
     }
 
     /// Reaches AWS as [`Self::production`] does, and without an ID token, too: each exchange then says that there is none.
     pub async fn to_examine(fleet: &Fleet, allow_http: bool) -> Result<Self, Error> {
+        hold_external_ids(fleet);
         let token = TokenSource::find(&fleet.identity.source, &environment);
         let token = token.unwrap_or_else(|error| Some(TokenSource::Absent(error)));
         Self::with(&fleet.identity, token, None, allow_http).await
@@ -121,6 +126,21 @@ impl Reach {
             reach.aws.ecs(target.account.id.as_str(), &target.id.region, || reach.sessions.provider(chain))
         })
     }
+}
+
+/// Holds the external ids of a fleet's roles as secrets, but for those that are part of a name: without its names a report is
+/// no report.
+pub fn hold_external_ids(fleet: &Fleet) {
+    let accounts = fleet.accounts.iter().flat_map(|account| [account.name.as_str(), account.id.as_str()]);
+    let labels = fleet.accounts.iter().flat_map(|account| account.labels.iter()).flat_map(|(key, value)| [key, value]);
+    let targets = fleet.targets.iter().flat_map(|target| [target.cluster.as_str(), target.service.as_str()]);
+    let hops = || fleet.accounts.iter().flat_map(|account| &account.chain.hops);
+    let roles = hops().flat_map(|hop| [hop.role.as_str(), hop.arn.as_str()]);
+    let waves = fleet.waves.iter().map(|wave| wave.name.as_str());
+    let names: BTreeSet<&str> =
+        accounts.chain(labels.map(String::as_str)).chain(targets).chain(roles).chain(waves).collect();
+    let ids: BTreeSet<&str> = hops().filter_map(|hop| hop.external_id.as_deref()).collect();
+    ids.into_iter().filter(|id| !names.iter().any(|name| name.contains(id))).for_each(secrets::hold);
 }
 
 /// Has what bakes in the sandbox do so for a second instead of a minute.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::deploy::{carry_out, end};
 use super::manifest::environment;
 use super::prepare::{LISTED, check_from, hashed, prepare, preview, refusal, unless_cancelled};
-use super::reach::Reach;
+use super::reach::{Reach, hold_external_ids};
 use super::verify::verify;
 use crate::cli;
 use crate::engine::Start;
@@ -26,6 +26,7 @@ use crate::observe::{Seen, Unseen};
 use crate::plan::fresh::{self, Fresh};
 use crate::plan::saved::{Key, Origin, ReadError, Saved};
 use crate::plan::{Action, Outline, Plan, told};
+use crate::secrets;
 use crate::view::style::count;
 use crate::view::{Form, View};
 
@@ -58,6 +59,7 @@ pub fn key(variable: Option<&str>) -> Result<Option<Key>, Error> {
     };
     let secret =
         environment(variable).filter(|secret| !secret.trim().is_empty()).ok_or_else(|| failed("is not set"))?;
+    secrets::hold(&secret);
     Key::new(&secret).map(Some).map_err(|why| failed(&why))
 }
 
@@ -136,6 +138,7 @@ async fn go(
     other.iter().for_each(|other| view.warning(other));
     let said = saved.terms();
     let (fleet, mut plan) = saved.into_parts();
+    hold_external_ids(&fleet);
     if !cfg!(feature = "codedeploy") && plan.work.iter().flatten().any(|work| work.codedeploy.is_some()) {
         let error = Error::new(Exit::Blocked, "the plan deploys by CodeDeploy, which this build of roleout has not");
         return Err(error.help("build it with the cargo feature `codedeploy`, which is on by default"));

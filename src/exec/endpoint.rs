@@ -24,6 +24,7 @@ use super::keys::Keys;
 use crate::clock::Clock;
 use crate::fleet::Account;
 use crate::identity::session::Sessions;
+use crate::secrets;
 
 /// The endpoint, before and while it serves.
 #[derive(Clone)]
@@ -82,7 +83,9 @@ impl Endpoint {
 fn token() -> SecretString {
     let mut bytes = [0_u8; 32];
     SystemRandom::new().fill(&mut bytes).expect("without random numbers there is no TLS, and so no session");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    secrets::hold(&token);
+    token.into()
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::fleet::IdentitySource;
+use crate::secrets;
 
 /// Where ID tokens come from: read anew at each exchange, since a file may be replaced.
 #[derive(Clone, Debug)]
@@ -88,11 +89,13 @@ impl TokenSource {
 
     /// Reads the token.
     pub fn read(&self) -> Result<SecretString, TokenError> {
-        match self {
-            Self::Held { token, .. } => Ok(token.clone()),
-            Self::File(path) => read_file(path),
-            Self::Absent(error) => Err(error.clone()),
-        }
+        let token = match self {
+            Self::Held { token, .. } => token.clone(),
+            Self::File(path) => read_file(path)?,
+            Self::Absent(error) => return Err(error.clone()),
+        };
+        secrets::hold_token(token.expose_secret());
+        Ok(token)
     }
 }
 

@@ -34,7 +34,7 @@ pub fn column<'a>(accounts: impl Iterator<Item = &'a str>) -> usize {
     accounts.map(|name| width(&clean(name))).max().unwrap_or(0)
 }
 
-/// Returns a line with its account before it. What a child says is its own matter, and is passed on byte for byte.
+/// Returns a line with its account before it. What a child says is its own matter, and is passed on as it is.
 pub fn line(account: &str, column: usize, bytes: &[u8]) -> Vec<u8> {
     [format!("{} | ", pad(&clean(account), column)).as_bytes(), bytes, b"\n"].concat()
 }

@@ -10,6 +10,7 @@ use fs_err::{File, OpenOptions};
 
 use super::json;
 use crate::event::Stamped;
+use crate::secrets;
 
 /// The journal's name in a directory of reports, where it is not named.
 pub const JOURNAL: &str = "journal.jsonl";
@@ -42,7 +43,7 @@ impl Journal {
     /// Writes an event. Returns the error that ends the journal, once.
     pub fn event(&mut self, event: &Stamped) -> Option<io::Error> {
         let file = self.file.as_mut()?;
-        let written = json::line(event).and_then(|line| file.write_all(line.as_bytes()));
+        let written = json::line(event).and_then(|line| file.write_all(secrets::scrub(&line).as_bytes()));
         let error = written.err()?;
         self.file = None;
         Some(error)

@@ -10,6 +10,7 @@ use crate::file;
 use crate::plan::preview::Preview;
 use crate::report::kind::Wanted;
 use crate::report::{Kind, Record, Report, log, terraform};
+use crate::secrets;
 use crate::view::{json, markdown};
 
 /// The files of one run.
@@ -92,7 +93,8 @@ impl Reports {
         let Some(directory) = self.directory.take() else { return };
         let mut missing: Vec<String> = Vec::new();
         for (target, path) in report.targets.iter().zip(log::paths(&report.targets)) {
-            let written = file::write_below(&directory, Path::new(&path), log::text(report, target).as_bytes());
+            let text = log::text(report, target);
+            let written = file::write_below(&directory, Path::new(&path), secrets::scrub(&text).as_bytes());
             missing.extend(written.err().map(|error| error.to_string()));
         }
         if let Some(error) = missing.first() {
@@ -122,8 +124,9 @@ impl Reports {
     }
 
     fn put(&mut self, wanted: &Wanted, text: Result<String, String>) {
-        let written =
-            text.and_then(|text| file::write(&wanted.path, text.as_bytes()).map_err(|error| error.to_string()));
+        let written = text.and_then(|text| {
+            file::write(&wanted.path, secrets::scrub(&text).as_bytes()).map_err(|error| error.to_string())
+        });
         if let Err(error) = written {
             self.faults.push(format!("the {} report was not written: {error}", wanted.kind.word()));
         }

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::Outcome;
 use crate::plan::Outline;
+use crate::secrets;
 use crate::state::Totals;
 
 /// What a piece of text means.
@@ -55,9 +56,12 @@ impl Paint {
 
 /// Neutralises everything in a text of others that a terminal or a job log could obey: control characters, line
 /// breaks and bidirectional overrides. Tabs and line breaks become spaces, the rest is spelled out.
+///
+/// The secrets that this process holds are taken out, before anything is cut or escaped.
 pub fn clean(text: &str) -> Cow<'_, str> {
+    let text = secrets::scrub(text);
     if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
+        return text;
     }
     let mut safe = String::with_capacity(text.len() + 8);
     for char in text.chars() {
@@ -241,7 +245,7 @@ pub fn error(error: &Error) -> String {
     let paint = Paint(true);
     if error.exit == Exit::Manifest {
         // The manifest's faults arrive rendered, with their snippets; everything else may hold text of others.
-        return format!("{}\n", error.message);
+        return format!("{}\n", secrets::scrub(&error.message));
     }
     let lines = |text: &str, indent: &str| text.lines().map(clean).collect::<Vec<_>>().join(&format!("\n{indent}"));
     let mut text = format!("{} {}\n", paint.paint(Tone::Bad, "error:"), lines(&error.message, ""));

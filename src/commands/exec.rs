@@ -17,7 +17,7 @@ use crate::cli;
 use crate::error::Error;
 use crate::exec::child::{self, Streams};
 use crate::exec::endpoint::Endpoint;
-use crate::exec::environment::{Environment, Session};
+use crate::exec::environment::{Environment, Session, own};
 use crate::exec::keys::Keys;
 use crate::exec::relay::{Line, Stream, relay};
 use crate::exec::signals::{Received, Signals};
@@ -233,7 +233,7 @@ impl Run<'_> {
         } else {
             self.endpoint.session(number)
         };
-        Ok(Environment::new(account, region, &self.fleet.identity.source, session))
+        Ok(Environment::new(account, region, &own(&self.fleet, &environment), session))
     }
 }
 

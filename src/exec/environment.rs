@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::fleet::{Account, IdentitySource};
+use crate::fleet::{Account, Fleet, IdentitySource};
 
 /// Variables by which an SDK or the aws CLI would find another identity before the one that it is given, or beside it.
 const TAKEN_OUT: [&str; 15] = [
@@ -23,6 +23,21 @@ const TAKEN_OUT: [&str; 15] = [
     // SDKs prefer the file to the variable.
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
+
+/// Variables of this program that name another variable, which holds a secret.
+const NAMING: [&str; 2] = ["ROLEOUT_MR_NOTE_TOKEN_ENV", "ROLEOUT_SIGN_ENV"];
+
+/// Returns the variables that hold a secret which is for this program alone: the ID token, the webhooks' URLs, the token that
+/// notes are written with, and the key that signs plans.
+pub fn own(fleet: &Fleet, variables: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let token = match &fleet.identity.source {
+        IdentitySource::TokenEnv(variable) => Some(variable.clone()),
+        _ => None,
+    };
+    let webhooks = fleet.notify.iter().map(|webhook| webhook.url_env.clone());
+    let named = NAMING.into_iter().filter_map(variables);
+    token.into_iter().chain(webhooks).chain(named).chain(["ROLEOUT_GITLAB_TOKEN".to_owned()]).collect()
+}
 
 /// How a child comes by its session.
 #[derive(Debug)]
@@ -50,10 +65,10 @@ pub struct Environment {
 impl Environment {
     /// Makes those of a child that works in an account and region.
     ///
-    /// The ID token's variable goes, too: with it a child could become every account that the token is good for. Files
+    /// The variables of [`own`] go, too: with the ID token a child could become every account that the token is good for. Files
     /// of profiles are left out of sight of those who ask the endpoint, since SDKs take a profile's keys before they ask
     /// it; and so is the instance's own role, which they would fall back to.
-    pub fn new(account: &Account, region: &str, source: &IdentitySource, session: Session) -> Self {
+    pub fn new(account: &Account, region: &str, own: &[String], session: Session) -> Self {
         let text = |value: &str| SecretString::from(value.to_owned());
         let mut set = vec![
             ("AWS_REGION", text(region)),
@@ -71,10 +86,7 @@ impl Environment {
             ]),
             Session::Keys(keys) => set.extend(keys),
         }
-        let mut removed: Vec<String> = TAKEN_OUT.into_iter().map(str::to_owned).collect();
-        if let IdentitySource::TokenEnv(variable) = source {
-            removed.push(variable.clone());
-        }
+        let removed = TAKEN_OUT.into_iter().map(str::to_owned).chain(own.iter().cloned()).collect();
         Self { set, removed }
     }
 }
@@ -94,7 +106,7 @@ mod tests {
             regions: vec!["eu-west-1".into()],
             chain: RoleChain::default(),
         };
-        Environment::new(&account, "eu-west-1", &IdentitySource::TokenEnv("ID_TOKEN".into()), session)
+        Environment::new(&account, "eu-west-1", &["ID_TOKEN".to_owned()], session)
     }
 
     #[test]

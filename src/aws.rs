@@ -4,6 +4,7 @@
 //! HTTP client is the only seam. What a run means is not known here.
 
 pub mod alarms;
+pub mod bounded;
 #[cfg(feature = "codedeploy")]
 pub mod codedeploy;
 pub mod denial;
@@ -49,6 +50,7 @@ use aws_types::service_config::ServiceConfigKey;
 
 use tokio::sync::Semaphore;
 
+use self::bounded::Bounded;
 use self::settings::{Endpoints, Settings};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -246,9 +248,10 @@ fn timeouts() -> TimeoutConfig {
 /// Makes the one HTTPS client of the process: its connections serve every account of a region.
 fn https_client() -> Result<SharedHttpClient, Error> {
     let tls = tls()?;
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+    let client = Builder::new().build_with_connector_fn(move |settings, components| {
         connector(&tls, settings.cloned(), components.and_then(|components| components.sleep_impl()))
-    }))
+    });
+    Ok(SharedHttpClient::new(Bounded(client)))
 }
 
 /// Makes what opens connections.

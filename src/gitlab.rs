@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::aws::web::{Answer, Method, Request, Web, WebError};
@@ -27,6 +29,12 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The characters of GitLab's own words that a message repeats.
 const QUOTED: usize = 300;
+/// The longest answer about one thing that is read, in bytes: a deployment has its commit's message in it.
+const LONGEST: usize = 1 << 20;
+/// The longest page of a list: a hundred notes, of which some may have a million characters.
+const LONGEST_PAGE: usize = 8 << 20;
+/// The longest refusal that words are looked for in.
+const LONGEST_REFUSAL: usize = 64 << 10;
 
 /// The header of a job's own token, `CI_JOB_TOKEN`.
 pub const JOB_TOKEN: &str = "job-token";
@@ -124,7 +132,17 @@ impl Api {
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, CallError> {
-        self.ask(method, &format!("{}{path}", self.project), body).await
+        self.ask(method, &format!("{}{path}", self.project), body, LONGEST).await
+    }
+
+    /// Returns a page of a list below the project's own URL, and the number of the next page, where there is one.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn page<T: DeserializeOwned>(&self, path: &str) -> Result<(Vec<T>, Option<String>), CallError> {
+        let answer = self.ask(Method::Get, &format!("{}{path}", self.project), None, LONGEST_PAGE).await?;
+        let items = answer.read().ok_or(CallError::Foreign(answer.status))?;
+        Ok((items, answer.next_page))
     }
 
     /// Returns the id of the user that the token acts as: a person, or the bot of a project's or a group's access token.
@@ -132,24 +150,22 @@ impl Api {
     /// # Errors
     /// See [`CallError`].
     pub async fn user(&self) -> Result<u64, CallError> {
-        id_of(&self.ask(Method::Get, &format!("{}/user", self.root), None).await?)
+        id_of(&self.ask(Method::Get, &format!("{}/user", self.root), None, LONGEST).await?)
     }
 
-    async fn ask(&self, method: Method, url: &str, body: Option<&Value>) -> Result<Answer, CallError> {
+    async fn ask(&self, method: Method, url: &str, body: Option<&Value>, longest: usize) -> Result<Answer, CallError> {
         let mut wait = FIRST_WAIT;
         let mut attempt = 1;
         loop {
-            let asked = Request { method, url, secret: Some((self.header, &self.token)), body };
+            let asked = Request { method, url, secret: Some((self.header, &self.token)), body, longest };
             let error = match self.web.send(asked, PATIENCE).await {
                 Ok(answer) if answer.is_success() => {
                     self.remember(None);
                     return Ok(answer);
                 }
-                Ok(answer) => CallError::Refused {
-                    status: answer.status,
-                    said: said(&answer.body),
-                    retry_after: answer.retry_after,
-                },
+                Ok(answer) => {
+                    CallError::Refused { status: answer.status, said: said(&answer), retry_after: answer.retry_after }
+                }
                 Err(error) => CallError::Unanswered(error),
             };
             self.remember(Some(error.clone()));
@@ -169,22 +185,18 @@ impl Api {
 
 /// Returns the id of what GitLab made or changed.
 fn id_of(answer: &Answer) -> Result<u64, CallError> {
-    answer.body["id"].as_u64().ok_or(CallError::Foreign(answer.status))
-}
-
-/// Returns a list that GitLab was asked for.
-fn list(answer: &mut Answer) -> Result<Vec<Value>, CallError> {
-    match answer.body.take() {
-        Value::Array(items) => Ok(items),
-        _ => Err(CallError::Foreign(answer.status)),
+    #[derive(Deserialize)]
+    struct Made {
+        id: u64,
     }
+    answer.read().map(|made: Made| made.id).ok_or(CallError::Foreign(answer.status))
 }
 
 /// What to do about a redirect.
 const REDIRECT: &str = "CI_API_V4_URL leads to a redirect: correct the external URL of the GitLab server";
 
 /// Returns GitLab's own words in one line: `message` or `error`, which are a text, a list, or lists by attribute.
-fn said(body: &Value) -> String {
+fn said(answer: &Answer) -> String {
     fn words(value: &Value) -> String {
         match value {
             Value::String(text) => text.clone(),
@@ -196,6 +208,8 @@ fn said(body: &Value) -> String {
             other => other.to_string(),
         }
     }
+    let body = Some(answer).filter(|answer| answer.body.len() <= LONGEST_REFUSAL).and_then(Answer::read::<Value>);
+    let body = body.unwrap_or_default();
     let text =
         ["message", "error_description", "error"].iter().find_map(|key| body.get(key)).map_or_else(String::new, words);
     clean(&text).chars().take(QUOTED).collect()
@@ -214,13 +228,15 @@ mod tests {
 
     #[test]
     fn gitlab_s_own_words_are_one_clean_line() {
+        let said = |body: Value| said(&Answer { body: body.to_string().into_bytes(), ..Answer::default() });
         assert_eq!(
-            said(&json!({ "message": { "name": ["is too long", "is invalid"], "ref": ["can't be blank"] } })),
+            said(json!({ "message": { "name": ["is too long", "is invalid"], "ref": ["can't be blank"] } })),
             "name is too long, is invalid; ref can't be blank"
         );
-        assert_eq!(said(&json!({ "error": "sha is missing, ref is missing" })), "sha is missing, ref is missing");
-        assert!(!said(&json!({ "message": "403 Forbidden\u{1b}[2J\n" })).contains('\u{1b}'));
-        assert_eq!(said(&Value::Null), "");
+        assert_eq!(said(json!({ "error": "sha is missing, ref is missing" })), "sha is missing, ref is missing");
+        assert!(!said(json!({ "message": "403 Forbidden\u{1b}[2J\n" })).contains('\u{1b}'));
+        assert_eq!(said(Value::Null), "");
+        assert_eq!(said(json!({ "message": "x".repeat(LONGEST_REFUSAL) })), "", "nothing is looked for in so much");
         let error = CallError::Refused { status: 403, said: "403 Forbidden".into(), retry_after: None };
         assert_eq!(error.to_string(), "GitLab answered HTTP 403: 403 Forbidden");
     }
@@ -235,7 +251,7 @@ mod tests {
         });
         let began = tokio::time::Instant::now();
         let answer = api(&server).call(Method::Put, "/deployments/1", Some(&json!({ "status": "success" }))).await;
-        assert_eq!(answer.expect("at last").body["id"], 1);
+        assert_eq!(id_of(&answer.expect("at last")), Ok(1));
         assert_eq!(began.elapsed().as_secs(), 20 + 2 + 4);
         let line = "PUT https://gitlab.example.com/api/v4/projects/7/deployments/1";
         assert!(server.arrived().len() == 4 && server.arrived().iter().all(|it| it.line == line));

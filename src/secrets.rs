@@ -5,7 +5,7 @@
 //! knows what secrets look like; this knows only those that are held, whatever they look like.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::{PoisonError, RwLock};
 
@@ -28,7 +28,7 @@ static HELD: RwLock<Option<Held>> = RwLock::new(None);
 struct Held {
     /// A bit for the hash of each head: nearly every place of a text is done with after a look at it.
     marks: Vec<u64>,
-    by_head: HashMap<u64, Vec<Box<[u8]>>>,
+    by_head: HashMap<u64, HashSet<Box<[u8]>>>,
 }
 
 /// Takes in a secret. One of less than eight characters could be any word, and is left out.
@@ -89,16 +89,14 @@ impl Held {
         self.marks.resize(1 << (MARKS - 6), 0);
         let (word, bit) = mark(head);
         self.marks[word] |= 1 << bit;
-        let values = self.by_head.entry(head).or_default();
-        if !values.iter().any(|known| **known == *value) {
-            values.push(value.into());
-        }
+        self.by_head.entry(head).or_default().insert(value.into());
     }
 
     fn scrub<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let (mut clean, mut kept, mut at) = (Vec::new(), 0, 0);
-        while let Some(head) = head(&bytes[at..]) {
-            match self.found(head, &bytes[at..]) {
+        while let Some(next) = bytes[at..].windows(HEAD).position(|window| self.is_marked(window)) {
+            at += next;
+            match self.found(&bytes[at..]) {
                 Some(length) => {
                     clean.extend_from_slice(&bytes[kept..at]);
                     clean.extend_from_slice(REDACTED.as_bytes());
@@ -115,13 +113,16 @@ impl Held {
         Cow::Owned(clean)
     }
 
+    fn is_marked(&self, window: &[u8]) -> bool {
+        head(window).is_some_and(|head| {
+            let (word, bit) = mark(head);
+            self.marks.get(word).is_some_and(|word| word >> bit & 1 == 1)
+        })
+    }
+
     /// Returns how many bytes at the beginning of `rest` are a secret.
-    fn found(&self, head: u64, rest: &[u8]) -> Option<usize> {
-        let (word, bit) = mark(head);
-        if self.marks[word] >> bit & 1 == 0 {
-            return None;
-        }
-        let lengths = self.by_head.get(&head)?.iter().filter_map(|value| {
+    fn found(&self, rest: &[u8]) -> Option<usize> {
+        let lengths = self.by_head.get(&head(rest)?)?.iter().filter_map(|value| {
             let same = value.iter().zip(rest).take_while(|(one, other)| one == other).count();
             let is_cut = same >= PART && (rest.len() == same || rest[same..].starts_with(CUT));
             (same == value.len() || is_cut).then_some(same)

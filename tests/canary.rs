@@ -2,7 +2,7 @@
 //! they were sent into their answers.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read as _, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -351,4 +351,37 @@ fn what_sts_repeats_of_a_token_is_taken_out() {
         );
         assert!(taken > 5, "{operation}: it repeats what it was sent, and so does the program");
     }
+}
+
+#[test]
+fn a_server_that_never_ends_its_answer_does_not_fill_the_memory() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\nconnection: close\r\n\r\n";
+                let request = stream.try_clone().ok().and_then(|stream| Message::read(&mut BufReader::new(stream)));
+                let mut written = request.map_or(Ok(()), |_| stream.write_all(head));
+                while written.is_ok() {
+                    written = stream.write_all(&[b' '; 65_536]);
+                }
+            });
+        }
+    });
+    let output = roleout()
+        .args(["plan", "-f"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy.yaml.example"))
+        .env("AWS_ENDPOINT_URL", address)
+        .env("AWS_MAX_ATTEMPTS", "1")
+        .env(
+            "GITLAB_OIDC_TOKEN",
+            "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2dpdGxhYi5jb20iLCJzdWIiOiJ4In0.c2lnbmF0dXJl",
+        )
+        .envs(["CI_COMMIT_SHA", "CI_PROJECT_ID", "CI_PIPELINE_ID", "CI_JOB_ID"].map(|name| (name, "5f2c9d7")))
+        .output()
+        .expect("the binary runs");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("the answer is longer than 16 MiB"), "{said}");
 }

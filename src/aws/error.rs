@@ -8,9 +8,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use http_body_util::LengthLimitError;
 use tokio_rustls::rustls;
 
-use super::denial;
+use super::{bounded, denial};
 use crate::identity::session::HopError;
 use crate::secrets;
 
@@ -87,6 +88,10 @@ impl CallError {
                     .or_else(|| explain(error))
                     .unwrap_or_else(|| if failure.is_other() { NOT_MADE } else { "the connection failed" }.to_owned());
                 Self::plain(operation, kind, message)
+            }
+            SdkError::ResponseError(_) if causes(error).any(|error| error.is::<LengthLimitError>()) => {
+                let message = format!("the answer is longer than {} MiB", bounded::LONGEST >> 20);
+                Self::plain(operation, Kind::Unknown, message)
             }
             SdkError::ResponseError(context) => {
                 let status = context.raw().status().as_u16();

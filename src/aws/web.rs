@@ -9,15 +9,13 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::connector;
 use super::settings::is_loopback;
 use crate::error::Error;
 use crate::secrets;
-
-/// The longest answer that is read, in bytes: a page of GitLab's notes, each of a million characters at the most.
-const LONGEST: usize = 64 << 20;
 
 /// Why there is no answer. It never names the URL, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,9 +35,12 @@ pub enum WebError {
     /// The other side refused.
     #[error("the answer was HTTP {0}")]
     Status(u16),
-    /// The answer broke off, or is longer than any that is expected.
-    #[error("the answer is cut off or too long")]
+    /// The answer broke off.
+    #[error("the answer is cut off")]
     Broken,
+    /// The answer is longer than any that is expected, in bytes.
+    #[error("the answer is longer than {} KiB", .0 >> 10)]
+    TooLong(usize),
 }
 
 /// What is asked for.
@@ -74,6 +75,8 @@ pub struct Request<'a> {
     pub secret: Option<(&'static str, &'a SecretString)>,
     /// What is sent.
     pub body: Option<&'a Value>,
+    /// The longest answer that is read, in bytes.
+    pub longest: usize,
 }
 
 /// An answer, of whatever status.
@@ -85,14 +88,19 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// `X-Next-Page`: the number of the next page of a list, where there is one.
     pub next_page: Option<String>,
-    /// What was sent back; `null` where that is no JSON.
-    pub body: Value,
+    /// What was sent back.
+    pub body: Vec<u8>,
 }
 
 impl Answer {
     /// Whether the status is one of 200 to 299.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Reads what was sent back as JSON of a certain shape; all else in it is skipped and takes no memory.
+    pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
     }
 }
 
@@ -128,7 +136,7 @@ impl Web {
     /// There was no answer: see [`WebError`].
     pub async fn send(&self, asked: Request<'_>, limit: Duration) -> Result<Answer, WebError> {
         let request = self.request(asked)?;
-        let answer = async { read(self.head(request).await?).await };
+        let answer = async { read(self.head(request).await?, asked.longest).await };
         tokio::time::timeout(limit, answer).await.unwrap_or(Err(WebError::Timeout(limit)))
     }
 
@@ -137,7 +145,7 @@ impl Web {
     /// # Errors
     /// See [`WebError`].
     pub async fn post(&self, url: &str, body: &Value, limit: Duration) -> Result<(), WebError> {
-        let asked = Request { method: Method::Post, url, secret: None, body: Some(body) };
+        let asked = Request { method: Method::Post, url, secret: None, body: Some(body), longest: 0 };
         let request = self.request(asked)?;
         let answer = tokio::time::timeout(limit, self.head(request)).await;
         match answer.unwrap_or(Err(WebError::Timeout(limit)))?.status() {
@@ -174,23 +182,24 @@ fn request(asked: Request<'_>) -> Option<HttpRequest> {
     Some(request)
 }
 
-async fn read(answer: HttpResponse) -> Result<Answer, WebError> {
+async fn read(answer: HttpResponse, longest: usize) -> Result<Answer, WebError> {
     let header = |name: &str| answer.headers().get(name).map(str::trim).filter(|value| !value.is_empty());
     let read = Answer {
         status: answer.status().as_u16(),
         retry_after: header("retry-after").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs),
         next_page: header("x-next-page").map(str::to_owned),
-        body: Value::Null,
+        body: Vec::new(),
     };
     let mut stream = ByteStream::new(answer.into_body());
-    let mut bytes = Vec::new();
+    let mut body = Vec::new();
     while let Some(part) = stream.next().await {
-        bytes.extend_from_slice(&part.map_err(|_| WebError::Broken)?);
-        if bytes.len() > LONGEST {
-            return Err(WebError::Broken);
+        let part = part.map_err(|_| WebError::Broken)?;
+        if body.len() + part.len() > longest {
+            return Err(WebError::TooLong(longest));
         }
+        body.extend_from_slice(&part);
     }
-    Ok(Answer { body: serde_json::from_slice(&bytes).unwrap_or_default(), ..read })
+    Ok(Answer { body, ..read })
 }
 
 #[cfg(test)]
@@ -306,7 +315,7 @@ pub mod pretended {
     async fn plain_http_stays_on_this_machine() {
         let web = Server::new(|_, _| Fate::of(200, json!({}))).web();
         let send = async |web: &Web, url: &str| {
-            let asked = Request { method: Method::Get, url, secret: None, body: None };
+            let asked = Request { method: Method::Get, url, secret: None, body: None, longest: 1 << 10 };
             let posted = web.post(url, &json!({}), Duration::from_secs(1)).await;
             web.send(asked, Duration::from_secs(1)).await.and(posted)
         };
@@ -325,6 +334,7 @@ pub mod pretended {
             Fate::With(429, "retry-after", "7", json!({ "message": "slow down" })),
             Fate::With(200, "x-next-page", "2", json!([])),
             Fate::With(200, "x-next-page", "", json!([])),
+            Fate::of(200, json!("x".repeat(1 << 10))),
             Fate::Reset,
             Fate::Silent,
         ];
@@ -332,13 +342,15 @@ pub mod pretended {
         let web = server.web();
         let token = SecretString::from("glpat-secret\n");
         let url = "https://gitlab.example.com/api/v4/user";
-        let asked = Request { method: Method::Get, url, secret: Some(("private-token", &token)), body: None };
+        let asked =
+            Request { method: Method::Get, url, secret: Some(("private-token", &token)), body: None, longest: 1 << 10 };
         let limit = Duration::from_secs(5);
         let throttled = web.send(asked, limit).await.expect("an answer");
         assert_eq!((throttled.status, throttled.retry_after), (429, Some(Duration::from_secs(7))));
-        assert_eq!(throttled.body["message"], "slow down");
+        assert_eq!(throttled.read::<Value>().expect("JSON")["message"], "slow down");
         assert_eq!(web.send(asked, limit).await.expect("a page").next_page.as_deref(), Some("2"));
         assert_eq!(web.send(asked, limit).await.expect("the last").next_page, None);
+        assert_eq!(web.send(asked, limit).await, Err(WebError::TooLong(1 << 10)));
         assert_eq!(web.send(asked, limit).await, Err(WebError::Unreachable));
         assert_eq!(web.send(asked, limit).await, Err(WebError::Timeout(limit)));
         assert_eq!(server.arrived()[0].line, format!("GET {url}"));
@@ -356,7 +368,7 @@ mod tests {
     #[test]
     fn only_urls_are_sent_to() {
         let host = |url: &str| {
-            let asked = Request { method: Method::Post, url, secret: None, body: Some(&json!({})) };
+            let asked = Request { method: Method::Post, url, secret: None, body: Some(&json!({})), longest: 0 };
             request(asked)?.headers().get("host").map(str::to_owned)
         };
         assert_eq!(host("https://hooks.example.com:8443/T0/B0?x=1\n").as_deref(), Some("hooks.example.com:8443"));

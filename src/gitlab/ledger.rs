@@ -3,12 +3,26 @@
 //! Such a deployment has no job of its own in GitLab, so protected environments and approvals do not wait for it: they are
 //! for jobs.
 
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 
 use super::deployments::Status;
 use super::job::Job;
-use super::{Api, CallError, REDIRECT, id_of, list};
+use super::{Api, CallError, REDIRECT, id_of};
 use crate::aws::web::Method;
+
+/// What is read of a deployment.
+#[derive(Deserialize)]
+struct Deployment {
+    id: u64,
+    status: Option<String>,
+    sha: Option<String>,
+    #[serde(rename = "ref")]
+    ref_name: Option<String>,
+    /// The job that it is of.
+    deployable: Option<IgnoredAny>,
+}
 
 /// Where deployments are written to.
 #[derive(Clone, Debug)]
@@ -73,8 +87,11 @@ impl Ledger {
             Ok(answer) => id_of(&answer).map(drop),
             // It refuses the status that a deployment has, so the second of two attempts may be refused.
             Err(error) if error.status() == Some(400) => match self.api.call(Method::Get, &path, None).await {
-                Ok(answer) if answer.body["status"] == status.word() => Ok(()),
-                _ => Err(error),
+                Ok(answer) => {
+                    let is = answer.read().and_then(|it: Deployment| it.status);
+                    if is.as_deref() == Some(status.word()) { Ok(()) } else { Err(error) }
+                }
+                Err(_) => Err(error),
             },
             Err(error) => Err(error),
         }
@@ -85,11 +102,12 @@ impl Ledger {
         let name: String = form_urlencoded::byte_serialize(environment.as_bytes()).collect();
         let word = status.word();
         let path = format!("/deployments?environment={name}&status={word}&order_by=id&sort=desc&per_page=20");
-        let mut answer = self.api.call(Method::Get, &path, None).await?;
-        let ours = |it: &&Value| {
-            it["deployable"].is_null() && it["sha"] == *self.job.commit && it["ref"] == *self.job.ref_name
+        let (deployments, _) = self.api.page::<Deployment>(&path).await?;
+        let ours = |it: &Deployment| {
+            let is = |text: &Option<String>, other: &str| text.as_deref() == Some(other);
+            it.deployable.is_none() && is(&it.sha, &self.job.commit) && is(&it.ref_name, &self.job.ref_name)
         };
-        Ok(list(&mut answer)?.iter().find(ours).and_then(|deployment| deployment["id"].as_u64()))
+        Ok(deployments.into_iter().find(ours).map(|deployment| deployment.id))
     }
 }
 
@@ -113,6 +131,8 @@ pub fn explained(error: &CallError) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use serde_json::Value;
 
     use super::*;
     use crate::aws::web::pretended::{Fate, Server};

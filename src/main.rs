@@ -4,7 +4,6 @@
 #![recursion_limit = "256"]
 
 use std::io::{IsTerminal, Write};
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const READER_LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    report_panics();
+    keep_memory_private();
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
@@ -35,20 +34,27 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    let run = || {
+    view::crash::guarded(|| {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Error::new(Exit::Unexpected, format!("the async runtime cannot start: {error}")))
             .and_then(|runtime| runtime.block_on(carry_out(cli)))
-    };
-    // The hook has said what there is to say.
-    let result = std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Ok(Exit::Unexpected.into()));
-    result.unwrap_or_else(|error| {
-        let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
-        error.exit.into()
     })
 }
+
+/// Keeps other processes of the same user out of this one's memory and environment, where the ID token is, and has no core
+/// dumped. A command of `exec` is not affected: a new program begins as it would.
+#[cfg(target_os = "linux")]
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+    // Where it is refused, things are as they are for every other process.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_memory_private() {}
 
 /// Allows the process as many open files as the system does: a connection for each account takes one.
 fn raise_open_files() {
@@ -59,23 +65,6 @@ fn raise_open_files() {
         // Where it is refused, the limit is what it was.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
-}
-
-/// Has a panic anywhere end in one line. Its message is left out: it may hold what was being worked on, a token too.
-fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        // The path of a dependency's source begins with the home of whoever built it.
-        let place = panic.location().map(|at| {
-            let file = Path::new(at.file());
-            let parts: Vec<_> =
-                file.components().rev().take(4).map(|part| part.as_os_str().to_string_lossy()).collect();
-            format!("{}:{}", parts.into_iter().rev().collect::<Vec<_>>().join("/"), at.line())
-        });
-        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
-        let error = Error::new(Exit::Unexpected, format!("roleout {} failed at {place}", env!("CARGO_PKG_VERSION")))
-            .help("this is a bug; report this line and the command. `roleout status` shows what runs");
-        let _ = write!(anstream::stderr(), "{}", view::style::error(&error));
-    }));
 }
 
 async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {

@@ -22,6 +22,7 @@ pub mod canvas;
 pub mod children;
 pub mod complaint;
 pub mod console;
+pub mod crash;
 pub mod doctor;
 pub mod hooks;
 pub mod journal;

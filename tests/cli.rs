@@ -756,3 +756,26 @@ fn a_region_of_the_environment_is_a_region() {
         assert!(text(&output.stderr).contains(&format!("{name} is `a@127.0.0.1:9443/`")), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn other_processes_of_the_same_user_cannot_read_its_memory() {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+
+    // What is not dumpable belongs to root, and root's own processes do so anyway.
+    let user = std::fs::metadata("/proc/self").expect("this process").uid();
+    let user = if user == 0 { 12_345 } else { user };
+    let mut command = roleout();
+    command.args(["sandbox", "--listen", "127.0.0.1:0", "-f", "deploy.yaml.example"]).stderr(Stdio::piped());
+    if user == 12_345 {
+        command.uid(user);
+    }
+    let mut child = command.spawn().expect("the binary runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let listens = lines.any(|line| line.contains("listens on"));
+    let owner = std::fs::metadata(format!("/proc/{}/environ", child.id())).expect("it runs").uid();
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    assert!(listens && owner != user, "{owner}");
+}

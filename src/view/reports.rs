@@ -3,6 +3,7 @@
 //! They are made of the events alone, when the run is over, refused or cancelled. A report that cannot be written is a
 //! warning at the end and changes no exit code: what was deployed is deployed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::event::Stamped;
@@ -58,7 +59,7 @@ impl Reports {
             true => Vec::new(),
             false => (0..ROOM).map_while(|_| fs_err::File::open("/dev/null").ok()).collect(),
         };
-        Ok(Self { wanted: all, directory, room, ..Self::default() })
+        Ok(Self { wanted: all, directory, record: Record::default(), written: false, faults: Vec::new(), room })
     }
 
     /// Whether there is nothing to write.
@@ -129,6 +130,16 @@ impl Reports {
         });
         if let Err(error) = written {
             self.faults.push(format!("the {} report was not written: {error}", wanted.kind.word()));
+        }
+    }
+}
+
+/// A run that ends in a panic has its reports all the same.
+impl Drop for Reports {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What panicked may be what the reports are made of: a second panic here would abort the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.write()));
         }
     }
 }

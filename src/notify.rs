@@ -123,9 +123,11 @@ fn slack(state: &RunState, occasion: Occasion) -> String {
     lines.join("\n")
 }
 
-/// Slack's three control characters, and no line of its own for what others wrote.
+/// Slack's three control characters, and no line of its own for what others wrote. Mattermost takes the same form and reads it
+/// as Markdown: a character that nobody sees keeps it from telling everyone (`@all`) and from making links and images.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(['\n', '\r'], " ")
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(['\n', '\r'], " ");
+    text.replace('@', "@\u{200b}").replace("](", "]\u{200b}(")
 }
 
 #[cfg(test)]
@@ -197,6 +199,17 @@ mod tests {
             url: Some("https://gitlab.example.com/jobs/1".into()),
             ..Job::default()
         }
+    }
+
+    #[test]
+    fn nobody_is_told_and_nothing_is_linked_by_a_text_of_others() {
+        let state = of_reasons(1, job(), |_| Reason {
+            summary: "@all @channel ![x](https://evil.example/x.png) [here](https://evil.example)".into(),
+            ..Reason::default()
+        });
+        let text = slack(&state, Occasion::End);
+        assert!(!text.contains("@all") && !text.contains("@channel") && !text.contains("]("), "{text}");
+        assert!(text.replace('\u{200b}', "").contains("@all @channel ![x](https://evil.example/x.png)"), "{text}");
     }
 
     #[test]

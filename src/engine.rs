@@ -5,6 +5,7 @@
 
 mod alarms;
 mod bake;
+mod blind;
 pub mod cancel;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
@@ -26,6 +27,7 @@ mod wave;
 mod write;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
@@ -68,6 +70,8 @@ pub struct Run {
     known: Mutex<HashMap<usize, Known>>,
     /// Whether it continues the PAUSE hooks of its own deployments.
     continues_hooks: bool,
+    /// Whether it was said that there is no session any more.
+    blind: AtomicBool,
 }
 
 /// What is known of a target that was started.
@@ -130,6 +134,7 @@ pub async fn run(
         read_at: start.read_at,
         known: Mutex::default(),
         continues_hooks: start.continue_hooks,
+        blind: AtomicBool::default(),
     });
     let (plan, job) = (run.plan.outline.clone(), start.job.clone());
     run.emit(Event::RunStarted { plan, sandbox: start.sandbox, job }).await;

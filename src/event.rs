@@ -104,6 +104,14 @@ pub enum Event {
         /// What to do about it.
         help: String,
     },
+    /// There is no session any more in an account, and none can be had, since the ID token is over: nothing more is seen or
+    /// changed there. Told once for a run, of the first account in which it is so.
+    SessionLost {
+        /// The manifest's name of the account.
+        account: String,
+        /// Why, as a lower-case fragment.
+        reason: String,
+    },
     /// A task of the target's `before` or `after` was started by RunTask. One that targets share is told of the target
     /// for which it was started.
     RunTaskStarted {

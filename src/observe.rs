@@ -236,7 +236,7 @@ fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
             Some("an answer came that could not be read: is the endpoint AWS's, and no proxy?".to_owned())
         }
         Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
-        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::Withdrawn => None,
+        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::NoSession | Kind::Withdrawn => None,
     };
     Unseen { reason: error.to_string(), help, answered: error.kind == Kind::Refused }
 }

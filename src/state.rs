@@ -47,6 +47,7 @@ pub struct RunState {
     gate: Option<String>,
     started_at: Option<Timestamp>,
     last_at: Option<Timestamp>,
+    unseen_since: Option<Timestamp>,
     finished_at: Option<Timestamp>,
 }
 
@@ -127,7 +128,11 @@ impl RunState {
                 target.deployment = Some(deployment.clone());
                 target.attached = *attached;
             }),
-            Event::TasksChanged { target, tasks } => self.moving(target, |target| target.tasks = Some(*tasks)),
+            Event::TasksChanged { target, tasks } => {
+                self.unseen_since = None;
+                self.moving(target, |target| target.tasks = Some(*tasks));
+            }
+            Event::SessionLost { .. } => self.unseen_since = Some(at),
             Event::StageChanged { target, stage, production_percent, test_percent, bake_minutes } => {
                 let (production_percent, test_percent) = (*production_percent, *test_percent);
                 let (name, bake_minutes) = (stage.clone(), *bake_minutes);
@@ -324,6 +329,11 @@ impl RunState {
     /// Returns the wave before which the run stopped.
     pub fn gate(&self) -> Option<&str> {
         self.gate.as_deref()
+    }
+
+    /// Returns since when nothing is seen any more of what runs, for want of a session.
+    pub fn unseen_since(&self) -> Option<Timestamp> {
+        self.unseen_since
     }
 
     /// Returns when the run started.

@@ -239,7 +239,9 @@ pub fn unanswered(error: &CallError, service: &str, whom: Option<&str>) -> Strin
         }
         Kind::Throttled => format!("{action} is throttled"),
         Kind::Unknown => format!("AWS did not answer {action}"),
-        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::Withdrawn => format!("{service}:{error}"),
+        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::NoSession | Kind::Withdrawn => {
+            format!("{service}:{error}")
+        }
     }
 }
 

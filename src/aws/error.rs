@@ -30,6 +30,8 @@ pub enum Kind {
     Unknown,
     /// The request was never sent.
     NotSent,
+    /// The request was never sent: the session is over, and so is what it could be renewed with.
+    NoSession,
     /// The request was not sent, since by then nothing was to be written any more.
     Withdrawn,
 }
@@ -79,7 +81,9 @@ impl CallError {
             SdkError::TimeoutError(_) => Self::plain(operation, Kind::Unknown, "no answer in time"),
             // A failure to renew a session surfaces as a dispatch failure: nothing was sent.
             SdkError::DispatchFailure(failure) => {
+                let hop = causes(error).find_map(|error| error.downcast_ref::<HopError>());
                 let kind = match failure.is_user() || credentials_error(error).is_some() {
+                    true if hop.is_some_and(|hop| hop.error.kind == Kind::Expired) => Kind::NoSession,
                     true => Kind::NotSent,
                     false => Kind::Unknown,
                 };

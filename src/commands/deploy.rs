@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::deployments::Recorder;
 use super::manifest::{choose_images, environment};
 use super::notify::Notifier;
-use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled, wait_for_others};
+use super::prepare::{check_from, hashed, limits, prepare, preview, refusal, unless_cancelled, wait_for_others};
 use super::reach::{Reach, hasten};
 use super::saved;
 use super::verify::{observed, verify};
@@ -23,12 +23,13 @@ use crate::file;
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::Unreachable;
 use crate::observe::Seen;
-use crate::plan::budget::{Limits, budget};
+use crate::plan::budget::budget;
 use crate::plan::preview::paces;
 use crate::plan::saved::Key;
 use crate::plan::{Plan, build};
 use crate::report::Kind;
 use crate::view::journal::{JOURNAL, Journal};
+use crate::view::plan::warning;
 use crate::view::reports::Reports;
 use crate::view::{Form, View};
 
@@ -242,7 +243,11 @@ pub(super) async fn decide(
         None => {}
     }
     let pace = paces(&fleet, &seen, &plan);
-    view.expect(budget(&fleet, &pace, start.from.as_deref(), &Limits::default()).1.expected_seconds);
+    let (_, budget) = budget(&fleet, &pace, start.from.as_deref(), &limits(reach));
+    if let Some(warning) = warning(&budget) {
+        view.warning(&warning);
+    }
+    view.expect(budget.expected_seconds);
     // What was seen of a large fleet is the largest thing in memory, and the plan holds what is still needed of it.
     drop(seen);
     Ok(carry_out(fleet, plan, reach, start, view, cancel).await)

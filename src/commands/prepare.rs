@@ -180,10 +180,14 @@ pub fn preview(
     from: Option<&str>,
     values: &Values,
 ) -> Preview {
-    let claims = reach.sessions.claims();
-    let expires = claims.and_then(|claims| claims.expires);
-    let limits = Limits::read(reach.aws.clock().timestamp(), expires, &environment);
+    let limits = limits(reach);
     Preview::new(fleet, seen, plan, Choice { values, limits: &limits, from })
+}
+
+/// Returns when what a run needs comes to its end: the ID token and the job.
+pub(super) fn limits(reach: &Reach) -> Limits {
+    let expires = reach.sessions.claims().and_then(|claims| claims.expires);
+    Limits::read(reach.aws.clock().timestamp(), expires, &environment)
 }
 
 /// Returns the way in which values of environment variables are shown unless they are asked for: hashes with a salt that

@@ -126,7 +126,7 @@ impl Refusal<'_> {
                 "there is no ID \
              token to exchange",
             )),
-            Kind::NotSent | Kind::Withdrawn => one(Finding::fault("no-credentials", "there are no credentials to begin with").fix(
+            Kind::NotSent | Kind::NoSession | Kind::Withdrawn => one(Finding::fault("no-credentials", "there are no credentials to begin with").fix(
                 "identity.ambient uses the SDK's own: are AWS_PROFILE or AWS_ACCESS_KEY_ID set? after `aws \
                  sso login`: \
                       eval \"$(aws configure export-credentials --format env)\"",

@@ -127,7 +127,9 @@ impl Ended {
 pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
     match error.kind {
         Kind::Denied => Some(denial::help(error, "ecs", target)),
-        Kind::Expired | Kind::NotSent => Some("the session could not be renewed; run again".to_owned()),
+        Kind::Expired | Kind::NotSent | Kind::NoSession => {
+            Some("the session could not be renewed; run again".to_owned())
+        }
         Kind::Unknown => Some("look at the service before running again: ECS may have acted".to_owned()),
         Kind::Throttled | Kind::Refused | Kind::Withdrawn => None,
     }

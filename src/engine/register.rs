@@ -106,7 +106,7 @@ fn is_about_tags(error: &CallError) -> bool {
     match error.kind {
         Kind::Denied => !error.message.contains("iam:PassRole"),
         Kind::Refused => error.message.to_lowercase().contains("tag"),
-        Kind::Throttled | Kind::Expired | Kind::Unknown | Kind::NotSent | Kind::Withdrawn => false,
+        Kind::Throttled | Kind::Expired | Kind::Unknown | Kind::NotSent | Kind::NoSession | Kind::Withdrawn => false,
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Run;
+use super::blind::Blind;
 use super::ended::help;
 use super::evidence;
 use super::messages::Messages;
@@ -395,7 +396,7 @@ impl<'a> Undo<'a> {
     async fn watch(&mut self, followed: &mut Followed, deadline: Instant) -> Watched {
         let start = Instant::now();
         let mut looks = self.run.watches.follow(self.target, ROLLOUT_PACE, true);
-        let (mut misses, mut last_error) = (0, None);
+        let (mut misses, mut last_error, mut blind) = (0, None, Blind::default());
         loop {
             let look = tokio::select! {
                 biased;
@@ -406,6 +407,7 @@ impl<'a> Undo<'a> {
             match look {
                 Look::Service(service, object) => {
                     (misses, last_error) = (0, None);
+                    blind.sees();
                     self.tell(&service).await;
                     match followed.judge(&service, object.as_deref(), start.elapsed()) {
                         Verdict::Wait | Verdict::RollingBack => {}
@@ -418,7 +420,14 @@ impl<'a> Undo<'a> {
                         return Watched::Gone;
                     }
                 }
-                Look::NoAnswer(error) => last_error = Some(error),
+                Look::NoAnswer(error) => {
+                    self.run.lost_session(self.target, &error).await;
+                    let ends = blind.misses(&error, Instant::now());
+                    last_error = Some(error);
+                    if ends {
+                        return Watched::TimedOut(last_error);
+                    }
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Run;
+use super::blind::Blind;
 #[cfg(feature = "codedeploy")]
 use super::codedeploy;
 use super::current::Current;
@@ -219,6 +220,7 @@ struct Rollout<'a> {
     /// What was wrong with the service's targets when its tasks began to fail.
     unwell: Option<Vec<Evidence>>,
     last_error: Option<Arc<CallError>>,
+    blind: Blind,
     misses: u32,
     stages: Stages,
     on_cancel: OnCancel,
@@ -248,6 +250,7 @@ impl<'a> Rollout<'a> {
             messages: Messages::default(),
             unwell: None,
             last_error: None,
+            blind: Blind::default(),
             misses: 0,
             stages: Stages::default(),
             on_cancel,
@@ -289,6 +292,7 @@ impl<'a> Rollout<'a> {
             let ended = match look {
                 Look::Service(service, object) => {
                     (self.misses, self.last_error) = (0, None);
+                    self.blind.sees();
                     self.see(&service, &object, start.elapsed()).await
                 }
                 Look::Missing => {
@@ -297,8 +301,10 @@ impl<'a> Rollout<'a> {
                     (self.misses >= MISSES).then(|| self.with_deployment(gone))
                 }
                 Look::NoAnswer(error) => {
+                    self.run.lost_session(self.target, &error).await;
+                    let ended = self.blind.misses(&error, Instant::now()).then(|| self.left(&error));
                     self.last_error = Some(error);
-                    None
+                    ended
                 }
             };
             if let Some(ended) = ended {
@@ -451,6 +457,13 @@ impl<'a> Rollout<'a> {
             None => "the run was cancelled; what was asked of ECS goes on".to_owned(),
         };
         Ended { revision: self.revision.clone(), ..self.with_deployment(Ended::new(Outcome::Detached, goes_on)) }
+    }
+
+    /// Leaves it to ECS. Without a session it cannot be undone either.
+    fn left(&self, error: &CallError) -> Ended {
+        (self.failing)();
+        let ended = Ended { reason: Some(Blind::reason(error)), ..Ended::new(Outcome::TimedOut, "") };
+        Ended { acted: false, ..self.with_deployment(ended) }
     }
 
     async fn timed_out(&self) -> Ended {

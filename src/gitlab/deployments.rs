@@ -90,6 +90,7 @@ impl Progress {
             | Event::WaveStarted { .. }
             | Event::RevisionRegistered { .. }
             | Event::TagsRefused { .. }
+            | Event::SessionLost { .. }
             | Event::RunTaskStarted { .. }
             | Event::RunTaskFinished { .. }
             | Event::RunTaskAwaited { .. }

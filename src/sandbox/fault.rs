@@ -73,6 +73,10 @@ pub enum Fault {
     WrongAccount,
     /// `short-sessions:SECONDS`: sessions of the account's roles end so soon, whatever was asked for.
     ShortSessions(Duration),
+    /// `token-ends:SECONDS`: STS takes an ID token no longer than so long after it was issued.
+    TokenEnds(Duration),
+    /// `lagging-lists:SECONDS`: ListServiceDeployments and ListTaskDefinitions show what is new so much later.
+    LaggingLists(Duration),
     /// `no-service-deployments`: the role may not read service deployments.
     NoServiceDeployments,
     /// `image-missing`: the images in ECR that the service's definition names do not exist, and cannot be pulled.
@@ -162,6 +166,8 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "wrong-account" => Fault::WrongAccount,
         "region-off" => Fault::RegionOff,
         "short-sessions" => Fault::ShortSessions(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
+        "token-ends" => Fault::TokenEnds(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
+        "lagging-lists" => Fault::LaggingLists(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
         "no-service-deployments" => Fault::NoServiceDeployments,
         "image-missing" => Fault::ImageMissing,
         "role-missing" => Fault::RoleMissing,
@@ -183,10 +189,21 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
                          lost, unavailable, stale, deny, region-off, latency, wrong-account, short-sessions, \
+                         token-ends, lagging-lists, \
                          no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing, no-provider, wrong-audience, \
                          no-keys, no-issuer, claim-rejected, region-disabled, packed";
-const TAKES_ARGUMENT: &[&str] =
-    &["slow", "throttle", "lost", "unavailable", "stale", "deny", "latency", "short-sessions"];
+const TAKES_ARGUMENT: &[&str] = &[
+    "slow",
+    "throttle",
+    "lost",
+    "unavailable",
+    "stale",
+    "deny",
+    "latency",
+    "short-sessions",
+    "token-ends",
+    "lagging-lists",
+];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.
 pub(crate) const SLOW_FACTOR: f64 = 5.0;

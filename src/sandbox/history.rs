@@ -21,12 +21,13 @@ pub(crate) fn list(world: &mut World, call: &Call, input: &Value) -> Result<Valu
     let wanted = list_of(input, "status");
     let bound = |key: &str| seconds(input.get("createdAt").and_then(|range| range.get(key)));
     let (after, before) = (bound("after"), bound("before"));
+    let listed = world.listed_until(call);
     let region = world.region(&call.account, &call.region);
     let cluster = region.cluster_name(cluster);
     let service = region.clusters.get(&cluster).and_then(|cluster| cluster.services.get(short(name)));
     let service = service.ok_or_else(|| AwsError::new("ServiceNotFoundException", "Service not found."))?;
     let records = service.records.iter().rev().filter(|record| {
-        record.appears <= call.now
+        record.appears <= listed
             && (wanted.is_empty() || wanted.contains(&record.status_at(call.now)))
             && after.is_none_or(|after| record.created > after)
             && before.is_none_or(|before| record.created < before)

@@ -62,6 +62,10 @@ pub(crate) fn assume_role_with_web_identity(world: &mut World, form: &Form, now:
         ));
     }
     let today = now / 1000;
+    let expiry = match world.account_fault(account_id, |fault| matches!(fault, Fault::TokenEnds(_))) {
+        Some(Fault::TokenEnds(length)) => expiry.min(seconds("iat").unwrap_or(today) + length.as_secs()),
+        _ => expiry,
+    };
     if today >= expiry {
         let text = format!("Token expired: current date/time {today} must be before the expiration date/time {expiry}");
         return Err(AwsError::new("ExpiredTokenException", text));

@@ -31,6 +31,8 @@ pub(crate) struct Definition {
     pub(crate) body: Arc<Value>,
     pub(crate) tags: Vec<Value>,
     pub(crate) active: bool,
+    /// When it was registered; 0 where it was there from the beginning.
+    pub(crate) registered: Moment,
 }
 
 const NOT_FOUND: &str = "Unable to describe task definition.";
@@ -103,7 +105,7 @@ impl Region {
         let entry = self.families.entry(family.to_owned()).or_default();
         entry.last = entry.last.max(number);
         entry.registered = now;
-        entry.revisions.insert(number, Definition { body: body.clone(), tags, active: true });
+        entry.revisions.insert(number, Definition { body: body.clone(), tags, active: true, registered: now });
         body
     }
 
@@ -160,11 +162,13 @@ pub(crate) fn deregister(world: &mut World, call: &Call, input: &Value) -> Resul
 pub(crate) fn list(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let active = text_of(input, "status").unwrap_or("ACTIVE") == "ACTIVE";
     let wanted = text_of(input, "familyPrefix");
+    let listed = world.listed_until(call);
     let region = world.region(&call.account, &call.region);
     let mut arns = Vec::new();
     for (name, family) in region.families.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str()))
     {
-        let numbers = family.revisions.iter().filter(|(_, one)| one.active == active).map(|(number, _)| number);
+        let numbers = family.revisions.iter().filter(|(_, one)| one.active == active && one.registered <= listed);
+        let numbers = numbers.map(|(number, _)| number);
         arns.extend(numbers.map(|number| json!(region.arn(&format!("task-definition/{name}:{number}")))));
     }
     if text_of(input, "sort") == Some("DESC") {

@@ -24,7 +24,7 @@ use super::elb;
 use super::fault::{Fault, Rule};
 use super::iam;
 use super::issuer::Issuer;
-use super::moment::Moment;
+use super::moment::{Moment, millis};
 use super::policy::{Ask, Decision, action_matches, decide};
 use super::queried::Queried;
 use super::region::Region;
@@ -409,6 +409,14 @@ impl World {
         let names = self.account_names(account);
         let mut rules = self.rules.iter().filter(|rule| rule.covers_account(&names));
         rules.find(|rule| accepts(&rule.fault)).map(|rule| rule.fault.clone())
+    }
+
+    /// Returns the moment up to which lists are complete.
+    pub(crate) fn listed_until(&self, call: &Call) -> Moment {
+        match self.account_fault(&call.account, |fault| matches!(fault, Fault::LaggingLists(_))) {
+            Some(Fault::LaggingLists(lag)) => call.now.saturating_sub(millis(lag)),
+            _ => call.now,
+        }
     }
 
     /// Returns the faults of a service, by its name in ECS.

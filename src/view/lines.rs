@@ -306,5 +306,7 @@ fn heartbeat(state: &RunState, now: Timestamp) -> String {
         counts.push(format!("{} waiting", totals.waiting));
     }
     let names = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
-    format!("still running: {} of {} ({}){names}", running.len(), totals.all(), counts.join(", "))
+    let age = state.unseen_since().map(|since| format!("; last seen {} ago", duration(milliseconds(since, now))));
+    let age = age.unwrap_or_default();
+    format!("still running: {} of {} ({}){names}{age}", running.len(), totals.all(), counts.join(", "))
 }

@@ -252,7 +252,7 @@ pub(super) fn time(budget: &Budget) -> String {
 }
 
 /// Returns what a person should know where the worst case does not fit.
-pub(super) fn warning(budget: &Budget) -> Option<String> {
+pub fn warning(budget: &Budget) -> Option<String> {
     let tightest = budget.limits.first().filter(|_| !budget.fits)?;
     let (what, help) = match tightest.what {
         Limited::IdToken | Limited::Sessions => (

@@ -93,6 +93,15 @@ impl Narrator {
                     clean(help)
                 ))
             }),
+            Event::SessionLost { account, reason } => Some(Sentence {
+                tone: Tone::Bad,
+                mark: "!",
+                ..run(format!(
+                    "there is no session in {} any more, so nothing more is seen or changed there; ECS goes on by itself: {}",
+                    clean(account),
+                    clean(reason)
+                ))
+            }),
             Event::DeploymentStarted { target, deployment, revision, attached } => {
                 let verb = if *attached { "follows" } else { "deploys" };
                 let (revision, deployment) = (revision.to_string(), clean(deployment));

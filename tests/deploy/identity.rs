@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use roleout::commands::reach::Reach;
+use roleout::event::{Event, Stamped};
 use roleout::exec::keys::Keys;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
@@ -150,4 +151,40 @@ async fn keys_for_other_programs_have_twenty_minutes_left_at_least() {
         "a run's own goes on to the last five"
     );
     assert_ne!(keys().await, first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_the_token_is_over_a_run_says_so_and_does_not_wait_for_what_it_cannot_see() {
+    for policy in ["", ", on_failure: rollback"] {
+        let rollout = format!("rollout: {{ timeout: 20m{policy} }}\n");
+        let scene = Scene::of(2, 2, &rollout).fault("*=slow:100").fault("*=short-sessions:30").fault("*=token-ends:60");
+        let ran = scene.deploy().await;
+        assert_eq!((ran.code(), ran.count(Outcome::TimedOut)), (Exit::TimedOut, 4), "{}", ran.said);
+        assert!((60..200).contains(&ran.seconds), "{} s", ran.seconds);
+        let lost = |stamped: &&Stamped| matches!(stamped.event, Event::SessionLost { .. });
+        assert_eq!(ran.events.iter().filter(lost).count(), 1, "{}", ran.said);
+        assert_eq!(ran.said.matches("there is no session in a").count(), 1, "{}", ran.said);
+        let reason = ran.reason("a0/eu-west-1/s0");
+        assert!(reason.starts_with("there is no session any more") && reason.contains("Token expired"), "{reason}");
+        assert!(ran.said.contains("; last seen "), "{}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_renewed_in_time_is_not_given_up() {
+    let scene = Scene::of(2, 1, "rollout: { timeout: 3h }\n").fault("*=slow:10").fault("*=short-sessions:30");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    assert!(!ran.events.iter().any(|stamped| matches!(stamped.event, Event::SessionLost { .. })), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_lag_behind_change_nothing() {
+    let scene = Scene::of(2, 2, "rollout: { waves: [ { name: all, bake: 1m } ] }\n").fault("*=lagging-lists:60");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 4), "{}", ran.said);
+    let writes = scene.sandbox.calls().writes.len();
+    let again = scene.deploy().await;
+    assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 4), "{}", again.said);
+    assert_eq!(scene.sandbox.calls().writes.len(), writes);
 }

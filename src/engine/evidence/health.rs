@@ -37,7 +37,7 @@ pub async fn of(ecs: &Ecs, target: &TargetSpec, groups: &[String]) -> Vec<Eviden
     for (group, answer) in join_all(answers).await {
         match answer {
             Ok(Ok(targets)) => found.extend(told(group, &targets)),
-            Ok(Err(error)) if error.kind == Kind::NotSent => {}
+            Ok(Err(error)) if matches!(error.kind, Kind::NotSent | Kind::NoSession) => {}
             Ok(Err(error)) => unread.push(note(group, target, &error).into()),
             Err(_) => {
                 unread.push(format!("the health of its targets is not known: AWS did not answer {ACTION}").into())
@@ -63,7 +63,9 @@ fn note(group: &str, target: &TargetSpec, error: &CallError) -> String {
         }
         Kind::Throttled => format!("the health of its targets is not known: {ACTION} is throttled"),
         Kind::Unknown => format!("the health of its targets is not known: AWS did not answer {ACTION}"),
-        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::Withdrawn => format!("target group {group}: {error}"),
+        Kind::Expired | Kind::Refused | Kind::NotSent | Kind::NoSession | Kind::Withdrawn => {
+            format!("target group {group}: {error}")
+        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Errand<'_> {
                         return Err(self.failed("vanished: ECS does not know it any more", Reason::default()));
                     }
                 }
-                Err(error) if matches!(error.kind, Kind::Denied | Kind::Expired) => {
+                Err(error) if matches!(error.kind, Kind::Denied | Kind::Expired | Kind::NoSession) => {
                     let stopped = self.stop(arn, "nobody may see how it ends", STOP).await;
                     return Err(self.failed(&format!("cannot be watched, and {stopped}"), self.refused(&error)));
                 }

@@ -293,6 +293,36 @@ mod tests {
         }
     }
 
+    /// AWS's own words, which are repeated.
+    #[derive(Debug)]
+    struct Told(aws_smithy_types::error::ErrorMetadata);
+
+    impl fmt::Display for Told {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("told")
+        }
+    }
+
+    impl Error for Told {}
+
+    impl ProvideErrorMetadata for Told {
+        fn meta(&self) -> &aws_smithy_types::error::ErrorMetadata {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn what_aws_repeats_of_a_secret_is_taken_out_of_its_words() {
+        use aws_smithy_types::body::SdkBody;
+
+        secrets::hold("held-canary-of-a-session");
+        let words = "the key held-canary-of-a-session is not valid";
+        let told = Told(aws_smithy_types::error::ErrorMetadata::builder().code("X").message(words).build());
+        let answer = HttpResponse::new(400.try_into().expect("a status"), SdkBody::empty());
+        let error = CallError::new("AssumeRole", &SdkError::service_error(told, answer));
+        assert_eq!(error.to_string(), "AssumeRole: X: the key [redacted] is not valid");
+    }
+
     #[test]
     fn the_kind_of_a_lost_connection_is_told() {
         use aws_smithy_runtime_api::client::result::ConnectorError;

@@ -233,7 +233,7 @@ impl Run<'_> {
         } else {
             self.endpoint.session(number)
         };
-        Ok(Environment::new(account, region, &own(&self.fleet, &environment), session))
+        Ok(Environment::new(account, region, &own(self.fleet, &environment), session))
     }
 }
 

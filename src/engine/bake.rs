@@ -96,9 +96,14 @@ async fn watch(
         let last = if health.is_filling() { full } else { deadline + PATIENCE };
         tokio::select! {
             biased;
-            look = looks.next() => if let Some(summary) = health.see(look, Instant::now()) {
-                return Some(degraded(summary));
-            },
+            look = looks.next() => {
+                if let Look::NoAnswer(error) = &look {
+                    run.lost_session(target, error).await;
+                }
+                if let Some(summary) = health.see(look, Instant::now()) {
+                    return Some(degraded(summary));
+                }
+            }
             seen = next(&mut alarms) => match seen {
                 Seen::Calm => sight_of_alarms = Some(Sight::clear()),
                 Seen::Raised(reason) => return Some(reason),

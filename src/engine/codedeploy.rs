@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Run;
+use super::blind::Blind;
 use super::ended::Ended;
 use super::evidence;
 use super::messages::Messages;
@@ -228,6 +229,7 @@ impl<'a> Watch<'a> {
     pub async fn until_over(&mut self, id: &str, arn: &str, deadline: Instant) -> Watched {
         let mut looks = self.run.watches.follow(self.target, ROLLOUT_PACE, false);
         let (api, mut last_error, mut status) = (self.api.clone(), None, String::new());
+        let mut blind = Blind::default();
         let mut ask = std::pin::pin!(api.get(id));
         loop {
             let answer = tokio::select! {
@@ -245,6 +247,7 @@ impl<'a> Watch<'a> {
             match answer {
                 Ok(deployment) => {
                     last_error = None;
+                    blind.sees();
                     if deployment.status != status {
                         self.stage(&deployment, &status).await;
                         status.clone_from(&deployment.status);
@@ -253,7 +256,14 @@ impl<'a> Watch<'a> {
                         return Watched::Over(deployment);
                     }
                 }
-                Err(error) => last_error = Some(error),
+                Err(error) => {
+                    self.run.lost_session(self.target, &error).await;
+                    let ends = blind.misses(&error, Instant::now());
+                    last_error = Some(error);
+                    if ends {
+                        return Watched::TimedOut(last_error);
+                    }
+                }
             }
             tokio::select! {
                 biased;

@@ -304,6 +304,7 @@ fn commands_that_do_well_say_no_secret() {
             &["deploy", "--verbose", "--reports-dir", "reports", "--journal", "journal.jsonl"],
             &["deploy", "--format", "jsonl", "--force-new-deployment"],
             &["watch", "--verbose"],
+            &["continue", "--dry-run"],
             &["rollback", "--verbose", "--reports-dir", "back"],
             &["report", "journal.jsonl", "--reports-dir", "again"],
         ],

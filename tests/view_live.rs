@@ -183,6 +183,22 @@ fn that_a_run_is_halted_or_cancelled_is_not_what_a_narrow_terminal_cuts() {
 }
 
 #[test]
+fn counts_of_what_is_not_seen_any_more_have_an_age() {
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(900, CANARY).tasks(2_000, CANARY, 1, 0);
+    run.at(3_000, Event::SessionLost { account: "staging".into(), reason: "the token is over".into() });
+    let mut last = |seconds: i64| {
+        let mut watched = Watched::new(live(60, 10));
+        run.events.iter().for_each(|event| watched.view.event(event));
+        run.tasks(40_000, CANARY, 2, 0);
+        watched.view.tick(time(1_000 * seconds));
+        watched.look().lines().last().expect("a line").to_owned()
+    };
+    assert!(last(33).contains(" last seen 30s ago "), "it is thirty seconds old");
+    assert!(!last(42).contains("last seen"), "it is seen again");
+}
+
+#[test]
 fn the_plan_and_notes_do_not_run_into_the_rows() {
     let mut watched = Watched::new(live(80, 24));
     watched.view.phase("reading 3 targets");

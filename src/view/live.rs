@@ -296,6 +296,9 @@ fn totals(state: &RunState, spinner: &str, (elapsed_ms, expected_ms): (u64, Opti
     } else if state.halted().is_some() {
         row = row.with(Tone::Bad, "halted");
     }
+    if let Some(since) = state.unseen_since() {
+        row = row.with(Tone::Bad, &format!("last seen {} ago", style::duration(milliseconds(since, now))));
+    }
     row = row.with(Tone::Plain, &format!(" {} done", totals.good()));
     if totals.failures() > 0 {
         row = row.comma().with(Tone::Bad, &format!("{} failed", totals.failures()));

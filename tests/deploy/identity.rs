@@ -188,3 +188,13 @@ async fn lists_that_lag_behind_change_nothing() {
     assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 4), "{}", again.said);
     assert_eq!(scene.sandbox.calls().writes.len(), writes);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_the_token_may_not_last_for_is_warned_of_before_it_begins() {
+    for (minutes, warned) in [(10, true), (600, false)] {
+        let claims = Claims { lifetime: Duration::from_secs(minutes * 60), ..Claims::default() };
+        let ran = Scene::of(1, 1, "rollout: { timeout: 3h }\n").claims(claims).deploy().await;
+        assert_eq!(ran.said.contains("warning: the worst case of 3h 00m does not fit"), warned, "{}", ran.said);
+        assert_eq!(ran.code(), Exit::Done);
+    }
+}

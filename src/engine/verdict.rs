@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::observe::progress::Progress;
@@ -28,6 +29,8 @@ pub struct Followed {
     before: Vec<String>,
     /// ECS's words about our failure, kept from the look at which they were first there.
     pub why: Option<String>,
+    /// When ECS says that ours began.
+    began: Option<Timestamp>,
     /// What [`SETTLE`] doubts, and since when it has been so.
     doubted: Option<(Doubt, Duration)>,
     /// Whether ECS was asked to roll it back: a failure is not the end of it.
@@ -65,7 +68,7 @@ pub enum Verdict {
 impl Followed {
     /// Starts following the deployment of `wanted` on a service that had `from` and the deployments `before`.
     pub fn new(wanted: String, from: String, before: Vec<String>) -> Self {
-        Self { ours: None, wanted, from, before, why: None, doubted: None, returns: false }
+        Self { ours: None, wanted, from, before, why: None, began: None, doubted: None, returns: false }
     }
 
     /// Starts following the return from a deployment that ECS rolls back, to one of `before`.
@@ -83,6 +86,14 @@ impl Followed {
         Self { ours: Some(deployment), ..Self::new(wanted.clone(), wanted, before) }
     }
 
+    /// Takes in which deployment is ours, by a look at the service: what else is there, unless it is the PRIMARY, is older.
+    pub fn bind(&mut self, ours: String, service: &LiveService) {
+        let is_primary = service.primary().is_some_and(|primary| primary.id == ours);
+        let older = service.deployments.iter().filter(|it| it.id != ours && (is_primary || it.status != "PRIMARY"));
+        self.before.extend(older.map(|it| it.id.clone()));
+        self.ours = Some(ours);
+    }
+
     /// Judges a look at the service, `elapsed` after the start, with ECS's service-deployment object where it answers.
     pub fn judge(&mut self, service: &LiveService, object: Option<&Value>, elapsed: Duration) -> Verdict {
         if service.status != "ACTIVE" {
@@ -90,20 +101,19 @@ impl Followed {
         }
         let Some(primary) = service.primary() else { return Verdict::Wait };
         if self.ours.is_none() {
-            // The new revision of a deployment with stages need not be PRIMARY at once.
-            let shown = service.deployments.iter().filter(|it| it.id == primary.id || service.has_stages());
+            // The new revision of a deployment with stages need not be PRIMARY at once, and one that failed is not any more.
+            let may = |it: &&Deployment| it.id == primary.id || service.has_stages() || it.is("FAILED");
             let is_new = |it: &&Deployment| it.task_definition == self.wanted && !self.before.contains(&it.id);
-            self.ours = shown.filter(is_new).map(|it| it.id.clone()).next();
-            if self.ours.as_ref() == Some(&primary.id) {
-                // Whatever else is there is older: somebody may have deployed since the service was last looked at.
-                let older = service.deployments.iter().filter(|it| it.id != primary.id);
-                self.before.extend(older.map(|it| it.id.clone()));
+            let shown = std::iter::once(primary).chain(&service.deployments).filter(may).find(is_new);
+            if let Some(ours) = shown.map(|it| it.id.clone()) {
+                self.bind(ours, service);
             }
         }
         let Some(ours) = self.ours.clone() else {
             return if self.before.contains(&primary.id) { Verdict::Wait } else { superseded(primary) };
         };
         let mine = service.deployment(&ours);
+        self.began = mine.and_then(|mine| mine.created).or(self.began);
         if let (None, Some(mine)) = (&self.why, mine)
             && mine.is("FAILED")
         {
@@ -120,17 +130,21 @@ impl Followed {
         if goes_on && service.has_stages() && self.before.contains(&primary.id) {
             return Verdict::Wait;
         }
+        if let Some(other) = self.newer(primary, service) {
+            return superseded(other);
+        }
+        let failed = self.why.is_some() || service.says_failed(&ours);
+        let told = failed || mine.is_some() || status.is_some();
         let returned = self.before.contains(&primary.id)
-            || primary.rollout_reason.as_deref().is_some_and(|reason| reason.contains("rolling back"))
-            || (primary.task_definition == self.from && self.from != self.wanted && self.why.is_some());
+            || (primary.is_return() && (told || self.returns))
+            || (primary.task_definition == self.from && self.from != self.wanted && failed);
         if !returned {
             return superseded(primary);
         }
-        if self.why.is_none() {
-            self.why = primary.rollout_reason.clone().filter(|reason| reason.contains("rolling back"));
+        if self.why.is_none() && primary.is_return() {
+            self.why.clone_from(&primary.rollout_reason);
         }
-        let told = mine.is_some() || status.is_some() || self.why.is_some();
-        if !told && !self.settled(Doubt::Gone, elapsed) {
+        if !told && self.why.is_none() && !self.settled(Doubt::Gone, elapsed) {
             return Verdict::Wait;
         }
         match state(primary, service) {
@@ -138,6 +152,13 @@ impl Followed {
             State::Failed => Verdict::Stuck(words(primary, "the return to what ran before failed")),
             State::InProgress => Verdict::RollingBack,
         }
+    }
+
+    /// Returns somebody else's deployment that began after ours and that ECS has gone back from by now.
+    fn newer<'a>(&self, primary: &Deployment, service: &'a LiveService) -> Option<&'a Deployment> {
+        let is_newer = |it: &&Deployment| self.began.is_some() && it.created > self.began;
+        let may = |it: &&Deployment| it.id != primary.id && it.task_definition != self.from;
+        service.deployments.iter().filter(may).find(is_newer)
     }
 
     /// Whether what is doubted has been so for long enough.
@@ -324,6 +345,59 @@ mod tests {
         let mut followed = gone();
         assert_eq!(followed.judge(&service(&[back]), None, at(1)), Verdict::RollingBack);
         assert_eq!(followed.judge(&look, None, at(2)), Verdict::RolledBack);
+    }
+
+    #[test]
+    fn one_that_failed_before_it_was_seen_is_ours_all_the_same() {
+        let (back, failed) = (deployment(1, "PRIMARY", 1, "IN_PROGRESS"), deployment(2, "ACTIVE", 2, "FAILED"));
+        let mut followed = followed();
+        assert_eq!(followed.judge(&service(&[back, failed]), None, at(1)), Verdict::RollingBack);
+        assert_eq!((followed.ours.as_deref(), followed.why.as_deref()), (Some("ecs-svc/2"), Some("FAILED of 2.")));
+        let back = service(&[deployment(1, "PRIMARY", 1, "COMPLETED")]);
+        assert_eq!(followed.judge(&back, None, at(2)), Verdict::RolledBack);
+    }
+
+    #[test]
+    fn a_rollback_between_two_looks_is_told_by_ecs_messages_about_ours() {
+        let message = |number: u32| {
+            let text = format!("(service api) (deployment ecs-svc/{number}) deployment failed: tasks failed to start.");
+            json!([{ "id": "1", "message": text }])
+        };
+        let look = |number: u32| {
+            LiveService::read(&json!({ "status": "ACTIVE", "events": message(number),
+                "deployments": [deployment(1, "PRIMARY", 1, "COMPLETED")] }))
+        };
+        let gone = || Followed { ours: Some("ecs-svc/2".into()), ..followed() };
+        assert_eq!(gone().judge(&look(2), None, at(1)), Verdict::RolledBack);
+        assert_eq!(gone().judge(&look(22), None, at(1)), Verdict::Wait, "another one failed once");
+    }
+
+    #[test]
+    fn a_strangers_failure_that_ecs_rolls_back_is_not_ours() {
+        let dated = |mut deployment: Value, at: u32| {
+            deployment["createdAt"] = json!(at);
+            deployment
+        };
+        let back = || {
+            let mut back = deployment(1, "PRIMARY", 1, "IN_PROGRESS");
+            back["rolloutStateReason"] =
+                json!("ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/1.");
+            dated(back, 100)
+        };
+        let (ours, stranger) = (deployment(2, "PRIMARY", 2, "IN_PROGRESS"), deployment(3, "ACTIVE", 7, "FAILED"));
+        let text = "another deployment, ecs-svc/3 of api:7, took its place";
+        let mut followed = followed();
+        assert_eq!(followed.judge(&service(&[dated(ours.clone(), 200)]), None, at(1)), Verdict::Wait);
+        let look = service(&[back(), dated(stranger.clone(), 300)]);
+        assert_eq!(followed.clone().judge(&look, None, at(2)), Verdict::Superseded(text.into()));
+        let older = service(&[back(), dated(stranger, 150)]);
+        assert_eq!(followed.judge(&older, None, at(2)), Verdict::RollingBack, "it began before ours");
+        // What is gone back to is not one that the service listed before: ECS says that it is the return, and ours is there.
+        let mut unknown = Followed::new("td/api:2".into(), "td/api:9".into(), vec!["ecs-svc/9".into()]);
+        assert_eq!(unknown.judge(&service(&[ours]), None, at(1)), Verdict::Wait);
+        assert!(matches!(unknown.clone().judge(&service(&[back()]), None, at(2)), Verdict::Superseded(_)));
+        let look = service(&[back(), deployment(2, "DRAINING", 2, "IN_PROGRESS")]);
+        assert_eq!(unknown.judge(&look, None, at(2)), Verdict::RollingBack);
     }
 
     #[test]

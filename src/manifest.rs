@@ -223,7 +223,7 @@ pub struct Override {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
-    /// How long each target may take, from the call to ECS on. Default: 20m.
+    /// How long each target may take, from the last look before UpdateService on. What comes before has as long. Default: 20m.
     pub timeout: Option<Spanned<DurationValue>>,
     /// What to do with a target that fails. `stop`: leave it as ECS's circuit breaker leaves it. `rollback`: return it
     /// to what it ran before, unless ECS does, and watch that to its end. Default: stop.

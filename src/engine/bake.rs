@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Run;
 use super::alarms::{Alarms, Looks, Seen};
+use super::last_look::LastLook;
 use super::returns::Returns;
 use super::rollout::MISSES;
 use super::watch::{Look, ROLLOUT_PACE};
@@ -89,19 +90,31 @@ async fn watch(
     let mut looks = run.watches.follow(target, pace, false);
     let mut health = Health::new(deployment);
     let mut sight_of_alarms = alarms.is_some().then(Sight::new);
-    let mut over = false;
     // What is not full when the bake begins has as long for that as its deployment had.
-    let full = (Instant::now() + target.timeout).max(deadline + PATIENCE);
+    let full = Instant::now() + target.timeout;
+    // When it was noticed that the bake's time is over.
+    let mut over: Option<Instant> = None;
+    let mut last = LastLook::default();
     loop {
-        let last = if health.is_filling() { full } else { deadline + PATIENCE };
+        let patience = over.unwrap_or(deadline) + PATIENCE;
+        let end = if health.is_filling() { full.max(patience) } else { patience };
+        let conclusion = |health: &Health<'_>, sight: Option<&Sight>| {
+            let blind = sight.and_then(|sight| sight.is_blind(bake));
+            let unseen = health.unseen.as_deref().or(blind).map(|because| format!("inconclusive: {because}"));
+            unseen.or_else(|| health.short()).map(degraded)
+        };
         tokio::select! {
             biased;
             look = looks.next() => {
                 if let Look::NoAnswer(error) = &look {
                     run.lost_session(target, error).await;
                 }
+                let is_last = last.is_due() && matches!(look, Look::Service(..));
                 if let Some(summary) = health.see(look, Instant::now()) {
                     return Some(degraded(summary));
+                }
+                if is_last {
+                    return conclusion(&health, sight_of_alarms.as_ref());
                 }
             }
             seen = next(&mut alarms) => match seen {
@@ -109,19 +122,18 @@ async fn watch(
                 Seen::Raised(reason) => return Some(reason),
                 Seen::Unknown(because) => sight_of_alarms.get_or_insert_with(Sight::new).lost(because),
             },
-            () = tokio::time::sleep_until(deadline), if !over => {
-                over = true;
+            () = tokio::time::sleep_until(deadline), if over.is_none() => {
+                over = Some(Instant::now());
                 health.ends();
-                looks = run.watches.follow_now(target, ROLLOUT_PACE);
+                looks = run.watches.follow_now(target, ROLLOUT_PACE, false);
             }
-            () = tokio::time::sleep_until(last) => {
-                let blind = sight_of_alarms.as_ref().and_then(|sight| sight.is_blind(bake));
-                let unseen = health.unseen.as_deref().or(blind).map(|because| format!("inconclusive: {because}"));
-                return unseen.or_else(|| health.short()).map(degraded);
-            }
+            begins = last.next(end) => match begins {
+                true => looks = run.watches.follow_now(target, ROLLOUT_PACE, false),
+                false => return conclusion(&health, sight_of_alarms.as_ref()),
+            },
         }
         let sees_alarms = || sight_of_alarms.as_ref().is_none_or(|sight| sight.is_blind(bake).is_none());
-        if over && health.is_good() && sees_alarms() {
+        if over.is_some() && health.is_good() && sees_alarms() {
             return None;
         }
     }

@@ -13,7 +13,9 @@ use super::Run;
 use super::blind::Blind;
 use super::ended::Ended;
 use super::evidence;
+use super::last_look::LastLook;
 use super::messages::Messages;
+use super::past::Past;
 use super::register::Registered;
 use super::update::{Update, settings};
 use super::watch::{Look, ROLLOUT_PACE};
@@ -74,8 +76,7 @@ pub async fn rollout(
     let (unused, permit) = (&unused.0, &unused.1);
     let watch = Watch::new(run, target, group);
     let (ecs, update) = (Arc::clone(&watch.ecs), settings(work, None));
-    let update =
-        Update { ecs: &ecs, target, known: &work.deployments, update: ServiceUpdate { force: false, ..update } };
+    let update = Update { ecs: &ecs, target, past: Past::default(), update: ServiceUpdate { force: false, ..update } };
     if update.update != ServiceUpdate::default()
         && let Err(error) = carry_out(&update, permit).await
     {
@@ -230,12 +231,19 @@ impl<'a> Watch<'a> {
         let mut looks = self.run.watches.follow(self.target, ROLLOUT_PACE, false);
         let (api, mut last_error, mut status) = (self.api.clone(), None, String::new());
         let mut blind = Blind::default();
+        let mut last = LastLook::default();
         let mut ask = std::pin::pin!(api.get(id));
         loop {
             let answer = tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => return Watched::Cancelled,
-                () = tokio::time::sleep_until(deadline) => return Watched::TimedOut(last_error),
+                begins = last.next(deadline) => {
+                    if !begins {
+                        return Watched::TimedOut(last_error);
+                    }
+                    ask.set(api.get(id));
+                    continue;
+                }
                 answer = &mut ask => answer,
                 look = looks.next() => {
                     if let Look::Service(service, _) = look {
@@ -254,6 +262,9 @@ impl<'a> Watch<'a> {
                     }
                     if deployment.is_over() {
                         return Watched::Over(deployment);
+                    }
+                    if last.is_due() {
+                        return Watched::TimedOut(None);
                     }
                 }
                 Err(error) => {
@@ -399,6 +410,8 @@ struct Create<'a> {
 }
 
 impl Write for Create<'_> {
+    type Answer = Value;
+
     async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
         if permit.is_over() {
             return Err(CallError::plain("CreateDeployment", Kind::Withdrawn, "it was not sent"));

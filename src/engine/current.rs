@@ -13,10 +13,11 @@ use tokio::time::Instant;
 
 use super::Run;
 use super::ended::Ended;
+use super::past::Past;
 use super::rollout::MISSES;
 use super::update::settings;
 use super::watch::ROLLOUT_PACE;
-use super::write::until_answered;
+use super::write::{Unread, until_answered};
 use crate::aws::denial;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
@@ -41,29 +42,31 @@ pub struct Current<'a> {
     pub ecs: Arc<Ecs>,
     /// The work.
     pub work: Arc<Work>,
+    /// What its service had then, once it was looked at again.
+    pub past: Past,
     seen_at: Option<Instant>,
-    permit: Permit,
 }
 
 impl<'a> Current<'a> {
     /// Starts with what was planned for a target, by its index.
-    pub fn planned(run: &'a Run, index: usize, permit: Permit) -> Self {
+    pub fn planned(run: &'a Run, index: usize) -> Self {
         let target = &run.fleet.targets[index];
-        Self { run, index, target, ecs: run.ecs(target), work: run.work(index), seen_at: run.read_at, permit }
+        let (ecs, work) = (run.ecs(target), run.work(index));
+        Self { run, index, target, ecs, work, past: Past::default(), seen_at: run.read_at }
     }
 
     /// Looks at the service again, unless that was just done or nothing is written to it. Returns how the rollout ends
     /// where nothing may be written to it any more.
-    pub async fn renew(&mut self) -> Result<(), Ended> {
+    pub async fn renew(&mut self, permit: &Permit) -> Result<(), Ended> {
         match self.seen_at {
             Some(at) if at.elapsed() < RECENT => Ok(()),
-            _ => self.look_again().await,
+            _ => self.look_again(permit).await,
         }
     }
 
     /// Does the same right before UpdateService, whatever the age of the last look: another run may have begun since. What it
     /// deploys is followed where it is the same, and is not taken the place of where it is not.
-    pub async fn look_again(&mut self) -> Result<(), Ended> {
+    pub async fn look_again(&mut self, permit: &Permit) -> Result<(), Ended> {
         let writes = match self.work.definition {
             Definition::Return { .. } => false,
             Definition::Follow { .. } => settings(&self.work, None) != ServiceUpdate::default(),
@@ -73,11 +76,12 @@ impl<'a> Current<'a> {
             return Ok(());
         }
         let seen_at = Instant::now();
-        let service = self.look().await?;
+        let service = self.look(permit).await?;
         let work = match fresh::renewed(&self.work, &service) {
             Some(work) => work,
-            None => self.moved(&service).await?,
+            None => self.moved(&service, permit).await?,
         };
+        self.past = Past::of(&service);
         self.take(work);
         self.seen_at = Some(seen_at);
         Ok(())
@@ -89,8 +93,8 @@ impl<'a> Current<'a> {
     }
 
     /// Decides about a service that is not what the work was planned against.
-    async fn moved(&mut self, service: &LiveService) -> Result<Work, Ended> {
-        let live = self.read(|| self.ecs.describe_task_definition(&service.task_definition)).await?;
+    async fn moved(&mut self, service: &LiveService, permit: &Permit) -> Result<Work, Ended> {
+        let live = self.read(permit, || self.ecs.describe_task_definition(&service.task_definition)).await?;
         let release = &self.run.fleet.release;
         let is_newer = !release.allow_older && Commit::of_revision(&live).is_newer_than(&release.commit);
         let service = service.clone();
@@ -119,31 +123,33 @@ impl<'a> Current<'a> {
     }
 
     /// Looks at the service.
-    async fn look(&self) -> Result<LiveService, Ended> {
+    async fn look(&self, permit: &Permit) -> Result<LiveService, Ended> {
         for _ in 0..MISSES {
-            match self.read(|| self.run.looks.look(self.target, &self.ecs)).await? {
+            match self.read(permit, || self.run.looks.look(self.target, &self.ecs)).await? {
                 Some(service) => return Ok(service),
-                None => _ = self.permit.hold(tokio::time::sleep(ROLLOUT_PACE)).await,
+                None => _ = permit.hold(tokio::time::sleep(ROLLOUT_PACE)).await,
             }
         }
         Err(Ended::new(Outcome::Failed, "the service vanished before it was updated: ECS does not know it any more"))
     }
 
-    /// Reads for as long as AWS puts it off and the target has time.
-    async fn read<T, F>(&self, read: impl Fn() -> F) -> Result<T, Ended>
+    /// Reads for as long as AWS puts it off and the permit, which has a deadline, is not over.
+    async fn read<T, F>(&self, permit: &Permit, read: impl Fn() -> F) -> Result<T, Ended>
     where
         F: Future<Output = Result<T, CallError>>,
     {
+        let deadline = permit.deadline().unwrap_or_else(|| Instant::now() + self.target.timeout);
         let answer = tokio::select! {
             biased;
-            () = self.permit.over() => return Err(Ended::stopped(self.run, &self.permit, self.target)),
-            answer = until_answered(Instant::now() + self.target.timeout, read) => answer,
+            answer = until_answered(deadline, read) => answer,
+            () = permit.over() => return Err(Ended::stopped(self.run, permit, self.target)),
         };
-        answer.map_err(|error| {
+        answer.map_err(|unread| {
+            let Unread::Refused(error) = &unread else { return Ended::not_begun(&unread, self.target) };
             let summary = format!("it could not be read again before its update, and nothing was changed: {error}");
             let mut ended = Ended::new(Outcome::Failed, summary);
             if let (Kind::Denied, Some(reason)) = (error.kind, &mut ended.reason) {
-                reason.help = Some(denial::help(&error, "ecs", self.target));
+                reason.help = Some(denial::help(error, "ecs", self.target));
             }
             ended
         })

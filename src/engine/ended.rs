@@ -3,6 +3,7 @@
 use super::Run;
 use super::returns;
 use super::rollback::Undone;
+use super::write::Unread;
 use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
@@ -63,6 +64,24 @@ impl Ended {
             let limit = humantime::format_duration(target.timeout);
             Self::new(Outcome::TimedOut, format!("not started within {limit}; nothing was changed"))
         }
+    }
+
+    /// ECS did not say in time how the service stands, so nothing was asked of it.
+    pub fn not_begun(unread: &Unread, target: &TargetSpec) -> Self {
+        let limit = humantime::format_duration(target.timeout);
+        Self::new(Outcome::TimedOut, format!("not started within {limit}, and nothing was changed: {unread}"))
+    }
+
+    /// The revision could not be registered while `permit` lasted, or was refused: UpdateService was not sent.
+    pub fn not_registered(error: &CallError, run: &Run, permit: &Permit, target: &TargetSpec) -> Self {
+        if error.kind == Kind::Unknown && permit.is_over() {
+            let limit = humantime::format_duration(target.timeout);
+            return Self::new(
+                Outcome::TimedOut,
+                format!("not started within {limit}, UpdateService was not sent: {error}"),
+            );
+        }
+        Self::withdrawn(error, run, permit, target).unwrap_or_else(|| Self::refused(error, target))
     }
 
     /// The UpdateService of `wanted` was refused, or its fate is not known.

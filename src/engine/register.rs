@@ -121,6 +121,8 @@ struct Registration<'a> {
 }
 
 impl Write for Registration<'_> {
+    type Answer = Value;
+
     async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
         self.ecs.register_task_definition(self.definition, permit).await
     }

@@ -50,7 +50,7 @@ impl<'a> Returns<'a> {
         let (run, timeout, whose) = (Arc::clone(self.run), self.timeout, cause.clone());
         let task = self.tasks.spawn(async move {
             let work = run.work(index);
-            let from = Origin { deployment, wanted: None, late: false };
+            let from = Origin { deployment, ..Origin::default() };
             Undo::new(&run, &run.fleet.targets[index], &work, from, timeout, whose).go_back().await
         });
         self.targets.insert(task.id(), Going { index, cause, reason });

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
+mod settings;
 mod stop;
 
 use std::sync::Arc;
@@ -17,12 +18,14 @@ use super::Run;
 use super::blind::Blind;
 use super::ended::help;
 use super::evidence;
+use super::last_look::LastLook;
 use super::messages::Messages;
+use super::past::Past;
 use super::rollout::MISSES;
-use super::update::{Careful, Update};
+use super::update::{Careful, TooLate, Update, Updated};
 use super::verdict::{Followed, Verdict};
 use super::watch::{Look, ROLLOUT_PACE};
-use super::write::carry_out;
+use super::write::{carry_out, until_answered};
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::event::{Event, Evidence, Reason, Tasks, UndoStep};
@@ -35,6 +38,9 @@ pub use stop::ask;
 
 /// ECS lists a service deployment a second or two after UpdateService, in the worst case that was seen ten.
 const APPEARS: Duration = Duration::from_secs(10);
+
+/// What is to be done where a return did not get there.
+const LOOK: &str = "it is not back on what ran before: look at the service now";
 
 /// How an undo ended.
 #[derive(Debug)]
@@ -63,6 +69,8 @@ pub struct Undo<'a> {
     timeout: Duration,
     cause: Option<TargetId>,
     announced: bool,
+    /// Whether ECS goes back, or was asked to.
+    asked: bool,
     /// Why our deployment could not be stopped, once that was tried.
     unstoppable: Option<String>,
     /// Why the settings could not be given back.
@@ -78,6 +86,8 @@ pub struct Origin {
     pub deployment: Option<String>,
     /// The ARN that it deploys.
     pub wanted: Option<String>,
+    /// What the service had before it.
+    pub past: Past,
     /// Whether it is gone back from for nothing but its deadline: if it has completed since, it stays.
     pub late: bool,
 }
@@ -121,6 +131,7 @@ impl<'a> Undo<'a> {
             timeout,
             cause,
             announced: false,
+            asked: false,
             unstoppable: None,
             unset: None,
             tasks: None,
@@ -140,6 +151,7 @@ impl<'a> Undo<'a> {
                 Ok(service) => service,
                 Err(undone) => return undone,
             };
+            self.find_ours(&service, deadline).await;
             match self.next(&service) {
                 Next::Nothing(why) if self.announced => return self.stuck(why, None).await,
                 Next::Nothing(why) => return Undone::Nothing(why),
@@ -164,23 +176,22 @@ impl<'a> Undo<'a> {
         }
     }
 
-    /// Gives back only the settings, where ECS has rolled the deployment back itself. Returns why that failed.
-    pub async fn settle(mut self) -> Option<Reason> {
-        let deadline = Instant::now() + self.timeout;
-        if matches!((self.work.desired_count, &self.work.deployment), (None, None)) {
-            return None;
+    /// Finds our deployment where ECS has not shown it: it may have gone back from it by now.
+    async fn find_ours(&mut self, service: &LiveService, deadline: Instant) {
+        if let (None, Some(wanted)) = (&self.from.deployment, &self.from.wanted) {
+            let find = || self.from.past.begun(&self.ecs, self.target, service, wanted);
+            let found = tokio::select! {
+                biased;
+                () = self.run.cancel.cancelled() => None,
+                found = until_answered(deadline, find) => found.ok().flatten(),
+            };
+            self.from.deployment = found;
         }
-        match self.look(deadline).await {
-            Ok(service) => self.restore(&service, deadline).await,
-            Err(Undone::Stuck(reason)) => return Some(reason),
-            Err(_) => {}
-        }
-        self.unset.take().map(|error| unset(&error, self.target))
     }
 
     /// Looks at the service once it answers.
     async fn look(&mut self, deadline: Instant) -> Result<LiveService, Undone> {
-        let (mut misses, mut last) = (0, None);
+        let (mut misses, mut last, mut last_look) = (0, None, LastLook::default());
         loop {
             let looked = async {
                 if misses > 0 || last.is_some() {
@@ -191,7 +202,10 @@ impl<'a> Undo<'a> {
             let answer = tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => return Err(self.left()),
-                () = tokio::time::sleep_until(deadline) => {
+                begins = last_look.next(deadline) => {
+                    if begins {
+                        continue;
+                    }
                     let why = last.map_or_else(|| "ECS gave no answer".to_owned(), |error: CallError| error.to_string());
                     return Err(self.stuck(self.too_late(&why), None).await);
                 }
@@ -216,7 +230,7 @@ impl<'a> Undo<'a> {
     }
 
     /// Decides what a look asks for.
-    fn next(&mut self, service: &LiveService) -> Next {
+    fn next(&self, service: &LiveService) -> Next {
         if service.status != "ACTIVE" {
             return Next::Nothing(format!("the service is {}", service.status));
         }
@@ -232,14 +246,10 @@ impl<'a> Undo<'a> {
         let before = &self.work.deployments;
         let Some(ours) = self.from.deployment.clone() else {
             // It is not known whether UpdateService took effect, or ECS has shown no deployment of it.
-            if before.contains(&primary.id) {
-                return Next::Nothing("ECS shows no deployment of this run".to_owned());
-            }
-            if self.from.wanted.as_ref() != Some(&primary.task_definition) {
-                return Next::Superseded(format!("another deployment, {}, is PRIMARY", primary.id));
-            }
-            self.from.deployment = Some(primary.id.clone());
-            return self.next(service);
+            return match before.contains(&primary.id) {
+                true => Next::Nothing("ECS shows no deployment of this run".to_owned()),
+                false => Next::Superseded(format!("another deployment, {}, is PRIMARY", primary.id)),
+            };
         };
         let Some(back) = self.work.before.task_definition.clone() else {
             return Next::Nothing("nothing else had completed before it, so there is nothing to go back to".to_owned());
@@ -293,7 +303,10 @@ impl<'a> Undo<'a> {
         self.restore(service, deadline).await;
         match carry_out(&StopDeployment { ecs: &self.ecs, arn: &arn }, &self.run.cancel.permit().until(deadline)).await
         {
-            Ok(_) => true,
+            Ok(_) => {
+                self.asked = true;
+                true
+            }
             Err(error) => {
                 self.unstoppable = Some(error.to_string());
                 false
@@ -323,22 +336,24 @@ impl<'a> Undo<'a> {
         self.announce(UndoStep::Deploy).await;
         let (desired_count, deployment) = self.work.before.settings(self.work, service);
         let update = ServiceUpdate { task_definition: Some(arn.clone()), desired_count, deployment, force: false };
-        let known: Vec<String> = service.deployments.iter().map(|one| one.id.clone()).collect();
-        let update = Update { ecs: &self.ecs, target: self.target, known: &known, update };
+        let update = Update { ecs: &self.ecs, target: self.target, past: Past::of(service), update };
         let primary = service.primary().map(|primary| primary.id.clone());
-        let answer = match carry_out(&Careful::new(update, primary), &self.run.cancel.permit().until(deadline)).await {
-            Ok(answer) => LiveService::read(&answer),
-            Err(error) if Careful::was_too_late(&error) => return Undone::Superseded(error.message),
-            Err(error) if error.kind == Kind::Withdrawn && self.run.cancel.is_cancelled() => return Undone::Cancelled,
-            Err(error) => {
-                let mut evidence = Vec::new();
-                evidence.extend(self.unstoppable.take().map(Evidence::from));
-                let help = help(&error, self.target);
-                return Undone::Stuck(Reason { summary: error.to_string(), evidence, help });
-            }
+        let permit = self.run.cancel.permit().until(deadline);
+        let updated = match carry_out(&Careful::new(update, primary), &permit).await {
+            Ok(Ok(updated)) => updated,
+            Ok(Err(TooLate(by))) => return Undone::Superseded(by),
+            Err(error) => return self.not_written("UpdateService", &error),
         };
-        let ours = answer.primary().filter(|primary| primary.task_definition == arn).map(|primary| primary.id.clone());
-        let known = known.into_iter().filter(|id| Some(id) != ours.as_ref()).collect();
+        self.asked = true;
+        let Updated { service: answer, ours, took } = updated;
+        for text in took {
+            self.run.emit(Event::ServiceMessage { target: self.target.id.clone(), text }).await;
+        }
+        // Where it is PRIMARY already, nothing new began.
+        let primary = answer.primary().filter(|primary| primary.task_definition == arn);
+        let ours = ours.or_else(|| primary.map(|primary| primary.id.clone()));
+        let known =
+            service.deployments.iter().map(|one| one.id.clone()).filter(|id| Some(id) != ours.as_ref()).collect();
         let mut followed = Followed::new(arn, service.task_definition.clone(), known);
         followed.ours.clone_from(&ours);
         match self.watch(&mut followed, deadline).await {
@@ -356,56 +371,19 @@ impl<'a> Undo<'a> {
         }
     }
 
-    /// Gives back the settings of a target whose work was nothing else.
-    async fn give_settings_back(&mut self, service: &LiveService, deadline: Instant) -> Undone {
-        self.announce(UndoStep::Settings).await;
-        let (count, _) = self.work.before.settings(self.work, service);
-        self.restore(service, deadline).await;
-        if let (Some(count), None) = (count, &self.unset) {
-            let mut looks = self.run.watches.follow(self.target, ROLLOUT_PACE, false);
-            loop {
-                let look = tokio::select! {
-                    biased;
-                    () = self.run.cancel.cancelled() => return self.left(),
-                    () = tokio::time::sleep_until(deadline) => {
-                        return self.not_back(Watched::TimedOut(None), None).await;
-                    }
-                    look = looks.next() => look,
-                };
-                let Look::Service(service, _) = look else { continue };
-                self.tell(&service).await;
-                if service.desired != count || service.running == count {
-                    break;
-                }
-            }
-        }
-        self.back(service.revision()).await
-    }
-
-    /// Gives back the settings that the change set and that still are so.
-    async fn restore(&mut self, service: &LiveService, deadline: Instant) {
-        let (desired_count, deployment) = self.work.before.settings(self.work, service);
-        let update = ServiceUpdate { desired_count, deployment, ..ServiceUpdate::default() };
-        if update != ServiceUpdate::default() && self.unset.is_none() {
-            let update = Update { ecs: &self.ecs, target: self.target, known: &[], update };
-            self.unset = carry_out(&update, &self.run.cancel.permit().until(deadline)).await.err();
-        }
-    }
-
     /// Watches until the followed deployment is judged.
     async fn watch(&mut self, followed: &mut Followed, deadline: Instant) -> Watched {
         let start = Instant::now();
-        let mut looks = self.run.watches.follow(self.target, ROLLOUT_PACE, true);
+        let mut looks = self.run.watches.follow_until(self.target, true, deadline);
         let (mut misses, mut last_error, mut blind) = (0, None, Blind::default());
         loop {
             let look = tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => return Watched::Cancelled,
-                () = tokio::time::sleep_until(deadline) => return Watched::TimedOut(last_error),
                 look = looks.next() => look,
             };
             match look {
-                Look::Service(service, object) => {
+                Some(Look::Service(service, object)) => {
                     (misses, last_error) = (0, None);
                     blind.sees();
                     self.tell(&service).await;
@@ -414,13 +392,13 @@ impl<'a> Undo<'a> {
                         verdict => return Watched::Verdict(verdict, service),
                     }
                 }
-                Look::Missing => {
+                Some(Look::Missing) => {
                     misses += 1;
                     if misses == MISSES {
                         return Watched::Gone;
                     }
                 }
-                Look::NoAnswer(error) => {
+                Some(Look::NoAnswer(error)) => {
                     self.run.lost_session(self.target, &error).await;
                     let ends = blind.misses(&error, Instant::now());
                     last_error = Some(error);
@@ -428,12 +406,14 @@ impl<'a> Undo<'a> {
                         return Watched::TimedOut(last_error);
                     }
                 }
+                None => return Watched::TimedOut(last_error),
             }
         }
     }
 
     async fn announce(&mut self, how: UndoStep) {
         self.announced = true;
+        self.asked = how == UndoStep::Await;
         let to = self.work.before.revision().filter(|_| how != UndoStep::Settings);
         let (target, cause) = (self.target.id.clone(), self.cause.clone());
         self.run.emit(Event::UndoStarted { target, how, to, cause }).await;
@@ -455,7 +435,7 @@ impl<'a> Undo<'a> {
     async fn back(&mut self, revision: Option<Revision>) -> Undone {
         match self.unset.take() {
             None => Undone::Back(revision),
-            Some(error) => Undone::Stuck(unset(&error, self.target)),
+            Some(error) => self.unset(&error),
         }
     }
 
@@ -478,12 +458,30 @@ impl<'a> Undo<'a> {
         format!("not back within {}: {why}", humantime::format_duration(self.timeout))
     }
 
+    /// The write of the return was not sent in time, was refused, or its fate is not known.
+    fn not_written(&mut self, operation: &str, error: &CallError) -> Undone {
+        let mut evidence: Vec<Evidence> = self.unstoppable.take().map(Evidence::from).into_iter().collect();
+        if error.kind != Kind::Withdrawn {
+            return Undone::Stuck(Reason { summary: error.to_string(), evidence, help: help(error, self.target) });
+        }
+        if self.run.cancel.is_cancelled() {
+            return self.left();
+        }
+        let limit = humantime::format_duration(self.timeout);
+        let summary = format!("{operation} was not sent within {limit}");
+        evidence.extend(error.code.is_some().then(|| error.to_string().into()));
+        Undone::Stuck(Reason { summary, evidence, help: Some(LOOK.to_owned()) })
+    }
+
     /// After a cancel.
     fn left(&self) -> Undone {
-        match (self.announced, self.work.before.revision()) {
+        let back = self.work.before.revision().map(|to| format!(" to {to}")).unwrap_or_default();
+        match (self.announced, self.asked) {
             (false, _) => Undone::Cancelled,
-            (true, Some(to)) => Undone::Detached(format!("the run was cancelled; the return to {to} goes on in ECS")),
-            (true, None) => Undone::Detached("the run was cancelled; the return goes on in ECS".to_owned()),
+            (true, true) => Undone::Detached(format!("the run was cancelled; the return{back} goes on in ECS")),
+            (true, false) => {
+                Undone::Detached(format!("the run was cancelled before the return{back} was asked of ECS"))
+            }
         }
     }
 
@@ -494,12 +492,7 @@ impl<'a> Undo<'a> {
             () = self.run.cancel.cancelled() => evidence::Found::default(),
             found = evidence::gather(&self.ecs, self.target, deployment.as_deref(), messages, none) => found,
         };
-        let help = Some("it is not back on what ran before: look at the service now".to_owned());
+        let help = Some(LOOK.to_owned());
         Undone::Stuck(Reason { summary: summary.trim_end_matches('.').to_owned(), evidence: found.evidence, help })
     }
-}
-
-fn unset(error: &CallError, target: &TargetSpec) -> Reason {
-    let summary = format!("it is back, but its settings could not be given back: {error}");
-    Reason { summary, evidence: Vec::new(), help: help(error, target) }
 }

@@ -18,12 +18,12 @@ use super::evidence::{self, Found};
 use super::messages::Messages;
 use super::objects::Object;
 use super::register::Registered;
-use super::rollback::{self, Origin, Undo, Undone};
+use super::rollback::{self, Origin, Undo};
 use super::run_task;
 use super::stages::Stages;
-use super::update::{Careful, Update, settings};
+use super::update::{Careful, TooLate, Update, Updated, settings};
 use super::verdict::{Followed, Verdict};
-use super::watch::{Look, Looks, ROLLOUT_PACE};
+use super::watch::Look;
 use super::write::carry_out;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
@@ -34,23 +34,21 @@ use crate::observe::progress::Progress;
 use crate::observe::service::LiveService;
 use crate::plan::{Definition, Work};
 
-/// After the deadline ECS has so long to say how things stand: what has completed is no failure for want of an answer.
-const LAST_LOOK: Duration = Duration::from_secs(10);
-
 /// So many looks in a row must miss a service before it counts as gone: reads of ECS may lag behind.
 pub const MISSES: u32 = 3;
 
 /// Carries out the work of one target, by its index, and undoes it where it fails and its wave says so. Nothing new of it is
 /// begun once `permit` is over, but for its undo; `failing` is called as soon as it has failed, and perhaps again.
 pub async fn rollout(run: &Run, index: usize, wave: &Wave, permit: &Permit, failing: &(dyn Fn() + Sync)) -> Ended {
-    let mut current = Current::planned(run, index, permit.clone());
+    let mut current = Current::planned(run, index);
     let ended = forward(run, index, &mut current, wave.on_cancel, permit, failing).await;
     let (target, work) = (current.target, &*current.work);
     let ended = run_task::after(run, target, work, ended).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
     let undo = |ended: &Ended| {
         let late = ended.outcome == Outcome::TimedOut;
-        let from = Origin { deployment: ended.deployment.clone(), wanted: ended.wanted.clone(), late };
+        let (deployment, wanted) = (ended.deployment.clone(), ended.wanted.clone());
+        let from = Origin { deployment, wanted, past: current.past.clone(), late };
         Undo::new(run, target, work, from, timeout, None)
     };
     match ended.outcome {
@@ -61,7 +59,7 @@ pub async fn rollout(run: &Run, index: usize, wave: &Wave, permit: &Permit, fail
         }
         // ECS went back by itself; what it does not go back on is the service's own settings.
         Outcome::RolledBack => match undo(&ended).settle().await {
-            Some(stuck) => ended.undone(Undone::Stuck(stuck)),
+            Some(undone) => ended.undone(undone),
             None => ended,
         },
         _ => ended,
@@ -79,36 +77,35 @@ async fn forward(
 ) -> Ended {
     let (target, ecs) = (&run.fleet.targets[index], run.ecs(&run.fleet.targets[index]));
     if let (Definition::Return { deployment }, false) = (&current.work.definition, permit.is_over()) {
-        let from =
-            Origin { deployment: Some(deployment.clone()), wanted: Some(current.work.from.clone()), late: false };
+        let (ours, wanted) = (Some(deployment.clone()), Some(current.work.from.clone()));
+        let from = Origin { deployment: ours, wanted, ..Origin::default() };
         let undone = Undo::new(run, target, &current.work, from, target.timeout, None).go_back().await;
         return Ended::returned(undone, deployment);
     }
     if permit.is_over() {
         return Ended::stopped(run, permit, target);
     }
-    if let Err(ended) = current.renew().await {
+    let within = permit.until(Instant::now() + target.timeout);
+    if let Err(ended) = current.renew(&within).await {
         return ended;
     }
-    let within = permit.until(Instant::now() + target.timeout);
     let registered = match definition(run, target, &ecs, &current.work, &within).await {
         Ok(registered) => registered,
-        Err(error) => {
-            let ended = Ended::withdrawn(&error, run, permit, target);
-            return ended.unwrap_or_else(|| Ended::refused(&error, target));
-        }
+        Err(error) => return Ended::not_registered(&error, run, &within, target),
     };
     if let Some(registered) = &registered
         && let Err(ended) = run_task::before(run, target, &ecs, &current.work, registered, permit).await
     {
         return ended;
     }
-    if let Err(ended) = current.look_again().await {
+    let deadline = Instant::now() + target.timeout;
+    let within = permit.until(deadline);
+    if let Err(ended) = current.look_again(&within).await {
         return ended.unused(registered.as_ref().map(|it| &it.revision));
     }
     let work = &*current.work;
-    if permit.is_over() {
-        return Ended::stopped(run, permit, target).unused(registered.as_ref().map(|it| &it.revision));
+    if within.is_over() {
+        return Ended::stopped(run, &within, target).unused(registered.as_ref().map(|it| &it.revision));
     }
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
@@ -118,8 +115,6 @@ async fn forward(
     if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
         return codedeploy::follow(run, target, work, group, deployment, on_cancel).await;
     }
-    let deadline = Instant::now() + target.timeout;
-    let within = permit.until(deadline);
     run.know(index, |known| known.asked = true);
     let mut rollout = Rollout::new(run, index, &ecs, work, on_cancel, failing);
     let primary = work.deployments.first().cloned();
@@ -127,7 +122,7 @@ async fn forward(
         Definition::Follow { deployment } => {
             let update = settings(work, None);
             let is_none = update == ServiceUpdate::default();
-            let update = Update { ecs: &ecs, target, known: &work.deployments, update };
+            let update = Update { ecs: &ecs, target, past: current.past.clone(), update };
             if !is_none && let Err(error) = carry_out(&update, &within).await {
                 let ended = Ended::withdrawn(&error, run, &within, target);
                 return ended.unwrap_or_else(|| Ended::refused(&error, target));
@@ -139,11 +134,13 @@ async fn forward(
         }
         _ => {
             let wanted = registered.as_ref().map(|registered| registered.arn.clone());
-            let update = Update { ecs: &ecs, target, known: &work.deployments, update: settings(work, wanted.clone()) };
-            let answer = match carry_out(&Careful::new(update, primary), &within).await {
-                Ok(answer) => LiveService::read(&answer),
-                Err(error) if Careful::was_too_late(&error) => {
-                    let ended = Ended::new(Outcome::Superseded, error.message);
+            let update = settings(work, wanted.clone());
+            let update = Update { ecs: &ecs, target, past: current.past.clone(), update };
+            let Updated { service: answer, ours, took } = match carry_out(&Careful::new(update, primary), &within).await
+            {
+                Ok(Ok(updated)) => updated,
+                Ok(Err(TooLate(by))) => {
+                    let ended = Ended::new(Outcome::Superseded, by);
                     return ended.unused(registered.as_ref().map(|it| &it.revision));
                 }
                 Err(error) => {
@@ -154,12 +151,17 @@ async fn forward(
                 }
             };
             rollout.messages = Messages::after(&answer);
-            rollout.tell_whose_place_was_taken(&answer, wanted.as_deref()).await;
+            for text in took {
+                run.emit(Event::ServiceMessage { target: target.id.clone(), text }).await;
+            }
             match registered {
                 Some(registered) => {
                     rollout.revision = Some(registered.revision);
-                    let before = work.deployments.clone();
-                    rollout.followed = Some(Followed::new(registered.arn, work.from.clone(), before));
+                    let mut followed = Followed::new(registered.arn, work.from.clone(), work.deployments.clone());
+                    if let Some(ours) = ours {
+                        followed.bind(ours, &answer);
+                    }
+                    rollout.followed = Some(followed);
                     // The answer is the first look.
                     if let Some(ended) = rollout.see(&answer, &Object::default(), Duration::ZERO).await {
                         return ended;
@@ -258,60 +260,36 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// Says whose deployment ours took the place of, where that began after the last look.
-    async fn tell_whose_place_was_taken(&self, answer: &LiveService, wanted: Option<&str>) {
-        let others = answer.deployments.iter().filter(|one| one.is("IN_PROGRESS") && one.status != "PRIMARY");
-        let others = others.filter(|one| Some(one.task_definition.as_str()) != wanted);
-        for other in others.filter(|one| !self.work.deployments.contains(&one.id)) {
-            let what = other.revision().map_or_else(|| other.task_definition.clone(), |it| it.to_string());
-            let text =
-                format!("took the place of {} of {what}, which somebody else began after the last look", other.id);
-            self.run.emit(Event::ServiceMessage { target: self.target.id.clone(), text }).await;
-        }
-    }
-
     async fn watch(mut self, deadline: Instant) -> Ended {
         let start = Instant::now();
-        let mut looks: Looks = self.run.watches.follow(self.target, ROLLOUT_PACE, true);
-        let mut is_late = false;
+        let mut looks = self.run.watches.follow_until(self.target, true, deadline);
         loop {
-            let until = if is_late { deadline + LAST_LOOK } else { deadline };
             let look = tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => return self.detached().await,
-                () = tokio::time::sleep_until(until) => {
-                    if is_late {
-                        return self.timed_out().await;
-                    }
-                    is_late = true;
-                    continue;
-                }
                 look = looks.next() => look,
             };
-            let is_last = is_late && matches!(look, Look::Service(..));
             let ended = match look {
-                Look::Service(service, object) => {
+                Some(Look::Service(service, object)) => {
                     (self.misses, self.last_error) = (0, None);
                     self.blind.sees();
                     self.see(&service, &object, start.elapsed()).await
                 }
-                Look::Missing => {
+                Some(Look::Missing) => {
                     self.misses += 1;
                     let gone = Ended::new(Outcome::Failed, "the service vanished: ECS does not know it any more");
                     (self.misses >= MISSES).then(|| self.with_deployment(gone))
                 }
-                Look::NoAnswer(error) => {
+                Some(Look::NoAnswer(error)) => {
                     self.run.lost_session(self.target, &error).await;
                     let ended = self.blind.misses(&error, Instant::now()).then(|| self.left(&error));
                     self.last_error = Some(error);
                     ended
                 }
+                None => return self.timed_out().await,
             };
             if let Some(ended) = ended {
                 return ended;
-            }
-            if is_last {
-                return self.timed_out().await;
             }
         }
     }

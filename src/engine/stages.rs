@@ -143,6 +143,8 @@ struct Continue<'a> {
 }
 
 impl Write for Continue<'_> {
+    type Answer = Value;
+
     async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
         self.ecs.continue_service_deployment(self.arn, self.hook, self.action, permit).await
     }

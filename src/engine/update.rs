@@ -4,8 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
-
+use super::past::Past;
 use super::write::Write;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
@@ -30,35 +29,60 @@ pub struct Update<'a> {
     pub ecs: &'a Ecs,
     /// The target.
     pub target: &'a TargetSpec,
-    /// The ids of the deployments that the service has already.
-    pub known: &'a [String],
+    /// What the service had before; of no matter where no deployment is started.
+    pub past: Past,
     /// What to change.
     pub update: ServiceUpdate,
 }
 
+/// A service that was updated.
+#[derive(Debug)]
+pub struct Updated {
+    /// The service, as UpdateService answered; after an answer that was lost, as it was seen first.
+    pub service: LiveService,
+    /// The id of the deployment that the update started, if it did.
+    pub ours: Option<String>,
+    /// Whose place that took, in words: what began after the last look.
+    pub took: Vec<String>,
+}
+
+impl Update<'_> {
+    fn updated(&self, service: LiveService, ours: Option<String>) -> Updated {
+        let wanted = self.update.task_definition.as_deref();
+        let others = wanted.into_iter().flat_map(|wanted| self.past.overtaken(&service, wanted));
+        let took = others.map(|other| {
+            let what = other.revision().map_or_else(|| other.task_definition.clone(), |it| it.to_string());
+            format!("took the place of {} of {what}, which somebody else began after the last look", other.id)
+        });
+        let took = took.collect();
+        Updated { service, ours, took }
+    }
+}
+
 impl Write for Update<'_> {
-    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
-        self.ecs.update_service(&self.target.cluster, &self.target.service, &self.update, permit).await
+    type Answer = Updated;
+
+    async fn send(&self, permit: &Permit) -> Result<Updated, CallError> {
+        let answer = self.ecs.update_service(&self.target.cluster, &self.target.service, &self.update, permit).await?;
+        let service = LiveService::read(&answer);
+        let wanted = self.update.task_definition.as_deref();
+        let ours = wanted.and_then(|wanted| self.past.listed(&service, wanted));
+        Ok(self.updated(service, ours))
     }
 
-    /// It took effect if there is a deployment of it that was not there before, which need not be PRIMARY where deployments
-    /// have stages; or, where it starts none, if its settings hold.
-    async fn landed(&self) -> Result<Option<Value>, CallError> {
+    /// It took effect if a deployment of it began; or, where it starts none, if its settings hold.
+    async fn landed(&self) -> Result<Option<Updated>, CallError> {
         let services = self.ecs.describe_services(&self.target.cluster, &[self.target.service.as_str()]).await?;
-        let landed = |service: &LiveService| match &self.update.task_definition {
-            Some(arn) => {
-                service.deployments.iter().any(|one| one.task_definition == *arn && !self.known.contains(&one.id))
-            }
-            None => {
-                self.update.desired_count.is_none_or(|count| service.desired == count)
-                    && self
-                        .update
-                        .deployment
-                        .as_ref()
-                        .is_none_or(|declared| taskdef::settings_hold(declared, &service.configuration))
-            }
+        let Some(service) = services.found.first().map(LiveService::read) else { return Ok(None) };
+        let Some(wanted) = &self.update.task_definition else {
+            let ServiceUpdate { desired_count, deployment, .. } = &self.update;
+            let counts = desired_count.is_none_or(|count| service.desired == count);
+            let holds =
+                deployment.as_ref().is_none_or(|declared| taskdef::settings_hold(declared, &service.configuration));
+            return Ok((counts && holds).then(|| self.updated(service, None)));
         };
-        Ok(services.found.into_iter().find(|service| landed(&LiveService::read(service))))
+        let ours = self.past.begun(self.ecs, self.target, &service, wanted).await?;
+        Ok(ours.map(|ours| self.updated(service, Some(ours))))
     }
 }
 
@@ -67,28 +91,28 @@ pub struct Careful<'a> {
     update: Update<'a>,
     primary: Option<String>,
     sent: AtomicBool,
+    /// Whether an answer was lost: what is PRIMARY may be ours then.
+    lost: AtomicBool,
 }
+
+/// It was not sent again, since somebody else had deployed: who, in words.
+#[derive(Debug)]
+pub struct TooLate(pub String);
 
 /// The look may have used up what ECS allows just then: an update that is put off is sent once more after so long.
 const MOMENT: Duration = Duration::from_millis(1_500);
 
-/// What is said where it has not.
-const TOO_LATE: &str = "took its place";
-
 impl<'a> Careful<'a> {
     /// Wraps an update that was decided on by a look at which this deployment was PRIMARY.
     pub fn new(update: Update<'a>, primary: Option<String>) -> Self {
-        Self { update, primary, sent: AtomicBool::new(false) }
-    }
-
-    /// Whether it was not sent again, because somebody else had deployed.
-    pub fn was_too_late(error: &CallError) -> bool {
-        error.code.is_none() && error.kind == Kind::Refused && error.message.ends_with(TOO_LATE)
+        Self { update, primary, sent: AtomicBool::default(), lost: AtomicBool::default() }
     }
 }
 
 impl Write for Careful<'_> {
-    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
+    type Answer = Result<Updated, TooLate>;
+
+    async fn send(&self, permit: &Permit) -> Result<Self::Answer, CallError> {
         let again = self.sent.swap(true, Ordering::Relaxed);
         if again {
             let Update { ecs, target, .. } = &self.update;
@@ -96,23 +120,22 @@ impl Write for Careful<'_> {
             let service = services.found.first().map(LiveService::read);
             let primary = service.as_ref().and_then(LiveService::primary);
             if let Some(other) = primary.filter(|primary| Some(&primary.id) != self.primary.as_ref()) {
-                if let Some(answer) = self.update.landed().await? {
-                    return Ok(answer);
-                }
-                let message = format!("another deployment, {}, {TOO_LATE}", other.id);
-                return Err(CallError::plain("UpdateService", Kind::Refused, message));
+                let ours = if self.lost.load(Ordering::Relaxed) { self.update.landed().await? } else { None };
+                return Ok(ours.ok_or_else(|| TooLate(format!("another deployment, {}, took its place", other.id))));
             }
         }
-        match self.update.send(permit).await {
-            Err(error) if again && error.kind == Kind::Throttled => {
-                _ = permit.hold(tokio::time::sleep(MOMENT)).await;
-                self.update.send(permit).await
-            }
-            answer => answer,
+        let mut answer = self.update.send(permit).await;
+        if again && answer.as_ref().is_err_and(|error| error.kind == Kind::Throttled) {
+            _ = permit.hold(tokio::time::sleep(MOMENT)).await;
+            answer = self.update.send(permit).await;
         }
+        if answer.as_ref().is_err_and(|error| error.kind == Kind::Unknown) {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+        answer.map(Ok)
     }
 
-    async fn landed(&self) -> Result<Option<Value>, CallError> {
-        self.update.landed().await
+    async fn landed(&self) -> Result<Option<Self::Answer>, CallError> {
+        Ok(self.update.landed().await?.map(Ok))
     }
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::last_look::LastLook;
 use super::objects::{Object, Objects};
 use crate::aws::ecs::{Ecs, SERVICES_PER_CALL};
 use crate::aws::error::{CallError, Kind};
@@ -50,6 +51,38 @@ impl Looks {
             // The poller is gone: the run is being torn down, and whoever waits here is about to be dropped.
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+/// Looks at one service until a deadline, and a last one that is asked for once it was noticed that this has passed.
+#[derive(Debug)]
+pub struct LooksUntil<'a> {
+    watches: &'a Watches,
+    target: &'a TargetSpec,
+    objects: bool,
+    deadline: Instant,
+    last: LastLook,
+    looks: Looks,
+    is_over: bool,
+}
+
+impl LooksUntil<'_> {
+    /// Waits for the next look; `None` once there was the last one, or no time is left for it.
+    pub async fn next(&mut self) -> Option<Look> {
+        while !self.is_over {
+            tokio::select! {
+                biased;
+                begins = self.last.next(self.deadline) => match begins {
+                    true => self.looks = self.watches.follow_now(self.target, ROLLOUT_PACE, self.objects),
+                    false => self.is_over = true,
+                },
+                look = self.looks.next() => {
+                    self.is_over = self.last.is_due() && matches!(look, Look::Service(..));
+                    return Some(look);
+                }
+            }
+        }
+        None
     }
 }
 
@@ -139,10 +172,16 @@ impl Watches {
     }
 
     /// The same, with the first look at once, whatever the pace.
-    pub fn follow_now(&self, target: &TargetSpec, pace: Duration) -> Looks {
-        let looks = self.follow(target, pace, false);
+    pub fn follow_now(&self, target: &TargetSpec, pace: Duration, objects: bool) -> Looks {
+        let looks = self.follow(target, pace, objects);
         self.poller(target).hurry.notify_one();
         looks
+    }
+
+    /// Follows a target's service as a rollout does, until a deadline.
+    pub fn follow_until<'a>(&'a self, target: &'a TargetSpec, objects: bool, deadline: Instant) -> LooksUntil<'a> {
+        let looks = self.follow(target, ROLLOUT_PACE, objects);
+        LooksUntil { watches: self, target, objects, deadline, last: LastLook::default(), looks, is_over: false }
     }
 
     fn poller(&self, target: &TargetSpec) -> Arc<Poller> {

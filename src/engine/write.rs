@@ -3,10 +3,10 @@
 //! RegisterTaskDefinition and UpdateService have no idempotency token, so neither is ever repeated blindly. What AWS
 //! refused before acting is sent again; where it is not known whether AWS acted, the state is read first.
 
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::aws::error::{CallError, Kind};
@@ -23,17 +23,20 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 /// A write without an idempotency token.
 pub trait Write: Sync {
+    /// What it comes to.
+    type Answer: Send;
+
     /// Sends it once, unless the permit is over before, and returns AWS's answer.
-    fn send(&self, permit: &Permit) -> impl Future<Output = Result<Value, CallError>> + Send;
+    fn send(&self, permit: &Permit) -> impl Future<Output = Result<Self::Answer, CallError>> + Send;
 
     /// Reads whether it took effect after an answer that was lost, and returns what `send` would have.
-    fn landed(&self) -> impl Future<Output = Result<Option<Value>, CallError>> + Send;
+    fn landed(&self) -> impl Future<Output = Result<Option<Self::Answer>, CallError>> + Send;
 }
 
 /// Sends a write until it is answered or the permit is over. No wait for another send outlasts the permit; where an answer was
 /// lost, the state is still read after each of the usual waits, and what did not take effect by then ends as
 /// [`Kind::Withdrawn`].
-pub async fn carry_out(write: &impl Write, permit: &Permit) -> Result<Value, CallError> {
+pub async fn carry_out<W: Write>(write: &W, permit: &Permit) -> Result<W::Answer, CallError> {
     let (mut lost, mut put_off) = (0, 0);
     loop {
         let error = match write.send(permit).await {
@@ -74,29 +77,48 @@ pub async fn carry_out(write: &impl Write, permit: &Permit) -> Result<Value, Cal
 }
 
 /// The error of a write whose answer was lost, and of which it could not be read whether it took effect: it may have.
-fn unread(lost: CallError, blind: &CallError) -> CallError {
+fn unread(lost: CallError, blind: &Unread) -> CallError {
     let message = format!("{}; whether it took effect could not be read: {blind}", lost.message);
     CallError { message, ..lost }
 }
 
-/// Reads for as long as AWS puts the read off: not to know is no reason to give up.
-pub async fn until_answered<T, F>(deadline: Instant, read: impl Fn() -> F) -> Result<T, CallError>
+/// Why something could not be read.
+#[derive(Debug)]
+pub enum Unread {
+    /// AWS refused.
+    Refused(CallError),
+    /// There was no answer in time; the error of the last one that was no answer.
+    Late(Option<CallError>),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) | Self::Late(Some(error)) => error.fmt(f),
+            Self::Late(None) => f.write_str("no answer in time"),
+        }
+    }
+}
+
+/// Reads for as long as AWS puts the read off, until the deadline and no longer: not to know is no reason to give up.
+pub async fn until_answered<T, F>(deadline: Instant, read: impl Fn() -> F) -> Result<T, Unread>
 where
     F: Future<Output = Result<T, CallError>>,
 {
-    let mut put_off = 0;
+    let (mut put_off, mut last) = (0, None);
     loop {
-        match read().await {
-            Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => {
-                put_off += 1;
-                let wait = backoff(put_off);
-                if Instant::now() + wait > deadline {
-                    return Err(error);
-                }
-                tokio::time::sleep(wait).await;
-            }
-            answer => return answer,
+        match tokio::time::timeout_at(deadline, read()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => last = Some(error),
+            Ok(Err(error)) => return Err(Unread::Refused(error)),
+            Err(_) => return Err(Unread::Late(last)),
         }
+        put_off += 1;
+        let wait = backoff(put_off);
+        if Instant::now() + wait > deadline {
+            return Err(Unread::Late(last));
+        }
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -114,7 +136,7 @@ fn backoff(attempt: u32) -> Duration {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -141,6 +163,8 @@ mod tests {
     }
 
     impl Write for Script {
+        type Answer = Value;
+
         async fn send(&self, _: &Permit) -> Result<Value, CallError> {
             let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
             if sent < self.works_at { Err(self.error.clone()) } else { Ok(json!(sent)) }
@@ -227,6 +251,8 @@ mod tests {
     struct Late(Instant);
 
     impl Write for Late {
+        type Answer = Value;
+
         async fn send(&self, _: &Permit) -> Result<Value, CallError> {
             Err(CallError::plain("UpdateService", Kind::Unknown, "reset"))
         }

@@ -73,6 +73,8 @@ pub struct Deployment {
     pub rollout_state: Option<String>,
     /// ECS's words about that state.
     pub rollout_reason: Option<String>,
+    /// When it began.
+    pub created: Option<Timestamp>,
     /// Its task counts.
     pub tasks: Tasks,
 }
@@ -155,9 +157,22 @@ impl LiveService {
         self.deployments.iter().find(|deployment| deployment.id == id)
     }
 
+    /// Whether ECS's messages say that a deployment failed.
+    pub fn says_failed(&self, deployment: &str) -> bool {
+        self.messages.iter().any(|message| message.failed() == Some(deployment))
+    }
+
     /// Returns the revision that it should run.
     pub fn revision(&self) -> Option<Revision> {
         self.task_definition.parse().ok()
+    }
+}
+
+impl Message {
+    /// Returns the id of the deployment of which it says `(deployment ecs-svc/N) deployment failed`.
+    pub fn failed(&self) -> Option<&str> {
+        let (id, words) = self.text.split_once("(deployment ")?.1.split_once(") ")?;
+        words.starts_with("deployment failed").then_some(id)
     }
 }
 
@@ -185,6 +200,7 @@ impl Deployment {
             task_definition: text(deployment, "taskDefinition"),
             rollout_state: deployment["rolloutState"].as_str().map(str::to_owned),
             rollout_reason: deployment["rolloutStateReason"].as_str().map(str::to_owned),
+            created: deployment["createdAt"].as_f64().and_then(moment),
             tasks: Tasks {
                 // A task set computes its count from its scale.
                 desired: count(deployment, "desiredCount").max(count(deployment, "computedDesiredCount")),
@@ -198,6 +214,12 @@ impl Deployment {
     /// Whether ECS says so of its rollout state.
     pub fn is(&self, state: &str) -> bool {
         self.rollout_state.as_deref() == Some(state)
+    }
+
+    /// Whether it is what ECS goes back to: its state says so of its own id (`rolling back to deploymentId ecs-svc/M.`).
+    pub fn is_return(&self) -> bool {
+        let goes_back = self.rollout_reason.as_deref().and_then(|reason| reason.split_once("rolling back"));
+        goes_back.is_some_and(|(_, to)| to.split(' ').any(|word| word.trim_end_matches('.') == self.id))
     }
 
     /// Returns the revision that it deploys.
@@ -251,6 +273,22 @@ mod tests {
         assert_eq!(busy.in_progress().map(|it| it.id.as_str()), Some("ecs-svc/2"));
         let short = LiveService::read(&json!({ "deployments": [primary] }));
         assert_eq!(short.in_progress(), None, "a task that is replaced is no deployment");
+    }
+
+    #[test]
+    fn a_return_and_a_failure_are_told_by_the_id_of_the_deployment() {
+        let primary = |reason: &str| {
+            let reason = format!("ECS deployment circuit breaker: {reason}");
+            Deployment::read(&json!({ "id": "ecs-svc/12", "rolloutStateReason": reason }))
+        };
+        assert!(primary("rolling back to deploymentId ecs-svc/12.").is_return());
+        for other in ["rolling back to deploymentId ecs-svc/1.", "tasks failed to start.", "rolling back"] {
+            assert!(!primary(other).is_return(), "{other}");
+        }
+        let said = |text: &str| LiveService::read(&json!({ "events": [{ "id": "1", "message": text }] }));
+        let failed = said("(service api) (deployment ecs-svc/12) deployment failed: tasks failed to start.");
+        assert!(failed.says_failed("ecs-svc/12") && !failed.says_failed("ecs-svc/1"));
+        assert!(!said("(service api) (deployment ecs-svc/12) deployment completed.").says_failed("ecs-svc/12"));
     }
 
     #[test]

@@ -100,6 +100,5 @@ fn under_way(service: &LiveService) -> Option<&Deployment> {
     let primary = service.in_progress().or_else(|| service.primary().filter(starts))?;
     let others = || service.deployments.iter().filter(|deployment| deployment.id != primary.id);
     let failed = others().find(|deployment| deployment.is("FAILED"));
-    let returns = primary.rollout_reason.as_deref().is_some_and(|reason| reason.contains("rolling back"));
-    Some(failed.filter(|_| returns).unwrap_or(primary))
+    Some(failed.filter(|_| primary.is_return()).unwrap_or(primary))
 }

@@ -6,6 +6,7 @@ mod bake;
 mod busy;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
+mod deadline;
 mod definition;
 mod denied;
 #[cfg(feature = "verify")]
@@ -21,6 +22,7 @@ mod iam;
 mod identity;
 mod init;
 mod interrupted;
+mod lost;
 mod meanwhile;
 mod outcomes;
 mod page;

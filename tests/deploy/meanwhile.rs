@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use roleout::event::Event;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::sandbox::Fault;
@@ -193,4 +194,29 @@ async fn two_jobs_that_deploy_the_same_at_once_deploy_each_target_once() {
     });
     assert_eq!((first.code(), second.code()), (Exit::Done, Exit::Done), "{}\n{}", first.said, second.said);
     assert_eq!(scene.sandbox.calls().operation("UpdateService"), 12, "{}", second.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_place_was_taken_after_the_last_look_is_told() {
+    let scene = scene("", "").fault("a1=latency:2000");
+    let calls = |operation: &str| scene.sandbox.calls().of("200000000001", "eu-west-1", operation);
+    let until = async |operation: &str, more_than: u64| {
+        while calls(operation) <= more_than {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (ran, taken) = tokio::join!(scene.deploy(), async {
+        until("RegisterTaskDefinition", 0).await;
+        // The look right before UpdateService.
+        until("DescribeServices", calls("DescribeServices")).await;
+        let arn = hotfix(&scene, HOTFIX, Value::Null);
+        let service = scene.sandbox.service("a1", "eu-west-1", "main", "s0").expect("a service");
+        (service.deployments[0].0.clone(), arn.rsplit('/').next().expect("a revision").to_owned())
+    });
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    let text = format!("took the place of {} of {}, which somebody else began after the last look", taken.0, taken.1);
+    let told = ran.events.iter().filter(|it| {
+        matches!(&it.event, Event::ServiceMessage { target, text: said } if target.to_string() == LATER && *said == text)
+    });
+    assert_eq!(told.count(), 1, "{text}: {}", ran.said);
 }

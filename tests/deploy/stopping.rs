@@ -7,7 +7,7 @@ use roleout::event::Event;
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 
-use crate::harness::{Ran, Scene};
+use crate::harness::{Ran, Scene, manifest};
 
 const BEGINNINGS: [&str; 3] = ["RegisterTaskDefinition", "UpdateService", "RunTask"];
 
@@ -66,4 +66,37 @@ async fn who_waits_when_a_signal_comes_is_cancelled_and_not_detached() {
         assert_eq!(ran.code(), Exit::Terminated, "{after:?}");
         keeps_its_word(&scene, &ran, at);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_return_that_a_signal_ends_says_whether_it_was_asked_for() {
+    let rollout = "rollout:\n  on_failure: rollback\n  rollback_scope: run\n  waves:\n    \
+                   - { name: canary, select: { ring: canary } }\n    - { name: rest }\n";
+    let keys = "    cluster: main\n    deployment: { circuit_breaker: { enable: false, rollback: false } }\n";
+    let text = manifest(2, 60, rollout).replace("    cluster: main\n", keys);
+    let scene = Scene::new(&text).quick().fault("a1=deny:ecs:UpdateService");
+    let (ran, ()) = tokio::join!(scene.deploy(), async {
+        while scene.sandbox.calls().of("200000000000", "eu-west-1", "UpdateService") <= 60 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        scene.cancel.cancel(Signal::Terminate);
+    });
+    let begun = ran.events.iter().filter(|it| matches!(it.event, Event::UndoStarted { .. })).count();
+    let writes = scene.sandbox.calls().writes;
+    let (mut asked, mut not_asked) = (0, 0);
+    for stamped in &ran.events {
+        let Event::TargetReturned { target, outcome, reason, .. } = &stamped.event else { continue };
+        assert_eq!(*outcome, Outcome::Detached, "{target}: {}", ran.said);
+        let target = target.to_string();
+        let service = target.rsplit('/').next().expect("a service");
+        let updates = writes.iter().filter(|it| it.account == "200000000000" && it.operation == "UpdateService");
+        let says = match updates.filter(|it| it.input["service"] == service).count() {
+            1 => "was asked of ECS",
+            _ => "goes on in ECS",
+        };
+        assert!(reason.summary.ends_with(says), "{target}: {says}: {}", reason.summary);
+        *(if says == "goes on in ECS" { &mut asked } else { &mut not_asked }) += 1;
+    }
+    assert!(asked > 0 && not_asked > 0 && asked + not_asked == begun, "{asked}, {not_asked}, {begun}: {}", ran.said);
 }

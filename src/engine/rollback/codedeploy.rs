@@ -4,6 +4,7 @@
 use tokio::time::Instant;
 
 use super::{Undo, Undone};
+use crate::aws::error::{CallError, Kind};
 use crate::engine::codedeploy::{Watch, Watched, failure};
 use crate::event::{Reason, UndoStep};
 use crate::fleet::codedeploy::CodeDeploy as Group;
@@ -13,6 +14,7 @@ impl Undo<'_> {
     /// Goes back by CodeDeploy.
     pub(super) async fn go_back_by_codedeploy(mut self, group: &Group) -> Undone {
         let deadline = Instant::now() + self.timeout;
+        let permit = self.run.cancel.permit().until(deadline);
         let service = match self.look(deadline).await {
             Ok(service) => service,
             Err(undone) => return undone,
@@ -39,9 +41,14 @@ impl Undo<'_> {
         match watch.api.last(group).await {
             Ok(Some(last)) if !last.is_over() && last.deploys(&wanted) => {
                 self.announce(UndoStep::StopDeployment).await;
+                if permit.is_over() {
+                    let error = CallError::plain("StopDeployment", Kind::Withdrawn, "it was not sent");
+                    return self.not_written(error.operation, &error);
+                }
                 if let Err(error) = watch.api.stop(&last.id).await {
                     return stuck(error.to_string(), &watch).await;
                 }
+                self.asked = true;
                 match watch.until_over(&last.id, &wanted, deadline).await {
                     Watched::Over(over) if over.status != "Succeeded" => {
                         match watch.own_rollback(over, &before, deadline).await {
@@ -68,10 +75,12 @@ impl Undo<'_> {
         }
         if running == wanted {
             self.announce(UndoStep::Deploy).await;
-            let id = match watch.start(&before, false, &self.run.cancel.permit().until(deadline)).await {
+            let id = match watch.start(&before, false, &permit).await {
                 Ok(started) => started.map(|(id, _)| id).unwrap_or_default(),
+                Err(error) if error.kind == Kind::Withdrawn => return self.not_written("CreateDeployment", &error),
                 Err(error) => return stuck(error.to_string(), &watch).await,
             };
+            self.asked = true;
             match watch.until_over(&id, &before, deadline).await {
                 Watched::Over(over) if over.status == "Succeeded" => {}
                 Watched::Over(over) => return stuck(failure(&over), &watch).await,

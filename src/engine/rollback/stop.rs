@@ -82,6 +82,8 @@ pub struct StopDeployment<'a> {
 }
 
 impl Write for StopDeployment<'_> {
+    type Answer = Value;
+
     async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
         self.ecs.stop_service_deployment(self.arn, permit).await
     }

@@ -281,6 +281,8 @@ struct Sending<'a> {
 }
 
 impl Write for Sending<'_> {
+    type Answer = Value;
+
     async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
         self.ecs.run_task(&self.request, permit).await
     }

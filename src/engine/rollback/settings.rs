@@ -1,0 +1,92 @@
+//! The desired count and the deployment settings that a change set, given back.
+
+use tokio::time::Instant;
+
+use super::{Undo, Undone, Watched};
+use crate::aws::ecs::ServiceUpdate;
+use crate::aws::error::{CallError, Kind};
+use crate::engine::blind::Blind;
+use crate::engine::ended::help;
+use crate::engine::past::Past;
+use crate::engine::update::Update;
+use crate::engine::watch::Look;
+use crate::engine::write::carry_out;
+use crate::event::{Reason, UndoStep};
+use crate::observe::service::LiveService;
+
+impl Undo<'_> {
+    /// Gives back only the settings, where ECS has rolled the deployment back itself. Returns how that ended, unless well.
+    pub async fn settle(mut self) -> Option<Undone> {
+        let deadline = Instant::now() + self.timeout;
+        if matches!((self.work.desired_count, &self.work.deployment), (None, None)) {
+            return None;
+        }
+        match self.look(deadline).await {
+            Ok(service) => self.restore(&service, deadline).await,
+            Err(undone) => return Some(undone),
+        }
+        self.unset.take().map(|error| self.unset(&error))
+    }
+
+    /// Gives back the settings of a target whose work was nothing else.
+    pub(super) async fn give_settings_back(&mut self, service: &LiveService, deadline: Instant) -> Undone {
+        self.announce(UndoStep::Settings).await;
+        let (count, _) = self.work.before.settings(self.work, service);
+        self.restore(service, deadline).await;
+        self.asked = self.unset.is_none();
+        if let (Some(count), None) = (count, &self.unset) {
+            let mut looks = self.run.watches.follow_until(self.target, false, deadline);
+            let mut blind = Blind::default();
+            loop {
+                let look = tokio::select! {
+                    biased;
+                    () = self.run.cancel.cancelled() => return self.left(),
+                    look = looks.next() => look,
+                };
+                match look {
+                    Some(Look::Service(service, _)) => {
+                        blind.sees();
+                        self.tell(&service).await;
+                        if service.desired != count || service.running == count {
+                            break;
+                        }
+                    }
+                    Some(Look::NoAnswer(error)) => {
+                        self.run.lost_session(self.target, &error).await;
+                        if blind.misses(&error, Instant::now()) {
+                            return self.not_back(Watched::TimedOut(Some(error)), None).await;
+                        }
+                    }
+                    Some(Look::Missing) => {}
+                    None => return self.not_back(Watched::TimedOut(None), None).await,
+                }
+            }
+        }
+        self.back(service.revision()).await
+    }
+
+    /// Gives back the settings that the change set and that still are so.
+    pub(super) async fn restore(&mut self, service: &LiveService, deadline: Instant) {
+        let (desired_count, deployment) = self.work.before.settings(self.work, service);
+        let update = ServiceUpdate { desired_count, deployment, ..ServiceUpdate::default() };
+        if update != ServiceUpdate::default() && self.unset.is_none() {
+            let update = Update { ecs: &self.ecs, target: self.target, past: Past::default(), update };
+            self.unset = carry_out(&update, &self.run.cancel.permit().until(deadline)).await.err();
+        }
+    }
+
+    /// It is back, and its settings could not be given back.
+    pub(super) fn unset(&self, error: &CallError) -> Undone {
+        let why = match error.kind {
+            Kind::Withdrawn if self.run.cancel.is_cancelled() => {
+                return Undone::Detached("the run was cancelled before its settings were given back".to_owned());
+            }
+            Kind::Withdrawn => {
+                format!("UpdateService was not sent within {}", humantime::format_duration(self.timeout))
+            }
+            _ => error.to_string(),
+        };
+        let summary = format!("it is back, but its settings could not be given back: {why}");
+        Undone::Stuck(Reason { summary, evidence: Vec::new(), help: help(error, self.target) })
+    }
+}

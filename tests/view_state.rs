@@ -268,6 +268,7 @@ fn is_terminal(event: &Event) -> bool {
         | Event::RolloutStarted { .. }
         | Event::RevisionRegistered { .. }
         | Event::TagsRefused { .. }
+        | Event::DefinitionAltered { .. }
         | Event::DeploymentStarted { .. }
         | Event::TasksChanged { .. }
         | Event::StageChanged { .. }

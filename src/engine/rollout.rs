@@ -187,7 +187,7 @@ async fn definition(
         Definition::Existing { arn, .. } => {
             let revision =
                 arn.parse().map_err(|error: String| CallError::plain("UpdateService", Kind::NotSent, error))?;
-            Registered { arn: arn.clone(), revision, reused: true, untagged: None }
+            Registered { arn: arn.clone(), revision, reused: true, untagged: None, altered: Vec::new() }
         }
         Definition::Register { definition, newest, tags } => {
             run.families.register(target, ecs, definition, tags, *newest, permit).await?
@@ -197,6 +197,11 @@ async fn definition(
         let (account, reason) = (target.account.name.clone(), error.to_string());
         let help = format!("allow ecs:TagResource to {}, or write `tag_revisions: false`", role(target));
         run.emit(Event::TagsRefused { account, reason, help }).await;
+    }
+    if !registered.altered.is_empty() {
+        let (family, differences) = (registered.revision.family.clone(), registered.altered.clone());
+        let help = "write that into the task definition file as ECS keeps it: else each run registers a new revision";
+        run.emit(Event::DefinitionAltered { family, differences, help: help.to_owned() }).await;
     }
     let (revision, reused) = (registered.revision.clone(), registered.reused);
     run.emit(Event::RevisionRegistered { target: target.id.clone(), revision, reused }).await;

@@ -90,6 +90,7 @@ impl Progress {
             | Event::WaveStarted { .. }
             | Event::RevisionRegistered { .. }
             | Event::TagsRefused { .. }
+            | Event::DefinitionAltered { .. }
             | Event::RunTaskStarted { .. }
             | Event::RunTaskFinished { .. }
             | Event::RunTaskAwaited { .. }

@@ -93,6 +93,16 @@ impl Narrator {
                     clean(help)
                 ))
             }),
+            Event::DefinitionAltered { family, differences, help } => Some(Sentence {
+                tone: Tone::Warn,
+                mark: "!",
+                ..run(format!(
+                    "ECS keeps the definition of {} otherwise than it was sent: {}; {}",
+                    clean(family),
+                    clean(&differences.join(", ")),
+                    clean(help)
+                ))
+            }),
             Event::DeploymentStarted { target, deployment, revision, attached } => {
                 let verb = if *attached { "follows" } else { "deploys" };
                 let (revision, deployment) = (revision.to_string(), clean(deployment));

@@ -305,6 +305,37 @@ async fn a_role_that_may_not_tag_deploys_without_and_says_so_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_ecs_keeps_otherwise_than_it_was_sent_is_told_once() {
+    let file = json!({ "family": "shop", "cpu": "256", "memory": "512", "networkMode": "awsvpc",
+        "containerDefinitions": [{ "name": "app", "image": "r/shop:1" }] });
+    for (fault, told) in [(Some("*=fills-in"), 1), (None, 0)] {
+        let mut fleet = fleet(&manifest(2, 1, ""));
+        for target in &mut fleet.targets {
+            target.desired.task_definition = Base::File(Arc::new(file.clone()));
+        }
+        let scene = Scene::seeded(fleet).quick();
+        let scene = fault.into_iter().fold(scene, Scene::fault);
+        let ran = scene.deploy().await;
+        assert_eq!(ran.count(Outcome::Succeeded), 2, "{}", ran.said);
+        let altered: Vec<_> = ran
+            .events
+            .iter()
+            .filter_map(|it| match &it.event {
+                Event::DefinitionAltered { family, differences, .. } => Some((family.as_str(), differences.join(", "))),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(altered, vec![("shop", "app: stopTimeout added: 30".to_owned()); told]);
+        let words =
+            "! ECS keeps the definition of shop otherwise than it was sent: app: stopTimeout added: 30; write that";
+        assert_eq!(ran.said.matches(words).count(), told, "{}", ran.said);
+        // What is told of is what each run would do again.
+        let again = if told == 0 { Outcome::Unchanged } else { Outcome::Succeeded };
+        assert_eq!(scene.deploy().await.count(again), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tags_of_a_file_are_never_left_out() {
     let mut scene = scene("", true);
     let live = scene.sandbox.task_definition("a0", "eu-west-1", "s0").expect("a definition");

@@ -468,6 +468,7 @@ async fn a_described_file_of_every_form_is_deployed_once() {
         "containerDefinitions": [
             { "name": "app", "image": "999999999999.dkr.ecr.us-east-1.amazonaws.com/shop:1", "appProtocol": null,
               "environment": [{ "name": "A", "value": null }, { "name": "B", "value": "" }], "secrets": [],
+              "logConfiguration": { "logDriver": "awsfirelens", "options": { "Name": "stdout" } },
               "portMappings": [{ "containerPort": 80, "protocol": "http", "appProtocol": "" }] },
             { "name": "log", "image": "fluent", "firelensConfiguration": { "type": "fluentbit" } },
         ],

@@ -22,6 +22,7 @@ pub mod run_task;
 pub mod scalar;
 pub mod schema;
 pub mod select;
+mod shown;
 pub mod spanned;
 pub mod taskdef;
 

@@ -2023,7 +2023,7 @@ fn a_task_definition_that_is_not_json() {
       × not valid JSON: trailing comma
        ╭─[tests/manifest/broken.json:4:40]
      3 │   "containerDefinitions": [
-     4 │     { "name": "app", "image": "api:1", }
+     4 │     { "name": "***", "image": "*****", }
        ·                                        ─
      5 │   ]
        ╰────
@@ -2038,14 +2038,14 @@ fn a_task_definition_without_what_it_needs() {
     insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: bare.json"), @r#"
       × the task definition has no `family`
        ╭─[tests/manifest/bare.json:1:1]
-     1 │ { "cpu": "256", "containerDefinitions": [] }
+     1 │ { "cpu": "***", "containerDefinitions": [] }
        · ────────────────────────────────────────────
        ╰────
       help: add "family": "..."
 
       × the task definition has no `containerDefinitions`
        ╭─[tests/manifest/bare.json:1:1]
-     1 │ { "cpu": "256", "containerDefinitions": [] }
+     1 │ { "cpu": "***", "containerDefinitions": [] }
        · ────────────────────────────────────────────
        ╰────
       help: add at least one container
@@ -2069,7 +2069,7 @@ fn a_task_definition_with_names_that_a_target_does_not_have() {
       × accounts `staging`, `prod` have no `size` in their `vars`
        ╭─[tests/manifest/names.json:7:66]
      6 │       "image": "api:1",
-     7 │       "command": ["sh", "-c", "exec server --home ${HOME} --size ${vars.size}"]
+     7 │       "command": ["**", "**", "**** ****** ****** ******* ****** ${vars.size}"]
        ·                                                                  ────────────
      8 │     }
        ╰────
@@ -2223,7 +2223,7 @@ fn a_long_line_is_cut_to_the_part_around_the_fault() {
     insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: long.json"), @r#"
       × accounts `staging`, `prod` have no `size` in their `vars`
        ╭─[tests/manifest/long.json:1:731]
-     1 │ , {"name": "V19", "value": "x"}, {"name": "SIZE", "value": "${vars.size}"}, {"name": "W0", "value": "x"}, {"name": "W1", "value": "x
+     1 │ , {"name": "V19", "value": "*"}, {"name": "SIZE", "value": "${vars.size}"}, {"name": "W0", "value": "*"}, {"name": "W1", "value": "*
        ·                                                             ────────────
        ╰────
       help: add `size` to `vars`, or give a default: `${vars.size:-...}`
@@ -2907,6 +2907,45 @@ fn what_is_no_task_definition_is_not_quoted() {
     assert!(told("/dev/zero").contains("not a regular file"), "{}", told("/dev/zero"));
     assert!(told("wide.json").contains("UTF-16"), "{}", told("wide.json"));
     assert_eq!(told("marked.json"), "");
+}
+
+#[test]
+fn no_value_of_a_task_definition_is_in_a_frame() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hidden-values");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let good = r#"{ "family": "api", "containerDefinitions": [{ "name": "app", "image": "api:1", "memory": 64,
+      "environment": [
+        { "name": "PASSWORD", "value": "hunter2" }
+      ],
+      "command": ["--key", "hunter2"], "dockerLabels": { "user": "hunter2" } }] }"#;
+    for (from, to, wanted) in [
+        ("\"hunter2\" }\n", "\"hunter2\", }\n", "trailing comma"),
+        ("\"value\": \"hunter2\"", "\"value\": hunter2\"", "expected value"),
+        ("\"memory\": 64", "\"memory\": \"64\"", "`memory` of container `app` must be a number"),
+        (
+            "\"value\": \"hunter2\"",
+            "\"value\": [\"hunter2\"]",
+            "`environment[0].value` of container `app` must be text",
+        ),
+        ("\"value\": \"hunter2\"", "\"value\": \"hunter2 ${region.x}\"", "unknown name `${region.x}`"),
+        (
+            "\"command\": [\"--key\", \"hunter2\"]",
+            "\"command\": \"--key hunter2\"",
+            "`command` of container `app` must be a list",
+        ),
+        ("\"family\": \"api\"", "\"user\": \"hunter2\"", "the task definition has no `family`"),
+        ("\"environment\": [", "\"environment\": [ null,", ""),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(directory.join("td.json"), good.replace(from, to)).expect("a file");
+        let text = MANIFEST.replace("cluster: web", "cluster: web\n    task_definition: td.json");
+        let told = match load_str("deploy.yaml", &directory, &text, &variables) {
+            Ok(fleet) => fleet.warnings.join("\n"),
+            Err(error) => format!("{}{error}", error.render(false, 100)),
+        };
+        assert!(told.contains(wanted), "{wanted}: {told}");
+        assert!(!told.contains("hunter2") && told.contains("td.json:"), "{told}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::fault::{Fault, Source};
 use super::interpolate::{Problem, Scope, Template};
 use super::locate::locate;
+use super::shown;
 use super::spanned::Span;
 use crate::fleet::Desired;
 use crate::plan::taskdef;
@@ -19,7 +20,8 @@ use crate::task_definition::{self, Finding, Step};
 /// A task definition file that was read.
 #[derive(Debug)]
 pub struct TaskDefinition {
-    source: Arc<Source>,
+    name: String,
+    text: String,
     value: Arc<Value>,
     containers: Vec<String>,
     interpolated: bool,
@@ -35,19 +37,18 @@ impl TaskDefinition {
     pub fn parse(name: &str, text: String) -> Result<Self, Vec<Fault>> {
         // PowerShell begins a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let source = Arc::new(Source::new(name, text));
-        if !source.inner().trim_start().starts_with('{') {
-            // What it is instead may be secret, so none of it is shown.
+        // Whatever it is, its values may be secret.
+        let source = Arc::new(Source::new(name, shown::of_anything(&text)));
+        if !text.trim_start().starts_with('{') {
             let help = "a task definition is a JSON object: it begins with `{`, as `aws ecs register-task-definition \
                         --generate-cli-skeleton` prints it";
             return Err(vec![Fault::of_file(source, "the file is not a task definition").help(help)]);
         }
-        let text = source.inner();
         let fault = |span: Span, message: String, help: &str| Fault::at(Arc::clone(&source), span, message).help(help);
-        let value: Value = serde_json::from_str(text).map_err(|error| {
+        let value: Value = serde_json::from_str(&text).map_err(|error| {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
-            let span = place(text, error.line(), error.column());
+            let span = place(&text, error.line(), error.column());
             vec![fault(span, format!("not valid JSON: {message}"), "correct the JSON here, or just before")]
         })?;
         let start = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
@@ -93,7 +94,7 @@ impl TaskDefinition {
         let mut value = Value::Object(definition);
         task_definition::strip_comments(&mut value);
         let interpolated = any_text(&value, &mut |text| text.contains("${"));
-        Ok(Self { source: Arc::clone(&source), value: Arc::new(value), containers, interpolated, wrapped })
+        Ok(Self { name: name.to_owned(), text, value: Arc::new(value), containers, interpolated, wrapped })
     }
 
     /// Returns what AWS would refuse of the definition of one target, at its place in the file. With `images`, those of
@@ -103,10 +104,11 @@ impl TaskDefinition {
         let Ok(definition) = taskdef::build(resolved, desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
         let findings = findings.filter(|finding| images || !finding.is_of_image());
+        let source = self.source(None);
         findings
             .map(|finding| {
-                let place = locate(self.source.inner(), &self.within(&finding.path));
-                Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help)
+                let place = locate(&self.text, &self.within(&finding.path));
+                Fault::at(Arc::clone(&source), place, finding.message).help(finding.help)
             })
             .collect()
     }
@@ -115,10 +117,11 @@ impl TaskDefinition {
     pub fn warnings(&self) -> Vec<String> {
         let findings = task_definition::judge(&taskdef::without_read_only(&self.value));
         let findings = findings.into_iter().filter(|finding| !finding.is_fault());
+        let source = self.source(None);
         findings
             .map(|finding| {
-                let place = locate(self.source.inner(), &self.within(&finding.path));
-                super::fault::plain(&Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help))
+                let place = locate(&self.text, &self.within(&finding.path));
+                super::fault::plain(&Fault::at(Arc::clone(&source), place, finding.message).help(finding.help))
             })
             .collect()
     }
@@ -155,13 +158,19 @@ impl TaskDefinition {
         if problems.is_empty() { Ok(Arc::new(value)) } else { Err(self.locate(problems)) }
     }
 
+    /// Returns the file as faults show it, with the reference that one is about.
+    fn source(&self, reference: Option<Span>) -> Arc<Source> {
+        Arc::new(Source::new(&self.name, shown::of_definition(&self.text, reference)))
+    }
+
     fn locate(&self, problems: Vec<Problem>) -> Vec<Fault> {
-        let text = self.source.inner();
+        let text = &self.text;
         let fault = |problem: Problem| {
             let start = text.find(&problem.needle).unwrap_or(0);
             let end = start + if text[start..].starts_with(&problem.needle) { problem.needle.len() } else { 1 };
             let end = end + usize::from(text.get(end..).is_some_and(|rest| rest.starts_with('}')));
-            let fault = Fault::at(Arc::clone(&self.source), Span { start, end }, problem.message).help(problem.help);
+            let span = Span { start, end };
+            let fault = Fault::at(self.source(Some(span)), span, problem.message).help(problem.help);
             match problem.missing {
                 Some((account, key)) => fault.missing(&account, &key),
                 None => fault,

@@ -74,19 +74,20 @@ pub fn needs(definition: &Value, account: &str, region: &str) -> BTreeSet<Need> 
     needs
 }
 
-/// Returns what a task definition names in another account than the tasks', whose id is given, and no policy can make
-/// usable: a role, or a parameter by its ARN. This needs no call to AWS.
-pub fn foreign(definition: &Value, account: &str) -> Option<Finding> {
+/// Returns what a task definition names that tasks of an account (by its id) and region can never use, whatever is allowed: a
+/// role or a parameter of another account, or what is of another partition. This needs no call to AWS.
+pub fn foreign(definition: &Value, account: &str, region: &str) -> Option<Finding> {
     // As `describe-task-definition` prints it, too.
     let definition = definition.get("taskDefinition").filter(|inner| inner.is_object()).unwrap_or(definition);
-    needs(definition, account, "").into_iter().find_map(|need| match need {
-        Need::Role(role) => (role.account != account).then(|| role.is_foreign(account)),
-        Need::Parameter(parameter) => {
-            let own = parameter.account.as_deref().is_none_or(|owner| owner == account);
-            (!own).then(|| parameter.is_foreign(account))
-        }
-        Need::Image(_) | Need::LogGroup(_) | Need::Secret(_) => None,
-    })
+    let roles = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| definition[member].as_str());
+    let role = |text: &str| {
+        let role = Role::read(text, account)?;
+        (role.account != account).then(|| role.is_foreign(account)).or_else(|| role.is_elsewhere(region))
+    };
+    let secrets = each(&definition["containerDefinitions"])
+        .flat_map(|container| each(&container["secrets"]).chain(each(&container["logConfiguration"]["secretOptions"])));
+    let mut secrets = secrets.filter_map(|secret| secret["valueFrom"].as_str());
+    roles.filter_map(role).next().or_else(|| secrets.find_map(|text| secret::fault(text, Some(account), region)))
 }
 
 fn each(list: &Value) -> impl Iterator<Item = &Value> {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_and_parameters_of_another_account_are_foreign() {
+    fn roles_and_parameters_of_another_account_or_partition_are_foreign() {
         let secret =
             |from: &str| json!({ "containerDefinitions": [{ "secrets": [{ "name": "A", "valueFrom": from }] }] });
         let role = |account: &str| json!({ "executionRoleArn": format!("arn:aws:iam::{account}:role/exec") });
@@ -165,8 +166,12 @@ mod tests {
             (secret("arn:aws:ssm:eu-west-1:222222222222:parameter/a"), false),
             (secret("arn:aws:ssm:eu-west-1:111111111111:parameter/a"), true),
             (secret("arn:aws:secretsmanager:eu-west-1:111111111111:secret:a-AbCdEf"), false),
+            (secret("arn:aws:ssm:us-east-1:222222222222:parameter/a"), false),
+            (secret("arn:aws-cn:ssm:cn-north-1:222222222222:parameter/a"), true),
+            (secret("arn:aws:ssm:eu-west-1::parameter/a"), true),
+            (json!({ "taskRoleArn": "arn:aws-cn:iam::222222222222:role/exec" }), true),
         ] {
-            assert_eq!(foreign(&definition, "222222222222").is_some(), wanted, "{definition}");
+            assert_eq!(foreign(&definition, "222222222222", "eu-west-1").is_some(), wanted, "{definition}");
         }
     }
 

@@ -2949,6 +2949,22 @@ fn no_value_of_a_task_definition_is_in_a_frame() {
 }
 
 #[test]
+fn arns_of_ecs_are_of_the_target() {
+    let cluster = |arn: &str| edited("cluster: web", &format!("cluster: \"{arn}\""));
+    assert!(cluster("arn:aws:ecs:${region}:${account.id}:cluster/web").starts_with("no fault"));
+    for (arn, wanted) in [
+        ("arn:aws:ecs:us-east-1:${account.id}:cluster/web", "is of the region us-east-1, and the target of eu-west-1"),
+        ("arn:aws:ecs:${region}:999999999999:cluster/web", "is of the account 999999999999, and the target of"),
+        ("arn:aws-cn:ecs:${region}:${account.id}:cluster/web", "is of the partition aws-cn, and the target of aws"),
+    ] {
+        let text = cluster(arn).replace("\n  │ ", " ");
+        assert!(text.contains(wanted), "{arn}: {text}");
+    }
+    let task = "cluster: web\n    before: [ { run_task: m, task_definition: \"arn:aws:ecs:us-east-1:1:task-definition/m:1\" } ]";
+    assert!(edited("cluster: web", task).contains("is of the region us-east-1"), "{}", edited("cluster: web", task));
+}
+
+#[test]
 fn a_session_tag_has_no_newline_and_no_tab() {
     let tagged =
         |text: &str| edited("role/deployer\"\n", &format!("role/deployer\"\n    tags: {{ message: \"{text}\" }}\n"));

@@ -134,8 +134,8 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             "name an ACTIVE revision, or register this one's definition again",
         );
     }
-    if let Some(foreign) = verify::foreign(&wanted, target.account.id.as_str()).filter(|_| !is_live && named.is_none())
-    {
+    let foreign = verify::foreign(&wanted, target.account.id.as_str(), &target.id.region);
+    if let Some(foreign) = foreign.filter(|_| !is_live && named.is_none()) {
         return Decision::blocked(foreign.reason, foreign.help);
     }
     // Task sets have no rollout state, and `other_set` looks at them.

@@ -355,7 +355,14 @@ impl<'a> Rollout<'a> {
                 }
                 return None;
             }
-            Verdict::Succeeded => Ended::succeeded(self.revision.clone(), None),
+            Verdict::Succeeded => {
+                if self.tasks.is_none() && service.desired == 0 {
+                    // No count ever changed: with a desired count of 0 a deployment completes without a task.
+                    let tasks = Tasks::default();
+                    self.run.emit(Event::TasksChanged { target: self.target.id.clone(), tasks }).await;
+                }
+                Ended::succeeded(self.revision.clone(), None)
+            }
             Verdict::Failed(summary) => self.explained(Outcome::Failed, Some(summary)).await,
             Verdict::RolledBack => self.explained(Outcome::RolledBack, why(&self.followed)).await,
             Verdict::Stuck(summary) => {

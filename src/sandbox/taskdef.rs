@@ -58,6 +58,7 @@ pub(crate) fn register(world: &mut World, call: &Call, input: &Value) -> Result<
     };
     if judged {
         judge(input)?;
+        pass_roles(call, input)?;
     }
     let filled = world.service_faults(&call.account, &call.region, family).contains(&Fault::FillsIn).then(|| {
         let mut input = input.clone();
@@ -242,6 +243,16 @@ fn validate(input: &Value) -> Result<(), AwsError> {
         return Err(AwsError::client("No Fargate configuration exists for given values."));
     }
     Ok(())
+}
+
+/// Refuses roles of another account: no policy can allow to pass them.
+fn pass_roles(call: &Call, input: &Value) -> Result<(), AwsError> {
+    let roles = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| text_of(input, member));
+    let mut roles = roles.filter(|role| role.starts_with("arn:"));
+    match roles.any(|role| super::account::parts(role).1 != call.account) {
+        true => Err(AwsError::new("AccessDeniedException", "Cross-account pass role is not allowed.")),
+        false => Ok(()),
+    }
 }
 
 /// Refuses what AWS's own rules refuse besides.

@@ -338,9 +338,9 @@ fn with_task(definition: &str, container: &str) -> Scene {
     );
     let text = manifest(2, 1, "");
     let scene = Scene::new(&text.replace("    cluster: main\n", &format!("    cluster: main\n    {task}\n")));
-    for account in ["a0", "a1"] {
+    for (account, id) in [("a0", A0), ("a1", A1)] {
         let input = serde_json::json!({ "family": "migrate", "memory": "128",
-            "executionRoleArn": "arn:aws:iam::200000000000:role/migrates",
+            "executionRoleArn": format!("arn:aws:iam::{id}:role/migrates"),
             "containerDefinitions": [{ "name": "job", "image": "registry.example.com/migrate:1", "memory": 128 }] });
         scene.sandbox.behind_the_back(account, "eu-west-1", "RegisterTaskDefinition", &input).expect("registered");
     }

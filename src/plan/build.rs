@@ -298,6 +298,7 @@ fn words(deployment: &Deployment) -> String {
 /// Returns the definition that a target starts from, or why there is none.
 fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, String> {
     let (found, what) = match declared {
+        Base::Live if observed.live.is_null() => return Err("the service runs no task definition".to_owned()),
         Base::Live => return Ok(&observed.live),
         Base::File(definition) => return Ok(definition),
         Base::Revision { family, number: Some(number) } => {

@@ -123,17 +123,20 @@ impl World {
 
 pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let name = text_of(input, "serviceName").ok_or_else(|| AwsError::invalid("Service name must not be empty"))?;
-    let reference =
-        text_of(input, "taskDefinition").ok_or_else(|| AwsError::invalid("TaskDefinition can not be blank."))?;
+    let reference = text_of(input, "taskDefinition");
+    // Under EXTERNAL the definitions are those of task sets.
+    if reference.is_none() && input["deploymentController"]["type"] != "EXTERNAL" {
+        return Err(AwsError::invalid("TaskDefinition can not be blank."));
+    }
     let cluster = text_of(input, "cluster");
     let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 255 || !name.chars().all(valid) {
         return Err(AwsError::invalid("Invalid service name."));
     }
-    let (arn, definition) = world.deployable(call, reference)?;
+    let wanted = reference.map(|reference| world.deployable(call, reference)).transpose()?;
     let desired = count_of(input)?.unwrap_or(1);
     let pace = world.pace();
-    let behaviour = world.behaviour(call, name, &definition, false);
+    let wanted = wanted.map(|(arn, definition)| (arn, world.behaviour(call, name, &definition, false), definition));
     let seed = format!("{}/{}/{}/{name}", call.account, call.region, cluster.map_or("default", short));
     let region = world.region(&call.account, &call.region);
     let entry = region.cluster(cluster)?;
@@ -174,7 +177,9 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
         stale: None,
         key: seed,
     };
-    service.deploy(&arn, definition, behaviour, call.now, pace);
+    if let Some((arn, behaviour, definition)) = wanted {
+        service.deploy(&arn, definition, behaviour, call.now, pace);
+    }
     let service_arn = call.arn(&format!("service/{}/{name}", service.cluster));
     entry.services.insert(name.to_owned(), service);
     let tags = input.get("tags").and_then(Value::as_array).filter(|tags| !tags.is_empty());

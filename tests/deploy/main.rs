@@ -7,6 +7,7 @@ mod busy;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
 mod definition;
+mod definition_forms;
 mod denied;
 #[cfg(feature = "verify")]
 mod doctor;

@@ -20,8 +20,9 @@ use crate::task_definition::{self, Finding, Step};
 /// A task definition file that was read.
 #[derive(Debug)]
 pub struct TaskDefinition {
-    name: String,
     text: String,
+    /// The file as faults show it.
+    source: Arc<Source>,
     value: Arc<Value>,
     containers: Vec<String>,
     interpolated: bool,
@@ -94,7 +95,8 @@ impl TaskDefinition {
         let mut value = Value::Object(definition);
         task_definition::strip_comments(&mut value);
         let interpolated = any_text(&value, &mut |text| text.contains("${"));
-        Ok(Self { name: name.to_owned(), text, value: Arc::new(value), containers, interpolated, wrapped })
+        let source = Arc::new(Source::new(name, shown::of_definition(&text, None)));
+        Ok(Self { text, source, value: Arc::new(value), containers, interpolated, wrapped })
     }
 
     /// Returns what AWS would refuse of the definition of one target, at its place in the file. With `images`, those of
@@ -104,11 +106,10 @@ impl TaskDefinition {
         let Ok(definition) = taskdef::build(resolved, desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
         let findings = findings.filter(|finding| images || !finding.is_of_image());
-        let source = self.source(None);
         findings
             .map(|finding| {
                 let place = locate(&self.text, &self.within(&finding.path));
-                Fault::at(Arc::clone(&source), place, finding.message).help(finding.help)
+                Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help)
             })
             .collect()
     }
@@ -117,11 +118,10 @@ impl TaskDefinition {
     pub fn warnings(&self) -> Vec<String> {
         let findings = task_definition::judge(&taskdef::without_read_only(&self.value));
         let findings = findings.into_iter().filter(|finding| !finding.is_fault());
-        let source = self.source(None);
         findings
             .map(|finding| {
                 let place = locate(&self.text, &self.within(&finding.path));
-                super::fault::plain(&Fault::at(Arc::clone(&source), place, finding.message).help(finding.help))
+                super::fault::plain(&Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help))
             })
             .collect()
     }
@@ -158,11 +158,6 @@ impl TaskDefinition {
         if problems.is_empty() { Ok(Arc::new(value)) } else { Err(self.locate(problems)) }
     }
 
-    /// Returns the file as faults show it, with the reference that one is about.
-    fn source(&self, reference: Option<Span>) -> Arc<Source> {
-        Arc::new(Source::new(&self.name, shown::of_definition(&self.text, reference)))
-    }
-
     fn locate(&self, problems: Vec<Problem>) -> Vec<Fault> {
         let text = &self.text;
         let fault = |problem: Problem| {
@@ -170,7 +165,8 @@ impl TaskDefinition {
             let end = start + if text[start..].starts_with(&problem.needle) { problem.needle.len() } else { 1 };
             let end = end + usize::from(text.get(end..).is_some_and(|rest| rest.starts_with('}')));
             let span = Span { start, end };
-            let fault = Fault::at(self.source(Some(span)), span, problem.message).help(problem.help);
+            let source = Source::new(self.source.name(), shown::of_definition(text, Some(span)));
+            let fault = Fault::at(Arc::new(source), span, problem.message).help(problem.help);
             match problem.missing {
                 Some((account, key)) => fault.missing(&account, &key),
                 None => fault,

@@ -443,20 +443,28 @@ async fn a_running_revision_that_is_inactive_cannot_be_deployed_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_sandbox_passes_no_role_across_accounts() {
+    let scene = scene("", true);
+    let with = |role: &str| {
+        let definition = json!({ "family": "x", "memory": "128", "taskRoleArn": role,
+            "containerDefinitions": [{ "name": "app", "image": "x" }] });
+        scene.sandbox.behind_the_back("a0", "eu-west-1", "RegisterTaskDefinition", &definition)
+    };
+    assert!(with("arn:aws:iam::200000000000:role/x").is_ok() && with("x").is_ok());
+    let refused = with("arn:aws:iam::999999999999:role/x").expect_err("refused");
+    assert!(refused.contains("Cross-account pass role is not allowed."), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_daemon_service_has_no_desired_count() {
-    let scene = scene("    desired_count: 4\n", true);
-    let revision = live(&scene);
-    let name = json!({ "cluster": "main", "service": "s0", "force": true });
-    behind(&scene, "DeleteService", &name);
-    let daemon = json!({ "cluster": "main", "serviceName": "s0", "taskDefinition": revision, "schedulingStrategy": "DAEMON",
-        "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-0a1b2c3d"] } } });
-    behind(&scene, "CreateService", &daemon);
-    tokio::time::sleep(std::time::Duration::from_secs(900)).await;
+    let scene = scene("    desired_count: 4\n", true).fault("*=daemon");
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
     let refused = format!("{:?}", ran.exit);
     assert!(refused.contains("its scheduling strategy is DAEMON"), "{refused}");
     assert_eq!(scene.sandbox.calls().operation("RegisterTaskDefinition"), 0);
+    let ran = later(&scene, "", true).deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]

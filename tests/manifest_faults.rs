@@ -2949,6 +2949,29 @@ fn no_value_of_a_task_definition_is_in_a_frame() {
 }
 
 #[test]
+fn what_a_shared_file_has_wrong_in_each_account_is_one_fault() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-file");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let text = MANIFEST.replace("cluster: web", "cluster: web\n    task_definition: td.json");
+    for (member, wanted) in [
+        (
+            "\"taskRoleArn\": \"arn:aws:iam::999999999999:role/x\"",
+            "the role arn:aws:iam::999999999999:role/x is of account 999999999999: it cannot run tasks in account",
+        ),
+        ("\"ipcMode\": \"${account.id}\"", "`ipcMode` cannot be `"),
+    ] {
+        let file = format!(
+            "{{ \"family\": \"api\", {member}, \"containerDefinitions\": [{{ \"name\": \"app\", \"image\": \"api:1\", \"memory\": 64 }}] }}"
+        );
+        std::fs::write(directory.join("td.json"), file).expect("a file");
+        let error = load_str("deploy.yaml", &directory, &text, &variables).expect_err("a fault");
+        assert_eq!(error.faults.len(), 1, "{error}");
+        let told = error.to_string();
+        assert!(told.contains(wanted) && told.contains(", and 1 more like it"), "{told}");
+    }
+}
+
+#[test]
 fn arns_of_ecs_are_of_the_target() {
     let cluster = |arn: &str| edited("cluster: web", &format!("cluster: \"{arn}\""));
     assert!(cluster("arn:aws:ecs:${region}:${account.id}:cluster/web").starts_with("no fault"));

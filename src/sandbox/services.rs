@@ -2,6 +2,7 @@
 //!
 //! UpdateService merges: what is not sent stays. Only some members start a deployment.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::account::parts;
 use super::behaviour::Behaviour;
 use super::configuration::merge_configuration;
 use super::ecs::{list_of, page, short, text_of};
-use super::fault::Fault;
+use super::fault::{Fault, Rule};
 use super::hook::Verdict;
 use super::moment::millis;
 use super::service::{Act, Service};
@@ -47,6 +48,23 @@ impl World {
     /// Returns how fast things go.
     pub(crate) fn pace(&self) -> Pace {
         Pace { chance: self.chance, timing: self.timing }
+    }
+
+    /// Gives the services that a rule is for the scheduling strategy DAEMON.
+    pub(crate) fn make_daemons(&mut self, rule: &Rule) {
+        let covered = |(id, region): &&(String, String)| rule.covers(&self.account_names(id), region);
+        let places: Vec<(String, String)> = self.regions.keys().filter(covered).cloned().collect();
+        for (account, region) in places {
+            let clusters = self.region(&account, &region).clusters.values();
+            let names: Vec<String> = clusters.flat_map(|cluster| cluster.services.keys().cloned()).collect();
+            let covers = |name: &String| rule.covers_service(&self.with_aliases(&account, &region, vec![name.clone()]));
+            let names: BTreeSet<String> = names.into_iter().filter(covers).collect();
+            let clusters = self.region(&account, &region).clusters.values_mut();
+            for (_, service) in clusters.flat_map(|it| &mut it.services).filter(|(name, _)| names.contains(*name)) {
+                service.settings.insert("schedulingStrategy".to_owned(), json!("DAEMON"));
+                service.shown = None;
+            }
+        }
     }
 
     /// Returns how a new deployment of the service behaves: by its images, and by the faults unless it worked before.

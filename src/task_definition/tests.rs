@@ -159,7 +159,7 @@ fn what_depends_on_another_member_is_found_at_its_place() {
         ),
         (
             format!("{app}/portMappings"),
-            json!([{"containerPort": 80}, {"containerPort": 80, "hostPort": 80, "protocol": "tcp"}]),
+            json!([{"containerPort": 80, "hostPort": 80}, {"containerPort": 80, "hostPort": 80, "protocol": "tcp"}]),
             "`portMappings[1]` of container `app` maps the tcp port 80 of the host, and container `app` does so, too",
         ),
         (format!("{app}/hostname"), json!("app"), "`hostname` of container `app` cannot be used with the network mode"),

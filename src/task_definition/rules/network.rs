@@ -39,17 +39,15 @@ impl Rules<'_> {
         }
     }
 
-    /// Refuses a port of the host that is mapped twice.
+    /// Refuses a port of the host that is mapped twice. Where none is written, what ECS makes of equal ports is not known.
     pub(super) fn ports(&mut self) {
         let definition = self.definition;
-        let shared = matches!(definition["networkMode"].as_str(), Some("awsvpc" | "host"));
         let mut taken: BTreeMap<(u64, String), String> = BTreeMap::new();
         for (index, container) in list(definition, "containerDefinitions").iter().enumerate() {
             let path = entry(&member(&[], "containerDefinitions"), index);
             let owner = describe(definition, &path);
             for (index, mapping) in list(container, "portMappings").iter().enumerate() {
-                let own = mapping["containerPort"].as_u64().filter(|_| shared);
-                let Some(port) = mapping["hostPort"].as_u64().filter(|port| *port != 0).or(own) else { continue };
+                let Some(port) = mapping["hostPort"].as_u64().filter(|port| *port != 0) else { continue };
                 let protocol = if mapping["protocol"] == "udp" { "udp" } else { "tcp" };
                 let earlier = taken.insert((port, protocol.to_owned()), owner.clone());
                 if let Some(earlier) = earlier {

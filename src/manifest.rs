@@ -16,6 +16,7 @@ pub mod gitlab;
 pub mod interpolate;
 pub mod load;
 pub mod locate;
+mod lookalike;
 pub mod node;
 pub mod render;
 pub mod run_task;

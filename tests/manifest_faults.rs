@@ -2949,6 +2949,47 @@ fn no_value_of_a_task_definition_is_in_a_frame() {
 }
 
 #[test]
+fn what_is_taken_for_a_task_definition_is_told_as_what_it_is() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lookalikes");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let containers = r#"[{ "name": "app", "image": "api:1", "memory": 64 }]"#;
+    let whole = |list: &str| format!(r#"{{ "family": "api", "containerDefinitions": {list} }}"#);
+    for (name, file, wanted, help) in [
+        ("td.json", containers.to_owned(), "is a list, and not a task definition", "\"containerDefinitions\": [...]"),
+        (
+            "td.json",
+            format!("// hunter2\n{}", whole(containers)),
+            "JSON has no comments",
+            "members that begin with `_`",
+        ),
+        ("td.json", whole(&containers.replace("\"api:1\"", "/* hunter2 */ \"api:1\"")), "JSON has no comments", "`_`"),
+        ("td.json", whole(&format!("{containers:?}")), "`containerDefinitions` is text, and must be a list", "quotes"),
+        (
+            "td.json",
+            whole(containers).replace("container", "Container"),
+            "no `ContainerDefinitions`",
+            "\"containerDefinitions\"",
+        ),
+        ("td.json", whole(containers).replace("family", "Family"), "AWS knows no `Family`", "write \"family\""),
+        ("td.jsonnet", "local x = 'hunter2'; {}".to_owned(), "is not a task definition", "render it first"),
+        ("td.jsonnet", "{ family: 'hunter2' }".to_owned(), "not valid JSON", "render it first"),
+        ("td.yml", "family: hunter2".to_owned(), "is not a task definition", "write it as JSON"),
+    ] {
+        std::fs::write(directory.join(name), &file).expect("a file");
+        let text = MANIFEST.replace("cluster: web", &format!("cluster: web\n    task_definition: {name}"));
+        let error = load_str("deploy.yaml", &directory, &text, &variables).expect_err("a fault");
+        let told = format!("{error}\n{}", error.render(false, 100));
+        assert!(error.to_string().contains(wanted) && error.to_string().contains(help), "{file}: {error}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    let twice = whole(containers).replace("\"memory\": 64", "\"memory\": 64, \"memory\": 128");
+    std::fs::write(directory.join("td.json"), twice).expect("a file");
+    let text = MANIFEST.replace("cluster: web", "cluster: web\n    task_definition: td.json");
+    let fleet = load_str("deploy.yaml", &directory, &text, &variables).expect("a warning only");
+    assert!(fleet.warnings.join("\n").contains("`memory` is there twice in one object, and the last one counts"));
+}
+
+#[test]
 fn what_a_shared_file_has_wrong_in_each_account_is_one_fault() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-file");
     std::fs::create_dir_all(&directory).expect("a directory");

@@ -43,7 +43,7 @@ fn hide(text: &str, reference: Option<Span>, known: bool) -> String {
         let shows = match char {
             _ if is_name => known || task_definition::is_member(inner),
             '"' => known && !opaque && taskdef::is_shown(member),
-            _ if char.is_ascii_punctuation() || char.is_whitespace() => true,
+            _ if "{}[]:,".contains(char) || char.is_whitespace() => true,
             // A number that somebody wrote for a text.
             _ => known && !opaque && (taskdef::is_shown(member) || member != "value" && is_literal(token)),
         };
@@ -134,6 +134,7 @@ mod tests {
             r#"{ "name": "A", "value": hunter2", "image": "x" }"#,
             r#"{ "value": "{"password":"hunter2"}" }"#,
             r#"{ "value" "hunter2": 1, hunter2 }"#,
+            "{ value: 'hunter2', -hunter2: `hunter2` }",
             "{ \"value\": \"hunter2\n\"hunter2\": \"",
             r#"{ "type": "service_account", "private_key": "hunter2", "user": "hunter2", "hunter2": 1 }"#,
             r#"{ "value": "hunter2é€😀"#,

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::fault::{Fault, Source};
 use super::interpolate::{Problem, Scope, Template};
-use super::locate::locate;
-use super::shown;
+use super::locate::{locate, repeated};
 use super::spanned::Span;
+use super::{lookalike, shown};
 use crate::fleet::Desired;
 use crate::plan::taskdef;
 use crate::task_definition::{self, Finding, Step};
@@ -41,16 +41,16 @@ impl TaskDefinition {
         // Whatever it is, its values may be secret.
         let source = Arc::new(Source::new(name, shown::of_anything(&text)));
         if !text.trim_start().starts_with('{') {
-            let help = "a task definition is a JSON object: it begins with `{`, as `aws ecs register-task-definition \
-                        --generate-cli-skeleton` prints it";
-            return Err(vec![Fault::of_file(source, "the file is not a task definition").help(help)]);
+            let (message, help) = lookalike::other(name, &text);
+            return Err(vec![Fault::of_file(source, message).help(help)]);
         }
         let fault = |span: Span, message: String, help: &str| Fault::at(Arc::clone(&source), span, message).help(help);
         let value: Value = serde_json::from_str(&text).map_err(|error| {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
             let span = place(&text, error.line(), error.column());
-            vec![fault(span, format!("not valid JSON: {message}"), "correct the JSON here, or just before")]
+            let (message, help) = lookalike::broken(name, text.get(span.start..).unwrap_or_default(), &message);
+            vec![fault(span, message, help)]
         })?;
         let start = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
         let Value::Object(mut definition) = value else {
@@ -70,7 +70,9 @@ impl TaskDefinition {
         }
         let mut faults = Vec::new();
         if definition.get("family").and_then(Value::as_str).is_none_or(str::is_empty) {
-            faults.push(fault(start, "the task definition has no `family`".to_owned(), "add \"family\": \"...\""));
+            let missing = || ("the task definition has no `family`".to_owned(), "add \"family\": \"...\"".to_owned());
+            let (message, help) = lookalike::member(&definition, "family").unwrap_or_else(missing);
+            faults.push(fault(start, message, &help));
         }
         let list = definition.get("containerDefinitions").and_then(Value::as_array);
         let names = |list: &Vec<Value>| -> Option<Vec<String>> {
@@ -79,8 +81,12 @@ impl TaskDefinition {
         let containers = match list {
             Some(list) if !list.is_empty() => names(list),
             _ => {
-                let message = "the task definition has no `containerDefinitions`".to_owned();
-                faults.push(fault(start, message, "add at least one container"));
+                let missing = || {
+                    let message = "the task definition has no `containerDefinitions`".to_owned();
+                    (message, "add at least one container".to_owned())
+                };
+                let (message, help) = lookalike::member(&definition, "containerDefinitions").unwrap_or_else(missing);
+                faults.push(fault(start, message, &help));
                 Some(Vec::new())
             }
         };
@@ -117,13 +123,15 @@ impl TaskDefinition {
     /// Returns what AWS would leave out of the file without a word.
     pub fn warnings(&self) -> Vec<String> {
         let findings = task_definition::judge(&taskdef::without_read_only(&self.value));
-        let findings = findings.into_iter().filter(|finding| !finding.is_fault());
-        findings
-            .map(|finding| {
-                let place = locate(&self.text, &self.within(&finding.path));
-                super::fault::plain(&Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help))
-            })
-            .collect()
+        let findings = findings.into_iter().filter(|finding| !finding.is_fault()).map(|finding| {
+            let place = locate(&self.text, &self.within(&finding.path));
+            Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help)
+        });
+        let repeated = repeated(&self.text).into_iter().map(|(place, name)| {
+            let message = format!("`{name}` is there twice in one object, and the last one counts");
+            Fault::at(Arc::clone(&self.source), place, message).help("keep one of them")
+        });
+        findings.chain(repeated).map(|fault| super::fault::plain(&fault)).collect()
     }
 
     /// Returns a path as it is in the file. Of a variable the whole entry is pointed at: its value may be a secret.

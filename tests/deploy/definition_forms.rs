@@ -182,6 +182,9 @@ async fn every_form_is_deployed_as_it_is_and_no_change_afterwards() {
         let scene = Scene::seeded(with_file(&directory.0)).quick();
         let ran = scene.deploy().await;
         assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{name}: {:?} {}", ran.exit, ran.said);
+        // What ran before is the file with an older image.
+        let changes = ran.state.targets().flat_map(|target| &target.changes).collect::<Vec<_>>();
+        assert!(!changes.is_empty() && changes.iter().all(|line| line.contains(": image ")), "{name}: {changes:?}");
         let altered = ran.events.iter().find(|it| matches!(it.event, Event::DefinitionAltered { .. }));
         assert_eq!(altered, None, "{name}");
         assert!(!ran.said.contains("not checked"), "{name}: {}", ran.said);

@@ -22,6 +22,8 @@ use log::{Log, LogGroup};
 use role::Role;
 use secret::{Parameter, Secret};
 
+use crate::task_definition::Step;
+
 /// Something that must exist. Equal ones of an account are asked for once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Need {
@@ -74,20 +76,40 @@ pub fn needs(definition: &Value, account: &str, region: &str) -> BTreeSet<Need> 
     needs
 }
 
-/// Returns what a task definition names that tasks of an account (by its id) and region can never use, whatever is allowed: a
-/// role or a parameter of another account, or what is of another partition. This needs no call to AWS.
-pub fn foreign(definition: &Value, account: &str, region: &str) -> Option<Finding> {
+/// Returns what a task definition names that tasks of an account (by its id) and region can never use, whatever is allowed, and
+/// where: a role or a parameter of another account, or what is of another partition. This needs no call to AWS.
+pub fn foreign(definition: &Value, account: &str, region: &str) -> Option<(Vec<Step>, Finding)> {
     // As `describe-task-definition` prints it, too.
     let definition = definition.get("taskDefinition").filter(|inner| inner.is_object()).unwrap_or(definition);
-    let roles = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| definition[member].as_str());
-    let role = |text: &str| {
-        let role = Role::read(text, account)?;
-        (role.account != account).then(|| role.is_foreign(account)).or_else(|| role.is_elsewhere(region))
+    let role = |name: &str| {
+        let role = Role::read(definition[name].as_str()?, account)?;
+        let finding = (role.account != account).then(|| role.is_foreign(account)).or_else(|| role.is_elsewhere(region));
+        Some((vec![member(name)], finding?))
     };
-    let secrets = each(&definition["containerDefinitions"])
-        .flat_map(|container| each(&container["secrets"]).chain(each(&container["logConfiguration"]["secretOptions"])));
-    let mut secrets = secrets.filter_map(|secret| secret["valueFrom"].as_str());
-    roles.filter_map(role).next().or_else(|| secrets.find_map(|text| secret::fault(text, Some(account), region)))
+    let secret = |(path, secret): (Vec<Step>, &Value)| {
+        let finding = secret::fault(secret["valueFrom"].as_str()?, Some(account), region)?;
+        Some((path.into_iter().chain([member("valueFrom")]).collect(), finding))
+    };
+    ["taskRoleArn", "executionRoleArn"].into_iter().find_map(role).or_else(|| secrets(definition).find_map(secret))
+}
+
+/// Returns the secrets of all containers, and where they are.
+fn secrets(definition: &Value) -> impl Iterator<Item = (Vec<Step>, &Value)> {
+    each(&definition["containerDefinitions"]).enumerate().flat_map(|(index, container)| {
+        let within = move |names: &[&str], entry: usize| {
+            let names = names.iter().map(|name| member(name));
+            let container = [member("containerDefinitions"), Step::Entry(index)];
+            container.into_iter().chain(names).chain([Step::Entry(entry)]).collect()
+        };
+        let own = each(&container["secrets"]).enumerate();
+        let options = each(&container["logConfiguration"]["secretOptions"]).enumerate();
+        own.map(move |(entry, secret)| (within(&["secrets"], entry), secret))
+            .chain(options.map(move |(entry, secret)| (within(&["logConfiguration", "secretOptions"], entry), secret)))
+    })
+}
+
+fn member(name: &str) -> Step {
+    Step::Member(name.to_owned())
 }
 
 fn each(list: &Value) -> impl Iterator<Item = &Value> {

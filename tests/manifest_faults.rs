@@ -3009,6 +3009,7 @@ fn what_a_shared_file_has_wrong_in_each_account_is_one_fault() {
         assert_eq!(error.faults.len(), 1, "{error}");
         let told = error.to_string();
         assert!(told.contains(wanted) && told.contains(", and 1 more like it"), "{told}");
+        assert!(told.contains("td.json:1:"), "{told}");
     }
 }
 

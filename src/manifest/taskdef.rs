@@ -112,21 +112,20 @@ impl TaskDefinition {
         let Ok(definition) = taskdef::build(resolved, desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
         let findings = findings.filter(|finding| images || !finding.is_of_image());
-        findings
-            .map(|finding| {
-                let place = locate(&self.text, &self.within(&finding.path));
-                Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help)
-            })
-            .collect()
+        findings.map(|finding| self.fault(&finding.path, finding.message, finding.help)).collect()
+    }
+
+    /// Makes a fault of a member of the definition, at its place in the file.
+    pub fn fault(&self, path: &[Step], message: String, help: String) -> Fault {
+        let place = locate(&self.text, &self.within(path));
+        Fault::at(Arc::clone(&self.source), place, message).help(help)
     }
 
     /// Returns what AWS would leave out of the file without a word.
     pub fn warnings(&self) -> Vec<String> {
         let findings = task_definition::judge(&taskdef::without_read_only(&self.value));
-        let findings = findings.into_iter().filter(|finding| !finding.is_fault()).map(|finding| {
-            let place = locate(&self.text, &self.within(&finding.path));
-            Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help)
-        });
+        let findings = findings.into_iter().filter(|finding| !finding.is_fault());
+        let findings = findings.map(|finding| self.fault(&finding.path, finding.message, finding.help));
         let repeated = repeated(&self.text).into_iter().map(|(place, name)| {
             let message = format!("`{name}` is there twice in one object, and the last one counts");
             Fault::at(Arc::clone(&self.source), place, message).help("keep one of them")

@@ -135,7 +135,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         );
     }
     let foreign = verify::foreign(&wanted, target.account.id.as_str(), &target.id.region);
-    if let Some(foreign) = foreign.filter(|_| !is_live && named.is_none()) {
+    if let Some((_, foreign)) = foreign.filter(|_| !is_live && named.is_none()) {
         return Decision::blocked(foreign.reason, foreign.help);
     }
     // Task sets have no rollout state, and `other_set` looks at them.

@@ -17,6 +17,9 @@ pub fn of_anything(text: &str) -> String {
     hide(text, None, false)
 }
 
+/// Members whose numbers somebody wrote for texts.
+const TEXTS: [&str; 3] = ["command", "entryPoint", "value"];
+
 /// What a bracket opened.
 #[derive(Default)]
 struct Level<'a> {
@@ -44,8 +47,7 @@ fn hide(text: &str, reference: Option<Span>, known: bool) -> String {
             _ if is_name => known || task_definition::is_member(inner),
             '"' => known && !opaque && taskdef::is_shown(member),
             _ if "{}[]:,".contains(char) || char.is_whitespace() => true,
-            // A number that somebody wrote for a text.
-            _ => known && !opaque && (taskdef::is_shown(member) || member != "value" && is_literal(token)),
+            _ => known && !opaque && !TEXTS.contains(&member) && is_literal(token),
         };
         if is_name {
             member = inner;
@@ -123,8 +125,8 @@ mod tests {
   "command": ["***", "*************"], "environment": [{ "name": "KEY", "value": "*******" }, { "name": "PIN", "value": **** }],
   "dockerLabels": { "user": "*******" }, "user": "0", "healthCheck": { "command": ["****"] }, "memory": 1 }] }"#;
         assert_eq!(of_definition(text, None), shown);
-        let wrong = r#"{ "environment": { "user": "hunter2" }, "command": "hunter2", "user": "root" }"#;
-        assert!(!of_definition(wrong, None).contains("hunter2"));
+        let wrong = r#"{ "environment": { "user": "hunter2" }, "command": ["hunter2", 4711], "user": "root" }"#;
+        assert!(!of_definition(wrong, None).contains("hunter2") && !of_definition(wrong, None).contains("4711"));
         assert!(of_definition(wrong, None).contains("root"));
     }
 

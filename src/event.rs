@@ -112,6 +112,16 @@ pub enum Event {
         /// Why, as a lower-case fragment.
         reason: String,
     },
+    /// ECS keeps a definition otherwise than it was registered, so that the next run would find it changed: told once for
+    /// each family and its differences.
+    DefinitionAltered {
+        /// The family.
+        family: String,
+        /// What ECS made of it, a line each, without values that may be secret.
+        differences: Vec<String>,
+        /// What to do about it.
+        help: String,
+    },
     /// A task of the target's `before` or `after` was started by RunTask. One that targets share is told of the target
     /// for which it was started.
     RunTaskStarted {

@@ -16,12 +16,14 @@ pub mod gitlab;
 pub mod interpolate;
 pub mod load;
 pub mod locate;
+mod lookalike;
 pub mod node;
 pub mod render;
 pub mod run_task;
 pub mod scalar;
 pub mod schema;
 pub mod select;
+mod shown;
 pub mod spanned;
 pub mod taskdef;
 

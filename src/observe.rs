@@ -32,7 +32,7 @@ pub type Seen = Result<Observed, Unseen>;
 pub struct Observed {
     /// The service.
     pub service: LiveService,
-    /// The definition that it runs, in AWS's JSON.
+    /// The definition that it runs, in AWS's JSON; null where it runs none, as a service under EXTERNAL without a task set.
     pub live: Arc<Value>,
     /// The newest ACTIVE revision of the family that the target deploys; `None` where the family is new, or where the
     /// target deploys a revision just as it is.
@@ -87,7 +87,10 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)
     let definitions = definitions(fleet, ecs, &services).await;
     let progress = under_way(ecs, &services).await;
     let observed = |index: usize, service: LiveService| {
-        let live = definitions.get(&service.task_definition).cloned().expect("every revision was asked for")?;
+        let live = match service.task_definition.as_str() {
+            "" => Arc::new(Value::Null),
+            revision => definitions.get(revision).cloned().expect("every revision was asked for")?,
+        };
         let target = &fleet.targets[index];
         let found = |name: String| match definitions.get(&name).cloned().expect("every name was asked for") {
             Ok(found) => Ok(Some(found)),
@@ -165,7 +168,8 @@ async fn definitions(
     let of = &fleet.targets[*first];
     read_each(ecs, of, families, &mut found).await;
     know_by_number(&mut found);
-    let revisions: Vec<String> = live().map(|(_, service)| service.task_definition.clone()).collect();
+    let revisions = live().map(|(_, service)| service.task_definition.clone());
+    let revisions: Vec<String> = revisions.filter(|revision| !revision.is_empty()).collect();
     read_each(ecs, of, revisions, &mut found).await;
     know_by_number(&mut found);
     let named: Vec<String> = live().filter_map(|(index, _)| named(&fleet.targets[index])).collect();
@@ -208,6 +212,7 @@ fn family(target: &TargetSpec, service: &LiveService) -> Option<String> {
         Base::Revision { number: Some(_), .. } if !target.desired.changes_containers() => return None,
         Base::Revision { family, .. } => Some(family.as_str()),
         Base::File(definition) => definition["family"].as_str(),
+        Base::Live if service.task_definition.is_empty() => return None,
         Base::Live => None,
     };
     Some(match declared {

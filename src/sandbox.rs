@@ -196,7 +196,11 @@ impl Sandbox {
     /// Says what is wrong with the pattern.
     pub fn fault(&self, pattern: &str, fault: Fault) -> Result<(), String> {
         let rule = fault::Rule::new(pattern, fault)?;
-        self.world().rules.push(rule);
+        let mut world = self.world();
+        if rule.fault == Fault::Daemon {
+            world.make_daemons(&rule);
+        }
+        world.rules.push(rule);
         Ok(())
     }
 

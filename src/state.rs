@@ -220,6 +220,7 @@ impl RunState {
             Event::HookNotContinued { .. }
             | Event::RunTaskNotRun { .. }
             | Event::TagsRefused { .. }
+            | Event::DefinitionAltered { .. }
             | Event::Unknown => {}
         }
     }

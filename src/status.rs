@@ -83,6 +83,9 @@ pub struct Live {
     pub task_definition: String,
     /// The same as `family:number`.
     pub revision: Option<Revision>,
+    /// Its status, unless it is `ACTIVE`: ECS starts no deployment of an `INACTIVE` one.
+    #[serde(default)]
+    pub revision_status: Option<String>,
     /// Who registered it: an IAM principal's ARN.
     pub registered_by: Option<String>,
     /// When.
@@ -288,6 +291,7 @@ impl Live {
             status: service.status.clone(),
             task_definition: service.task_definition.clone(),
             revision: service.revision(),
+            revision_status: definition["status"].as_str().filter(|status| *status != "ACTIVE").map(str::to_owned),
             registered_by: definition["registeredBy"].as_str().map(str::to_owned),
             registered_at: definition["registeredAt"].as_f64().and_then(moment),
             commit: Some(Commit::of_revision(definition)).filter(|commit| *commit != Commit::default()),

@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use model::strip_comments;
+pub use model::{is_member, strip_comments};
 pub(crate) use model::{keep, refuse_types};
 pub use placeholder::find as find_placeholder;
 pub use rules::check_secret;

@@ -22,6 +22,8 @@ use log::{Log, LogGroup};
 use role::Role;
 use secret::{Parameter, Secret};
 
+use crate::task_definition::Step;
+
 /// Something that must exist. Equal ones of an account are asked for once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Need {
@@ -74,19 +76,40 @@ pub fn needs(definition: &Value, account: &str, region: &str) -> BTreeSet<Need> 
     needs
 }
 
-/// Returns what a task definition names in another account than the tasks', whose id is given, and no policy can make
-/// usable: a role, or a parameter by its ARN. This needs no call to AWS.
-pub fn foreign(definition: &Value, account: &str) -> Option<Finding> {
+/// Returns what a task definition names that tasks of an account (by its id) and region can never use, whatever is allowed, and
+/// where: a role or a parameter of another account, or what is of another partition. This needs no call to AWS.
+pub fn foreign(definition: &Value, account: &str, region: &str) -> Option<(Vec<Step>, Finding)> {
     // As `describe-task-definition` prints it, too.
     let definition = definition.get("taskDefinition").filter(|inner| inner.is_object()).unwrap_or(definition);
-    needs(definition, account, "").into_iter().find_map(|need| match need {
-        Need::Role(role) => (role.account != account).then(|| role.is_foreign(account)),
-        Need::Parameter(parameter) => {
-            let own = parameter.account.as_deref().is_none_or(|owner| owner == account);
-            (!own).then(|| parameter.is_foreign(account))
-        }
-        Need::Image(_) | Need::LogGroup(_) | Need::Secret(_) => None,
+    let role = |name: &str| {
+        let role = Role::read(definition[name].as_str()?, account)?;
+        let finding = (role.account != account).then(|| role.is_foreign(account)).or_else(|| role.is_elsewhere(region));
+        Some((vec![member(name)], finding?))
+    };
+    let secret = |(path, secret): (Vec<Step>, &Value)| {
+        let finding = secret::fault(secret["valueFrom"].as_str()?, Some(account), region)?;
+        Some((path.into_iter().chain([member("valueFrom")]).collect(), finding))
+    };
+    ["taskRoleArn", "executionRoleArn"].into_iter().find_map(role).or_else(|| secrets(definition).find_map(secret))
+}
+
+/// Returns the secrets of all containers, and where they are.
+fn secrets(definition: &Value) -> impl Iterator<Item = (Vec<Step>, &Value)> {
+    each(&definition["containerDefinitions"]).enumerate().flat_map(|(index, container)| {
+        let within = move |names: &[&str], entry: usize| {
+            let names = names.iter().map(|name| member(name));
+            let container = [member("containerDefinitions"), Step::Entry(index)];
+            container.into_iter().chain(names).chain([Step::Entry(entry)]).collect()
+        };
+        let own = each(&container["secrets"]).enumerate();
+        let options = each(&container["logConfiguration"]["secretOptions"]).enumerate();
+        own.map(move |(entry, secret)| (within(&["secrets"], entry), secret))
+            .chain(options.map(move |(entry, secret)| (within(&["logConfiguration", "secretOptions"], entry), secret)))
     })
+}
+
+fn member(name: &str) -> Step {
+    Step::Member(name.to_owned())
 }
 
 fn each(list: &Value) -> impl Iterator<Item = &Value> {
@@ -153,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_and_parameters_of_another_account_are_foreign() {
+    fn roles_and_parameters_of_another_account_or_partition_are_foreign() {
         let secret =
             |from: &str| json!({ "containerDefinitions": [{ "secrets": [{ "name": "A", "valueFrom": from }] }] });
         let role = |account: &str| json!({ "executionRoleArn": format!("arn:aws:iam::{account}:role/exec") });
@@ -165,8 +188,12 @@ mod tests {
             (secret("arn:aws:ssm:eu-west-1:222222222222:parameter/a"), false),
             (secret("arn:aws:ssm:eu-west-1:111111111111:parameter/a"), true),
             (secret("arn:aws:secretsmanager:eu-west-1:111111111111:secret:a-AbCdEf"), false),
+            (secret("arn:aws:ssm:us-east-1:222222222222:parameter/a"), false),
+            (secret("arn:aws-cn:ssm:cn-north-1:222222222222:parameter/a"), true),
+            (secret("arn:aws:ssm:eu-west-1::parameter/a"), true),
+            (json!({ "taskRoleArn": "arn:aws-cn:iam::222222222222:role/exec" }), true),
         ] {
-            assert_eq!(foreign(&definition, "222222222222").is_some(), wanted, "{definition}");
+            assert_eq!(foreign(&definition, "222222222222", "eu-west-1").is_some(), wanted, "{definition}");
         }
     }
 

@@ -2023,7 +2023,7 @@ fn a_task_definition_that_is_not_json() {
       × not valid JSON: trailing comma
        ╭─[tests/manifest/broken.json:4:40]
      3 │   "containerDefinitions": [
-     4 │     { "name": "app", "image": "api:1", }
+     4 │     { "name": "***", "image": "*****", }
        ·                                        ─
      5 │   ]
        ╰────
@@ -2038,14 +2038,14 @@ fn a_task_definition_without_what_it_needs() {
     insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: bare.json"), @r#"
       × the task definition has no `family`
        ╭─[tests/manifest/bare.json:1:1]
-     1 │ { "cpu": "256", "containerDefinitions": [] }
+     1 │ { "cpu": "***", "containerDefinitions": [] }
        · ────────────────────────────────────────────
        ╰────
       help: add "family": "..."
 
       × the task definition has no `containerDefinitions`
        ╭─[tests/manifest/bare.json:1:1]
-     1 │ { "cpu": "256", "containerDefinitions": [] }
+     1 │ { "cpu": "***", "containerDefinitions": [] }
        · ────────────────────────────────────────────
        ╰────
       help: add at least one container
@@ -2069,7 +2069,7 @@ fn a_task_definition_with_names_that_a_target_does_not_have() {
       × accounts `staging`, `prod` have no `size` in their `vars`
        ╭─[tests/manifest/names.json:7:66]
      6 │       "image": "api:1",
-     7 │       "command": ["sh", "-c", "exec server --home ${HOME} --size ${vars.size}"]
+     7 │       "command": ["**", "**", "**** ****** ****** ******* ****** ${vars.size}"]
        ·                                                                  ────────────
      8 │     }
        ╰────
@@ -2223,7 +2223,7 @@ fn a_long_line_is_cut_to_the_part_around_the_fault() {
     insta::assert_snapshot!(edited("cluster: web", "cluster: web\n    task_definition: long.json"), @r#"
       × accounts `staging`, `prod` have no `size` in their `vars`
        ╭─[tests/manifest/long.json:1:731]
-     1 │ , {"name": "V19", "value": "x"}, {"name": "SIZE", "value": "${vars.size}"}, {"name": "W0", "value": "x"}, {"name": "W1", "value": "x
+     1 │ , {"name": "V19", "value": "*"}, {"name": "SIZE", "value": "${vars.size}"}, {"name": "W0", "value": "*"}, {"name": "W1", "value": "*
        ·                                                             ────────────
        ╰────
       help: add `size` to `vars`, or give a default: `${vars.size:-...}`
@@ -2907,6 +2907,126 @@ fn what_is_no_task_definition_is_not_quoted() {
     assert!(told("/dev/zero").contains("not a regular file"), "{}", told("/dev/zero"));
     assert!(told("wide.json").contains("UTF-16"), "{}", told("wide.json"));
     assert_eq!(told("marked.json"), "");
+}
+
+#[test]
+fn no_value_of_a_task_definition_is_in_a_frame() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hidden-values");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let good = r#"{ "family": "api", "containerDefinitions": [{ "name": "app", "image": "api:1", "memory": 64,
+      "environment": [
+        { "name": "PASSWORD", "value": "hunter2" }
+      ],
+      "command": ["--key", "hunter2"], "dockerLabels": { "user": "hunter2" } }] }"#;
+    for (from, to, wanted) in [
+        ("\"hunter2\" }\n", "\"hunter2\", }\n", "trailing comma"),
+        ("\"value\": \"hunter2\"", "\"value\": hunter2\"", "expected value"),
+        ("\"memory\": 64", "\"memory\": \"64\"", "`memory` of container `app` must be a number"),
+        (
+            "\"value\": \"hunter2\"",
+            "\"value\": [\"hunter2\"]",
+            "`environment[0].value` of container `app` must be text",
+        ),
+        ("\"value\": \"hunter2\"", "\"value\": \"hunter2 ${region.x}\"", "unknown name `${region.x}`"),
+        (
+            "\"command\": [\"--key\", \"hunter2\"]",
+            "\"command\": \"--key hunter2\"",
+            "`command` of container `app` must be a list",
+        ),
+        ("\"family\": \"api\"", "\"user\": \"hunter2\"", "the task definition has no `family`"),
+        ("\"environment\": [", "\"environment\": [ null,", ""),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(directory.join("td.json"), good.replace(from, to)).expect("a file");
+        let text = MANIFEST.replace("cluster: web", "cluster: web\n    task_definition: td.json");
+        let told = match load_str("deploy.yaml", &directory, &text, &variables) {
+            Ok(fleet) => fleet.warnings.join("\n"),
+            Err(error) => format!("{}{error}", error.render(false, 100)),
+        };
+        assert!(told.contains(wanted), "{wanted}: {told}");
+        assert!(!told.contains("hunter2") && told.contains("td.json:"), "{told}");
+    }
+}
+
+#[test]
+fn what_is_taken_for_a_task_definition_is_told_as_what_it_is() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lookalikes");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let containers = r#"[{ "name": "app", "image": "api:1", "memory": 64 }]"#;
+    let whole = |list: &str| format!(r#"{{ "family": "api", "containerDefinitions": {list} }}"#);
+    for (name, file, wanted, help) in [
+        ("td.json", containers.to_owned(), "is a list, and not a task definition", "\"containerDefinitions\": [...]"),
+        (
+            "td.json",
+            format!("// hunter2\n{}", whole(containers)),
+            "JSON has no comments",
+            "members that begin with `_`",
+        ),
+        ("td.json", whole(&containers.replace("\"api:1\"", "/* hunter2 */ \"api:1\"")), "JSON has no comments", "`_`"),
+        ("td.json", whole(&format!("{containers:?}")), "`containerDefinitions` is text, and must be a list", "quotes"),
+        (
+            "td.json",
+            whole(containers).replace("container", "Container"),
+            "no `ContainerDefinitions`",
+            "\"containerDefinitions\"",
+        ),
+        ("td.json", whole(containers).replace("family", "Family"), "AWS knows no `Family`", "write \"family\""),
+        ("td.jsonnet", "local x = 'hunter2'; {}".to_owned(), "is not a task definition", "render it first"),
+        ("td.jsonnet", "{ family: 'hunter2' }".to_owned(), "not valid JSON", "render it first"),
+        ("td.yml", "family: hunter2".to_owned(), "is not a task definition", "write it as JSON"),
+    ] {
+        std::fs::write(directory.join(name), &file).expect("a file");
+        let text = MANIFEST.replace("cluster: web", &format!("cluster: web\n    task_definition: {name}"));
+        let error = load_str("deploy.yaml", &directory, &text, &variables).expect_err("a fault");
+        let told = format!("{error}\n{}", error.render(false, 100));
+        assert!(error.to_string().contains(wanted) && error.to_string().contains(help), "{file}: {error}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    let twice = whole(containers).replace("\"memory\": 64", "\"memory\": 64, \"memory\": 128");
+    std::fs::write(directory.join("td.json"), twice).expect("a file");
+    let text = MANIFEST.replace("cluster: web", "cluster: web\n    task_definition: td.json");
+    let fleet = load_str("deploy.yaml", &directory, &text, &variables).expect("a warning only");
+    assert!(fleet.warnings.join("\n").contains("`memory` is there twice in one object, and the last one counts"));
+}
+
+#[test]
+fn what_a_shared_file_has_wrong_in_each_account_is_one_fault() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-file");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let text = MANIFEST.replace("cluster: web", "cluster: web\n    task_definition: td.json");
+    for (member, wanted) in [
+        (
+            "\"taskRoleArn\": \"arn:aws:iam::999999999999:role/x\"",
+            "the role arn:aws:iam::999999999999:role/x is of account 999999999999: it cannot run tasks in account",
+        ),
+        ("\"ipcMode\": \"${account.id}\"", "`ipcMode` cannot be `"),
+    ] {
+        let file = format!(
+            "{{ \"family\": \"api\", {member}, \"containerDefinitions\": [{{ \"name\": \"app\", \"image\": \"api:1\", \"memory\": 64 }}] }}"
+        );
+        std::fs::write(directory.join("td.json"), file).expect("a file");
+        let error = load_str("deploy.yaml", &directory, &text, &variables).expect_err("a fault");
+        assert_eq!(error.faults.len(), 1, "{error}");
+        let told = error.to_string();
+        assert!(told.contains(wanted) && told.contains(", and 1 more like it"), "{told}");
+        assert!(told.contains("td.json:1:"), "{told}");
+    }
+}
+
+#[test]
+fn arns_of_ecs_are_of_the_target() {
+    let cluster = |arn: &str| edited("cluster: web", &format!("cluster: \"{arn}\""));
+    assert!(cluster("arn:aws:ecs:${region}:${account.id}:cluster/web").starts_with("no fault"));
+    for (arn, wanted) in [
+        ("arn:aws:ecs:us-east-1:${account.id}:cluster/web", "is of the region us-east-1, and the target of eu-west-1"),
+        ("arn:aws:ecs:${region}:999999999999:cluster/web", "is of the account 999999999999, and the target of"),
+        ("arn:aws-cn:ecs:${region}:${account.id}:cluster/web", "is of the partition aws-cn, and the target of aws"),
+    ] {
+        let text = cluster(arn).replace("\n  │ ", " ");
+        assert!(text.contains(wanted), "{arn}: {text}");
+    }
+    let task = "cluster: web\n    before: [ { run_task: m, task_definition: \"arn:aws:ecs:us-east-1:1:task-definition/m:1\" } ]";
+    assert!(edited("cluster: web", task).contains("is of the region us-east-1"), "{}", edited("cluster: web", task));
 }
 
 #[test]

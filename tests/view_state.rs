@@ -269,6 +269,7 @@ fn is_terminal(event: &Event) -> bool {
         | Event::RevisionRegistered { .. }
         | Event::TagsRefused { .. }
         | Event::SessionLost { .. }
+        | Event::DefinitionAltered { .. }
         | Event::DeploymentStarted { .. }
         | Event::TasksChanged { .. }
         | Event::StageChanged { .. }

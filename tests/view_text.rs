@@ -155,6 +155,7 @@ fn nothing_of_others_reaches_a_terminal_as_a_command() {
     run.at(4, Event::RolloutSkipped { target: id(EU), outcome: Outcome::NotStarted, cause: None, reason: evil.into() });
     run.at(4, Event::SessionLost { account: evil.into(), reason: evil.into() });
     run.at(4, Event::TagsRefused { account: evil.into(), reason: evil.into(), help: evil.into() });
+    run.at(4, Event::DefinitionAltered { family: evil.into(), differences: vec![evil.into()], help: evil.into() });
     run.at(4, Event::RunCancelled { signal: evil.into() }).wave_ends(5, "canary", 1, false).finished(5);
     for (live, verbose) in [(false, false), (false, true), (true, false)] {
         let (mut view, out, err) = view(Options { live, verbose, ..Options::default() });

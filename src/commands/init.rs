@@ -142,6 +142,10 @@ async fn found(sources: &[Source], mut fleet: Fleet, reach: &Reach, view: &mut V
             faults.add(Exit::Usage, format!("{name}: the service is {}", observed.service.status), None);
             continue;
         }
+        if observed.live.is_null() {
+            faults.add(Exit::Usage, format!("{name}: the service runs no task definition"), None);
+            continue;
+        }
         let one = Found {
             account: target.account.id.clone(),
             chain: target.account.chain.clone(),

@@ -1,6 +1,7 @@
 //! Registering revisions: one at a time for each account, region and family, and never twice for the same definition.
 //!
-//! Tags that may be left out never fail a rollout: where they are refused, the revision is registered without them.
+//! Tags that may be left out never fail a rollout: where they are refused, the revision is registered without them. What ECS keeps
+//! otherwise than it was sent is told, since each run would register it again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,8 @@ pub struct Registered {
     pub reused: bool,
     /// Why it has none of the tags that may be left out, where that is the first time in its account.
     pub untagged: Option<CallError>,
+    /// What ECS made of the definition, a line each, where that is the first time for its family.
+    pub altered: Vec<String>,
 }
 
 /// What this run has registered of one family.
@@ -44,6 +47,8 @@ pub struct Families {
     families: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Family>>>>,
     /// The ids of the accounts whose role may not tag.
     untaggable: Mutex<HashSet<String>>,
+    /// What was told of a family that ECS keeps otherwise.
+    altered: Mutex<HashSet<(String, Vec<String>)>>,
 }
 
 impl Families {
@@ -92,7 +97,15 @@ impl Families {
         let arn = answer["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
         family.newest = answer["revision"].as_u64().unwrap_or(before);
         family.registered.push((Arc::clone(definition), arn.clone()));
-        Ok(Registered { untagged, ..registered(arn, false)? })
+        let altered = self.altered(name, definition, &answer);
+        Ok(Registered { untagged, altered, ..registered(arn, false)? })
+    }
+
+    /// Returns what ECS made of a definition, unless that was told of the family before.
+    fn altered(&self, family: String, sent: &Value, kept: &Value) -> Vec<String> {
+        let lines = taskdef::summary(sent, kept);
+        let mut told = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lines.is_empty() && told.insert((family, lines.clone())) { lines } else { Vec::new() }
     }
 
     fn untaggable(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -144,5 +157,5 @@ fn registered(arn: String, reused: bool) -> Result<Registered, CallError> {
     let revision = arn.parse().map_err(|error: String| {
         CallError::plain("RegisterTaskDefinition", Kind::Unknown, format!("the answer names no revision: {error}"))
     })?;
-    Ok(Registered { arn, revision, reused, untagged: None })
+    Ok(Registered { arn, revision, reused, untagged: None, altered: Vec::new() })
 }

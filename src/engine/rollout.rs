@@ -190,7 +190,7 @@ async fn definition(
         Definition::Existing { arn, .. } => {
             let revision =
                 arn.parse().map_err(|error: String| CallError::plain("UpdateService", Kind::NotSent, error))?;
-            Registered { arn: arn.clone(), revision, reused: true, untagged: None }
+            Registered { arn: arn.clone(), revision, reused: true, untagged: None, altered: Vec::new() }
         }
         Definition::Register { definition, newest, tags } => {
             run.families.register(target, ecs, definition, tags, *newest, permit).await?
@@ -200,6 +200,11 @@ async fn definition(
         let (account, reason) = (target.account.name.clone(), error.to_string());
         let help = format!("allow ecs:TagResource to {}, or write `tag_revisions: false`", role(target));
         run.emit(Event::TagsRefused { account, reason, help }).await;
+    }
+    if !registered.altered.is_empty() {
+        let (family, differences) = (registered.revision.family.clone(), registered.altered.clone());
+        let help = "write that into the task definition file as ECS keeps it: else each run registers a new revision";
+        run.emit(Event::DefinitionAltered { family, differences, help: help.to_owned() }).await;
     }
     let (revision, reused) = (registered.revision.clone(), registered.reused);
     run.emit(Event::RevisionRegistered { target: target.id.clone(), revision, reused }).await;
@@ -334,7 +339,14 @@ impl<'a> Rollout<'a> {
                 }
                 return None;
             }
-            Verdict::Succeeded => Ended::succeeded(self.revision.clone(), None),
+            Verdict::Succeeded => {
+                if self.tasks.is_none() && service.desired == 0 {
+                    // No count ever changed: with a desired count of 0 a deployment completes without a task.
+                    let tasks = Tasks::default();
+                    self.run.emit(Event::TasksChanged { target: self.target.id.clone(), tasks }).await;
+                }
+                Ended::succeeded(self.revision.clone(), None)
+            }
             Verdict::Failed(summary) => self.explained(Outcome::Failed, Some(summary)).await,
             Verdict::RolledBack => self.explained(Outcome::RolledBack, why(&self.followed)).await,
             Verdict::Stuck(summary) => {

@@ -91,6 +91,7 @@ impl Progress {
             | Event::RevisionRegistered { .. }
             | Event::TagsRefused { .. }
             | Event::SessionLost { .. }
+            | Event::DefinitionAltered { .. }
             | Event::RunTaskStarted { .. }
             | Event::RunTaskFinished { .. }
             | Event::RunTaskAwaited { .. }

@@ -28,7 +28,7 @@ use super::fault::Context;
 use super::interpolate::{Scope, Template};
 use super::node::record;
 use super::spanned::{Entries, Span, Spanned};
-use crate::fleet::{Account, Commit, Fleet, OnBusy, Release, RoleChain, TargetSpec};
+use crate::fleet::{Account, Commit, Fleet, OnBusy, Release, RoleChain, TargetSpec, partition_of};
 
 /// The variable that holds the ID token where the manifest names none.
 pub const DEFAULT_TOKEN_ENV: &str = "GITLAB_OIDC_TOKEN";
@@ -189,6 +189,23 @@ impl<'a> Checker<'a> {
         }
         seen.insert(name, span);
         true
+    }
+
+    /// Records an ARN of ECS that is of another place than the target.
+    fn own_place(self, arn: &str, span: Span, scope: &Scope<'_>) {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let ["arn", partition, "ecs", region, account, _] = parts[..] else { return };
+        let own_account = scope.account.map(|(_, id, _)| id).filter(|id| !id.is_empty());
+        let own_region = scope.region.unwrap_or(region);
+        let wrong = [
+            ("partition", partition, Some(partition_of(own_region))),
+            ("region", region, Some(own_region)),
+            ("account", account, own_account),
+        ];
+        if let Some((what, is, Some(own))) = wrong.into_iter().find(|(_, is, own)| own.is_some_and(|own| own != *is)) {
+            let help = "write the name alone, or `${region}` and `${account.id}` in the ARN";
+            self.fault(span, format!("`{arn}` is of the {what} {is}, and the target of {own}"), help);
+        }
     }
 
     /// Puts the target's own names into a text, and records what is wrong with its references.

@@ -1,5 +1,7 @@
 //! The places of members in a JSON text that is valid: serde_json has the values without their places.
 
+use std::collections::BTreeSet;
+
 use super::spanned::Span;
 use crate::task_definition::Step;
 
@@ -20,6 +22,34 @@ pub fn locate(text: &str, path: &[Step]) -> Span {
     // Of an object or a list, which may be long, the bracket is enough.
     let end = if is_nested { found + 1 } else { reader.at };
     Span { start: found, end: end.min(text.len()) }
+}
+
+/// Returns the members of a JSON text that is valid that an object has once more, each with its place.
+pub fn repeated(text: &str) -> Vec<(Span, String)> {
+    let mut reader = Reader { text: text.as_bytes(), at: 0 };
+    let (mut found, mut open) = (Vec::new(), Vec::<BTreeSet<String>>::new());
+    while let Some(byte) = reader.peek() {
+        let start = reader.at;
+        match byte {
+            b'"' => {
+                reader.skip_text();
+                let (token, rest) = (&text[start..reader.at], &text[reader.at..]);
+                // Only the name of a member stands before a colon.
+                if rest.trim_start().starts_with(':')
+                    && let (Ok(name), Some(names)) = (serde_json::from_str::<String>(token), open.last_mut())
+                    && !names.insert(name.clone())
+                {
+                    found.push((Span { start, end: reader.at }, name));
+                }
+                continue;
+            }
+            b'{' | b'[' => open.push(BTreeSet::new()),
+            b'}' | b']' => drop(open.pop()),
+            _ => {}
+        }
+        reader.at += 1;
+    }
+    found
 }
 
 struct Reader<'a> {
@@ -119,6 +149,15 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_that_an_object_has_twice_are_found() {
+        let text = r#"{"a": 1, "b": [{"a": 2}, {"a": "a"}], "c": "\"a\": x", "a" : {"d": 1, "d": 2}}"#;
+        let found: Vec<(&str, String)> =
+            repeated(text).into_iter().map(|(span, name)| (&text[span.start..], name)).collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].0.starts_with("\"a\" : {") && found[1].0.starts_with("\"d\": 2"), "{found:?}");
+    }
 
     #[test]
     fn members_are_found_where_they_stand() {

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::fault::{Fault, Source};
 use super::interpolate::{Problem, Scope, Template};
-use super::locate::locate;
+use super::locate::{locate, repeated};
 use super::spanned::Span;
+use super::{lookalike, shown};
 use crate::fleet::Desired;
 use crate::plan::taskdef;
 use crate::task_definition::{self, Finding, Step};
@@ -19,6 +20,8 @@ use crate::task_definition::{self, Finding, Step};
 /// A task definition file that was read.
 #[derive(Debug)]
 pub struct TaskDefinition {
+    text: String,
+    /// The file as faults show it.
     source: Arc<Source>,
     value: Arc<Value>,
     containers: Vec<String>,
@@ -35,20 +38,19 @@ impl TaskDefinition {
     pub fn parse(name: &str, text: String) -> Result<Self, Vec<Fault>> {
         // PowerShell begins a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let source = Arc::new(Source::new(name, text));
-        if !source.inner().trim_start().starts_with('{') {
-            // What it is instead may be secret, so none of it is shown.
-            let help = "a task definition is a JSON object: it begins with `{`, as `aws ecs register-task-definition \
-                        --generate-cli-skeleton` prints it";
-            return Err(vec![Fault::of_file(source, "the file is not a task definition").help(help)]);
+        // Whatever it is, its values may be secret.
+        let source = Arc::new(Source::new(name, shown::of_anything(&text)));
+        if !text.trim_start().starts_with('{') {
+            let (message, help) = lookalike::other(name, &text);
+            return Err(vec![Fault::of_file(source, message).help(help)]);
         }
-        let text = source.inner();
         let fault = |span: Span, message: String, help: &str| Fault::at(Arc::clone(&source), span, message).help(help);
-        let value: Value = serde_json::from_str(text).map_err(|error| {
+        let value: Value = serde_json::from_str(&text).map_err(|error| {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
-            let span = place(text, error.line(), error.column());
-            vec![fault(span, format!("not valid JSON: {message}"), "correct the JSON here, or just before")]
+            let span = place(&text, error.line(), error.column());
+            let (message, help) = lookalike::broken(name, text.get(span.start..).unwrap_or_default(), &message);
+            vec![fault(span, message, help)]
         })?;
         let start = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
         let Value::Object(mut definition) = value else {
@@ -68,7 +70,9 @@ impl TaskDefinition {
         }
         let mut faults = Vec::new();
         if definition.get("family").and_then(Value::as_str).is_none_or(str::is_empty) {
-            faults.push(fault(start, "the task definition has no `family`".to_owned(), "add \"family\": \"...\""));
+            let missing = || ("the task definition has no `family`".to_owned(), "add \"family\": \"...\"".to_owned());
+            let (message, help) = lookalike::member(&definition, "family").unwrap_or_else(missing);
+            faults.push(fault(start, message, &help));
         }
         let list = definition.get("containerDefinitions").and_then(Value::as_array);
         let names = |list: &Vec<Value>| -> Option<Vec<String>> {
@@ -77,8 +81,12 @@ impl TaskDefinition {
         let containers = match list {
             Some(list) if !list.is_empty() => names(list),
             _ => {
-                let message = "the task definition has no `containerDefinitions`".to_owned();
-                faults.push(fault(start, message, "add at least one container"));
+                let missing = || {
+                    let message = "the task definition has no `containerDefinitions`".to_owned();
+                    (message, "add at least one container".to_owned())
+                };
+                let (message, help) = lookalike::member(&definition, "containerDefinitions").unwrap_or_else(missing);
+                faults.push(fault(start, message, &help));
                 Some(Vec::new())
             }
         };
@@ -93,7 +101,8 @@ impl TaskDefinition {
         let mut value = Value::Object(definition);
         task_definition::strip_comments(&mut value);
         let interpolated = any_text(&value, &mut |text| text.contains("${"));
-        Ok(Self { source: Arc::clone(&source), value: Arc::new(value), containers, interpolated, wrapped })
+        let source = Arc::new(Source::new(name, shown::of_definition(&text, None)));
+        Ok(Self { text, source, value: Arc::new(value), containers, interpolated, wrapped })
     }
 
     /// Returns what AWS would refuse of the definition of one target, at its place in the file. With `images`, those of
@@ -103,24 +112,25 @@ impl TaskDefinition {
         let Ok(definition) = taskdef::build(resolved, desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
         let findings = findings.filter(|finding| images || !finding.is_of_image());
-        findings
-            .map(|finding| {
-                let place = locate(self.source.inner(), &self.within(&finding.path));
-                Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help)
-            })
-            .collect()
+        findings.map(|finding| self.fault(&finding.path, finding.message, finding.help)).collect()
+    }
+
+    /// Makes a fault of a member of the definition, at its place in the file.
+    pub fn fault(&self, path: &[Step], message: String, help: String) -> Fault {
+        let place = locate(&self.text, &self.within(path));
+        Fault::at(Arc::clone(&self.source), place, message).help(help)
     }
 
     /// Returns what AWS would leave out of the file without a word.
     pub fn warnings(&self) -> Vec<String> {
         let findings = task_definition::judge(&taskdef::without_read_only(&self.value));
         let findings = findings.into_iter().filter(|finding| !finding.is_fault());
-        findings
-            .map(|finding| {
-                let place = locate(self.source.inner(), &self.within(&finding.path));
-                super::fault::plain(&Fault::at(Arc::clone(&self.source), place, finding.message).help(finding.help))
-            })
-            .collect()
+        let findings = findings.map(|finding| self.fault(&finding.path, finding.message, finding.help));
+        let repeated = repeated(&self.text).into_iter().map(|(place, name)| {
+            let message = format!("`{name}` is there twice in one object, and the last one counts");
+            Fault::at(Arc::clone(&self.source), place, message).help("keep one of them")
+        });
+        findings.chain(repeated).map(|fault| super::fault::plain(&fault)).collect()
     }
 
     /// Returns a path as it is in the file. Of a variable the whole entry is pointed at: its value may be a secret.
@@ -156,12 +166,14 @@ impl TaskDefinition {
     }
 
     fn locate(&self, problems: Vec<Problem>) -> Vec<Fault> {
-        let text = self.source.inner();
+        let text = &self.text;
         let fault = |problem: Problem| {
             let start = text.find(&problem.needle).unwrap_or(0);
             let end = start + if text[start..].starts_with(&problem.needle) { problem.needle.len() } else { 1 };
             let end = end + usize::from(text.get(end..).is_some_and(|rest| rest.starts_with('}')));
-            let fault = Fault::at(Arc::clone(&self.source), Span { start, end }, problem.message).help(problem.help);
+            let span = Span { start, end };
+            let source = Source::new(self.source.name(), shown::of_definition(text, Some(span)));
+            let fault = Fault::at(Arc::new(source), span, problem.message).help(problem.help);
             match problem.missing {
                 Some((account, key)) => fault.missing(&account, &key),
                 None => fault,

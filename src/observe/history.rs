@@ -73,6 +73,10 @@ pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Arc
 
 async fn target_past(ecs: &Ecs, target: &TargetSpec, observed: &Observed, families: &Families) -> Past {
     let live = &observed.service.task_definition;
+    if live.is_empty() {
+        let because = "the service runs no task definition".to_owned();
+        return Ok(History::Revisions { arns: Vec::new(), older: Vec::new(), because });
+    }
     #[cfg(feature = "codedeploy")]
     let by_codedeploy = observed.service.controller == "CODE_DEPLOY";
     #[cfg(not(feature = "codedeploy"))]

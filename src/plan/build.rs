@@ -134,8 +134,8 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             "name an ACTIVE revision, or register this one's definition again",
         );
     }
-    if let Some(foreign) = verify::foreign(&wanted, target.account.id.as_str()).filter(|_| !is_live && named.is_none())
-    {
+    let foreign = verify::foreign(&wanted, target.account.id.as_str(), &target.id.region);
+    if let Some((_, foreign)) = foreign.filter(|_| !is_live && named.is_none()) {
         return Decision::blocked(foreign.reason, foreign.help);
     }
     // Task sets have no rollout state, and `other_set` looks at them.
@@ -298,6 +298,7 @@ fn words(deployment: &Deployment) -> String {
 /// Returns the definition that a target starts from, or why there is none.
 fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, String> {
     let (found, what) = match declared {
+        Base::Live if observed.live.is_null() => return Err("the service runs no task definition".to_owned()),
         Base::Live => return Ok(&observed.live),
         Base::File(definition) => return Ok(definition),
         Base::Revision { family, number: Some(number) } => {

@@ -18,7 +18,7 @@ use crate::fleet::{Desired, commit};
 
 pub use normalise::{declared, is_set, normalise};
 pub use settings::{setting_defaults, settings_hold};
-pub use summary::summary;
+pub use summary::{is_opaque, is_shown, summary};
 
 /// What DescribeTaskDefinition gives and RegisterTaskDefinition refuses (`TaskDefinition` less
 /// `RegisterTaskDefinitionRequest` in the service model).

@@ -69,6 +69,10 @@ fn head(report: &Report) -> String {
         let halt = format!("halted in wave {wave}: {failed} failed, {may} may; ");
         facts.push(halt + &format!("the first was {cause}"));
     }
+    let idle = report.targets.iter().filter(|target| target.ran_no_task).count();
+    if idle > 0 {
+        facts.push(format!("no task ran the revision in {}, whose desired count is 0", count(idle, "target")));
+    }
     if let Some(gate) = &report.verdict.gate {
         facts.push(format!("stopped at the gate before wave {}", code(gate)));
     }

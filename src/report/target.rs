@@ -53,6 +53,9 @@ pub struct Target {
     pub attached: bool,
     /// The last task counts of it.
     pub tasks: Option<Tasks>,
+    /// Whether its deployment completed without a task, since its desired count is 0: nothing is known of the revision.
+    #[serde(default)]
+    pub ran_no_task: bool,
     /// ECS's last lifecycle stage of it; BLUE_GREEN, LINEAR and CANARY only.
     pub stage: Option<String>,
     /// The stages of its deployment in their order, each step of its traffic for itself; absent where it has none, as with
@@ -264,6 +267,7 @@ impl Target {
             deployment: target.deployment.clone(),
             attached: target.attached,
             tasks: target.tasks,
+            ran_no_task: target.ran_no_task(),
             stage: target.course.stage().map(|stage| clean(&stage.name).into_owned()),
             stages: target.course.stages.iter().map(Stage::of).collect(),
             pauses: target.course.pauses.iter().map(Pause::of).collect(),

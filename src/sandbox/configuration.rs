@@ -133,9 +133,12 @@ fn check_traffic(settings: &Map<String, Value>, configuration: &Value) -> Result
     let balancers = settings.get("loadBalancers").and_then(Value::as_array);
     let balanced = balancers.is_some_and(|list| list.iter().any(shifts));
     let connected = settings.get("serviceConnectConfiguration").is_some_and(|connect| connect["enabled"] == true);
-    if ["LINEAR", "CANARY"].contains(&strategy) && !balanced && !connected {
+    let lattice =
+        settings.get("vpcLatticeConfigurations").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    if ["LINEAR", "CANARY"].contains(&strategy) && !balanced && !connected && !lattice {
         return Err(AwsError::invalid(format!(
-            "The {strategy} deployment strategy needs a load balancer with an advancedConfiguration, or Service Connect."
+            "The {strategy} deployment strategy needs a load balancer with an advancedConfiguration, Service Connect or VPC \
+             Lattice."
         )));
     }
     Ok(())

@@ -87,6 +87,10 @@ pub enum Fault {
     LogGroupMissing,
     /// `secret-missing`: the secrets and parameters that it names do not exist.
     SecretMissing,
+    /// `daemon`: the scheduling strategy of the service is DAEMON.
+    Daemon,
+    /// `fills-in`: RegisterTaskDefinition gives each container a `stopTimeout` of 30 that has none.
+    FillsIn,
     /// `no-provider`, `wrong-audience`, `no-keys`, `no-issuer`, `claim-rejected`, `region-disabled`, `packed`: STS refuses
     /// to give sessions in the account.
     Refuses(Refusal),
@@ -173,6 +177,8 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "role-missing" => Fault::RoleMissing,
         "log-group-missing" => Fault::LogGroupMissing,
         "secret-missing" => Fault::SecretMissing,
+        "daemon" => Fault::Daemon,
+        "fills-in" => Fault::FillsIn,
         _ => match Refusal::named(name) {
             Some(refusal) => Fault::Refuses(refusal),
             None => return Err(format!("`{name}` is not a fault; they are {NAMES}")),
@@ -190,8 +196,8 @@ pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
                          lost, unavailable, stale, deny, region-off, latency, wrong-account, short-sessions, \
                          token-ends, lagging-lists, \
-                         no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing, no-provider, wrong-audience, \
-                         no-keys, no-issuer, claim-rejected, region-disabled, packed";
+                         no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing, \
+                         daemon, fills-in, no-provider, wrong-audience, no-keys, no-issuer, claim-rejected, region-disabled, packed";
 const TAKES_ARGUMENT: &[&str] = &[
     "slow",
     "throttle",

@@ -273,16 +273,18 @@ fn older(desired: &Desired, service: &str) -> Value {
     if let (Base::Revision { family, .. }, Some(map)) = (&desired.task_definition, definition.as_object_mut()) {
         map.insert("family".to_owned(), json!(family));
     }
+    // A file says itself where its tasks run.
+    let is_file = matches!(desired.task_definition, Base::File(_));
     let defaults = [
         ("family", json!(service)),
+        ("containerDefinitions", json!([{ "name": "app", "image": "registry.sandbox.test/app:previous" }])),
         ("networkMode", json!("awsvpc")),
         ("requiresCompatibilities", json!(["FARGATE"])),
         ("cpu", json!("256")),
         ("memory", json!("512")),
-        ("containerDefinitions", json!([{ "name": "app", "image": "registry.sandbox.test/app:previous" }])),
     ];
     if let Some(map) = definition.as_object_mut() {
-        for (key, value) in defaults {
+        for (key, value) in defaults.into_iter().take(if is_file { 2 } else { usize::MAX }) {
             map.entry(key).or_insert(value);
         }
     }
@@ -359,6 +361,7 @@ mod tests {
         };
         let older = older(&desired, "api");
         assert_eq!(older["family"], "shop-api");
+        assert!(older.get("networkMode").is_none() && older.get("cpu").is_none(), "{older}");
         assert_eq!(older["containerDefinitions"][0]["image"], "r/api:previous");
         assert_eq!(older["containerDefinitions"][0]["environment"], json!([{ "name": "OLD", "value": "1" }]));
         assert_eq!(older["containerDefinitions"][1]["image"], "r/proxy:previous");

@@ -2,6 +2,7 @@
 //!
 //! UpdateService merges: what is not sent stays. Only some members start a deployment.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::account::parts;
 use super::behaviour::Behaviour;
 use super::configuration::merge_configuration;
 use super::ecs::{list_of, page, short, text_of};
-use super::fault::Fault;
+use super::fault::{Fault, Rule};
 use super::hook::Verdict;
 use super::moment::millis;
 use super::service::{Act, Service};
@@ -47,6 +48,23 @@ impl World {
     /// Returns how fast things go.
     pub(crate) fn pace(&self) -> Pace {
         Pace { chance: self.chance, timing: self.timing }
+    }
+
+    /// Gives the services that a rule is for the scheduling strategy DAEMON.
+    pub(crate) fn make_daemons(&mut self, rule: &Rule) {
+        let covered = |(id, region): &&(String, String)| rule.covers(&self.account_names(id), region);
+        let places: Vec<(String, String)> = self.regions.keys().filter(covered).cloned().collect();
+        for (account, region) in places {
+            let clusters = self.region(&account, &region).clusters.values();
+            let names: Vec<String> = clusters.flat_map(|cluster| cluster.services.keys().cloned()).collect();
+            let covers = |name: &String| rule.covers_service(&self.with_aliases(&account, &region, vec![name.clone()]));
+            let names: BTreeSet<String> = names.into_iter().filter(covers).collect();
+            let clusters = self.region(&account, &region).clusters.values_mut();
+            for (_, service) in clusters.flat_map(|it| &mut it.services).filter(|(name, _)| names.contains(*name)) {
+                service.settings.insert("schedulingStrategy".to_owned(), json!("DAEMON"));
+                service.shown = None;
+            }
+        }
     }
 
     /// Returns how a new deployment of the service behaves: by its images, and by the faults unless it worked before.
@@ -123,17 +141,20 @@ impl World {
 
 pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let name = text_of(input, "serviceName").ok_or_else(|| AwsError::invalid("Service name must not be empty"))?;
-    let reference =
-        text_of(input, "taskDefinition").ok_or_else(|| AwsError::invalid("TaskDefinition can not be blank."))?;
+    let reference = text_of(input, "taskDefinition");
+    // Under EXTERNAL the definitions are those of task sets.
+    if reference.is_none() && input["deploymentController"]["type"] != "EXTERNAL" {
+        return Err(AwsError::invalid("TaskDefinition can not be blank."));
+    }
     let cluster = text_of(input, "cluster");
     let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 255 || !name.chars().all(valid) {
         return Err(AwsError::invalid("Invalid service name."));
     }
-    let (arn, definition) = world.deployable(call, reference)?;
+    let wanted = reference.map(|reference| world.deployable(call, reference)).transpose()?;
     let desired = count_of(input)?.unwrap_or(1);
     let pace = world.pace();
-    let behaviour = world.behaviour(call, name, &definition, false);
+    let wanted = wanted.map(|(arn, definition)| (arn, world.behaviour(call, name, &definition, false), definition));
     let seed = format!("{}/{}/{}/{name}", call.account, call.region, cluster.map_or("default", short));
     let region = world.region(&call.account, &call.region);
     let entry = region.cluster(cluster)?;
@@ -174,7 +195,9 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
         stale: None,
         key: seed,
     };
-    service.deploy(&arn, definition, behaviour, call.now, pace);
+    if let Some((arn, behaviour, definition)) = wanted {
+        service.deploy(&arn, definition, behaviour, call.now, pace);
+    }
     let service_arn = call.arn(&format!("service/{}/{name}", service.cluster));
     entry.services.insert(name.to_owned(), service);
     let tags = input.get("tags").and_then(Value::as_array).filter(|tags| !tags.is_empty());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::ecs::{list_of, page, text_of};
+use super::fault::Fault;
 use super::moment::{Moment, epoch};
 use super::region::Region;
 use super::tag;
@@ -59,7 +60,18 @@ pub(crate) fn register(world: &mut World, call: &Call, input: &Value) -> Result<
     };
     if judged {
         judge(input)?;
+        pass_roles(call, input)?;
     }
+    let filled = world.service_faults(&call.account, &call.region, family).contains(&Fault::FillsIn).then(|| {
+        let mut input = input.clone();
+        for container in input["containerDefinitions"].as_array_mut().into_iter().flatten() {
+            if container["stopTimeout"].is_null() {
+                container["stopTimeout"] = json!(30);
+            }
+        }
+        input
+    });
+    let input = filled.as_ref().unwrap_or(input);
     let region = world.region(&call.account, &call.region);
     // Two requests of one family that overlap in time: ECS carries the first out, and refuses the other.
     if region.families.get(family).is_some_and(|family| family.registered > call.sent) {
@@ -235,6 +247,16 @@ fn validate(input: &Value) -> Result<(), AwsError> {
         return Err(AwsError::client("No Fargate configuration exists for given values."));
     }
     Ok(())
+}
+
+/// Refuses roles of another account: no policy can allow to pass them.
+fn pass_roles(call: &Call, input: &Value) -> Result<(), AwsError> {
+    let roles = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| text_of(input, member));
+    let mut roles = roles.filter(|role| role.starts_with("arn:"));
+    match roles.any(|role| super::account::parts(role).1 != call.account) {
+        true => Err(AwsError::new("AccessDeniedException", "Cross-account pass role is not allowed.")),
+        false => Ok(()),
+    }
 }
 
 /// Refuses what AWS's own rules refuse besides.

@@ -167,6 +167,12 @@ impl TargetState {
         self.run_tasks.last().filter(|task| task.ended.is_none() && self.is_running())
     }
 
+    /// Whether its deployment completed without a task, since its desired count is 0: nothing is known of the revision.
+    pub fn ran_no_task(&self) -> bool {
+        let none = self.tasks.is_some_and(|tasks| tasks.desired == 0 && tasks.running == 0);
+        none && self.deployment.is_some() && self.outcome() == Some(Outcome::Succeeded)
+    }
+
     /// Whether its deployment may still go on in ECS although the run left it.
     pub fn goes_on(&self) -> bool {
         matches!(self.outcome(), Some(Outcome::TimedOut | Outcome::Detached))

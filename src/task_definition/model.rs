@@ -133,6 +133,17 @@ impl Judge<'_> {
     }
 }
 
+/// Whether a name is that of a member, wherever it is.
+pub fn is_member(name: &str) -> bool {
+    fn has(shape: &Value, name: &str) -> bool {
+        let members = shape["members"].as_object();
+        members.is_some_and(|members| {
+            members.contains_key(name) || members.values().any(|inner| has(inner, name) || has(&inner["of"], name))
+        })
+    }
+    has(&MODEL, name)
+}
+
 /// Whether a member is a note of people or of an editor, which is not sent.
 pub fn is_comment(name: &str) -> bool {
     name.starts_with('_') || name == "$schema"

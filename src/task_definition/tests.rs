@@ -131,6 +131,157 @@ fn each_fault_is_found_at_its_place() {
 }
 
 #[test]
+fn what_depends_on_another_member_is_found_at_its_place() {
+    let app = "/containerDefinitions/0";
+    let efs = |more: Value| {
+        let mut efs = json!({"fileSystemId": "fs-1"});
+        efs.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
+        json!([{"name": "v", "efsVolumeConfiguration": efs}])
+    };
+    let point = json!({"accessPointId": "fsap-1"});
+    let log = |driver: &str, options: Value| json!({"logDriver": driver, "options": options});
+    let router = |options: Value| json!({"type": "fluentbit", "options": options});
+    let cases: Vec<(String, Value, &str)> = vec![
+        (
+            "/volumes".into(),
+            efs(json!({"authorizationConfig": point})),
+            "`volumes[0].efsVolumeConfiguration` needs `transitEncryption`, since it has an access point",
+        ),
+        (
+            "/volumes".into(),
+            efs(json!({"authorizationConfig": {"iam": "ENABLED"}, "transitEncryption": "DISABLED"})),
+            "needs `transitEncryption`, since it has \"iam\": \"ENABLED\"",
+        ),
+        (
+            "/volumes".into(),
+            efs(json!({"authorizationConfig": point, "transitEncryption": "ENABLED", "rootDirectory": "/data"})),
+            "`volumes[0].efsVolumeConfiguration.rootDirectory` is `/data`, and there is an access point",
+        ),
+        (
+            format!("{app}/portMappings"),
+            json!([{"containerPort": 80, "hostPort": 80}, {"containerPort": 80, "hostPort": 80, "protocol": "tcp"}]),
+            "`portMappings[1]` of container `app` maps the tcp port 80 of the host, and container `app` does so, too",
+        ),
+        (format!("{app}/hostname"), json!("app"), "`hostname` of container `app` cannot be used with the network mode"),
+        (format!("{app}/extraHosts"), json!([{"hostname": "a", "ipAddress": "1.1.1.1"}]), "`extraHosts` of container"),
+        (
+            "/networkMode".into(),
+            json!("none"),
+            "`portMappings` of container `app` cannot be used with the network mode `none`",
+        ),
+        (
+            "/proxyConfiguration".into(),
+            json!({"containerName": "envoy"}),
+            "`proxyConfiguration.containerName` is `envoy`, and there is no such container",
+        ),
+        (format!("{app}/cpu"), json!(257), "`containerDefinitions` has `cpu` of 257 in all, and the task has 256"),
+        (
+            format!("{app}/memoryReservation"),
+            json!(513),
+            "`containerDefinitions` has `memoryReservation` of 513 in all, and the task has 512",
+        ),
+        (format!("{app}/memory"), json!(513), "`memory` of container `app` is 513, and the task has 512"),
+        (format!("{app}/logConfiguration"), log("awslogs", json!({})), "has no `awslogs-group`, which awslogs needs"),
+        (
+            format!("{app}/logConfiguration"),
+            log("awslogs", json!({"awslogs-group": "g", "awslogs-region": "eu-west-1"})),
+            "`logConfiguration.options` of container `app` has no `awslogs-stream-prefix`",
+        ),
+        (
+            format!("{app}/logConfiguration"),
+            log("awsfirelens", json!({"Name": "stdout"})),
+            "is `awsfirelens`, and no container has a `firelensConfiguration`",
+        ),
+        (
+            format!("{app}/firelensConfiguration"),
+            json!({"type": "fluentbit"}),
+            "`firelensConfiguration` of container `app` has no container that logs by `awsfirelens`",
+        ),
+        (
+            format!("{app}/firelensConfiguration"),
+            router(json!({"config-file-type": "http"})),
+            "`firelensConfiguration.options.config-file-type` of container `app` is `http`",
+        ),
+        (
+            format!("{app}/firelensConfiguration"),
+            router(json!({"config-file-type": "s3", "config-file-value": "arn:aws:s3:::b/f"})),
+            "cannot be `s3` on Fargate",
+        ),
+        (
+            format!("{app}/resourceRequirements"),
+            json!([{"type": "InferenceAccelerator", "value": "one"}]),
+            "is `one`, which is no `deviceName` of `inferenceAccelerators`",
+        ),
+        (format!("{app}/credentialSpecs"), json!(["arn:aws:ssm:eu-west-1:1:parameter/x"]), "is no credential spec"),
+        (
+            format!("{app}/credentialSpecs"),
+            json!(["credentialspec:a", "credentialspec:b"]),
+            "has 2 entries (ECS takes one)",
+        ),
+        (format!("{app}/restartPolicy"), json!({"enabled": true, "restartAttemptPeriod": 10}), "ECS takes 60 to 1800"),
+        (
+            format!("{app}/environmentFiles"),
+            json!([{"type": "s3", "value": "arn:aws:s3:::b/app.txt"}]),
+            "does not end in `.env`",
+        ),
+        ("/ipcMode".into(), json!("task"), "`ipcMode` cannot be used on Fargate"),
+        (format!("{app}/dockerSecurityOptions"), json!(["no-new-privileges"]), "cannot be used on Fargate"),
+        (format!("{app}/startTimeout"), json!(121), "Fargate takes at most 120"),
+        (format!("{app}/linuxParameters"), json!({"devices": [{"hostPath": "/dev/x"}]}), "`linuxParameters.devices`"),
+        (format!("{app}/linuxParameters"), json!({"maxSwap": 0}), "`linuxParameters.maxSwap`"),
+        (
+            format!("{app}/linuxParameters"),
+            json!({"capabilities": {"add": ["SYS_PTRACE", "NET_ADMIN"]}}),
+            "`linuxParameters.capabilities.add[1]` of container `app` cannot be `NET_ADMIN` on Fargate",
+        ),
+        (
+            "/placementConstraints".into(),
+            Value::Array(vec![json!({"type": "memberOf", "expression": "x"}); 11]),
+            "has 11 entries (ECS takes at most 10)",
+        ),
+    ];
+    for (pointer, value, expected) in cases {
+        let found = messages(&with(&pointer, value.clone()));
+        assert!(found.iter().any(|it| it.contains(expected)), "{pointer} = {value}: {found:?}");
+    }
+}
+
+#[test]
+fn the_same_on_ec2_is_no_fault() {
+    let definition = json!({
+        "family": "api", "memory": "512", "cpu": "256", "ipcMode": "task", "networkMode": "bridge",
+        "inferenceAccelerators": [{"deviceName": "one", "deviceType": "eia2.medium"}],
+        "volumes": [
+            {"name": "a", "efsVolumeConfiguration": {"fileSystemId": "fs-1", "rootDirectory": "/data"}},
+            {"name": "b", "efsVolumeConfiguration": {"fileSystemId": "fs-1", "rootDirectory": "/",
+                "transitEncryption": "ENABLED", "authorizationConfig": {"accessPointId": "fsap-1", "iam": "ENABLED"}}},
+            {"name": "c", "dockerVolumeConfiguration": {"scope": "shared", "autoprovision": true}},
+        ],
+        "containerDefinitions": [
+            {
+                "name": "app", "image": "x", "cpu": 128, "memory": 512, "memoryReservation": 256, "hostname": "app",
+                "extraHosts": [{"hostname": "a", "ipAddress": "1.1.1.1"}], "stopTimeout": 600,
+                "portMappings": [
+                    {"containerPort": 80}, {"containerPort": 80}, {"containerPort": 53, "hostPort": 53},
+                    {"containerPort": 53, "hostPort": 53, "protocol": "udp"},
+                ],
+                "linuxParameters": {"devices": [{"hostPath": "/dev/x"}], "capabilities": {"add": ["NET_ADMIN"]}},
+                "logConfiguration": {"logDriver": "awsfirelens", "options": {"Name": "stdout"}},
+                "resourceRequirements": [{"type": "InferenceAccelerator", "value": "one"}, {"type": "GPU", "value": "1"}],
+                "credentialSpecs": ["credentialspecdomainless:arn:aws:s3:::b/spec.json"],
+                "restartPolicy": {"enabled": true, "restartAttemptPeriod": 60, "ignoredExitCodes": [0]},
+            },
+            {
+                "name": "router", "image": "y", "cpu": 128, "memory": 512, "memoryReservation": 256,
+                "firelensConfiguration": {"type": "fluentbit", "options": {"config-file-type": "s3"}},
+                "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "g", "awslogs-region": "eu-west-1"}},
+            },
+        ],
+    });
+    assert_eq!(messages(&definition), Vec::<String>::new());
+}
+
+#[test]
 fn what_ecs_takes_is_no_fault() {
     let app = "/containerDefinitions/0";
     let cases: Vec<(String, Value)> = vec![

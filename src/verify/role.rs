@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::Finding;
+use crate::fleet::partition_of;
 
 /// Whom a task's roles must trust, in every partition; the last is an older spelling of China's.
 const TASKS: [&str; 2] = ["ecs-tasks.amazonaws.com", "ecs-tasks.amazonaws.com.cn"];
@@ -45,6 +46,13 @@ impl Role {
             format!("the role {self} is of account {}: it cannot run tasks in account {account}", self.account),
             "write ${account.id} in its ARN, as in arn:aws:iam::${account.id}:role/NAME, or give its name alone",
         )
+    }
+
+    /// Says that it is of another partition than a region, where its ARN says so.
+    pub fn is_elsewhere(&self, region: &str) -> Option<Finding> {
+        let (own, partition) = (partition_of(region), self.arn.as_ref()?.split(':').nth(1)?);
+        let reason = format!("the role {self} is of the partition {partition}, and {region} is of {own}");
+        (partition != own).then(|| Finding::new(reason, format!("begin it with arn:{own}:, or give its name alone")))
     }
 
     /// Compares it with what GetRole answers: its ARN and its trust policy. A policy that cannot be read is not judged.

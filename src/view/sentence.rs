@@ -102,6 +102,16 @@ impl Narrator {
                     clean(reason)
                 ))
             }),
+            Event::DefinitionAltered { family, differences, help } => Some(Sentence {
+                tone: Tone::Warn,
+                mark: "!",
+                ..run(format!(
+                    "ECS keeps the definition of {} otherwise than it was sent: {}; {}",
+                    clean(family),
+                    clean(&differences.join(", ")),
+                    clean(help)
+                ))
+            }),
             Event::DeploymentStarted { target, deployment, revision, attached } => {
                 let verb = if *attached { "follows" } else { "deploys" };
                 let (revision, deployment) = (revision.to_string(), clean(deployment));
@@ -284,7 +294,8 @@ fn finished(target: &TargetState) -> Sentence {
     let after = if outcome == Outcome::Succeeded { "in" } else { "after" };
     let runs = target.runs.as_ref().map(|runs| format!(", runs {}", clean(&runs.to_string()))).unwrap_or_default();
     let why = target.reason.as_ref().map(|reason| format!(": {}", clean(&reason.summary))).unwrap_or_default();
-    let text = format!("{} {after} {time}{runs}{why}", outcome.words());
+    let none = if target.ran_no_task() { "; its desired count is 0, so that no task ran it" } else { "" };
+    let text = format!("{} {after} {time}{runs}{why}{none}", outcome.words());
     Sentence { tone, mark, target: Some(target.target.clone()), text, progress: false }
 }
 

@@ -36,6 +36,7 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, quiet: bool) -> Stri
         page.blocked(state);
         page.not_started(state);
         page.not_undone(state);
+        page.without_tasks(state);
         page.run_tasks(state);
     }
     page.going_on(state);
@@ -166,6 +167,19 @@ impl Page {
         for (reason, names) in groups {
             self.wrap(Tone::Warn, &format!("not returned: {}", count(names.len(), "target")), 0);
             self.wrap(Tone::Plain, reason, 2);
+            self.list(&names, 2);
+            self.text.push('\n');
+        }
+    }
+
+    /// Names those that succeeded without a task, which proves nothing of their revision.
+    fn without_tasks(&mut self, state: &RunState) {
+        let names: Vec<_> =
+            state.targets().filter(|target| target.ran_no_task()).map(|target| name(&target.target)).collect();
+        if !names.is_empty() {
+            let words =
+                format!("no task ran the revision, since the desired count is 0: {}", count(names.len(), "target"));
+            self.wrap(Tone::Warn, &words, 0);
             self.list(&names, 2);
             self.text.push('\n');
         }

@@ -305,6 +305,37 @@ async fn a_role_that_may_not_tag_deploys_without_and_says_so_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_ecs_keeps_otherwise_than_it_was_sent_is_told_once() {
+    let file = json!({ "family": "shop", "cpu": "256", "memory": "512", "networkMode": "awsvpc",
+        "containerDefinitions": [{ "name": "app", "image": "r/shop:1" }] });
+    for (fault, told) in [(Some("*=fills-in"), 1), (None, 0)] {
+        let mut fleet = fleet(&manifest(2, 1, ""));
+        for target in &mut fleet.targets {
+            target.desired.task_definition = Base::File(Arc::new(file.clone()));
+        }
+        let scene = Scene::seeded(fleet).quick();
+        let scene = fault.into_iter().fold(scene, Scene::fault);
+        let ran = scene.deploy().await;
+        assert_eq!(ran.count(Outcome::Succeeded), 2, "{}", ran.said);
+        let altered: Vec<_> = ran
+            .events
+            .iter()
+            .filter_map(|it| match &it.event {
+                Event::DefinitionAltered { family, differences, .. } => Some((family.as_str(), differences.join(", "))),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(altered, vec![("shop", "app: stopTimeout added: 30".to_owned()); told]);
+        let words =
+            "! ECS keeps the definition of shop otherwise than it was sent: app: stopTimeout added: 30; write that";
+        assert_eq!(ran.said.matches(words).count(), told, "{}", ran.said);
+        // What is told of is what each run would do again.
+        let again = if told == 0 { Outcome::Unchanged } else { Outcome::Succeeded };
+        assert_eq!(scene.deploy().await.count(again), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tags_of_a_file_are_never_left_out() {
     let mut scene = scene("", true);
     let live = scene.sandbox.task_definition("a0", "eu-west-1", "s0").expect("a definition");
@@ -412,20 +443,28 @@ async fn a_running_revision_that_is_inactive_cannot_be_deployed_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_sandbox_passes_no_role_across_accounts() {
+    let scene = scene("", true);
+    let with = |role: &str| {
+        let definition = json!({ "family": "x", "memory": "128", "taskRoleArn": role,
+            "containerDefinitions": [{ "name": "app", "image": "x" }] });
+        scene.sandbox.behind_the_back("a0", "eu-west-1", "RegisterTaskDefinition", &definition)
+    };
+    assert!(with("arn:aws:iam::200000000000:role/x").is_ok() && with("x").is_ok());
+    let refused = with("arn:aws:iam::999999999999:role/x").expect_err("refused");
+    assert!(refused.contains("Cross-account pass role is not allowed."), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_daemon_service_has_no_desired_count() {
-    let scene = scene("    desired_count: 4\n", true);
-    let revision = live(&scene);
-    let name = json!({ "cluster": "main", "service": "s0", "force": true });
-    behind(&scene, "DeleteService", &name);
-    let daemon = json!({ "cluster": "main", "serviceName": "s0", "taskDefinition": revision, "schedulingStrategy": "DAEMON",
-        "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-0a1b2c3d"] } } });
-    behind(&scene, "CreateService", &daemon);
-    tokio::time::sleep(std::time::Duration::from_secs(900)).await;
+    let scene = scene("    desired_count: 4\n", true).fault("*=daemon");
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
     let refused = format!("{:?}", ran.exit);
     assert!(refused.contains("its scheduling strategy is DAEMON"), "{refused}");
     assert_eq!(scene.sandbox.calls().operation("RegisterTaskDefinition"), 0);
+    let ran = later(&scene, "", true).deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]
@@ -437,6 +476,7 @@ async fn a_described_file_of_every_form_is_deployed_once() {
         "containerDefinitions": [
             { "name": "app", "image": "999999999999.dkr.ecr.us-east-1.amazonaws.com/shop:1", "appProtocol": null,
               "environment": [{ "name": "A", "value": null }, { "name": "B", "value": "" }], "secrets": [],
+              "logConfiguration": { "logDriver": "awsfirelens", "options": { "Name": "stdout" } },
               "portMappings": [{ "containerPort": 80, "protocol": "http", "appProtocol": "" }] },
             { "name": "log", "image": "fluent", "firelensConfiguration": { "type": "fluentbit" } },
         ],

@@ -250,11 +250,18 @@ async fn everything_that_cannot_be_imported_is_named_at_once() {
     let mut sources = sources(&scene);
     sources.truncate(1);
     let missing: Vec<String> =
-        [sources[0].replace("main/api", "main/apt"), sources[0].replace("main", "mian"), sources[0].clone()].into();
+        ["main/apt", "mian/api", "main/api", "main/bare"].map(|place| sources[0].replace("main/api", place)).into();
     sources.extend(missing);
+    let bare = json!({ "cluster": "main", "serviceName": "bare", "deploymentController": { "type": "EXTERNAL" } });
+    scene.sandbox.behind_the_back("200000000001", "eu-west-1", "CreateService", &bare).expect("created");
     let error = import(&scene, &sources).await.expect_err("refused");
     assert_eq!(error.exit, Exit::Usage);
-    for text in ["no service `apt`", "no cluster `mian`", "api in 200000000001: named twice"] {
+    for text in [
+        "no service `apt`",
+        "no cluster `mian`",
+        "api in 200000000001: named twice",
+        "bare in 200000000001: the service runs no task definition",
+    ] {
         assert!(error.message.contains(text), "{error}");
     }
     scene.sandbox.change_role("arn:aws:iam::200000000001:role/ci/leaf", |role| role.trust["Statement"] = json!([]));

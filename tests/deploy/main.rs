@@ -8,6 +8,7 @@ mod busy;
 mod codedeploy;
 mod deadline;
 mod definition;
+mod definition_forms;
 mod denied;
 #[cfg(feature = "verify")]
 mod doctor;

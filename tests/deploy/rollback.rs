@@ -48,6 +48,20 @@ fn images(scene: &Scene) -> Vec<String> {
     scene.fleet.targets.iter().map(|it| scene.image(&it.account.name, "eu-west-1", &it.service)).collect()
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_service_without_a_task_definition_is_blocked_and_no_family_is_listed() {
+    let scene = Scene::of(1, 1, ROLLOUT);
+    let behind = |operation: &str, input| scene.sandbox.behind_the_back("a0", "eu-west-1", operation, &input);
+    behind("DeleteService", json!({ "cluster": "main", "service": "s0", "force": true })).expect("deleted");
+    let external = json!({ "cluster": "main", "serviceName": "s0", "deploymentController": { "type": "EXTERNAL" } });
+    behind("CreateService", external).expect("created");
+    let ran = rollback(&scene, false).await;
+    assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+    let refused = format!("{:?}", ran.exit);
+    assert!(refused.contains("its deployment controller is EXTERNAL"), "{refused}");
+    assert_eq!(scene.sandbox.calls().operation("ListTaskDefinitions"), 0);
+}
+
 const CANARY: &str = "rollout:\n  timeout: 10m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
                       - { name: rest }\n";
 

@@ -180,6 +180,37 @@ async fn services_of_other_controllers_are_compared_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_without_a_task_definition_is_there_and_cannot_be_deployed() {
+    let scene = Scene::of(1, 2, "");
+    behind(&scene, "a0", "DeleteService", &json!({"cluster": "main", "service": "s0", "force": true}));
+    let external = json!({"cluster": "main", "serviceName": "s0", "deploymentController": {"type": "EXTERNAL"}});
+    behind(&scene, "a0", "CreateService", &external);
+    let shown = show(&scene, Layout::Json, 100).await;
+    let target = shown.status().targets.remove(0);
+    assert!(matches!(&target.drift, Drift::Differs { what } if what[..] == ["the service runs no task definition"]));
+    assert!(target.blocked.is_some_and(|it| it.reason.contains("its deployment controller is EXTERNAL")));
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked);
+    let refused = format!("{:?}", ran.exit);
+    assert!(refused.contains("its deployment controller is EXTERNAL"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_that_was_deregistered_is_called_so() {
+    let scene = Scene::of(1, 1, "");
+    assert_eq!(scene.deploy().await.code(), Exit::Done);
+    let runs = show(&scene, Layout::Json, 100).await.status().targets.remove(0).live.expect("it is there");
+    assert_eq!(runs.revision_status, None);
+    behind(&scene, "a0", "DeregisterTaskDefinition", &json!({"taskDefinition": runs.task_definition}));
+    let shown = show(&scene, Layout::Json, 100).await;
+    let live = shown.status().targets.remove(0).live.expect("it is there");
+    assert_eq!(live.revision_status.as_deref(), Some("INACTIVE"));
+    let words = format!("{} (INACTIVE)", live.revision.expect("a revision"));
+    let table = show(&scene, Layout::Table, 120).await.out;
+    assert!(table.contains(&words), "{table}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn five_hundred_targets_fit_a_page_and_all_of_them_are_there_when_asked_for() {
     let scene = Scene::of(100, 5, "").quick();
     let shown = show(&scene, Layout::Table, 100).await;

@@ -380,6 +380,21 @@ async fn the_plan_names_the_strategy_and_what_ecs_would_refuse() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn traffic_is_moved_by_vpc_lattice_too() {
+    let scene = Scene::of(1, 1, "rollout: { timeout: 2h }\n");
+    let lattice = json!([{ "roleArn": "arn:aws:iam::200000000000:role/lattice", "portName": "web",
+        "targetGroupArn": "arn:aws:vpc-lattice:eu-west-1:200000000000:targetgroup/tg-0a1b2c3d4e5f60718" }]);
+    let input = json!({ "cluster": "main", "service": "s0", "vpcLatticeConfigurations": lattice });
+    scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &input).expect("updated");
+    tokio::time::sleep(Duration::from_secs(900)).await;
+    let mut linear = scene.planning();
+    let other = self::scene(1, &[LINEAR]);
+    linear.fleet.targets[0].desired.deployment = other.fleet.targets[0].desired.deployment.clone();
+    let ran = linear.deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
 async fn settings_that_ecs_filled_in_are_no_change() {
     let scene = scene(1, &[LINEAR, PAUSE, BREAKER]);
     let mut continued = scene.planning();

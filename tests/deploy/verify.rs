@@ -12,11 +12,13 @@ use roleout::engine::cancel::Cancel;
 use roleout::exit::Exit;
 use roleout::fleet::{Base, Outcome};
 use roleout::plan::preview::Preview;
+use roleout::report::Record;
 use roleout::sandbox::Role;
 use roleout::verify::image::Image;
 use roleout::verify::secret::Secret;
 use roleout::verify::{Need, log::LogGroup};
-use roleout::view::{Form, Options, View};
+use roleout::view::style::Paint;
+use roleout::view::{Form, Options, View, summary};
 use serde_json::json;
 
 use crate::harness::{Directory, Ran, Scene, Shared, manifest};
@@ -336,9 +338,9 @@ fn with_task(definition: &str, container: &str) -> Scene {
     );
     let text = manifest(2, 1, "");
     let scene = Scene::new(&text.replace("    cluster: main\n", &format!("    cluster: main\n    {task}\n")));
-    for account in ["a0", "a1"] {
+    for (account, id) in [("a0", A0), ("a1", A1)] {
         let input = serde_json::json!({ "family": "migrate", "memory": "128",
-            "executionRoleArn": "arn:aws:iam::200000000000:role/migrates",
+            "executionRoleArn": format!("arn:aws:iam::{id}:role/migrates"),
             "containerDefinitions": [{ "name": "job", "image": "registry.example.com/migrate:1", "memory": 128 }] });
         scene.sandbox.behind_the_back(account, "eu-west-1", "RegisterTaskDefinition", &input).expect("registered");
     }
@@ -396,5 +398,32 @@ async fn counts_that_leave_no_task_to_move_are_warned_of() {
         let notes = ["no task can move", "its desired count is 0"].iter().filter(|note| text.contains(**note)).count();
         assert_eq!(notes, usize::from(planned_note.is_some()), "{text}");
         assert!(planned_note.is_none_or(|note| text.contains(note)), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_without_a_task_is_said_to_be_one() {
+    for (count, told) in [(0, 1), (1, 0)] {
+        let more = format!("    cluster: main\n    desired_count: {count}\n");
+        let scene = Scene::new(&manifest(1, 1, "").replace("    cluster: main\n", &more)).quick();
+        let ran = scene.deploy().await;
+        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{}", ran.said);
+        let mut record = Record::new();
+        ran.events.iter().for_each(|event| record.apply(event));
+        let report = record.report();
+        let texts = [
+            summary::text(&ran.state, Paint(false), 120, false),
+            report.targets[0].events.iter().map(|line| line.text.as_str()).collect::<String>(),
+            roleout::report::markdown::text(&report),
+        ];
+        let words = [
+            "no task ran the revision, since the desired count is 0: 1 target",
+            "so that no task ran it",
+            "no task ran the revision in 1 target, whose desired count is 0",
+        ];
+        for (text, words) in texts.iter().zip(words) {
+            assert_eq!(text.matches(words).count(), told, "{text}");
+        }
+        assert_eq!(report.targets[0].ran_no_task, told == 1);
     }
 }

@@ -203,7 +203,14 @@ class Project:
                     "portMappings": [{"containerPort": 8080}],
                     "environment": [{"name": "MODE", "value": "server"}],
                     "healthCheck": {"command": ["CMD-SHELL", "curl -f localhost:8080"]},
-                    "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "api"}},
+                    "logConfiguration": {
+                        "logDriver": "awslogs",
+                        "options": {
+                            "awslogs-group": "api",
+                            "awslogs-region": "${region}",
+                            "awslogs-stream-prefix": "api",
+                        },
+                    },
                 },
                 {"name": "log", "image": "registry.example.com/log:1", "essential": False, "memory": 64},
             ],

@@ -63,7 +63,8 @@ fn definition(image: &str) -> Value {
             "name": "app", "image": image, "portMappings": [{ "containerPort": 8080 }],
             "environment": [{ "name": "Z", "value": "1" }, { "name": "A", "value": "2" }],
             "healthCheck": { "command": ["CMD-SHELL", "true"] },
-            "logConfiguration": { "logDriver": "awslogs", "options": { "awslogs-group": "g" } },
+            "logConfiguration": { "logDriver": "awslogs", "options": { "awslogs-group": "g", "awslogs-region": REGION,
+                "awslogs-stream-prefix": "full" } },
         }],
         "tags": [{ "key": "team", "value": "shop" }],
     })

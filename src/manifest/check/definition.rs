@@ -54,9 +54,9 @@ impl Checker<'_> {
         let faults = definition.judge(&value, desired, files.images);
         faults.into_iter().for_each(|fault| self.context.push(fault));
         if let Some((_, account, _)) = scope.account.filter(|(_, id, _)| !id.is_empty())
-            && let Some(foreign) = verify::foreign(&value, account)
+            && let Some((path, foreign)) = verify::foreign(&value, account, scope.region.unwrap_or_default())
         {
-            self.fault(source.span, foreign.reason, foreign.help);
+            self.context.push(definition.fault(&path, foreign.reason, foreign.help));
         }
         Some(Base::File(value))
     }

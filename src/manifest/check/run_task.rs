@@ -158,6 +158,8 @@ impl Checker<'_> {
             let help = "write `family`, `family:revision` or a task definition's ARN; a file cannot be named here";
             let span = written.as_ref().map(|written| written.span).unwrap_or_default();
             self.fault(span, format!("`{text}` is not a task definition in ECS"), help);
+        } else if let Some(written) = written {
+            self.own_place(&text, written.span, scope);
         }
         Some(text)
     }

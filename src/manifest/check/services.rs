@@ -346,6 +346,8 @@ impl Checker<'_> {
                 _ => "its name is of letters, digits, `_` and `-`, at most 255 of them",
             };
             self.fault(span, format!("a {key} in ECS cannot be called `{value}`"), help);
+        } else if key == "cluster" {
+            self.own_place(&value, span, scope);
         }
         Some(value)
     }

@@ -66,6 +66,16 @@ const KEYED: [(&str, &str); 12] = [
     ("volumes", "name"),
 ];
 
+/// Whether a member's strings may be shown.
+pub fn is_shown(member: &str) -> bool {
+    SHOWN.contains(&member)
+}
+
+/// Whether a member is a map of somebody's own names, whose values may not be shown.
+pub fn is_opaque(member: &str) -> bool {
+    OPAQUE.contains(&member)
+}
+
 /// Returns what registering `wanted` would change of `live`, one line each; nothing where they are the same.
 ///
 /// Values of environment variables are never shown; images and the ARNs of secrets are.
@@ -143,7 +153,7 @@ fn difference(
     lines: &mut Vec<String>,
 ) {
     let Some(verb) = verb(old, new) else { return };
-    let opaque = opaque || OPAQUE.contains(&member);
+    let opaque = opaque || is_opaque(member);
     if let (Some(old @ Value::Object(_)), Some(new @ Value::Object(_))) = (old, new) {
         members(old, new, |member, old, new| difference(&format!("{path}.{member}"), member, opaque, old, new, lines));
         return;
@@ -180,7 +190,7 @@ fn shown(member: &str, value: &Value) -> Option<String> {
     match value {
         Value::Bool(switch) => Some(switch.to_string()),
         Value::Number(number) => Some(number.to_string()),
-        Value::String(text) => SHOWN.contains(&member).then(|| text.clone()),
+        Value::String(text) => is_shown(member).then(|| text.clone()),
         Value::Array(items) => {
             let items: Option<Vec<String>> = items.iter().map(|item| shown(member, item)).collect();
             items.map(|items| items.join(", "))

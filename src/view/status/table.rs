@@ -102,7 +102,10 @@ fn cells(target: &TargetStatus) -> Cells {
         row[0] = name;
         return row;
     };
-    let revision = live.revision.as_ref().map_or_else(|| live.task_definition.clone(), ToString::to_string);
+    let mut revision = live.revision.as_ref().map_or_else(|| live.task_definition.clone(), ToString::to_string);
+    if let Some(status) = &live.revision_status {
+        revision.push_str(&format!(" ({status})"));
+    }
     let images: Vec<String> = live.images.iter().map(|(name, image)| format!("{name}={}", tag(image))).collect();
     let tasks = format!("{}/{}", live.running, live.desired);
     let commit = live.commit.as_ref().and_then(Commit::short).unwrap_or_default();

@@ -328,7 +328,7 @@ impl<'a> Undo<'a> {
         let answer = match carry_out(&Careful::new(update, primary), &self.run.cancel.permit().until(deadline)).await {
             Ok(answer) => LiveService::read(&answer),
             Err(error) if Careful::was_too_late(&error) => return Undone::Superseded(error.message),
-            Err(error) if error.kind == Kind::Withdrawn && self.run.cancel.is_cancelled() => return Undone::Cancelled,
+            Err(error) if error.kind == Kind::Withdrawn && self.run.cancel.is_cancelled() => return self.left(),
             Err(error) => {
                 let mut evidence = Vec::new();
                 evidence.extend(self.unstoppable.take().map(Evidence::from));

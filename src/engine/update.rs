@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::write::Write;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
@@ -62,15 +63,15 @@ impl Write for Update<'_> {
     }
 }
 
-/// An UpdateService that is sent again only while the service still has the PRIMARY deployment that it was decided on.
+/// An UpdateService that is sent after a wait only while the service still has the PRIMARY deployment that it was decided on.
 pub struct Careful<'a> {
     update: Update<'a>,
     primary: Option<String>,
     sent: AtomicBool,
 }
 
-/// The look may have used up what ECS allows just then: an update that is put off is sent once more after so long.
-const MOMENT: Duration = Duration::from_millis(1_500);
+/// Whoever waits no longer than this for its turn has just looked.
+const RECENT: Duration = Duration::from_secs(1);
 
 /// What is said where it has not.
 const TOO_LATE: &str = "took its place";
@@ -89,27 +90,28 @@ impl<'a> Careful<'a> {
 
 impl Write for Careful<'_> {
     async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
+        let Update { ecs, target, update, .. } = &self.update;
+        let (cluster, service) = (&target.cluster, &target.service);
+        let asked = Instant::now();
+        let turn = ecs.turn_to_update(permit).await?;
+        // Whatever a write waits for comes before its last look.
         let again = self.sent.swap(true, Ordering::Relaxed);
-        if again {
-            let Update { ecs, target, .. } = &self.update;
-            let services = ecs.describe_services(&target.cluster, &[target.service.as_str()]).await?;
-            let service = services.found.first().map(LiveService::read);
-            let primary = service.as_ref().and_then(LiveService::primary);
-            if let Some(other) = primary.filter(|primary| Some(&primary.id) != self.primary.as_ref()) {
-                if let Some(answer) = self.update.landed().await? {
-                    return Ok(answer);
-                }
-                let message = format!("another deployment, {}, {TOO_LATE}", other.id);
-                return Err(CallError::plain("UpdateService", Kind::Refused, message));
-            }
+        if !again && asked.elapsed() < RECENT {
+            return ecs.update_in_turn(turn, cluster, service, update, permit).await;
         }
-        match self.update.send(permit).await {
-            Err(error) if again && error.kind == Kind::Throttled => {
-                _ = permit.hold(tokio::time::sleep(MOMENT)).await;
-                self.update.send(permit).await
+        let looked = permit.hold(ecs.look_in_turn(&turn, cluster, service)).await;
+        let looked = looked.ok_or_else(|| CallError::withdrawn("UpdateService"))??;
+        let live = looked.found.first().map(LiveService::read);
+        let primary = live.as_ref().and_then(LiveService::primary);
+        if let Some(other) = primary.filter(|primary| Some(&primary.id) != self.primary.as_ref()) {
+            drop(turn);
+            if let Some(answer) = self.update.landed().await? {
+                return Ok(answer);
             }
-            answer => answer,
+            let message = format!("another deployment, {}, {TOO_LATE}", other.id);
+            return Err(CallError::plain("UpdateService", Kind::Refused, message));
         }
+        ecs.update_in_turn(turn, cluster, service, update, permit).await
     }
 
     async fn landed(&self) -> Result<Option<Value>, CallError> {

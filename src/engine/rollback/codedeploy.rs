@@ -4,6 +4,7 @@
 use tokio::time::Instant;
 
 use super::{Undo, Undone};
+use crate::aws::error::CallError;
 use crate::engine::codedeploy::{Watch, Watched, failure};
 use crate::event::{Reason, UndoStep};
 use crate::fleet::codedeploy::CodeDeploy as Group;
@@ -36,10 +37,13 @@ impl Undo<'_> {
             return Undone::Cancelled;
         }
         let mut watch = Watch::new(self.run, self.target, group);
-        match watch.api.last(group).await {
+        // A halt does not end an undo.
+        let permit = self.run.cancel.permit().until(deadline);
+        let last = permit.hold(watch.api.last(group)).await;
+        match last.unwrap_or_else(|| Err(CallError::withdrawn("GetDeploymentGroup"))) {
             Ok(Some(last)) if !last.is_over() && last.deploys(&wanted) => {
                 self.announce(UndoStep::StopDeployment).await;
-                if let Err(error) = watch.api.stop(&last.id).await {
+                if let Err(error) = watch.api.stop(&last.id, &permit).await {
                     return stuck(error.to_string(), &watch).await;
                 }
                 match watch.until_over(&last.id, &wanted, deadline).await {
@@ -68,7 +72,7 @@ impl Undo<'_> {
         }
         if running == wanted {
             self.announce(UndoStep::Deploy).await;
-            let id = match watch.start(&before, false, &self.run.cancel.permit().until(deadline)).await {
+            let id = match watch.start(&before, false, &permit).await {
                 Ok(started) => started.map(|(id, _)| id).unwrap_or_default(),
                 Err(error) => return stuck(error.to_string(), &watch).await,
             };

@@ -5,8 +5,9 @@ use std::time::Duration;
 use roleout::engine::cancel::Signal;
 use roleout::event::Event;
 use roleout::exit::Exit;
-use roleout::fleet::Outcome;
+use roleout::fleet::{OnBusy, Outcome};
 use roleout::sandbox::{Attempt, Fault, Write};
+use serde_json::json;
 
 use crate::harness::{Ran, Scene, manifest};
 
@@ -250,4 +251,25 @@ async fn a_signal_is_told_of_when_it_comes_and_not_when_the_run_is_over() {
     let ended = ran.events.iter().position(|stamped| matches!(stamped.event, Event::RolloutFinished { .. }));
     let told = ran.events.iter().position(|stamped| matches!(stamped.event, Event::RunCancelled { .. }));
     assert!(told < ended, "{:?}", ran.events);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preflight_that_failed_asks_for_nothing_more() {
+    let mut scene = Scene::of(100, 2, "");
+    scene.fleet.on_busy = OnBusy::Wait;
+    scene.sandbox.set_latency(Duration::from_millis(40));
+    assert!(
+        scene.sandbox.change_role("arn:aws:iam::200000000003:role/leaf", |role| role.trust["Statement"] = json!([]))
+    );
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Preflight, "{}", ran.said);
+    let error = ran.exit.expect_err("refused");
+    assert!(error.message.contains("a3 (200000000003)") && error.message.lines().count() == 2, "{error}");
+    let calls = scene.sandbox.calls();
+    assert_eq!(calls.operation("DescribeServices"), 0);
+    assert!(calls.operation("AssumeRole") < 80, "{} chains were walked", calls.operation("AssumeRole"));
+    // Who goes on without it asks for the rest.
+    scene.choice.skip_blocked = true;
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 198), "{}", ran.said);
 }

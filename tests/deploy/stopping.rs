@@ -18,10 +18,8 @@ const BEGINNINGS: [&str; 5] =
 /// Asserts what holds of any run of one account that was stopped at `at`, in milliseconds of the sandbox's clock: no write
 /// was sent after it, no service was deployed twice, and the outcomes say whose deployment was started.
 fn keeps_its_word(scene: &Scene, ran: &Ran, at: u64) {
+    begins_nothing_after(scene, at);
     let calls = scene.sandbox.calls();
-    let begins = |attempt: &&Attempt| BEGINNINGS.contains(&attempt.operation.as_str());
-    let late: Vec<_> = calls.attempts.iter().filter(begins).filter(|attempt| attempt.sent > at).collect();
-    assert!(late.is_empty(), "{} writes were sent after {at}: {:?}", late.len(), late.first());
     for state in ran.state.targets() {
         let target = state.target.to_string();
         let service = target.rsplit('/').next().expect("a service");
@@ -36,6 +34,12 @@ fn keeps_its_word(scene: &Scene, ran: &Ran, at: u64) {
             other => assert_eq!(updates, 1, "{target} ended as {other:?}"),
         }
     }
+}
+
+fn begins_nothing_after(scene: &Scene, at: u64) {
+    let begins = |attempt: &Attempt| BEGINNINGS.contains(&attempt.operation.as_str()) && attempt.sent > at;
+    let late: Vec<Attempt> = scene.sandbox.calls().attempts.into_iter().filter(begins).collect();
+    assert!(late.is_empty(), "{} writes were sent after {at}: {:?}", late.len(), late.first());
 }
 
 fn millis(time: std::time::SystemTime) -> u64 {
@@ -251,6 +255,52 @@ async fn a_signal_is_told_of_when_it_comes_and_not_when_the_run_is_over() {
     let ended = ran.events.iter().position(|stamped| matches!(stamped.event, Event::RolloutFinished { .. }));
     let told = ran.events.iter().position(|stamped| matches!(stamped.event, Event::RunCancelled { .. }));
     assert!(told < ended, "{:?}", ran.events);
+}
+
+#[cfg(feature = "codedeploy")]
+#[tokio::test(start_paused = true)]
+async fn nor_of_codedeploy() {
+    let keys = "codedeploy: { application: shop, deployment_group: \"${service.name}\", container: app, port: 8080 }";
+    for faults in TROUBLES {
+        for after in [400, 1_300, 2_900].map(Duration::from_millis) {
+            let scene = troubled(with(12, keys, ""), faults);
+            let (ran, at) = terminated(&scene, after).await;
+            begins_nothing_after(&scene, at);
+            let writes = scene.sandbox.calls().writes;
+            let deployed = |service: &str| {
+                let of = |write: &&Write| {
+                    write.operation == "CreateDeployment" && write.input["deploymentGroupName"] == service
+                };
+                writes.iter().filter(of).any(|write| write.error.is_none())
+            };
+            for state in ran.state.targets().filter(|state| state.outcome() == Some(Outcome::Cancelled)) {
+                assert!(!deployed(&state.service), "{faults:?} {after:?}: {} was deployed", state.target);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_deploys_while_an_update_waits_for_its_turn_is_theirs() {
+    let mut scene = Scene::of(1, 60, "rollout: { max_failures: 100% }\n").quick();
+    let first = scene.deploy().await;
+    assert_eq!(first.code(), Exit::Done);
+    let last = first.state.targets().find(|state| state.service == "s59").expect("a target");
+    let before = last.from.as_ref().expect("it ran a revision before").to_string();
+    scene.sandbox.forget_calls();
+    scene.fleet.release.force_new_deployment = true;
+    let hotfix = async {
+        while scene.sandbox.calls().operation("UpdateService") == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let input = json!({ "cluster": "main", "service": "s59", "taskDefinition": before });
+        scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &input).expect("an update");
+    };
+    let (ran, ()) = tokio::join!(scene.deploy(), hotfix);
+    assert_eq!(ran.outcome("a0/eu-west-1/s59"), Some(Outcome::Superseded), "{}", ran.said);
+    assert_eq!(ran.count(Outcome::Succeeded), 59);
+    let service = scene.sandbox.service("a0", "eu-west-1", "main", "s59").expect("a service");
+    assert!(service.task_definition.ends_with(&before), "{}", service.task_definition);
 }
 
 #[tokio::test(start_paused = true)]

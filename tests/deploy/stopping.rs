@@ -176,6 +176,17 @@ async fn a_halt_begins_no_task_after_a_deployment_that_had_completed() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_is_not_started_for_one_cause_is_one_group_though_a_revision_is_not_used() {
+    let text = manifest(1, 3, "rollout: { waves: [ { name: all, max_parallel: 2 } ] }\n");
+    let s1 = "  - name: s1\n    cluster: main\n";
+    let text = text.replace(s1, &format!("{s1}    before: [ {{ run_task: migrate }} ]\n"));
+    let ran = Scene::new(&text).quick().fault("*/*/s0=deny:ecs:UpdateService").deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::NotStarted)), (Exit::Failed, 2), "{}", ran.said);
+    assert!(ran.said.contains("not started: 2 targets"), "{}", ran.said);
+    assert_eq!(ran.said.matches(" exists and is not used)").count(), 1, "{}", ran.said);
+}
+
 const STAGES: &str = "deployment: { strategy: BLUE_GREEN, bake_time_in_minutes: 0, lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: \
                       [POST_TEST_TRAFFIC_SHIFT], timeout: { timeout_in_minutes: 30 } } ] }";
 

@@ -79,3 +79,11 @@ impl Calls {
         &self.by_place
     }
 }
+
+/// The writes whose answers the fault `lost` loses: none has an idempotency token but RunTask.
+pub(crate) fn is_write(operation: &str) -> bool {
+    matches!(
+        operation,
+        "RegisterTaskDefinition" | "UpdateService" | "StopServiceDeployment" | "RunTask" | "CreateDeployment"
+    )
+}

@@ -15,7 +15,7 @@ use super::asked::{self, Asked};
 use super::barrier::Barrier;
 use super::bucket::{Buckets, Group};
 pub(crate) use super::call::Call;
-use super::calls::{Attempt, Calls, Write};
+use super::calls::{Attempt, Calls, Write, is_write};
 use super::chance::Chance;
 use super::codedeploy::CodeDeploy;
 use super::coding::Coding;
@@ -479,14 +479,6 @@ impl World {
         names.extend(aliases);
         names
     }
-}
-
-/// The writes whose answers the fault `lost` loses: none has an idempotency token but RunTask.
-fn is_write(operation: &str) -> bool {
-    matches!(
-        operation,
-        "RegisterTaskDefinition" | "UpdateService" | "StopServiceDeployment" | "RunTask" | "CreateDeployment"
-    )
 }
 
 fn not_allowed(principal: &Principal, action: &str, resource: &str, barrier: Barrier) -> AwsError {

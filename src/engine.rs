@@ -147,12 +147,22 @@ pub async fn run(
             run.watches.start(target, &run.ecs(target), &mut pollers, &stop_pollers);
         }
     }
-    run.waves(&start).await;
+    let ended = CancellationToken::new();
+    let waves = async {
+        run.waves(&start).await;
+        ended.cancel();
+    };
+    // It is said when the signal comes: to wind down takes some seconds.
+    let told = async {
+        tokio::select! {
+            biased;
+            () = run.cancel.cancelled() => run.cancelled().await,
+            () = ended.cancelled() => {}
+        }
+    };
+    tokio::join!(told, waves);
     for event in run.shared_tasks.not_run() {
         run.emit(event).await;
-    }
-    if let Some(signal) = run.cancel.signal() {
-        run.emit(Event::RunCancelled { signal: signal.name().to_owned() }).await;
     }
     stop_pollers.cancel();
     while pollers.join_next().await.is_some() {}
@@ -244,6 +254,12 @@ impl Run {
         for _ in 0..most {
             let Some((number, deployed)) = deployed.pop().filter(|_| !self.cancel.is_cancelled()) else { return };
             returns::wave(self, &self.fleet.waves[number], deployed, failing.on_failure, cause).await;
+        }
+    }
+
+    async fn cancelled(&self) {
+        if let Some(signal) = self.cancel.signal() {
+            self.emit(Event::RunCancelled { signal: signal.name().to_owned() }).await;
         }
     }
 

@@ -12,8 +12,7 @@
 //! words of StopServiceDeployment's ConflictException, of a token whose `nbf` is in the future, and the per cent of
 //! PackedPolicySize. Of BLUE_GREEN, LINEAR and CANARY `course` says what is not known. Deployment alarms go off by a fault
 //! only and prolong no deployment, those of CloudWatch for a bake by another, and services under EXTERNAL stand still. What
-//! task definitions name
-//! exists or does not, and has no content; the logs of tasks follow from what became of them.
+//! task definitions name exists or does not, and has no content; the logs of tasks follow from what became of them.
 
 mod account;
 mod alarms;
@@ -79,7 +78,7 @@ use serde_json::Value;
 
 pub use account::{Provider, Role};
 pub use barrier::Barrier;
-pub use calls::{Calls, Write};
+pub use calls::{Attempt, Calls, Write};
 pub use fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
 pub use issuer::{AUDIENCE, Claims, ISSUER_HOST, PROJECT_PATH};
 pub use refusal::Refusal;
@@ -393,7 +392,7 @@ impl Sandbox {
     /// Carries a request, from its arrival to what becomes of it.
     async fn carry(&self, request: &Request) -> Fate {
         let sent = self.now();
-        let latency = self.world().latency(request);
+        let latency = self.world().sent(request, sent);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }

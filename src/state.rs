@@ -167,7 +167,8 @@ impl RunState {
                 target.reason = Some(Reason { summary: reason.clone(), ..Reason::default() });
             }),
             Event::UndoStarted { target, how, to, cause } => self.change(target, |target| {
-                if target.returned.is_none() && matches!(target.ended, None | Some(Outcome::Succeeded)) {
+                let ended = matches!(target.ended, Some(Outcome::Succeeded | Outcome::Detached));
+                if target.returned.is_none() && (ended || target.ended.is_none()) {
                     let started_at = target.undo.as_ref().map_or(at, |undo| undo.started_at);
                     target.undo = Some(Undo { how: *how, to: to.clone(), started_at });
                     target.phase = Phase::Undoing;
@@ -177,7 +178,7 @@ impl RunState {
                 }
             }),
             Event::TargetReturned { target, outcome, cause, reason, revision } => self.change(target, |target| {
-                if target.returned.is_none() && target.ended == Some(Outcome::Succeeded) {
+                if target.returned.is_none() && matches!(target.ended, Some(Outcome::Succeeded | Outcome::Detached)) {
                     target.phase = Phase::Ended;
                     target.returned = Some(*outcome);
                     target.returned_at = Some(at);

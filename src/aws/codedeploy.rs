@@ -7,6 +7,7 @@ use aws_sdk_codedeploy::types::{
 };
 
 use super::error::{CallError, Kind};
+use super::permit::{Gate, Permit};
 use crate::fleet::codedeploy::CodeDeploy as Group;
 
 /// Deployments in one BatchGetDeployments call (CodeDeploy API Reference).
@@ -116,8 +117,9 @@ impl CodeDeploy {
         }
     }
 
-    /// Deploys a task definition, by its ARN. Sent once: CreateDeployment has no idempotency token.
-    pub async fn create(&self, group: &Group, arn: &str) -> Result<String, CallError> {
+    /// Deploys a task definition, by its ARN, unless the permit is over before that is on the wire. Sent once:
+    /// CreateDeployment has no idempotency token.
+    pub async fn create(&self, group: &Group, arn: &str, permit: &Permit) -> Result<String, CallError> {
         const OPERATION: &str = "CreateDeployment";
         let appspec = AppSpecContent::builder().content(group.appspec_for(arn)).build();
         let revision = RevisionLocation::builder()
@@ -133,7 +135,9 @@ impl CodeDeploy {
             .description(description(arn))
             .revision(revision);
         let once = aws_sdk_codedeploy::Config::builder().retry_config(RetryConfig::standard().with_max_attempts(1));
-        let answer = request.customize().config_override(once).send().await;
+        let gate = Gate::new(permit);
+        let request = request.customize().interceptor(gate.clone()).config_override(once);
+        let answer = gate.carry(Box::pin(request.send())).await.ok_or_else(|| CallError::withdrawn(OPERATION))?;
         let answer = answer.map_err(|error| CallError::new(OPERATION, &error))?;
         answer.deployment_id.ok_or_else(|| CallError::plain(OPERATION, Kind::Unknown, "an answer without an id"))
     }
@@ -166,10 +170,15 @@ impl CodeDeploy {
         Ok(newest)
     }
 
-    /// Stops a deployment and rolls it back. One that has ended is left as it is.
-    pub async fn stop(&self, id: &str) -> Result<(), CallError> {
-        let answer = self.client.stop_deployment().deployment_id(id).auto_rollback_enabled(true).send().await;
-        match answer.map_err(|error| CallError::new("StopDeployment", &error)) {
+    /// Stops a deployment and rolls it back, unless the permit is over before that is on the wire. One that has ended is left
+    /// as it is. The SDK repeats it: a deployment is stopped once.
+    pub async fn stop(&self, id: &str, permit: &Permit) -> Result<(), CallError> {
+        const OPERATION: &str = "StopDeployment";
+        let gate = Gate::new(permit);
+        let request = self.client.stop_deployment().deployment_id(id).auto_rollback_enabled(true);
+        let request = request.customize().interceptor(gate.clone());
+        let answer = gate.carry(Box::pin(request.send())).await.ok_or_else(|| CallError::withdrawn(OPERATION))?;
+        match answer.map_err(|error| CallError::new(OPERATION, &error)) {
             Err(error) if error.is("DeploymentAlreadyCompletedException") => Ok(()),
             other => other.map(drop),
         }

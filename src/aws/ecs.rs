@@ -15,12 +15,12 @@ use aws_sdk_ecs::config::{Config, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ecs::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::{CallError, Kind};
 use super::limits::{Group, Limits};
 use super::others::Others;
-use super::permit::Permit;
+use super::permit::{Gate, Permit};
 
 /// DescribeServices takes at most so many services (ECS model).
 pub const SERVICES_PER_CALL: usize = 10;
@@ -104,38 +104,53 @@ impl Intercept for Wire {
     }
 }
 
-/// Sends one operation with a JSON body, and returns the answer's JSON.
-macro_rules! call {
+/// Sends one operation with a JSON body in a place that is held, and returns the answer's JSON.
+macro_rules! sent {
     ($self:ident, $group:expr, $name:literal, $operation:ident, $body:expr $(, $config:expr)?) => {{
         let wire = Wire::new(&$body);
-        $self.limits.take($group).await;
         let request = $self.client.$operation().customize().interceptor(wire.clone());
         $(let request = request.config_override($config);)?
-        let place = $self.places.acquire().await;
         // On the heap while it lasts: the SDK's futures are tens of kilobytes, and whoever awaits one would carry it.
         let result = Box::pin(request.send()).await;
-        drop(place);
         $self.settle($group, $name, result.map(drop), wire)
     }};
 }
 
-/// Sends a write once, never repeated by the SDK, unless the permit is over before it is on its way.
-macro_rules! write_once {
-    ($self:ident, $permit:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
-        let wire = Wire::new(&$body);
-        let ready = async {
-            $self.limits.take($group).await;
-            $self.places.acquire().await
-        };
-        let Some(place) = $permit.hold(ready).await else {
-            return Err(CallError::plain($name, Kind::Withdrawn, "it was not sent"));
-        };
-        let request = $self.client.$operation().customize().interceptor(wire.clone()).config_override(once());
-        let result = Box::pin(request.send()).await;
-        drop(place);
-        $self.settle($group, $name, result.map(drop), wire)
+/// Sends one read, once the group's limit lets it.
+macro_rules! call {
+    ($self:ident, $group:expr, $name:literal, $operation:ident, $body:expr $(, $config:expr)?) => {{
+        $self.limits.take($group).await;
+        let _place = $self.places.acquire().await;
+        sent!($self, $group, $name, $operation, $body $(, $config)?)
     }};
 }
+
+/// Sends a write whose turn it is, unless the permit is over before it is on the wire.
+macro_rules! write {
+    ($self:ident, $turn:expr, $permit:expr, $group:expr, $name:literal, $operation:ident, $body:expr $(, $config:expr)?) => {{
+        let (wire, gate) = (Wire::new(&$body), Gate::new($permit));
+        let request = $self.client.$operation().customize().interceptor(wire.clone()).interceptor(gate.clone());
+        $(let request = request.config_override($config);)?
+        let result = gate.carry(Box::pin(request.send())).await;
+        drop($turn);
+        match result {
+            Some(result) => $self.settle($group, $name, result.map(drop), wire),
+            None => Err(CallError::withdrawn($name)),
+        }
+    }};
+}
+
+/// Sends a write once, never repeated by the SDK, unless the permit is over before it is on the wire.
+macro_rules! write_once {
+    ($self:ident, $permit:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
+        let turn = $self.turn($group, $name, $permit).await?;
+        write!($self, turn, $permit, $group, $name, $operation, $body, once())
+    }};
+}
+
+/// A write's turn: its group's limit lets it, and there is a place for it on the wire.
+#[derive(Debug)]
+pub struct Turn<'a>(#[expect(dead_code, reason = "it is held")] SemaphorePermit<'a>);
 
 impl Ecs {
     /// Wraps a client, whose calls share `places` with those of other accounts; `others` are of the same account.
@@ -172,6 +187,30 @@ impl Ecs {
                 Err(error)
             }
         }
+    }
+
+    /// Waits until a write may be sent, for as long as the permit is not over.
+    async fn turn(&self, group: Group, operation: &'static str, permit: &Permit) -> Result<Turn<'_>, CallError> {
+        let ready = async {
+            self.limits.take(group).await;
+            self.places.acquire().await
+        };
+        match permit.hold(ready).await {
+            Some(place) => Ok(Turn(place.expect("the semaphore is never closed"))),
+            None => Err(CallError::withdrawn(operation)),
+        }
+    }
+
+    /// Waits until an UpdateService may be sent: for whoever looks once more right before it.
+    pub async fn turn_to_update(&self, permit: &Permit) -> Result<Turn<'_>, CallError> {
+        self.turn(Group::ServiceModify, "UpdateService", permit).await
+    }
+
+    /// Describes a service in the place of the write whose turn it is. Sent once.
+    pub async fn look_in_turn(&self, _: &Turn<'_>, cluster: &str, service: &str) -> Result<Services, CallError> {
+        let body = json!({ "cluster": cluster, "services": [service] });
+        self.limits.take(Group::ServiceRead).await;
+        sent!(self, Group::ServiceRead, "DescribeServices", describe_services, body, once()).map(services)
     }
 
     /// Describes at most [`SERVICES_PER_CALL`] services of one cluster.
@@ -220,6 +259,19 @@ impl Ecs {
         update: &ServiceUpdate,
         permit: &Permit,
     ) -> Result<Value, CallError> {
+        let turn = self.turn_to_update(permit).await?;
+        self.update_in_turn(turn, cluster, service, update, permit).await
+    }
+
+    /// Updates a service whose turn it is, as [`Self::update_service`] does.
+    pub async fn update_in_turn(
+        &self,
+        turn: Turn<'_>,
+        cluster: &str,
+        service: &str,
+        update: &ServiceUpdate,
+        permit: &Permit,
+    ) -> Result<Value, CallError> {
         let mut body = json!({ "cluster": cluster, "service": service });
         if let Some(task_definition) = &update.task_definition {
             body["taskDefinition"] = json!(task_definition);
@@ -233,7 +285,8 @@ impl Ecs {
         if update.force {
             body["forceNewDeployment"] = json!(true);
         }
-        let mut answer = write_once!(self, permit, Group::ServiceModify, "UpdateService", update_service, body)?;
+        let mut answer =
+            write!(self, turn, permit, Group::ServiceModify, "UpdateService", update_service, body, once())?;
         Ok(answer["service"].take())
     }
 
@@ -313,10 +366,11 @@ impl Ecs {
         Ok(list(&mut answer, "tasks").pop())
     }
 
-    /// Asks ECS to stop a task; `reason` is shown as its `stoppedReason`.
-    pub async fn stop_task(&self, cluster: &str, task: &str, reason: &str) -> Result<(), CallError> {
+    /// Asks ECS to stop a task; `reason` is shown as its `stoppedReason`. The SDK repeats it: a task is stopped once.
+    pub async fn stop_task(&self, cluster: &str, task: &str, reason: &str, permit: &Permit) -> Result<(), CallError> {
         let body = json!({ "cluster": cluster, "task": task, "reason": reason });
-        call!(self, Group::ClusterResourceModify, "StopTask", stop_task, body).map(drop)
+        let turn = self.turn(Group::ClusterResourceModify, "StopTask", permit).await?;
+        write!(self, turn, permit, Group::ClusterResourceModify, "StopTask", stop_task, body).map(drop)
     }
 
     /// Describes up to a hundred stopped tasks that a deployment started.

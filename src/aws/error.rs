@@ -110,6 +110,11 @@ impl CallError {
         Self { operation, kind, code: None, message: message.into() }
     }
 
+    /// The error of a write that was not sent, since its permission was over.
+    pub fn withdrawn(operation: &'static str) -> Self {
+        Self::plain(operation, Kind::Withdrawn, "it was not sent")
+    }
+
     /// Whether AWS answered with this code, with or without its `Exception`.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref().is_some_and(|own| own.trim_end_matches("Exception") == code.trim_end_matches("Exception"))

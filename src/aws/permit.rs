@@ -3,7 +3,14 @@
 //! It ends when it is withdrawn (a halt, a signal) or at its deadline. A call that is on the wire is not its concern.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -61,5 +68,52 @@ impl Permit {
             () = self.over() => None,
             ready = ready => Some(ready),
         }
+    }
+}
+
+/// A permission on a call's way through the SDK, which may renew a session or wait before it sends: looked at for the last time
+/// when nothing is left but the wire.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    permit: Permit,
+    passed: Arc<AtomicBool>,
+}
+
+impl Gate {
+    /// Makes the gate of one call. It has to be an interceptor of that call.
+    pub fn new(permit: &Permit) -> Self {
+        Self { permit: permit.clone(), passed: Arc::default() }
+    }
+
+    /// Waits for the call. Returns `None` where the permission was over before it was on the wire: it was not sent.
+    pub async fn carry<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        let mut call = std::pin::pin!(call);
+        let ended = self.permit.hold(&mut call).await;
+        match (ended, self.passed.load(Ordering::Relaxed)) {
+            (None, true) => Some(call.await),
+            (None, false) => None,
+            (Some(_), false) if self.permit.is_over() => None,
+            (ended, _) => ended,
+        }
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for Gate {
+    fn name(&self) -> &'static str {
+        "Gate"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if self.permit.is_over() {
+            return Err("nothing is written any more".into());
+        }
+        self.passed.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }

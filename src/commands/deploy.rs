@@ -21,7 +21,7 @@ use crate::event::{Event, Job, Stamper};
 use crate::exit::Exit;
 use crate::file;
 use crate::fleet::{Fleet, OnBusy};
-use crate::identity::preflight::Unreachable;
+use crate::identity::preflight::{OnLoss, Unreachable};
 use crate::observe::Seen;
 use crate::plan::budget::budget;
 use crate::plan::preview::paces;
@@ -160,6 +160,13 @@ pub struct Choice {
     pub key: Option<Key>,
 }
 
+impl Choice {
+    /// Whether an account that cannot be reached is the end: then nothing more is asked of AWS.
+    pub(super) fn on_loss(&self) -> OnLoss {
+        if self.skip_blocked || self.dry_run { OnLoss::GoOn } else { OnLoss::Stop }
+    }
+}
+
 /// Deploys a fleet by a way to AWS that is given: what `deploy` and the tests of whole fleets have in common.
 pub async fn run(
     fleet: Fleet,
@@ -184,8 +191,9 @@ async fn go(
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
     let start = Start { read_at: Some(Instant::now()), ..start };
-    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
-    if fleet.on_busy == OnBusy::Wait && !choice.dry_run {
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, choice.on_loss(), view), &cancel).await?;
+    let fails = choice.on_loss() == OnLoss::Stop && seen.iter().any(Result::is_err);
+    if fleet.on_busy == OnBusy::Wait && !choice.dry_run && !fails {
         unless_cancelled(wait_for_others(&fleet, &mut seen, reach, view), &cancel).await?;
     }
     let plan = build::plan(&fleet, &seen);
@@ -214,8 +222,11 @@ pub(super) async fn decide(
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let Planned { fleet, unreachable, seen, mut plan } = planned;
+    // What is refused anyway needs nothing more of AWS.
+    let fails = choice.on_loss() == OnLoss::Stop && refusal(&fleet, &unreachable, &seen, &plan.outline).is_some();
+    let no_verify = choice.no_verify || fails;
     let verified =
-        unless_cancelled(verify(&fleet, &mut plan, observed(&seen), reach, choice.no_verify, view), &cancel).await?;
+        unless_cancelled(verify(&fleet, &mut plan, observed(&seen), reach, no_verify, view), &cancel).await?;
     let refusal = refusal(&fleet, &unreachable, &seen, &plan.outline);
     if choice.dry_run {
         let mut preview = preview(&fleet, &seen, &plan, reach, start.from.as_deref(), &hashed());

@@ -26,7 +26,7 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Account, Fleet, Hop, IdentitySource};
-use crate::identity::preflight::{self, Unreachable};
+use crate::identity::preflight::{self, OnLoss, Unreachable};
 use crate::identity::session::{HopError, Session};
 use crate::issuer;
 use crate::plan::budget::{Limits, Pace, budget};
@@ -192,13 +192,13 @@ async fn examine(fleet: &Fleet, reach: &Reach, choice: &Choice) -> Report {
 /// Walks every chain, and those that are refused again for as long as `wait` says.
 async fn walk(fleet: &Fleet, reach: &Reach, wait: Duration) -> Vec<Unreachable> {
     let start = Instant::now();
-    let mut lost = preflight::walk(&reach.sessions, &fleet.accounts).await;
+    let mut lost = preflight::walk(&reach.sessions, &fleet.accounts, OnLoss::GoOn).await;
     let denied = |it: &Unreachable| it.cause.as_ref().is_some_and(|cause| cause.error.kind == Kind::Denied);
     while start.elapsed() < wait && lost.iter().any(denied) {
         tokio::time::sleep(PACE).await;
         let again: Vec<Arc<Account>> = lost.iter().filter(|it| denied(it)).map(|it| Arc::clone(&it.account)).collect();
         lost.retain(|it| !denied(it));
-        lost.extend(preflight::walk(&reach.sessions, &again).await);
+        lost.extend(preflight::walk(&reach.sessions, &again, OnLoss::GoOn).await);
     }
     lost
 }

@@ -1,6 +1,6 @@
 //! `roleout exec`: a command of others with the session of an account, or of each of several.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::process::Child;
 use tokio::sync::{broadcast, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::manifest::{environment, selected, whole};
@@ -23,7 +23,7 @@ use crate::exec::relay::{Line, Stream, relay};
 use crate::exec::signals::{Received, Signals};
 use crate::exit::Exit;
 use crate::fleet::{Account, Fleet};
-use crate::identity::preflight::{self, Unreachable};
+use crate::identity::preflight::{self, OnLoss, Unreachable};
 use crate::view::View;
 use crate::view::children::{self, End, Ended};
 
@@ -50,7 +50,7 @@ pub async fn exec(args: &cli::Exec, mut view: View, by_terminal: bool) -> Result
     reach.say_where(&mut view);
     let unreachable = tokio::select! {
         signal = signals.next() => return Ok(signal.code()),
-        unreachable = preflight::walk(&reach.sessions, &accounts) => unreachable,
+        unreachable = preflight::walk(&reach.sessions, &accounts, OnLoss::GoOn) => unreachable,
     };
     let unreachable = super::doctor::explained(&fleet, &reach, unreachable).await;
     if !unreachable.is_empty() && (!args.skip_blocked || unreachable.len() == accounts.len()) {
@@ -100,7 +100,7 @@ fn chosen(args: &cli::Exec) -> Result<(Fleet, Vec<Arc<Account>>), Error> {
 /// # Errors
 /// One of them cannot be reached.
 pub(super) async fn reached(reach: &Reach, accounts: &[Arc<Account>]) -> Result<(), Error> {
-    let unreachable = preflight::walk(&reach.sessions, accounts).await;
+    let unreachable = preflight::walk(&reach.sessions, accounts, OnLoss::GoOn).await;
     if unreachable.is_empty() { Ok(()) } else { Err(refusal(&unreachable)) }
 }
 
@@ -159,13 +159,15 @@ impl Run<'_> {
         let (sender, mut lines) = mpsc::channel(LINES);
         let (passing, _) = broadcast::channel(16);
         let mut running: JoinSet<(usize, End)> = JoinSet::new();
+        let mut numbers: HashMap<Id, usize> = HashMap::new();
         let mut stop: Option<Received> = None;
         loop {
             while stop.is_none() && running.len() < at_once {
                 let Some(number) = waiting.pop_front() else { break };
                 match self.start(number, view).await {
                     Ok(child) => {
-                        running.spawn(attend(number, child, sender.clone(), passing.subscribe()));
+                        let task = running.spawn(attend(number, child, sender.clone(), passing.subscribe()));
+                        numbers.insert(task.id(), number);
                     }
                     Err(code) => ends[number] = End::Code { code, after: Duration::ZERO },
                 }
@@ -175,7 +177,10 @@ impl Run<'_> {
             }
             tokio::select! {
                 Some(line) = lines.recv() => self.show(&line, column, view),
-                Some(Ok((number, end))) = running.join_next() => ends[number] = end,
+                Some(joined) = running.join_next() => {
+                    let (number, end) = joined.unwrap_or_else(|error| (numbers[&error.id()], BROKEN));
+                    ends[number] = end;
+                }
                 signal = signals.next() => {
                     // Whoever has just ended does not listen any more.
                     let _ = passing.send(signal);
@@ -236,6 +241,9 @@ impl Run<'_> {
         Ok(Environment::new(account, region, &own(self.fleet, &environment), session))
     }
 }
+
+/// How a child ended whose task panicked.
+const BROKEN: End = End::Code { code: Exit::Unexpected as u8, after: Duration::ZERO };
 
 /// Waits for a child and passes signals on to it, while its lines are read.
 async fn attend(

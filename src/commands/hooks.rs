@@ -1,6 +1,8 @@
 //! `roleout continue`: lists the PAUSE hooks at which deployments of the selected targets wait, and lets those go on
 //! or has ECS roll them back.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 
 use super::prepare::{prepare, unless_cancelled};
@@ -12,12 +14,15 @@ use crate::error::Error;
 use crate::event::Hook;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
+use crate::identity::preflight::OnLoss;
 use crate::observe::Seen;
 use crate::observe::service::Deployment;
 use crate::view::View;
 use crate::view::hooks::{self, Waiting};
 use crate::view::style::count;
 
+/// After a signal, calls that are under way get so long to end.
+const GRACE: Duration = Duration::from_secs(3);
 /// How many hooks are continued at once; each account and region has its own limits besides.
 const AT_ONCE: usize = 16;
 
@@ -43,27 +48,49 @@ pub struct Choice {
 /// Hooks that ECS did not continue (exit 10); else targets that could not be read, after all others were continued
 /// (exit 4); or a signal.
 pub async fn run(fleet: &Fleet, reach: &Reach, choice: Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let (_, seen) = unless_cancelled(prepare(fleet, reach, &mut view), &cancel).await?;
+    let (_, seen) = unless_cancelled(prepare(fleet, reach, OnLoss::GoOn, &mut view), &cancel).await?;
     let found = waiting(fleet, &seen);
     let mut waiting: Vec<Waiting> = found.iter().map(|it| it.waiting.clone()).collect();
     if !choice.dry_run && !waiting.is_empty() {
         let doing = if choice.rollback { "rolling back at" } else { "continuing" };
         view.phase(&format!("{doing} {}", count(waiting.len(), "PAUSE hook")));
         let clients = reach.clients();
-        let asks = found.iter().map(|it| {
+        let permit = &cancel.permit();
+        let asks = found.iter().enumerate().map(|(number, it)| {
             let ecs = clients(&fleet.targets[it.index]);
             async move {
                 let (arn, hook) = (&it.arn, &it.waiting.hook.id);
-                let ended =
-                    if choice.rollback { roll_back(&ecs, arn, hook).await } else { go_on(&ecs, arn, hook).await };
-                ended.map_err(|error| error.to_string())
+                let ended = match choice.rollback {
+                    true => roll_back(&ecs, arn, hook, permit).await,
+                    false => go_on(&ecs, arn, hook, permit).await,
+                };
+                (number, ended.map_err(|error| error.to_string()))
             }
         });
-        let ended: Vec<_> = futures::stream::iter(asks).buffered(AT_ONCE).collect().await;
-        waiting.iter_mut().zip(ended).for_each(|(it, ended)| it.ended = Some(ended));
+        let mut asks = futures::stream::iter(asks).buffer_unordered(AT_ONCE);
+        let too_late = async {
+            cancel.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let mut too_late = std::pin::pin!(too_late);
+        let unanswered = || Some(Err("no answer before the signal".to_owned()));
+        waiting.iter_mut().for_each(|it| it.ended = unanswered());
+        loop {
+            let answer = tokio::select! {
+                biased;
+                answer = asks.next() => answer,
+                () = &mut too_late => None,
+            };
+            let Some((number, ended)) = answer else { break };
+            waiting[number].ended = Some(ended);
+        }
     }
     view.hooks(&waiting, choice.rollback);
     let refused = waiting.iter().filter(|it| matches!(it.ended, Some(Err(_)))).count();
+    if let Some(signal) = cancel.signal() {
+        let what = format!("{}: {} not {}", signal.name(), count(refused, "PAUSE hook"), hooks::done(choice.rollback));
+        return Err(Error::new(signal.exit(), what));
+    }
     if refused > 0 {
         return Err(Error::new(
             Exit::Failed,

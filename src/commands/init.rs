@@ -16,7 +16,7 @@ use crate::file;
 use crate::fleet::{
     Account, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, Release, RoleArn, RoleChain, TargetId, TargetSpec,
 };
-use crate::identity::preflight;
+use crate::identity::preflight::{self, OnLoss};
 use crate::init::{File, Found, Source, identity, import, starter};
 use crate::manifest::check::DEFAULT_TOKEN_ENV;
 use crate::observe;
@@ -119,7 +119,7 @@ async fn found(sources: &[Source], mut fleet: Fleet, reach: &Reach, view: &mut V
         }
     }
     fleet.accounts = accounts.into_values().flatten().collect();
-    for lost in preflight::walk(&reach.sessions, &fleet.accounts).await {
+    for lost in preflight::walk(&reach.sessions, &fleet.accounts, OnLoss::GoOn).await {
         faults.add(Exit::Preflight, format!("account {}: {}", lost.account.id, lost.reason), lost.help);
     }
     faults.stop()?;

@@ -22,6 +22,7 @@ use crate::event::{self, Event, Stamper};
 use crate::exit::Exit;
 use crate::file;
 use crate::fleet::{Fleet, IdentitySource, OnBusy};
+use crate::identity::preflight::OnLoss;
 use crate::pipeline::join::{JoinError, Joined, join};
 use crate::pipeline::yaml::{self, Jobs};
 use crate::pipeline::{Division, Layout, layout};
@@ -194,7 +195,7 @@ async fn look(args: &Preflight, view: &mut View, cancel: Cancel) -> Result<Exit,
         OnBusy::Wait => OnBusy::Supersede,
         other => other,
     };
-    let (unreachable, seen) = unless_cancelled(prepare(&fleet, &reach, view), &cancel).await?;
+    let (unreachable, seen) = unless_cancelled(prepare(&fleet, &reach, OnLoss::GoOn, view), &cancel).await?;
     let mut plan = build::plan(&fleet, &seen);
     let no_verify = args.decided.no_verify;
     let verified =

@@ -13,6 +13,7 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Fleet, OnBusy};
+use crate::identity::preflight::OnLoss;
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::preview::Preview;
@@ -99,7 +100,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
 /// Plans a fleet by a way to AWS that is given.
 pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     check_from(fleet, choice.from.as_deref())?;
-    let (unreachable, seen) = unless_cancelled(prepare(fleet, reach, &mut view), &cancel).await?;
+    let (unreachable, seen) = unless_cancelled(prepare(fleet, reach, OnLoss::GoOn, &mut view), &cancel).await?;
     let mut plan = build::plan(fleet, &seen);
     let verified =
         unless_cancelled(verify(fleet, &mut plan, observed(&seen), reach, choice.no_verify, &mut view), &cancel)

@@ -13,8 +13,8 @@ use super::reach::Reach;
 use crate::engine::cancel::{Cancel, Signal};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::fleet::{Fleet, TargetId};
-use crate::identity::preflight::{self, Unreachable};
+use crate::fleet::{Fleet, TargetId, TargetSpec};
+use crate::identity::preflight::{self, OnLoss, Unreachable};
 use crate::observe::{self, Seen, Unseen};
 use crate::plan::budget::Limits;
 use crate::plan::diff::Values;
@@ -26,30 +26,42 @@ use crate::view::style::count;
 /// How many faults of one kind are listed before the rest is only counted.
 pub(super) const LISTED: usize = 20;
 
-/// Walks every chain, and then reads every target whose account can be reached.
-pub async fn prepare(fleet: &Fleet, reach: &Reach, view: &mut View) -> (Vec<Unreachable>, Vec<Seen>) {
+/// Why a target was not read: its account could be reached, and another one could not.
+const NOT_READ: &str = "it was not read, since the preflight had failed";
+
+/// Walks every chain, and then reads every target whose account can be reached. Where one cannot, `on_loss` says whether
+/// anything more is asked of AWS.
+pub async fn prepare(fleet: &Fleet, reach: &Reach, on_loss: OnLoss, view: &mut View) -> (Vec<Unreachable>, Vec<Seen>) {
     view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
-    let unreachable = preflight::walk(&reach.sessions, &fleet.accounts).await;
+    let unreachable = preflight::walk(&reach.sessions, &fleet.accounts, on_loss).await;
     let unreachable = super::doctor::explained(fleet, reach, unreachable).await;
+    if on_loss == OnLoss::Stop && !unreachable.is_empty() {
+        let seen = fleet.targets.iter().map(|target| Err(unseen(target, &unreachable))).collect();
+        return (unreachable, seen);
+    }
     view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
     let clients = reach.clients();
-    let skip = |account: &str| unreachable.iter().find(|it| it.account.name == account);
-    let reachable = |index: &usize| skip(&fleet.targets[*index].id.account).is_none();
+    let reachable = |index: &usize| account(&fleet.targets[*index], &unreachable).is_none();
     let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
     let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
-    let mut seen: Vec<Seen> = fleet
-        .targets
-        .iter()
-        .map(|target| {
-            let reason = skip(&target.id.account).map_or_else(String::new, |it| it.reason.clone());
-            let help = skip(&target.id.account).map(|it| it.summary().join("; ")).filter(|help| !help.is_empty());
-            Err(Unseen { reason, help, answered: false })
-        })
-        .collect();
+    let mut seen: Vec<Seen> = fleet.targets.iter().map(|target| Err(unseen(target, &unreachable))).collect();
     for (index, result) in observed {
         seen[index] = result;
     }
     (unreachable, seen)
+}
+
+/// Returns why a target's account cannot be reached, if it cannot.
+fn account<'a>(target: &TargetSpec, unreachable: &'a [Unreachable]) -> Option<&'a Unreachable> {
+    unreachable.iter().find(|it| *it.account.name == *target.id.account)
+}
+
+/// Says of a target why it was not read.
+fn unseen(target: &TargetSpec, unreachable: &[Unreachable]) -> Unseen {
+    let account = account(target, unreachable);
+    let reason = account.map_or(NOT_READ, |it| &it.reason).to_owned();
+    let help = account.map(|it| it.summary().join("; ")).filter(|help| !help.is_empty());
+    Unseen { reason, help, answered: false }
 }
 
 /// Returns the explanations of accounts that cannot be reached, each once, and which command says more.
@@ -112,6 +124,7 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outlin
     for change in &outline.changes {
         if let (Action::Blocked { reason, help: hint }, false) =
             (&change.action, lost.contains(&*change.target.account))
+            && reason != NOT_READ
         {
             reasons.entry(reason).or_default().push(change.target.to_string());
             help.extend(hint.clone());

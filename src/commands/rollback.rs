@@ -17,10 +17,12 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Fleet, OnCancel, OnFailure};
+use crate::identity::preflight::OnLoss;
 use crate::observe::codedeploy;
 use crate::observe::history::{self, Definitions, Past};
 use crate::plan::back::deployed::{Deployed, OfRun, Which, deployed};
 use crate::plan::back::{self, Way};
+use crate::plan::build;
 use crate::report::Report;
 use crate::report::record::runs;
 use crate::view::View;
@@ -124,7 +126,11 @@ async fn go(
     fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
     // An alarm may be the very reason to go back, and clears only some time after.
     fleet.targets.iter_mut().for_each(|target| target.alarms.clear());
-    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, choice.on_loss(), view), &cancel).await?;
+    if choice.on_loss() == OnLoss::Stop && !unreachable.is_empty() {
+        let plan = build::plan(&fleet, &seen);
+        return decide(Planned { fleet, unreachable, seen, plan }, reach, choice, start, view, cancel).await;
+    }
     view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));
     let read = async {
         codedeploy::under_way(&fleet, &mut seen, &|target| reach.clients()(target)).await;

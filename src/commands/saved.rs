@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::file;
 use crate::fleet::Fleet;
-use crate::identity::preflight::Unreachable;
+use crate::identity::preflight::{OnLoss, Unreachable};
 use crate::observe::{Seen, Unseen};
 use crate::plan::fresh::{self, Fresh};
 use crate::plan::saved::{Key, Origin, ReadError, Saved};
@@ -210,7 +210,7 @@ async fn compare(
         return Compared { seen: all, ..Compared::default() };
     }
     let narrowed = fleet.clone().retain(&working);
-    let (mut unreachable, seen) = prepare(&narrowed, reach, view).await;
+    let (mut unreachable, seen) = prepare(&narrowed, reach, OnLoss::GoOn, view).await;
     let first = start.from.as_ref().and_then(|from| fleet.waves.iter().position(|wave| wave.name == *from));
     let begun: HashSet<usize> =
         fleet.waves.iter().skip(first.unwrap_or_default()).flat_map(|wave| wave.targets.iter().copied()).collect();

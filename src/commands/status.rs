@@ -8,6 +8,7 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
+use crate::identity::preflight::OnLoss;
 use crate::status::{Drift, Status};
 use crate::view::View;
 use crate::view::status::Layout;
@@ -43,7 +44,7 @@ pub struct Choice {
 /// # Errors
 /// Targets that could not be read, after all others were shown; or a signal.
 pub async fn run(fleet: &Fleet, reach: &Reach, choice: Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let (unreachable, seen) = unless_cancelled(prepare(fleet, reach, &mut view), &cancel).await?;
+    let (unreachable, seen) = unless_cancelled(prepare(fleet, reach, OnLoss::GoOn, &mut view), &cancel).await?;
     let status = Status::new(fleet, seen, &unreachable, reach.aws.clock().timestamp());
     view.status(&status, choice.layout);
     if status.totals.unreachable > 0 {

@@ -10,6 +10,7 @@ use crate::engine::cancel::Cancel;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Amount, Fleet, OnCancel, OnFailure, Parallelism, Wave};
+use crate::identity::preflight::OnLoss;
 use crate::observe::{Seen, codedeploy};
 use crate::plan::{build, follow};
 use crate::view::View;
@@ -53,7 +54,7 @@ async fn go(
     view: &mut View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, view), &cancel).await?;
+    let (unreachable, mut seen) = unless_cancelled(prepare(&fleet, reach, OnLoss::GoOn, view), &cancel).await?;
     let clients = reach.clients();
     unless_cancelled(codedeploy::under_way(&fleet, &mut seen, &|target| clients(target)), &cancel).await?;
     let plan = follow::plan(&fleet, &seen);

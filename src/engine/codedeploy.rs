@@ -210,7 +210,8 @@ impl<'a> Watch<'a> {
     /// Starts the deployment of a task definition, or attaches to one that is under way; returns its id, and whether it was
     /// under way. `None` where the service `runs` it already and nothing is under way.
     pub async fn start(&self, arn: &str, runs: bool, permit: &Permit) -> Result<Option<(String, bool)>, CallError> {
-        let last = self.api.last(self.group).await?;
+        let last = permit.hold(self.api.last(self.group)).await;
+        let last = last.ok_or_else(|| CallError::withdrawn("CreateDeployment"))??;
         if let Some(last) = last.as_ref().filter(|last| !last.is_over()) {
             if last.deploys(arn) {
                 return Ok(Some((last.id.clone(), true)));
@@ -291,8 +292,15 @@ impl<'a> Watch<'a> {
         let mut rollback = failed.rollback.clone();
         if rollback.is_none() {
             // It is linked a moment after the failure.
-            tokio::time::sleep(PACE).await;
-            rollback = self.api.get(&failed.id).await.ok().and_then(|deployment| deployment.rollback);
+            let linked = async {
+                tokio::time::sleep(PACE).await;
+                self.api.get(&failed.id).await.ok().and_then(|deployment| deployment.rollback)
+            };
+            rollback = tokio::select! {
+                biased;
+                () = self.run.cancel.cancelled() => return (false, None),
+                linked = linked => linked,
+            };
         }
         let Some(rollback) = rollback else { return (true, None) };
         match self.until_over(&rollback, arn, deadline).await {
@@ -309,11 +317,16 @@ impl<'a> Watch<'a> {
         let look = async {
             loop {
                 let names = [self.target.service.as_str()];
-                if let Ok(answer) = self.ecs.describe_services(&self.target.cluster, &names).await {
-                    let service = answer.found.first().map(LiveService::read);
-                    return service.and_then(|service| {
-                        service.primary().map(|primary| (primary.id.clone(), primary.task_definition.clone()))
-                    });
+                match self.ecs.describe_services(&self.target.cluster, &names).await {
+                    Ok(answer) => {
+                        let service = answer.found.first().map(LiveService::read);
+                        return service.and_then(|service| {
+                            service.primary().map(|primary| (primary.id.clone(), primary.task_definition.clone()))
+                        });
+                    }
+                    Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => {}
+                    // Asking again gives the same answer.
+                    Err(_) => return None,
                 }
                 tokio::time::sleep(PACE).await;
             }
@@ -342,7 +355,8 @@ impl<'a> Watch<'a> {
         if on_cancel == OnCancel::Detach {
             return format!("the run was cancelled; {id} goes on in CodeDeploy: {console}");
         }
-        match tokio::time::timeout(ASKED, self.api.stop(id)).await {
+        let until = self.run.cancel.at().unwrap_or_else(Instant::now) + ASKED;
+        match tokio::time::timeout_at(until, self.api.stop(id, &Permit::default().until(until))).await {
             Ok(Ok(())) => format!("the run was cancelled; CodeDeploy was asked to roll it back: {id}, {console}"),
             other => {
                 let why = match other {
@@ -413,10 +427,7 @@ impl Write for Create<'_> {
     type Answer = Value;
 
     async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
-        if permit.is_over() {
-            return Err(CallError::plain("CreateDeployment", Kind::Withdrawn, "it was not sent"));
-        }
-        Ok(json!({ "deploymentId": self.api.create(self.group, self.arn).await? }))
+        Ok(json!({ "deploymentId": self.api.create(self.group, self.arn, permit).await? }))
     }
 
     /// It took effect if the group has a new deployment, of this revision.

@@ -7,7 +7,7 @@ use super::write::Unread;
 use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
-use crate::event::Reason;
+use crate::event::{Evidence, Reason};
 use crate::fleet::{Outcome, Revision, TargetSpec};
 
 /// How a rollout ended.
@@ -96,7 +96,9 @@ impl Ended {
             Outcome::Superseded | Outcome::Failed | Outcome::Cancelled | Outcome::NotStarted | Outcome::TimedOut
         );
         if let (Some(reason), Some(revision), true) = (&mut self.reason, revision, ended_early) {
-            reason.summary = format!("{}; {revision} exists and is not used", reason.summary);
+            // It is no part of the cause: each target has another one.
+            let cause = Some("its new revision exists and is not used".to_owned());
+            reason.evidence.push(Evidence { cause, ..format!("{revision} exists and is not used").into() });
         }
         self
     }

@@ -13,11 +13,14 @@ use serde_json::Value;
 
 use super::messages::Messages;
 use crate::aws::ecs::Ecs;
-use crate::event::{Evidence, is_trouble};
+use crate::event::{Evidence, Reason, is_trouble};
 use crate::fleet::TargetSpec;
 
 /// Evidence is worth a short wait and no more.
 const LONGEST: Duration = Duration::from_secs(15);
+/// So often, and so far apart, the service deployment is asked why it ended.
+const LOOKS: u32 = 3;
+const PACE: Duration = Duration::from_secs(1);
 /// How many of ECS's messages are kept.
 const MESSAGES: usize = 5;
 
@@ -28,6 +31,24 @@ pub struct Found {
     pub status_reason: Option<String>,
     /// The rest.
     pub evidence: Vec<Evidence>,
+}
+
+impl Found {
+    /// Returns the reason of a failure. `own` is what this program says of it. Where it says nothing, ECS's words are taken in
+    /// a fixed order, so that one cause is one reason whenever it was looked at: the service deployment's; those of the
+    /// deployment, `seen` while ECS went back; that it went back.
+    pub fn reason(self, own: Option<String>, seen: Option<String>) -> Reason {
+        let Self { status_reason, mut evidence } = self;
+        let summary = match (own, status_reason) {
+            (Some(own), status) => {
+                evidence.splice(0..0, status.map(Evidence::from));
+                own
+            }
+            (None, Some(status)) => status,
+            (None, None) => seen.unwrap_or_else(|| "ECS rolled the deployment back".to_owned()),
+        };
+        Reason { summary: summary.trim_end_matches('.').to_owned(), evidence, help: None }
+    }
 }
 
 /// Says what is wrong with the targets behind a service's load balancers, by the ARNs of its target groups.
@@ -102,14 +123,23 @@ fn general(text: &str) -> String {
     words.join(" ").trim_end_matches('.').to_owned()
 }
 
+/// Returns what the service deployment says of its end: it says so a moment after the service does.
 async fn status_reason(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Option<String> {
     let number = deployment.rsplit('/').next()?;
-    let newest = ecs.list_service_deployments(&target.cluster, &target.service).await.ok()?;
-    let ours = newest.iter().find(|brief| {
-        brief["targetServiceRevisionArn"].as_str().and_then(|arn| arn.rsplit('/').next()) == Some(number)
-    })?;
-    let reason = ours["statusReason"].as_str().filter(|reason| !reason.is_empty())?;
-    Some(reason.trim_end_matches('.').to_owned())
+    for _ in 0..LOOKS {
+        let newest = ecs.list_service_deployments(&target.cluster, &target.service).await.ok()?;
+        let ours = newest.iter().find(|brief| {
+            brief["targetServiceRevisionArn"].as_str().and_then(|arn| arn.rsplit('/').next()) == Some(number)
+        })?;
+        if let Some(reason) = ours["statusReason"].as_str().filter(|reason| !reason.is_empty()) {
+            return Some(reason.trim_end_matches('.').to_owned());
+        }
+        if !matches!(ours["status"].as_str(), Some("PENDING" | "IN_PROGRESS")) {
+            return None;
+        }
+        tokio::time::sleep(PACE).await;
+    }
+    None
 }
 
 /// Groups the deployment's stopped tasks by what they say: `EssentialContainerExited: … (app exited with 1)`. Those that
@@ -198,6 +228,19 @@ mod tests {
             "EssentialContainerExited: Essential container in task exited (app exited with 137: OutOfMemoryError: \
              container killed; side: CannotPullContainerError: no such tag)"
         );
+    }
+
+    #[test]
+    fn one_cause_has_one_reason_whatever_was_seen_in_passing() {
+        let found = |status: Option<&str>| Found { status_reason: status.map(str::to_owned), evidence: Vec::new() };
+        let text = |text: &str| Some(text.to_owned());
+        let (seen, late) =
+            (found(Some("status.")).reason(None, text("words.")), found(Some("status.")).reason(None, None));
+        assert_eq!((&seen, seen.summary.as_str()), (&late, "status"));
+        assert_eq!(found(None).reason(None, text("words.")).summary, "words");
+        assert_eq!(found(None).reason(None, None).summary, "ECS rolled the deployment back");
+        let own = found(Some("status")).reason(text("not complete within 5m"), text("words"));
+        assert_eq!((own.summary.as_str(), own.evidence[0].text.as_str()), ("not complete within 5m", "status"));
     }
 
     #[test]

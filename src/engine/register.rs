@@ -71,7 +71,7 @@ impl Families {
         };
         // Held over the call on purpose: ECS refuses two registrations of one family at the same moment.
         let Some(mut family) = permit.hold(family.lock()).await else {
-            return Err(CallError::plain("RegisterTaskDefinition", Kind::Withdrawn, "it was not sent"));
+            return Err(CallError::withdrawn("RegisterTaskDefinition"));
         };
         let same = family.registered.iter().find(|(known, _)| taskdef::same(definition, known));
         if let Some((_, arn)) = same {

@@ -28,7 +28,7 @@ use super::write::carry_out;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
-use crate::event::{Event, Evidence, Reason, Tasks};
+use crate::event::{Event, Evidence, Tasks};
 use crate::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetSpec, Wave};
 use crate::observe::progress::Progress;
 use crate::observe::service::LiveService;
@@ -43,7 +43,7 @@ pub async fn rollout(run: &Run, index: usize, wave: &Wave, permit: &Permit, fail
     let mut current = Current::planned(run, index);
     let ended = forward(run, index, &mut current, wave.on_cancel, permit, failing).await;
     let (target, work) = (current.target, &*current.work);
-    let ended = run_task::after(run, target, work, ended).await;
+    let ended = run_task::after(run, target, work, ended, permit).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
     let undo = |ended: &Ended| {
         let late = ended.outcome == Outcome::TimedOut;
@@ -107,6 +107,7 @@ async fn forward(
     if within.is_over() {
         return Ended::stopped(run, &within, target).unused(registered.as_ref().map(|it| &it.revision));
     }
+    run.know(index, |known| known.asked = true);
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
         return codedeploy::rollout(run, target, work, group, registered.clone(), on_cancel, permit).await;
@@ -115,8 +116,8 @@ async fn forward(
     if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
         return codedeploy::follow(run, target, work, group, deployment, on_cancel).await;
     }
-    run.know(index, |known| known.asked = true);
     let mut rollout = Rollout::new(run, index, &ecs, work, on_cancel, failing);
+    rollout.stages = Stages::under(&within);
     let primary = work.deployments.first().cloned();
     match &work.definition {
         Definition::Follow { deployment } => {
@@ -331,7 +332,6 @@ impl<'a> Rollout<'a> {
         ) {
             (self.failing)();
         }
-        let why = |followed: &Option<Followed>| followed.as_ref().and_then(|followed| followed.why.clone());
         let ended = match verdict {
             Verdict::Wait | Verdict::RollingBack => {
                 if verdict == Verdict::RollingBack || self.tasks.is_some_and(|tasks| tasks.failed > 0) {
@@ -348,7 +348,7 @@ impl<'a> Rollout<'a> {
                 Ended::succeeded(self.revision.clone(), None)
             }
             Verdict::Failed(summary) => self.explained(Outcome::Failed, Some(summary)).await,
-            Verdict::RolledBack => self.explained(Outcome::RolledBack, why(&self.followed)).await,
+            Verdict::RolledBack => self.explained(Outcome::RolledBack, None).await,
             Verdict::Stuck(summary) => {
                 let mut ended = self.explained(Outcome::Stuck, Some(summary)).await;
                 if let Some(reason) = &mut ended.reason {
@@ -407,7 +407,7 @@ impl<'a> Rollout<'a> {
     /// Ends with an outcome and all that can be found about it. Without a summary of its own it has ECS's.
     async fn explained(&self, outcome: Outcome, summary: Option<String>) -> Ended {
         let ours = self.followed.as_ref().and_then(|followed| followed.ours.as_deref());
-        let Found { status_reason, mut evidence } = tokio::select! {
+        let mut found = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => Found::default(),
             found = evidence::gather(
@@ -418,17 +418,8 @@ impl<'a> Rollout<'a> {
                 self.unwell.clone().unwrap_or_default(),
             ) => found,
         };
-        evidence.splice(0..0, self.stages.evidence());
-        let summary = match (summary, status_reason) {
-            (Some(summary), Some(status)) => {
-                evidence.insert(0, Evidence::from(status));
-                summary
-            }
-            (Some(summary), None) => summary,
-            (None, Some(status)) => status,
-            (None, None) => "ECS rolled the deployment back".to_owned(),
-        };
-        let reason = Reason { summary: summary.trim_end_matches('.').to_owned(), evidence, help: None };
+        found.evidence.splice(0..0, self.stages.evidence());
+        let reason = found.reason(summary, self.followed.as_ref().and_then(|followed| followed.why.clone()));
         Ended { reason: Some(reason), ..Ended::new(outcome, "") }
     }
 

@@ -101,8 +101,8 @@ pub async fn before(
             Unfinished::Failed(reason) => Ended { reason: Some(reason), ..Ended::new(Outcome::Failed, "") },
             Unfinished::Stopped => Ended::stopped(run, permit, target).unused(Some(&registered.revision)),
             Unfinished::Cancelled(place) => {
-                let unused = format!("UpdateService was not sent; {} exists and is not used", registered.revision);
-                Ended::new(Outcome::Cancelled, format!("the run was cancelled {place}; {unused}"))
+                let summary = format!("the run was cancelled {place}; UpdateService was not sent");
+                Ended::new(Outcome::Cancelled, summary).unused(Some(&registered.revision))
             }
         })?;
     }
@@ -144,12 +144,13 @@ fn told(reason: &Reason) -> Reason {
     reason
 }
 
-/// Runs a target's tasks after its deployment, if that succeeded. Returns how the rollout ended with them.
-pub async fn after(run: &Run, target: &TargetSpec, work: &Work, ended: Ended) -> Ended {
+/// Runs a target's tasks after its deployment, if that succeeded: none is begun once the permit is over. Returns how the
+/// rollout ended with them.
+pub async fn after(run: &Run, target: &TargetSpec, work: &Work, ended: Ended, permit: &Permit) -> Ended {
     if ended.outcome != Outcome::Succeeded || work.run_tasks.after.is_empty() {
         return ended;
     }
-    let (ecs, permit) = (run.ecs(target), run.cancel.permit());
+    let ecs = run.ecs(target);
     let definition = ended.wanted.clone().unwrap_or_else(|| work.from.clone());
     for task in &work.run_tasks.after {
         let runs = |task: &RunTask| {
@@ -158,18 +159,17 @@ pub async fn after(run: &Run, target: &TargetSpec, work: &Work, ended: Ended) ->
         if !runs(task) {
             continue;
         }
-        let errand =
-            Errand { run, target, ecs: &ecs, task, moment: Moment::After, definition: &definition, permit: &permit };
+        let errand = Errand { run, target, ecs: &ecs, task, moment: Moment::After, definition: &definition, permit };
         match errand.run().await {
             Ok(()) => {}
             Err(Unfinished::Failed(reason)) => {
                 return Ended { outcome: Outcome::Failed, reason: Some(reason), ..ended };
             }
             Err(Unfinished::Stopped) => {
-                let summary = format!(
-                    "the run was cancelled before the task {} was started; the deployment had completed",
-                    task.name
-                );
+                let why = if run.cancel.is_cancelled() { "cancelled" } else { "halted" };
+                let name = &task.name;
+                let summary =
+                    format!("the run was {why} before the task {name} was started; the deployment had completed");
                 let reason = Some(Reason { summary, ..Reason::default() });
                 return Ended { outcome: Outcome::Detached, reason, ..ended };
             }

@@ -3,9 +3,11 @@
 //! Whether a deployment succeeded is not decided here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Run;
@@ -23,22 +25,42 @@ const ATTEMPTS: u32 = 3;
 /// How long a throttled ContinueServiceDeployment is repeated.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Why a hook is not continued though the run continues hooks.
+const HALTED: &str = "the run was halted, and lets nothing more go on; `roleout continue` does";
+
 /// What was seen of a deployment's stages.
 #[derive(Debug, Default)]
 pub struct Stages {
+    /// Until when hooks are continued.
+    permit: Permit,
     told: Option<Event>,
     last: Option<Progress>,
-    /// The hooks that wait, or did, with how often ECS was asked to continue each.
-    asked: BTreeMap<String, u32>,
+    /// The hooks that wait, or did.
+    asked: BTreeMap<String, Asked>,
+    /// The hooks that ECS is being asked to continue: whoever follows the deployment does not wait for that.
+    asking: JoinSet<(String, Result<(), CallError>)>,
     /// Where the deployment was last, before it went back.
     at: Option<String>,
     /// Why the last look did not show them.
     unseen: Option<String>,
 }
 
+/// What ECS was asked about a hook.
+#[derive(Debug, Default)]
+struct Asked {
+    times: u32,
+    now: bool,
+}
+
 impl Stages {
+    /// Starts with a deployment of which nothing was seen. Its hooks are continued until the permit is over.
+    pub fn under(permit: &Permit) -> Self {
+        Self { permit: permit.clone(), ..Self::default() }
+    }
+
     /// Takes in a look at our own service deployment: says what is new, and continues hooks where the run does so.
-    pub async fn see(&mut self, run: &Run, target: &TargetSpec, ecs: &Ecs, object: &Value) {
+    pub async fn see(&mut self, run: &Run, target: &TargetSpec, ecs: &Arc<Ecs>, object: &Value) {
+        self.answered(run, target).await;
         let progress = Progress::read(object);
         if let Some(event) = changed(target, &progress)
             && self.told.as_ref() != Some(&event)
@@ -75,26 +97,49 @@ impl Stages {
         }
     }
 
-    async fn waits(&mut self, run: &Run, target: &TargetSpec, ecs: &Ecs, progress: &Progress, hook: &Hook) {
-        if !self.asked.contains_key(&hook.id) {
+    /// Takes in what became of the hooks that ECS was asked to continue.
+    async fn answered(&mut self, run: &Run, target: &TargetSpec) {
+        while let Some(Ok((hook, ended))) = self.asking.try_join_next() {
+            self.asked.entry(hook.clone()).or_default().now = false;
+            match ended {
+                Err(error) if error.kind != Kind::Withdrawn || !self.permit.is_withdrawn() => {
+                    let (target, reason) = (target.id.clone(), error.to_string());
+                    run.emit(Event::HookNotContinued { target, hook, reason }).await;
+                }
+                // It was answered, or who waits for it says that the run was halted.
+                _ => {}
+            }
+        }
+    }
+
+    async fn waits(&mut self, run: &Run, target: &TargetSpec, ecs: &Arc<Ecs>, progress: &Progress, hook: &Hook) {
+        let is_new = !self.asked.contains_key(&hook.id);
+        let asked = self.asked.entry(hook.id.clone()).or_default();
+        if is_new {
             let hook = HookName {
                 id: hook.id.clone(),
                 stage: progress.stage.clone(),
                 expires_at: hook.expires_at,
                 timeout_action: hook.timeout_action.clone(),
             };
-            let (target, continued) = (target.id.clone(), run.continues_hooks);
+            let (target, continued) = (target.id.clone(), run.continues_hooks && !self.permit.is_withdrawn());
             run.emit(Event::HookWaiting { target, hook, continued }).await;
         }
-        let asked = self.asked.entry(hook.id.clone()).or_default();
-        if !run.continues_hooks || *asked == ATTEMPTS {
+        if !run.continues_hooks || asked.now || asked.times == ATTEMPTS {
             return;
         }
-        *asked += 1;
-        if let Err(error) = go_on(ecs, &progress.arn, &hook.id).await {
-            let (target, hook, reason) = (target.id.clone(), hook.id.clone(), error.to_string());
+        if self.permit.is_withdrawn() {
+            asked.times = ATTEMPTS;
+            let (target, hook, reason) = (target.id.clone(), hook.id.clone(), HALTED.to_owned());
             run.emit(Event::HookNotContinued { target, hook, reason }).await;
+            return;
         }
+        (asked.times, asked.now) = (asked.times + 1, true);
+        let (ecs, arn, hook, permit) = (Arc::clone(ecs), progress.arn.clone(), hook.id.clone(), self.permit.clone());
+        self.asking.spawn(async move {
+            let ended = go_on(&ecs, &arn, &hook, &permit).await;
+            (hook, ended)
+        });
     }
 
     /// Returns the hook for which the deployment waits, with its stage.
@@ -158,24 +203,22 @@ impl Write for Continue<'_> {
     }
 }
 
-/// Lets a deployment that waits at a PAUSE hook go on.
+/// Lets a deployment that waits at a PAUSE hook go on, unless the permit is over before that is sent.
 ///
 /// # Errors
 /// What ECS refused, or that its answer was lost and the hook still waits.
-pub async fn go_on(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
-    carry_out(&Continue { ecs, arn, hook, action: "CONTINUE" }, &Permit::default().until(Instant::now() + PATIENCE))
-        .await
-        .map(drop)
+pub async fn go_on(ecs: &Ecs, arn: &str, hook: &str, permit: &Permit) -> Result<(), CallError> {
+    let (action, permit) = ("CONTINUE", permit.until(Instant::now() + PATIENCE));
+    carry_out(&Continue { ecs, arn, hook, action }, &permit).await.map(drop)
 }
 
-/// Has ECS roll back a deployment that waits at a PAUSE hook.
+/// Has ECS roll back a deployment that waits at a PAUSE hook, unless the permit is over before that is sent.
 ///
 /// # Errors
 /// What ECS refused, or that its answer was lost and the hook still waits.
-pub async fn roll_back(ecs: &Ecs, arn: &str, hook: &str) -> Result<(), CallError> {
-    carry_out(&Continue { ecs, arn, hook, action: "ROLLBACK" }, &Permit::default().until(Instant::now() + PATIENCE))
-        .await
-        .map(drop)
+pub async fn roll_back(ecs: &Ecs, arn: &str, hook: &str, permit: &Permit) -> Result<(), CallError> {
+    let (action, permit) = ("ROLLBACK", permit.until(Instant::now() + PATIENCE));
+    carry_out(&Continue { ecs, arn, hook, action }, &permit).await.map(drop)
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
+use tokio::time::Instant;
+
 use super::past::Past;
 use super::write::Write;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
@@ -47,6 +50,14 @@ pub struct Updated {
 }
 
 impl Update<'_> {
+    /// Reads what UpdateService answered.
+    fn answered(&self, answer: &Value) -> Updated {
+        let service = LiveService::read(answer);
+        let wanted = self.update.task_definition.as_deref();
+        let ours = wanted.and_then(|wanted| self.past.listed(&service, wanted));
+        self.updated(service, ours)
+    }
+
     fn updated(&self, service: LiveService, ours: Option<String>) -> Updated {
         let wanted = self.update.task_definition.as_deref();
         let others = wanted.into_iter().flat_map(|wanted| self.past.overtaken(&service, wanted));
@@ -64,10 +75,7 @@ impl Write for Update<'_> {
 
     async fn send(&self, permit: &Permit) -> Result<Updated, CallError> {
         let answer = self.ecs.update_service(&self.target.cluster, &self.target.service, &self.update, permit).await?;
-        let service = LiveService::read(&answer);
-        let wanted = self.update.task_definition.as_deref();
-        let ours = wanted.and_then(|wanted| self.past.listed(&service, wanted));
-        Ok(self.updated(service, ours))
+        Ok(self.answered(&answer))
     }
 
     /// It took effect if a deployment of it began; or, where it starts none, if its settings hold.
@@ -86,7 +94,7 @@ impl Write for Update<'_> {
     }
 }
 
-/// An UpdateService that is sent again only while the service still has the PRIMARY deployment that it was decided on.
+/// An UpdateService that is sent after a wait only while the service still has the PRIMARY deployment that it was decided on.
 pub struct Careful<'a> {
     update: Update<'a>,
     primary: Option<String>,
@@ -95,12 +103,12 @@ pub struct Careful<'a> {
     lost: AtomicBool,
 }
 
-/// It was not sent again, since somebody else had deployed: who, in words.
+/// It was not sent, since somebody else had deployed: who, in words.
 #[derive(Debug)]
 pub struct TooLate(pub String);
 
-/// The look may have used up what ECS allows just then: an update that is put off is sent once more after so long.
-const MOMENT: Duration = Duration::from_millis(1_500);
+/// Whoever waits no longer than this for its turn has just looked.
+const RECENT: Duration = Duration::from_secs(1);
 
 impl<'a> Careful<'a> {
     /// Wraps an update that was decided on by a look at which this deployment was PRIMARY.
@@ -113,26 +121,28 @@ impl Write for Careful<'_> {
     type Answer = Result<Updated, TooLate>;
 
     async fn send(&self, permit: &Permit) -> Result<Self::Answer, CallError> {
+        let Update { ecs, target, update, .. } = &self.update;
+        let (cluster, service) = (&target.cluster, &target.service);
+        let asked = Instant::now();
+        let turn = ecs.turn_to_update(permit).await?;
+        // Whatever a write waits for comes before its last look.
         let again = self.sent.swap(true, Ordering::Relaxed);
-        if again {
-            let Update { ecs, target, .. } = &self.update;
-            let services = ecs.describe_services(&target.cluster, &[target.service.as_str()]).await?;
-            let service = services.found.first().map(LiveService::read);
-            let primary = service.as_ref().and_then(LiveService::primary);
+        if again || asked.elapsed() >= RECENT {
+            let looked = permit.hold(ecs.look_in_turn(&turn, cluster, service)).await;
+            let looked = looked.ok_or_else(|| CallError::withdrawn("UpdateService"))??;
+            let live = looked.found.first().map(LiveService::read);
+            let primary = live.as_ref().and_then(LiveService::primary);
             if let Some(other) = primary.filter(|primary| Some(&primary.id) != self.primary.as_ref()) {
+                drop(turn);
                 let ours = if self.lost.load(Ordering::Relaxed) { self.update.landed().await? } else { None };
                 return Ok(ours.ok_or_else(|| TooLate(format!("another deployment, {}, took its place", other.id))));
             }
         }
-        let mut answer = self.update.send(permit).await;
-        if again && answer.as_ref().is_err_and(|error| error.kind == Kind::Throttled) {
-            _ = permit.hold(tokio::time::sleep(MOMENT)).await;
-            answer = self.update.send(permit).await;
-        }
+        let answer = ecs.update_in_turn(turn, cluster, service, update, permit).await;
         if answer.as_ref().is_err_and(|error| error.kind == Kind::Unknown) {
             self.lost.store(true, Ordering::Relaxed);
         }
-        answer.map(Ok)
+        answer.map(|answer| Ok(self.update.answered(&answer)))
     }
 
     async fn landed(&self) -> Result<Option<Self::Answer>, CallError> {

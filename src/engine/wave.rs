@@ -189,15 +189,15 @@ impl Running<'_> {
             *running -= 1;
         }
         let fails = ended.outcome.is_failure();
-        if ended.outcome == Outcome::Succeeded {
+        // Its deployment had completed, also where the halt kept a task after it from being begun.
+        if matches!(ended.outcome, Outcome::Succeeded | Outcome::Detached) {
             self.end.deployed.push((index, ended.deployment));
         }
         let Ended { outcome, reason, revision, .. } = ended;
         let target = target.id.clone();
         let event = if outcome == Outcome::NotStarted {
             let cause = self.end.first_failure.clone();
-            let unused = reason.map(|reason| reason.summary).unwrap_or_default();
-            let reason = format!("{}{unused}", halted_by(cause.as_ref()));
+            let reason = halted_by(cause.as_ref());
             Event::RolloutSkipped { target, outcome, cause, reason }
         } else {
             Event::RolloutFinished { target, outcome, reason, revision }

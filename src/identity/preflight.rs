@@ -1,6 +1,7 @@
 //! Preflight: every chain is walked, and every session's account compared with the manifest's, before any change.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
 
@@ -30,10 +31,27 @@ impl Unreachable {
     }
 }
 
+/// What is done where a chain cannot be walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLoss {
+    /// The others are walked all the same.
+    GoOn,
+    /// None is begun any more: what was asked for is lost.
+    Stop,
+}
+
 /// Walks the chains of all accounts, and returns those that cannot be used, in the manifest's order.
-pub async fn walk(sessions: &Sessions, accounts: &[Arc<Account>]) -> Vec<Unreachable> {
+pub async fn walk(sessions: &Sessions, accounts: &[Arc<Account>], on_loss: OnLoss) -> Vec<Unreachable> {
+    let is_lost = &AtomicBool::new(false);
     futures::stream::iter(accounts)
-        .map(|account| check(sessions, account))
+        .map(|account| async move {
+            if on_loss == OnLoss::Stop && is_lost.load(Ordering::Relaxed) {
+                return None;
+            }
+            let lost = check(sessions, account).await;
+            is_lost.fetch_or(lost.is_some(), Ordering::Relaxed);
+            lost
+        })
         .buffered(AT_ONCE)
         .filter_map(std::future::ready)
         .collect()

@@ -35,6 +35,15 @@ impl Api {
         TARGETS.iter().find_map(|(prefix, api)| Some((*api, target.strip_prefix(prefix)?)))
     }
 
+    /// Whether an operation changes something.
+    pub(crate) fn changes(self, operation: &str) -> bool {
+        match self {
+            Self::Ecs => ecs::changes(operation),
+            Self::CodeDeploy => codedeploy::changes(operation),
+            _ => false,
+        }
+    }
+
     /// Carries an operation out and returns its answer as JSON text.
     pub(crate) fn answer(self, world: &mut World, call: &Call, input: &Value) -> Result<String, AwsError> {
         let unknown = |service: &str| {

@@ -9,7 +9,7 @@ use super::moment::Moment;
 /// The token buckets of every account and region.
 #[derive(Debug, Default)]
 pub(crate) struct Buckets {
-    tokens: BTreeMap<(String, String, &'static str), Bucket>,
+    tokens: BTreeMap<(String, String, bool, &'static str), Bucket>,
 }
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ struct Bucket {
 impl Buckets {
     /// Takes a token from the group's bucket; `false` where there is none.
     pub(crate) fn take(&mut self, account: &str, region: &str, group: Group, now: Moment) -> bool {
-        let key = (account.to_owned(), region.to_owned(), group.name);
+        let key = (account.to_owned(), region.to_owned(), group.by_fault, group.name);
         let bucket = self.tokens.entry(key).or_insert(Bucket { tokens: group.burst, at: now });
         #[expect(clippy::cast_precision_loss, reason = "the time between two calls is small")]
         let elapsed = now.saturating_sub(bucket.at) as f64 / 1000.0;
@@ -38,15 +38,24 @@ impl Buckets {
 /// A group of operations that share a bucket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
+    /// Whether it is the fault's, beside the one that AWS publishes.
+    by_fault: bool,
     name: &'static str,
     burst: f64,
     rate: f64,
 }
 
 impl Group {
-    /// Returns the bucket of the fault `throttle`: a second's worth of calls at most.
-    pub(crate) fn throttled(rate: f64) -> Self {
-        Self { name: "fault", burst: rate.max(1.0), rate }
+    /// Returns the bucket of the fault `throttle` for an operation: a second's worth of calls at most, of its group.
+    pub(crate) fn throttled(rate: f64, operation: &str) -> Self {
+        let name = Self::of(operation).map_or("others", |group| group.name);
+        Self { by_fault: true, name, burst: rate.max(1.0), rate }
+    }
+
+    /// Returns what is left of it where others use so many per cent.
+    pub(crate) fn without(self, percent: u8) -> Self {
+        let left = f64::from(100 - percent.min(100)) / 100.0;
+        Self { burst: (self.burst * left).max(1.0), rate: self.rate * left, ..self }
     }
 
     /// Returns the operation's group, where AWS publishes one.
@@ -68,6 +77,6 @@ impl Group {
             "ListTagsForResource" => ("tag read", 50.0, 20.0),
             _ => return None,
         };
-        Some(Self { name, burst, rate })
+        Some(Self { by_fault: false, name, burst, rate })
     }
 }

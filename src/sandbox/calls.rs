@@ -12,6 +12,19 @@ pub struct Calls {
     pub throttled: u64,
     /// The calls that change something and reached their operation, in order.
     pub writes: Vec<Write>,
+    /// All calls that would change something, whatever became of them, in the order in which they were sent.
+    pub attempts: Vec<Attempt>,
+}
+
+/// A call that would change something.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// When it was sent, in milliseconds since the epoch, of the sandbox's clock.
+    pub sent: u64,
+    /// `UpdateService` and so on.
+    pub operation: String,
+    /// The service that it names.
+    pub service: Option<String>,
 }
 
 /// A call that changes something.
@@ -65,4 +78,12 @@ impl Calls {
     pub fn by_place(&self) -> &BTreeMap<(String, String, String), u64> {
         &self.by_place
     }
+}
+
+/// The writes whose answers the fault `lost` loses: none has an idempotency token but RunTask.
+pub(crate) fn is_write(operation: &str) -> bool {
+    matches!(
+        operation,
+        "RegisterTaskDefinition" | "UpdateService" | "StopServiceDeployment" | "RunTask" | "CreateDeployment"
+    )
 }

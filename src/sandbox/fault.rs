@@ -8,6 +8,7 @@ use std::time::Duration;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::barrier::Barrier;
+use super::bucket::Group;
 use super::policy::action_matches;
 use super::refusal::Refusal;
 
@@ -48,7 +49,7 @@ pub enum Fault {
     TaskHangs,
     /// `no-capacity`: RunTask starts no task, for want of capacity.
     NoCapacity,
-    /// `throttle:RATE`: ECS answers at most so many calls a second, and `ThrottlingException` to the others.
+    /// `throttle:RATE`: ECS answers at most so many calls a second of each group, and `ThrottlingException` to the others.
     Throttle(f64),
     /// `silent`: the connection is accepted and nothing is ever answered.
     Silent,
@@ -57,6 +58,14 @@ pub enum Fault {
     /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService, StopServiceDeployment, RunTask and CreateDeployment happen, but
     /// so many answers are lost.
     Lost(u8),
+    /// `cut:PERCENT`: the connections of so many writes break before they are looked at.
+    Cut(u8),
+    /// `broken:PERCENT`: so many writes are answered with HTTP 500, and do not happen.
+    Broken(u8),
+    /// `blind:SECONDS`: those writes happen, their answers are lost, and no call is answered for so long after each.
+    Blind(Duration),
+    /// `busy:PERCENT`: others use so many per cent of what ECS allows in the account and region.
+    Busy(u8),
     /// `unavailable:PERCENT`: so many calls are answered with HTTP 503.
     Unavailable(u8),
     /// `deny:ACTION`: the action, such as `ecs:UpdateService` or `sts:AssumeRole`, is not allowed.
@@ -97,6 +106,14 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Returns what it leaves of what ECS allows.
+    pub(crate) fn narrows(&self, group: Group) -> Group {
+        match self {
+            Self::Busy(percent) => group.without(*percent),
+            _ => group,
+        }
+    }
+
     /// Returns what refuses an action, where the fault is of it.
     pub(crate) fn denies(&self, action: &str) -> Option<Barrier> {
         match self {
@@ -152,6 +169,10 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "silent" => Fault::Silent,
         "reset" => Fault::Reset,
         "lost" => Fault::Lost(percent()?),
+        "cut" => Fault::Cut(percent()?),
+        "broken" => Fault::Broken(percent()?),
+        "blind" => Fault::Blind(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
+        "busy" => Fault::Busy(percent()?),
         "unavailable" => Fault::Unavailable(percent()?),
         "deny" => match argument {
             Some(action) if action.matches(':').count() == 2 => {
@@ -194,7 +215,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 /// Every fault's name, for help and errors.
 pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
-                         lost, unavailable, stale, deny, region-off, latency, wrong-account, short-sessions, \
+                         lost, cut, broken, blind, busy, unavailable, stale, deny, region-off, latency, wrong-account, short-sessions, \
                          token-ends, lagging-lists, \
                          no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing, \
                          daemon, fills-in, no-provider, wrong-audience, no-keys, no-issuer, claim-rejected, region-disabled, packed";
@@ -202,6 +223,10 @@ const TAKES_ARGUMENT: &[&str] = &[
     "slow",
     "throttle",
     "lost",
+    "cut",
+    "broken",
+    "blind",
+    "busy",
     "unavailable",
     "stale",
     "deny",

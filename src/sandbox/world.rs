@@ -15,9 +15,9 @@ use super::asked::{self, Asked};
 use super::barrier::Barrier;
 use super::bucket::{Buckets, Group};
 pub(crate) use super::call::Call;
-use super::calls::{Calls, Write};
+use super::calls::{Attempt, Calls, Write, is_write};
 use super::chance::Chance;
-use super::codedeploy::{self, CodeDeploy};
+use super::codedeploy::CodeDeploy;
 use super::coding::Coding;
 use super::ecs;
 use super::elb;
@@ -53,6 +53,8 @@ pub(crate) struct World {
     pub(crate) codedeploy: CodeDeploy,
     pub(crate) buckets: Buckets,
     pub(crate) limits: bool,
+    /// Until when no call is answered, by account and region.
+    blind: BTreeMap<(String, String), Moment>,
     pub(crate) timing: Timing,
     pub(crate) latency: Duration,
     pub(crate) calls: Calls,
@@ -79,6 +81,7 @@ impl World {
             codedeploy: CodeDeploy::default(),
             buckets: Buckets::default(),
             limits: true,
+            blind: BTreeMap::new(),
             timing: Timing::default(),
             latency: Duration::from_millis(3),
             calls: Calls::default(),
@@ -88,8 +91,18 @@ impl World {
         }
     }
 
+    /// Takes down a request that is sent, where it would change something, and returns how long it travels.
+    pub(crate) fn sent(&mut self, request: &Request, sent: Moment) -> Duration {
+        let (coding, target) = Coding::of(request);
+        if let Some((_, operation)) = Api::of(&target).filter(|(api, operation)| api.changes(operation)) {
+            let service = coding.read(&request.body).and_then(|input| Some(input["service"].as_str()?.to_owned()));
+            self.calls.attempts.push(Attempt { sent, operation: operation.to_owned(), service });
+        }
+        self.latency(request)
+    }
+
     /// Returns how long the request travels.
-    pub(crate) fn latency(&self, request: &Request) -> Duration {
+    fn latency(&self, request: &Request) -> Duration {
         let claimed = signature::claimed(request);
         let Some((session, claimed)) = claimed.as_ref().and_then(|c| Some((self.sessions.get(&c.access_key)?, c)))
         else {
@@ -156,13 +169,25 @@ impl World {
         let region = claimed.map(|claimed| claimed.region.clone()).unwrap_or_default();
         self.calls.count(&account, &region, operation);
         let input = coding.read(&request.body);
+        let changes = api.changes(operation);
         let services = input.as_ref().map(|input| self.services_named(&account, &region, input)).unwrap_or_default();
         let faults = self.call_faults(&account, &region, &services);
         let name = format!("{account}/{region}/{operation}/{}", self.calls.of(&account, &region, operation));
+        if self.blind.get(&(account.clone(), region.clone())).is_some_and(|until| now < *until) {
+            return Fate::Reset;
+        }
         for fault in &faults {
             match fault {
                 Fault::Silent => return Fate::Silent,
                 Fault::Reset => return Fate::Reset,
+                Fault::Cut(percent) if changes && self.chance.happens(*percent, &format!("cut/{name}")) => {
+                    return Fate::Reset;
+                }
+                Fault::Broken(percent) if changes && self.chance.happens(*percent, &format!("broken/{name}")) => {
+                    let error =
+                        AwsError::with_status(500, "ServerException", "Service Unavailable. Please try again later.");
+                    return Fate::Answered(coding.error(&error, self.request_id()));
+                }
                 Fault::Unavailable(percent) if self.chance.happens(*percent, &format!("unavailable/{name}")) => {
                     let error = AwsError::with_status(503, "ServiceUnavailableException", "Service Unavailable");
                     return Fate::Answered(coding.error(&error, self.request_id()));
@@ -176,15 +201,20 @@ impl World {
         let outcome = caller.map_err(Refusal::ecs).and_then(|principal| {
             let input =
                 input.ok_or_else(|| AwsError::new("SerializationException", "The request body is not valid JSON"))?;
+            let (account, region) = (account.clone(), region.clone());
             let call = Call { account, region, operation: operation.to_owned(), principal, sent, now };
             self.json_call(api, &call, &input, &faults)
         });
         let lost = |percent: u8| self.chance.happens(percent, &format!("lost/{name}"));
-        if is_write(operation)
-            && outcome.is_ok()
-            && faults.iter().any(|fault| matches!(fault, Fault::Lost(percent) if lost(*percent)))
-        {
-            return Fate::Reset;
+        for fault in faults.iter().filter(|_| is_write(operation) && outcome.is_ok()) {
+            match fault {
+                Fault::Lost(percent) if lost(*percent) => return Fate::Reset,
+                Fault::Blind(long) => {
+                    self.blind.insert((account, region), now + millis(*long));
+                    return Fate::Reset;
+                }
+                _ => {}
+            }
         }
         Fate::Answered(match outcome {
             Ok(output) => coding.answer(output, self.request_id()),
@@ -195,10 +225,11 @@ impl World {
     fn json_call(&mut self, api: Api, call: &Call, input: &Value, faults: &[Fault]) -> Result<String, AwsError> {
         let throttled = || AwsError::new("ThrottlingException", "Rate exceeded");
         let rates = faults.iter().filter_map(|fault| match fault {
-            Fault::Throttle(rate) => Some(Group::throttled(*rate)),
+            Fault::Throttle(rate) => Some(Group::throttled(*rate, &call.operation)),
             _ => None,
         });
         let published = Group::of(&call.operation).filter(|_| self.limits && api == Api::Ecs);
+        let published = published.map(|group| faults.iter().fold(group, |group, fault| fault.narrows(group)));
         for group in rates.chain(published) {
             if !self.buckets.take(&call.account, &call.region, group, call.now) {
                 self.calls.throttled += 1;
@@ -217,12 +248,7 @@ impl World {
             }
         }
         let output = api.answer(self, call, input);
-        let changes = match api {
-            Api::Ecs => ecs::changes(&call.operation),
-            Api::CodeDeploy => codedeploy::changes(&call.operation),
-            _ => false,
-        };
-        if changes {
+        if api.changes(&call.operation) {
             self.calls.writes.push(Write {
                 at: call.now,
                 account: call.account.clone(),
@@ -296,7 +322,9 @@ impl World {
                     let error = AwsError::with_status(503, "ServiceUnavailable", "Service Unavailable");
                     return Fate::Answered(error.xml(self.request_id()));
                 }
-                Fault::Throttle(rate) if !self.buckets.take(&account, "sts", Group::throttled(*rate), now) => {
+                Fault::Throttle(rate)
+                    if !self.buckets.take(&account, "sts", Group::throttled(*rate, &operation), now) =>
+                {
                     self.calls.throttled += 1;
                     return Fate::Answered(AwsError::new("Throttling", "Rate exceeded").xml(self.request_id()));
                 }
@@ -459,14 +487,6 @@ impl World {
         names.extend(aliases);
         names
     }
-}
-
-/// The writes whose answers the fault `lost` loses: none has an idempotency token but RunTask.
-fn is_write(operation: &str) -> bool {
-    matches!(
-        operation,
-        "RegisterTaskDefinition" | "UpdateService" | "StopServiceDeployment" | "RunTask" | "CreateDeployment"
-    )
 }
 
 fn not_allowed(principal: &Principal, action: &str, resource: &str, barrier: Barrier) -> AwsError {

@@ -144,6 +144,12 @@ impl TargetState {
         }
     }
 
+    /// Returns the revision that was registered for it, where it ended before a deployment of that was begun.
+    pub fn unused(&self) -> Option<&Revision> {
+        let is_unused = matches!(self.outcome(), Some(Outcome::NotStarted | Outcome::Cancelled));
+        self.to.as_ref().filter(|_| is_unused && self.registered_at.is_some() && self.deployed_at.is_none())
+    }
+
     /// Whether the plan blocked it and no event says more.
     pub fn is_blocked(&self) -> bool {
         self.ended.is_none() && matches!(self.action, Action::Blocked { .. })

@@ -194,8 +194,8 @@ struct Grid {
 
 impl Grid {
     /// Gives each column what its longest text takes, while there is room: the counts and the time always, then the
-    /// name, the bar, the revision, what goes on, the wave, and why a target does not get on. The name's is the same for the whole run, so that rows
-    /// do not move sideways when targets come and go.
+    /// name, the bar, the revision, what goes on, the wave, and why a target does not get on. The name's is the same for
+    /// the whole run, so that rows do not move sideways when targets come and go.
     fn new(targets: &[&TargetState], name: usize, columns: usize, now: Timestamp) -> Self {
         let longest = |text: &dyn Fn(&TargetState) -> String| {
             targets.iter().map(|target| style::width(&text(target))).max().unwrap_or(0)

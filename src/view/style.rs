@@ -240,6 +240,7 @@ pub fn wrap(text: &str, indent: usize, columns: usize) -> Vec<String> {
     }
     lines
 }
+
 /// Writes out what ended a command early, with its hints, in colours that a stream may strip.
 pub fn error(error: &Error) -> String {
     let paint = Paint(true);

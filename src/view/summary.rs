@@ -114,7 +114,9 @@ impl Page {
         for target in state.targets() {
             if let Some(outcome @ (Outcome::NotStarted | Outcome::Cancelled)) = target.outcome() {
                 let why = target.reason.as_ref().map_or("", |reason| &reason.summary);
-                groups.entry((outcome, target.cause.as_ref(), why)).or_default().push(name(&target.target));
+                let unused = target.unused().map(|it| format!(" ({} exists and is not used)", clean(&it.to_string())));
+                let name = format!("{}{}", name(&target.target), unused.unwrap_or_default());
+                groups.entry((outcome, target.cause.as_ref(), why)).or_default().push(name);
             }
         }
         for ((outcome, cause, why), names) in groups {

@@ -324,3 +324,16 @@ async fn watch_tells_a_deployment_that_codedeploy_rolls_back() {
     let error = ran.exit.as_ref().expect_err("refused");
     assert!(error.help.iter().any(|help| help.contains("allow codedeploy:GetDeploymentGroup to ")), "{error:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_read_at_the_end_is_not_asked_for_until_the_deadline() {
+    let scene = by_codedeploy(1, 1, "rollout: { timeout: 2h }\n");
+    let deny = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let (pattern, fault) = parse_fault("*=deny:ecs:DescribeServices").expect("a fault");
+        scene.sandbox.fault(&pattern, fault).expect("a pattern");
+    };
+    let (ran, ()) = tokio::join!(scene.deploy(), deny);
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
+    assert!(ran.seconds < 3_600, "{} s", ran.seconds);
+}

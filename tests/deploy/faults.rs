@@ -1,6 +1,6 @@
 //! When AWS misbehaves: lost answers, throttling, silence, resets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roleout::exit::Exit;
 use roleout::fleet::Outcome;
@@ -110,4 +110,17 @@ async fn a_reason_that_targets_share_is_told_once() {
     let error = scene.deploy().await.exit.expect_err("refused");
     let expected = "targets are blocked:\n  a0/eu-west-1/s0, a0/eu-west-1/s1, a0/eu-west-1/s2: the service is DRAINING";
     assert_eq!(error.message, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_cause_is_one_reason_whenever_it_was_looked_at() {
+    let scene = Scene::of(8, 1, "rollout: { timeout: 30m, max_failures: 100% }\n").quick().fault("*=crash");
+    let scene = (0..8).fold(scene, |scene, account| scene.fault(&format!("a{account}=latency:{}", 130 * account + 1)));
+    let ran = scene.deploy().await;
+    assert_eq!(ran.count(Outcome::RolledBack), 8, "{}", ran.said);
+    let reasons: BTreeSet<String> = (0..8).map(|account| ran.reason(&format!("a{account}/eu-west-1/s0"))).collect();
+    let summaries: BTreeSet<&str> = reasons.iter().filter_map(|reason| reason.lines().next()).collect();
+    let wanted = "Service deployment rolled back because the circuit breaker threshold was exceeded";
+    assert_eq!(summaries.into_iter().collect::<Vec<_>>(), [wanted]);
+    assert!(ran.said.contains("rolled back, the same in 8 targets"), "{}", ran.said);
 }

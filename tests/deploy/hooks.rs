@@ -294,8 +294,8 @@ async fn a_cancel_stops_the_tasks_that_run_and_sends_no_update() {
     assert!(after < 5, "{after} s");
     let of = |name: &str| operations(&scene).iter().filter(|it| *it == name).count();
     assert_eq!((of("RunTask"), of("StopTask"), of("UpdateService")), (6, 6, 0));
-    let words = "the run was cancelled while the task migrate ran, which was asked to stop; UpdateService was not sent; s0:10 \
-                 exists and is not used";
+    let words = "the run was cancelled while the task migrate ran, which was asked to stop; UpdateService was not sent\n\
+                 s0:10 exists and is not used";
     assert_eq!(ran.reason(ONE), words);
     assert!(told(&ran).iter().all(|(_, _, _, end)| *end == TaskEnd::Cancelled));
     // The next job goes on: the task runs again.

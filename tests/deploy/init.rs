@@ -9,6 +9,7 @@ use roleout::commands::reach::Reach;
 use roleout::error::Error;
 use roleout::exit::Exit;
 use roleout::fleet::{Fleet, IdentitySource};
+use roleout::identity::preflight::OnLoss;
 use roleout::identity::session::Sessions;
 use roleout::init::{File, Source, starter};
 use roleout::manifest::load::load;
@@ -72,7 +73,7 @@ async fn closes(scene: &Scene, name: &str, sources: &[String]) -> Vec<File> {
     let fleet = loaded(&path);
     assert_eq!((fleet.targets.len(), &fleet.warnings), (sources.len(), &Vec::new()), "{}", files[0].text);
     let reach = Reach::sandbox(&fleet, &scene.sandbox, scene.token.clone());
-    let (unreachable, seen) = prepare(&fleet, &reach, &mut view()).await;
+    let (unreachable, seen) = prepare(&fleet, &reach, OnLoss::GoOn, &mut view()).await;
     assert_eq!(unreachable, Vec::new());
     for change in build::plan(&fleet, &seen).outline.changes {
         assert_eq!(change.action, Action::Unchanged, "{}: {:?}\n{}", change.target, change.summary, files[0].text);
@@ -240,7 +241,7 @@ async fn one_service_by_the_credentials_at_hand_is_written_as_it_is() {
     assert_eq!(fleet.identity.source, IdentitySource::Ambient);
     assert_eq!(fleet.targets[0].id.to_string(), "account-200000000001/eu-west-1/api");
     assert!(files[1].text.contains("arn:aws:iam::200000000001:role/"), "{}", files[1].text);
-    let (_, seen) = prepare(&fleet, &reach, &mut view()).await;
+    let (_, seen) = prepare(&fleet, &reach, OnLoss::GoOn, &mut view()).await;
     assert_eq!(build::plan(&fleet, &seen).outline.changes[0].action, Action::Unchanged);
 }
 

@@ -93,7 +93,8 @@ async fn a_breaker_with_rollback_ends_rolled_back_and_never_as_success() {
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
     let reason = ran.reason(ONE);
-    assert!(reason.starts_with("ECS deployment circuit breaker"), "{reason}");
+    let words = "Service deployment rolled back because the circuit breaker threshold was exceeded\n";
+    assert!(reason.starts_with(words), "{reason}");
     assert!(reason.contains("app exited with 1"), "{reason}");
     let service = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
     let old = ran.state.targets().next().and_then(|state| state.from.clone()).expect("it ran a revision before");

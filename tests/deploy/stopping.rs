@@ -5,30 +5,41 @@ use std::time::Duration;
 use roleout::engine::cancel::Signal;
 use roleout::event::Event;
 use roleout::exit::Exit;
-use roleout::fleet::Outcome;
+use roleout::fleet::{OnBusy, Outcome};
+use roleout::sandbox::{Attempt, Fault, Write};
+use serde_json::json;
 
 use crate::harness::{Ran, Scene, manifest};
 
-const BEGINNINGS: [&str; 3] = ["RegisterTaskDefinition", "UpdateService", "RunTask"];
+/// The writes that begin something. StopTask, StopServiceDeployment and StopDeployment end what was begun.
+const BEGINNINGS: [&str; 5] =
+    ["RegisterTaskDefinition", "UpdateService", "RunTask", "ContinueServiceDeployment", "CreateDeployment"];
 
 /// Asserts what holds of any run of one account that was stopped at `at`, in milliseconds of the sandbox's clock: no write
-/// began after it, no service was deployed twice, and the outcomes say whose deployment was started.
+/// was sent after it, no service was deployed twice, and the outcomes say whose deployment was started.
 fn keeps_its_word(scene: &Scene, ran: &Ran, at: u64) {
+    begins_nothing_after(scene, at);
     let calls = scene.sandbox.calls();
-    let begins = |write: &&roleout::sandbox::Write| BEGINNINGS.contains(&write.operation.as_str());
-    let late: Vec<_> = calls.writes.iter().filter(begins).filter(|write| write.at > at).collect();
-    assert!(late.is_empty(), "{} writes began after {at}: {:?}", late.len(), late.first());
     for state in ran.state.targets() {
         let target = state.target.to_string();
         let service = target.rsplit('/').next().expect("a service");
-        let of =
-            |write: &&roleout::sandbox::Write| write.operation == "UpdateService" && write.input["service"] == service;
+        let of = |write: &&Write| write.operation == "UpdateService" && write.input["service"] == service;
         let updates = calls.writes.iter().filter(of).filter(|write| write.error.is_none()).count();
+        let asked =
+            |attempt: &Attempt| attempt.operation == "UpdateService" && attempt.service.as_deref() == Some(service);
         match state.outcome() {
             Some(Outcome::NotStarted | Outcome::Cancelled) => assert_eq!(updates, 0, "{target} was deployed"),
+            Some(Outcome::Detached) => assert!(calls.attempts.iter().any(asked), "{target} was not asked for"),
+            Some(Outcome::TimedOut | Outcome::Failed) => assert!(updates <= 1, "{target}"),
             other => assert_eq!(updates, 1, "{target} ended as {other:?}"),
         }
     }
+}
+
+fn begins_nothing_after(scene: &Scene, at: u64) {
+    let begins = |attempt: &Attempt| BEGINNINGS.contains(&attempt.operation.as_str()) && attempt.sent > at;
+    let late: Vec<Attempt> = scene.sandbox.calls().attempts.into_iter().filter(begins).collect();
+    assert!(late.is_empty(), "{} writes were sent after {at}: {:?}", late.len(), late.first());
 }
 
 fn millis(time: std::time::SystemTime) -> u64 {
@@ -99,4 +110,256 @@ async fn a_return_that_a_signal_ends_says_whether_it_was_asked_for() {
         *(if says == "goes on in ECS" { &mut asked } else { &mut not_asked }) += 1;
     }
     assert!(asked > 0 && not_asked > 0 && asked + not_asked == begun, "{asked}, {not_asked}, {begun}: {}", ran.said);
+}
+
+/// What keeps writes from being answered, and those who would send them waiting.
+const TROUBLES: [&[&str]; 8] = [
+    &["*=throttle:4"],
+    &["*=busy:80"],
+    &["*=cut:50"],
+    &["*=broken:50"],
+    &["*=lost:50"],
+    &["*=blind:3"],
+    &["*=latency:900"],
+    // Each session is renewed every few seconds, and STS takes its time.
+    &["*=short-sessions:6", "*/*/sts=latency:1500"],
+];
+
+fn troubled(scene: Scene, faults: &[&str]) -> Scene {
+    faults.iter().fold(scene, |scene, fault| scene.fault(fault))
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_after_a_signal_whatever_the_writes_wait_for() {
+    for faults in TROUBLES {
+        for after in [900, 2_300, 4_700, 9_100].map(Duration::from_millis) {
+            let scene = troubled(Scene::of(1, 60, "").quick(), faults);
+            let (ran, at) = terminated(&scene, after).await;
+            assert_eq!(ran.code(), Exit::Terminated, "{faults:?} {after:?}");
+            assert!(ran.seconds <= after.as_secs() + 5, "{faults:?} {after:?}: {} s", ran.seconds);
+            keeps_its_word(&scene, &ran, at);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_where_what_runs_is_started_anew() {
+    for faults in TROUBLES {
+        let mut scene = Scene::of(1, 60, "").quick();
+        assert_eq!(scene.deploy().await.code(), Exit::Done);
+        scene.sandbox.forget_calls();
+        scene.fleet.release.force_new_deployment = true;
+        let scene = troubled(scene, faults);
+        let (ran, at) = terminated(&scene, Duration::from_millis(3_100)).await;
+        assert_eq!(ran.code(), Exit::Terminated, "{faults:?}");
+        keeps_its_word(&scene, &ran, at);
+        assert_eq!(scene.sandbox.calls().operation("RegisterTaskDefinition"), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_after_a_halt() {
+    for faults in TROUBLES {
+        let scene = troubled(Scene::of(1, 60, "").quick(), faults).fault("*/*/s0=crash").fault("*/*/s1=crash");
+        let ran = scene.deploy().await;
+        keeps_its_word(&scene, &ran, halted_at(&ran));
+        assert!(ran.count(Outcome::NotStarted) > 0, "{faults:?}: {}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_after_the_deadline_of_a_target() {
+    for faults in TROUBLES {
+        let scene = troubled(Scene::of(1, 60, "rollout: { timeout: 9s, max_failures: 100% }\n").quick(), faults);
+        let ran = scene.deploy().await;
+        keeps_its_word(&scene, &ran, u64::MAX);
+        let calls = scene.sandbox.calls();
+        for stamped in &ran.events {
+            let Event::RolloutFinished { target, outcome: Outcome::TimedOut, .. } = &stamped.event else { continue };
+            let service = target.to_string().rsplit('/').next().map(str::to_owned);
+            let ended = u64::try_from(stamped.at.as_millisecond()).expect("after 1970");
+            let late = calls.attempts.iter().filter(|it| it.operation == "UpdateService" && it.service == service);
+            assert_eq!(late.filter(|it| it.sent > ended).count(), 0, "{faults:?}: {target}");
+        }
+    }
+}
+
+/// One account whose services have these keys besides.
+fn with(services: usize, keys: &str, rollout: &str) -> Scene {
+    let text = manifest(1, services, rollout);
+    Scene::new(&text.replace("    cluster: main\n", &format!("    cluster: main\n    {keys}\n"))).quick()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halt_begins_no_task_after_a_deployment_that_had_completed() {
+    for (scope, outcome) in [("target", Outcome::Detached), ("wave", Outcome::RolledBack)] {
+        let rollout = format!("rollout: {{ on_failure: rollback, rollback_scope: {scope} }}\n");
+        let scene = with(2, "after: [ { run_task: smoke } ]", &rollout).fault("*/*/s0=crash").fault("*/*/s1=slow");
+        let ran = scene.deploy().await;
+        let at = halted_at(&ran);
+        let tasks = scene.sandbox.calls().attempts;
+        assert_eq!(tasks.iter().filter(|it| it.operation == "RunTask").count(), 0, "after {at}");
+        assert_eq!(ran.outcome("a0/eu-west-1/s1"), Some(outcome), "{}", ran.said);
+        let words = "the run was halted before the task smoke was started; the deployment had completed";
+        assert!(ran.said.contains(words), "{}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_started_for_one_cause_is_one_group_though_a_revision_is_not_used() {
+    let text = manifest(1, 3, "rollout: { waves: [ { name: all, max_parallel: 2 } ] }\n");
+    let s1 = "  - name: s1\n    cluster: main\n";
+    let text = text.replace(s1, &format!("{s1}    before: [ {{ run_task: migrate }} ]\n"));
+    let ran = Scene::new(&text).quick().fault("*/*/s0=deny:ecs:UpdateService").deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::NotStarted)), (Exit::Failed, 2), "{}", ran.said);
+    assert!(ran.said.contains("not started: 2 targets"), "{}", ran.said);
+    assert_eq!(ran.said.matches(" exists and is not used)").count(), 1, "{}", ran.said);
+}
+
+const STAGES: &str = "deployment: { strategy: BLUE_GREEN, bake_time_in_minutes: 0, lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: \
+                      [POST_TEST_TRAFFIC_SHIFT], timeout: { timeout_in_minutes: 30 } } ] }";
+
+#[tokio::test(start_paused = true)]
+async fn a_halt_lets_no_deployment_go_on_that_waits_at_a_hook() {
+    let mut scene = with(2, STAGES, "rollout: { timeout: 20s }\n").fault("*/*/s0=hang").fault("*/*/s1=slow");
+    scene.start.continue_hooks = true;
+    scene.fleet.targets[0].timeout = Duration::from_secs(2);
+    let ran = scene.deploy().await;
+    keeps_its_word(&scene, &ran, halted_at(&ran));
+    assert_eq!(ran.outcome("a0/eu-west-1/s1"), Some(Outcome::TimedOut), "{}", ran.said);
+    assert!(ran.said.contains("the PAUSE hook was not continued: the run was halted"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_ecs_to_go_on_still_hears_a_signal_and_the_deadline() {
+    let mut scene = with(1, STAGES, "rollout: { timeout: 1m, on_cancel: rollback }\n");
+    scene.start.continue_hooks = true;
+    let cut = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        scene.sandbox.fault("*", Fault::Cut(100)).expect("a fault");
+    };
+    let ((ran, at), ()) = tokio::join!(terminated(&scene, Duration::from_secs(20)), cut);
+    let stopped = scene.sandbox.calls().attempts.into_iter().find(|it| it.operation == "StopServiceDeployment");
+    let stopped = stopped.unwrap_or_else(|| panic!("it was not asked to roll back: {}", ran.said));
+    assert!(stopped.sent < at + 1_000, "{} ms after the signal", stopped.sent - at);
+    assert_eq!(ran.outcome("a0/eu-west-1/s0"), Some(Outcome::Detached), "{}", ran.said);
+
+    let mut late = with(1, STAGES, "rollout: { timeout: 15s }\n");
+    late.start.continue_hooks = true;
+    let cut = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        late.sandbox.fault("*", Fault::Cut(100)).expect("a fault");
+    };
+    let (ran, ()) = tokio::join!(late.deploy(), cut);
+    assert_eq!(ran.outcome("a0/eu-west-1/s0"), Some(Outcome::TimedOut), "{}", ran.said);
+    assert!(ran.seconds < 20, "{} s", ran.seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_stopped_at_once_though_ecs_answers_slowly() {
+    let scene = with(1, "before: [ { run_task: migrate } ]", "").fault("*=task-hangs");
+    let slow = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        scene.sandbox.fault("*", Fault::Latency(Duration::from_secs(6))).expect("a fault");
+    };
+    let ((ran, at), ()) = tokio::join!(terminated(&scene, Duration::from_secs(40)), slow);
+    let stopped = scene.sandbox.calls().attempts.into_iter().find(|it| it.operation == "StopTask");
+    assert!(stopped.is_some_and(|stop| stop.sent < at + 100), "{}", ran.said);
+    let target = "a0/eu-west-1/s0";
+    assert_eq!(ran.outcome(target), Some(Outcome::Cancelled), "{}", ran.said);
+    assert!(ran.reason(target).contains("while the task migrate ran, which may go on"), "{}", ran.said);
+    keeps_its_word(&scene, &ran, at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_may_have_begun_is_told_of() {
+    let scene = with(1, "before: [ { run_task: migrate } ]", "");
+    let lose = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        scene.sandbox.fault("*", Fault::Lost(100)).expect("a fault");
+    };
+    let ((ran, at), ()) = tokio::join!(terminated(&scene, Duration::from_secs(20)), lose);
+    keeps_its_word(&scene, &ran, at);
+    let target = "a0/eu-west-1/s0";
+    assert_eq!(ran.outcome(target), Some(Outcome::Failed), "{}", ran.said);
+    assert!(ran.reason(target).starts_with("the task migrate may run, and is not watched"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_is_told_of_when_it_comes_and_not_when_the_run_is_over() {
+    let scene = Scene::of(1, 3, "").fault("*=latency:4000");
+    let (ran, at) = terminated(&scene, Duration::from_secs(90)).await;
+    let told = ran.events.iter().find(|stamped| matches!(stamped.event, Event::RunCancelled { .. }));
+    let told = u64::try_from(told.expect("told").at.as_millisecond()).expect("after 1970");
+    assert_eq!(told, at);
+    let ended = ran.events.iter().position(|stamped| matches!(stamped.event, Event::RolloutFinished { .. }));
+    let told = ran.events.iter().position(|stamped| matches!(stamped.event, Event::RunCancelled { .. }));
+    assert!(told < ended, "{:?}", ran.events);
+}
+
+#[cfg(feature = "codedeploy")]
+#[tokio::test(start_paused = true)]
+async fn nor_of_codedeploy() {
+    let keys = "codedeploy: { application: shop, deployment_group: \"${service.name}\", container: app, port: 8080 }";
+    for faults in TROUBLES {
+        for after in [400, 1_300, 2_900].map(Duration::from_millis) {
+            let scene = troubled(with(12, keys, ""), faults);
+            let (ran, at) = terminated(&scene, after).await;
+            begins_nothing_after(&scene, at);
+            let writes = scene.sandbox.calls().writes;
+            let deployed = |service: &str| {
+                let of = |write: &&Write| {
+                    write.operation == "CreateDeployment" && write.input["deploymentGroupName"] == service
+                };
+                writes.iter().filter(of).any(|write| write.error.is_none())
+            };
+            for state in ran.state.targets().filter(|state| state.outcome() == Some(Outcome::Cancelled)) {
+                assert!(!deployed(&state.service), "{faults:?} {after:?}: {} was deployed", state.target);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_deploys_while_an_update_waits_for_its_turn_is_theirs() {
+    let mut scene = Scene::of(1, 60, "rollout: { max_failures: 100% }\n").quick();
+    let first = scene.deploy().await;
+    assert_eq!(first.code(), Exit::Done);
+    let last = first.state.targets().find(|state| state.service == "s59").expect("a target");
+    let before = last.from.as_ref().expect("it ran a revision before").to_string();
+    scene.sandbox.forget_calls();
+    scene.fleet.release.force_new_deployment = true;
+    let hotfix = async {
+        while scene.sandbox.calls().operation("UpdateService") == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let input = json!({ "cluster": "main", "service": "s59", "taskDefinition": before });
+        scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &input).expect("an update");
+    };
+    let (ran, ()) = tokio::join!(scene.deploy(), hotfix);
+    assert_eq!(ran.outcome("a0/eu-west-1/s59"), Some(Outcome::Superseded), "{}", ran.said);
+    assert_eq!(ran.count(Outcome::Succeeded), 59);
+    let service = scene.sandbox.service("a0", "eu-west-1", "main", "s59").expect("a service");
+    assert!(service.task_definition.ends_with(&before), "{}", service.task_definition);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preflight_that_failed_asks_for_nothing_more() {
+    let mut scene = Scene::of(100, 2, "");
+    scene.fleet.on_busy = OnBusy::Wait;
+    scene.sandbox.set_latency(Duration::from_millis(40));
+    assert!(
+        scene.sandbox.change_role("arn:aws:iam::200000000003:role/leaf", |role| role.trust["Statement"] = json!([]))
+    );
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Preflight, "{}", ran.said);
+    let error = ran.exit.expect_err("refused");
+    assert!(error.message.contains("a3 (200000000003)") && error.message.lines().count() == 2, "{error}");
+    let calls = scene.sandbox.calls();
+    assert_eq!(calls.operation("DescribeServices"), 0);
+    assert!(calls.operation("AssumeRole") < 80, "{} chains were walked", calls.operation("AssumeRole"));
+    // Who goes on without it asks for the rest.
+    scene.choice.skip_blocked = true;
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 198), "{}", ran.said);
 }

@@ -589,7 +589,7 @@ async fn on_cancel_rollback_asks_ecs_once_for_each_target_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn on_cancel_rollback_keeps_the_five_seconds_whatever_aws_does() {
     let rollout = "rollout: { timeout: 10m, on_cancel: rollback }\n";
-    for fault in ["silent", "reset", "latency:60000", "deny:ecs:StopServiceDeployment", "throttle:0.1"] {
+    for fault in ["silent", "reset", "latency:60000", "deny:ecs:StopServiceDeployment", "cut:100"] {
         let scene = many(3, rollout);
         let sandbox = scene.sandbox.clone();
         let (_, fault) = roleout::sandbox::parse_fault(&format!("*={fault}")).expect("a fault");

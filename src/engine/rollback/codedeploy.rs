@@ -14,7 +14,6 @@ impl Undo<'_> {
     /// Goes back by CodeDeploy.
     pub(super) async fn go_back_by_codedeploy(mut self, group: &Group) -> Undone {
         let deadline = Instant::now() + self.timeout;
-        let permit = self.run.cancel.permit().until(deadline);
         let service = match self.look(deadline).await {
             Ok(service) => service,
             Err(undone) => return undone,
@@ -38,14 +37,16 @@ impl Undo<'_> {
             return Undone::Cancelled;
         }
         let mut watch = Watch::new(self.run, self.target, group);
-        match watch.api.last(group).await {
+        // A halt does not end an undo.
+        let permit = self.run.cancel.permit().until(deadline);
+        let last = permit.hold(watch.api.last(group)).await;
+        match last.unwrap_or_else(|| Err(CallError::withdrawn("GetDeploymentGroup"))) {
             Ok(Some(last)) if !last.is_over() && last.deploys(&wanted) => {
                 self.announce(UndoStep::StopDeployment).await;
-                if permit.is_over() {
-                    let error = CallError::plain("StopDeployment", Kind::Withdrawn, "it was not sent");
-                    return self.not_written(error.operation, &error);
-                }
-                if let Err(error) = watch.api.stop(&last.id).await {
+                if let Err(error) = watch.api.stop(&last.id, &permit).await {
+                    if error.kind == Kind::Withdrawn {
+                        return self.not_written(error.operation, &error);
+                    }
                     return stuck(error.to_string(), &watch).await;
                 }
                 self.asked = true;

@@ -22,7 +22,7 @@ pub async fn ask(ecs: &Ecs, target: &TargetSpec, deployment: &str, cancelled: Op
         if is_returning(&status) {
             return Ok("ECS rolls it back already");
         }
-        ecs.stop_service_deployment(&arn, &Permit::default()).await.map_err(|error| error.to_string())?;
+        ecs.stop_service_deployment(&arn, &Permit::default().until(until)).await.map_err(|error| error.to_string())?;
         Ok("ECS was asked to roll it back")
     };
     let said: Result<&str, String> = match tokio::time::timeout_at(until, asked).await {

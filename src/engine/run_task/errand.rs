@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::Unfinished;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
 use crate::engine::ended::help;
-use crate::engine::write::{Write, carry_out};
 use crate::engine::{Run, evidence};
 use crate::event::{Event, Reason, TaskEnd};
 use crate::fleet::{Launch, Moment, Per, RunTask, TargetSpec};
@@ -27,8 +26,10 @@ const STARTED_BY: usize = 36;
 const READ: Duration = Duration::from_secs(60);
 /// How long ECS is asked to stop a task, with its retries.
 const STOP: Duration = Duration::from_secs(20);
-/// How long after a cancel: the process must be gone within five seconds.
-const STOP_AT_ONCE: Duration = Duration::from_secs(2);
+/// How long after a cancel ECS may answer a RunTask that is on the wire, whose task is then stopped.
+const ANSWERED: Duration = Duration::from_millis(1_500);
+/// How long after a cancel ECS may answer StopTask: the process must be gone within five seconds.
+const AT_ONCE: Duration = Duration::from_millis(2_500);
 
 /// A task that is to be run for a target.
 #[derive(Clone, Copy)]
@@ -61,11 +62,7 @@ impl Errand<'_> {
             () = self.permit.over() => return Err(Unfinished::Stopped),
             request = self.request(deadline) => request.map_err(|reason| self.failed("could not be started", reason))?,
         };
-        let sent = carry_out(&Sending { ecs: self.ecs, request }, &self.permit.until(deadline)).await;
-        let answer = sent.map_err(|error| match error.kind {
-            Kind::Withdrawn if self.permit.is_over() => Unfinished::Stopped,
-            _ => self.failed("could not be started", self.refused(&error)),
-        })?;
+        let answer = self.sent(&request, &self.permit.until(deadline)).await?;
         let Some(arn) = answer["tasks"][0]["taskArn"].as_str() else {
             return Err(self.failed("could not be started", summary(&no_task(&answer))));
         };
@@ -83,6 +80,50 @@ impl Errand<'_> {
         ended
     }
 
+    /// Sends RunTask until it is answered or the permit is over. It has a token, so sending it again after an answer that was
+    /// lost starts no second task.
+    async fn sent(self, request: &Value, permit: &Permit) -> Result<Value, Unfinished> {
+        let mut lost: Option<CallError> = None;
+        loop {
+            let sent = tokio::select! {
+                biased;
+                sent = self.ecs.run_task(request, permit) => sent,
+                () = self.cancelled_for(ANSWERED) => Err(CallError::plain("RunTask", Kind::Unknown, "no answer in time")),
+            };
+            let error = match sent {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            match error.kind {
+                Kind::Unknown => lost = Some(error.clone()),
+                Kind::Throttled | Kind::Withdrawn => {}
+                _ => return Err(self.failed("could not be started", self.refused(&error))),
+            }
+            if permit.hold(tokio::time::sleep(PACE)).await.is_some() {
+                continue;
+            }
+            return Err(match lost {
+                Some(error) => {
+                    let help = format!("look for a task that was started by {}", self.started_by());
+                    let reason = Reason { help: Some(help), ..summary(&error.to_string()) };
+                    self.failed("may run, and is not watched", reason)
+                }
+                None if self.permit.is_over() => Unfinished::Stopped,
+                None => self.failed("could not be started", self.refused(&error)),
+            });
+        }
+    }
+
+    /// Waits until the run has been cancelled for so long.
+    async fn cancelled_for(self, long: Duration) {
+        self.run.cancel.cancelled().await;
+        tokio::time::sleep_until(self.since_cancelled(long)).await;
+    }
+
+    fn since_cancelled(self, long: Duration) -> Instant {
+        self.run.cancel.at().unwrap_or_else(Instant::now) + long
+    }
+
     async fn emit(self, event: Event) {
         self.run.emit(event).await;
     }
@@ -90,22 +131,26 @@ impl Errand<'_> {
     async fn watch(self, arn: &str, deadline: Instant) -> Result<(), Unfinished> {
         let (mut misses, mut last) = (0, None);
         loop {
-            tokio::select! {
+            let look = async {
+                tokio::time::sleep(PACE).await;
+                self.ecs.look_at_task(&self.target.cluster, arn).await
+            };
+            let looked = tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => {
-                    let stopped = self.stop(arn, "the deployment was cancelled", STOP_AT_ONCE).await;
+                    let stopped = self.stop(arn, "the deployment was cancelled", self.since_cancelled(AT_ONCE)).await;
                     return Err(Unfinished::Cancelled(format!("while the task {} ran, which {stopped}", self.task.name)));
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     let limit = humantime::format_duration(self.task.timeout);
-                    let stopped = self.stop(arn, "it ran longer than its timeout", STOP).await;
+                    let stopped = self.stop(arn, "it ran longer than its timeout", Instant::now() + STOP).await;
                     let why = last.map(|error: CallError| format!("; the last look at it failed: {error}"));
                     let what = format!("did not end within {limit}, and {stopped}{}", why.unwrap_or_default());
                     return Err(self.failed(&what, Reason::default()));
                 }
-                () = tokio::time::sleep(PACE) => {}
-            }
-            match self.ecs.look_at_task(&self.target.cluster, arn).await {
+                looked = look => looked,
+            };
+            match looked {
                 Ok(Some(task)) if task["lastStatus"] == "STOPPED" => return self.judge(&task).await,
                 Ok(Some(_)) => (misses, last) = (0, None),
                 Ok(None) => {
@@ -115,7 +160,7 @@ impl Errand<'_> {
                     }
                 }
                 Err(error) if matches!(error.kind, Kind::Denied | Kind::Expired | Kind::NoSession) => {
-                    let stopped = self.stop(arn, "nobody may see how it ends", STOP).await;
+                    let stopped = self.stop(arn, "nobody may see how it ends", Instant::now() + STOP).await;
                     return Err(self.failed(&format!("cannot be watched, and {stopped}"), self.refused(&error)));
                 }
                 Err(error) => last = Some(error),
@@ -127,10 +172,18 @@ impl Errand<'_> {
     async fn judge(self, task: &Value) -> Result<(), Unfinished> {
         let revision = task["taskDefinitionArn"].as_str().unwrap_or_default();
         let deadline = Instant::now() + READ;
+        let read = async {
+            let definition = patiently(deadline, || self.ecs.describe_task_definition(revision)).await;
+            definition.is_ok_and(|definition| succeeded(task, Some(&definition)))
+        };
         let good = succeeded(task, None)
-            || patiently(deadline, || self.ecs.describe_task_definition(revision))
-                .await
-                .is_ok_and(|definition| succeeded(task, Some(&definition)));
+            || tokio::select! {
+                biased;
+                () = self.run.cancel.cancelled() => {
+                    return Err(Unfinished::Cancelled(format!("when the task {} had ended", self.task.name)));
+                }
+                good = read => good,
+            };
         if good {
             return Ok(());
         }
@@ -142,12 +195,20 @@ impl Errand<'_> {
         Err(self.failed("failed", Reason { evidence, ..Reason::default() }))
     }
 
-    /// Asks ECS to stop the task, for so long. Returns how that went.
-    async fn stop(self, arn: &str, reason: &str, longest: Duration) -> String {
-        match timeout(longest, self.ecs.stop_task(&self.target.cluster, arn, reason)).await {
-            Ok(Ok(())) => "was asked to stop".to_owned(),
-            Ok(Err(error)) => format!("could not be stopped and goes on: {error}"),
-            Err(_) => "may go on: ECS did not answer StopTask in time".to_owned(),
+    /// Asks ECS to stop the task, until then. Neither a halt nor a signal ends that: it is what they ask for. Returns how it
+    /// went.
+    async fn stop(self, arn: &str, reason: &str, until: Instant) -> String {
+        let permit = Permit::default().until(until);
+        let stop = timeout_at(until, self.ecs.stop_task(&self.target.cluster, arn, reason, &permit));
+        let stopped = tokio::select! {
+            biased;
+            stopped = stop => stopped.unwrap_or_else(|_| Err(CallError::withdrawn("StopTask"))),
+            () = self.cancelled_for(AT_ONCE) => Err(CallError::withdrawn("StopTask")),
+        };
+        match stopped {
+            Ok(()) => "was asked to stop".to_owned(),
+            Err(error) if error.kind == Kind::Withdrawn => "may go on: ECS did not answer StopTask in time".to_owned(),
+            Err(error) => format!("could not be stopped and goes on: {error}"),
         }
     }
 
@@ -272,24 +333,6 @@ fn no_task(answer: &Value) -> String {
     let mut reasons: Vec<String> = failures.map(reason).collect();
     reasons.dedup();
     if reasons.is_empty() { "ECS started no task and does not say why".to_owned() } else { reasons.join(", ") }
-}
-
-/// One RunTask. It has a token, so sending it again after an answer that was lost starts no second task.
-struct Sending<'a> {
-    ecs: &'a Ecs,
-    request: Value,
-}
-
-impl Write for Sending<'_> {
-    type Answer = Value;
-
-    async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
-        self.ecs.run_task(&self.request, permit).await
-    }
-
-    async fn landed(&self) -> Result<Option<Value>, CallError> {
-        Ok(None)
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod deployment;
 pub mod fault;
 pub mod gitlab;
 pub mod interpolate;
+pub mod json;
 pub mod load;
 pub mod locate;
 pub mod node;

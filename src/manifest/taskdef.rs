@@ -4,12 +4,15 @@
 //! Fields that this program does not know pass through, and read-only fields are left for the plan to strip. Reads no file
 //! itself.
 
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::fault::{Fault, Source};
 use super::interpolate::{Problem, Scope, Template};
+use super::json;
 use super::locate::locate;
 use super::spanned::Span;
 use crate::fleet::Desired;
@@ -25,6 +28,12 @@ pub struct TaskDefinition {
     interpolated: bool,
     /// Whether the file has the answer of describe-task-definition, with the definition inside.
     wrapped: bool,
+    /// The names that are put in.
+    names: BTreeSet<String>,
+    /// What was made of it, by the values of those names: most targets of a fleet have one in common.
+    resolved: RefCell<HashMap<Vec<Option<String>>, Arc<Value>>>,
+    /// Of each of those the last target's wishes with which it was judged.
+    judged: RefCell<HashMap<*const Value, Desired>>,
 }
 
 impl TaskDefinition {
@@ -36,25 +45,13 @@ impl TaskDefinition {
         // PowerShell begins a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let source = Arc::new(Source::new(name, text));
-        if !source.inner().trim_start().starts_with('{') {
-            // What it is instead may be secret, so none of it is shown.
-            let help = "a task definition is a JSON object: it begins with `{`, as `aws ecs register-task-definition \
-                        --generate-cli-skeleton` prints it";
-            return Err(vec![Fault::of_file(source, "the file is not a task definition").help(help)]);
-        }
         let text = source.inner();
         let fault = |span: Span, message: String, help: &str| Fault::at(Arc::clone(&source), span, message).help(help);
-        let value: Value = serde_json::from_str(text).map_err(|error| {
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
-            let span = place(text, error.line(), error.column());
-            vec![fault(span, format!("not valid JSON: {message}"), "correct the JSON here, or just before")]
+        let mut definition = json::read(name, text).map_err(|slip| match slip.at {
+            Some(start) => vec![fault(Span { start, end: (start + 1).min(text.len()) }, slip.message, slip.help)],
+            None => vec![Fault::of_file(Arc::clone(&source), slip.message).help(slip.help)],
         })?;
         let start = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
-        let Value::Object(mut definition) = value else {
-            let help = "it begins with `{`, as `aws ecs register-task-definition --generate-cli-skeleton` prints it";
-            return Err(vec![fault(start, "a task definition is a JSON object".to_owned(), help)]);
-        };
         let inner = definition.remove("taskDefinition");
         let wrapped = inner.as_ref().is_some_and(Value::is_object);
         if let Some(Value::Object(mut inner)) = inner {
@@ -77,8 +74,9 @@ impl TaskDefinition {
         let containers = match list {
             Some(list) if !list.is_empty() => names(list),
             _ => {
-                let message = "the task definition has no `containerDefinitions`".to_owned();
-                faults.push(fault(start, message, "add at least one container"));
+                let none = ("the task definition has no `containerDefinitions`", "add at least one container");
+                let (message, help) = json::instead_of_containers(&definition).unwrap_or(none);
+                faults.push(fault(start, message.to_owned(), help));
                 Some(Vec::new())
             }
         };
@@ -93,12 +91,23 @@ impl TaskDefinition {
         let mut value = Value::Object(definition);
         task_definition::strip_comments(&mut value);
         let interpolated = any_text(&value, &mut |text| text.contains("${"));
-        Ok(Self { source: Arc::clone(&source), value: Arc::new(value), containers, interpolated, wrapped })
+        let mut names = BTreeSet::new();
+        any_text(&value, &mut |text| {
+            let template = Template::parse_own(text).unwrap_or_default();
+            names.extend(template.names().into_iter().map(str::to_owned));
+            false
+        });
+        let (value, resolved, judged) = (Arc::new(value), RefCell::default(), RefCell::default());
+        Ok(Self { source: Arc::clone(&source), value, containers, interpolated, wrapped, names, resolved, judged })
     }
 
     /// Returns what AWS would refuse of the definition of one target, at its place in the file. With `images`, those of
     /// containers as well: the command line may still put others in their place.
-    pub fn judge(&self, resolved: &Value, desired: &Desired, images: bool) -> Vec<Fault> {
+    pub fn judge(&self, resolved: &Arc<Value>, desired: &Desired, images: bool) -> Vec<Fault> {
+        // A target that wants the same of the same definition has the same faults.
+        if self.judged.borrow_mut().insert(Arc::as_ptr(resolved), desired.clone()).as_ref() == Some(desired) {
+            return Vec::new();
+        }
         // What cannot be built is said of the manifest.
         let Ok(definition) = taskdef::build(resolved, desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
@@ -138,7 +147,7 @@ impl TaskDefinition {
         &self.containers
     }
 
-    /// Returns the definition for one target. Targets share it where the file has nothing to put in.
+    /// Returns the definition for one target. Targets for which it has the same text share it.
     ///
     /// # Errors
     /// References that the target cannot resolve, each at its place in the file.
@@ -146,13 +155,25 @@ impl TaskDefinition {
         if !self.interpolated {
             return Ok(Arc::clone(&self.value));
         }
+        let named: Result<Vec<Option<String>>, Problem> =
+            self.names.iter().map(|name| Ok(scope.value(name)?.map(str::to_owned))).collect();
+        if let Some(known) = named.as_ref().ok().and_then(|named| self.resolved.borrow().get(named).cloned()) {
+            return Ok(known);
+        }
         let mut problems = Vec::new();
         let mut value = (*self.value).clone();
         map_text(&mut value, &mut |text| {
             let resolved = Template::parse_own(text).and_then(|template| template.resolve(scope));
             resolved.map_err(|problem| problems.push(problem)).ok()
         });
-        if problems.is_empty() { Ok(Arc::new(value)) } else { Err(self.locate(problems)) }
+        if !problems.is_empty() {
+            return Err(self.locate(problems));
+        }
+        let value = Arc::new(value);
+        if let Ok(named) = named {
+            self.resolved.borrow_mut().insert(named, Arc::clone(&value));
+        }
+        Ok(value)
     }
 
     fn locate(&self, problems: Vec<Problem>) -> Vec<Fault> {
@@ -194,11 +215,4 @@ fn any_text(value: &Value, test: &mut dyn FnMut(&str) -> bool) -> bool {
         Value::Object(entries) => entries.values().any(|value| any_text(value, test)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
-}
-
-/// Returns the span of one byte from a line and a column, both from 1 as serde_json counts them (in bytes).
-fn place(text: &str, line: usize, column: usize) -> Span {
-    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    let start = (start + column.saturating_sub(1)).min(text.len());
-    Span { start, end: (start + 1).min(text.len()) }
 }

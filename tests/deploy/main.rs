@@ -21,6 +21,7 @@ mod iam;
 mod identity;
 mod init;
 mod interrupted;
+mod leaves;
 mod meanwhile;
 mod outcomes;
 mod page;

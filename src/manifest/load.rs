@@ -252,7 +252,7 @@ const BARE_REFERENCE: &str = "put it in quotes, \"${NAME}\": in { } and [ ] its 
 fn is_bare_reference(text: &str, span: Span) -> bool {
     let before = text.get(..span.start).unwrap_or_default();
     let line = |end: usize| before[..end].rfind('\n');
-    let start = line(before.len()).and_then(|at| line(at)).map_or(0, |at| at + 1);
+    let start = line(before.len()).and_then(line).map_or(0, |at| at + 1);
     let end = text[span.start..].find('\n').map_or(text.len(), |at| span.start + at);
     let values = text[start..end].match_indices("${").map(|(at, _)| text[start..start + at].trim_end());
     values.filter(|before| before.ends_with([':', ',', '[', '{'])).count() > 0

@@ -89,7 +89,8 @@ impl Checker<'_> {
     pub fn region_of_sts(self, manifest: &Manifest, identity: &Identity, accounts: &[Draft]) {
         let partition = partition_of(&identity.region);
         let first = |account: &Draft| Some((account.name.clone(), account.hops.first()?.arn.partition().to_owned()));
-        let other = accounts.iter().filter_map(first).find(|(_, other)| *other != partition);
+        let other =
+            accounts.iter().filter(|account| account.enabled).filter_map(first).find(|(_, other)| *other != partition);
         let Some((account, other)) = other else { return };
         let own = given(&manifest.identity).and_then(|identity| identity.region.as_ref()).map(|region| region.span);
         let place = own.or_else(|| manifest.accounts.as_ref().map(|accounts| accounts.span)).unwrap_or_default();

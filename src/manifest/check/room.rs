@@ -28,3 +28,27 @@ impl Room {
         self.taken <= MAX_TEXT
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_task_definition_is_counted_once_however_many_targets_share_it() {
+        let of = |text: &str| Arc::new(json!({ "family": text }));
+        let (shared, bytes) = (of("api"), r#"{"family":"api"}"#.len());
+        let mut room = Room::default();
+        let mut takes = |definition: &Arc<serde_json::Value>| {
+            let desired = Desired { task_definition: Base::File(Arc::clone(definition)), ..Desired::default() };
+            let own = desired.text_bytes();
+            let before = room.taken;
+            assert!(room.takes(&desired));
+            room.taken - before - own
+        };
+        assert_eq!([takes(&shared), takes(&shared), takes(&of("api"))], [bytes, 0, bytes]);
+        room.taken = MAX_TEXT - 1;
+        assert!(!room.takes(&Desired { images: [("app".to_owned(), "x".to_owned())].into(), ..Desired::default() }));
+    }
+}

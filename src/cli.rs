@@ -3,7 +3,9 @@
 mod doctor;
 mod effect;
 mod exec;
+mod hooks;
 mod iam;
+mod init;
 pub mod pipeline;
 mod report;
 mod sandbox;
@@ -11,7 +13,9 @@ mod status;
 
 pub use doctor::{Doctor, DoctorFormat};
 pub use exec::{Credentials, CredentialsFormat, Exec};
+pub use hooks::Continue;
 pub use iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
+pub use init::Init;
 pub use pipeline::{Pipeline, Share};
 pub use report::{Folding, PlanReports, Report, Reports, Sections};
 pub use sandbox::Sandbox;
@@ -162,6 +166,16 @@ pub struct Selection {
     /// Which part of them
     #[command(flatten)]
     pub share: Share,
+    /// Variables that hold a credential: no manifest reads them
+    #[arg(skip)]
+    pub credentials: Vec<String>,
+}
+
+impl Selection {
+    /// Keeps variables that hold a credential from the manifest.
+    pub fn keeping<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Self {
+        Self { credentials: names.into_iter().cloned().collect(), ..self.clone() }
+    }
 }
 
 /// What one run deploys otherwise than the manifest says.
@@ -462,46 +476,6 @@ impl From<PlanFormat> for Form {
             PlanFormat::Markdown => Self::Markdown,
         }
     }
-}
-
-/// `roleout continue`
-#[derive(Clone, Debug, Args)]
-pub struct Continue {
-    /// Which targets
-    #[command(flatten)]
-    pub selection: Selection,
-    /// Have ECS roll these deployments back instead
-    #[arg(long, env = "ROLEOUT_ROLLBACK")]
-    pub rollback: bool,
-    /// List the hooks at which deployments wait, and change nothing
-    #[arg(long, env = "ROLEOUT_DRY_RUN")]
-    pub dry_run: bool,
-    /// Say nothing of what is being done
-    #[arg(short, long, env = "ROLEOUT_QUIET")]
-    pub quiet: bool,
-    /// Instead of AWS
-    #[command(flatten)]
-    pub embedded: Embedded,
-}
-
-/// `roleout init`
-#[derive(Clone, Debug, Args)]
-pub struct Init {
-    /// The manifest to write; task definitions go to deploy/ beside it
-    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = "deploy.yaml")]
-    pub file: PathBuf,
-    /// Write over files that exist
-    #[arg(long, env = "ROLEOUT_FORCE")]
-    pub force: bool,
-    /// Import a live service; repeatable. ACCOUNT is a profile, or `ambient`, or a role's ARN, or ARNs with commas between them
-    #[arg(long, value_name = "ACCOUNT:REGION/CLUSTER/SERVICE", env = "ROLEOUT_FROM_SERVICE", value_delimiter = ' ')]
-    pub from_service: Vec<String>,
-    /// The external id that the last of the roles asks for
-    #[arg(long, value_name = "ID", env = "ROLEOUT_EXTERNAL_ID", requires = "from_service")]
-    pub external_id: Option<String>,
-    /// Use endpoints and webhooks of plain HTTP that are not on this machine; the network can read the tokens
-    #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
-    pub allow_http: bool,
 }
 
 /// `roleout check`

@@ -55,3 +55,17 @@ impl Clock {
         i64::try_from(since.as_millis()).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_clock_does_not_jump_where_the_systems_is_set() {
+        let clock = Clock::system().steady();
+        let before = clock.timestamp();
+        // The system's date stays where it is meanwhile, as where somebody sets it back by an hour.
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_eq!(clock.timestamp().duration_since(before), jiff::SignedDuration::from_hours(1));
+    }
+}

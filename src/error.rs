@@ -21,6 +21,12 @@ impl Error {
         Self { exit, message: message.into(), help: Vec::new() }
     }
 
+    /// Makes an error of a line for each thing that is wrong. None of them becomes several, whatever it repeats.
+    pub fn listing(exit: Exit, what: &str, lines: &[String]) -> Self {
+        let lines: Vec<String> = lines.iter().map(|line| line.replace(['\n', '\r'], " ")).collect();
+        Self::new(exit, format!("{what}:\n  {}", lines.join("\n  ")))
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn help(mut self, hint: impl Into<String>) -> Self {

@@ -25,6 +25,14 @@ const NONBLOCK: i32 = 0o4000;
 #[cfg(not(target_os = "linux"))]
 const NONBLOCK: i32 = 0x0004;
 
+/// `O_NOFOLLOW`: a link in the place of a file is not opened.
+#[cfg(all(target_os = "linux", any(target_arch = "arm", target_arch = "aarch64", target_arch = "powerpc64")))]
+const NOFOLLOW: i32 = 0o100_000;
+#[cfg(all(target_os = "linux", not(any(target_arch = "arm", target_arch = "aarch64", target_arch = "powerpc64"))))]
+const NOFOLLOW: i32 = 0o400_000;
+#[cfg(not(target_os = "linux"))]
+const NOFOLLOW: i32 = 0x0100;
+
 /// Reads a regular file of at most `limit` bytes, such as one that a manifest names: no device, which may never end, and no
 /// FIFO, which may never begin.
 ///
@@ -64,6 +72,19 @@ fn take(file: fs_err::File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Returns the text of a file.
+///
+/// # Errors
+/// What it is instead, as the end of a sentence that names the file.
+pub fn text(bytes: Vec<u8>) -> Result<String, &'static str> {
+    let is_wide = matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, 0, ..] | [_, 0, _, 0, ..]);
+    match String::from_utf8(bytes) {
+        _ if is_wide => Err("is UTF-16 text; save it as UTF-8 (PowerShell: Out-File -Encoding utf8)"),
+        Ok(text) => Ok(text),
+        Err(_) => Err("is not UTF-8 text; save it as UTF-8"),
+    }
+}
+
 /// Skips the byte order mark that some editors and shells write before a text.
 pub fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
@@ -74,7 +95,27 @@ pub fn without_mark(text: &str) -> &str {
 /// # Errors
 /// It cannot be written; what was there before is still there.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    put(path, bytes, true)
+    put(path, bytes, Care { sync: true, secret: false })
+}
+
+/// Writes a file as [`write`] does, which nobody but its owner may read.
+///
+/// # Errors
+/// It cannot be written; what was there before is still there.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, Care { sync: true, secret: true })
+}
+
+/// Opens a file to append to, and makes it where it is not there.
+///
+/// # Errors
+/// It cannot be opened, or there is a link in its place.
+pub fn append(path: &Path) -> io::Result<fs_err::File> {
+    let opened = fs_err::OpenOptions::new().create(true).read(true).append(true).custom_flags(NOFOLLOW).open(path);
+    opened.map_err(|error| match path.is_symlink() {
+        true => io::Error::new(io::ErrorKind::InvalidInput, format!("{} is a link", path.display())),
+        false => error,
+    })
 }
 
 /// Writes a file below a directory, as [`write`] does but unsynced: thousands of files are not synced one by one, since a
@@ -93,7 +134,7 @@ pub fn write_below(directory: &Path, below: &Path, bytes: &[u8]) -> io::Result<(
         };
         path.push(part);
         if parts.peek().is_none() {
-            return put(&path, bytes, false);
+            return put(&path, bytes, Care::default());
         }
         match fs_err::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -118,13 +159,22 @@ pub fn check(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs_err::create_dir_all(parent)?;
     }
-    let (beside, _) = beside(path)?;
+    let (beside, _) = beside(path, false)?;
     fs_err::remove_file(&beside)
 }
 
-fn put(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
-    let (beside, mut file) = beside(path)?;
-    let written = file.write_all(bytes).and_then(|()| if sync { file.sync_all() } else { Ok(()) });
+/// How a file is written.
+#[derive(Clone, Copy, Default)]
+struct Care {
+    /// Until it is on the disk.
+    sync: bool,
+    /// For its owner alone.
+    secret: bool,
+}
+
+fn put(path: &Path, bytes: &[u8], care: Care) -> io::Result<()> {
+    let (beside, mut file) = beside(path, care.secret)?;
+    let written = file.write_all(bytes).and_then(|()| if care.sync { file.sync_all() } else { Ok(()) });
     written.and_then(|()| fs_err::rename(&beside, path)).inspect_err(|_| {
         // What is half there helps nobody; that it cannot be removed either is the lesser news.
         let _ = fs_err::remove_file(&beside);
@@ -132,7 +182,7 @@ fn put(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
 }
 
 /// Makes a new file for what is not finished, beside its place.
-fn beside(path: &Path) -> io::Result<(PathBuf, fs_err::File)> {
+fn beside(path: &Path, secret: bool) -> io::Result<(PathBuf, fs_err::File)> {
     let name = path
         .file_name()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{} names no file", path.display())))?;
@@ -143,7 +193,8 @@ fn beside(path: &Path) -> io::Result<(PathBuf, fs_err::File)> {
     beside.push(name.to_string_lossy().chars().take(40).collect::<String>());
     beside.push(format!(".{:016x}", u64::from_be_bytes(random)));
     let beside = path.with_file_name(beside);
-    let file = fs_err::OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    let mode = if secret { 0o600 } else { 0o666 };
+    let file = fs_err::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
     Ok((beside, file))
 }
 
@@ -183,6 +234,38 @@ mod tests {
         assert_eq!(fs_err::read_to_string(&path).expect("a file"), "plan");
         assert!(!path.is_symlink());
         assert_eq!(fs_err::read_dir(&directory.0).expect("a directory").count(), 3, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_journal_is_appended_to_and_never_through_a_link() {
+        let directory = Directory::new("append");
+        let (path, link) = (directory.0.join("journal"), directory.0.join("link"));
+        for line in [b"one\n", b"two\n"] {
+            append(&path).and_then(|mut file| file.write_all(line)).expect("written");
+        }
+        assert_eq!(fs_err::read_to_string(&path).expect("a file"), "one\ntwo\n");
+        symlink(&path, &link).expect("a link");
+        let refused = append(&link).expect_err("a link");
+        assert_eq!(
+            (refused.kind(), refused.to_string().ends_with("link is a link")),
+            (io::ErrorKind::InvalidInput, true)
+        );
+        // One that leads to nothing makes nothing.
+        symlink(directory.0.join("nothing"), directory.0.join("dangling")).expect("a link");
+        assert!(append(&directory.0.join("dangling")).is_err() && !directory.0.join("nothing").exists());
+    }
+
+    #[test]
+    fn a_secret_is_for_its_owner_and_replaces_a_link() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let directory = Directory::new("secret");
+        let (other, path) = (directory.0.join("other"), directory.0.join("token"));
+        fs_err::write(&other, "mine").expect("written");
+        symlink(&other, &path).expect("a link");
+        write_secret(&path, b"token").expect("written");
+        assert_eq!(fs_err::read_to_string(&other).expect("a file"), "mine");
+        assert_eq!(fs_err::symlink_metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

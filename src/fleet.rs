@@ -5,7 +5,7 @@
 mod allow;
 pub mod codedeploy;
 pub mod commit;
-mod desired;
+pub mod desired;
 pub(crate) mod duration;
 pub mod image;
 mod policy;

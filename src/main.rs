@@ -17,6 +17,7 @@ use roleout::commands::{
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::error::Error;
 use roleout::exit::Exit;
+use roleout::file;
 use roleout::manifest::schema;
 use roleout::view::stream::Stream;
 use roleout::view::{self, Format, View};
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            say_of_the_command_line(&error);
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
@@ -55,6 +56,13 @@ fn keep_memory_private() {
 
 #[cfg(not(target_os = "linux"))]
 fn keep_memory_private() {}
+
+/// Says what is wrong with the command line. Colours go where a word of it could command a terminal.
+fn say_of_the_command_line(error: &clap::Error) {
+    let plain = error.render().to_string();
+    let safe = view::style::clean_lines(&plain);
+    let _ = if safe == plain || !error.use_stderr() { error.print() } else { write!(anstream::stderr(), "{safe}") };
+}
 
 /// Allows the process as many open files as the system does: a connection for each account takes one.
 fn raise_open_files() {
@@ -128,7 +136,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
         Command::Pipeline(args) => {
             with_view(&talk(false, false), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
         }
-        Command::Check(args) => check::check(&args, &mut std::io::stdout()),
+        Command::Check(args) => with_view(&talk(false, false), async |view, _| check::check(&args, view)).await,
         Command::Schema => {
             print(format!("{:#}\n", schema::schema()).as_bytes());
             Ok(Exit::Done)
@@ -146,8 +154,11 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
 
 fn man(out: Option<&Path>) -> Result<Exit, Error> {
     let written = match out {
-        Some(directory) => fs_err::create_dir_all(directory)
-            .and_then(|()| clap_mangen::generate_to(Cli::command().name("roleout"), directory)),
+        Some(directory) => {
+            let mut command = Cli::command().name("roleout").disable_help_subcommand(true);
+            command.build();
+            pages(&command, directory)
+        }
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page).map(|()| print(&page))
@@ -155,6 +166,15 @@ fn man(out: Option<&Path>) -> Result<Exit, Error> {
     };
     let why = |error| Error::new(Exit::Usage, format!("the manual pages cannot be written: {error}"));
     written.map(|()| Exit::Done).map_err(why)
+}
+
+/// Writes the manual page of a command, and those of its subcommands.
+fn pages(command: &clap::Command, directory: &Path) -> std::io::Result<()> {
+    command.get_subcommands().filter(|it| !it.is_hide_set()).try_for_each(|it| pages(it, directory))?;
+    let page = clap_mangen::Man::new(command.clone());
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    file::write_below(directory, Path::new(&page.get_filename()), &text)
 }
 
 /// Writes to stdout. A reader that has seen enough is no error.

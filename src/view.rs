@@ -19,6 +19,7 @@ use crate::state::RunState;
 use crate::status::Status;
 
 pub mod canvas;
+pub mod check;
 pub mod children;
 pub mod complaint;
 pub mod console;

@@ -779,3 +779,164 @@ fn other_processes_of_the_same_user_cannot_read_its_memory() {
     child.wait().expect("it ends");
     assert!(listens && owner != user, "{owner}");
 }
+
+#[test]
+fn a_secret_in_the_place_of_a_variables_name_is_not_repeated() {
+    let file = project("names", "").display().to_string();
+    let secret = concat!("glpat", "-abcdefghijklmnop");
+    for arguments in [
+        &["plan", "--sandbox", "--mr-note", "--mr-note-token-env", secret][..],
+        &["plan", "--sandbox", "--out", "x.json", "--sign-env", secret],
+        &["deploy", "no-such-plan.json", "--sign-env", secret],
+    ] {
+        let output = roleout().args(arguments).args(["-f", &file]).output().expect("it runs");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("takes the name of a variable, and this is none") && !said.contains(secret), "{said}");
+    }
+}
+
+#[test]
+fn no_image_and_no_manifest_shows_the_credentials_that_the_command_line_names() {
+    let file = project("credentials", "");
+    let secret = "held-by-the-job-alone";
+    let plan = |arguments: &[&str]| {
+        let mut command = roleout();
+        command.args(["plan", "--sandbox", "-f"]).arg(&file).args(arguments);
+        let output = command.env("NOTE_TOKEN", secret).env("PLAN_KEY", secret).output().expect("it runs");
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.contains(secret), "{said}");
+        (output.status.code(), said)
+    };
+    let image = format!("app=example.com/{secret}:1");
+    let note = ["--mr-note", "--mr-note-token-env", "NOTE_TOKEN"];
+    let (code, said) = plan(&[&["--image", image.as_str()][..], &note].concat());
+    assert!(code == Some(2) && said.contains("--image: the image of `app` holds a credential"), "{said}");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    for (name, flags) in [("NOTE_TOKEN", &note[..]), ("PLAN_KEY", &["--out", "/nowhere/x", "--sign-env", "PLAN_KEY"])] {
+        std::fs::write(&file, manifest.replace("api:2", &format!("api:${{{name}}}"))).expect("a file");
+        let (code, said) = plan(flags);
+        let weak = said.contains("the key is weak");
+        assert!(code == Some(3) && said.contains("holds a credential") || weak, "{said}");
+    }
+}
+
+#[test]
+fn files_that_are_utf_16_are_said_to_be() {
+    let file = project("wide", "");
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let policy = file.with_file_name("trust.json");
+    std::fs::write(&policy, wide("{\"Statement\": []}")).expect("a file");
+    let mut command = roleout();
+    command.args(["doctor", "--sandbox", "-f"]).arg(&file).arg("--trust-policy").arg(&policy);
+    let said = text(&command.output().expect("it runs").stderr);
+    assert!(said.contains("is UTF-16 text; save it as UTF-8"), "{said}");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    std::fs::write(&file, manifest.replace("token_env: ID_TOKEN", "token_file: token")).expect("a file");
+    std::fs::write(file.with_file_name("token"), wide("eyJ.eyJ.x")).expect("a file");
+    let said = text(&roleout().args(["plan", "-f"]).arg(&file).output().expect("it runs").stderr);
+    assert!(said.contains("token is UTF-16 text; save it as UTF-8"), "{said}");
+}
+
+#[test]
+fn no_output_goes_through_a_link() {
+    let file = project("links", "");
+    let directory = file.parent().expect("a directory");
+    let path = |name: &str| directory.join(name).display().to_string();
+    let _ = std::fs::remove_dir_all(directory.join("man"));
+    std::fs::create_dir_all(directory.join("man")).expect("a directory");
+    std::fs::write(directory.join("other"), "mine").expect("a file");
+    for link in ["journal", "man/roleout.1", "token"] {
+        let _ = std::fs::remove_file(directory.join(link));
+        std::os::unix::fs::symlink(directory.join("other"), directory.join(link)).expect("a link");
+    }
+    let (manifest, journal) = (path("deploy.yaml"), path("journal"));
+    let output = run(&["deploy", "--sandbox", "-f", &manifest, "--journal", &journal]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("journal is a link"), "{}", text(&output.stderr));
+    assert!(run(&["man", "--out", &path("man")]).status.success());
+    drop(Server::start(&["-f", &manifest, "--token-file", &path("token")]));
+    assert_eq!(std::fs::read_to_string(directory.join("other")).expect("a file"), "mine");
+    assert!(!directory.join("man/roleout.1").is_symlink() && !directory.join("token").is_symlink());
+}
+
+#[test]
+fn a_saved_plan_is_not_planned_anew_by_flags_that_it_cannot_honour() {
+    for flag in ["--allow-older", "--force-new-deployment", "--ambient"] {
+        let output = run(&["deploy", "plan.json", flag]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains(&format!("{flag} has no effect here")), "{}", text(&output.stderr));
+    }
+    assert_eq!(run(&["deploy", "plan.json", "--on-busy", "wait"]).status.code(), Some(2));
+    for flag in [&["--only", "*"][..], &["--wave", "x"], &["--image", "app=x/y:1"], &["--sandbox"]] {
+        let output = run(&[&["deploy", "plan.json"], flag].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("cannot be used with"), "{}", text(&output.stderr));
+    }
+    // Their variables are those of all jobs of a pipeline: the plan that is not there is all that is wrong.
+    let mut command = roleout();
+    command.args(["deploy", "no-such-plan.json"]).env("ROLEOUT_ALLOW_OLDER", "1").env("ROLEOUT_ON_BUSY", "wait");
+    let said = text(&command.output().expect("it runs").stderr);
+    assert!(said.contains("the plan: "), "{said}");
+}
+
+/// Runs a command line in a process with limits that a shell sets.
+fn limited(limits: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_roleout")]).args(arguments);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(variables.iter().copied());
+    command.output().expect("it runs")
+}
+
+#[test]
+fn a_plan_that_does_not_fit_the_disk_is_exit_2_and_leaves_what_was_there() {
+    let file = project("full", "");
+    let (manifest, plan) = (file.display().to_string(), file.with_file_name("plan.json"));
+    let reports = file.with_file_name("out");
+    let _ = std::fs::remove_dir_all(&reports);
+    std::fs::write(&plan, "mine").expect("a file");
+    // Every write to a file fails, as on a disk that is full.
+    let full = "trap '' XFSZ; ulimit -f 0";
+    let output = limited(full, &["plan", "--sandbox", "-f", &manifest, "--out", &plan.display().to_string()], &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("the plan cannot be saved: "), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read_to_string(&plan).expect("a file"), "mine");
+    let left: Vec<_> = std::fs::read_dir(file.parent().expect("a directory")).expect("files").collect();
+    assert_eq!(left.len(), 2, "no half file is left: {left:?}");
+    // A run that succeeded has, whatever can be written of it.
+    let directory = reports.display().to_string();
+    let output = limited(full, &["deploy", "--sandbox", "-f", &manifest, "--reports-dir", &directory], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("warning: the junit report was not written: "), "{}", text(&output.stderr));
+    assert!(!reports.join("junit.xml").exists());
+}
+
+#[test]
+fn a_run_that_has_used_up_its_descriptors_has_its_reports() {
+    let file = project("descriptors", "");
+    let out = file.with_file_name("out");
+    let _ = std::fs::remove_dir_all(&out);
+    let mut manifest = "version: 1\nidentity: { token_env: ID_TOKEN, region: eu-west-1 }\n\
+                        roles: { deployer: { arn: \"arn:aws:iam::${account.id}:role/deployer\" } }\naccounts:\n"
+        .to_owned();
+    for number in 0..20 {
+        manifest.push_str(&format!(
+            "  - {{ name: a{number}, id: \"{number:012}\", chain: [deployer], regions: [eu-west-1] }}\n"
+        ));
+    }
+    manifest.push_str("services: [ { name: api, cluster: web, images: { app: \"example.com/api:2\" } } ]\n");
+    std::fs::write(&file, manifest).expect("a file");
+    let (file, token) = (file.display().to_string(), file.with_file_name("token").display().to_string());
+    let server = Server::start(&["-f", &file, "--token-file", &token]);
+    let token = std::fs::read_to_string(&token).expect("a token");
+    let arguments = ["deploy", "-f", &file, "--reports-dir", &out.display().to_string()];
+    let output =
+        limited("ulimit -n 32", &arguments, &[("AWS_ENDPOINT_URL", &server.address), ("ID_TOKEN", token.as_str())]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains("not written") && !said.contains("not complete"), "{said}");
+    for name in ["junit.xml", "report.json", "report.md", "report.html", "deploy.env", "annotations.json"] {
+        assert!(std::fs::metadata(out.join(name)).is_ok_and(|file| file.len() > 0), "{name}: {said}");
+    }
+    assert_eq!(std::fs::read_dir(out.join("log")).expect("logs").count(), 20);
+}

@@ -484,7 +484,7 @@ fn an_account_id_of_the_wrong_length() {
        ·         ─────────────
      9 │     chain: [hub, deployer]
        ╰────
-      help: write its 12 digits in quotes
+      help: it has 11 digits: zeros at its start were lost where it was set; write 12, in quotes
 
     deploy.yaml: 1 fault
     "#);
@@ -1883,7 +1883,8 @@ fn an_empty_image() {
         ·                    ──────────
      21 │ rollout:
         ╰────
-      help: check the variables in it
+      help: `EMPTY` is empty in this job: is it set, and not kept from this branch as a protected
+            variable?
 
     deploy.yaml: 1 fault
     "#);
@@ -3058,4 +3059,155 @@ fn files_outside_of_the_repository_are_not_read() {
     let text = edited("cluster: web", &task_definition);
     std::fs::remove_file(&outside).expect("it is there");
     assert!(text.contains("outside of the manifest's directory") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn the_cluster_of_another_place_is_a_fault() {
+    let cluster = |arn: &str| edited("cluster: web", &format!("cluster: \"{arn}\""));
+    let own = "arn:aws:ecs:${region}:${account.id}:cluster/web";
+    assert!(cluster(own).starts_with("no fault"), "{}", cluster(own));
+    for (arn, what) in [
+        (
+            "arn:aws:ecs:us-east-1:${account.id}:cluster/web",
+            "of the region us-east-1, and the target of eu-west-1 in 222222222222",
+        ),
+        (
+            "arn:aws:ecs:${region}:222222222222:cluster/web",
+            "of the account 222222222222, and the target of eu-west-1 in 333333333333",
+        ),
+        ("arn:aws-cn:ecs:${region}:${account.id}:cluster/web", "of the partition aws-cn, and the target of eu-west-1"),
+    ] {
+        let text = cluster(arn);
+        assert!(text.contains(what) && text.contains("deploy.yaml:19:14"), "{text}");
+    }
+    // Where it is overridden, what it was says nothing.
+    let others = "cluster: arn:aws:ecs:us-east-1:333333333333:cluster/web\n    overrides: [ { select: { region: eu-west-1 }, cluster: web } ]";
+    assert!(edited("cluster: web", others).starts_with("no fault"), "{}", edited("cluster: web", others));
+}
+
+#[test]
+fn the_region_of_sts_is_of_the_roles_partition() {
+    let gov = MANIFEST
+        .replace("arn:aws:iam", "arn:aws-us-gov:iam")
+        .replace("regions: [eu-west-1]", "regions: [us-gov-west-1]")
+        .replace("regions: [eu-west-1, us-east-1]", "regions: [us-gov-west-1, us-gov-east-1]");
+    assert!(faults(&gov).starts_with("no fault"), "{}", faults(&gov));
+    let text = faults(&gov.replace("roles:\n", "identity: { token_env: TOKEN, region: eu-west-1 }\nroles:\n"));
+    let said = "the first role of account `staging` is in the partition `aws-us-gov`, and eu-west-1 of STS in";
+    assert!(text.contains(said) && text.contains("deploy.yaml:2:39"), "{text}");
+}
+
+#[test]
+fn a_value_of_an_empty_variable_names_the_variable() {
+    let text = edited("iam::111111111111", "iam::${EMPTY}");
+    assert!(text.contains("`EMPTY` is empty in this job") && !text.contains("copy the ARN"), "{text}");
+    let text = edited("cluster: web", "cluster: \"${EMPTY}\"");
+    assert!(text.contains("`EMPTY` is empty in this job"), "{text}");
+    // A variable that is filled, or that has a default, is not what is wrong.
+    let text = edited("iam::111111111111", "iam::${EMPTY:-1}");
+    assert!(text.contains("copy the ARN"), "{text}");
+    let text = edited("iam::111111111111", "iam::${SHA}");
+    assert!(text.contains("copy the ARN"), "{text}");
+}
+
+#[test]
+fn an_id_that_lost_its_zeros_and_a_reference_without_quotes() {
+    let text = edited("\"222222222222\"", "\"54238437032\"");
+    assert!(text.contains("it has 11 digits: zeros at its start were lost"), "{text}");
+    let inline =
+        "  - { name: staging, id: ${ID}, chain: [hub, deployer], regions: [eu-west-1], labels: { env: staging } }\n";
+    let text = faults(&MANIFEST.replace(
+        "  - name: staging\n    id: \"222222222222\"\n    chain: [hub, deployer]\n    regions: [eu-west-1]\n    labels: { env: staging }\n",
+        inline,
+    ));
+    assert!(text.contains("put it in quotes, \"${NAME}\""), "{text}");
+}
+
+#[test]
+fn a_name_with_a_bare_dollar_is_warned_of_where_the_job_has_the_variable() {
+    let variable =
+        |text: &str| edited("images: {", &format!("environment: {{ app: {{ A: \"{text}\" }} }}\n    images: {{"));
+    for text in ["$SHA", "x-$SHA-y", "${BRANCH}$SHA"] {
+        let said = variable(text);
+        assert!(
+            said.contains("`$SHA` is not replaced: only `${SHA}` is") && said.contains("deploy.yaml:20:"),
+            "{said}"
+        );
+    }
+    for text in ["$UNKNOWN", "$$SHA", "$HOME", "100$", "$5", "$sha"] {
+        assert_eq!(variable(text), "no fault; warnings: []", "{text}");
+    }
+}
+
+#[test]
+fn anchors_have_a_place_of_their_own() {
+    let text = MANIFEST
+        .replace("labels: { env: staging }", "labels: *labels")
+        .replace("version: 1\n", "version: 1\nx-labels: &labels { env: staging }\nx-unused: \"${NOT_SET} ${\"\n");
+    assert_eq!(faults(&text), "no fault; warnings: []");
+    // Nowhere but at the top.
+    assert!(edited("cluster: web", "cluster: web\n    x-more: 1").contains("unknown key `x-more`"));
+}
+
+#[test]
+fn what_people_write_in_the_place_of_a_task_definition_is_named() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("slips");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let containers = r#"[{ "name": "app", "image": "api:1", "memory": 64 }]"#;
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let good = format!(r#"{{ "family": "api", "containerDefinitions": {containers} }}"#);
+    for (name, bytes, message, help) in [
+        (
+            "comment.json",
+            format!("{{ // the family\n{}", &good[1..]).into_bytes(),
+            "JSON has no comments",
+            "take the comment out",
+        ),
+        (
+            "block.json",
+            format!("{{ \"a\": /* x */ 1, {}", &good[1..]).into_bytes(),
+            "JSON has no comments",
+            "take the comment out",
+        ),
+        ("td.jsonnet", b"local x = 1; {}".to_vec(), "not a task definition", "jsonnet FILE > td.json"),
+        ("object.jsonnet", b"{ family: 'api' }".to_vec(), "not valid JSON", "jsonnet FILE > td.json"),
+        ("td.yml", b"family: api\n".to_vec(), "not a task definition", "yq -o json FILE > td.json"),
+        ("list.json", containers.as_bytes().to_vec(), "the file is a list", "\"containerDefinitions\": [...]"),
+        (
+            "text.json",
+            format!(r#"{{ "family": "api", "containerDefinitions": {} }}"#, serde_json::json!(containers)).into_bytes(),
+            "`containerDefinitions` is a text",
+            "write the list itself",
+        ),
+        (
+            "capitals.json",
+            format!(r#"{{ "Family": "api", "ContainerDefinitions": {containers} }}"#).into_bytes(),
+            "as CloudFormation spells it",
+            "begin each name with a small letter",
+        ),
+        (
+            "twice.json",
+            good.replace("\"memory\"", "\"memory\": 32, \"memory\"").into_bytes(),
+            "the key `memory` is there twice",
+            "only the last would count",
+        ),
+        ("wide.json", wide(&good), "UTF-16", "looked for"),
+    ] {
+        std::fs::write(directory.join(name), bytes).expect("a file");
+        let text = MANIFEST.replace("cluster: web", &format!("cluster: web\n    task_definition: {name}"));
+        let told = match load_str("deploy.yaml", &directory, &text, &variables) {
+            Ok(_) => panic!("{name} is taken"),
+            Err(error) => error.render(false, 100),
+        };
+        assert!(told.contains(message) && told.contains(help), "{name}: {told}");
+    }
+    // A list may be of anything, and none of it is shown.
+    std::fs::write(directory.join("list.json"), "[\"hunter2\"]").expect("a file");
+    let text = MANIFEST.replace("cluster: web", "cluster: web\n    task_definition: list.json");
+    let told = load_str("deploy.yaml", &directory, &text, &variables).expect_err("no task definition");
+    assert!(!told.render(false, 100).contains("hunter2"), "{told}");
+    // The manifest itself.
+    std::fs::write(directory.join("deploy.yaml"), wide(MANIFEST)).expect("a file");
+    let told = load(&directory.join("deploy.yaml"), &variables).expect_err("no text").render(false, 100);
+    assert!(told.contains("the file is UTF-16 text; save it as UTF-8"), "{told}");
 }

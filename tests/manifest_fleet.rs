@@ -315,7 +315,59 @@ fn a_selection_of_nothing_is_an_error_with_near_misses() {
     insta::assert_snapshot!(message(&["prod/us-east-1/apy"], &[]), @"`prod/us-east-1/apy` matches no target; did you mean `prod/us-east-1/api`?");
     insta::assert_snapshot!(message(&["prod", "old"], &[]), @"`old` matches no target; the nearest are `prod`, `staging`");
     insta::assert_snapshot!(message(&[], &["canari"]), @"there is no wave `canari`; did you mean `canary`?");
+    let prod = selected(&["prod"], &[]).expect("targets");
+    let told = prod.select(&[], &["canary".to_owned()]).expect_err("a wave without targets").to_string();
+    insta::assert_snapshot!(told, @"no target is in `canary`");
     insta::assert_snapshot!(message(&["staging"], &["rest"]), @"no target of `rest` matches `staging`");
     insta::assert_snapshot!(message(&["a/b/c/d"], &[]), @"`a/b/c/d` is not a pattern: write account, account/region or account/region/service");
     insta::assert_snapshot!(message(&["prod/["], &[]), @"`prod/[` is not a pattern: unclosed character class; missing ']'");
+}
+
+/// Loads a manifest of so many accounts with a task definition file of its own, beside which it stands.
+fn crowd(name: &str, accounts: usize, regions: &str, definition: &str, service: &str) -> Result<Fleet, String> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&directory).expect("a directory");
+    std::fs::write(directory.join("td.json"), definition).expect("a file");
+    let mut text = "version: 1\nroles: { r: { arn: \"arn:aws:iam::${account.id}:role/r\" } }\naccounts:\n".to_owned();
+    for number in 0..accounts {
+        text.push_str(&format!("  - {{ name: a{number}, id: \"{number:012}\", chain: [r], regions: [{regions}] }}\n"));
+    }
+    text.push_str(&format!("services:\n  - name: api\n    cluster: web\n    {service}\n"));
+    load_str("deploy.yaml", &directory, &text, &|_| None).map_err(|error| error.render(false, 100))
+}
+
+/// A task definition whose first container has a text.
+fn with_text(text: &str) -> String {
+    json!({ "family": "api", "containerDefinitions": [{ "name": "app", "image": "api:1", "memory": 64, "command": [text] }] })
+        .to_string()
+}
+
+#[test]
+fn targets_share_the_task_definitions_that_have_the_same_text() {
+    let regions = "eu-west-1, eu-west-2, eu-west-3, us-east-1, us-east-2";
+    let distinct = |fleet: &Fleet| {
+        let address = |target: &TargetSpec| match &target.desired.task_definition {
+            Base::File(definition) => std::sync::Arc::as_ptr(definition).addr(),
+            other => panic!("{other:?}"),
+        };
+        fleet.targets.iter().map(address).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    let fleet =
+        crowd("shared", 1000, regions, &with_text("--region=${region}"), "task_definition: td.json").expect("no fault");
+    assert_eq!((fleet.targets.len(), distinct(&fleet)), (5000, 5));
+    let Base::File(definition) = &fleet.targets[4999].desired.task_definition else { panic!("a file") };
+    assert_eq!(definition["containerDefinitions"][0]["command"][0], "--region=us-east-2");
+    let fleet =
+        crowd("own", 20, regions, &with_text("${account.id} ${vars.x:-none} ${region}"), "task_definition: td.json")
+            .expect("no fault");
+    assert_eq!(distinct(&fleet), 100);
+}
+
+#[test]
+fn more_text_than_a_machine_has_room_for_is_a_fault() {
+    let variable = format!("environment: {{ app: {{ A: \"{}\" }} }}", "x".repeat(900_000));
+    assert!(crowd("room", 100, "eu-west-1", "", &variable).is_ok(), "86 MiB");
+    let told = crowd("room", 300, "eu-west-1", "", &variable).expect_err("257 MiB");
+    assert!(told.contains("what is deployed has more than 256 MiB, for all targets"), "{told}");
+    assert!(told.contains("deploy.yaml:305:"), "{told}");
 }

@@ -65,10 +65,12 @@ impl CallError {
     {
         match error {
             SdkError::ServiceError(context) => {
-                let code = context.err().code().map(str::to_owned);
+                let code = context.err().code().map(one_line);
                 let status = context.raw().status().as_u16();
                 let message = match context.err().message() {
-                    Some(message) if !message.trim().is_empty() => secrets::scrub(message.trim()).into_owned(),
+                    Some(message) if !message.trim().is_empty() => {
+                        secrets::scrub(&one_line(message.trim())).into_owned()
+                    }
                     _ => format!("HTTP {status} without a message"),
                 };
                 let kind = match denial::is_cross_account_pass(&message) {
@@ -134,6 +136,11 @@ impl Error for CallError {}
 
 /// What is said where the SDK could not make a request. Its own text may hold the request, and so the ID token.
 const NOT_MADE: &str = "the request could not be made; is a setting of the SDK, such as its endpoint, right?";
+
+/// Returns a text of AWS without line breaks: where it stands among lines of ours, none of it may look like one of them.
+fn one_line(text: &str) -> String {
+    text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
 
 /// Returns an error and what caused it, the outermost first.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

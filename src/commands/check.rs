@@ -2,16 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io::Write;
 
 use super::manifest::{environment, final_fleet, of_a_job, selected};
 use crate::cli;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::view::style::{clean, count};
+use crate::view::View;
+use crate::view::check::text;
 
-/// Checks the manifest, and says on `out` what it means. Outside of a job it needs none of a job's variables.
-pub fn check(args: &cli::Check, out: &mut dyn Write) -> Result<Exit, Error> {
+/// Checks the manifest, and says what it means. Outside of a job it needs none of a job's variables.
+pub fn check(args: &cli::Check, mut view: View) -> Result<Exit, Error> {
     let in_a_job = environment("CI").is_some_and(|value| !value.is_empty());
     let stood_in = RefCell::new(BTreeSet::new());
     let variables = |name: &str| {
@@ -21,24 +21,7 @@ pub fn check(args: &cli::Check, out: &mut dyn Write) -> Result<Exit, Error> {
     };
     final_fleet(&args.selection.file, &variables)?;
     let fleet = selected(&args.selection, &variables)?;
-    let mut text = format!(
-        "{}: no faults; {} in {}, {}\n",
-        clean(&args.selection.file.display().to_string()),
-        count(fleet.targets.len(), "target"),
-        count(fleet.accounts.len(), "account"),
-        count(fleet.waves.len(), "wave"),
-    );
-    for wave in &fleet.waves {
-        text.push_str(&format!("  wave {}: {}\n", clean(&wave.name), count(wave.targets.len(), "target")));
-    }
     let stood_in: Vec<String> = stood_in.into_inner().into_iter().collect();
-    if !stood_in.is_empty() {
-        text.push_str(&format!("note: checked with `0` for what a job has: {}\n", stood_in.join(", ")));
-    }
-    for warning in &fleet.warnings {
-        text.push_str(&format!("warning: {}\n", clean(warning)));
-    }
-    // A reader that has seen enough is no error.
-    let _ = out.write_all(text.as_bytes());
+    view.data(&text(&args.selection.file, &fleet, &stood_in));
     Ok(Exit::Done)
 }

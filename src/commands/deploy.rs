@@ -229,7 +229,8 @@ pub(super) async fn decide(
         unless_cancelled(verify(&fleet, &mut plan, observed(&seen), reach, no_verify, view), &cancel).await?;
     let refusal = refusal(&fleet, &unreachable, &seen, &plan.outline);
     if choice.dry_run {
-        let mut preview = preview(&fleet, &seen, &plan, reach, start.from.as_deref(), &hashed());
+        let values = hashed();
+        let mut preview = preview(&fleet, &seen, &plan, reach, start.from.as_deref(), &values);
         preview.notes = verified.notes;
         view.preview(&preview, Form::Text);
         view.report_plan(&preview);
@@ -240,7 +241,7 @@ pub(super) async fn decide(
             });
         }
         if let Some(path) = &choice.out {
-            saved::save(path, &fleet, &seen, &plan, choice.key.as_ref(), reach, view)?;
+            saved::save(path, &fleet, &seen, &plan, (choice.key.as_ref(), &values), reach, view)?;
         }
         return Ok(Exit::Done);
     }

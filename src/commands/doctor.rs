@@ -99,8 +99,7 @@ fn read_policy(path: &Path) -> Result<(String, Value), Error> {
             .help("it takes what `aws iam get-role --role-name NAME --query Role.AssumeRolePolicyDocument` prints")
     };
     let bytes = crate::file::read_given(path, crate::file::SMALL).map_err(|error| wrong(error.to_string()))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| wrong(format!("{} is not UTF-8 text; save it as UTF-8", path.display())))?;
+    let text = crate::file::text(bytes).map_err(|what| wrong(format!("{} {what}", path.display())))?;
     let value: Value = serde_json::from_str(crate::file::without_mark(&text))
         .map_err(|error| wrong(format!("{} is not JSON: {error}", path.display())))?;
     let inner =

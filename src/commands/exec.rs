@@ -113,7 +113,7 @@ fn refusal(unreachable: &[Unreachable]) -> Error {
             help.push(hint.clone());
         }
     }
-    Error { exit: Exit::Preflight, message: format!("preflight failed:\n  {}", lines.join("\n  ")), help }
+    Error { help, ..Error::listing(Exit::Preflight, "preflight failed", &lines) }
 }
 
 /// One run of the command, in one account or several.

@@ -100,8 +100,8 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: Choice, mut view: View, c
     let unread = fleet.targets.iter().zip(&seen).filter_map(|(target, seen)| Some((target, seen.as_ref().err()?)));
     let unread: Vec<String> = unread.map(|(target, unseen)| format!("{}: {}", target.id, unseen.reason)).collect();
     if !unread.is_empty() {
-        let what = format!("{} could not be read:\n  {}", count(unread.len(), "target"), unread.join("\n  "));
-        return Err(Error::new(Exit::Preflight, what));
+        let what = format!("{} could not be read", count(unread.len(), "target"));
+        return Err(Error::listing(Exit::Preflight, &what, &unread));
     }
     Ok(Exit::Done)
 }

@@ -49,7 +49,7 @@ pub fn write(args: &cli::Iam, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             for (name, text) in files {
                 save(directory, name, text)?;
             }
-            let _ = writeln!(err, "wrote {} files to {}", files.len(), directory.display());
+            let _ = writeln!(err, "wrote {} files to {}", files.len(), clean(&directory.display().to_string()));
         }
         (None, [(_, text)]) => {
             // A reader that has seen enough is no error.
@@ -124,6 +124,7 @@ pub async fn check(args: &cli::IamCheck, mut view: View, out: &mut dyn Write, ca
         ambient: false,
         allow_http: args.allow_http,
         share: cli::Share::default(),
+        credentials: Vec::new(),
     };
     let (mut fleet, reach) = Reach::open_with(&selection, &args.embedded, &mut view, |sandbox, fleet| {
         let mut fleet = fleet.clone();

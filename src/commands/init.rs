@@ -234,8 +234,7 @@ impl Faults {
 
     fn stop(&mut self) -> Result<(), Error> {
         let Some(exit) = self.exit else { return Ok(()) };
-        let message = format!("nothing was imported:\n  {}", self.lines.join("\n  "));
-        Err(Error { exit, message, help: std::mem::take(&mut self.help) })
+        Err(Error { help: std::mem::take(&mut self.help), ..Error::listing(exit, "nothing was imported", &self.lines) })
     }
 }
 

@@ -7,11 +7,23 @@ use crate::cli::{Instead, Selection};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Fleet, IdentitySource};
-use crate::manifest::load;
+use crate::manifest::credential::Credentials;
+use crate::manifest::load::{self, How};
+use crate::redact;
 
 /// Looks a variable up in the environment; an empty one is there, and empty.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Refuses what is no variable's name, without repeating it: it may be the secret itself.
+pub fn variable_name(flag: &str, name: &str) -> Result<(), Error> {
+    let first = name.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_');
+    if first && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !redact::holds_token(name) {
+        return Ok(());
+    }
+    let error = Error::new(Exit::Usage, format!("{flag} takes the name of a variable, and this is none"));
+    Err(error.help("write the variable's name and not its value, which would be in the log"))
 }
 
 /// Returns a stand-in for a variable of GitLab's that differs from job to job.
@@ -31,16 +43,16 @@ pub fn of_a_job(name: &str) -> Option<String> {
 
 /// Loads and checks a manifest.
 pub fn fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    load_for(path, variables, false)
+    load_as(path, variables, How { images: false, ..How::default() })
 }
 
 /// Loads and checks a manifest, the images of its task definition files included: nothing puts others in their place.
 pub fn final_fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    load_for(path, variables, true)
+    load_as(path, variables, How::default())
 }
 
-fn load_for(path: &Path, variables: &dyn Fn(&str) -> Option<String>, images: bool) -> Result<Fleet, Error> {
-    load::load_for(path, variables, images).map_err(|error| {
+fn load_as(path: &Path, variables: &dyn Fn(&str) -> Option<String>, how: How<'_>) -> Result<Fleet, Error> {
+    load::load_as(path, variables, how).map_err(|error| {
         let color = std::io::stderr().is_terminal()
             && anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
@@ -50,7 +62,8 @@ fn load_for(path: &Path, variables: &dyn Fn(&str) -> Option<String>, images: boo
 
 /// Loads a manifest with all of its targets, and with the identity that the command line asks for.
 pub fn whole(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    let mut fleet = fleet(&selection.file, variables)?;
+    let how = How { images: false, credentials: &selection.credentials };
+    let mut fleet = load_as(&selection.file, variables, how)?;
     if selection.ambient {
         fleet.identity.source = IdentitySource::Ambient;
     }
@@ -77,6 +90,17 @@ pub fn selected(selection: &Selection, variables: &dyn Fn(&str) -> Option<String
 /// Puts the images of the command line in the place of the manifest's. Those for what other jobs have are no slip in one of
 /// several jobs: the pipeline was made with all of it.
 pub fn choose_images(fleet: &mut Fleet, instead: &Instead, selection: &Selection) -> Result<(), Error> {
+    let token = match &fleet.identity.source {
+        IdentitySource::TokenEnv(name) => name.clone(),
+        IdentitySource::TokenFile(_) | IdentitySource::Ambient => String::new(),
+    };
+    let others =
+        fleet.notify.iter().map(|webhook| webhook.url_env.clone()).chain(selection.credentials.iter().cloned());
+    let credentials = Credentials::new(token, others.collect(), &environment);
+    if let Some(choice) = instead.image.iter().find(|choice| credentials.is_in(&choice.image)) {
+        let error = Error::new(Exit::Usage, format!("--image: the image of `{}` holds a credential", choice.container));
+        return Err(error.help("plans and reports would show it: check the variables in it"));
+    }
     let mut choices = instead.image.clone();
     choices.retain(|choice| selection.share.shard.is_none() || fleet.targets.iter().any(|it| choice.is_for(it)));
     fleet.choose_images(&choices).map_err(|error| Error::new(Exit::Usage, error.to_string()))

@@ -47,7 +47,8 @@ pub async fn pipeline(args: cli::Pipeline, view: View, cancel: Cancel) -> Result
 fn make(args: &Make, mut view: View) -> Result<Exit, Error> {
     let share = Share::default();
     let (only, wave) = (args.only.clone(), args.wave.clone());
-    let selection = Selection { file: args.file.clone(), only, wave, ambient: false, allow_http: false, share };
+    let (ambient, allow_http, credentials) = (false, false, Vec::new());
+    let selection = Selection { file: args.file.clone(), only, wave, ambient, allow_http, share, credentials };
     let fingerprint = super::manifest::fleet(&args.file, &environment)?.fingerprint();
     let fleet = from(&selection, args.from.as_deref(), &environment)?;
     choose_images(&mut fleet.clone(), &args.instead, &selection)?;

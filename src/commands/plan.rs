@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::manifest::choose_images;
+use super::manifest::{choose_images, variable_name};
 use super::mr_note::Note;
 use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
 use super::reach::Reach;
@@ -68,9 +68,11 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     let unwritten = |error| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));
     view.report(reports.map_err(unwritten)?);
     let key = saved::key(args.sign_env.as_deref().filter(|_| args.out.is_some()))?;
+    variable_name("--mr-note-token-env", &args.mr_note_token_env)?;
     let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);
     let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, args.selection.allow_http, &mut view));
-    let (mut fleet, reach) = match Reach::open(&args.selection, &args.embedded, &mut view).await {
+    let selection = args.selection.keeping(args.sign_env.iter().chain([&args.mr_note_token_env]));
+    let (mut fleet, reach) = match Reach::open(&selection, &args.embedded, &mut view).await {
         Ok(open) => open,
         Err(error) => {
             if let Some(note) = &note {
@@ -79,7 +81,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
             return Err(error);
         }
     };
-    choose_images(&mut fleet, &args.instead, &args.selection)?;
+    choose_images(&mut fleet, &args.instead, &selection)?;
     fleet.release.allow_older = args.allow_older;
     fleet.release.force_new_deployment = args.force_new_deployment;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
@@ -124,7 +126,7 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, 
         });
     }
     if let Some(path) = &choice.out {
-        saved::save(path, fleet, &seen, &plan, choice.key.as_ref(), reach, &mut view)?;
+        saved::save(path, fleet, &seen, &plan, (choice.key.as_ref(), &choice.values), reach, &mut view)?;
     }
     match choice.detailed_exitcode && preview.pending() > 0 {
         true => Ok(Exit::Pending),

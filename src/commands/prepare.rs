@@ -155,7 +155,7 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outlin
     help.retain(|hint| known.insert(hint.clone()));
     help.truncate(LISTED);
     let help = [help, explanations(unreachable)].concat();
-    Some(Error { exit, message: format!("{what}:\n  {}", lines.join("\n  ")), help })
+    Some(Error { help, ..Error::listing(exit, what, &lines) })
 }
 
 /// Refuses to begin at a wave that there is not, or where nothing that is selected is left.
@@ -206,7 +206,12 @@ pub(super) fn limits(reach: &Reach) -> Limits {
 /// Returns the way in which values of environment variables are shown unless they are asked for: hashes with a salt that
 /// nobody knows and that no other run has.
 pub fn hashed() -> Values {
+    Values::Hashed { salt: salt() }
+}
+
+/// Returns a salt that nobody knows and that no other run has.
+pub(super) fn salt() -> String {
     let mut bytes = [0_u8; 16];
     SystemRandom::new().fill(&mut bytes).expect("without random numbers there is no TLS, and so no AWS to plan for");
-    Values::Hashed { salt: bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

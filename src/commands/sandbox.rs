@@ -64,14 +64,8 @@ fn hint(fleet: &Fleet, file: &Path, token_file: Option<&Path>, address: &str) ->
 /// Writes an ID token for clients that read one from a file; only its owner may read it.
 fn write_token(path: &Path, sandbox: &Sandbox) -> Result<(), Error> {
     use secrecy::ExposeSecret;
-    use std::io::Write;
 
-    let failed = |error: std::io::Error| Error::new(Exit::Usage, format!("{}: {error}", path.display()));
-    let mut options = fs_err::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    let mut file = {
-        use fs_err::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600).open(path).map_err(failed)?
-    };
-    file.write_all(sandbox.id_token(Claims::default()).expose_secret().as_bytes()).map_err(failed)
+    let token = sandbox.id_token(Claims::default());
+    let written = crate::file::write_secret(path, token.expose_secret().as_bytes());
+    written.map_err(|error| Error::new(Exit::Usage, format!("the token cannot be written: {error}")))
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::deploy::{carry_out, end};
-use super::manifest::environment;
-use super::prepare::{LISTED, check_from, hashed, prepare, preview, refusal, unless_cancelled};
+use super::manifest::{environment, variable_name};
+use super::prepare::{LISTED, check_from, hashed, prepare, preview, refusal, salt, unless_cancelled};
 use super::reach::{Reach, hold_external_ids};
 use super::verify::verify;
 use crate::cli;
@@ -23,6 +23,7 @@ use crate::file;
 use crate::fleet::Fleet;
 use crate::identity::preflight::{OnLoss, Unreachable};
 use crate::observe::{Seen, Unseen};
+use crate::plan::diff::Values;
 use crate::plan::fresh::{self, Fresh};
 use crate::plan::saved::{Key, Origin, ReadError, Saved};
 use crate::plan::{Action, Outline, Plan, told};
@@ -53,6 +54,7 @@ pub struct Terms {
 /// The variable is not set, or its key is weak.
 pub fn key(variable: Option<&str>) -> Result<Option<Key>, Error> {
     let Some(variable) = variable else { return Ok(None) };
+    variable_name("--sign-env", variable)?;
     let failed = |why: &str| {
         let error = Error::new(Exit::Usage, format!("--sign-env: the variable {variable}: {why}"));
         error.help("it holds the key that signs saved plans; nothing is saved or carried out without it")
@@ -69,14 +71,18 @@ pub fn save(
     fleet: &Fleet,
     seen: &[Seen],
     plan: &Plan,
-    key: Option<&Key>,
+    (key, values): (Option<&Key>, &Values),
     reach: &Reach,
     view: &mut View,
 ) -> Result<(), Error> {
     let mut plan = plan.clone();
     told::retell(fleet, seen, &mut plan);
     let saved = Saved::new(fleet, &plan, reach.aws.clock().timestamp(), env!("CARGO_PKG_VERSION"));
-    write(path, &saved.of(Origin::read(&environment)), key)?;
+    let salted = match values {
+        Values::Hashed { salt } => saved.salted(salt),
+        Values::Shown => saved.salted(&salt()),
+    };
+    write(path, &salted.of(Origin::read(&environment)), key)?;
     view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
     Ok(())
 }
@@ -137,6 +143,10 @@ async fn go(
         .map_err(|why| Error::new(Exit::Blocked, why).help("nothing was changed; plan in the project that deploys"))?;
     other.iter().for_each(|other| view.warning(other));
     let said = saved.terms();
+    let values = match saved.salt() {
+        "" => hashed(),
+        salt => Values::Hashed { salt: salt.to_owned() },
+    };
     let (fleet, mut plan) = saved.into_parts();
     hold_external_ids(&fleet);
     if !cfg!(feature = "codedeploy") && plan.work.iter().flatten().any(|work| work.codedeploy.is_some()) {
@@ -149,7 +159,7 @@ async fn go(
     if !compared.untrue.is_empty() {
         return Err(untrue(&compared.untrue));
     }
-    let mut preview = preview(&fleet, &compared.seen, &plan, reach, start.from.as_deref(), &hashed());
+    let mut preview = preview(&fleet, &compared.seen, &plan, reach, start.from.as_deref(), &values);
     preview.notes = said;
     view.preview(&preview, Form::Text);
     // It is the largest thing in memory, and the plan holds what is still needed of it.
@@ -302,7 +312,7 @@ fn moved(mut lines: Vec<String>) -> Option<Error> {
     if more > 0 {
         lines.push(format!("and {more} more"));
     }
-    let error = Error::new(Exit::Blocked, format!("{what}:\n  {}", lines.join("\n  ")));
+    let error = Error::listing(Exit::Blocked, &what, &lines);
     Some(error.help("nothing was changed; plan again, or go on without these targets with --skip-stale"))
 }
 
@@ -315,7 +325,7 @@ pub fn read(path: &Path) -> Result<Saved, Error> {
 pub fn read_signed(path: &Path, key: Option<&Key>) -> Result<Saved, Error> {
     let bytes =
         file::read_given(path, file::LARGEST).map_err(|error| Error::new(Exit::Usage, format!("the plan: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| ReadError::NotAPlan(error.to_string()));
+    let text = file::text(bytes).map_err(|what| ReadError::NotAPlan(format!("it {what}")));
     text.and_then(|text| Saved::parse_signed(&text, key)).map_err(|error| {
         let help = match &error {
             ReadError::Truncated(_) => "was the artifact cut, or the disk of the planning job full? plan again",

@@ -2,9 +2,11 @@
 //!
 //! Nothing here is compared with what runs.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::RunTasks;
@@ -36,6 +38,39 @@ impl Desired {
     pub fn changes_containers(&self) -> bool {
         !(self.images.is_empty() && self.environment.is_empty() && self.secrets.is_empty())
     }
+
+    /// Returns the bytes of its own text, without a file's task definition, which targets share.
+    pub fn text_bytes(&self) -> usize {
+        let of =
+            |texts: &IndexMap<String, String>| texts.iter().map(|(key, text)| key.len() + text.len()).sum::<usize>();
+        let containers = self.environment.values().chain(self.secrets.values());
+        of(&self.images)
+            + containers.map(of).sum::<usize>()
+            + bytes_of(&self.deployment)
+            + bytes_of(&self.run_tasks)
+            + bytes_of(&self.codedeploy)
+    }
+}
+
+/// Returns the bytes of a value as JSON, without writing it anywhere.
+pub fn bytes_of(value: &impl Serialize) -> usize {
+    struct Count(usize);
+
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    // What it has no form for in JSON has no bytes.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
 }
 
 /// The task definition that a target starts from, before its images, environment and secrets are put in.

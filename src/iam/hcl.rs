@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::view::json::literal as literal_of;
+
 /// A part of a block's body.
 #[derive(Clone, Debug)]
 pub enum Part {
@@ -114,7 +116,7 @@ fn key(name: &str) -> String {
 
 /// Quotes a text, in which nothing is a template.
 fn quoted(text: &str) -> String {
-    Value::String(text.to_owned()).to_string().replace("${", "$${").replace("%{", "%%{")
+    literal_of(text).replace("${", "$${").replace("%{", "%%{")
 }
 
 #[cfg(test)]

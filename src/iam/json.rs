@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{AccountSetup, RoleSetup, Setup};
+use crate::view::json::pretty;
 
 /// Returns all of it as one value.
 pub fn value(setup: &Setup) -> Value {
@@ -49,7 +50,7 @@ pub fn files(setup: &Setup) -> Vec<(String, String)> {
     files
 }
 
-/// Returns JSON for a file.
+/// Returns JSON for a file. A value has a form in JSON.
 pub fn text(value: &Value) -> String {
-    format!("{value:#}\n")
+    pretty(value).unwrap_or_default()
 }

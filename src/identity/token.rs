@@ -101,7 +101,7 @@ impl TokenSource {
 
 fn read_file(path: &Path) -> Result<SecretString, TokenError> {
     let text = crate::file::read(path, crate::file::SMALL).and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|_| std::io::Error::other(format!("{} is not UTF-8 text", path.display())))
+        crate::file::text(bytes).map_err(|what| std::io::Error::other(format!("{} {what}", path.display())))
     });
     let text = text.map_err(|error| TokenError {
         message: format!("the ID token cannot be read: {error}"),

@@ -14,6 +14,7 @@ use crate::fleet::{AccountId, IdentitySource, RoleArn, RoleChain};
 use crate::manifest::interpolate::Scope;
 use crate::manifest::taskdef::TaskDefinition;
 use crate::plan::taskdef::same;
+use crate::view::json;
 
 /// An account of the manifest.
 struct Account<'a> {
@@ -66,7 +67,7 @@ pub fn import(found: &[Found], identity: &IdentitySource, region: &str) -> Resul
         let mut placed = Vec::new();
         for (members, definition) in classes(&group) {
             let path = path(&own, &members, &files);
-            let text = serde_json::to_string_pretty(&definition).map_err(|error| error.to_string())? + "\n";
+            let text = json::pretty(&definition).map_err(|error| error.to_string())?;
             let file = files.len();
             placed.extend(members.iter().map(|one| Placed { place: (one.account, one.found.region.as_str()), file }));
             files.push(File { path, text });

@@ -1,5 +1,7 @@
 //! Words of a manifest, quoted where YAML would take them for something else.
 
+use crate::view::json;
+
 /// Plain words that YAML parsers of one version or another take for something else than text.
 const WORDS: [&str; 9] = ["false", "n", "no", "null", "off", "on", "true", "y", "yes"];
 
@@ -11,16 +13,7 @@ pub fn template(text: &str) -> String {
     if plain {
         return text.to_owned();
     }
-    // A JSON string is a YAML string, but for characters that YAML takes for line breaks or does not allow.
-    let json = serde_json::Value::from(text).to_string();
-    let unsafe_in_yaml = |char: char| matches!(char, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
-    json.chars().fold(String::with_capacity(json.len()), |mut written, char| {
-        match unsafe_in_yaml(char) {
-            true => written.push_str(&format!("\\u{:04x}", u32::from(char))),
-            false => written.push(char),
-        }
-        written
-    })
+    json::literal(text)
 }
 
 /// Returns a text as YAML, in which nothing is a reference.

@@ -14,6 +14,7 @@ mod gitlab;
 mod identity;
 mod notify;
 mod policy;
+mod room;
 mod run_task;
 mod services;
 mod waves;
@@ -63,10 +64,13 @@ pub fn check(
         let message = format!("version {version} is not known");
         context.push(context.fault(place, message).help("this program reads version 1"));
     }
-    let mut warnings = Vec::new();
+    let mut warnings = context.take_warnings();
     let ambient = identity::is_ambient(manifest);
     let accounts = checker.accounts(manifest, span, ambient, &mut warnings);
     let identity = checker.identity(manifest, &accounts.list, variables, files);
+    if let Some(identity) = &identity {
+        checker.region_of_sts(manifest, identity, &accounts.list);
+    }
     let allow = checker.allow(manifest, variables);
     let services = checker.services(manifest, span);
     let vocabulary = accounts.vocabulary(&services);

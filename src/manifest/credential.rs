@@ -47,6 +47,11 @@ impl Credentials {
         Self { token, others, values }
     }
 
+    /// Whether one of them, or what looks like one, is in a text.
+    pub fn is_in(&self, text: &str) -> bool {
+        redact::holds_token(text) || self.values.iter().any(|held| text.contains(held))
+    }
+
     /// Returns why a variable cannot be put into a manifest, if so. Never repeats the value.
     pub fn refuse(&self, name: &str, value: Option<&str>) -> Option<Problem> {
         let needle = format!("${{{name}");
@@ -62,8 +67,7 @@ impl Credentials {
             || PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
             || SUFFIXES.iter().any(|suffix| upper.ends_with(suffix))
             || self.others.iter().any(|other| other == name);
-        let holds = |value: &str| redact::holds_token(value) || self.values.iter().any(|held| value.contains(held));
-        if !is_named && !value.is_some_and(holds) {
+        if !is_named && !value.is_some_and(|value| self.is_in(value)) {
             return None;
         }
         Some(Problem::new(

@@ -103,7 +103,7 @@ impl<'a> Decoder<'a> {
         result.map_err(|error| match error {
             DecodeError::Recorded => error,
             DecodeError::Message(text) => {
-                let (message, help) = text.split_once('\n').unwrap_or((&text, ""));
+                let (message, help) = text.rsplit_once('\n').unwrap_or((&text, ""));
                 let fault = self.context.fault(self.node.span, message);
                 self.context.push(if help.is_empty() { fault } else { fault.help(help) });
                 DecodeError::Recorded

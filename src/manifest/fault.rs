@@ -60,7 +60,7 @@ impl Fault {
         Self {
             source,
             span: None,
-            message: message.into(),
+            message: one_line(message.into()),
             label: None,
             related: Vec::new(),
             help: None,
@@ -77,7 +77,7 @@ impl Fault {
     /// Says what to do, as an instruction.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(one_line(help.into()));
         self
     }
 
@@ -209,14 +209,14 @@ pub fn plain(fault: &Fault) -> String {
         None => file.into_owned(),
     };
     match &fault.help {
-        Some(help) => format!("{place}: {} ({})", clean_lines(&fault.message), clean_lines(help)),
-        None => format!("{place}: {}", clean_lines(&fault.message)),
+        Some(help) => format!("{place}: {} ({})", clean(&fault.message), clean(help)),
+        None => format!("{place}: {}", clean(&fault.message)),
     }
 }
 
-/// Neutralises a text that may have several lines of its own.
-pub fn clean_lines(text: &str) -> String {
-    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+/// Returns a text without line breaks: a value that a fault repeats makes no lines of its own.
+fn one_line(text: String) -> String {
+    if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text }
 }
 
 /// Where the faults of one manifest are collected while it is read and checked.
@@ -225,12 +225,17 @@ pub struct Context {
     faults: RefCell<Vec<Fault>>,
     /// Keys that a misspelt key of the mapping at this place was meant to be: they are not also reported as missing.
     meant: RefCell<Vec<(Span, String)>>,
+    /// The variables that are set and empty, by the place of the value that they are put into.
+    empty: RefCell<Vec<(Span, String)>>,
+    /// What is no fault, and yet hardly meant.
+    warnings: RefCell<Vec<String>>,
 }
 
 impl Context {
     /// Starts an empty collection for a manifest.
     pub fn new(source: Arc<Source>) -> Self {
-        Self { source, faults: RefCell::default(), meant: RefCell::default() }
+        let (faults, meant, empty, warnings) = Default::default();
+        Self { source, faults, meant, empty, warnings }
     }
 
     /// Returns the manifest's text.
@@ -243,8 +248,31 @@ impl Context {
         Fault::at(Arc::clone(&self.source), span, message)
     }
 
+    /// Notes that a variable which is put into the value at `span` is empty.
+    pub fn note_empty(&self, span: Span, name: &str) {
+        self.empty.borrow_mut().push((span, name.to_owned()));
+    }
+
+    /// Warns of something at a place.
+    pub fn warn(&self, fault: &Fault) {
+        self.warnings.borrow_mut().push(plain(fault));
+    }
+
+    /// Takes the warnings.
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.warnings.take()
+    }
+
     /// Adds a fault. Where the same one is there already, perhaps for another account, it is counted or left out.
-    pub fn push(&self, fault: Fault) {
+    pub fn push(&self, mut fault: Fault) {
+        if let Some((_, name)) = self.empty.borrow().iter().find(|(span, _)| Some(*span) == fault.span)
+            && Arc::ptr_eq(&fault.source, &self.source)
+        {
+            // What is wrong with the value is wrong with the variable.
+            fault.help = Some(format!(
+                "`{name}` is empty in this job: is it set, and not kept from this branch as a protected variable?"
+            ));
+        }
         let mut faults = self.faults.borrow_mut();
         let same =
             |other: &Fault| other.span == fault.span && other.message == fault.message && other.file() == fault.file();

@@ -70,7 +70,7 @@ pub struct Scope<'a> {
 
 impl Scope<'_> {
     /// Returns the value of an own name, or `None` where it is one that this account lacks (`vars` only).
-    fn value(&self, name: &str) -> Result<Option<&str>, Problem> {
+    pub(super) fn value(&self, name: &str) -> Result<Option<&str>, Problem> {
         let needle = format!("${{{name}");
         let unavailable = || {
             let message = format!("`${{{name}}}` is not known here");
@@ -243,6 +243,14 @@ impl Template {
             }
         }
         Ok(text)
+    }
+
+    /// Returns the names of references that nothing stands in for.
+    pub fn without_fallback(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Reference { name, fallback: Fallback::None } => Some(name.as_str()),
+            Part::Reference { .. } | Part::Text(_) => None,
+        })
     }
 
     /// Returns the references' names, those inside defaults too.

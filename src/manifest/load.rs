@@ -27,24 +27,42 @@ const MAX_MANIFEST: u64 = 1 << 20;
 /// ECS takes a task definition of at most 64 KiB; indentation and read-only fields may make a file larger.
 const MAX_TASK_DEFINITION: u64 = 256 << 10;
 
+/// The variables of flags that name a variable with a credential in it.
+const NAMING: [&str; 2] = ["ROLEOUT_MR_NOTE_TOKEN_ENV", "ROLEOUT_SIGN_ENV"];
+
 /// Loads a manifest and checks it. `variables` is the environment.
 ///
 /// # Errors
 /// Every fault of the manifest and of the files that it names, at once.
 pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, LoadError> {
-    load_for(path, variables, true)
+    load_as(path, variables, How::default())
 }
 
-/// Loads a manifest whose images are final or, where the command line may put others in the place of a task definition
-/// file's, are not: the plan judges those.
+/// How a manifest is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct How<'a> {
+    /// Whether images of task definition files are final: where the command line may put others in their place, the plan
+    /// judges them.
+    pub images: bool,
+    /// Variables that hold a credential, as the command line says.
+    pub credentials: &'a [String],
+}
+
+impl Default for How<'_> {
+    fn default() -> Self {
+        Self { images: true, credentials: &[] }
+    }
+}
+
+/// Does as [`load`] does, as the command line wants it.
 ///
 /// # Errors
 /// Every fault of the manifest and of the files that it names, at once.
-pub fn load_for(path: &Path, variables: &dyn Fn(&str) -> Option<String>, images: bool) -> Result<Fleet, LoadError> {
+pub fn load_as(path: &Path, variables: &dyn Fn(&str) -> Option<String>, how: How<'_>) -> Result<Fleet, LoadError> {
     let name = path.display().to_string();
     let base = path.parent().unwrap_or(Path::new(""));
     match read(file::read_given, path, MAX_MANIFEST) {
-        Ok(text) => load_text(&name, base, &text, variables, images),
+        Ok(text) => load_text(&name, base, &text, variables, how),
         Err(reason) => {
             let help = match reason.contains("does not exist") {
                 true => "name the manifest with --file, or start from deploy.yaml.example",
@@ -65,7 +83,7 @@ pub fn load_str(
     text: &str,
     variables: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Fleet, LoadError> {
-    load_text(name, base, text, variables, true)
+    load_text(name, base, text, variables, How::default())
 }
 
 fn load_text(
@@ -73,11 +91,14 @@ fn load_text(
     base: &Path,
     text: &str,
     variables: &dyn Fn(&str) -> Option<String>,
-    images: bool,
+    how: How<'_>,
 ) -> Result<Fleet, LoadError> {
     let context = Context::new(Arc::new(Source::new(name, text.to_owned())));
     let fleet = parse(text, &context).and_then(|mut root| {
-        let credentials = Credentials::new(token_variable(&root), webhook_variables(&root), variables);
+        root.set_aside();
+        let named = NAMING.into_iter().filter_map(variables).chain(how.credentials.iter().cloned());
+        let others = webhook_variables(&root).into_iter().chain(named).collect();
+        let credentials = Credentials::new(token_variable(&root), others, variables);
         expand(&mut root, variables, &credentials, &context);
         let manifest = Spanned::<Manifest>::deserialize(Decoder::new(&root, &context)).ok()?;
         let read = |path: &str| {
@@ -85,7 +106,7 @@ fn load_text(
             let text = read(file::read, &path, MAX_TASK_DEFINITION);
             (path.display().to_string(), text.and_then(|text| within(base, &path, variables).map(|()| text)))
         };
-        let files = check::Files { read: &read, path: &|path| join(base, path), images };
+        let files = check::Files { read: &read, path: &|path| join(base, path), images: how.images };
         check::check(&manifest, &context, variables, &files)
     });
     match (context.into_error(), fleet) {
@@ -157,10 +178,7 @@ fn read(reader: Reader, path: &Path, limit: u64) -> Result<String, String> {
         kind => format!("the file cannot be read: {kind}"),
     };
     let bytes = reader(path, limit).map_err(reason)?;
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err("the file is UTF-16 text; save it as UTF-8".to_owned());
-    }
-    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
+    file::text(bytes).map_err(|what| format!("the file {what}"))
 }
 
 /// Parses YAML into nodes. Records a syntax error, and every duplicate key.
@@ -207,6 +225,7 @@ fn parse(text: &str, context: &Context) -> Option<Node> {
         Err(error) => {
             let (message, help) = explain(&error.to_string());
             let span = error.location().and_then(|location| at(text, location.line(), location.column()));
+            let help = if span.is_some_and(|span| is_bare_reference(text, span)) { BARE_REFERENCE } else { help };
             let span = if message.contains("tab") { tab(text, span).or(span) } else { span };
             let fault = context.fault(span.unwrap_or(whole), message);
             context.push(fault.help(help));
@@ -224,6 +243,19 @@ fn at(text: &str, line: u64, column: u64) -> Option<Span> {
     let from = chars.next().map_or(rest.len(), |(at, _)| at);
     let to = chars.next().map_or(rest.len(), |(at, _)| at);
     Some(Span { start: start + from, end: start + to })
+}
+
+/// What helps where YAML takes the brace of a `${NAME}` for one of its own.
+const BARE_REFERENCE: &str = "put it in quotes, \"${NAME}\": in { } and [ ] its brace ends the value";
+
+/// Whether a `${` that nothing quotes begins a value in the line of a syntax error, or in the one before it.
+fn is_bare_reference(text: &str, span: Span) -> bool {
+    let before = text.get(..span.start).unwrap_or_default();
+    let line = |end: usize| before[..end].rfind('\n');
+    let start = line(before.len()).and_then(line).map_or(0, |at| at + 1);
+    let end = text[span.start..].find('\n').map_or(text.len(), |at| span.start + at);
+    let values = text[start..end].match_indices("${").map(|(at, _)| text[start..start + at].trim_end());
+    values.filter(|before| before.ends_with([':', ',', '[', '{'])).count() > 0
 }
 
 /// Returns the span of the first tab in the indentation of a line, from the line of `near` on: the parser points at the

@@ -44,6 +44,14 @@ impl Node {
         entries.iter().find(|(name, _)| is_key(name)).map(|(_, value)| value)
     }
 
+    /// Removes the keys that begin with `x-`, in which anchors have a place of their own.
+    pub fn set_aside(&mut self) {
+        if let Value::Map(entries) = &mut self.value {
+            let is_aside = |key: &Node| matches!(&key.value, Value::Text(text) if text.as_literal().is_some_and(|text| text.starts_with("x-")));
+            entries.retain(|(key, _)| !is_aside(key));
+        }
+    }
+
     /// Returns what it is, for a message.
     pub fn kind(&self) -> String {
         match &self.value {
@@ -75,8 +83,20 @@ pub fn expand(
                 return;
             }
             let mut problems = Vec::new();
+            if let Some(name) = bare(raw, variables) {
+                let fault = context.fault(node.span, format!("`${name}` is not replaced: only `${{{name}}}` is"));
+                context.warn(&fault.help(format!("write `${{{name}}}` where the variable of the job is meant")));
+            }
+            let empty = |name: &str| {
+                if variables(name).is_some_and(|value| value.is_empty()) {
+                    context.note_empty(node.span, name);
+                }
+            };
             match Template::parse(raw) {
-                Ok(parsed) => *template = parsed.expand(variables, credentials, &mut problems),
+                Ok(parsed) => {
+                    parsed.without_fallback().for_each(empty);
+                    *template = parsed.expand(variables, credentials, &mut problems);
+                }
                 Err(problem) => problems.push(problem),
             }
             if !problems.is_empty() {
@@ -100,6 +120,24 @@ pub fn expand(
         }
         Value::Null | Value::Bool(..) | Value::Number(_) | Value::Broken => {}
     }
+}
+
+/// Variables that every process has: a `$HOME` in a command is the container's.
+const OF_EVERY_PROCESS: [&str; 12] =
+    ["HOME", "HOSTNAME", "IFS", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHELL", "TERM", "TMPDIR", "USER"];
+
+/// Returns the first `$NAME` without braces of a variable that the job has.
+fn bare<'t>(text: &'t str, variables: &dyn Fn(&str) -> Option<String>) -> Option<&'t str> {
+    let word = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    text.match_indices('$').find_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let name = &rest[..rest.find(|char| !word(char)).unwrap_or(rest.len())];
+        let is_known = name.starts_with(|first: char| first.is_ascii_uppercase())
+            && !text[..at].ends_with('$')
+            && !OF_EVERY_PROCESS.contains(&name)
+            && variables(name).is_some();
+        is_known.then_some(name)
+    })
 }
 
 /// Records a problem of a template, at its own place inside the string where that can be found.

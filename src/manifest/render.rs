@@ -9,7 +9,7 @@ use miette::{
     SourceSpan, SpanContents,
 };
 
-use super::fault::{Fault, LoadError, clean_lines, plain};
+use super::fault::{Fault, LoadError, plain};
 use crate::view::style::{clean, is_unsafe};
 
 /// More faults than this are counted and not shown: the first ones are what a person works on.
@@ -59,11 +59,11 @@ impl<'a> Shown<'a> {
     fn new(fault: &'a Fault, width: usize) -> Self {
         // What the handler puts before the text: `  × ` and `  help: `.
         let message = match fault.position() {
-            Some(_) => wrap(&clean_lines(fault.message()), width - 4),
+            Some(_) => wrap(&clean(fault.message()), width - 4),
             // There is no snippet that names the file.
-            None => wrap(&format!("{}: {}", clean(fault.file()), clean_lines(fault.message())), width - 4),
+            None => wrap(&format!("{}: {}", clean(fault.file()), clean(fault.message())), width - 4),
         };
-        let help = fault.advice().map(|help| wrap(&clean_lines(help), width - 8));
+        let help = fault.advice().map(|help| wrap(&clean(help), width - 8));
         Self { fault, message, help, excerpt: Excerpt { fault, text: visible(fault.text()) } }
     }
 }

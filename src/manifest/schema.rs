@@ -10,6 +10,8 @@ pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(Manifest).to_value();
     unwrap_descriptions(&mut schema);
     tidy(&mut schema);
+    schema["patternProperties"] =
+        json!({ "^x-": { "description": "A place for anchors; nothing else is read of it." } });
     titled(schema, "roleout manifest")
 }
 

@@ -4,6 +4,8 @@
 //! Fields that this program does not know pass through, and read-only fields are left for the plan to strip. Reads no file
 //! itself.
 
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -28,6 +30,12 @@ pub struct TaskDefinition {
     interpolated: bool,
     /// Whether the file has the answer of describe-task-definition, with the definition inside.
     wrapped: bool,
+    /// The names that are put in.
+    names: BTreeSet<String>,
+    /// What was made of it, by the values of those names: most targets of a fleet have one in common.
+    resolved: RefCell<HashMap<Vec<Option<String>>, Arc<Value>>>,
+    /// Of each of those the last target's wishes with which it was judged.
+    judged: RefCell<HashMap<*const Value, Desired>>,
 }
 
 impl TaskDefinition {
@@ -102,12 +110,23 @@ impl TaskDefinition {
         task_definition::strip_comments(&mut value);
         let interpolated = any_text(&value, &mut |text| text.contains("${"));
         let source = Arc::new(Source::new(name, shown::of_definition(&text, None)));
-        Ok(Self { text, source, value: Arc::new(value), containers, interpolated, wrapped })
+        let mut names = BTreeSet::new();
+        any_text(&value, &mut |text| {
+            let template = Template::parse_own(text).unwrap_or_default();
+            names.extend(template.names().into_iter().map(str::to_owned));
+            false
+        });
+        let (value, resolved, judged) = (Arc::new(value), RefCell::default(), RefCell::default());
+        Ok(Self { text, source, value, containers, interpolated, wrapped, names, resolved, judged })
     }
 
     /// Returns what AWS would refuse of the definition of one target, at its place in the file. With `images`, those of
     /// containers as well: the command line may still put others in their place.
-    pub fn judge(&self, resolved: &Value, desired: &Desired, images: bool) -> Vec<Fault> {
+    pub fn judge(&self, resolved: &Arc<Value>, desired: &Desired, images: bool) -> Vec<Fault> {
+        // A target that wants the same of the same definition has the same faults.
+        if self.judged.borrow_mut().insert(Arc::as_ptr(resolved), desired.clone()).as_ref() == Some(desired) {
+            return Vec::new();
+        }
         // What cannot be built is said of the manifest.
         let Ok(definition) = taskdef::build(resolved, desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
@@ -148,7 +167,7 @@ impl TaskDefinition {
         &self.containers
     }
 
-    /// Returns the definition for one target. Targets share it where the file has nothing to put in.
+    /// Returns the definition for one target. Targets for which it has the same text share it.
     ///
     /// # Errors
     /// References that the target cannot resolve, each at its place in the file.
@@ -156,13 +175,25 @@ impl TaskDefinition {
         if !self.interpolated {
             return Ok(Arc::clone(&self.value));
         }
+        let named: Result<Vec<Option<String>>, Problem> =
+            self.names.iter().map(|name| Ok(scope.value(name)?.map(str::to_owned))).collect();
+        if let Some(known) = named.as_ref().ok().and_then(|named| self.resolved.borrow().get(named).cloned()) {
+            return Ok(known);
+        }
         let mut problems = Vec::new();
         let mut value = (*self.value).clone();
         map_text(&mut value, &mut |text| {
             let resolved = Template::parse_own(text).and_then(|template| template.resolve(scope));
             resolved.map_err(|problem| problems.push(problem)).ok()
         });
-        if problems.is_empty() { Ok(Arc::new(value)) } else { Err(self.locate(problems)) }
+        if !problems.is_empty() {
+            return Err(self.locate(problems));
+        }
+        let value = Arc::new(value);
+        if let Ok(named) = named {
+            self.resolved.borrow_mut().insert(named, Arc::clone(&value));
+        }
+        Ok(value)
     }
 
     fn locate(&self, problems: Vec<Problem>) -> Vec<Fault> {

@@ -1,14 +1,12 @@
 //! The YAML of a child pipeline, in GitLab's terms.
 //!
 //! Its size does not depend on the number of targets: the jobs of a wave are one job in it, made several by `parallel`, and
-//! each finds its own targets by its number. Every text of others stands in double quotes as JSON has them, which YAML reads
-//! the same.
+//! each finds its own targets by its number. Every text of others stands in double quotes.
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::{Layout, duration};
+use crate::view::json::literal as quoted;
 
 /// The most bytes of a configuration that GitLab takes out of an artifact.
 pub const MOST: usize = 5_000_000;
@@ -125,7 +123,8 @@ fn head(layout: &Layout, jobs: &Jobs) -> String {
     let stages: String = stages.iter().map(|stage| format!("  - {}\n", quoted(stage))).collect();
     let image =
         jobs.image.as_ref().map(|image| format!("  image: {{ name: {}, entrypoint: [\"\"] }}\n", quoted(image)));
-    let tags = (!jobs.tags.is_empty()).then(|| format!("  tags: {}\n", json!(jobs.tags)));
+    let tags = (!jobs.tags.is_empty())
+        .then(|| format!("  tags: [{}]\n", jobs.tags.iter().map(|tag| quoted(tag)).collect::<Vec<_>>().join(",")));
     let token = jobs
         .token
         .as_ref()
@@ -186,11 +185,6 @@ fn shared(jobs: &Jobs, arguments: &[String]) -> String {
     let words = ["--file".to_owned(), shell(&jobs.manifest), "--fingerprint".to_owned(), jobs.fingerprint.clone()];
     let words: Vec<String> = words.into_iter().chain(arguments.iter().map(|word| shell(word))).collect();
     words.join(" ")
-}
-
-/// A text as YAML: the double-quoted style has all of JSON's escapes.
-fn quoted(text: &str) -> String {
-    json!(text).to_string()
 }
 
 /// A text as one word of a shell's.

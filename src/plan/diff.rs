@@ -15,6 +15,7 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::own::{Level, Own};
 use super::taskdef;
+use crate::fleet::RunTasks;
 use crate::redact;
 
 /// Lists whose entries are told apart by one of their members, and have no order.
@@ -183,6 +184,20 @@ impl Differences {
     /// Adds the declared deployment settings that do not hold.
     pub fn settings(&mut self, declared: &Value, live: &Value) {
         self.setting(&mut Vec::new(), declared, live);
+    }
+
+    /// Adds what the tasks before and after a deployment run with. Of a task nothing runs now, so all of it is new.
+    pub fn run_tasks(&mut self, tasks: &RunTasks) {
+        for (moment, task) in tasks.all() {
+            let place = format!("{} {}", moment.word(), task.name);
+            let new = |path: String, after: &str, secret| {
+                let (place, after) = (place.clone(), Some(after.to_owned()));
+                Difference { place, path, before: None, after, secret }
+            };
+            let variables = task.environment.iter();
+            self.0.extend(variables.map(|(name, value)| new(format!("environment.{name}"), value, true)));
+            self.0.push(new("timeout".to_owned(), &humantime::format_duration(task.timeout).to_string(), false));
+        }
     }
 
     fn setting(&mut self, path: &mut Vec<String>, declared: &Value, live: &Value) {

@@ -385,6 +385,7 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
         // Nothing is carried out in silence, whatever a later kind of work does.
         notes.push(format!("`{}` is deployed as it is", target.service));
     }
+    differences.run_tasks(&work.run_tasks);
     notes.extend(told::notes(target, work, observed));
     (differences, notes)
 }

@@ -30,6 +30,7 @@ use crate::fleet::{
 };
 use crate::manifest::schema::{titled, unwrap_descriptions};
 use crate::notify::Webhook;
+use crate::view::json;
 
 /// The version of the written form. A file of another one is refused.
 pub const VERSION: u32 = 3;
@@ -52,6 +53,10 @@ pub struct Saved {
     /// The job that made it.
     #[serde(default, skip_serializing_if = "Origin::is_unknown")]
     origin: Origin,
+    /// With what values of variables are hashed where they are shown: a value has the same hash in the job that makes the plan
+    /// and in the one that carries it out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    salt: String,
     identity: Identity,
     /// The accounts, each with the role chain that reaches it.
     accounts: Vec<Account>,
@@ -170,6 +175,7 @@ impl Saved {
             made_at,
             made_by: tool_version.to_owned(),
             origin: Origin::default(),
+            salt: String::new(),
             identity: fleet.identity.clone(),
             accounts: fleet.accounts.iter().map(|account| (**account).clone()).collect(),
             targets: fleet.targets.iter().zip(&plan.work).map(target).collect(),
@@ -186,6 +192,17 @@ impl Saved {
         Self { origin, ..self }
     }
 
+    /// Has it show values of variables as they were shown when it was made.
+    #[must_use]
+    pub fn salted(self, salt: &str) -> Self {
+        Self { salt: salt.to_owned(), ..self }
+    }
+
+    /// Returns the salt with which values of variables are hashed; empty where it was made without.
+    pub fn salt(&self) -> &str {
+        &self.salt
+    }
+
     /// Returns the job that made it.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -196,7 +213,7 @@ impl Saved {
     /// # Errors
     /// Says what cannot be written as JSON: a path that is not UTF-8.
     pub fn to_json(&self, key: Option<&Key>) -> Result<String, String> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        let text = json::pretty(self).map_err(|error| error.to_string())?;
         Ok(seal::close(&key.map_or(text.clone(), |key| seal::sign(&text, key))))
     }
 

@@ -176,15 +176,13 @@ fn table(report: &Report, text: &mut String, limit: usize) {
     }
 }
 
-/// Returns lines as a block that none of them can end.
+/// Returns lines as a block that none of them can end: its fence is longer than any in them.
 fn block(lines: &[String]) -> String {
-    let mut text = "```text\n".to_owned();
-    for line in lines {
-        let line = clean(line);
-        let mark = if line.trim_start().starts_with("```") { "\u{200b}" } else { "" };
-        text.push_str(&format!("{mark}{}\n", cut(&line, WIDTH)));
-    }
-    text + "```\n\n"
+    let lines: Vec<String> = lines.iter().map(|line| cut(&clean(line), WIDTH).into_owned()).collect();
+    let run = |line: &String| line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
+    let fence = "`".repeat(lines.iter().map(run).max().unwrap_or_default().max(2) + 1);
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    format!("{fence}text\n{lines}{fence}\n\n")
 }
 
 /// Whether a text can stand between angle brackets as an address.

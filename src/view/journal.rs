@@ -6,10 +6,11 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use fs_err::{File, OpenOptions};
+use fs_err::File;
 
 use super::json;
 use crate::event::Stamped;
+use crate::file::append;
 use crate::secrets;
 
 /// The journal's name in a directory of reports, where it is not named.
@@ -22,12 +23,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens a file to append to, and makes it where it is not there.
+    /// Opens a file to append to, and makes it where it is not there. A link is not followed.
     ///
     /// # Errors
     /// The file cannot be opened or written.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        let mut file = append(path)?;
         // Where the last run was killed within a line, that line ends here.
         let mut last = [b'\n'];
         if file.metadata()?.len() > 0 {

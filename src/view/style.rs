@@ -80,8 +80,32 @@ pub fn is_unsafe(char: char) -> bool {
     char.is_control()
         || matches!(
             char,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
         )
+}
+
+/// Neutralises a text that may have several lines of its own.
+pub fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
+
+/// Does as [`clean_lines`] does with a text that is coloured already: escape sequences that only choose a style stay.
+fn clean_styled(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("\u{1b}[") {
+        let (before, tail) = rest.split_at(at);
+        safe.push_str(&clean_lines(before));
+        let end = tail[2..].find(|char: char| !char.is_ascii_digit() && char != ';').map_or(tail.len(), |end| end + 2);
+        let end = if tail[end..].starts_with('m') { end + 1 } else { 0 };
+        safe.push_str(&tail[..end]);
+        if end == 0 {
+            safe.push_str(&clean(&tail[..1]));
+        }
+        rest = &tail[end.max(1)..];
+    }
+    safe + &clean_lines(rest)
 }
 
 /// Returns the columns that a text without escape sequences takes.
@@ -245,10 +269,11 @@ pub fn wrap(text: &str, indent: usize, columns: usize) -> Vec<String> {
 pub fn error(error: &Error) -> String {
     let paint = Paint(true);
     if error.exit == Exit::Manifest {
-        // The manifest's faults arrive rendered, with their snippets; everything else may hold text of others.
-        return format!("{}\n", secrets::scrub(&error.message));
+        // The manifest's faults arrive rendered, with their snippets and colours.
+        return format!("{}\n", clean_styled(&secrets::scrub(&error.message)));
     }
-    let lines = |text: &str, indent: &str| text.lines().map(clean).collect::<Vec<_>>().join(&format!("\n{indent}"));
+    let lines =
+        |text: &str, indent: &str| clean_lines(text.trim_end_matches('\n')).replace('\n', &format!("\n{indent}"));
     let mut text = format!("{} {}\n", paint.paint(Tone::Bad, "error:"), lines(&error.message, ""));
     for hint in &error.help {
         text.push_str(&format!("  help: {}\n", lines(hint, "        ")));
@@ -269,6 +294,13 @@ mod tests {
         assert_eq!(clean("\u{61c}\u{200b}\u{200d}\u{2060}\u{feff}"), r"\u{61c}\u{200b}\u{200d}\u{2060}\u{feff}");
         // A job log of GitLab's folds at this marker.
         assert_eq!(clean("\u{1b}[0Ksection_start:1:x\r"), r"\u{1b}[0Ksection_start:1:x ");
+    }
+
+    #[test]
+    fn of_a_coloured_text_nothing_but_its_colours_stays() {
+        let text = "\u{1b}[31ma\u{1b}[0m\n\u{1b}[2J\u{1b}[1;4m\u{1b}]0;x\u{7}\u{202e}\u{1b}[";
+        let safe = "\u{1b}[31ma\u{1b}[0m\n\\u{1b}[2J\u{1b}[1;4m\\u{1b}]0;x\\u{7}\\u{202e}\\u{1b}[";
+        assert_eq!(clean_styled(text), safe);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod iam;
 mod identity;
 mod init;
 mod interrupted;
+mod leaves;
 mod lost;
 mod meanwhile;
 mod outcomes;

@@ -16,7 +16,7 @@ const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/saved-plan.schem
 const WAVES: &str = "rollout:\n  timeout: 30m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
                      - { name: rest, gate: manual, max_parallel: [1, 50%], bake: 1m }\n";
 
-fn terms() -> Terms {
+pub fn terms() -> Terms {
     Terms {
         dry_run: false,
         skip_blocked: false,
@@ -28,7 +28,7 @@ fn terms() -> Terms {
 }
 
 /// Plans and saves in one job; what was asked of AWS for it is forgotten.
-async fn plan(scene: &Scene, name: &str) -> (Directory, Saved) {
+pub async fn plan(scene: &Scene, name: &str) -> (Directory, Saved) {
     let directory = Directory::new(name);
     scene.sandbox.forget_calls();
     let ran = scene.planning().dry_run_to(directory.plan()).deploy().await;
@@ -40,7 +40,7 @@ async fn plan(scene: &Scene, name: &str) -> (Directory, Saved) {
 }
 
 /// Carries a saved plan out in another job: it knows nothing of the first but the file.
-async fn carry_out(scene: &Scene, saved: &Saved, terms: Terms) -> Ran {
+pub async fn carry_out(scene: &Scene, saved: &Saved, terms: Terms) -> Ran {
     let (saved, start) = (saved.clone(), scene.start.clone());
     scene.ran(async |reach, view| saved::run(saved, reach, terms, start, view, scene.cancel.clone()).await).await
 }
@@ -50,7 +50,7 @@ fn move_target(scene: &Scene, account: &str) {
     scene.sandbox.behind_the_back(account, "eu-west-1", "UpdateService", &input).expect("an update");
 }
 
-fn error(ran: &Ran) -> &Error {
+pub fn error(ran: &Ran) -> &Error {
     ran.exit.as_ref().expect_err("refused")
 }
 
@@ -361,7 +361,7 @@ fn the_schema_in_the_repository_is_the_current_one() {
 }
 
 /// Writes a plan anew after a change of its JSON, with the digest that belongs to it, as anybody can.
-fn resealed(directory: &Directory, change: impl FnOnce(&mut Value)) -> Result<Saved, Error> {
+pub fn resealed(directory: &Directory, change: impl FnOnce(&mut Value)) -> Result<Saved, Error> {
     use sha2::Digest as _;
 
     let text = fs_err::read_to_string(directory.plan()).expect("a file");

@@ -234,6 +234,16 @@ async fn what_differs_by_account_and_region_alone_is_said_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_region_inside_a_longer_word_is_not_the_targets_own() {
+    let secret =
+        "    secrets: { app: { DB: \"arn:aws:ssm:${region}:${account.id}:parameter/xeu-west-1/eu-west-10\" } }\n";
+    let text = manifest(2, 1, "").replace("    cluster: main\n", &format!("    cluster: main\n{secret}"));
+    let shown = show(&Scene::new(&text), Layout::Table, 120).await;
+    let line = "      app: secret DB added: arn:aws:ssm:${region}:${account.id}:parameter/xeu-west-1/eu-west-10\n";
+    assert!(shown.out.contains(line), "{}", shown.out);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_table_fits_its_page_however_narrow() {
     let service = "- name: 결제\n    service: s0\n    cluster: main";
     let text = manifest(1, 2, "").replace("- name: s0\n    cluster: main", service).replace("app:", "컨테이너:");

@@ -153,7 +153,14 @@ impl Checker<'_> {
         let text = self.need(id, parent, owner, "id")?;
         let place = id.as_ref().map_or(parent, |id| id.span);
         let parsed: Result<AccountId, String> = text.parse();
-        parsed.map_err(|message| self.fault(place, message, "write its 12 digits in quotes")).ok()
+        let digits = text.bytes().filter(u8::is_ascii_digit).count();
+        let help = match digits == text.len() && (1..12).contains(&digits) {
+            true => {
+                format!("it has {digits} digits: zeros at its start were lost where it was set; write 12, in quotes")
+            }
+            false => "write its 12 digits in quotes".to_owned(),
+        };
+        parsed.map_err(|message| self.fault(place, message, help)).ok()
     }
 
     fn regions(

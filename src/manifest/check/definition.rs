@@ -3,7 +3,7 @@
 //! Whether there is such a revision, AWS says later.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::services::Layer;
 use super::{Checker, Files, entries};
@@ -20,7 +20,7 @@ use crate::verify;
 const LONGEST_FAMILY: usize = 255;
 
 /// Task definition files that were read, by path; `None` = its faults are recorded.
-pub type Definitions = BTreeMap<String, Option<Arc<TaskDefinition>>>;
+pub type Definitions = BTreeMap<String, Option<Rc<TaskDefinition>>>;
 
 impl Checker<'_> {
     /// Records what a source lacks, whatever the target.
@@ -101,7 +101,7 @@ impl Checker<'_> {
         scope: &Scope<'_>,
         files: &Files<'_>,
         definitions: &mut Definitions,
-    ) -> Option<Arc<TaskDefinition>> {
+    ) -> Option<Rc<TaskDefinition>> {
         let path = self.resolve_at(file, span, scope)?;
         if let Some(known) = definitions.get(&path) {
             return known.clone();
@@ -119,7 +119,7 @@ impl Checker<'_> {
                 None
             }
             Ok(text) => match TaskDefinition::parse(&name, text) {
-                Ok(definition) => Some(Arc::new(definition)),
+                Ok(definition) => Some(Rc::new(definition)),
                 Err(faults) => {
                     faults.into_iter().for_each(|fault| self.context.push(fault));
                     None

@@ -2,7 +2,7 @@
 
 use super::accounts::{Draft, REGION_HELP};
 use super::{Checker, DEFAULT_TOKEN_ENV, Files, given};
-use crate::fleet::{Identity, IdentitySource, is_region};
+use crate::fleet::{Identity, IdentitySource, is_region, partition_of};
 use crate::manifest::Manifest;
 use crate::manifest::spanned::Spanned;
 
@@ -83,6 +83,24 @@ impl Checker<'_> {
         // `allow` says what is wrong with it.
         let issuer = given(&identity.issuer).cloned();
         Some(Identity { source, region: region?, session_name, issuer })
+    }
+
+    /// Records a region whose STS knows nothing of the accounts' roles: partitions have nothing in common.
+    pub fn region_of_sts(self, manifest: &Manifest, identity: &Identity, accounts: &[Draft]) {
+        let partition = partition_of(&identity.region);
+        let first = |account: &Draft| Some((account.name.clone(), account.hops.first()?.arn.partition().to_owned()));
+        let other =
+            accounts.iter().filter(|account| account.enabled).filter_map(first).find(|(_, other)| *other != partition);
+        let Some((account, other)) = other else { return };
+        let own = given(&manifest.identity).and_then(|identity| identity.region.as_ref()).map(|region| region.span);
+        let place = own.or_else(|| manifest.accounts.as_ref().map(|accounts| accounts.span)).unwrap_or_default();
+        let message = format!(
+            "the first role of account `{account}` is in the partition `{other}`, and {} of STS in `{partition}`",
+            identity.region
+        );
+        let help =
+            "set `identity.region` to one of the roles' partition; accounts of several partitions need a manifest each";
+        self.fault(self.head(place), message, help);
     }
 
     fn filled<'t>(self, text: &'t Spanned<String>, key: &str) -> Option<&'t str> {

@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::accounts::Accounts;
 use super::definition::Definitions;
 use super::deployment::leave_out_moot;
+use super::room::{MAX_TEXT, Room};
 use super::run_task::Written;
 use super::{Checker, Files, entries, items};
 use crate::fleet::image;
-use crate::fleet::{Desired, TargetId};
+use crate::fleet::{Desired, TargetId, partition_of};
 use crate::manifest::codedeploy::CodeDeploy;
 use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
@@ -155,6 +156,7 @@ impl Checker<'_> {
             }
         }
         let mut definitions = Definitions::new();
+        let mut room = Room::default();
         let mut list: Vec<Target> = Vec::new();
         let mut places: BTreeMap<(String, String, String, String), usize> = BTreeMap::new();
         let mut clashes = BTreeSet::new();
@@ -194,6 +196,12 @@ impl Checker<'_> {
                         region: region.as_str().into(),
                         service: service.name.into(),
                     };
+                    if !room.takes(&desired) {
+                        let message = format!("what is deployed has more than {} MiB, for all targets", MAX_TEXT >> 20);
+                        let help = "a text with ${account.id} or ${region} is there once for each: shorten it, or split the fleet";
+                        self.fault(service.span, message, help);
+                        return Targets { list: Vec::new(), complete: false };
+                    }
                     list.push(Target { id, account: index, cluster, service: name, desired, alarms: Vec::new() });
                     if list.len() > MAX_TARGETS {
                         let message = format!("more than {MAX_TARGETS} targets");
@@ -323,6 +331,10 @@ impl Checker<'_> {
         if let Some(settings) = &mut desired.deployment {
             leave_out_moot(settings);
         }
+        let last = layers.iter().rev().find_map(|layer| layer.cluster.as_ref());
+        if let (Some(arn), Some(place)) = (&cluster, last) {
+            self.cluster_elsewhere(arn, candidate.region, scope, place.span);
+        }
         if let Some(source) = source {
             desired.task_definition =
                 self.base(&desired, source, &layers, scope, files, definitions).unwrap_or_default();
@@ -352,6 +364,26 @@ impl Checker<'_> {
         Some(value)
     }
 
+    /// Records the ARN of a cluster that is not where the target is.
+    fn cluster_elsewhere(self, arn: &str, region: &str, scope: &Scope<'_>, span: Span) {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let ["arn", partition, "ecs", of_region, of_account, name] = parts[..] else { return };
+        if !name.starts_with("cluster/") {
+            return;
+        }
+        let account = scope.account.map(|(_, id, _)| id).filter(|id| !id.is_empty());
+        let elsewhere = [
+            (partition != partition_of(region)).then(|| format!("the partition {partition}")),
+            (of_region != region).then(|| format!("the region {of_region}")),
+            account.filter(|id| *id != of_account).map(|_| format!("the account {of_account}")),
+        ];
+        if let Some(elsewhere) = elsewhere.into_iter().flatten().next() {
+            let target = account.map(|id| format!(" in {id}")).unwrap_or_default();
+            let message = format!("the cluster is of {elsewhere}, and the target of {region}{target}");
+            self.fault(span, message, "write the cluster's name, or its ARN with `${region}` and `${account.id}`");
+        }
+    }
+
     /// Resolves a text that must not be empty.
     pub fn word(self, text: &Option<Spanned<Template>>, scope: &Scope<'_>, key: &str) -> Option<String> {
         let text = text.as_ref()?;
@@ -364,7 +396,7 @@ impl Checker<'_> {
 
     /// Records a fault whose second line is its help.
     pub fn split_fault(self, span: Span, text: &str) {
-        let (message, help) = text.split_once('\n').unwrap_or((text, "correct it"));
+        let (message, help) = text.rsplit_once('\n').unwrap_or((text, "correct it"));
         self.fault(span, message, help);
     }
 

@@ -1,10 +1,15 @@
 //! What a saved plan says besides its targets and waves, in words: whose identity, by which roles, and who is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use humantime::format_duration;
 
 use super::Saved;
-use crate::fleet::{Account, IdentitySource, RoleChain};
+use crate::fleet::{Account, IdentitySource, OnFailure, RoleChain, Wave};
 use crate::notify::{Format, Occasion};
+use crate::plan::Definition;
+use crate::redact;
 
 impl Saved {
     /// Returns a line for each thing that decides how and where the plan is carried out.
@@ -26,6 +31,29 @@ impl Saved {
         let mut alarms: BTreeMap<&str, usize> = BTreeMap::new();
         self.targets.iter().flat_map(|target| &target.alarms).for_each(|it| *alarms.entry(it).or_default() += 1);
         lines.extend(alarms.iter().map(|(alarm, targets)| format!("alarm of a bake: {alarm}, of {targets} targets")));
+        let mut timeouts: BTreeMap<Duration, usize> = BTreeMap::new();
+        self.targets.iter().for_each(|target| *timeouts.entry(target.timeout).or_default() += 1);
+        let timeouts =
+            timeouts.iter().map(|(time, targets)| format!("{} for {targets} targets", format_duration(*time)));
+        lines.push(format!("timeout: {}", timeouts.collect::<Vec<_>>().join(", ")));
+        lines.extend(self.waves.iter().filter_map(wave));
+        let mut places: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for target in &self.targets {
+            *places.entry((&target.cluster, &target.service)).or_default() += 1;
+        }
+        let place = |((cluster, service), targets): (&(&str, &str), &usize)| {
+            format!("service {service} in the cluster {cluster}: {targets} targets")
+        };
+        lines.extend(places.iter().map(place));
+        let tags = self.targets.iter().filter_map(|target| match &target.work.as_ref()?.definition {
+            Definition::Register { tags, .. } => Some(tags),
+            _ => None,
+        });
+        let tags: BTreeSet<String> =
+            tags.flatten().map(|tag| redact::line(&format!("{}={}", tag.key, tag.value))).collect();
+        if !tags.is_empty() {
+            lines.push(format!("new revisions are tagged {}", tags.into_iter().collect::<Vec<_>>().join(", ")));
+        }
         for webhook in &self.notify {
             let form = match webhook.format {
                 Format::Json => "JSON",
@@ -47,6 +75,20 @@ impl Saved {
     }
 }
 
+/// Says of a wave what its row in the table of waves does not.
+fn wave(wave: &Wave) -> Option<String> {
+    let parts = [
+        wave.max_parallel_per_account.map(|most| format!("{most} targets of an account at once")),
+        wave.strict.then(|| "never more at once than may still fail, and one".to_owned()),
+        match wave.on_failure {
+            OnFailure::Rollback { timeout, .. } => Some(format!("a return may take {}", format_duration(timeout))),
+            OnFailure::Stop => None,
+        },
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("wave {}: {}", wave.name, parts.join("; ")))
+}
+
 /// Says how an account is reached, with `${account.id}` for its own id, so that accounts alike are told together.
 fn chain(chain: &RoleChain, account: &Account) -> String {
     let hops = chain.hops.iter().map(|hop| {
@@ -56,6 +98,9 @@ fn chain(chain: &RoleChain, account: &Account) -> String {
             hop.source_identity.as_ref().map(|identity| format!("source identity {identity}")),
             hop.policy.as_ref().map(|policy| format!("session policy {policy}")),
             (!hop.policy_arns.is_empty()).then(|| format!("session policies {}", hop.policy_arns.join(", "))),
+            hop.duration.map(|duration| format!("for {}", format_duration(duration))),
+            (!hop.transitive_tags.is_empty())
+                .then(|| format!("session tags that go on {}", hop.transitive_tags.join(", "))),
             (!hop.tags.is_empty()).then(|| {
                 let tags = hop.tags.iter().map(|(key, value)| format!("{key}={value}"));
                 format!("session tags {}", tags.collect::<Vec<_>>().join(", "))

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::report::{Ending, Pause, Report, Stage};
 use crate::state::milliseconds;
+use crate::view::json::line;
 
 /// How many events of a target the page has: the first and the last of them. Its log and the JSON report have all.
 const FIRST: usize = 40;
@@ -62,7 +63,7 @@ pub(super) fn json(report: &Report) -> String {
     // The worst first: the order in which the page counts them.
     let endings: Map<String, Value> =
         report.totals.keys().rev().map(|ending| (word(*ending), described(*ending))).collect();
-    escaped(&json!({ "report": present(value), "endings": endings }).to_string())
+    escaped(&line(&json!({ "report": present(value), "endings": endings })).unwrap_or_default())
 }
 
 fn described(ending: Ending) -> Value {

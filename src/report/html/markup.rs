@@ -4,6 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::view::style::clean_lines;
+
 /// A page so far.
 #[derive(Default)]
 pub(super) struct Page(String);
@@ -29,6 +31,7 @@ impl Page {
 
 /// Returns text as HTML has it, in an element or between the quotes of an attribute.
 pub(super) fn escaped(text: &str) -> String {
+    let text = clean_lines(text);
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

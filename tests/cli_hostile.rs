@@ -164,7 +164,7 @@ fn definition() -> Value {
         "containerDefinitions": [
             {
                 "name": "app", "image": "example.com/api:1", "essential": true, "command": ["serve"], "entryPoint": ["sh"],
-                "workingDirectory": "/", "user": "app", "hostname": "api", "dockerLabels": { "label": "value" },
+                "workingDirectory": "/", "user": "app", "dockerLabels": { "label": "value" },
                 "environment": [{ "name": "MODE", "value": "fast" }],
                 "secrets": [{ "name": "KEY", "valueFrom": "arn:aws:ssm:eu-west-1:111122223333:parameter/key" }],
                 "healthCheck": { "command": ["CMD-SHELL", "true"] },

@@ -49,7 +49,7 @@ fn rendered(name: &str) -> Option<&'static str> {
     let extension = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     match extension.as_str() {
         "jsonnet" | "libsonnet" => Some("render it first, as by `jsonnet FILE > td.json`, and name the JSON"),
-        "yml" | "yaml" => Some("write it as JSON: a file of another form is not read"),
+        "yml" | "yaml" => Some("write it as JSON, by `yq -o json FILE > td.json`: a file of another form is not read"),
         "tf" | "hcl" => Some("write the definition as JSON, as `aws ecs describe-task-definition` prints it"),
         _ => None,
     }

@@ -12,7 +12,7 @@ use super::room::{MAX_TEXT, Room};
 use super::run_task::Written;
 use super::{Checker, Files, entries, items};
 use crate::fleet::image;
-use crate::fleet::{Desired, TargetId, partition_of};
+use crate::fleet::{Desired, TargetId};
 use crate::manifest::codedeploy::CodeDeploy;
 use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
@@ -332,8 +332,8 @@ impl Checker<'_> {
             leave_out_moot(settings);
         }
         let last = layers.iter().rev().find_map(|layer| layer.cluster.as_ref());
-        if let (Some(arn), Some(place)) = (&cluster, last) {
-            self.cluster_elsewhere(arn, candidate.region, scope, place.span);
+        if let (Some(arn), Some(place)) = (cluster.as_ref().filter(|name| name.contains(":cluster/")), last) {
+            self.own_place(arn, place.span, scope);
         }
         if let Some(source) = source {
             desired.task_definition =
@@ -358,30 +358,8 @@ impl Checker<'_> {
                 _ => "its name is of letters, digits, `_` and `-`, at most 255 of them",
             };
             self.fault(span, format!("a {key} in ECS cannot be called `{value}`"), help);
-        } else if key == "cluster" {
-            self.own_place(&value, span, scope);
         }
         Some(value)
-    }
-
-    /// Records the ARN of a cluster that is not where the target is.
-    fn cluster_elsewhere(self, arn: &str, region: &str, scope: &Scope<'_>, span: Span) {
-        let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let ["arn", partition, "ecs", of_region, of_account, name] = parts[..] else { return };
-        if !name.starts_with("cluster/") {
-            return;
-        }
-        let account = scope.account.map(|(_, id, _)| id).filter(|id| !id.is_empty());
-        let elsewhere = [
-            (partition != partition_of(region)).then(|| format!("the partition {partition}")),
-            (of_region != region).then(|| format!("the region {of_region}")),
-            account.filter(|id| *id != of_account).map(|_| format!("the account {of_account}")),
-        ];
-        if let Some(elsewhere) = elsewhere.into_iter().flatten().next() {
-            let target = account.map(|id| format!(" in {id}")).unwrap_or_default();
-            let message = format!("the cluster is of {elsewhere}, and the target of {region}{target}");
-            self.fault(span, message, "write the cluster's name, or its ARN with `${region}` and `${account.id}`");
-        }
     }
 
     /// Resolves a text that must not be empty.

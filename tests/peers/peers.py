@@ -207,7 +207,7 @@ class Project:
                         "logDriver": "awslogs",
                         "options": {
                             "awslogs-group": "api",
-                            "awslogs-region": "${region}",
+                            "awslogs-region": "eu-west-1",
                             "awslogs-stream-prefix": "api",
                         },
                     },

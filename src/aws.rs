@@ -52,10 +52,10 @@ use tokio::sync::Semaphore;
 
 use self::bounded::Bounded;
 use self::settings::{Endpoints, Settings};
-use crate::clock::Clock;
-use crate::error::Error;
-use crate::exit::Exit;
-use crate::secrets::hold;
+use crate::base::clock::Clock;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::secrets::hold;
 
 /// Without these the SDK waits for ever on a server that accepts and never answers: it sets only a connect timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -266,10 +266,11 @@ fn connector(tls: &TlsContext, settings: Option<HttpConnectorSettings>, sleep: O
 fn tls() -> Result<TlsContext, Error> {
     let mut trust = TrustStore::default();
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
-        let pem = crate::file::read_given(std::path::Path::new(&path), crate::file::SMALL).map_err(|error| {
-            Error::new(Exit::Usage, format!("AWS_CA_BUNDLE: {error}"))
-                .help("AWS_CA_BUNDLE names a PEM file of certificate authorities; correct or unset it")
-        })?;
+        let pem =
+            crate::base::file::read_given(std::path::Path::new(&path), crate::base::file::SMALL).map_err(|error| {
+                Error::new(Exit::Usage, format!("AWS_CA_BUNDLE: {error}"))
+                    .help("AWS_CA_BUNDLE names a PEM file of certificate authorities; correct or unset it")
+            })?;
         trust = trust.with_pem_certificate(pem);
     }
     let tls = TlsContext::builder().with_trust_store(trust).build();

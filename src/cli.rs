@@ -11,15 +11,15 @@ mod report;
 mod sandbox;
 mod status;
 
-pub use doctor::{Doctor, DoctorFormat};
-pub use exec::{Credentials, CredentialsFormat, Exec};
-pub use hooks::Continue;
-pub use iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
-pub use init::Init;
-pub use pipeline::{Pipeline, Share};
-pub use report::{Folding, PlanReports, Report, Reports, Sections};
-pub use sandbox::Sandbox;
-pub use status::{Status, StatusFormat};
+pub use crate::cli::doctor::{Doctor, DoctorFormat};
+pub use crate::cli::exec::{Credentials, CredentialsFormat, Exec};
+pub use crate::cli::hooks::Continue;
+pub use crate::cli::iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
+pub use crate::cli::init::Init;
+pub use crate::cli::pipeline::{Pipeline, ShardArgs};
+pub use crate::cli::report::{Folding, PlanReports, Report, Reports, Sections};
+pub use crate::cli::sandbox::Sandbox;
+pub use crate::cli::status::{Status, StatusFormat};
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -29,10 +29,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{BoolishValueParser, Resettable};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::exit::Exit;
-use crate::fleet::ImageChoice;
-use crate::fleet::OnBusy;
-use crate::view::{Form, Format};
+use crate::base::exit::Exit;
+use crate::fleet::{ImageChoice, OnBusy};
+use crate::view::Form;
+use crate::view::options::Format;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -165,7 +165,7 @@ pub struct Selection {
     pub allow_http: bool,
     /// Which part of them
     #[command(flatten)]
-    pub share: Share,
+    pub share: ShardArgs,
     /// Variables that hold a credential: no manifest reads them
     #[arg(skip)]
     pub credentials: Vec<String>,
@@ -180,7 +180,7 @@ impl Selection {
 
 /// What one run deploys otherwise than the manifest says.
 #[derive(Clone, Debug, Args)]
-pub struct Instead {
+pub struct ImageOverrides {
     /// This image for a container: [SERVICE/]CONTAINER=IMAGE; repeatable, or spaces between
     #[arg(long, value_name = "[SERVICE/]CONTAINER=IMAGE", env = "ROLEOUT_IMAGE", value_delimiter = ' ')]
     pub image: Vec<ImageChoice>,
@@ -188,7 +188,7 @@ pub struct Instead {
 
 /// How much is said, and how.
 #[derive(Clone, Debug, Args)]
-pub struct Talk {
+pub struct Verbosity {
     /// Say only what failed, and the verdict
     #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
     pub quiet: bool,
@@ -220,7 +220,7 @@ impl From<OutputFormat> for Format {
 
 /// The embedded AWS instead of the real one.
 #[derive(Clone, Debug, Args)]
-pub struct Embedded {
+pub struct SandboxArgs {
     /// Use the embedded AWS, seeded from the manifest: no account, no token, no network
     #[arg(long, env = "ROLEOUT_SANDBOX")]
     pub sandbox: bool,
@@ -243,10 +243,10 @@ pub struct Deploy {
     pub selection: Selection,
     /// What is deployed instead
     #[command(flatten)]
-    pub instead: Instead,
+    pub instead: ImageOverrides,
     /// How much is said
     #[command(flatten)]
-    pub talk: Talk,
+    pub talk: Verbosity,
     /// Print what would happen to each target, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,
@@ -297,7 +297,7 @@ pub struct Deploy {
     pub folding: Folding,
     /// Instead of AWS
     #[command(flatten)]
-    pub embedded: Embedded,
+    pub embedded: SandboxArgs,
 }
 
 /// The values of `--on-busy`.
@@ -329,7 +329,7 @@ pub struct Watch {
     pub selection: Selection,
     /// How much is said
     #[command(flatten)]
-    pub talk: Talk,
+    pub talk: Verbosity,
     /// Go on without the targets that cannot be reached
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
@@ -344,7 +344,7 @@ pub struct Watch {
     pub folding: Folding,
     /// Instead of AWS
     #[command(flatten)]
-    pub embedded: Embedded,
+    pub embedded: SandboxArgs,
 }
 
 /// `roleout rollback`
@@ -355,10 +355,10 @@ pub struct Rollback {
     pub selection: Selection,
     /// What the deploy that is taken back deployed instead
     #[command(flatten)]
-    pub instead: Instead,
+    pub instead: ImageOverrides,
     /// How much is said
     #[command(flatten)]
-    pub talk: Talk,
+    pub talk: Verbosity,
     /// Print what would happen to each target, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,
@@ -394,7 +394,7 @@ pub struct Rollback {
     pub folding: Folding,
     /// Instead of AWS
     #[command(flatten)]
-    pub embedded: Embedded,
+    pub embedded: SandboxArgs,
 }
 
 /// `roleout plan`
@@ -405,7 +405,7 @@ pub struct Plan {
     pub selection: Selection,
     /// What is deployed instead
     #[command(flatten)]
-    pub instead: Instead,
+    pub instead: ImageOverrides,
     /// The form of the plan on stdout
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_PLAN_FORMAT", default_value = "text")]
     pub format: PlanFormat,
@@ -454,7 +454,7 @@ pub struct Plan {
     pub reports: PlanReports,
     /// Instead of AWS
     #[command(flatten)]
-    pub embedded: Embedded,
+    pub embedded: SandboxArgs,
 }
 
 /// The values of `plan --format`.

@@ -2,7 +2,7 @@
 //!
 //! Pure: what AWS answered, what a token says and what a policy holds come in, findings go out. [`token`] looks at the ID
 //! token, [`trust`] and [`chain`] hold a role's trust policy against it and against the session before, [`refusal`] says
-//! what AWS's answer means, and [`report`] puts all of that together. `commands/doctor.rs` asks.
+//! what AWS's answer means, and [`report`] puts all of that together. `preflight/diagnosis.rs` asks.
 
 pub mod causes;
 pub mod chain;

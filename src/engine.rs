@@ -5,87 +5,51 @@
 
 mod alarms;
 mod bake;
+mod batched_reads;
 mod blind;
 pub mod cancel;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
-mod current;
-mod ended;
+pub mod context;
+mod deployment_tracker;
+mod drift_guard;
 mod evidence;
+mod exactly_once;
+mod hints;
 mod last_look;
+pub mod lifecycle_hooks;
 mod messages;
-mod objects;
 mod past;
+mod poller;
 mod register;
-mod returns;
 mod rollback;
 mod rollout;
+mod rollout_result;
 mod run_task;
-pub mod stages;
+mod service_deployments;
+mod shared_tasks;
+mod timing;
 mod update;
-mod verdict;
-mod watch;
 mod wave;
-mod write;
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::ecs::Ecs;
+use crate::engine::cancel::Cancel;
+use crate::engine::context::{Clients, Run};
+use crate::engine::drift_guard::Together;
+use crate::engine::poller::Watches;
+use crate::engine::register::Families;
+use crate::engine::rollback::succeeded::Deployed;
+use crate::engine::shared_tasks::SharedTasks;
 use crate::event::{Event, Job, halted_by, waits_at};
-use crate::fleet::{Fleet, Outcome, Scope, TargetId, TargetSpec, Wave};
-use crate::plan::{Plan, Work};
-use cancel::Cancel;
-use current::Together;
-use register::Families;
-use returns::Deployed;
-use run_task::SharedTasks;
-use watch::Watches;
-use wave::WaveEnd;
-
-/// Gives the ECS client of a target's account and region.
-pub type Clients = Arc<dyn Fn(&TargetSpec) -> Arc<Ecs> + Send + Sync>;
-
-/// How many events may wait for a slow reader before the engine waits for it.
-pub const EVENTS: usize = 1024;
-
-/// A run: what it works on and what it shares between its rollouts.
-pub struct Run {
-    fleet: Fleet,
-    plan: Plan,
-    clients: Clients,
-    events: mpsc::Sender<Event>,
-    cancel: Cancel,
-    watches: Watches,
-    looks: Together,
-    families: Families,
-    shared_tasks: SharedTasks,
-    /// When the targets were read, if not too long ago to matter.
-    read_at: Option<Instant>,
-    /// What is known of each target that was started, by its index.
-    known: Mutex<HashMap<usize, Known>>,
-    /// Whether it continues the PAUSE hooks of its own deployments.
-    continues_hooks: bool,
-    /// Whether it was said that there is no session any more.
-    blind: AtomicBool,
-}
-
-/// What is known of a target that was started.
-#[derive(Debug, Default)]
-struct Known {
-    /// Its work, by the last look at its service.
-    work: Option<Arc<Work>>,
-    /// Our deployment's id.
-    deployment: Option<String>,
-    /// Whether its UpdateService may have been sent.
-    asked: bool,
-}
+use crate::fleet::{Fleet, Outcome, Scope, TargetId, Wave};
+use crate::plan::work::Plan;
 
 /// Where a run begins and what it says of itself.
 #[derive(Clone, Debug, Default)]
@@ -170,26 +134,6 @@ pub async fn run(
 }
 
 impl Run {
-    fn ecs(&self, target: &TargetSpec) -> Arc<Ecs> {
-        (self.clients)(target)
-    }
-
-    /// Returns a target's work, by the last look at its service.
-    fn work(&self, index: usize) -> Arc<Work> {
-        let renewed = self.know(index, |known| known.work.clone());
-        renewed.unwrap_or_else(|| Arc::new(self.plan.work[index].clone().expect("only targets with work are started")))
-    }
-
-    /// Reads or changes what is known of a target.
-    fn know<T>(&self, index: usize, with: impl FnOnce(&mut Known) -> T) -> T {
-        with(self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(index).or_default())
-    }
-
-    async fn emit(&self, event: Event) {
-        // A reader that has gone away does not stop a run: what was started is still watched to its end.
-        let _ = self.events.send(event).await;
-    }
-
     async fn waves(self: &Arc<Self>, start: &Start) {
         let first = first_wave(&self.fleet, start);
         let has_work = |wave: &Wave| wave.targets.iter().any(|&index| self.plan.work[index].is_some());
@@ -253,7 +197,14 @@ impl Run {
         };
         for _ in 0..most {
             let Some((number, deployed)) = deployed.pop().filter(|_| !self.cancel.is_cancelled()) else { return };
-            returns::wave(self, &self.fleet.waves[number], deployed, failing.on_failure, cause).await;
+            crate::engine::rollback::succeeded::wave(
+                self,
+                &self.fleet.waves[number],
+                deployed,
+                failing.on_failure,
+                cause,
+            )
+            .await;
         }
     }
 
@@ -261,11 +212,6 @@ impl Run {
         if let Some(signal) = self.cancel.signal() {
             self.emit(Event::RunCancelled { signal: signal.name().to_owned() }).await;
         }
-    }
-
-    async fn halted(&self, wave: &Wave, end: &WaveEnd, max_failures: usize) {
-        let Some(cause) = end.first_failure.clone() else { return };
-        self.emit(Event::RunHalted { wave: wave.name.clone(), cause, failed: end.failed, max_failures }).await;
     }
 
     async fn skip_wave(&self, wave: &Wave, stop: &Stop) {
@@ -281,23 +227,6 @@ impl Run {
             };
             self.emit(Event::RolloutSkipped { target, outcome, cause, reason }).await;
         }
-    }
-
-    /// Says of a target of the running wave that it was not started.
-    async fn skip(&self, index: usize, cause: Option<&TargetId>) {
-        let target = self.fleet.targets[index].id.clone();
-        let event = if self.cancel.is_cancelled() {
-            let reason = "the run was cancelled".to_owned();
-            Event::RolloutSkipped { target, outcome: Outcome::Cancelled, cause: None, reason }
-        } else {
-            Event::RolloutSkipped {
-                target,
-                outcome: Outcome::NotStarted,
-                cause: cause.cloned(),
-                reason: halted_by(cause),
-            }
-        };
-        self.emit(event).await;
     }
 }
 

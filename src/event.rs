@@ -16,8 +16,8 @@
 mod job;
 mod unstarted;
 
-pub use job::Job;
-pub use unstarted::{halted_by, waits_at};
+pub use crate::event::job::Job;
+pub use crate::event::unstarted::{halted_by, waits_at};
 
 use std::fmt;
 
@@ -25,8 +25,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Moment, Outcome, Revision, TargetId};
-use crate::plan::Outline;
+use crate::plan::outline::Outline;
 
 /// The version of the written form of events. A reader ignores kinds that it does not know.
 pub const FORMAT_VERSION: u32 = 1;
@@ -360,19 +361,6 @@ pub enum TaskEnd {
     Cancelled,
 }
 
-/// The task counts of one deployment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Tasks {
-    /// How many it should run.
-    pub desired: u32,
-    /// How many run.
-    pub running: u32,
-    /// How many are on their way.
-    pub pending: u32,
-    /// How many failed to start, in a row (ECS's `failedTasks`).
-    pub failed: u32,
-}
-
 /// A lifecycle hook at which a deployment waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hook {
@@ -485,3 +473,6 @@ impl Stamper {
         Stamped { version: FORMAT_VERSION, run: self.run.clone(), seq, at, event }
     }
 }
+
+/// The journal's name in a directory of reports, where it is not named.
+pub const JOURNAL: &str = "journal.jsonl";

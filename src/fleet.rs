@@ -2,40 +2,47 @@
 //!
 //! A [`Fleet`] is what a manifest means. Nothing here reads a file, calls AWS or prints.
 
+mod account_id;
 mod allow;
 pub mod codedeploy;
 pub mod commit;
 pub mod desired;
 pub(crate) mod duration;
+pub mod identity_provider;
 pub mod image;
+pub mod image_name;
 mod policy;
 mod revision;
+pub mod role_arn;
 mod run_task;
 mod select;
 mod shard;
 pub mod strategy;
+pub mod tasks;
+pub mod webhook;
 
-pub use allow::{Allow, Subject};
-pub use commit::{Commit, Release};
-pub use desired::{Base, Desired};
-pub use image::{ImageChoice, ImageError};
-pub use policy::{OnBusy, OnCancel, OnFailure, Scope};
-pub use revision::Revision;
-pub use run_task::{Launch, Moment, Per, RunTask, RunTasks};
-pub use select::SelectError;
-pub use shard::{Part, Shard, ShardError};
+pub use crate::fleet::account_id::AccountId;
+pub use crate::fleet::allow::{Allow, Subject};
+pub use crate::fleet::commit::{Commit, Release};
+pub use crate::fleet::desired::{Base, Desired};
+pub use crate::fleet::image::{ImageChoice, ImageError};
+pub use crate::fleet::policy::{OnBusy, OnCancel, OnFailure, Scope};
+pub use crate::fleet::revision::Revision;
+pub use crate::fleet::run_task::{Launch, Moment, Per, RunTask, RunTasks};
+pub use crate::fleet::select::SelectError;
+pub use crate::fleet::shard::{Part, Shard, ShardError};
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::notify::Webhook;
+use crate::fleet::role_arn::RoleArn;
+use crate::fleet::webhook::Webhook;
 
 /// Everything a manifest says, resolved: interpolated for each target, checked, and with no default left to apply.
 #[derive(Clone, Debug)]
@@ -155,146 +162,6 @@ pub struct Hop {
     #[serde(with = "duration::optional")]
     #[schemars(with = "Option<String>")]
     pub duration: Option<Duration>,
-}
-
-/// A 12-digit AWS account id. A string, since ids may begin with zeros.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-pub struct AccountId(String);
-
-impl AccountId {
-    /// Returns the 12 digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for AccountId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!("`{text}` is not an AWS account id: 12 digits"))
-        }
-    }
-}
-
-impl TryFrom<String> for AccountId {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<AccountId> for String {
-    fn from(id: AccountId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The ARN of an IAM role, of any partition.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-pub struct RoleArn {
-    text: String,
-    account: AccountId,
-}
-
-/// AWS's partitions.
-const PARTITIONS: [&str; 8] =
-    ["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"];
-
-/// Returns the partition that a region belongs to.
-pub fn partition_of(region: &str) -> &'static str {
-    let prefixes = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("us-isof-", "aws-iso-f"),
-        ("eusc-", "aws-eusc"),
-    ];
-    prefixes.into_iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
-}
-
-impl RoleArn {
-    /// Returns the whole ARN.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns the account that the role lives in.
-    pub fn account(&self) -> &AccountId {
-        &self.account
-    }
-
-    /// Returns `aws`, `aws-cn`, `aws-us-gov` or another partition.
-    pub fn partition(&self) -> &str {
-        self.text.split(':').nth(1).unwrap_or("aws")
-    }
-
-    /// Returns the role's name without its path.
-    pub fn name(&self) -> &str {
-        self.text.rsplit('/').next().unwrap_or(&self.text)
-    }
-}
-
-impl FromStr for RoleArn {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wanted = "a role's ARN looks like arn:aws:iam::111122223333:role/name";
-        let parts: Vec<&str> = text.splitn(6, ':').collect();
-        let [arn, partition, service, region, account, resource] = parts[..] else {
-            return Err(format!("`{text}` is not an ARN; {wanted}"));
-        };
-        if arn == "arn" && !PARTITIONS.contains(&partition) {
-            return Err(format!("`{text}` names the partition `{partition}`, which AWS does not have; {wanted}"));
-        }
-        if arn != "arn" || service != "iam" || !region.is_empty() {
-            return Err(format!("`{text}` is not an IAM ARN; {wanted}"));
-        }
-        let account: AccountId = account.parse().map_err(|error| format!("{error}, in `{text}`"))?;
-        // IAM's characters of a path and of a name.
-        let is_path = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte));
-        match resource.strip_prefix("role/").filter(|path| is_path(path)).and_then(|path| path.rsplit('/').next()) {
-            Some(name) if !name.is_empty() && name.len() <= 64 && is_name(name) => {
-                Ok(Self { text: text.to_owned(), account })
-            }
-            _ => Err(format!("`{text}` does not name a role; {wanted}")),
-        }
-    }
-}
-
-impl TryFrom<String> for RoleArn {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<RoleArn> for String {
-    fn from(arn: RoleArn) -> Self {
-        arn.text
-    }
-}
-
-impl fmt::Display for RoleArn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
 }
 
 /// Names a target: the manifest's account and service names, and the region. Prints as `account/region/service`.

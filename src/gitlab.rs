@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::aws::web::{Answer, Method, Request, Web, WebError};
-use crate::secrets;
-use crate::view::style::clean;
+use crate::base::secrets;
+use crate::base::text::clean;
 
 /// How long GitLab may take to answer one request.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ pub mod json;
 pub mod live;
 pub mod permission;
 pub mod policy;
-pub mod provider;
+pub mod refusal;
 pub mod subject;
 pub mod terraform;
 pub mod trust;
@@ -22,10 +22,12 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::fleet::{AccountId, Allow, Fleet, IdentitySource, RoleArn};
-use grant::Grants;
-use policy::Policy;
-use provider::Provider;
+use crate::fleet::identity_provider::Provider;
+use crate::fleet::role_arn::RoleArn;
+use crate::fleet::{AccountId, Allow, Fleet, IdentitySource};
+use crate::iam::grant::Grants;
+use crate::iam::policy::Policy;
+use crate::iam::refusal::Refusal;
 
 /// STS's shortest maximum of a role's session, and the default.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -107,21 +109,6 @@ impl RoleSetup {
     pub fn path(&self) -> &str {
         let (_, rest) = self.arn.as_str().split_once(":role").unwrap_or(("", "/"));
         rest.strip_suffix(self.arn.name()).unwrap_or("/")
-    }
-}
-
-/// Why no policies can be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// What is wrong, as a lower-case fragment.
-    pub message: String,
-    /// What to do about it.
-    pub help: String,
-}
-
-impl Refusal {
-    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), help: help.into() }
     }
 }
 

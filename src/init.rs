@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::fleet::{AccountId, IdentitySource, RoleArn, RoleChain};
+use crate::fleet::role_arn::RoleArn;
+use crate::fleet::{AccountId, IdentitySource, RoleChain};
 
-pub use import::import;
-pub use starter::starter;
+pub use crate::init::import::import;
+pub use crate::init::starter::starter;
 
 /// A file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]

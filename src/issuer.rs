@@ -11,19 +11,20 @@ mod connection;
 pub mod document;
 pub mod roots;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::error::Error;
 use crate::doctor::finding::{Finding, Severity};
-use crate::error::Error;
-use address::{Address, unreachable_from_aws};
-use connection::{Answer, Failure};
-use roots::Roots;
+use crate::issuer::address::{Address, unreachable_from_aws};
+pub use crate::issuer::connection::Names;
+use crate::issuer::connection::{Answer, Failure};
+use crate::issuer::roots::Roots;
 
 /// How long AWS waits for one of the documents.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -80,20 +81,6 @@ pub struct Look {
     pub allow_private: bool,
     /// Whether other programs here go through a proxy, which this look does not.
     pub proxied: bool,
-}
-
-/// Where hosts are.
-#[derive(Clone, Debug)]
-pub enum Names {
-    /// Where the system says.
-    Dns,
-    /// In one place, whatever their names and ports: for tests.
-    Pinned {
-        /// What their names are said to resolve to.
-        addresses: Vec<IpAddr>,
-        /// Where connections go instead.
-        at: SocketAddr,
-    },
 }
 
 impl Look {

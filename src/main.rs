@@ -9,18 +9,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::CommandFactory;
-use roleout::cli::{Cli, Command, IamAction, OutputFormat, Talk};
+use roleout::base::error::Error;
+use roleout::base::exit::Exit;
+use roleout::base::text;
+use roleout::cli::{Cli, Command, IamAction, OutputFormat, Verbosity};
 use roleout::commands::{
-    check, credentials, deploy, doctor, exec, hooks, iam, init, pipeline, plan, report, rollback, sandbox, status,
-    watch,
+    check, continue_hook, credentials, deploy, doctor, exec, iam, init, pipeline, plan, report, rollback, sandbox,
+    status, watch,
 };
 use roleout::engine::cancel::{Cancel, Signal};
-use roleout::error::Error;
-use roleout::exit::Exit;
-use roleout::file;
 use roleout::manifest::schema;
+use roleout::view;
+use roleout::view::View;
+use roleout::view::options::{Format, Options};
 use roleout::view::stream::Stream;
-use roleout::view::{self, Format, View};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a reader has, after a signal, to take what is left.
@@ -60,7 +62,7 @@ fn keep_memory_private() {}
 /// Says what is wrong with the command line. Colours go where a word of it could command a terminal.
 fn say_of_the_command_line(error: &clap::Error) {
     let plain = error.render().to_string();
-    let safe = view::style::clean_lines(&plain);
+    let safe = text::clean_lines(&plain);
     let _ = if safe == plain || !error.use_stderr() { error.print() } else { write!(anstream::stderr(), "{safe}") };
 }
 
@@ -80,7 +82,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
     if !matches!(cli.command, Command::Exec(_)) {
         raise_open_files();
     }
-    let talk = |quiet, verbose| Talk { quiet, verbose, format: OutputFormat::Text };
+    let talk = |quiet, verbose| Verbosity { quiet, verbose, format: OutputFormat::Text };
     let exit = match cli.command {
         Command::Deploy(args) => {
             with_view(&args.talk, async |view, cancel| deploy::deploy(&args, view, cancel).await).await
@@ -95,7 +97,8 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
             with_view(&args.talk, async |view, cancel| watch::watch(&args, view, cancel).await).await
         }
         Command::Continue(args) => {
-            with_view(&talk(args.quiet, false), async |view, cancel| hooks::hooks(&args, view, cancel).await).await
+            with_view(&talk(args.quiet, false), async |view, cancel| continue_hook::hooks(&args, view, cancel).await)
+                .await
         }
         Command::Sandbox(args) => {
             with_view(&talk(false, true), async |view, cancel| sandbox::sandbox(&args, view, cancel).await).await
@@ -174,7 +177,7 @@ fn pages(command: &clap::Command, directory: &Path) -> std::io::Result<()> {
     let page = clap_mangen::Man::new(command.clone());
     let mut text = Vec::new();
     page.render(&mut text)?;
-    file::write_below(directory, Path::new(&page.get_filename()), &text)
+    roleout::base::file::write_below(directory, Path::new(&page.get_filename()), &text)
 }
 
 /// Writes to stdout. A reader that has seen enough is no error.
@@ -182,15 +185,18 @@ fn print(bytes: &[u8]) {
     let _ = std::io::stdout().write_all(bytes);
 }
 
-fn options(talk: &Talk) -> view::Options {
+fn options(talk: &Verbosity) -> Options {
     let size = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, h)| (usize::from(w.0), usize::from(h.0)));
-    view::Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size)
+    Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size)
 }
 
 /// Runs a command with a view of its streams, until their readers have taken everything, or a second after a signal.
-async fn with_view(talk: &Talk, command: impl AsyncFnOnce(View, Cancel) -> Result<Exit, Error>) -> Result<Exit, Error> {
+async fn with_view(
+    talk: &Verbosity,
+    command: impl AsyncFnOnce(View, Cancel) -> Result<Exit, Error>,
+) -> Result<Exit, Error> {
     let (out, err) = (Stream::new(std::io::stdout()), Stream::new(std::io::stderr()));
-    let options = view::Options { pending: Some(err.pending()), ..options(talk) };
+    let options = Options { pending: Some(err.pending()), ..options(talk) };
     let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
     with_signals(async |cancel| {
         let result = command(view, cancel.clone()).await;

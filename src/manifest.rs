@@ -31,17 +31,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::fleet::OnBusy;
-use crate::notify::{Format, Occasion};
-use allow::Allow;
-use codedeploy::CodeDeploy;
-use definition::DefinitionSource;
-use deployment::Deployment;
-use gitlab::GitLab;
-use interpolate::Template;
-use run_task::RunTask;
-use scalar::{AmountValue, Count, DurationValue, Json, Scalar};
-use select::Selector;
-use spanned::{Entries, OneOrMany, Spanned};
+use crate::fleet::webhook::{Format, Occasion};
+use crate::manifest::allow::Allow;
+use crate::manifest::codedeploy::CodeDeploy;
+use crate::manifest::definition::DefinitionSource;
+use crate::manifest::deployment::Deployment;
+use crate::manifest::gitlab::GitLab;
+use crate::manifest::interpolate::Template;
+use crate::manifest::run_task::RunTask;
+use crate::manifest::scalar::{AmountValue, Count, DurationValue, Json, Scalar};
+use crate::manifest::select::Selector;
+use crate::manifest::spanned::{Entries, OneOrMany, Spanned};
 
 /// Which ECS services are deployed to which AWS accounts, how those are reached, and in what order.
 ///

@@ -1,15 +1,14 @@
 //! What a webhook is told of a run: when it halts, and when it is over.
 //!
-//! Pure: bodies out of the folded events. Who sends them is `commands/notify.rs`. For programs a body is the report of the
+//! Pure: bodies out of the folded events. Who sends them is `run/webhooks.rs`. For programs a body is the report of the
 //! run so far, without the events of its targets; for people it is what the summary says and no more.
 
 use indexmap::IndexMap;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::event::Reason;
 use crate::fleet::TargetId;
+use crate::fleet::webhook::{Format, Occasion};
 use crate::report::Report;
 use crate::state::RunState;
 
@@ -17,44 +16,6 @@ use crate::state::RunState;
 const NAMED: usize = 20;
 /// The most bytes of the targets and reasons in a JSON body: receivers have limits, and those of a megabyte are common.
 const MOST: usize = 300_000;
-
-/// Someone to tell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Webhook {
-    /// The name of the variable that holds the URL: who has the URL can post, so it stands in no file.
-    pub url_env: String,
-    /// The form of what is posted.
-    pub format: Format,
-    /// On which occasions.
-    pub on: Vec<Occasion>,
-}
-
-/// The form of what is posted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// The report of the run so far, for programs.
-    #[default]
-    Json,
-    /// A message as Slack's incoming webhooks take it, and Mattermost's.
-    Slack,
-}
-
-/// When something is posted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Occasion {
-    /// The failure budget was exceeded, and nothing new starts.
-    Halt,
-    /// The run is over.
-    End,
-}
-
-impl Occasion {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Halt, Self::End];
-}
 
 /// Returns what is posted.
 pub fn body(state: &RunState, occasion: Occasion, format: Format) -> Value {
@@ -97,7 +58,7 @@ fn slack(state: &RunState, occasion: Occasion) -> String {
         }
         Occasion::End => {
             let exit = state.exit();
-            let sign = if exit == crate::exit::Exit::Done { ":white_check_mark:" } else { ":x:" };
+            let sign = if exit == crate::base::exit::Exit::Done { ":white_check_mark:" } else { ":x:" };
             format!("{sign} {project}*{}* (exit code {})", exit.words(), exit.code())
         }
     };
@@ -135,7 +96,7 @@ mod tests {
     use super::*;
     use crate::event::{Event, Job, Stamper};
     use crate::fleet::{OnCancel, OnFailure, Outcome};
-    use crate::plan::{Action, ChangeOutline, Outline, WaveOutline};
+    use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 
     fn state(failed: usize) -> RunState {
         of_job(failed, job())

@@ -2,10 +2,13 @@
 //!
 //! Nothing here changes anything, and one account that cannot be read does not hide the others.
 
+pub mod attempt;
 pub mod codedeploy;
 pub mod family;
 pub mod history;
 pub mod progress;
+#[cfg(feature = "verify")]
+pub mod references;
 pub mod service;
 
 use std::collections::BTreeMap;
@@ -18,8 +21,8 @@ use crate::aws::denial;
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs, SERVICES_PER_CALL};
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Base, Fleet, Revision, TargetSpec};
-use progress::Progress;
-use service::LiveService;
+use crate::observe::progress::Progress;
+use crate::observe::service::LiveService;
 
 /// Account-and-region groups read at once; each has its own limits besides.
 const AT_ONCE: usize = 64;

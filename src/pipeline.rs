@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::fleet::{Amount, Fleet, Moment, Parallelism, Part, Per, Scope, ShardError, TargetSpec};
-use crate::plan::budget::{Limits, Pace, budget};
+use crate::plan::time_estimate::{Limits, Pace, budget};
 
 /// The most jobs that GitLab makes of one by `parallel`.
 pub const MOST_PARTS: usize = 200;

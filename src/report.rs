@@ -7,6 +7,7 @@
 pub mod annotations;
 mod bounded;
 mod course;
+mod deployed;
 pub mod dotenv;
 pub mod html;
 pub mod junit;
@@ -20,24 +21,24 @@ mod target;
 pub mod terraform;
 mod wave;
 
-pub use course::{Pause, Stage};
-pub use kind::Kind;
-pub use reason::Reason;
-pub use record::Record;
-pub use target::{Ending, Line, Target, Task, Undo};
-pub use wave::Wave;
+pub use crate::report::course::{Pause, Stage};
+pub use crate::report::kind::Kind;
+pub use crate::report::reason::Reason;
+pub use crate::report::record::Record;
+pub use crate::report::target::{Ending, Line, Target, Task, Undo};
+pub use crate::report::wave::Wave;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::exit::Exit;
+use crate::base::text::clean;
 use crate::event::Job;
-use crate::exit::Exit;
 use crate::fleet::TargetId;
+use crate::report::reason::Reasons;
 use crate::state::RunState;
-use crate::view::style::clean;
-use reason::Reasons;
 
 /// The version of the JSON form. It changes when a member is removed or gets another meaning, not when one is added.
 pub const VERSION: u32 = 1;
@@ -154,7 +155,7 @@ impl Report {
     /// Returns it as JSON, ending in a line break.
     pub fn to_json(&self) -> String {
         // A report holds nothing but text, numbers and lists, all of which JSON has.
-        crate::view::json::pretty(self).unwrap_or_default()
+        crate::base::json::pretty(self).unwrap_or_default()
     }
 
     /// Returns the reason of one of its targets.

@@ -76,21 +76,21 @@ use aws_credential_types::Credentials;
 use secrecy::SecretString;
 use serde_json::Value;
 
-pub use account::{Provider, Role};
-pub use barrier::Barrier;
-pub use calls::{Attempt, Calls, Write};
-pub use fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
-pub use issuer::{AUDIENCE, Claims, ISSUER_HOST, PROJECT_PATH};
-pub use refusal::Refusal;
-pub use timing::Timing;
+pub use crate::sandbox::account::{Provider, Role};
+pub use crate::sandbox::barrier::Barrier;
+pub use crate::sandbox::calls::{Attempt, Calls, Write};
+pub use crate::sandbox::fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
+pub use crate::sandbox::issuer::{AUDIENCE, Claims, ISSUER_HOST, PROJECT_PATH};
+pub use crate::sandbox::refusal::Refusal;
+pub use crate::sandbox::timing::Timing;
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::fleet::Fleet;
 use crate::iam::Setup;
-use crate::verify::Need;
-use moment::{Moment, moment};
-use wire::{Fate, Request};
-use world::{Call, World};
+use crate::references::need::Need;
+use crate::sandbox::moment::{Moment, moment};
+use crate::sandbox::wire::{Fate, Request};
+use crate::sandbox::world::{Call, World};
 
 /// The secret access key of every account's static credentials.
 pub const SECRET: &str = "test";
@@ -233,7 +233,7 @@ impl Sandbox {
                 });
             }
             if let Some(provider) = &account.provider {
-                let host = crate::iam::provider::name(&provider.url).to_owned();
+                let host = crate::fleet::identity_provider::name(&provider.url).to_owned();
                 let client_ids = provider.audiences.clone();
                 self.set_provider(account.id.as_str(), Provider { host, client_ids, key_set: None });
             }

@@ -7,10 +7,10 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
+use crate::base::exit::Exit;
 use crate::event::{Event, Job, Reason, Stamped};
-use crate::exit::Exit;
 use crate::fleet::{Outcome, TargetId};
-use crate::plan::Outline;
+use crate::plan::outline::Outline;
 
 mod course;
 mod pause;
@@ -22,15 +22,15 @@ mod totals;
 mod undo;
 mod wave;
 
-pub use course::Course;
-pub use pause::Pause;
-pub use refusal::Refusal;
-pub use run_task::TaskRun;
-pub use stage::Stage;
-pub use target::TargetState;
-pub use totals::Totals;
-pub use undo::Undo;
-pub use wave::WaveState;
+pub use crate::state::course::Course;
+pub use crate::state::pause::Pause;
+pub use crate::state::refusal::Refusal;
+pub use crate::state::run_task::TaskRun;
+pub use crate::state::stage::Stage;
+pub use crate::state::target::TargetState;
+pub use crate::state::totals::Totals;
+pub use crate::state::undo::Undo;
+pub use crate::state::wave::WaveState;
 
 /// A run so far.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -11,13 +11,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::event::{Hook, Tasks};
+use crate::event::Hook;
+use crate::fleet::image_name::Image;
+use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Commit, Fleet, Revision, TargetId};
 use crate::identity::preflight::Unreachable;
 use crate::observe::progress::{self, Progress};
 use crate::observe::service::LiveService;
 use crate::observe::{Observed, Seen};
-use crate::plan::{Action, Plan, build};
+use crate::plan::build;
+use crate::plan::outline::Action;
+use crate::plan::work::Plan;
 
 /// The version of the JSON; it changes with whatever a program that reads it must know.
 pub const VERSION: u32 = 1;
@@ -102,17 +106,6 @@ pub struct Live {
     pub running: u32,
     /// The PRIMARY deployment, unless it is completed.
     pub deployment: Option<DeploymentStatus>,
-}
-
-/// A container's image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Image {
-    /// As the task definition has it.
-    pub image: String,
-    /// Its tag; absent where only a digest is given, or nothing at all.
-    pub tag: Option<String>,
-    /// Its digest.
-    pub digest: Option<String>,
 }
 
 /// A deployment that is under way, or that failed.
@@ -300,18 +293,6 @@ impl Live {
             running: service.running,
             deployment: DeploymentStatus::read(service, observed.progress.as_ref()),
         }
-    }
-}
-
-impl Image {
-    /// Takes an image's name apart. A port of the registry's host is no tag.
-    pub fn read(image: &str) -> Self {
-        let (name, digest) = match image.split_once('@') {
-            Some((name, digest)) => (name, Some(digest.to_owned())),
-            None => (image, None),
-        };
-        let tag = name.rsplit_once(':').map(|(_, tag)| tag).filter(|tag| !tag.contains('/'));
-        Self { image: image.to_owned(), tag: tag.map(str::to_owned), digest }
     }
 }
 

@@ -12,10 +12,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use model::{is_member, strip_comments};
-pub(crate) use model::{keep, refuse_types};
-pub use placeholder::find as find_placeholder;
-pub use rules::check_secret;
+pub use crate::task_definition::model::{is_member, strip_comments};
+pub(crate) use crate::task_definition::model::{keep, refuse_types};
+pub use crate::task_definition::placeholder::find as find_placeholder;
+pub use crate::task_definition::rules::check_secret;
 
 /// One step of the path to a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,5 +127,10 @@ fn entry(path: &[Step], index: usize) -> Vec<Step> {
     path
 }
 
+pub mod compose;
+pub mod normalise;
+#[cfg(test)]
+pub(super) mod properties;
+mod summary;
 #[cfg(test)]
 mod tests;

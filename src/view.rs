@@ -3,63 +3,50 @@
 //! A [`View`] listens: it can neither stop nor change a run, and a terminal or a pipe that goes away does not either.
 //! stdout is data, stderr is for people; both are writers that it is given, and time is what events and ticks say.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 
+use crate::base::secrets::Scrubbed;
 use crate::doctor::report::Report;
 use crate::event::Stamped;
 use crate::exec::relay::{Line, Stream};
-use crate::plan::Outline;
+use crate::plan::outline::Outline;
 use crate::plan::preview::Preview;
-use crate::secrets::Scrubbed;
 use crate::state::RunState;
 use crate::status::Status;
+use crate::view::options::{Format, Options};
 
 pub mod canvas;
 pub mod check;
 pub mod children;
-pub mod complaint;
-pub mod console;
 pub mod crash;
 pub mod doctor;
 pub mod hooks;
 pub mod journal;
-pub mod json;
 pub mod jsonl;
 pub mod lines;
 pub mod live;
 pub mod markdown;
+pub mod options;
 pub mod plan;
 pub mod reports;
 pub mod row;
 pub mod sections;
-pub mod sentence;
-pub mod stage;
 pub mod status;
 pub mod stream;
 pub mod style;
 pub mod summary;
 
-use journal::Journal;
-use jsonl::Jsonl;
-use lines::Lines;
-use live::{Live, Size};
-use reports::Reports;
-use stream::Pending;
-use style::{Paint, Tone, clean};
-
-/// What stdout gets during a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// Nothing but the plan.
-    #[default]
-    Text,
-    /// Each event as a line of JSON.
-    Jsonl,
-}
+use crate::base::text::clean;
+use crate::narrate::outcome::Tone;
+use crate::view::journal::Journal;
+use crate::view::jsonl::Jsonl;
+use crate::view::lines::Lines;
+use crate::view::live::Live;
+use crate::view::reports::Reports;
+use crate::view::style::Paint;
 
 /// How a plan is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,79 +58,6 @@ pub enum Form {
     Json,
     /// As Markdown, for a note on a merge request.
     Markdown,
-}
-
-/// How a view looks; chosen once.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What stdout gets.
-    pub format: Format,
-    /// Whether stderr is drawn on, rather than written line by line.
-    pub live: bool,
-    /// Only the summary's failures and verdict.
-    pub quiet: bool,
-    /// Every event, in words.
-    pub verbose: bool,
-    /// Whether stderr is coloured.
-    pub color: bool,
-    /// Whether stdout is coloured.
-    pub color_stdout: bool,
-    /// The columns of lines that can be broken, and of a terminal whose size cannot be asked.
-    pub width: usize,
-    /// The rows of a terminal whose size cannot be asked.
-    pub height: usize,
-    /// Asks the terminal for its columns and rows, at each frame.
-    pub size: Size,
-    /// How far the terminal is behind: while it is, no frame is drawn.
-    pub pending: Option<watch::Receiver<Pending>>,
-}
-
-impl Default for Options {
-    /// Plain lines of 100 columns, without colour.
-    fn default() -> Self {
-        Self {
-            format: Format::Text,
-            live: false,
-            quiet: false,
-            verbose: false,
-            color: false,
-            color_stdout: false,
-            width: 100,
-            height: 24,
-            size: || None,
-            pending: None,
-        }
-    }
-}
-
-impl Options {
-    /// Looks at the terminal and the environment: live only where a person watches and nothing else writes to the
-    /// terminal, coloured where the terminal and `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` allow it.
-    pub fn detect(format: Format, quiet: bool, verbose: bool, size: Size) -> Self {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
-        let number = |name| variable(name).and_then(|value| value.to_str()?.parse().ok());
-        let default = Self::default();
-        let (width, height) = size().unwrap_or((default.width, default.height));
-        let shares_terminal = format == Format::Jsonl && stdout.is_terminal();
-        Self {
-            format,
-            live: stderr.is_terminal()
-                && variable("CI").is_none()
-                && variable("TERM").is_none_or(|term| term != "dumb")
-                && !quiet
-                && !verbose
-                && !shares_terminal,
-            quiet,
-            verbose,
-            color: anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never,
-            color_stdout: anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never,
-            width: number("COLUMNS").unwrap_or(width).max(20),
-            height: number("LINES").unwrap_or(height).max(1),
-            size,
-            pending: None,
-        }
-    }
 }
 
 /// A view of one run.
@@ -265,7 +179,7 @@ impl View {
         let written = |color: bool, width: usize| match form {
             Form::Text => plan::text(preview, Paint(color), width),
             // A plan holds nothing but text, numbers and lists, all of which JSON has.
-            Form::Json => json::pretty(preview).unwrap_or_default(),
+            Form::Json => crate::base::json::pretty(preview).unwrap_or_default(),
             Form::Markdown => markdown::text(preview),
         };
         match self.options.format {

@@ -1,6 +1,35 @@
 //! The rules of ARCHITECTURE.md that a compiler does not hold, held against the source.
 
+#[path = "architecture/imports.rs"]
+mod imports;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use imports::Imports;
+
+/// The parts of the crate, the lowest first: what one imports lies in a line above its own.
+const LAYERS: &[&[&str]] = &[
+    &["base"],
+    &["fleet"],
+    &["task_definition"],
+    &["references"],
+    &["manifest", "aws"],
+    &["doctor"],
+    &["identity", "observe", "issuer"],
+    &["plan"],
+    &["event"],
+    &["state"],
+    &["narrate"],
+    &["report", "gitlab", "status", "iam", "pipeline", "exec", "init"],
+    &["notify", "engine", "view"],
+    &["cli", "sandbox"],
+    &["load"],
+    &["connect"],
+    &["preflight"],
+    &["run"],
+    &["commands"],
+];
 
 /// Every source file below `src`, with its text.
 fn sources() -> Vec<(String, String)> {
@@ -54,7 +83,10 @@ fn manifest_plan_event_state_and_fleet_are_synchronous_and_do_no_io() {
             "iam",
             "doctor",
             "fleet",
-            "exit",
+            "narrate",
+            "references",
+            "base/exit",
+            "base/text",
         ];
         let parts = ["gitlab/deployments", "gitlab/job"];
         let parts = [&parts[..], &["issuer/address", "issuer/chain", "issuer/document", "exec/environment"]].concat();
@@ -101,4 +133,62 @@ fn no_task_is_spawned_and_forgotten_and_no_file_outgrows_its_noun() {
         .map(|(name, text)| format!("{name}: {} lines", text.lines().count()))
         .collect();
     assert!(long.is_empty(), "split along a noun: {long:?}");
+}
+
+/// Returns every import that does not point down, and every part without a layer.
+fn upward(imports: &Imports) -> Vec<String> {
+    let rank: BTreeMap<&str, usize> =
+        LAYERS.iter().enumerate().flat_map(|(rank, parts)| parts.iter().map(move |part| (*part, rank))).collect();
+    let arrows = imports.arrows().into_iter().map(|(from, to)| (from.join("::"), to.join("::")));
+    let points_down = |from: &str, to: &str| {
+        let part = |module: &str| module.split("::").next().and_then(|part| rank.get(part).copied());
+        let same = from.split("::").next() == to.split("::").next();
+        same || matches!((part(from), part(to)), (Some(from), Some(to)) if to < from)
+    };
+    arrows.filter(|(from, to)| !points_down(from, to)).map(|(from, to)| format!("{from} imports {to}")).collect()
+}
+
+/// The files of the sandbox are one thing: an AWS, of which each file is a service.
+fn outside_of_the_sandbox(circles: Vec<String>) -> Vec<String> {
+    circles.into_iter().filter(|circle| !circle.starts_with("src/sandbox")).collect()
+}
+
+#[test]
+fn imports_point_down() {
+    let broken = upward(&Imports::read(&sources()));
+    assert!(broken.is_empty(), "an import points up, or a part has no layer:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn the_files_of_a_folder_do_not_import_each_other_in_a_circle() {
+    let circles = outside_of_the_sandbox(Imports::read(&sources()).circles());
+    assert!(circles.is_empty(), "circles:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn an_import_that_is_turned_is_found() {
+    let file = |name: &str, text: &str| (format!("src/{name}.rs"), text.to_owned());
+    for (planted, wanted) in [
+        ("use crate::engine::wave;", "plan imports engine::wave"),
+        ("fn a() { crate::view::style::mark(); }", "plan imports view::style"),
+        ("fn a() { format!(\"{}\", crate::state::RunState::new()) }", "plan imports state"),
+        ("use super::event::Event;", "plan imports event"),
+    ] {
+        let sources = [
+            file("plan", planted),
+            file("engine/wave", "use crate::plan;"),
+            file("view/style", "use crate::plan;"),
+            file("state", ""),
+            file("event", ""),
+        ];
+        assert_eq!(upward(&Imports::read(&sources)), [wanted], "{planted}");
+    }
+    let tests = file("plan", "#[cfg(test)] mod tests { use crate::view::style; }");
+    assert_eq!(upward(&Imports::read(&[tests, file("view/style", "")])), [""; 0]);
+    let circle = [
+        file("fleet/a", "use crate::fleet::b::B;"),
+        file("fleet/b", "use crate::fleet::C;"),
+        file("fleet", "pub use crate::fleet::a::C;"),
+    ];
+    assert_eq!(Imports::read(&circle).circles().len(), 1);
 }

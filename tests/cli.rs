@@ -1,6 +1,6 @@
 //! The binary as a person and a pipeline meet it: words, streams, exit codes and signals.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -939,4 +939,17 @@ fn a_run_that_has_used_up_its_descriptors_has_its_reports() {
         assert!(std::fs::metadata(out.join(name)).is_ok_and(|file| file.len() > 0), "{name}: {said}");
     }
     assert_eq!(std::fs::read_dir(out.join("log")).expect("logs").count(), 20);
+}
+
+#[test]
+fn a_manifest_may_come_by_a_pipe() {
+    let manifest = std::fs::read(project("pipe", "")).expect("a manifest");
+    for arguments in [&["check", "-f", "/dev/stdin"][..], &["plan", "--sandbox", "-f", "/dev/stdin"]] {
+        let mut command = roleout();
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it runs");
+        child.stdin.take().expect("a pipe").write_all(&manifest).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    }
 }

@@ -299,7 +299,7 @@ fn the_endpoint_answers_its_child_and_nobody_else() {
     let names: Vec<&String> = body.as_object().expect("an object").keys().collect();
     assert_eq!(names, ["AccessKeyId", "SecretAccessKey", "Token", "Expiration"]);
     let ends: jiff::Timestamp = body["Expiration"].as_str().expect("a date").parse().expect("ISO 8601");
-    assert!(ends > roleout::clock::Clock::system().timestamp());
+    assert!(ends > roleout::base::clock::Clock::system().timestamp());
     let wrong = "0".repeat(64);
     let (_, port) = address.split_once(':').expect("a port");
     for (method, path, host, token, why) in [

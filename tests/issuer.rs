@@ -10,7 +10,7 @@ use std::time::Duration;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
-use roleout::clock::Clock;
+use roleout::base::clock::Clock;
 use roleout::doctor::finding::{Finding, Severity};
 use roleout::issuer::roots::Roots;
 use roleout::issuer::{CODES, Look, Names, inspect};

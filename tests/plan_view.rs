@@ -10,11 +10,12 @@ use roleout::fleet::{Fleet, TargetSpec};
 use roleout::manifest::load::load_str;
 use roleout::observe::service::LiveService;
 use roleout::observe::{Observed, Seen, Unseen};
-use roleout::plan::budget::Limits;
 use roleout::plan::build;
 use roleout::plan::diff::Values;
 use roleout::plan::preview::{Choice, Group, Preview, schema};
-use roleout::view::{Form, Options, View};
+use roleout::plan::time_estimate::Limits;
+use roleout::view::options::Options;
+use roleout::view::{Form, View};
 use serde_json::{Value, json};
 
 const MANIFEST: &str = r#"

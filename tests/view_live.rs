@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fixture::{Run, Shared, change, id, outline, reason, small, time, view};
 use insta::assert_snapshot;
 use proptest::prelude::*;
+use roleout::base::text;
 use roleout::event::{Event, Stamped};
 use roleout::fleet::Outcome;
-use roleout::plan::Action;
-use roleout::view::{Options, View, style};
+use roleout::plan::outline::Action;
+use roleout::view::View;
+use roleout::view::options::Options;
 use terminal::Terminal;
 
 const CANARY: &str = "staging/eu-west-1/api";
@@ -275,13 +277,13 @@ fn a_terminal_that_gets_narrower_is_erased_by_its_new_rows() {
     run.events.iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(9_000));
     let before = watched.look();
-    let rows: usize = before.lines().skip(2).map(|line| style::width(line).div_ceil(40)).sum();
+    let rows: usize = before.lines().skip(2).map(|line| text::width(line).div_ceil(40)).sum();
     COLUMNS.store(40, Ordering::Relaxed);
     watched.view.tick(time(10_000));
     let frame = watched.err.take();
     assert_eq!(frame.matches("\r\u{1b}[2K\u{1b}[1A").count(), rows - 1, "{frame:?}");
     let lines = frame.rsplit("\u{1b}[3A").next().expect("erased before it is drawn");
-    assert!(lines.split("\r\n").all(|line| style::width(line) < 40), "{lines:?}");
+    assert!(lines.split("\r\n").all(|line| text::width(line) < 40), "{lines:?}");
 }
 
 static ROWS: AtomicUsize = AtomicUsize::new(30);

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use roleout::event::{Event, Hook, TaskEnd};
 use roleout::fleet::{Moment, Outcome};
 use roleout::report::{Record, Target};
-use roleout::view::Options;
+use roleout::view::options::Options;
 use terminal::Terminal;
 
 const CANARY: &str = "staging/eu-west-1/api";

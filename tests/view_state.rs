@@ -5,10 +5,11 @@ mod fixture;
 
 use fixture::{Run, change, id, outline, reason, revision, time};
 use proptest::prelude::*;
-use roleout::event::{Event, Evidence, Hook, Stamped, Tasks};
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
+use roleout::event::{Event, Evidence, Hook, Stamped};
 use roleout::fleet::Outcome;
-use roleout::plan::{Action, Outline};
+use roleout::fleet::tasks::Tasks;
+use roleout::plan::outline::{Action, Outline};
 use roleout::state::{Phase, RunState, Totals};
 
 fn fold(events: &[Stamped]) -> RunState {

@@ -7,11 +7,12 @@ use std::io::{self, Write};
 
 use fixture::{Run, Shared, change, id, outline, reason, revision, small, time, view};
 use insta::assert_snapshot;
+use roleout::base::exit::Exit;
 use roleout::event::{Event, Reason, Stamped};
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
-use roleout::plan::Action;
-use roleout::view::{Format, Options, View};
+use roleout::plan::outline::Action;
+use roleout::view::View;
+use roleout::view::options::{Format, Options};
 
 const CANARY: &str = "staging/eu-west-1/api";
 const EU: &str = "prod/eu-west-1/api";

@@ -9,7 +9,7 @@ use aws_sdk_cloudwatch::{
 };
 
 #[cfg(feature = "alarms")]
-use super::error::CallError;
+use crate::aws::error::CallError;
 
 /// Names in one DescribeAlarms call (CloudWatch API Reference).
 #[cfg(feature = "alarms")]

@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
     use crate::aws::Aws;
-    use crate::clock::Clock;
+    use crate::base::clock::Clock;
     use crate::sandbox::Sandbox;
 
     /// A server whose answers never end.

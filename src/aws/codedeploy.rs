@@ -6,8 +6,8 @@ use aws_sdk_codedeploy::types::{
     AppSpecContent, DeploymentInfo, DeploymentStatus, RevisionLocation, RevisionLocationType,
 };
 
-use super::error::{CallError, Kind};
-use super::permit::{Gate, Permit};
+use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::{Gate, Permit};
 use crate::fleet::codedeploy::CodeDeploy as Group;
 
 /// Deployments in one BatchGetDeployments call (CodeDeploy API Reference).

@@ -3,7 +3,7 @@
 //! AWS names the kind of policy that refused: "because no … allows the … action", or "with an explicit deny in a …". Only
 //! where an identity-based policy is missing does it help to allow the action to the role.
 
-use super::error::{CallError, Kind};
+use crate::aws::error::{CallError, Kind, is_cross_account_pass};
 use crate::fleet::{Hop, TargetSpec};
 
 /// A kind of policy, as AWS's messages name it.
@@ -314,11 +314,6 @@ fn implicit(error: &CallError, action: &str, user: Option<&str>, resource: Optio
     }
     let missing = error.message.split_once("because no ").and_then(|(_, rest)| Policy::parse(rest));
     missing.map_or(Why::Silent, Why::Missing)
-}
-
-/// Whether ECS refuses to pass a role of another account, which it says without naming an action.
-pub fn is_cross_account_pass(message: &str) -> bool {
-    message.to_ascii_lowercase().contains("cross-account pass role")
 }
 
 /// Whether AWS does not know a session where the call went.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::types::ImageIdentifier;
 
-use super::error::CallError;
-use crate::verify::image::{Image, Version};
+use crate::aws::error::CallError;
+use crate::references::image::{Image, Version};
 
 /// The registries of one region, as one account may see them.
 #[derive(Clone, Debug)]

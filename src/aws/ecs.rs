@@ -17,10 +17,10 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::error::{CallError, Kind};
-use super::limits::{Group, Limits};
-use super::others::Others;
-use super::permit::{Gate, Permit};
+use crate::aws::error::{CallError, Kind};
+use crate::aws::limits::{Group, Limits};
+use crate::aws::others::Others;
+use crate::aws::permit::{Gate, Permit};
 
 /// DescribeServices takes at most so many services (ECS model).
 pub const SERVICES_PER_CALL: usize = 10;

@@ -11,9 +11,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use http_body_util::LengthLimitError;
 use tokio_rustls::rustls;
 
-use super::{bounded, denial};
-use crate::identity::session::HopError;
-use crate::secrets;
+use crate::aws::bounded;
+use crate::base::secrets;
 
 /// What a failed call means for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ impl CallError {
                     }
                     _ => format!("HTTP {status} without a message"),
                 };
-                let kind = match denial::is_cross_account_pass(&message) {
+                let kind = match is_cross_account_pass(&message) {
                     true => Kind::Denied,
                     false => kind_of(code.as_deref(), status),
                 };
@@ -231,6 +230,35 @@ fn kind_of(code: Option<&str>, status: u16) -> Kind {
         _ if status >= 500 => Kind::Unknown,
         _ => Kind::Refused,
     }
+}
+
+/// A hop that could not be walked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HopError {
+    /// Its place in the chain, from 1; 0 = the SDK's own credentials, without any hop.
+    pub number: usize,
+    /// The manifest's name of the role.
+    pub role: String,
+    /// The role's ARN.
+    pub arn: String,
+    /// What went wrong.
+    pub error: CallError,
+    /// What to do about it.
+    pub help: Vec<String>,
+}
+
+impl fmt::Display for HopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            0 => write!(f, "the SDK's own credentials: {}", self.error),
+            number => write!(f, "hop {number} ({}, {}): {}", self.role, self.arn, self.error),
+        }
+    }
+}
+
+/// Whether ECS refuses to pass a role of another account, which it says without naming an action.
+pub fn is_cross_account_pass(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("cross-account pass role")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use aws_sdk_elasticloadbalancingv2::Client;
 
-use super::error::CallError;
+use crate::aws::error::CallError;
 
 /// The health of one target: `TargetHealth` of DescribeTargetHealth.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use aws_sdk_iam::Client;
 use serde_json::Value;
 
-use super::error::{CallError, Kind};
+use crate::aws::error::{CallError, Kind};
 
 /// The roles of one account.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use aws_sdk_cloudwatchlogs::Client;
 
-use super::error::CallError;
+use crate::aws::error::CallError;
 
 /// The logs of one account and region.
 #[derive(Clone, Debug)]

@@ -7,11 +7,11 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_types::retry::RetryConfig;
 
-use super::alarms::States;
-use super::error::CallError;
-use super::logs::Logs;
+use crate::aws::alarms::States;
+use crate::aws::error::CallError;
+use crate::aws::logs::Logs;
 #[cfg(feature = "verify")]
-use super::{ecr::Images, iam::Roles, parameters::Parameters, secrets::Secrets};
+use crate::aws::{ecr::Images, iam::Roles, parameters::Parameters, secrets::Secrets};
 
 /// Attempts at a call.
 const ATTEMPTS: u32 = 3;
@@ -39,7 +39,7 @@ macro_rules! client {
 
 impl Others {
     pub(super) fn new(base: &SdkConfig, account: &str, credentials: SharedCredentialsProvider) -> Self {
-        let timeouts = super::timeouts().to_builder().operation_timeout(OPERATION_TIMEOUT).build();
+        let timeouts = crate::aws::timeouts().to_builder().operation_timeout(OPERATION_TIMEOUT).build();
         let base = base
             .clone()
             .into_builder()
@@ -58,7 +58,7 @@ impl Others {
     /// Returns the states of those of the names that are CloudWatch alarms of the region.
     #[cfg(feature = "alarms")]
     pub async fn alarm_states(&self, region: &str, names: &[String]) -> Result<States, CallError> {
-        super::alarms::Alarms::new(client!(aws_sdk_cloudwatch, self, region)).states(names).await
+        crate::aws::alarms::Alarms::new(client!(aws_sdk_cloudwatch, self, region)).states(names).await
     }
 
     /// Without the feature `alarms` none can be looked at.
@@ -68,19 +68,19 @@ impl Others {
     #[cfg(not(feature = "alarms"))]
     pub async fn alarm_states(&self, _: &str, _: &[String]) -> Result<States, CallError> {
         let text = "this build of roleout cannot look at CloudWatch alarms; build it with the cargo feature `alarms`";
-        Err(CallError::plain("DescribeAlarms", super::error::Kind::NotSent, text))
+        Err(CallError::plain("DescribeAlarms", crate::aws::error::Kind::NotSent, text))
     }
 
     /// Returns CodeDeploy.
     #[cfg(feature = "codedeploy")]
-    pub fn codedeploy(&self, region: &str) -> super::codedeploy::CodeDeploy {
-        super::codedeploy::CodeDeploy::new(client!(aws_sdk_codedeploy, self, region))
+    pub fn codedeploy(&self, region: &str) -> crate::aws::codedeploy::CodeDeploy {
+        crate::aws::codedeploy::CodeDeploy::new(client!(aws_sdk_codedeploy, self, region))
     }
 
     /// Returns the target groups of load balancers.
     #[cfg(feature = "health")]
-    pub fn target_groups(&self, region: &str) -> super::health::TargetGroups {
-        super::health::TargetGroups::new(client!(aws_sdk_elasticloadbalancingv2, self, region))
+    pub fn target_groups(&self, region: &str) -> crate::aws::health::TargetGroups {
+        crate::aws::health::TargetGroups::new(client!(aws_sdk_elasticloadbalancingv2, self, region))
     }
 
     /// Returns IAM, which is the same in every region of a partition.

@@ -3,7 +3,7 @@
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::ParameterStringFilter;
 
-use super::error::{CallError, Kind};
+use crate::aws::error::{CallError, Kind};
 
 /// The parameters of one account and region.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use aws_sdk_secretsmanager::Client;
 
-use super::error::CallError;
+use crate::aws::error::CallError;
 
 /// The secrets of one region, as one account may see them.
 #[derive(Clone, Debug)]

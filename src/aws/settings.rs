@@ -11,8 +11,8 @@ use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use http::Uri;
 
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
 
 /// The services that are called, by the ids that the SDK has for them.
 const SERVICES: [&str; 10] = [

@@ -7,9 +7,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sts::Client;
 use aws_sdk_sts::types::{AssumedRoleUser, PolicyDescriptorType, Tag};
 
-use super::error::{CallError, Kind};
+use crate::aws::error::{CallError, Kind};
+use crate::base::secrets;
 use crate::fleet::{AccountId, Hop};
-use crate::secrets;
 
 /// A client of one STS endpoint.
 #[derive(Clone, Debug)]

@@ -12,10 +12,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::connector;
-use super::settings::is_loopback;
-use crate::error::Error;
-use crate::secrets;
+use crate::aws::connector;
+use crate::aws::settings::is_loopback;
+use crate::base::error::Error;
+use crate::base::secrets;
 
 /// Why there is no answer. It never names the URL, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,8 +117,8 @@ impl Web {
     /// # Errors
     /// `AWS_CA_BUNDLE` cannot be read.
     pub fn new(allow_http: bool) -> Result<Self, Error> {
-        let settings = HttpConnectorSettings::builder().connect_timeout(super::CONNECT_TIMEOUT).build();
-        let connector = SharedHttpConnector::new(connector(&super::tls()?, Some(settings), None));
+        let settings = HttpConnectorSettings::builder().connect_timeout(crate::aws::CONNECT_TIMEOUT).build();
+        let connector = SharedHttpConnector::new(connector(&crate::aws::tls()?, Some(settings), None));
         Ok(Self { connector, allow_http })
     }
 

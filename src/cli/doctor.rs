@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Embedded, Selection};
+use crate::cli::{SandboxArgs, Selection};
 
 /// `roleout doctor`
 #[derive(Clone, Debug, Args)]
@@ -35,7 +35,7 @@ pub struct Doctor {
     pub quiet: bool,
     /// Instead of AWS
     #[command(flatten)]
-    pub embedded: Embedded,
+    pub embedded: SandboxArgs,
 }
 
 /// The values of `doctor --format`.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{MANIFEST, Selection};
+use crate::cli::{MANIFEST, Selection};
 
 /// `roleout exec`
 #[derive(Clone, Debug, Args)]

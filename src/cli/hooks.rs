@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Embedded, Selection};
+use crate::cli::{SandboxArgs, Selection};
 
 /// `roleout continue`
 #[derive(Clone, Debug, Args)]
@@ -21,5 +21,5 @@ pub struct Continue {
     pub quiet: bool,
     /// Instead of AWS
     #[command(flatten)]
-    pub embedded: Embedded,
+    pub embedded: SandboxArgs,
 }

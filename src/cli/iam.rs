@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Embedded, MANIFEST};
+use crate::cli::{MANIFEST, SandboxArgs};
 
 /// `roleout iam`
 #[derive(Clone, Debug, Args)]
@@ -71,7 +71,7 @@ pub struct IamCheck {
     pub quiet: bool,
     /// Instead of AWS
     #[command(flatten)]
-    pub embedded: Embedded,
+    pub embedded: SandboxArgs,
 }
 
 /// The values of `iam --format`.

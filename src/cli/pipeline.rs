@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Busy, Embedded, Instead, MANIFEST, Reports, Selection};
+use crate::cli::{Busy, ImageOverrides, MANIFEST, Reports, SandboxArgs, Selection};
 use crate::fleet::Shard;
 use crate::pipeline::duration;
 
 /// Which part of a fleet a job has.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Share {
+pub struct ShardArgs {
     /// Only what this one of several jobs has of each wave, such as 2/8: some accounts, and their share of what runs at once
     #[arg(long, value_name = "NUMBER/JOBS", env = "ROLEOUT_SHARD")]
     pub shard: Option<Shard>,
@@ -60,7 +60,7 @@ pub struct Make {
     pub from: Option<String>,
     /// What is deployed instead
     #[command(flatten)]
-    pub instead: Instead,
+    pub instead: ImageOverrides,
     /// How many jobs share a wave, at the most
     #[arg(long, value_name = "N", env = "ROLEOUT_SHARDS", value_parser = clap::value_parser!(u16).range(1..=200))]
     pub shards: Option<u16>,
@@ -91,7 +91,7 @@ pub struct Make {
     pub expire_in: String,
     /// What its jobs decide
     #[command(flatten)]
-    pub decided: Decided,
+    pub decided: PlanArgs,
     /// Continue each PAUSE hook at which a deployment of this pipeline waits
     #[arg(long, env = "ROLEOUT_CONTINUE_HOOKS")]
     pub continue_hooks: bool,
@@ -102,7 +102,7 @@ pub struct Make {
 
 /// What a person decides beforehand for every job that plans.
 #[derive(Clone, Debug, Args)]
-pub struct Decided {
+pub struct PlanArgs {
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
@@ -128,19 +128,19 @@ pub struct Preflight {
     pub selection: Selection,
     /// What is deployed instead
     #[command(flatten)]
-    pub instead: Instead,
+    pub instead: ImageOverrides,
     /// Begin at this wave
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
     pub from: Option<String>,
     /// What is decided beforehand
     #[command(flatten)]
-    pub decided: Decided,
+    pub decided: PlanArgs,
     /// Where the plan is left for the jobs after it
     #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL")]
     pub journal: PathBuf,
     /// Instead of AWS
     #[command(flatten)]
-    pub embedded: Embedded,
+    pub embedded: SandboxArgs,
 }
 
 /// `roleout pipeline gate`

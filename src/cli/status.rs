@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Embedded, Instead, Selection};
+use crate::cli::{ImageOverrides, SandboxArgs, Selection};
 
 /// `roleout status`
 #[derive(Clone, Debug, Args)]
@@ -15,7 +15,7 @@ pub struct Status {
     pub from: Option<String>,
     /// What is compared instead
     #[command(flatten)]
-    pub instead: Instead,
+    pub instead: ImageOverrides,
     /// What stdout gets: a table, or JSON
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_STATUS_FORMAT", default_value = "text")]
     pub format: StatusFormat,
@@ -30,7 +30,7 @@ pub struct Status {
     pub verbose: bool,
     /// Instead of AWS
     #[command(flatten)]
-    pub embedded: Embedded,
+    pub embedded: SandboxArgs,
 }
 
 /// The values of `status --format`.

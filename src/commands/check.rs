@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use super::manifest::{environment, final_fleet, of_a_job, selected};
+use crate::base::error::Error;
+use crate::base::exit::Exit;
 use crate::cli;
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::load::{environment, placeholder_ci_variable, selected_as_written};
 use crate::view::View;
 use crate::view::check::text;
 
@@ -15,12 +15,14 @@ pub fn check(args: &cli::Check, mut view: View) -> Result<Exit, Error> {
     let in_a_job = environment("CI").is_some_and(|value| !value.is_empty());
     let stood_in = RefCell::new(BTreeSet::new());
     let variables = |name: &str| {
-        let stand_in =
-            || of_a_job(name).filter(|_| !in_a_job).inspect(|_| _ = stood_in.borrow_mut().insert(name.to_owned()));
+        let stand_in = || {
+            placeholder_ci_variable(name)
+                .filter(|_| !in_a_job)
+                .inspect(|_| _ = stood_in.borrow_mut().insert(name.to_owned()))
+        };
         environment(name).or_else(stand_in)
     };
-    final_fleet(&args.selection.file, &variables)?;
-    let fleet = selected(&args.selection, &variables)?;
+    let fleet = selected_as_written(&args.selection, &variables)?;
     let stood_in: Vec<String> = stood_in.into_inner().into_iter().collect();
     view.data(&text(&args.selection.file, &fleet, &stood_in));
     Ok(Exit::Done)

@@ -3,15 +3,14 @@
 use std::io::Write;
 use std::slice;
 
-use super::exec::reached;
-use super::manifest::{environment, fleet};
-use super::prepare::unless_cancelled;
-use super::reach::Reach;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
 use crate::cli::{self, CredentialsFormat};
-use crate::engine::cancel::Cancel;
-use crate::error::Error;
+use crate::commands::exec::reached;
+use crate::connect::Connection;
+use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::exec::keys::Keys;
-use crate::exit::Exit;
+use crate::load::{environment, fleet};
 use crate::view::View;
 
 /// Prints the keys on `out`, and on `view` what else is to say, unless that is a terminal or a job's, where they would stay to be read.
@@ -34,8 +33,8 @@ pub async fn credentials(
     }
     let fleet = fleet(&args.file, &environment)?;
     let account = fleet.account(&args.account).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
-    let reach = Reach::production(&fleet, args.allow_http).await?;
-    reach.say_where(&mut view);
+    let reach = Connection::production(&fleet, args.allow_http).await?;
+    reach.warn_custom_endpoints(&mut view);
     let keys = async {
         reached(&reach, slice::from_ref(account)).await?;
         let keys = Keys::of(&reach.sessions, account, reach.aws.clock().now()).await;

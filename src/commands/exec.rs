@@ -11,19 +11,19 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use super::manifest::{environment, selected, whole};
-use super::reach::Reach;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
 use crate::cli;
-use crate::error::Error;
+use crate::connect::Connection;
 use crate::exec::child::{self, Streams};
 use crate::exec::endpoint::Endpoint;
 use crate::exec::environment::{Environment, Session, own};
 use crate::exec::keys::Keys;
 use crate::exec::relay::{Line, Stream, relay};
 use crate::exec::signals::{Received, Signals};
-use crate::exit::Exit;
 use crate::fleet::{Account, Fleet};
 use crate::identity::preflight::{self, OnLoss, Unreachable};
+use crate::load::{environment, selected, whole};
 use crate::view::View;
 use crate::view::children::{self, End, Ended};
 
@@ -46,13 +46,13 @@ pub async fn exec(args: &cli::Exec, mut view: View, by_terminal: bool) -> Result
     }
     let unexpected = |what: &str, error: std::io::Error| Error::new(Exit::Unexpected, format!("{what}: {error}"));
     let mut signals = Signals::listen(by_terminal).map_err(|error| unexpected("signals cannot be received", error))?;
-    let reach = Reach::production(&fleet, args.selection.allow_http).await?;
-    reach.say_where(&mut view);
+    let reach = Connection::production(&fleet, args.selection.allow_http).await?;
+    reach.warn_custom_endpoints(&mut view);
     let unreachable = tokio::select! {
         signal = signals.next() => return Ok(signal.code()),
         unreachable = preflight::walk(&reach.sessions, &accounts, OnLoss::GoOn) => unreachable,
     };
-    let unreachable = super::doctor::explained(&fleet, &reach, unreachable).await;
+    let unreachable = crate::preflight::diagnosis::explained(&fleet, &reach, unreachable).await;
     if !unreachable.is_empty() && (!args.skip_blocked || unreachable.len() == accounts.len()) {
         return Err(refusal(&unreachable));
     }
@@ -99,7 +99,7 @@ fn chosen(args: &cli::Exec) -> Result<(Fleet, Vec<Arc<Account>>), Error> {
 ///
 /// # Errors
 /// One of them cannot be reached.
-pub(super) async fn reached(reach: &Reach, accounts: &[Arc<Account>]) -> Result<(), Error> {
+pub(super) async fn reached(reach: &Connection, accounts: &[Arc<Account>]) -> Result<(), Error> {
     let unreachable = preflight::walk(&reach.sessions, accounts, OnLoss::GoOn).await;
     if unreachable.is_empty() { Ok(()) } else { Err(refusal(&unreachable)) }
 }
@@ -120,7 +120,7 @@ fn refusal(unreachable: &[Unreachable]) -> Error {
 struct Run<'a> {
     args: &'a cli::Exec,
     fleet: &'a Fleet,
-    reach: &'a Reach,
+    reach: &'a Connection,
     accounts: &'a [Arc<Account>],
     endpoint: Endpoint,
 }

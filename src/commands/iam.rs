@@ -4,18 +4,19 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::manifest::{self, environment, of_a_job};
-use super::reach::Reach;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::file;
+use crate::base::text::{clean, wrap};
 use crate::cli::{self, IamFormat, IamPermissions, IamScope, Selection};
+use crate::connect::Connection;
 use crate::engine::cancel::Cancel;
-use crate::error::Error;
-use crate::exit::Exit;
-use crate::file;
 use crate::fleet::{Allow, Fleet, Subject};
 use crate::iam::{self, Choice, Permissions, Setup, cloudformation, json, terraform};
+use crate::load;
+use crate::load::{environment, placeholder_ci_variable};
 use crate::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
 use crate::view::View;
-use crate::view::style::{clean, wrap};
 
 /// The columns of what is said to people.
 const COLUMNS: usize = 100;
@@ -23,7 +24,7 @@ const COLUMNS: usize = 100;
 /// Writes what a manifest needs to `out`, or to files; notes go to `err`.
 pub fn write(args: &cli::Iam, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Error> {
     // What differs from job to job stands in no policy, so it need not be known to write them.
-    let fleet = manifest::fleet(&args.scope.file, &|name| environment(name).or_else(|| of_a_job(name)))?;
+    let fleet = load::fleet(&args.scope.file, &|name| environment(name).or_else(|| placeholder_ci_variable(name)))?;
     let setup = setup(&fleet, &args.scope)?;
     let files = match (args.format, &args.out) {
         (IamFormat::Json, Some(_)) => json::files(&setup),
@@ -123,10 +124,10 @@ pub async fn check(args: &cli::IamCheck, mut view: View, out: &mut dyn Write, ca
         wave: Vec::new(),
         ambient: false,
         allow_http: args.allow_http,
-        share: cli::Share::default(),
+        share: cli::ShardArgs::default(),
         credentials: Vec::new(),
     };
-    let (mut fleet, reach) = Reach::open_with(&selection, &args.embedded, &mut view, |sandbox, fleet| {
+    let (mut fleet, reach) = Connection::open_with(&selection, &args.embedded, &mut view, |sandbox, fleet| {
         let mut fleet = fleet.clone();
         pretend(&mut fleet);
         if let Ok(setup) = iam::setup(&fleet, Choice { check: true, ..Choice::default() }) {
@@ -167,14 +168,14 @@ fn pretend(fleet: &mut Fleet) {
 pub async fn compare(
     fleet: &Fleet,
     (setup, most): (&Setup, &Setup),
-    reach: &Reach,
+    reach: &Connection,
     mut view: View,
     out: &mut dyn Write,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
-    use super::prepare::unless_cancelled;
+    use crate::base::text::count;
+    use crate::engine::cancel::unless_cancelled;
     use crate::iam::live::Kind;
-    use crate::view::style::count;
 
     view.phase(&format!("comparing {}", count(setup.accounts.iter().map(|account| account.roles.len()).sum(), "role")));
     let read = unless_cancelled(live::read(fleet, (setup, most), reach), &cancel).await?;
@@ -216,7 +217,7 @@ pub async fn compare(
 pub async fn compare(
     _: &Fleet,
     _: (&Setup, &Setup),
-    _: &Reach,
+    _: &Connection,
     _: View,
     _: &mut dyn Write,
     _: Cancel,
@@ -230,7 +231,7 @@ pub async fn compare(
 mod live {
     use futures::StreamExt;
 
-    use super::{Fleet, Reach, Setup};
+    use super::{Connection, Fleet, Setup};
     use crate::aws::denial;
     use crate::aws::error::CallError;
     use crate::aws::iam::Roles;
@@ -252,12 +253,16 @@ mod live {
     }
 
     /// Reads and compares all accounts.
-    pub async fn read(fleet: &Fleet, (setup, most): (&Setup, &Setup), reach: &Reach) -> Vec<Compared> {
+    pub async fn read(fleet: &Fleet, (setup, most): (&Setup, &Setup), reach: &Connection) -> Vec<Compared> {
         let accounts = setup.accounts.iter().zip(&most.accounts).map(|both| account(fleet, both, reach));
         futures::stream::iter(accounts).buffered(ACCOUNTS).flat_map(futures::stream::iter).collect().await
     }
 
-    async fn account(fleet: &Fleet, (account, most): (&AccountSetup, &AccountSetup), reach: &Reach) -> Vec<Compared> {
+    async fn account(
+        fleet: &Fleet,
+        (account, most): (&AccountSetup, &AccountSetup),
+        reach: &Connection,
+    ) -> Vec<Compared> {
         let roles = session(fleet, account).map(|chain| {
             let region = fleet.accounts.iter().find(|one| one.id == account.id).and_then(|one| one.regions.first());
             let region = region.unwrap_or(&fleet.identity.region);

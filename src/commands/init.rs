@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::manifest::environment;
-use super::reach::Reach;
-use crate::cli;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::file;
+use crate::base::text::count;
+use crate::connect::Connection;
 use crate::engine::cancel::{Cancel, Signal};
-use crate::error::Error;
-use crate::exit::Exit;
-use crate::file;
+use crate::fleet::role_arn::RoleArn;
 use crate::fleet::{
-    Account, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, Release, RoleArn, RoleChain, TargetId, TargetSpec,
+    Account, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, Release, RoleChain, TargetId, TargetSpec,
 };
 use crate::identity::preflight::{self, OnLoss};
 use crate::init::{File, Found, Source, identity, import, starter};
+use crate::load::environment;
 use crate::manifest::check::DEFAULT_TOKEN_ENV;
-use crate::observe;
 use crate::view::View;
-use crate::view::style::count;
+use crate::{cli, observe};
 
 /// Writes the files of a new manifest.
 pub async fn init(args: &cli::Init, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
@@ -33,8 +33,8 @@ pub async fn init(args: &cli::Init, mut view: View, cancel: Cancel) -> Result<Ex
     } else {
         let has_token = environment(DEFAULT_TOKEN_ENV).is_some_and(|token| !token.trim().is_empty());
         let fleet = empty(&sources, identity(&sources, DEFAULT_TOKEN_ENV, has_token));
-        let reach = Reach::by_identity(&fleet.identity, profile(&sources)?, args.allow_http).await?;
-        reach.say_where(&mut view);
+        let reach = Connection::by_identity(&fleet.identity, profile(&sources)?, args.allow_http).await?;
+        reach.warn_custom_endpoints(&mut view);
         tokio::select! {
             biased;
             () = cancel.cancelled() => {
@@ -82,7 +82,12 @@ fn profile(sources: &[Source]) -> Result<Option<&str>, Error> {
 ///
 /// # Errors
 /// Everything that could not be read, each once.
-pub async fn imported(sources: &[Source], fleet: Fleet, reach: &Reach, view: &mut View) -> Result<Vec<File>, Error> {
+pub async fn imported(
+    sources: &[Source],
+    fleet: Fleet,
+    reach: &Connection,
+    view: &mut View,
+) -> Result<Vec<File>, Error> {
     let (identity, region) = (fleet.identity.source.clone(), fleet.identity.region.clone());
     let found = found(sources, fleet, reach, view).await?;
     import(&found, &identity, &region).map_err(|error| Error::new(Exit::Usage, error))
@@ -105,7 +110,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
     }
 }
 
-async fn found(sources: &[Source], mut fleet: Fleet, reach: &Reach, view: &mut View) -> Result<Vec<Found>, Error> {
+async fn found(sources: &[Source], mut fleet: Fleet, reach: &Connection, view: &mut View) -> Result<Vec<Found>, Error> {
     view.phase(&format!("reading {}", count(sources.len(), "service")));
     let mut faults = Faults::default();
     let mut accounts: IndexMap<&[RoleArn], Option<Arc<Account>>> = IndexMap::new();
@@ -169,7 +174,7 @@ async fn found(sources: &[Source], mut fleet: Fleet, reach: &Reach, view: &mut V
 }
 
 /// Finds the account behind a source's roles: of the last one, or that of the SDK's own credentials.
-async fn account(source: &Source, reach: &Reach, faults: &mut Faults) -> Option<Arc<Account>> {
+async fn account(source: &Source, reach: &Connection, faults: &mut Faults) -> Option<Arc<Account>> {
     let hop = |arn: &RoleArn| Hop {
         role: arn.name().to_owned(),
         arn: arn.clone(),

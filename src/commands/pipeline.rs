@@ -5,30 +5,30 @@ mod journals;
 use std::path::Path;
 use std::time::Duration;
 
-use journals::Left;
+use crate::commands::pipeline::journals::Left;
 
-use super::deploy::{Remains, end, remain, run_id};
-use super::manifest::{choose_images, environment, selected};
-use super::notify::Notifier;
-use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
-use super::reach::Reach;
-use super::verify::{observed, verify};
-use crate::cli::pipeline::{Decided, Gate, Job, Make, Merge, Preflight};
-use crate::cli::{self, Busy, Folding, Sections, Selection, Share};
-use crate::clock::Clock;
-use crate::engine::cancel::Cancel;
-use crate::error::Error;
+use crate::base::clock::Clock;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::file;
+use crate::base::text::count;
+use crate::cli::pipeline::{Gate, Job, Make, Merge, PlanArgs, Preflight};
+use crate::cli::{self, Busy, Folding, Sections, Selection, ShardArgs};
+use crate::connect::Connection;
+use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::event::{self, Event, Stamper};
-use crate::exit::Exit;
-use crate::file;
 use crate::fleet::{Fleet, IdentitySource, OnBusy};
 use crate::identity::preflight::OnLoss;
+use crate::load::{choose_images, environment, selected};
 use crate::pipeline::join::{JoinError, Joined, join};
 use crate::pipeline::yaml::{self, Jobs};
 use crate::pipeline::{Division, Layout, layout};
 use crate::plan::build;
+use crate::preflight::references::{observed, verify};
+use crate::preflight::{check_from, hashed, prepare, preview, refusal};
+use crate::run::outputs::{OutputKind, end, open_outputs, run_id};
+use crate::run::webhooks::Notifier;
 use crate::state::RunState;
-use crate::view::style::count;
 use crate::view::{Form, View};
 
 /// GitLab.com's least limit of jobs in active pipelines.
@@ -45,11 +45,11 @@ pub async fn pipeline(args: cli::Pipeline, view: View, cancel: Cancel) -> Result
 }
 
 fn make(args: &Make, mut view: View) -> Result<Exit, Error> {
-    let share = Share::default();
+    let share = ShardArgs::default();
     let (only, wave) = (args.only.clone(), args.wave.clone());
     let (ambient, allow_http, credentials) = (false, false, Vec::new());
     let selection = Selection { file: args.file.clone(), only, wave, ambient, allow_http, share, credentials };
-    let fingerprint = super::manifest::fleet(&args.file, &environment)?.fingerprint();
+    let fingerprint = crate::load::fleet(&args.file, &environment)?.fingerprint();
     let fleet = from(&selection, args.from.as_deref(), &environment)?;
     choose_images(&mut fleet.clone(), &args.instead, &selection)?;
     let division =
@@ -115,7 +115,7 @@ fn jobs(args: &Make, fleet: &Fleet, fingerprint: String) -> Jobs {
     let pair = |flag: &str, value: &str| [format!("--{flag}"), value.to_owned()];
     args.only.iter().for_each(|only| arguments.extend(pair("only", only)));
     args.instead.image.iter().for_each(|image| arguments.extend(pair("image", &image.to_string())));
-    let Decided { skip_blocked, allow_older, force_new_deployment, on_busy, no_verify } = &args.decided;
+    let PlanArgs { skip_blocked, allow_older, force_new_deployment, on_busy, no_verify } = &args.decided;
     for (given, flag) in [
         (skip_blocked, "--skip-blocked"),
         (allow_older, "--allow-older"),
@@ -172,12 +172,12 @@ fn since(
 }
 
 async fn preflight(args: &Preflight, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(
+    open_outputs(
         &mut view,
         Some(&args.journal),
         &cli::Reports::default(),
         Folding { sections: Sections::Never },
-        Remains::Run,
+        OutputKind::Run,
     )?;
     let result = look(args, &mut view, cancel).await;
     end(view, result, Clock::system(), Some(args.embedded.sandbox))
@@ -185,9 +185,9 @@ async fn preflight(args: &Preflight, mut view: View, cancel: Cancel) -> Result<E
 
 /// Plans all of it, and leaves the plan where the later jobs find it.
 async fn look(args: &Preflight, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
-    let variables = if args.embedded.sandbox { super::reach::job_environment } else { environment };
+    let variables = if args.embedded.sandbox { crate::connect::job_environment } else { environment };
     let selection = since(&args.selection, args.from.as_deref(), &variables)?;
-    let (mut fleet, reach) = Reach::open(&selection, &args.embedded, view).await?;
+    let (mut fleet, reach) = Connection::open(&selection, &args.embedded, view).await?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     fleet.release.allow_older = args.decided.allow_older;
     fleet.release.force_new_deployment = args.decided.force_new_deployment;
@@ -258,7 +258,13 @@ fn gate(args: &Gate, mut view: View) -> Result<Exit, Error> {
 }
 
 async fn merge(args: &Merge, mut view: View) -> Result<Exit, Error> {
-    remain(&mut view, args.journal.as_deref(), &args.reports, Folding { sections: Sections::Never }, Remains::Told)?;
+    open_outputs(
+        &mut view,
+        args.journal.as_deref(),
+        &args.reports,
+        Folding { sections: Sections::Never },
+        OutputKind::Told,
+    )?;
     let result = tell(args, &mut view).await;
     let untold = view.state().started_at().is_none() && view.state().refusal().is_none();
     end(view, result, Clock::system(), untold.then_some(false))
@@ -267,7 +273,7 @@ async fn merge(args: &Merge, mut view: View) -> Result<Exit, Error> {
 /// Tells the run again, to the reports and to the webhooks.
 async fn tell(args: &Merge, view: &mut View) -> Result<Exit, Error> {
     let joined = joined(&args.directory, None, view)?;
-    let mut notifier = match super::manifest::fleet(&args.file, &environment) {
+    let mut notifier = match crate::load::fleet(&args.file, &environment) {
         Ok(fleet) => {
             let sandbox = joined.events.iter().any(|it| matches!(it.event, Event::RunStarted { sandbox: true, .. }));
             Notifier::new(&fleet, sandbox, args.allow_http, view)

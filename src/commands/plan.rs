@@ -2,23 +2,23 @@
 
 use std::path::PathBuf;
 
-use super::manifest::{choose_images, variable_name};
-use super::mr_note::Note;
-use super::prepare::{check_from, hashed, prepare, preview, refusal, unless_cancelled};
-use super::reach::Reach;
-use super::saved;
-use super::verify::{observed, verify};
+use crate::base::error::Error;
+use crate::base::exit::Exit;
 use crate::cli;
-use crate::engine::cancel::Cancel;
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::connect::Connection;
+use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::OnLoss;
+use crate::load::{choose_images, variable_name};
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::preview::Preview;
 use crate::plan::saved::Key;
+use crate::preflight::references::{observed, verify};
+use crate::preflight::{check_from, hashed, prepare, preview, refusal};
 use crate::report::Kind;
+use crate::run::mr_note::Note;
+use crate::run::saved_file;
 use crate::view::reports::Reports;
 use crate::view::{Form, View};
 
@@ -67,12 +67,12 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     let reports = Reports::open(&args.reports.report, args.reports.reports_dir.as_deref(), &Kind::OF_PLANS);
     let unwritten = |error| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));
     view.report(reports.map_err(unwritten)?);
-    let key = saved::key(args.sign_env.as_deref().filter(|_| args.out.is_some()))?;
+    let key = saved_file::key(args.sign_env.as_deref().filter(|_| args.out.is_some()))?;
     variable_name("--mr-note-token-env", &args.mr_note_token_env)?;
     let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);
     let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, args.selection.allow_http, &mut view));
     let selection = args.selection.keeping(args.sign_env.iter().chain([&args.mr_note_token_env]));
-    let (mut fleet, reach) = match Reach::open(&selection, &args.embedded, &mut view).await {
+    let (mut fleet, reach) = match Connection::open(&selection, &args.embedded, &mut view).await {
         Ok(open) => open,
         Err(error) => {
             if let Some(note) = &note {
@@ -100,7 +100,13 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
 }
 
 /// Plans a fleet by a way to AWS that is given.
-pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+pub async fn run(
+    fleet: &Fleet,
+    reach: &Connection,
+    choice: &Choice,
+    mut view: View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
     check_from(fleet, choice.from.as_deref())?;
     let (unreachable, seen) = unless_cancelled(prepare(fleet, reach, OnLoss::GoOn, &mut view), &cancel).await?;
     let mut plan = build::plan(fleet, &seen);
@@ -126,7 +132,7 @@ pub async fn run(fleet: &Fleet, reach: &Reach, choice: &Choice, mut view: View, 
         });
     }
     if let Some(path) = &choice.out {
-        saved::save(path, fleet, &seen, &plan, (choice.key.as_ref(), &choice.values), reach, &mut view)?;
+        saved_file::save(path, fleet, &seen, &plan, (choice.key.as_ref(), &choice.values), reach, &mut view)?;
     }
     match choice.detailed_exitcode && preview.pending() > 0 {
         true => Ok(Exit::Pending),

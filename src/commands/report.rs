@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::text::count;
 use crate::cli;
-use crate::error::Error;
-use crate::exit::Exit;
 use crate::report::record::runs;
 use crate::report::{Kind, Report};
 use crate::view::View;
 use crate::view::reports::Reports;
-use crate::view::style::count;
 
 /// Makes the reports. Its exit code says whether they were made, and not what the runs came to.
 pub fn report(args: &cli::Report, mut view: View) -> Result<Exit, Error> {
@@ -37,7 +37,8 @@ pub fn report(args: &cli::Report, mut view: View) -> Result<Exit, Error> {
 /// Reads one run of a journal: the last one, unless another is wanted.
 fn read(path: &Path, wanted: Option<&str>, view: &mut View) -> Result<Report, Error> {
     let failed = |error: String| Error::new(Exit::Usage, format!("the journal: {error}"));
-    let bytes = crate::file::read_given(path, crate::file::LARGEST).map_err(|error| failed(error.to_string()))?;
+    let bytes =
+        crate::base::file::read_given(path, crate::base::file::LARGEST).map_err(|error| failed(error.to_string()))?;
     let (mut runs, foreign) = runs(&String::from_utf8_lossy(&bytes));
     if foreign > 0 {
         let lines = count(foreign, "line");

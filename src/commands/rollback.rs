@@ -6,31 +6,32 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::deploy::{Choice, Planned, Remains, decide, end, remain};
-use super::manifest::choose_images;
-use super::prepare::{check_from, prepare, unless_cancelled};
-use super::reach::{Reach, hasten};
+use crate::base::clock::Clock;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::text::count;
 use crate::cli;
-use crate::clock::Clock;
+use crate::connect::{Connection, shorten_bakes};
 use crate::engine::Start;
-use crate::engine::cancel::Cancel;
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::fleet::{Fleet, OnCancel, OnFailure};
 use crate::identity::preflight::OnLoss;
+use crate::load::choose_images;
 use crate::observe::codedeploy;
 use crate::observe::history::{self, Definitions, Past};
-use crate::plan::back::deployed::{Deployed, OfRun, Which, deployed};
-use crate::plan::back::{self, Way};
-use crate::plan::build;
+use crate::plan::rollback_target::Way;
+use crate::plan::rollback_target::deployed::{Deployed, OfRun, Which, deployed};
+use crate::plan::{build, rollback_target};
+use crate::preflight::{check_from, prepare};
 use crate::report::Report;
 use crate::report::record::runs;
+use crate::run::lifecycle::{Choice, Planned, decide};
+use crate::run::outputs::{OutputKind, end, open_outputs};
 use crate::view::View;
-use crate::view::style::count;
 
 /// Returns the targets of a manifest to what they ran before.
 pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding, Remains::of(args.dry_run))?;
+    open_outputs(&mut view, args.journal.as_deref(), &args.reports, args.folding, OutputKind::of(args.dry_run))?;
     let result = attempt(args, &mut view, cancel).await;
     end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
 }
@@ -45,10 +46,10 @@ async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Resul
         None if args.all || args.embedded.sandbox => Which::All,
         None => Which::ByManifest,
     };
-    let (mut fleet, reach) = Reach::open_with(&args.selection, &args.embedded, view, furnish).await?;
+    let (mut fleet, reach) = Connection::open_with(&args.selection, &args.embedded, view, furnish).await?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     if args.embedded.sandbox && !args.dry_run {
-        hasten(&mut fleet, view);
+        shorten_bakes(&mut fleet, view);
     }
     let start = Start {
         from: args.from.clone(),
@@ -82,7 +83,7 @@ fn read_run(path: &Path, view: &mut View) -> Result<OfRun, Error> {
         },
     };
     view.note(&format!("what {} deployed goes back", report.run.id.as_deref().unwrap_or("the run")));
-    Ok(OfRun::new(&report))
+    Ok(report.deployed())
 }
 
 /// Which targets go back, and how far.
@@ -97,7 +98,7 @@ pub struct Going {
 /// Returns the targets of a fleet, by a way to AWS that is given.
 pub async fn run(
     fleet: Fleet,
-    reach: &Reach,
+    reach: &Connection,
     choice: Choice,
     going: Going,
     start: Start,
@@ -111,7 +112,7 @@ pub async fn run(
 
 async fn go(
     mut fleet: Fleet,
-    reach: &Reach,
+    reach: &Connection,
     choice: Choice,
     going: Going,
     start: Start,
@@ -139,7 +140,9 @@ async fn go(
         let ways: Vec<Option<Way>> = seen
             .iter()
             .zip(&past)
-            .map(|(seen, past)| Some(back::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, going.further)))
+            .map(|(seen, past)| {
+                Some(rollback_target::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, going.further))
+            })
             .collect();
         let is_back = ways.iter().flatten().any(Way::is_back);
         let deployed = deployed(&fleet, &seen, &going.which, is_back).map_err(|why| {
@@ -167,7 +170,7 @@ async fn go(
         Ok::<_, Error>((ways, deployed, definitions))
     };
     let (ways, deployed, definitions) = unless_cancelled(read, &cancel).await??;
-    let plan = back::plan(&fleet, &seen, &ways, &deployed, &definitions);
+    let plan = rollback_target::plan(&fleet, &seen, &ways, &deployed, &definitions);
     // The differences that are shown are those to what is gone back to.
     for (index, found) in &definitions {
         if let (Ok(observed), Ok(found)) = (&mut seen[*index], found) {
@@ -179,7 +182,7 @@ async fn go(
 }
 
 /// Reads what is gone back to, by the targets' indices.
-async fn definitions(fleet: &Fleet, ways: &[Option<Way>], reach: &Reach) -> Definitions {
+async fn definitions(fleet: &Fleet, ways: &[Option<Way>], reach: &Connection) -> Definitions {
     use futures::StreamExt;
 
     let clients = reach.clients();

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use tokio::net::TcpListener;
 
-use super::manifest::fleet;
-use super::reach::{job_environment, seeded};
+use crate::base::clock::Clock;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
 use crate::cli;
-use crate::clock::Clock;
+use crate::connect::{job_environment, seeded};
 use crate::engine::cancel::Cancel;
-use crate::error::Error;
-use crate::exit::Exit;
 use crate::fleet::{Fleet, IdentitySource};
+use crate::load::fleet;
 use crate::sandbox::{Claims, Sandbox};
 use crate::view::View;
 
@@ -66,6 +66,6 @@ fn write_token(path: &Path, sandbox: &Sandbox) -> Result<(), Error> {
     use secrecy::ExposeSecret;
 
     let token = sandbox.id_token(Claims::default());
-    let written = crate::file::write_secret(path, token.expose_secret().as_bytes());
+    let written = crate::base::file::write_secret(path, token.expose_secret().as_bytes());
     written.map_err(|error| Error::new(Exit::Usage, format!("the token cannot be written: {error}")))
 }

@@ -1,22 +1,22 @@
 //! `roleout status`: every target now, and its drift from the manifest. It only reads.
 
-use super::manifest::choose_images;
-use super::prepare::{check_from, explanations, prepare, unless_cancelled};
-use super::reach::Reach;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::text::count;
 use crate::cli::{self, StatusFormat};
-use crate::engine::cancel::Cancel;
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::connect::Connection;
+use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::fleet::Fleet;
 use crate::identity::preflight::OnLoss;
+use crate::load::choose_images;
+use crate::preflight::{check_from, explanations, prepare};
 use crate::status::{Drift, Status};
 use crate::view::View;
 use crate::view::status::Layout;
-use crate::view::style::count;
 
 /// Shows the status of a manifest's fleet.
 pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let (mut fleet, reach) = Reach::open(&args.selection, &args.embedded, &mut view).await?;
+    let (mut fleet, reach) = Connection::open(&args.selection, &args.embedded, &mut view).await?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     let fleet = match &args.from {
         Some(from) => after(fleet, from)?,
@@ -43,7 +43,13 @@ pub struct Choice {
 ///
 /// # Errors
 /// Targets that could not be read, after all others were shown; or a signal.
-pub async fn run(fleet: &Fleet, reach: &Reach, choice: Choice, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+pub async fn run(
+    fleet: &Fleet,
+    reach: &Connection,
+    choice: Choice,
+    mut view: View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
     let (unreachable, seen) = unless_cancelled(prepare(fleet, reach, OnLoss::GoOn, &mut view), &cancel).await?;
     let status = Status::new(fleet, seen, &unreachable, reach.aws.clock().timestamp());
     view.status(&status, choice.layout);

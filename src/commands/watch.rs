@@ -1,30 +1,31 @@
 //! `roleout watch`: follows the deployments that are under way, whoever started them. It only reads.
 
-use super::deploy::{Remains, carry_out, end, remain};
-use super::prepare::{prepare, refusal, unless_cancelled};
-use super::reach::Reach;
+use crate::base::clock::Clock;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::text::count;
 use crate::cli;
-use crate::clock::Clock;
+use crate::connect::Connection;
 use crate::engine::Start;
-use crate::engine::cancel::Cancel;
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::fleet::{Amount, Fleet, OnCancel, OnFailure, Parallelism, Wave};
 use crate::identity::preflight::OnLoss;
 use crate::observe::{Seen, codedeploy};
 use crate::plan::{build, follow};
+use crate::preflight::{prepare, refusal};
+use crate::run::lifecycle::carry_out;
+use crate::run::outputs::{OutputKind, end, open_outputs};
 use crate::view::View;
-use crate::view::style::count;
 
 /// Follows the deployments of a manifest's fleet.
 pub async fn watch(args: &cli::Watch, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    remain(&mut view, args.journal.as_deref(), &args.reports, args.folding, Remains::Run)?;
+    open_outputs(&mut view, args.journal.as_deref(), &args.reports, args.folding, OutputKind::Run)?;
     let result = attempt(args, &mut view, cancel).await;
     end(view, result, Clock::system(), Some(args.embedded.sandbox))
 }
 
 async fn attempt(args: &cli::Watch, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
-    let (fleet, reach) = Reach::open(&args.selection, &args.embedded, view).await?;
+    let (fleet, reach) = Connection::open(&args.selection, &args.embedded, view).await?;
     let start = Start { sandbox: args.embedded.sandbox, ..Start::default() };
     go(fleet, &reach, args.skip_blocked, start, view, cancel).await
 }
@@ -35,7 +36,7 @@ async fn attempt(args: &cli::Watch, view: &mut View, cancel: Cancel) -> Result<E
 /// Targets that could not be read, unless they are skipped; or a signal before anything was followed.
 pub async fn run(
     fleet: Fleet,
-    reach: &Reach,
+    reach: &Connection,
     skip_blocked: bool,
     start: Start,
     mut view: View,
@@ -48,7 +49,7 @@ pub async fn run(
 
 async fn go(
     fleet: Fleet,
-    reach: &Reach,
+    reach: &Connection,
     skip_blocked: bool,
     start: Start,
     view: &mut View,

@@ -1,10 +1,10 @@
 //! Where the policy that refuses cannot be read: what may be the cause, the likeliest first, and how each is checked.
 
-use super::chain::Step;
-use super::finding::Finding;
-use super::trust::{Asker, WRITE};
 use crate::aws::denial::{Caller, Denial, Policy, Why};
 use crate::aws::error::CallError;
+use crate::doctor::chain::Step;
+use crate::doctor::finding::Finding;
+use crate::doctor::trust::{Asker, WRITE};
 
 /// Enumerates the causes of "Not authorized to perform sts:AssumeRoleWithWebIdentity". `why` says why the role could not
 /// be read.

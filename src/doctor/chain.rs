@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::finding::Finding;
-use super::policy::{Ask, Clause, Held, Known, Statement, Wants, is_operator, judge, like};
-use super::trust::{WRITE, lines, malformed, names, nearest};
-use crate::fleet::{Hop, RoleArn};
+use crate::doctor::finding::Finding;
+use crate::doctor::policy::{Ask, Clause, Held, Known, Statement, Wants, is_operator, judge, like};
+use crate::doctor::trust::{WRITE, lines, malformed, names, nearest};
+use crate::fleet::Hop;
+use crate::fleet::role_arn::RoleArn;
 
 /// A session that asks for the next role of its chain.
 #[derive(Clone, Copy, Debug)]

@@ -1,14 +1,14 @@
 //! What AWS's refusal of a hop means: its code and its words, held against the token, the manifest and what could be
 //! read of the role and of the account's identity providers.
 
-use super::causes;
-use super::chain::{self, Step};
-use super::finding::Finding;
-use super::live::{Live, Look, Provider, Role};
-use super::token::{Token, date, length};
-use super::trust::{self, Asker};
 use crate::aws::denial::{self, Denial, Policy, Why};
 use crate::aws::error::{CallError, Kind};
+use crate::doctor::causes;
+use crate::doctor::chain::{self, Step};
+use crate::doctor::finding::Finding;
+use crate::doctor::live::{Live, Look, Provider, Role};
+use crate::doctor::token::{Token, date, length};
+use crate::doctor::trust::{self, Asker};
 use crate::fleet::Hop;
 
 /// STS's clock and this machine's may differ by so much without anybody noticing, in seconds.
@@ -217,7 +217,7 @@ impl Refusal<'_> {
         if let [only] = &mut findings[..]
             && only.code == "trust-allows"
         {
-            only.severity = super::finding::Severity::Fault;
+            only.severity = crate::doctor::finding::Severity::Fault;
             if let Some(age) = role.created.map(|created| self.now - created).filter(|age| (0..NEW).contains(age)) {
                 only.code = "role-new";
                 only.what = format!(

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::finding::{Finding, Severity};
-use super::token::Token;
+use crate::doctor::finding::{Finding, Severity};
+use crate::doctor::token::Token;
 use crate::fleet::{Account, AccountId};
 
 /// The version of the JSON; it changes with whatever a program that reads it must know.

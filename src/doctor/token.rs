@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::finding::Finding;
+use crate::doctor::finding::Finding;
 use crate::fleet::IdentitySource;
 
 /// The algorithms whose signatures STS verifies.

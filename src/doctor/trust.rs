@@ -5,10 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::finding::Finding;
-use super::policy::{Ask, Clause, Held, Known, Statement, Wants, is_operator, judge, like};
-use super::token::{Token, components};
-use crate::fleet::RoleArn;
+use crate::doctor::finding::Finding;
+use crate::doctor::policy::{Ask, Clause, Held, Known, Statement, Wants, is_operator, judge, like};
+use crate::doctor::token::{Token, components};
+use crate::fleet::role_arn::RoleArn;
 
 /// The action that a trust policy must allow to a web identity.
 pub const ACTION: &str = "sts:AssumeRoleWithWebIdentity";

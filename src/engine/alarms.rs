@@ -10,10 +10,10 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::Run;
 use crate::aws::alarms::{State, States};
 use crate::aws::error::CallError;
 use crate::aws::others::Others;
+use crate::engine::context::Run;
 use crate::event::Reason;
 use crate::fleet::TargetSpec;
 

@@ -10,13 +10,13 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::Run;
-use super::alarms::{Alarms, Looks, Seen};
-use super::last_look::LastLook;
-use super::returns::Returns;
-use super::rollout::MISSES;
-use super::watch::{Look, ROLLOUT_PACE};
-use super::wave::WaveEnd;
+use crate::engine::alarms::{Alarms, Looks, Seen};
+use crate::engine::context::Run;
+use crate::engine::last_look::LastLook;
+use crate::engine::poller::Look;
+use crate::engine::rollback::succeeded::SucceededRollbacks;
+use crate::engine::timing::{MISSES, ROLLOUT_PACE};
+use crate::engine::wave::WaveEnd;
 use crate::event::{Event, Reason};
 use crate::fleet::{Scope, TargetSpec, Wave};
 use crate::observe::service::LiveService;
@@ -45,7 +45,7 @@ pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: 
     });
     let mut watching = std::pin::pin!(alarms.watch(wave.bake));
     let mut baking: FuturesUnordered<_> = targets.collect();
-    let mut returns = Returns::new(run, wave.on_failure);
+    let mut returns = SucceededRollbacks::new(run, wave.on_failure);
     while !baking.is_empty() {
         let (deployed, reason) = tokio::select! {
             biased;
@@ -281,8 +281,8 @@ fn degraded(summary: String) -> Reason {
 mod tests {
     use serde_json::json;
 
-    use super::super::objects::Object;
     use super::*;
+    use crate::engine::service_deployments::Object;
 
     fn look(running: u32, desired: u32) -> Look {
         let primary =

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Run;
 use crate::aws::error::{CallError, Kind};
+use crate::engine::context::Run;
 use crate::event::{Event, Reason};
 use crate::fleet::TargetSpec;
 

@@ -1,12 +1,13 @@
 //! Cancelling a run: which signal asked for it, and that it did.
 
+use crate::base::error::Error;
 use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::permit::Permit;
-use crate::exit::Exit;
+use crate::base::exit::Exit;
 
 /// A signal that ends a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,5 +77,17 @@ impl Cancel {
     /// Waits until the run should stop.
     pub async fn cancelled(&self) {
         self.token.cancelled().await;
+    }
+}
+
+/// Waits for what changes nothing, or for a signal.
+pub async fn unless_cancelled<T>(reads: impl Future<Output = T>, cancel: &Cancel) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            let signal = cancel.signal().unwrap_or(Signal::Terminate);
+            Err(Error::new(signal.exit(), format!("{} before anything was changed", signal.name())))
+        }
+        done = reads => Ok(done),
     }
 }

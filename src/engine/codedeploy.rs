@@ -9,27 +9,29 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Run;
-use super::blind::Blind;
-use super::ended::Ended;
-use super::evidence;
-use super::last_look::LastLook;
-use super::messages::Messages;
-use super::past::Past;
-use super::register::Registered;
-use super::update::{Update, settings};
-use super::watch::{Look, ROLLOUT_PACE};
-use super::write::{Write, carry_out};
 use crate::aws::codedeploy::{CodeDeploy, Deployment};
 use crate::aws::denial;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
-use crate::event::{Event, Evidence, Reason, Tasks};
+use crate::engine::blind::Blind;
+use crate::engine::context::Run;
+use crate::engine::evidence;
+use crate::engine::exactly_once::{Write, carry_out};
+use crate::engine::last_look::LastLook;
+use crate::engine::messages::Messages;
+use crate::engine::past::Past;
+use crate::engine::poller::Look;
+use crate::engine::register::Registered;
+use crate::engine::rollout_result::RolloutResult;
+use crate::engine::timing::ROLLOUT_PACE;
+use crate::engine::update::{Update, settings};
+use crate::event::{Event, Evidence, Reason};
 use crate::fleet::codedeploy::CodeDeploy as Group;
+use crate::fleet::tasks::Tasks;
 use crate::fleet::{OnCancel, Outcome, TargetSpec};
 use crate::observe::service::LiveService;
-use crate::plan::Work;
+use crate::plan::work::Work;
 
 /// How often a deployment is looked at.
 const PACE: Duration = Duration::from_secs(3);
@@ -70,7 +72,7 @@ pub async fn rollout(
     registered: Registered,
     on_cancel: OnCancel,
     permit: &Permit,
-) -> Ended {
+) -> RolloutResult {
     let deadline = Instant::now() + target.timeout;
     let unused = (registered.revision.clone(), permit.until(deadline));
     let (unused, permit) = (&unused.0, &unused.1);
@@ -80,25 +82,25 @@ pub async fn rollout(
     if update.update != ServiceUpdate::default()
         && let Err(error) = carry_out(&update, permit).await
     {
-        let ended = Ended::withdrawn(&error, run, permit, target);
-        return ended.unwrap_or_else(|| Ended::refused(&error, target)).unused(Some(unused));
+        let ended = RolloutResult::withdrawn(&error, run, permit, target);
+        return ended.unwrap_or_else(|| RolloutResult::refused(&error, target)).unused(Some(unused));
     }
     let (arn, revision) = (registered.arn, registered.revision);
     let (id, attached) = match watch.start(&arn, work.from == arn, permit).await {
         Ok(Some(started)) => started,
         Ok(None) => {
-            let succeeded = Ended::succeeded(Some(revision), None);
-            return Ended { acted: true, wanted: Some(arn), ..succeeded };
+            let succeeded = RolloutResult::succeeded(Some(revision), None);
+            return RolloutResult { acted: true, wanted: Some(arn), ..succeeded };
         }
         Err(error) => {
-            if let Some(ended) = Ended::withdrawn(&error, run, permit, target) {
+            if let Some(ended) = RolloutResult::withdrawn(&error, run, permit, target) {
                 return ended.unused(Some(&revision));
             }
-            let mut refused = Ended::refused(&error, target);
+            let mut refused = RolloutResult::refused(&error, target);
             if let (Kind::Denied, Some(reason)) = (error.kind, &mut refused.reason) {
                 reason.help = Some(denial::help(&error, "codedeploy", target));
             }
-            return Ended { acted: error.kind == Kind::Unknown, wanted: Some(arn), ..refused };
+            return RolloutResult { acted: error.kind == Kind::Unknown, wanted: Some(arn), ..refused };
         }
     };
     let event = (target.id.clone(), id.clone(), revision.clone());
@@ -115,7 +117,7 @@ pub async fn follow(
     group: &Group,
     id: &str,
     on_cancel: OnCancel,
-) -> Ended {
+) -> RolloutResult {
     let deadline = Instant::now() + target.timeout;
     let watch = Watch::new(run, target, group);
     if let Ok(revision) = work.from.parse() {
@@ -134,9 +136,9 @@ async fn watched(
     on_cancel: OnCancel,
     deadline: Instant,
     is_back: impl Fn(&String) -> bool,
-) -> Ended {
+) -> RolloutResult {
     let target = watch.target;
-    let ended = |outcome, reason: Option<Reason>| Ended {
+    let ended = |outcome, reason: Option<Reason>| RolloutResult {
         outcome,
         reason,
         revision: arn.parse().ok(),
@@ -158,16 +160,18 @@ async fn watched(
             };
             let help = format!("{id} may still complete; run `deploy` again to follow it: {}", watch.console(id));
             let reason = Reason { summary, evidence: watch.evidence().await, help: Some(help) };
-            Ended { revision: None, ..ended(Outcome::TimedOut, Some(reason)) }
+            RolloutResult { revision: None, ..ended(Outcome::TimedOut, Some(reason)) }
         }
         Watched::Over(deployment) if deployment.status == "Succeeded" => match watch.primary(deadline).await {
-            Some((set, running)) if running == arn || arn.is_empty() => {
-                Ended { deployment: Some(set), revision: running.parse().ok(), ..ended(Outcome::Succeeded, None) }
-            }
+            Some((set, running)) if running == arn || arn.is_empty() => RolloutResult {
+                deployment: Some(set),
+                revision: running.parse().ok(),
+                ..ended(Outcome::Succeeded, None)
+            },
             Some((_, running)) => {
                 let revision = running.rsplit('/').next().unwrap_or(&running);
                 let summary = format!("its deployment succeeded, and {revision} has the traffic all the same");
-                Ended { revision: running.parse().ok(), ..ended(Outcome::Superseded, because(summary)) }
+                RolloutResult { revision: running.parse().ok(), ..ended(Outcome::Superseded, because(summary)) }
             }
             None => ended(Outcome::Succeeded, None),
         },
@@ -187,7 +191,7 @@ async fn watched(
                 (false, None) => Outcome::Failed,
             };
             let reason = Reason { summary, evidence, help: None };
-            Ended { revision: primary.and_then(|arn| arn.parse().ok()), ..ended(outcome, Some(reason)) }
+            RolloutResult { revision: primary.and_then(|arn| arn.parse().ok()), ..ended(outcome, Some(reason)) }
         }
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::messages::Messages;
 use crate::aws::ecs::Ecs;
+use crate::engine::messages::Messages;
 use crate::event::{Evidence, Reason, is_trouble};
 use crate::fleet::TargetSpec;
 

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::write::{Write, carry_out};
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
+use crate::engine::exactly_once::{Write, carry_out};
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Revision, TargetSpec};
-use crate::plan::taskdef;
+use crate::task_definition::compose;
 
 /// A revision that a target should run.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ impl Families {
         let Some(mut family) = permit.hold(family.lock()).await else {
             return Err(CallError::withdrawn("RegisterTaskDefinition"));
         };
-        let same = family.registered.iter().find(|(known, _)| taskdef::same(definition, known));
+        let same = family.registered.iter().find(|(known, _)| compose::same(definition, known));
         if let Some((_, arn)) = same {
             return registered(arn.clone(), true);
         }
@@ -103,7 +103,7 @@ impl Families {
 
     /// Returns what ECS made of a definition, unless that was told of the family before.
     fn altered(&self, family: String, sent: &Value, kept: &Value) -> Vec<String> {
-        let lines = taskdef::summary(sent, kept);
+        let lines = compose::summary(sent, kept);
         let mut told = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
         if !lines.is_empty() && told.insert((family, lines.clone())) { lines } else { Vec::new() }
     }
@@ -144,7 +144,7 @@ impl Write for Registration<'_> {
         match self.ecs.describe_task_definition(self.family).await {
             Ok(newest) => {
                 let is_new = newest["revision"].as_u64().is_some_and(|number| number > self.before);
-                Ok((is_new && taskdef::same(self.definition, &newest)).then_some(newest))
+                Ok((is_new && compose::same(self.definition, &newest)).then_some(newest))
             }
             // A family without any revision is no error here: the registration never arrived.
             Err(error) if error.kind == Kind::Refused => Ok(None),

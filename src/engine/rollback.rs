@@ -8,33 +8,36 @@
 mod codedeploy;
 mod settings;
 mod stop;
+pub mod succeeded;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Run;
-use super::blind::Blind;
-use super::ended::help;
-use super::evidence;
-use super::last_look::LastLook;
-use super::messages::Messages;
-use super::past::Past;
-use super::rollout::MISSES;
-use super::update::{Careful, TooLate, Update, Updated};
-use super::verdict::{Followed, Verdict};
-use super::watch::{Look, ROLLOUT_PACE};
-use super::write::{carry_out, until_answered};
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
-use crate::event::{Event, Evidence, Reason, Tasks, UndoStep};
+use crate::engine::blind::Blind;
+use crate::engine::context::Run;
+use crate::engine::deployment_tracker::{Followed, Verdict};
+use crate::engine::evidence;
+use crate::engine::exactly_once::{carry_out, until_answered};
+use crate::engine::hints::help;
+use crate::engine::last_look::LastLook;
+use crate::engine::messages::Messages;
+use crate::engine::past::Past;
+use crate::engine::poller::Look;
+use crate::engine::rollback::stop::{StopDeployment, is_returning, service_deployment};
+use crate::engine::rollout_result::RollbackResult;
+use crate::engine::timing::{MISSES, ROLLOUT_PACE};
+use crate::engine::update::{Careful, TooLate, Update, Updated};
+use crate::event::{Event, Evidence, Reason, UndoStep};
+use crate::fleet::tasks::Tasks;
 use crate::fleet::{Revision, TargetId, TargetSpec};
 use crate::observe::service::LiveService;
-use crate::plan::{Definition, Work};
-use stop::{StopDeployment, is_returning, service_deployment};
+use crate::plan::work::{Definition, Work};
 
-pub use stop::ask;
+pub use crate::engine::rollback::stop::ask;
 
 /// ECS lists a service deployment a second or two after UpdateService, in the worst case that was seen ten.
 const APPEARS: Duration = Duration::from_secs(10);
@@ -42,25 +45,8 @@ const APPEARS: Duration = Duration::from_secs(10);
 /// What is to be done where a return did not get there.
 const LOOK: &str = "it is not back on what ran before: look at the service now";
 
-/// How an undo ended.
-#[derive(Debug)]
-pub enum Undone {
-    /// The service is back, complete and PRIMARY.
-    Back(Option<Revision>),
-    /// It is not, and nothing more can be done here.
-    Stuck(Reason),
-    /// Somebody else's deployment is PRIMARY: it is theirs now.
-    Superseded(String),
-    /// There is nothing to go back to, or nothing to go back from: nothing was asked of ECS.
-    Nothing(String),
-    /// The run was cancelled before anything was asked of ECS.
-    Cancelled,
-    /// The run was cancelled, and what was asked of ECS goes on.
-    Detached(String),
-}
-
 /// One target's way back.
-pub struct Undo<'a> {
+pub struct Rollback<'a> {
     run: &'a Run,
     target: &'a TargetSpec,
     ecs: Arc<Ecs>,
@@ -111,7 +97,7 @@ enum Watched {
     Cancelled,
 }
 
-impl<'a> Undo<'a> {
+impl<'a> Rollback<'a> {
     /// Prepares the way back of a target from its work. Each way has `timeout` in all; `cause` is the target whose
     /// failure is the reason, unless it is its own.
     pub fn new(
@@ -140,7 +126,7 @@ impl<'a> Undo<'a> {
     }
 
     /// Goes back, and returns once the service is there or cannot get there.
-    pub async fn go_back(mut self) -> Undone {
+    pub async fn go_back(mut self) -> RollbackResult {
         #[cfg(feature = "codedeploy")]
         if let Some(group) = self.work.codedeploy.as_ref().filter(|_| self.work.definition != Definition::Keep) {
             return self.go_back_by_codedeploy(group).await;
@@ -154,8 +140,8 @@ impl<'a> Undo<'a> {
             self.find_ours(&service, deadline).await;
             match self.next(&service) {
                 Next::Nothing(why) if self.announced => return self.stuck(why, None).await,
-                Next::Nothing(why) => return Undone::Nothing(why),
-                Next::Superseded(by) => return Undone::Superseded(by),
+                Next::Nothing(why) => return RollbackResult::Nothing(why),
+                Next::Superseded(by) => return RollbackResult::Superseded(by),
                 Next::Settings => return self.give_settings_back(&service, deadline).await,
                 Next::Deploy(arn) => return self.deploy(&service, arn, deadline).await,
                 Next::Await => {
@@ -190,7 +176,7 @@ impl<'a> Undo<'a> {
     }
 
     /// Looks at the service once it answers.
-    async fn look(&mut self, deadline: Instant) -> Result<LiveService, Undone> {
+    async fn look(&mut self, deadline: Instant) -> Result<LiveService, RollbackResult> {
         let (mut misses, mut last, mut last_look) = (0, None, LastLook::default());
         loop {
             let looked = async {
@@ -217,12 +203,20 @@ impl<'a> Undo<'a> {
                     misses += 1;
                     if misses == MISSES {
                         let gone = "the service is gone".to_owned();
-                        return Err(if self.announced { self.stuck(gone, None).await } else { Undone::Nothing(gone) });
+                        return Err(if self.announced {
+                            self.stuck(gone, None).await
+                        } else {
+                            RollbackResult::Nothing(gone)
+                        });
                     }
                 }
                 Err(error) if error.kind == Kind::Denied => {
                     let help = help(&error, self.target);
-                    return Err(Undone::Stuck(Reason { summary: error.to_string(), evidence: Vec::new(), help }));
+                    return Err(RollbackResult::Stuck(Reason {
+                        summary: error.to_string(),
+                        evidence: Vec::new(),
+                        help,
+                    }));
                 }
                 Err(error) => last = Some(error),
             }
@@ -315,7 +309,7 @@ impl<'a> Undo<'a> {
     }
 
     /// Watches ECS go back; `None` where our deployment ended without a return.
-    async fn await_return(&mut self, deadline: Instant) -> Option<Undone> {
+    async fn await_return(&mut self, deadline: Instant) -> Option<RollbackResult> {
         let ours = self.from.deployment.clone().unwrap_or_default();
         let mut followed = self.returning(&ours);
         let back = match self.watch(&mut followed, deadline).await {
@@ -324,7 +318,7 @@ impl<'a> Undo<'a> {
                 let primary = service.primary().map(|primary| primary.id.clone());
                 return Some(self.stuck(summary, primary).await);
             }
-            Watched::Verdict(Verdict::Superseded(by), _) => return Some(Undone::Superseded(by)),
+            Watched::Verdict(Verdict::Superseded(by), _) => return Some(RollbackResult::Superseded(by)),
             Watched::Verdict(_, _) => return None,
             other => return Some(self.not_back(other, Some(ours)).await),
         };
@@ -332,7 +326,7 @@ impl<'a> Undo<'a> {
     }
 
     /// Deploys what ran before, with the settings as they were, and watches that.
-    async fn deploy(&mut self, service: &LiveService, arn: String, deadline: Instant) -> Undone {
+    async fn deploy(&mut self, service: &LiveService, arn: String, deadline: Instant) -> RollbackResult {
         self.announce(UndoStep::Deploy).await;
         let (desired_count, deployment) = self.work.before.settings(self.work, service);
         let update = ServiceUpdate { task_definition: Some(arn.clone()), desired_count, deployment, force: false };
@@ -341,7 +335,7 @@ impl<'a> Undo<'a> {
         let permit = self.run.cancel.permit().until(deadline);
         let updated = match carry_out(&Careful::new(update, primary), &permit).await {
             Ok(Ok(updated)) => updated,
-            Ok(Err(TooLate(by))) => return Undone::Superseded(by),
+            Ok(Err(TooLate(by))) => return RollbackResult::Superseded(by),
             Err(error) => return self.not_written("UpdateService", &error),
         };
         self.asked = true;
@@ -357,7 +351,7 @@ impl<'a> Undo<'a> {
         let mut followed = Followed::new(arn, service.task_definition.clone(), known);
         followed.ours.clone_from(&ours);
         match self.watch(&mut followed, deadline).await {
-            Watched::Verdict(Verdict::Superseded(by), _) => Undone::Superseded(by),
+            Watched::Verdict(Verdict::Superseded(by), _) => RollbackResult::Superseded(by),
             Watched::Verdict(Verdict::Succeeded, service) => {
                 let revision = service.primary().and_then(|primary| primary.revision());
                 self.back(revision).await
@@ -432,14 +426,14 @@ impl<'a> Undo<'a> {
         }
     }
 
-    async fn back(&mut self, revision: Option<Revision>) -> Undone {
+    async fn back(&mut self, revision: Option<Revision>) -> RollbackResult {
         match self.unset.take() {
-            None => Undone::Back(revision),
+            None => RollbackResult::Back(revision),
             Some(error) => self.unset(&error),
         }
     }
 
-    async fn not_back(&self, watched: Watched, deployment: Option<String>) -> Undone {
+    async fn not_back(&self, watched: Watched, deployment: Option<String>) -> RollbackResult {
         match watched {
             Watched::Cancelled => self.left(),
             Watched::Gone => self.stuck("the service vanished on its way back".to_owned(), None).await,
@@ -459,10 +453,14 @@ impl<'a> Undo<'a> {
     }
 
     /// The write of the return was not sent in time, was refused, or its fate is not known.
-    fn not_written(&mut self, operation: &str, error: &CallError) -> Undone {
+    fn not_written(&mut self, operation: &str, error: &CallError) -> RollbackResult {
         let mut evidence: Vec<Evidence> = self.unstoppable.take().map(Evidence::from).into_iter().collect();
         if error.kind != Kind::Withdrawn {
-            return Undone::Stuck(Reason { summary: error.to_string(), evidence, help: help(error, self.target) });
+            return RollbackResult::Stuck(Reason {
+                summary: error.to_string(),
+                evidence,
+                help: help(error, self.target),
+            });
         }
         if self.run.cancel.is_cancelled() {
             return self.left();
@@ -470,22 +468,22 @@ impl<'a> Undo<'a> {
         let limit = humantime::format_duration(self.timeout);
         let summary = format!("{operation} was not sent within {limit}");
         evidence.extend(error.code.is_some().then(|| error.to_string().into()));
-        Undone::Stuck(Reason { summary, evidence, help: Some(LOOK.to_owned()) })
+        RollbackResult::Stuck(Reason { summary, evidence, help: Some(LOOK.to_owned()) })
     }
 
     /// After a cancel.
-    fn left(&self) -> Undone {
+    fn left(&self) -> RollbackResult {
         let back = self.work.before.revision().map(|to| format!(" to {to}")).unwrap_or_default();
         match (self.announced, self.asked) {
-            (false, _) => Undone::Cancelled,
-            (true, true) => Undone::Detached(format!("the run was cancelled; the return{back} goes on in ECS")),
+            (false, _) => RollbackResult::Cancelled,
+            (true, true) => RollbackResult::Detached(format!("the run was cancelled; the return{back} goes on in ECS")),
             (true, false) => {
-                Undone::Detached(format!("the run was cancelled before the return{back} was asked of ECS"))
+                RollbackResult::Detached(format!("the run was cancelled before the return{back} was asked of ECS"))
             }
         }
     }
 
-    async fn stuck(&self, summary: String, deployment: Option<String>) -> Undone {
+    async fn stuck(&self, summary: String, deployment: Option<String>) -> RollbackResult {
         let (messages, none) = (&self.messages, Vec::new());
         let found = tokio::select! {
             biased;
@@ -493,6 +491,10 @@ impl<'a> Undo<'a> {
             found = evidence::gather(&self.ecs, self.target, deployment.as_deref(), messages, none) => found,
         };
         let help = Some(LOOK.to_owned());
-        Undone::Stuck(Reason { summary: summary.trim_end_matches('.').to_owned(), evidence: found.evidence, help })
+        RollbackResult::Stuck(Reason {
+            summary: summary.trim_end_matches('.').to_owned(),
+            evidence: found.evidence,
+            help,
+        })
     }
 }

@@ -8,48 +8,54 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Run;
-use super::blind::Blind;
-#[cfg(feature = "codedeploy")]
-use super::codedeploy;
-use super::current::Current;
-use super::ended::{Ended, role};
-use super::evidence::{self, Found};
-use super::messages::Messages;
-use super::objects::Object;
-use super::register::Registered;
-use super::rollback::{self, Origin, Undo};
-use super::run_task;
-use super::stages::Stages;
-use super::update::{Careful, TooLate, Update, Updated, settings};
-use super::verdict::{Followed, Verdict};
-use super::watch::Look;
-use super::write::carry_out;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
-use crate::event::{Event, Evidence, Tasks};
+use crate::engine::blind::Blind;
+#[cfg(feature = "codedeploy")]
+use crate::engine::codedeploy;
+use crate::engine::context::Run;
+use crate::engine::deployment_tracker::{Followed, Verdict};
+use crate::engine::drift_guard::Current;
+use crate::engine::evidence::{self, Found};
+use crate::engine::exactly_once::carry_out;
+use crate::engine::hints::role;
+use crate::engine::lifecycle_hooks::Stages;
+use crate::engine::messages::Messages;
+use crate::engine::poller::Look;
+use crate::engine::register::Registered;
+use crate::engine::rollback::{self, Origin, Rollback};
+use crate::engine::rollout_result::RolloutResult;
+use crate::engine::run_task;
+use crate::engine::service_deployments::Object;
+use crate::engine::timing::MISSES;
+use crate::engine::update::{Careful, TooLate, Update, Updated, settings};
+use crate::event::{Event, Evidence};
+use crate::fleet::tasks::Tasks;
 use crate::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetSpec, Wave};
 use crate::observe::progress::Progress;
 use crate::observe::service::LiveService;
-use crate::plan::{Definition, Work};
-
-/// So many looks in a row must miss a service before it counts as gone: reads of ECS may lag behind.
-pub const MISSES: u32 = 3;
+use crate::plan::work::{Definition, Work};
 
 /// Carries out the work of one target, by its index, and undoes it where it fails and its wave says so. Nothing new of it is
 /// begun once `permit` is over, but for its undo; `failing` is called as soon as it has failed, and perhaps again.
-pub async fn rollout(run: &Run, index: usize, wave: &Wave, permit: &Permit, failing: &(dyn Fn() + Sync)) -> Ended {
+pub async fn rollout(
+    run: &Run,
+    index: usize,
+    wave: &Wave,
+    permit: &Permit,
+    failing: &(dyn Fn() + Sync),
+) -> RolloutResult {
     let mut current = Current::planned(run, index);
     let ended = forward(run, index, &mut current, wave.on_cancel, permit, failing).await;
     let (target, work) = (current.target, &*current.work);
     let ended = run_task::after(run, target, work, ended, permit).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
-    let undo = |ended: &Ended| {
+    let undo = |ended: &RolloutResult| {
         let late = ended.outcome == Outcome::TimedOut;
         let (deployment, wanted) = (ended.deployment.clone(), ended.wanted.clone());
         let from = Origin { deployment, wanted, past: current.past.clone(), late };
-        Undo::new(run, target, work, from, timeout, None)
+        Rollback::new(run, target, work, from, timeout, None)
     };
     match ended.outcome {
         Outcome::Failed | Outcome::TimedOut if ended.acted => {
@@ -74,16 +80,16 @@ async fn forward(
     on_cancel: OnCancel,
     permit: &Permit,
     failing: &(dyn Fn() + Sync),
-) -> Ended {
+) -> RolloutResult {
     let (target, ecs) = (&run.fleet.targets[index], run.ecs(&run.fleet.targets[index]));
     if let (Definition::Return { deployment }, false) = (&current.work.definition, permit.is_over()) {
         let (ours, wanted) = (Some(deployment.clone()), Some(current.work.from.clone()));
         let from = Origin { deployment: ours, wanted, ..Origin::default() };
-        let undone = Undo::new(run, target, &current.work, from, target.timeout, None).go_back().await;
-        return Ended::returned(undone, deployment);
+        let undone = Rollback::new(run, target, &current.work, from, target.timeout, None).go_back().await;
+        return RolloutResult::returned(undone, deployment);
     }
     if permit.is_over() {
-        return Ended::stopped(run, permit, target);
+        return RolloutResult::stopped(run, permit, target);
     }
     let within = permit.until(Instant::now() + target.timeout);
     if let Err(ended) = current.renew(&within).await {
@@ -91,7 +97,7 @@ async fn forward(
     }
     let registered = match definition(run, target, &ecs, &current.work, &within).await {
         Ok(registered) => registered,
-        Err(error) => return Ended::not_registered(&error, run, &within, target),
+        Err(error) => return RolloutResult::not_registered(&error, run, &within, target),
     };
     if let Some(registered) = &registered
         && let Err(ended) = run_task::before(run, target, &ecs, &current.work, registered, permit).await
@@ -105,7 +111,7 @@ async fn forward(
     }
     let work = &*current.work;
     if within.is_over() {
-        return Ended::stopped(run, &within, target).unused(registered.as_ref().map(|it| &it.revision));
+        return RolloutResult::stopped(run, &within, target).unused(registered.as_ref().map(|it| &it.revision));
     }
     run.know(index, |known| known.asked = true);
     #[cfg(feature = "codedeploy")]
@@ -125,8 +131,8 @@ async fn forward(
             let is_none = update == ServiceUpdate::default();
             let update = Update { ecs: &ecs, target, past: current.past.clone(), update };
             if !is_none && let Err(error) = carry_out(&update, &within).await {
-                let ended = Ended::withdrawn(&error, run, &within, target);
-                return ended.unwrap_or_else(|| Ended::refused(&error, target));
+                let ended = RolloutResult::withdrawn(&error, run, &within, target);
+                return ended.unwrap_or_else(|| RolloutResult::refused(&error, target));
             }
             let before = work.deployments.iter().filter(|id| *id != deployment).cloned().collect();
             rollout.followed = Some(Followed::attached(deployment.clone(), work.from.clone(), before));
@@ -141,13 +147,13 @@ async fn forward(
             {
                 Ok(Ok(updated)) => updated,
                 Ok(Err(TooLate(by))) => {
-                    let ended = Ended::new(Outcome::Superseded, by);
+                    let ended = RolloutResult::new(Outcome::Superseded, by);
                     return ended.unused(registered.as_ref().map(|it| &it.revision));
                 }
                 Err(error) => {
-                    return match Ended::withdrawn(&error, run, &within, target) {
+                    return match RolloutResult::withdrawn(&error, run, &within, target) {
                         Some(ended) => ended.unused(registered.as_ref().map(|it| &it.revision)),
-                        None => Ended::not_updated(&error, target, wanted),
+                        None => RolloutResult::not_updated(&error, target, wanted),
                     };
                 }
             };
@@ -169,7 +175,7 @@ async fn forward(
                     }
                 }
                 None if work.desired_count.is_none() => {
-                    return Ended::succeeded(answer.revision(), None);
+                    return RolloutResult::succeeded(answer.revision(), None);
                 }
                 None => rollout.revision = answer.revision(),
             }
@@ -266,7 +272,7 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    async fn watch(mut self, deadline: Instant) -> Ended {
+    async fn watch(mut self, deadline: Instant) -> RolloutResult {
         let start = Instant::now();
         let mut looks = self.run.watches.follow_until(self.target, true, deadline);
         loop {
@@ -283,7 +289,8 @@ impl<'a> Rollout<'a> {
                 }
                 Some(Look::Missing) => {
                     self.misses += 1;
-                    let gone = Ended::new(Outcome::Failed, "the service vanished: ECS does not know it any more");
+                    let gone =
+                        RolloutResult::new(Outcome::Failed, "the service vanished: ECS does not know it any more");
                     (self.misses >= MISSES).then(|| self.with_deployment(gone))
                 }
                 Some(Look::NoAnswer(error)) => {
@@ -301,7 +308,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// Takes in a look at the service; returns the end if this is it.
-    async fn see(&mut self, service: &LiveService, object: &Object, elapsed: Duration) -> Option<Ended> {
+    async fn see(&mut self, service: &LiveService, object: &Object, elapsed: Duration) -> Option<RolloutResult> {
         for message in self.messages.take(service) {
             let target = self.target.id.clone();
             self.run.emit(Event::ServiceMessage { target, text: message.text }).await;
@@ -345,7 +352,7 @@ impl<'a> Rollout<'a> {
                     let tasks = Tasks::default();
                     self.run.emit(Event::TasksChanged { target: self.target.id.clone(), tasks }).await;
                 }
-                Ended::succeeded(self.revision.clone(), None)
+                RolloutResult::succeeded(self.revision.clone(), None)
             }
             Verdict::Failed(summary) => self.explained(Outcome::Failed, Some(summary)).await,
             Verdict::RolledBack => self.explained(Outcome::RolledBack, None).await,
@@ -356,22 +363,22 @@ impl<'a> Rollout<'a> {
                 }
                 ended
             }
-            Verdict::Superseded(summary) => Ended::new(Outcome::Superseded, summary),
+            Verdict::Superseded(summary) => RolloutResult::new(Outcome::Superseded, summary),
         };
         let revision = match ended.outcome {
             Outcome::Succeeded => self.revision.clone(),
             _ => service.primary().and_then(|primary| primary.revision()),
         };
-        Some(Ended { revision, ..self.with_deployment(ended) })
+        Some(RolloutResult { revision, ..self.with_deployment(ended) })
     }
 
     /// Where only the desired count changes: done once so many run.
-    async fn see_count(&mut self, service: &LiveService) -> Option<Ended> {
+    async fn see_count(&mut self, service: &LiveService) -> Option<RolloutResult> {
         if let Some(primary) = service.primary() {
             self.count(primary.tasks).await;
         }
         let done = service.running == service.desired && self.work.desired_count == Some(service.desired);
-        done.then(|| Ended::succeeded(service.revision(), None))
+        done.then(|| RolloutResult::succeeded(service.revision(), None))
     }
 
     async fn started(&mut self, deployment: &str, attached: bool) {
@@ -405,7 +412,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// Ends with an outcome and all that can be found about it. Without a summary of its own it has ECS's.
-    async fn explained(&self, outcome: Outcome, summary: Option<String>) -> Ended {
+    async fn explained(&self, outcome: Outcome, summary: Option<String>) -> RolloutResult {
         let ours = self.followed.as_ref().and_then(|followed| followed.ours.as_deref());
         let mut found = tokio::select! {
             biased;
@@ -420,16 +427,16 @@ impl<'a> Rollout<'a> {
         };
         found.evidence.splice(0..0, self.stages.evidence());
         let reason = found.reason(summary, self.followed.as_ref().and_then(|followed| followed.why.clone()));
-        Ended { reason: Some(reason), ..Ended::new(outcome, "") }
+        RolloutResult { reason: Some(reason), ..RolloutResult::new(outcome, "") }
     }
 
-    fn with_deployment(&self, ended: Ended) -> Ended {
+    fn with_deployment(&self, ended: RolloutResult) -> RolloutResult {
         let followed = self.followed.as_ref();
         let wanted = followed.map(|followed| followed.wanted().to_owned());
-        Ended { deployment: followed.and_then(|followed| followed.ours.clone()), acted: true, wanted, ..ended }
+        RolloutResult { deployment: followed.and_then(|followed| followed.ours.clone()), acted: true, wanted, ..ended }
     }
 
-    async fn detached(&self) -> Ended {
+    async fn detached(&self) -> RolloutResult {
         let goes_on = match self.followed.as_ref().and_then(|followed| followed.ours.as_deref()) {
             Some(deployment) if self.on_cancel == OnCancel::Rollback => {
                 rollback::ask(self.ecs, self.target, deployment, self.run.cancel.at()).await
@@ -437,17 +444,20 @@ impl<'a> Rollout<'a> {
             Some(deployment) => format!("the run was cancelled; {deployment} goes on in ECS"),
             None => "the run was cancelled; what was asked of ECS goes on".to_owned(),
         };
-        Ended { revision: self.revision.clone(), ..self.with_deployment(Ended::new(Outcome::Detached, goes_on)) }
+        RolloutResult {
+            revision: self.revision.clone(),
+            ..self.with_deployment(RolloutResult::new(Outcome::Detached, goes_on))
+        }
     }
 
     /// Leaves it to ECS. Without a session it cannot be undone either.
-    fn left(&self, error: &CallError) -> Ended {
+    fn left(&self, error: &CallError) -> RolloutResult {
         (self.failing)();
-        let ended = Ended { reason: Some(Blind::reason(error)), ..Ended::new(Outcome::TimedOut, "") };
-        Ended { acted: false, ..self.with_deployment(ended) }
+        let ended = RolloutResult { reason: Some(Blind::reason(error)), ..RolloutResult::new(Outcome::TimedOut, "") };
+        RolloutResult { acted: false, ..self.with_deployment(ended) }
     }
 
-    async fn timed_out(&self) -> Ended {
+    async fn timed_out(&self) -> RolloutResult {
         (self.failing)();
         let limit = humantime::format_duration(self.target.timeout);
         let followed = self.followed.as_ref();
@@ -473,6 +483,6 @@ impl<'a> Rollout<'a> {
         if let Some(reason) = &mut ended.reason {
             reason.help = Some(help.to_owned());
         }
-        Ended { revision: None, ..self.with_deployment(ended) }
+        RolloutResult { revision: None, ..self.with_deployment(ended) }
     }
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::past::Past;
-use super::write::Write;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
+use crate::engine::exactly_once::Write;
+use crate::engine::past::Past;
 use crate::fleet::TargetSpec;
 use crate::observe::service::LiveService;
-use crate::plan::{Definition, Work, taskdef};
+use crate::plan::settings;
+use crate::plan::work::{Definition, Work};
 
 /// Everything that one UpdateService changes.
 pub fn settings(work: &Work, task_definition: Option<String>) -> ServiceUpdate {
@@ -86,7 +87,7 @@ impl Write for Update<'_> {
             let ServiceUpdate { desired_count, deployment, .. } = &self.update;
             let counts = desired_count.is_none_or(|count| service.desired == count);
             let holds =
-                deployment.as_ref().is_none_or(|declared| taskdef::settings_hold(declared, &service.configuration));
+                deployment.as_ref().is_none_or(|declared| settings::settings_hold(declared, &service.configuration));
             return Ok((counts && holds).then(|| self.updated(service, None)));
         };
         let ours = self.past.begun(self.ecs, self.target, &service, wanted).await?;

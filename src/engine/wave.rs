@@ -6,24 +6,20 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::Run;
-use super::alarms::Alarms;
-use super::ended::Ended;
-use super::returns::Deployed;
-use super::rollout::rollout;
 use crate::aws::permit::Permit;
+use crate::engine::alarms::Alarms;
+use crate::engine::context::Run;
+use crate::engine::rollback::succeeded::Deployed;
+use crate::engine::rollout::rollout;
+use crate::engine::rollout_result::RolloutResult;
+use crate::engine::timing::GRACE;
 use crate::event::{Event, Reason, halted_by};
 use crate::fleet::{Outcome, Parallelism, TargetId, Wave};
 use crate::plan::build::at_least_one;
-
-/// After a cancel, calls that are under way get so long to end: GitLab kills the job about ten seconds after its signal,
-/// and the summary must be written before.
-pub const GRACE: Duration = Duration::from_secs(3);
 
 /// How a wave ended.
 #[derive(Debug, Default)]
@@ -44,7 +40,7 @@ struct Running<'a> {
     number: usize,
     max_failures: usize,
     queue: VecDeque<usize>,
-    tasks: JoinSet<Ended>,
+    tasks: JoinSet<RolloutResult>,
     targets: HashMap<Id, usize>,
     /// Who has failed and is being undone: it counts at once, and not only when it has ended.
     failing: (mpsc::UnboundedSender<usize>, mpsc::UnboundedReceiver<usize>),
@@ -177,7 +173,7 @@ impl Running<'_> {
         })
     }
 
-    async fn ended(&mut self, joined: Result<(Id, Ended), JoinError>) {
+    async fn ended(&mut self, joined: Result<(Id, RolloutResult), JoinError>) {
         let id = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let index = self.targets.remove(&id).expect("every task is a target's");
         let ended = match joined {
@@ -193,7 +189,7 @@ impl Running<'_> {
         if matches!(ended.outcome, Outcome::Succeeded | Outcome::Detached) {
             self.end.deployed.push((index, ended.deployment));
         }
-        let Ended { outcome, reason, revision, .. } = ended;
+        let RolloutResult { outcome, reason, revision, .. } = ended;
         let target = target.id.clone();
         let event = if outcome == Outcome::NotStarted {
             let cause = self.end.first_failure.clone();
@@ -243,9 +239,9 @@ impl Running<'_> {
 
 /// What became of a rollout whose task was aborted or panicked; `deployment` is ours, where it is known, and `asked` whether
 /// its UpdateService may have been sent.
-fn broken(error: &JoinError, asked: bool, deployment: Option<String>) -> Ended {
+fn broken(error: &JoinError, asked: bool, deployment: Option<String>) -> RolloutResult {
     if error.is_cancelled() && !asked {
-        return Ended::new(Outcome::Cancelled, "the run was cancelled before its deployment was started");
+        return RolloutResult::new(Outcome::Cancelled, "the run was cancelled before its deployment was started");
     }
     let (outcome, summary) = if error.is_cancelled() {
         (Outcome::Detached, "the run was cancelled while ECS was being asked")
@@ -254,5 +250,29 @@ fn broken(error: &JoinError, asked: bool, deployment: Option<String>) -> Ended {
     };
     let goes_on = deployment.as_ref().map(|deployment| format!("; {deployment} goes on")).unwrap_or_default();
     let reason = Reason { summary: format!("{summary}{goes_on}; look at the service"), ..Reason::default() };
-    Ended { outcome, reason: Some(reason), revision: None, deployment, acted: true, wanted: None }
+    RolloutResult { outcome, reason: Some(reason), revision: None, deployment, acted: true, wanted: None }
+}
+
+impl Run {
+    pub(crate) async fn halted(&self, wave: &Wave, end: &WaveEnd, max_failures: usize) {
+        let Some(cause) = end.first_failure.clone() else { return };
+        self.emit(Event::RunHalted { wave: wave.name.clone(), cause, failed: end.failed, max_failures }).await;
+    }
+
+    /// Says of a target of the running wave that it was not started.
+    pub(crate) async fn skip(&self, index: usize, cause: Option<&TargetId>) {
+        let target = self.fleet.targets[index].id.clone();
+        let event = if self.cancel.is_cancelled() {
+            let reason = "the run was cancelled".to_owned();
+            Event::RolloutSkipped { target, outcome: Outcome::Cancelled, cause: None, reason }
+        } else {
+            Event::RolloutSkipped {
+                target,
+                outcome: Outcome::NotStarted,
+                cause: cause.cloned(),
+                reason: halted_by(cause),
+            }
+        };
+        self.emit(event).await;
+    }
 }

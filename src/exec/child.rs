@@ -8,8 +8,8 @@ use std::process::{ExitStatus, Stdio};
 use secrecy::ExposeSecret;
 use tokio::process::{Child, Command};
 
-use super::environment::Environment;
-use super::signals::code_of;
+use crate::exec::environment::Environment;
+use crate::exec::signals::code_of;
 
 /// What a shell's exit code is where a program was found and cannot be run, and where it was not found.
 const CANNOT_RUN: u8 = 126;

@@ -19,12 +19,12 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 
-use super::environment::Session;
-use super::keys::Keys;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::secrets;
+use crate::exec::environment::Session;
+use crate::exec::keys::Keys;
 use crate::fleet::Account;
 use crate::identity::session::Sessions;
-use crate::secrets;
 
 /// The endpoint, before and while it serves.
 #[derive(Clone)]

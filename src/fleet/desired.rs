@@ -9,8 +9,8 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::RunTasks;
-use super::codedeploy::CodeDeploy;
+use crate::fleet::RunTasks;
+use crate::fleet::codedeploy::CodeDeploy;
 
 /// What the manifest declares of a target. Anything absent is left as it is in ECS.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::select::{near_misses, nearest};
-use super::{Base, Fleet, TargetSpec};
+use crate::fleet::select::{near_misses, nearest};
+use crate::fleet::{Base, Fleet, TargetSpec};
 
 /// The longest reference of an image that ECS takes.
 const LONGEST: usize = 255;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::{Account, Fleet, TargetId};
+use crate::fleet::{Account, Fleet, TargetId};
 
 /// Near misses that an error names.
 const NAMED: usize = 3;

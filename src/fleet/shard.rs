@@ -10,7 +10,7 @@ use std::str::FromStr;
 use ring::digest;
 use serde_json::json;
 
-use super::{AccountId, Amount, Fleet, Parallelism, Per, Scope};
+use crate::fleet::{AccountId, Amount, Fleet, Parallelism, Per, Scope};
 
 /// The bytes of a digest that are written: enough that no two fleets have the same by chance.
 const WRITTEN: usize = 8;
@@ -90,7 +90,7 @@ impl Fleet {
     /// Returns what tells this fleet from one with other targets, other waves or other rules: 16 hexadecimal digits. Images
     /// and settings of targets are no part of it.
     pub fn fingerprint(&self) -> String {
-        let target = |target: &super::TargetSpec| {
+        let target = |target: &crate::fleet::TargetSpec| {
             json!([target.id.to_string(), target.account.id, target.cluster, target.service])
         };
         let targets: Vec<_> = self.targets.iter().map(target).collect();

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::deployments::Status;
-use super::job::Job;
-use super::{Api, CallError, REDIRECT, id_of};
 use crate::aws::web::Method;
+use crate::gitlab::deployments::Status;
+use crate::gitlab::job::Job;
+use crate::gitlab::{Api, CallError, REDIRECT, id_of};
 
 /// What is read of a deployment.
 #[derive(Deserialize)]

@@ -6,9 +6,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::job::MergeRequest;
-use super::{Api, CallError, REDIRECT, id_of};
 use crate::aws::web::Method;
+use crate::gitlab::job::MergeRequest;
+use crate::gitlab::{Api, CallError, REDIRECT, id_of};
 
 /// The most notes that GitLab gives in one page.
 const PAGE: usize = 100;

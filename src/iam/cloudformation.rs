@@ -6,7 +6,7 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::{AccountSetup, RoleSetup, Setup};
+use crate::iam::{AccountSetup, RoleSetup, Setup};
 
 /// The longest template that CloudFormation takes in a request, in bytes; a longer one has to be in S3.
 const IN_REQUEST: usize = 51_200;

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
-use super::policy::one_or_many;
-
 /// Grants of one role.
 #[derive(Clone, Debug, Default)]
 pub struct Grants {
@@ -147,6 +145,11 @@ impl Statement {
         }
         statement
     }
+}
+
+/// Returns a list, or its one item.
+pub fn one_or_many(mut items: Vec<String>) -> Value {
+    if items.len() == 1 { Value::String(items.remove(0)) } else { json!(items) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::view::json::literal as literal_of;
+use crate::base::json::literal as literal_of;
 
 /// A part of a block's body.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{AccountSetup, RoleSetup, Setup};
-use crate::view::json::pretty;
+use crate::base::json::pretty;
+use crate::iam::{AccountSetup, RoleSetup, Setup};
 
 /// Returns all of it as one value.
 pub fn value(setup: &Setup) -> Value {
@@ -14,7 +14,7 @@ fn account(account: &AccountSetup) -> Value {
     json!({
         "id": account.id,
         "name": account.name,
-        "oidc_provider": account.provider.as_ref().map(super::provider::Provider::input),
+        "oidc_provider": account.provider.as_ref().map(crate::fleet::identity_provider::Provider::input),
         "roles": account.roles.iter().map(role).collect::<Vec<_>>(),
     })
 }

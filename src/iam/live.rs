@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::RoleSetup;
-use super::grant::covers;
-use super::provider::Provider;
+use crate::fleet::identity_provider::Provider;
+use crate::iam::RoleSetup;
+use crate::iam::grant::covers;
 
 /// How many resources of one action are told.
 const RESOURCES: usize = 3;
@@ -57,7 +57,7 @@ pub fn role(wanted: &RoleSetup, live: &LiveRole) -> Vec<Difference> {
 /// Compares an identity provider by its URL and audiences.
 pub fn provider(wanted: &Provider, url: &str, audiences: &[String]) -> Vec<Difference> {
     let mut found = Vec::new();
-    if super::provider::name(&wanted.url) != super::provider::name(url) {
+    if crate::fleet::identity_provider::name(&wanted.url) != crate::fleet::identity_provider::name(url) {
         found.push(missing(format!("the identity provider is of {url}, and not of {}", wanted.url)));
     }
     let lacking = wanted.audiences.iter().filter(|one| !audiences.contains(one));

@@ -5,14 +5,15 @@
 
 use serde_json::{Value, json};
 
-use super::grant::Grants;
-use super::policy::one_or_many;
-use super::{Choice, Permissions, provider};
-use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, RoleArn, TargetSpec};
-use crate::plan::taskdef;
-use crate::verify::log::Log;
-use crate::verify::role::Role;
-use crate::verify::{Need, needs, secret};
+use crate::fleet::role_arn::RoleArn;
+use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, TargetSpec, identity_provider};
+use crate::iam::grant::{Grants, one_or_many};
+use crate::iam::{Choice, Permissions};
+use crate::references::log::Log;
+use crate::references::need::Need;
+use crate::references::role::Role;
+use crate::references::{need, needs, secret};
+use crate::task_definition::compose;
 
 const ALL: &str = "*";
 
@@ -24,7 +25,7 @@ pub fn of_account(fleet: &Fleet, account: &Account, choice: Choice, grants: &mut
         let waves = || fleet.waves.iter().filter(|wave| wave.targets.contains(&index));
         let returns = waves().any(|wave| wave.on_failure != OnFailure::Stop || wave.on_cancel == OnCancel::Rollback);
         let definition = match &target.desired.task_definition {
-            Base::File(file) => taskdef::build(file, &target.desired).ok(),
+            Base::File(file) => compose::build(file, &target.desired).ok(),
             Base::Live | Base::Revision { .. } => None,
         };
         let needs = Needs {
@@ -57,7 +58,7 @@ pub fn of_check<'a>(roles: impl Iterator<Item = &'a RoleArn>, issuer: &str, gran
         let policies =
             [format!("arn:{partition}:iam::{account}:policy/*"), format!("arn:{partition}:iam::aws:policy/*")];
         grants.allow("CheckPolicies", &["iam:GetPolicy", "iam:GetPolicyVersion"], policies, None);
-        let provider = provider::arn(issuer, partition, account.as_str());
+        let provider = identity_provider::arn(issuer, partition, account.as_str());
         grants.allow("CheckProvider", &["iam:GetOpenIDConnectProvider"], [provider], None);
     }
 }
@@ -288,9 +289,9 @@ impl Needs<'_> {
         }
         let desired = &self.target.desired;
         let images =
-            desired.images.values().filter_map(|image| crate::verify::image::Image::read(image)).map(Need::Image);
+            desired.images.values().filter_map(|image| crate::references::image::Image::read(image)).map(Need::Image);
         let secrets = desired.secrets.values().flat_map(|secrets| secrets.values());
-        images.chain(secrets.filter_map(|value| secret::read(value, region))).collect()
+        images.chain(secrets.filter_map(|value| need::read(value, region))).collect()
     }
 
     /// Returns the roles that are passed to tasks; `None` where none is.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Refusal;
-use super::grant::Statement;
-use crate::fleet::RoleArn;
+use crate::fleet::role_arn::RoleArn;
+use crate::iam::grant::Statement;
+use crate::iam::refusal::Refusal;
 
 /// The characters of a managed policy.
 const POLICY: usize = 6144;
@@ -27,11 +27,6 @@ pub struct Policy {
 /// Returns a policy document.
 pub fn document(statements: Vec<Value>) -> Value {
     json!({ "Version": "2012-10-17", "Statement": statements })
-}
-
-/// Returns a list, or its one item.
-pub fn one_or_many(mut items: Vec<String>) -> Value {
-    if items.len() == 1 { Value::String(items.remove(0)) } else { json!(items) }
 }
 
 /// Returns a document's size as IAM counts it.

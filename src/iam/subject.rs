@@ -3,9 +3,7 @@
 //! GitLab joins the names and values of the project's components with colons, and leaves out a component whose claim the job
 //! does not have. So a pattern is written for just one list of components, which the project must be given.
 
-use crate::fleet::{Allow, Subject};
-
-use super::provider;
+use crate::fleet::{Allow, Subject, identity_provider};
 
 /// The subjects that are let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub fn of(allow: &Allow, issuer: &str) -> Subjects {
 /// Returns what stands behind the ref.
 fn endings(allow: &Allow, issuer: &str) -> Vec<String> {
     let mut start = String::new();
-    if allow.ref_protected && !provider::is_gitlab_com(issuer) {
+    if allow.ref_protected && !identity_provider::is_gitlab_com(issuer) {
         start.push_str(":ref_protected:true");
     }
     if allow.environment_protected {
@@ -59,7 +57,7 @@ pub fn components(allow: &Allow, issuer: &str) -> Vec<&'static str> {
         Subject::Id(_) => vec!["project_id"],
     };
     components.extend(["ref_type", "ref"]);
-    if allow.ref_protected && !provider::is_gitlab_com(issuer) {
+    if allow.ref_protected && !identity_provider::is_gitlab_com(issuer) {
         components.push("ref_protected");
     }
     if allow.environment_protected {
@@ -88,7 +86,9 @@ pub fn notes(allow: &Allow, issuer: &str) -> Vec<String> {
             data.join("&")
         ));
     }
-    if let (Subject::Path(_), Some(_), false) = (&allow.subject, &allow.project_id, provider::is_gitlab_com(issuer)) {
+    if let (Subject::Path(_), Some(_), false) =
+        (&allow.subject, &allow.project_id, identity_provider::is_gitlab_com(issuer))
+    {
         notes.push(
             "project_id is not checked: AWS knows that claim of gitlab.com only; `sub: project_id` puts it into the subject"
                 .to_owned(),

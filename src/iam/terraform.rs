@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::hcl::{Expression, Part, file, raw, text};
-use super::{AccountSetup, RoleSetup, Setup};
+use crate::iam::hcl::{Expression, Part, file, raw, text};
+use crate::iam::{AccountSetup, RoleSetup, Setup};
 
 /// The first version of the AWS provider in which a thumbprint can be left out.
 const VERSION: &str = ">= 5.81";

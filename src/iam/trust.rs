@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::policy::{document, one_or_many};
-use super::{provider, subject};
-use crate::fleet::{Allow, Hop, RoleArn};
+use crate::fleet::role_arn::RoleArn;
+use crate::fleet::{Allow, Hop, identity_provider};
+use crate::iam::grant::one_or_many;
+use crate::iam::policy::document;
+use crate::iam::subject;
 
 /// A hop by which a role is assumed from another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,10 +77,10 @@ fn web_identity(
     operator: &str,
     subjects: Vec<String>,
 ) -> Value {
-    let key = |claim: &str| format!("{}:{claim}", provider::name(issuer));
+    let key = |claim: &str| format!("{}:{claim}", identity_provider::name(issuer));
     let mut equals = Map::new();
     equals.insert(key("aud"), json!(allow.audience().unwrap_or(issuer)));
-    if provider::is_gitlab_com(issuer) {
+    if identity_provider::is_gitlab_com(issuer) {
         if let Some(id) = &allow.project_id {
             equals.insert(key("project_id"), json!(id));
         }
@@ -98,7 +100,7 @@ fn web_identity(
     json!({
         "Sid": sid,
         "Effect": "Allow",
-        "Principal": { "Federated": provider::arn(issuer, role.partition(), role.account().as_str()) },
+        "Principal": { "Federated": identity_provider::arn(issuer, role.partition(), role.account().as_str()) },
         "Action": "sts:AssumeRoleWithWebIdentity",
         "Condition": condition,
     })

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
 
-use super::session::{HopError, Sessions};
+use crate::aws::error::HopError;
 use crate::fleet::Account;
+use crate::identity::session::Sessions;
 
 /// Chains walked at once. Web-identity exchanges have a bound of their own.
 const AT_ONCE: usize = 64;

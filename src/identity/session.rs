@@ -14,16 +14,17 @@ use futures::future::{BoxFuture, Shared};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-use super::token::{Claims, TokenError, TokenSource};
-use crate::aws::denial;
-use crate::aws::error::{CallError, Kind};
+use crate::aws::error::{CallError, HopError, Kind};
 use crate::aws::sts::{Grant, Sts};
-use crate::aws::{Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future};
-use crate::clock::Clock;
+use crate::aws::{
+    Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future, denial,
+};
+use crate::base::clock::Clock;
 use crate::doctor::live::Live;
 use crate::doctor::refusal::Refusal;
 use crate::doctor::token::Token;
 use crate::fleet::{Hop, RoleChain};
+use crate::identity::token::{Claims, TokenError, TokenSource};
 
 /// STS fetches the issuer's keys at each exchange and fails under bursts (configure-aws-credentials#299).
 const WEB_IDENTITY_EXCHANGES: usize = 4;
@@ -44,30 +45,6 @@ pub struct Session {
     pub grant: Arc<Grant>,
     /// How long it was when it was new.
     length: Duration,
-}
-
-/// A hop that could not be walked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HopError {
-    /// Its place in the chain, from 1; 0 = the SDK's own credentials, without any hop.
-    pub number: usize,
-    /// The manifest's name of the role.
-    pub role: String,
-    /// The role's ARN.
-    pub arn: String,
-    /// What went wrong.
-    pub error: CallError,
-    /// What to do about it.
-    pub help: Vec<String>,
-}
-
-impl fmt::Display for HopError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.number {
-            0 => write!(f, "the SDK's own credentials: {}", self.error),
-            number => write!(f, "hop {number} ({}, {}): {}", self.role, self.arn, self.error),
-        }
-    }
 }
 
 impl std::error::Error for HopError {}

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::base::secrets;
 use crate::fleet::IdentitySource;
-use crate::secrets;
 
 /// Where ID tokens come from: read anew at each exchange, since a file may be replaced.
 #[derive(Clone, Debug)]
@@ -100,14 +100,14 @@ impl TokenSource {
 }
 
 fn read_file(path: &Path) -> Result<SecretString, TokenError> {
-    let text = crate::file::read(path, crate::file::SMALL).and_then(|bytes| {
-        crate::file::text(bytes).map_err(|what| std::io::Error::other(format!("{} {what}", path.display())))
+    let text = crate::base::file::read(path, crate::base::file::SMALL).and_then(|bytes| {
+        crate::base::file::text(bytes).map_err(|what| std::io::Error::other(format!("{} {what}", path.display())))
     });
     let text = text.map_err(|error| TokenError {
         message: format!("the ID token cannot be read: {error}"),
         help: "identity.token_file names the file that holds the ID token; relative paths start at the manifest".into(),
     })?;
-    match crate::file::without_mark(&text).trim() {
+    match crate::base::file::without_mark(&text).trim() {
         "" => Err(TokenError {
             message: format!("the token file {} is empty", path.display()),
             help: "write the ID token to it before this step".into(),

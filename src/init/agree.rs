@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::manifest::interpolate::Template;
-use crate::plan::taskdef::registrable;
+use crate::task_definition::normalise::registrable;
 
 /// A place's own names.
 #[derive(Clone, Copy, Debug)]

@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::agree::{Own, agree, tidy};
-use super::place::{Place, selectors};
-use super::{File, Found, yaml};
-use crate::fleet::{AccountId, IdentitySource, RoleArn, RoleChain};
+use crate::base::json;
+use crate::fleet::role_arn::RoleArn;
+use crate::fleet::{AccountId, IdentitySource, RoleChain};
+use crate::init::agree::{Own, agree, tidy};
+use crate::init::place::{Place, selectors};
+use crate::init::{File, Found, yaml};
 use crate::manifest::interpolate::Scope;
 use crate::manifest::taskdef::TaskDefinition;
-use crate::plan::taskdef::same;
-use crate::view::json;
+use crate::task_definition::compose::same;
 
 /// An account of the manifest.
 struct Account<'a> {
@@ -308,7 +309,7 @@ fn service_text(
 /// Returns the first container's name and the repository of its image.
 fn image(definition: &Value) -> Option<(String, String)> {
     let container = definition["containerDefinitions"].get(0)?;
-    let read = crate::status::Image::read(container["image"].as_str()?);
+    let read = crate::fleet::image_name::Image::read(container["image"].as_str()?);
     let mut repository = read.image;
     for part in [read.digest.map(|digest| format!("@{digest}")), read.tag.map(|tag| format!(":{tag}"))] {
         if let Some(short) = part.and_then(|part| repository.strip_suffix(&part).map(str::to_owned)) {

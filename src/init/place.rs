@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::yaml;
+use crate::init::yaml;
 
 /// An account's name and a region.
 pub type Place<'a> = (&'a str, &'a str);

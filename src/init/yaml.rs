@@ -1,6 +1,6 @@
 //! Words of a manifest, quoted where YAML would take them for something else.
 
-use crate::view::json;
+use crate::base::json;
 
 /// Plain words that YAML parsers of one version or another take for something else than text.
 const WORDS: [&str; 9] = ["false", "n", "no", "null", "off", "on", "true", "y", "yes"];

@@ -16,8 +16,8 @@ use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
-use super::roots::Roots;
 use crate::doctor::finding::{Finding, Severity};
+use crate::issuer::roots::Roots;
 
 /// A certificate that ends within this is told of beforehand.
 const SOON: i64 = 7 * 24 * 3600;

@@ -20,8 +20,7 @@ use tokio_rustls::rustls::crypto::{self, CryptoProvider};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, SignatureScheme};
 
-use super::Names;
-use super::address::Address;
+use crate::issuer::address::Address;
 
 /// The most that is read of a document; GitLab's two have about 2 KB.
 const MOST: usize = 1 << 20;
@@ -207,4 +206,18 @@ impl ServerCertVerifier for Accepts {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Where hosts are.
+#[derive(Clone, Debug)]
+pub enum Names {
+    /// Where the system says.
+    Dns,
+    /// In one place, whatever their names and ports: for tests.
+    Pinned {
+        /// What their names are said to resolve to.
+        addresses: Vec<IpAddr>,
+        /// Where connections go instead.
+        at: SocketAddr,
+    },
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::address::Address;
 use crate::doctor::finding::Finding;
+use crate::issuer::address::Address;
 
 /// The most keys of one kind that AWS takes in a key set (IAM user guide, "Create an OpenID Connect (OIDC) identity
 /// provider in IAM").

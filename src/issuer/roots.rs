@@ -5,8 +5,8 @@ use std::path::Path;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
 
 /// Trusted roots.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,8 @@ impl Roots {
                 Error::new(Exit::Usage, format!("--ca-file: {reason}"))
                     .help("it names a PEM file of certificate authorities, each between BEGIN and END CERTIFICATE")
             };
-            let pem = crate::file::read_given(path, crate::file::SMALL).map_err(|error| wrong(error.to_string()))?;
+            let pem = crate::base::file::read_given(path, crate::base::file::SMALL)
+                .map_err(|error| wrong(error.to_string()))?;
             let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
             let read = read.map_err(|error| wrong(format!("{}: {error}", path.display())))?;
             if read.is_empty() { Err(wrong(format!("{} holds no certificate", path.display()))) } else { Ok(read) }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::scalar::{Flag, Scalar};
-use super::spanned::Spanned;
+use crate::manifest::scalar::{Flag, Scalar};
+use crate::manifest::spanned::Spanned;
 
 /// Which GitLab jobs may assume the first role of every chain: what `roleout iam` writes trust policies from. A run does not
 /// look at it.

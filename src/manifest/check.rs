@@ -10,6 +10,7 @@ mod chain;
 mod codedeploy;
 mod definition;
 mod deployment;
+mod draft;
 mod gitlab;
 mod identity;
 mod notify;
@@ -24,12 +25,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Manifest;
-use super::fault::Context;
-use super::interpolate::{Scope, Template};
-use super::node::record;
-use super::spanned::{Entries, Span, Spanned};
-use crate::fleet::{Account, Commit, Fleet, OnBusy, Release, RoleChain, TargetSpec, partition_of};
+use crate::fleet::role_arn::partition_of;
+use crate::fleet::{Account, Commit, Fleet, OnBusy, Release, RoleChain, TargetSpec};
+use crate::manifest::Manifest;
+use crate::manifest::fault::Context;
+use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::node::record;
+use crate::manifest::spanned::{Entries, Span, Spanned};
 
 /// The variable that holds the ID token where the manifest names none.
 pub const DEFAULT_TOKEN_ENV: &str = "GITLAB_OIDC_TOKEN";
@@ -101,7 +103,7 @@ pub fn check(
 fn assemble(
     identity: crate::fleet::Identity,
     drafts: &[accounts::Draft],
-    targets: Vec<services::Target>,
+    targets: Vec<draft::Target>,
     timeout: Duration,
     waves: Vec<crate::fleet::Wave>,
     release: Release,
@@ -129,7 +131,7 @@ fn assemble(
         .into_iter()
         .filter_map(|target| {
             let account = accounts.get(target.account)?.clone()?;
-            let services::Target { id, cluster, service, desired, alarms, .. } = target;
+            let draft::Target { id, cluster, service, desired, alarms, .. } = target;
             Some(TargetSpec { id, account, cluster, service, desired, timeout, alarms })
         })
         .collect();
@@ -228,7 +230,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Returns the entries of an optional mapping.
-fn entries<T>(value: &Option<Spanned<Entries<T>>>) -> &[super::spanned::Entry<T>] {
+fn entries<T>(value: &Option<Spanned<Entries<T>>>) -> &[crate::manifest::spanned::Entry<T>] {
     value.as_ref().and_then(Spanned::get).map(|entries| entries.0.as_slice()).unwrap_or_default()
 }
 

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::interpolate::Template;
-use super::scalar::Count;
-use super::spanned::Spanned;
+use crate::manifest::interpolate::Template;
+use crate::manifest::scalar::Count;
+use crate::manifest::spanned::Spanned;
 
 /// How a service whose deployment controller is CODE_DEPLOY is deployed.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -2,8 +2,8 @@
 //!
 //! Whoever changes the manifest need not be allowed to change the CI file. Pure; no message repeats a value.
 
-use super::interpolate::Problem;
-use crate::redact;
+use crate::base::redact;
+use crate::manifest::fault::Problem;
 
 /// The variables of GitLab, AWS and roleout that hold a credential, whatever the manifest calls its own.
 const NAMES: [&str; 13] = [

@@ -3,47 +3,23 @@
 //! It does not stop at the first fault: an unknown key or a value of the wrong kind is recorded in the [`Context`], and
 //! a [`Spanned`](super::spanned::Spanned) around it becomes a broken value. What a right value means is `check.rs`'s.
 
+pub mod error;
 mod word;
-
-use std::fmt;
 
 use serde::de::value::{StrDeserializer, UsizeDeserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::definition::DEFINITION_SOURCE;
-use super::fault::{Context, nearest, suggest};
-use super::interpolate::{Problem, Template};
-use super::node::{Node, Value, record};
-use super::scalar::{SCALAR, TEMPLATE};
-use super::spanned::{ONE_OR_MANY, SPANNED};
-use word::Word;
-
-/// Why a value could not be decoded.
-#[derive(Debug)]
-pub enum DecodeError {
-    /// The fault is recorded already.
-    Recorded,
-    /// What is wrong; a second line, if any, says what to do.
-    Message(String),
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Recorded => f.write_str("a fault that is recorded"),
-            Self::Message(message) => f.write_str(message),
-        }
-    }
-}
+use crate::manifest::decode::error::DecodeError;
+use crate::manifest::decode::word::Word;
+use crate::manifest::definition::DEFINITION_SOURCE;
+use crate::manifest::fault::{Context, Problem, nearest, suggest};
+use crate::manifest::interpolate::Template;
+use crate::manifest::node::{Node, Value, record};
+use crate::manifest::scalar::{SCALAR, TEMPLATE};
+use crate::manifest::spanned::{ONE_OR_MANY, SPANNED};
 
 impl std::error::Error for DecodeError {}
-
-impl de::Error for DecodeError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::Message(message.to_string())
-    }
-}
 
 /// Decodes one node.
 #[derive(Clone, Copy)]

@@ -9,9 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use super::interpolate::Template;
-use super::scalar::Count;
-use super::spanned::Spanned;
+use crate::manifest::interpolate::Template;
+use crate::manifest::scalar::Count;
+use crate::manifest::spanned::Spanned;
 
 /// Tells the decoder that a text is a path, and a mapping a revision.
 pub const DEFINITION_SOURCE: &str = "$definition_source";

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::interpolate::Template;
-use super::spanned::Spanned;
+use crate::manifest::interpolate::Template;
+use crate::manifest::spanned::Spanned;
 
 /// ECS's deployment configuration, with its names in snake case. What is not named stays as it is.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use miette::NamedSource;
 
-use super::spanned::Span;
-use crate::view::style::clean;
+use crate::base::text::clean;
+use crate::manifest::spanned::Span;
 
 /// More faults than this are not collected: a manifest with so many is not one, and comparing them would take long.
 const COLLECTED: usize = 1000;
@@ -368,5 +368,25 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone)
                 count => format!("known: {}, and {} more", known[..12].join(", "), count - 12),
             }
         }
+    }
+}
+
+/// Something wrong in a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The text to point at inside the string, such as `${NAME`.
+    pub needle: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+    /// The account and the key of its `vars`, where it is a lack of that account alone.
+    pub missing: Option<(String, String)>,
+}
+
+impl Problem {
+    /// Makes a problem of the template itself.
+    pub fn new(needle: impl Into<String>, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { needle: needle.into(), message: message.into(), help: help.into(), missing: None }
     }
 }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::interpolate::Template;
-use super::spanned::Spanned;
+use crate::manifest::interpolate::Template;
+use crate::manifest::spanned::Spanned;
 
 /// What GitLab is told of a run. What it does not take changes nothing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::credential::Credentials;
-use super::fault::nearest;
+use crate::manifest::credential::Credentials;
+use crate::manifest::fault::{Problem, nearest};
 
 /// References inside references deeper than this are refused: nobody writes them, and parsing must not recurse freely.
 const MAX_DEPTH: usize = 8;
@@ -35,26 +35,6 @@ enum Fallback {
     Default(Template),
     /// `${NAME:?message}`: shown where the name is unset or empty.
     Message(Template),
-}
-
-/// Something wrong in a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The text to point at inside the string, such as `${NAME`.
-    pub needle: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub help: String,
-    /// The account and the key of its `vars`, where it is a lack of that account alone.
-    pub missing: Option<(String, String)>,
-}
-
-impl Problem {
-    /// Makes a problem of the template itself.
-    pub fn new(needle: impl Into<String>, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { needle: needle.into(), message: message.into(), help: help.into(), missing: None }
-    }
 }
 
 /// What the own names of a target mean at some place of the manifest.

@@ -10,17 +10,16 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
-use super::Manifest;
-use super::check;
-use super::credential::Credentials;
-use super::decode::Decoder;
-pub use super::fault::LoadError;
-use super::fault::{Context, Source};
-use super::interpolate::Template;
-use super::node::{Node, Value, expand};
-use super::spanned::{Span, Spanned};
-use crate::file;
+use crate::base::file;
 use crate::fleet::Fleet;
+use crate::manifest::credential::Credentials;
+use crate::manifest::decode::Decoder;
+pub use crate::manifest::fault::LoadError;
+use crate::manifest::fault::{Context, Source};
+use crate::manifest::interpolate::Template;
+use crate::manifest::node::{Node, Value, expand};
+use crate::manifest::spanned::{Span, Spanned};
+use crate::manifest::{Manifest, check};
 
 /// A thousand accounts with a dozen lines each are below 300 KiB.
 const MAX_MANIFEST: u64 = 1 << 20;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::spanned::Span;
+use crate::manifest::spanned::Span;
 use crate::task_definition::Step;
 
 /// Returns the place of a member, or of the innermost one on the way to it that the text has.

@@ -3,10 +3,10 @@
 //! Environment variables are put in here, into strings and never into keys. Knows no YAML: `load.rs` builds the nodes,
 //! and `decode.rs` makes the manifest's types of them.
 
-use super::credential::Credentials;
-use super::fault::Context;
-use super::interpolate::{Problem, Template};
-use super::spanned::Span;
+use crate::manifest::credential::Credentials;
+use crate::manifest::fault::{Context, Problem};
+use crate::manifest::interpolate::Template;
+use crate::manifest::spanned::Span;
 
 /// One value of the manifest.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use miette::{
     SourceSpan, SpanContents,
 };
 
-use super::fault::{Fault, LoadError, plain};
-use crate::view::style::{clean, is_unsafe};
+use crate::base::text::{clean, is_unsafe};
+use crate::manifest::fault::{Fault, LoadError, plain};
 
 /// More faults than this are counted and not shown: the first ones are what a person works on.
 const SHOWN: usize = 50;

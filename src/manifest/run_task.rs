@@ -5,9 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::interpolate::Template;
-use super::scalar::{DurationValue, Scalar};
-use super::spanned::{Entries, Spanned};
+use crate::manifest::interpolate::Template;
+use crate::manifest::scalar::{DurationValue, Scalar};
+use crate::manifest::spanned::{Entries, Spanned};
 
 /// A task that is run to its end by RunTask. It succeeds when every essential container of it exits with 0.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -10,8 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::{Serialize, Serializer};
 
-use super::interpolate::Template;
 use crate::fleet::Amount;
+use crate::manifest::interpolate::Template;
 
 /// Tells the decoder that references to the target's own names may stay in the text.
 pub const TEMPLATE: &str = "$template";

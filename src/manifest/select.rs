@@ -9,9 +9,9 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::fault::{Context, suggest};
-use super::scalar::Scalar;
-use super::spanned::{OneOrMany, Span, Spanned};
+use crate::manifest::fault::{Context, suggest};
+use crate::manifest::scalar::Scalar;
+use crate::manifest::spanned::{OneOrMany, Span, Spanned};
 
 /// What a selector knows besides labels; no label may have one of these names.
 pub const OWN_KEYS: [&str; 4] = ["account", "region", "service", "not"];

@@ -3,9 +3,9 @@
 //! Of a definition, strings show as in a plan: those of members that hold no secret. Of a text that is no definition, or that
 //! cannot be read, the names of AWS's members and the punctuation show, and nothing else.
 
-use super::spanned::Span;
-use crate::plan::taskdef;
+use crate::manifest::spanned::Span;
 use crate::task_definition;
+use crate::task_definition::compose;
 
 /// Returns the text of a definition, with one place shown whatever it is: a reference that this program reads.
 pub fn of_definition(text: &str, reference: Option<Span>) -> String {
@@ -45,7 +45,7 @@ fn hide(text: &str, reference: Option<Span>, known: bool) -> String {
         let is_name = is_string && text[end..].trim_start().starts_with(':') && level.is_none_or(|level| !level.list);
         let shows = match char {
             _ if is_name => known || task_definition::is_member(inner),
-            '"' => known && !opaque && taskdef::is_shown(member),
+            '"' => known && !opaque && compose::is_shown(member),
             _ if "{}[]:,".contains(char) || char.is_whitespace() => true,
             _ => known && !opaque && !TEXTS.contains(&member) && is_literal(token),
         };
@@ -54,7 +54,7 @@ fn hide(text: &str, reference: Option<Span>, known: bool) -> String {
         }
         match char {
             '{' | '[' => {
-                let own = taskdef::is_opaque(member)
+                let own = compose::is_opaque(member)
                     || char == '{' && level.is_none_or(|level| !level.list) && member == "environment";
                 levels.push(Level { member, list: char == '[', opaque: opaque || own });
             }

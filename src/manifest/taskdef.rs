@@ -10,14 +10,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::fault::{Fault, Source};
-use super::interpolate::{Problem, Scope, Template};
-use super::locate::{locate, repeated};
-use super::spanned::Span;
-use super::{lookalike, shown};
 use crate::fleet::Desired;
-use crate::plan::taskdef;
-use crate::task_definition::{self, Finding, Step};
+use crate::manifest::fault::{Fault, Problem, Source};
+use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::locate::{locate, repeated};
+use crate::manifest::spanned::Span;
+use crate::manifest::{lookalike, shown};
+use crate::task_definition::{self, Finding, Step, compose};
 
 /// A task definition file that was read.
 #[derive(Debug)]
@@ -128,7 +127,7 @@ impl TaskDefinition {
             return Vec::new();
         }
         // What cannot be built is said of the manifest.
-        let Ok(definition) = taskdef::build(resolved, desired) else { return Vec::new() };
+        let Ok(definition) = compose::build(resolved, desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
         let findings = findings.filter(|finding| images || !finding.is_of_image());
         findings.map(|finding| self.fault(&finding.path, finding.message, finding.help)).collect()
@@ -142,14 +141,14 @@ impl TaskDefinition {
 
     /// Returns what AWS would leave out of the file without a word.
     pub fn warnings(&self) -> Vec<String> {
-        let findings = task_definition::judge(&taskdef::without_read_only(&self.value));
+        let findings = task_definition::judge(&compose::without_read_only(&self.value));
         let findings = findings.into_iter().filter(|finding| !finding.is_fault());
         let findings = findings.map(|finding| self.fault(&finding.path, finding.message, finding.help));
         let repeated = repeated(&self.text).into_iter().map(|(place, name)| {
             let message = format!("`{name}` is there twice in one object, and the last one counts");
             Fault::at(Arc::clone(&self.source), place, message).help("keep one of them")
         });
-        findings.chain(repeated).map(|fault| super::fault::plain(&fault)).collect()
+        findings.chain(repeated).map(|fault| crate::manifest::fault::plain(&fault)).collect()
     }
 
     /// Returns a path as it is in the file. Of a variable the whole entry is pointed at: its value may be a secret.

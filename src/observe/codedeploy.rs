@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::Seen;
 use crate::aws::ecs::Ecs;
 use crate::fleet::{Fleet, TargetSpec};
+use crate::observe::Seen;
 #[cfg(feature = "codedeploy")]
 use {
-    super::Unseen,
-    super::history::Attempt,
     crate::aws::codedeploy::Deployment,
     crate::aws::denial,
     crate::aws::error::{CallError, Kind},
     crate::fleet::codedeploy::CodeDeploy as Group,
+    crate::observe::Unseen,
+    crate::observe::attempt::Attempt,
     futures::StreamExt,
 };
 
@@ -90,7 +90,7 @@ pub async fn attempts(ecs: &Ecs, target: &TargetSpec, present: &str) -> Result<V
 /// Says why a target's deployments could not be read.
 #[cfg(feature = "codedeploy")]
 pub fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
-    let unseen = super::unseen(error, target);
+    let unseen = crate::observe::unseen(error, target);
     let help = match error.kind {
         Kind::Denied => Some(denial::help(error, "codedeploy", target)),
         Kind::Refused => Some("correct `codedeploy` in the manifest, or create the deployment group".to_owned()),

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::progress::moment;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::CallError;
 use crate::fleet::{Commit, Revision, TargetSpec};
+use crate::observe::progress::moment;
 
 /// How many revisions that are older than the present one are looked at.
 const OLDER: usize = 4;

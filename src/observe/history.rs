@@ -9,11 +9,12 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
-use super::family::{Families, Known};
-use super::{Observed, Seen, Unseen, unseen};
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs};
 use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Fleet, Revision, TargetSpec};
+use crate::observe::attempt::Attempt;
+use crate::observe::family::{Families, Known};
+use crate::observe::{Observed, Seen, Unseen, unseen};
 
 /// Targets whose past is read at once.
 const AT_ONCE: usize = 32;
@@ -38,22 +39,6 @@ pub enum History {
         /// Why its deployments are not known.
         because: String,
     },
-}
-
-/// A deployment that was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// The ARN of its task definition; `None` where ECS does not know it any more.
-    pub task_definition: Option<String>,
-    /// `SUCCESSFUL`, `ROLLBACK_SUCCESSFUL` and so on.
-    pub status: String,
-}
-
-impl Attempt {
-    /// Whether it completed.
-    pub fn succeeded(&self) -> bool {
-        self.status == "SUCCESSFUL"
-    }
 }
 
 /// Reads the past of every target that was seen; the others have none.
@@ -83,7 +68,7 @@ async fn target_past(ecs: &Ecs, target: &TargetSpec, observed: &Observed, famili
     let by_codedeploy = false;
     let attempts = match by_codedeploy {
         #[cfg(feature = "codedeploy")]
-        true => super::codedeploy::attempts(ecs, target, live).await,
+        true => crate::observe::codedeploy::attempts(ecs, target, live).await,
         _ => attempts(ecs, target).await,
     };
     let because = match attempts {

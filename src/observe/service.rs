@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::progress::moment;
-use crate::event::Tasks;
 use crate::fleet::Revision;
+use crate::fleet::tasks::Tasks;
+use crate::observe::progress::moment;
 
 /// A live service.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,10 +8,10 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use crate::base::exit::Exit;
 use crate::event::{Event, Job, Stamped, Stamper, halted_by, waits_at};
-use crate::exit::Exit;
 use crate::fleet::{Outcome, TargetId};
-use crate::plan::{Outline, WaveOutline};
+use crate::plan::outline::{Outline, WaveOutline};
 
 /// How many targets a message names before it counts the rest.
 const NAMED: usize = 3;

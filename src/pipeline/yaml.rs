@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
-use super::{Layout, duration};
-use crate::view::json::literal as quoted;
+use crate::base::json::literal as quoted;
+use crate::pipeline::{Layout, duration};
 
 /// The most bytes of a configuration that GitLab takes out of an artifact.
 pub const MOST: usize = 5_000_000;
 /// Where the jobs leave what the later ones read.
 pub const REPORTS: &str = "roleout-reports";
 /// What a job leaves in its directory there.
-pub const JOURNAL: &str = crate::view::journal::JOURNAL;
+pub const JOURNAL: &str = crate::event::JOURNAL;
 
 /// What a job that somebody starts leaves beside the wave's journals: the wave's name.
 pub const STARTED: &str = "started";

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work, run_task, strategy, taskdef};
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
-use crate::{task_definition, verify};
+use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
+use crate::plan::work::{Definition, Plan, Work};
+use crate::plan::{run_task, settings, strategy};
+use crate::task_definition::{compose, normalise};
+use crate::{references, task_definition};
 
 /// What is decided for one target.
 pub(super) struct Decision {
@@ -110,7 +113,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             return Decision::blocked(reason, "register it first, or correct `task_definition` in the manifest");
         }
     };
-    let mut wanted = match taskdef::build(base, &target.desired) {
+    let mut wanted = match compose::build(base, &target.desired) {
         Ok(wanted) => wanted,
         Err(error) => {
             let help = "name a container of the task definition, or add it there";
@@ -118,11 +121,11 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         }
     };
     // A revision that is named and needs no change is the one to run, and not just any of the same content.
-    let named = matches!(declared, Base::Revision { .. }) && taskdef::same(&wanted, base);
+    let named = matches!(declared, Base::Revision { .. }) && compose::same(&wanted, base);
     let named = base["taskDefinitionArn"].as_str().filter(|_| named);
     let is_live = match named {
         Some(arn) => service.task_definition == arn,
-        None => wanted["family"] == observed.live["family"] && taskdef::same(&wanted, &observed.live),
+        None => wanted["family"] == observed.live["family"] && compose::same(&wanted, &observed.live),
     };
     if let (Base::Revision { .. }, Some(status)) = (declared, base["status"].as_str())
         && status != "ACTIVE"
@@ -134,7 +137,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             "name an ACTIVE revision, or register this one's definition again",
         );
     }
-    let foreign = verify::foreign(&wanted, target.account.id.as_str(), &target.id.region);
+    let foreign = references::foreign(&wanted, target.account.id.as_str(), &target.id.region);
     if let Some((_, foreign)) = foreign.filter(|_| !is_live && named.is_none()) {
         return Decision::blocked(foreign.reason, foreign.help);
     }
@@ -169,15 +172,15 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             (Definition::Keep, revision)
         }
     } else if let Some(arn) = named {
-        summary = taskdef::summary(&observed.live, base);
+        summary = compose::summary(&observed.live, base);
         if summary.is_empty() {
             summary.push(format!("{} instead of {}, of the same content", short(arn), short(&service.task_definition)));
         }
         (Definition::Existing { arn: arn.to_owned(), force: false }, arn.parse().ok())
     } else {
-        summary = taskdef::summary(&observed.live, &wanted);
+        summary = compose::summary(&observed.live, &wanted);
         match &observed.newest {
-            Some(newest) if taskdef::same(&wanted, newest) => {
+            Some(newest) if compose::same(&wanted, newest) => {
                 let arn = newest["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
                 let revision = arn.parse().ok();
                 (Definition::Existing { arn, force: false }, revision)
@@ -211,7 +214,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         work.desired_count = Some(count);
     }
     if let Some(declared) = &target.desired.deployment
-        && !taskdef::settings_hold(declared, &service.configuration)
+        && !settings::settings_hold(declared, &service.configuration)
     {
         summary.extend(settings(declared, &service.configuration));
         work.deployment = Some(declared.clone());
@@ -260,7 +263,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
 fn unregistrable(wanted: &Value, declared: &Base, base: &Value) -> Option<Decision> {
     let taken = match declared {
         Base::File(_) => Vec::new(),
-        Base::Live | Base::Revision { .. } => task_definition::judge(&taskdef::registrable(base)),
+        Base::Live | Base::Revision { .. } => task_definition::judge(&normalise::registrable(base)),
     };
     let faults = task_definition::judge(wanted).into_iter();
     let faults: Vec<_> = faults.filter(|finding| finding.is_fault() && !taken.contains(finding)).collect();
@@ -393,7 +396,7 @@ pub(super) fn settings(declared: &Value, live: &Value) -> Vec<String> {
     members
         .filter(|(name, value)| {
             let one = |value: &Value| Value::Object([((*name).clone(), value.clone())].into_iter().collect());
-            !taskdef::settings_hold(&one(value), live)
+            !settings::settings_hold(&one(value), live)
         })
         .map(|(name, value)| match &live[name.as_str()] {
             Value::Null => format!("deployment {name}: {value}"),

@@ -13,10 +13,11 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::own::{Level, Own};
-use super::taskdef;
+use crate::base::redact;
 use crate::fleet::RunTasks;
-use crate::redact;
+use crate::plan::placeholders::{Level, Own};
+use crate::plan::settings;
+use crate::task_definition::compose;
 
 /// Lists whose entries are told apart by one of their members, and have no order.
 const KEYED: [(&str, &str); 13] = [
@@ -158,11 +159,11 @@ impl Differences {
 
     /// Adds what registering `wanted` would change of `live`, two task definitions.
     pub fn definition(&mut self, live: &Value, wanted: &Value) {
-        let (live, wanted) = taskdef::comparable(live, wanted);
+        let (live, wanted) = compose::comparable(live, wanted);
         if live == wanted {
             return;
         }
-        let (declared_live, declared_wanted) = (taskdef::declared(&live), taskdef::declared(&wanted));
+        let (declared_live, declared_wanted) = (compose::declared(&live), compose::declared(&wanted));
         let old = Side { filled: Some(&live), declared: Some(&declared_live) };
         let new = Side { filled: Some(&wanted), declared: Some(&declared_wanted) };
         let mut walk = Walk { found: &mut self.0, place: "task".to_owned() };
@@ -211,7 +212,7 @@ impl Differences {
         }
         // Alone at its path, so that what is compared is this value and the defaults are known.
         let alone = path.iter().rev().fold(declared.clone(), |inner, member| json!({ member.as_str(): inner }));
-        if !taskdef::settings_hold(&alone, live) {
+        if !settings::settings_hold(&alone, live) {
             let before = path.iter().try_fold(live, |value, member| value.get(member)).filter(|it| !it.is_null());
             self.service(format!("deploymentConfiguration.{}", path.join(".")), before.map(text), Some(text(declared)));
         }
@@ -351,7 +352,7 @@ impl Walk<'_> {
         let words = |items: &[Value]| items.iter().map(Value::to_string).collect::<Vec<_>>();
         // In a list without an order a place says nothing.
         let scalars = before.iter().chain(after).all(|item| !item.is_object() && !item.is_array());
-        let set = scalars && taskdef::is_set(member);
+        let set = scalars && compose::is_set(member);
         let place = |index: usize| if set { format!("{path}[]") } else { format!("{path}[{index}]") };
         for op in capture_diff_slices(Algorithm::Myers, &words(before), &words(after)) {
             let (gone, come) = match op {

@@ -1,9 +1,10 @@
 //! The plan of `roleout watch`: to follow what is under way, and to change nothing.
 
-use super::{Action, ChangeOutline, Definition, Outline, Plan, WaveOutline, Work};
 use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observed, Seen};
+use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
+use crate::plan::work::{Definition, Plan, Work};
 
 /// The name of the one wave.
 pub const WAVE: &str = "watch";

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::own::Level;
+use crate::plan::placeholders::Level;
 
 /// Items that agree, in their order, and how literally they do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,14 +10,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::budget::{Budget, Limits, Pace, budget};
-use super::diff::{Differences, Line, Values};
-use super::group::{Agreement, agreements};
-use super::own::{Level, Own};
-use super::{Action, ChangeOutline, Definition, Outline, Plan, Work};
-use super::{build, run_task, told};
 use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
 use crate::observe::Seen;
+use crate::plan::diff::{Differences, Line, Values};
+use crate::plan::group::{Agreement, agreements};
+use crate::plan::outline::{Action, ChangeOutline, Outline};
+use crate::plan::placeholders::{Level, Own};
+use crate::plan::time_estimate::{Budget, Limits, Pace, budget};
+use crate::plan::work::{Definition, Plan, Work};
+use crate::plan::{build, description, run_task};
 
 /// The version of the JSON form. It changes when a member is removed or gets another meaning, not when one is added.
 pub const VERSION: u32 = 1;
@@ -275,7 +276,7 @@ impl Preview {
                 Kind::Blocked => &mut totals.blocked,
             } += 1;
         }
-        let wave = |wave: &super::WaveOutline| Wave {
+        let wave = |wave: &crate::plan::outline::WaveOutline| Wave {
             name: wave.name.clone(),
             targets: wave.targets,
             changing: wave.changing,
@@ -364,7 +365,7 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
             });
         }
         Definition::Existing { arn, .. } => {
-            let found = told::found(observed, arn);
+            let found = description::found(observed, arn);
             match found {
                 Some(found) => differences.definition(&observed.live, found),
                 None => notes.push(format!("{arn} cannot be read")),
@@ -386,7 +387,7 @@ fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differ
         notes.push(format!("`{}` is deployed as it is", target.service));
     }
     differences.run_tasks(&work.run_tasks);
-    notes.extend(told::notes(target, work, observed));
+    notes.extend(description::notes(target, work, observed));
     (differences, notes)
 }
 

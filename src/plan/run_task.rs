@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Plan;
+use crate::base::redact;
 use crate::fleet::{AccountId, Fleet, Launch, Moment, Per, RunTask, RunTasks, TargetSpec};
-use crate::redact;
+use crate::plan::work::Plan;
 
 /// What shares one run of a task: its moment, service and name, and the account where it runs once in each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -11,8 +11,8 @@ mod properties;
 mod seal;
 mod terms;
 
-pub use origin::Origin;
-pub use seal::Key;
+pub use crate::plan::saved::origin::Origin;
+pub use crate::plan::saved::seal::Key;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,13 +24,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{Outline, Plan, Work, told};
+use crate::base::json;
+use crate::base::json_schema::{titled, unwrap_descriptions};
+use crate::fleet::webhook::Webhook;
 use crate::fleet::{
     Account, Base, Desired, Fleet, Identity, OnBusy, Release, Revision, TargetId, TargetSpec, Wave, duration, is_region,
 };
-use crate::manifest::schema::{titled, unwrap_descriptions};
-use crate::notify::Webhook;
-use crate::view::json;
+use crate::plan::description;
+use crate::plan::outline::Outline;
+use crate::plan::work::{Plan, Work};
 
 /// The version of the written form. A file of another one is refused.
 pub const VERSION: u32 = 3;
@@ -335,20 +337,26 @@ impl Saved {
         }
         let work: Vec<Option<Work>> = self.targets.iter().map(|target| target.work.clone()).collect();
         let (fleet, plan) = self.clone().into_parts();
-        told::contradiction(&fleet, &plan.outline, &work).map_or(Ok(()), Err)
+        description::contradiction(&fleet, &plan.outline, &work).map_or(Ok(()), Err)
     }
 }
 
 /// What is known of a target's wishes: the definition or the revision, so that its family or it is read again.
 fn desired(work: Option<&Work>) -> Desired {
     let task_definition = match work.map(|work| &work.definition) {
-        Some(super::Definition::Register { definition, .. }) => Base::File(Arc::clone(definition)),
-        Some(super::Definition::Existing { arn, .. }) => arn.parse().map_or(Base::Live, |revision: Revision| {
-            Base::Revision { family: revision.family, number: Some(revision.number) }
-        }),
-        Some(super::Definition::Keep | super::Definition::Follow { .. } | super::Definition::Return { .. }) | None => {
-            Base::Live
+        Some(crate::plan::work::Definition::Register { definition, .. }) => Base::File(Arc::clone(definition)),
+        Some(crate::plan::work::Definition::Existing { arn, .. }) => {
+            arn.parse().map_or(Base::Live, |revision: Revision| Base::Revision {
+                family: revision.family,
+                number: Some(revision.number),
+            })
         }
+        Some(
+            crate::plan::work::Definition::Keep
+            | crate::plan::work::Definition::Follow { .. }
+            | crate::plan::work::Definition::Return { .. },
+        )
+        | None => Base::Live,
     };
     // By which strategy it is deployed, the settings say that are set with it.
     let deployment = work.and_then(|work| work.deployment.clone());
@@ -374,22 +382,6 @@ pub fn schema() -> Value {
         required.push(json!("digest"));
     }
     titled(schema, "roleout saved plan")
-}
-
-/// A definition that targets share is written in full for each of them.
-pub(super) mod shared {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use serde_json::Value;
-
-    pub fn serialize<S: Serializer>(value: &Arc<Value>, serializer: S) -> Result<S::Ok, S::Error> {
-        (**value).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Value>, D::Error> {
-        Value::deserialize(deserializer).map(Arc::new)
-    }
 }
 
 #[cfg(test)]

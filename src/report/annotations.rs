@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Report, Target};
-use crate::view::style::{clean, cut};
+use crate::base::text::{clean, cut};
+use crate::report::{Report, Target};
 
 /// The most links of a section.
 pub const MOST: usize = 25;
@@ -30,7 +30,7 @@ pub fn text(report: &Report) -> String {
             sections.insert(name.to_owned(), Value::Array(links));
         }
     }
-    crate::view::json::pretty(&Value::Object(sections)).unwrap_or_default()
+    crate::base::json::pretty(&Value::Object(sections)).unwrap_or_default()
 }
 
 fn links<'a>(

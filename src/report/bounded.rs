@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::Report;
+use crate::report::Report;
 
 impl Report {
     /// Returns the report with as many targets, and their reasons, as fit in so many bytes of JSON: those first that ask the

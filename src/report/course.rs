@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::text::clean;
 use crate::state;
-use crate::view::style::clean;
 
 /// A stage of a deployment, or a step of its traffic within one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@
 //! meaning to. It is UTF-8, so letters are those of any script.
 //! The names do not begin with ROLEOUT_, since those are this program's own flags in the jobs that get them.
 
-use super::{Ending, Report, Target};
+use crate::report::{Ending, Report, Target};
 
 /// The most bytes of the list of failed targets.
 const LIST: usize = 2_000;

@@ -9,11 +9,11 @@ mod markup;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::{Line, Reason, Report, Run, Target, Wave};
-use crate::exit::Exit;
-use crate::view::style::{count, duration, parallel};
-use data::look;
-use markup::{Page, digest, glyph, link};
+use crate::base::exit::Exit;
+use crate::base::text::{count, duration, parallel};
+use crate::report::html::data::look;
+use crate::report::html::markup::{Page, digest, glyph, link};
+use crate::report::{Line, Reason, Report, Run, Target, Wave};
 
 /// How many distinct failures are told before the rest is left to the timeline.
 const FAILURES: usize = 50;
@@ -284,7 +284,11 @@ fn waves(report: &Report, page: &mut Page) {
     page.html("<th scope=\"col\" class=\"number\">May fail</th><th scope=\"col\" class=\"number\">Bake</th>");
     page.html("<th scope=\"col\" class=\"number\">Time</th></tr></thead>\n<tbody>\n");
     for wave in &report.waves {
-        page.html("<tr><td>").text(&wave.name).html("</td><td>").text(&super::counts(&wave.totals)).html("</td><td>");
+        page.html("<tr><td>")
+            .text(&wave.name)
+            .html("</td><td>")
+            .text(&crate::report::counts(&wave.totals))
+            .html("</td><td>");
         page.html(&wave_ended(wave)).html("</td><td>").text(&parallel(&wave.max_parallel));
         page.html(&format!("</td><td class=\"number\">{}</td><td class=\"number\">", wave.max_failures));
         if wave.bake_seconds > 0 {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Ending, Report, Target};
-use crate::view::style;
+use crate::base::text;
+use crate::report::{Ending, Report, Target};
 
 /// The most bytes of what one case says.
 const CONTENT: usize = 3_000;
@@ -56,7 +56,7 @@ pub fn text(report: &Report) -> Result<String, String> {
 
 /// Returns a text without what a terminal could obey, and without the two characters besides that XML cannot hold.
 fn clean(text: &str) -> String {
-    style::clean(text).chars().filter(|char| !matches!(char, '\u{fffe}' | '\u{ffff}')).collect()
+    text::clean(text).chars().filter(|char| !matches!(char, '\u{fffe}' | '\u{ffff}')).collect()
 }
 
 fn suite(name: &str, cases: Vec<TestCase>) -> TestSuite {

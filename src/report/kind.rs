@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Report, annotations, dotenv, html, junit, markdown, terraform};
+use crate::report::{Report, annotations, dotenv, html, junit, markdown, terraform};
 
 /// A form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

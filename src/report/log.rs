@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Report, Target};
-use crate::view::style::{clean, hash};
+use crate::base::text::{clean, hash};
+use crate::report::{Report, Target};
 
 /// The most bytes of a part of a path: file systems take 255, and the end of a file's name comes to it.
 const PART: usize = 200;

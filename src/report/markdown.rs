@@ -3,9 +3,9 @@
 
 use indexmap::IndexMap;
 
-use super::{Report, Target, counts};
-use crate::view::markdown::{code, escaped};
-use crate::view::style::{clean, count, cut, duration};
+use crate::base::markdown::{code, escaped};
+use crate::base::text::{clean, count, cut, duration};
+use crate::report::{Report, Target, counts};
 
 /// GitLab takes 1,000,000 characters in a note; the rest is for the line that says what is left out, and for what a
 /// pipeline puts around it.

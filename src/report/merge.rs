@@ -6,11 +6,11 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use super::reason::Reasons;
-use super::{Report, Run, Target, VERSION, Verdict, Wave, totals, words};
+use crate::base::exit::Exit;
 use crate::event;
-use crate::exit::Exit;
 use crate::fleet::TargetId;
+use crate::report::reason::Reasons;
+use crate::report::{Report, Run, Target, VERSION, Verdict, Wave, totals, words};
 
 impl Report {
     /// Merges reports into one, in their order; `None` where there is none. Where two have the same target, as where a job
@@ -125,7 +125,7 @@ fn verdict(all: &[Report]) -> Verdict {
             false => worst,
         }
     });
-    let did = all.iter().any(|report| report.totals.contains_key(&super::Ending::Succeeded));
+    let did = all.iter().any(|report| report.totals.contains_key(&crate::report::Ending::Succeeded));
     Verdict {
         exit_code: exit.map(Exit::code),
         words: words(exit, did),

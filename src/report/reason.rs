@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::text::clean;
 use crate::event::{self, Evidence};
-use crate::view::style::clean;
 
 /// Why targets did not succeed, or were not started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

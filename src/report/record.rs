@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 
-use super::{Line, Report};
 use crate::event::{Event, Stamped};
 use crate::fleet::TargetId;
+use crate::narrate::sentence;
+use crate::narrate::sentence::Narrator;
+use crate::report::{Line, Report};
 use crate::state::{RunState, TargetState};
-use crate::view::sentence::{self, Narrator};
 
 /// The events of one run so far.
 pub struct Record {

@@ -4,15 +4,17 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::course::{Pause, Stage};
-use super::reason::Reasons;
-use crate::event::{self, TaskEnd, Tasks, UndoStep};
+use crate::base::text::clean;
+use crate::event;
+use crate::event::{TaskEnd, UndoStep};
+use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Moment, Outcome, Revision, TargetId};
-use crate::plan::Action;
+use crate::narrate::console;
+use crate::plan::outline::Action;
 use crate::plan::preview::Kind;
+use crate::report::course::{Pause, Stage};
+use crate::report::reason::Reasons;
 use crate::state::{RunState, TargetState, WaveState};
-use crate::view::console;
-use crate::view::style::clean;
 
 /// A target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

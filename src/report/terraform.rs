@@ -5,8 +5,8 @@
 
 use serde_json::json;
 
-use super::Report;
 use crate::plan::preview::{Kind, Preview};
+use crate::report::Report;
 
 /// Returns the counts of a run: of what its plan had to do.
 pub fn text(report: &Report) -> String {

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Ending, Target, totals};
 use crate::fleet::TargetId;
+use crate::report::{Ending, Target, totals};
 use crate::state::{RunState, WaveState};
 
 /// A wave.

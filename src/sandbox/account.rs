@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::issuer::{AUDIENCE, ISSUER_HOST};
-pub(crate) use crate::fleet::partition_of as partition;
+pub(crate) use crate::fleet::role_arn::partition_of as partition;
+use crate::sandbox::issuer::{AUDIENCE, ISSUER_HOST};
 
 /// An IAM role.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::account::partition;
-use super::ecs::{list_of, text_of};
-use super::fault::Fault;
-use super::moment::{Moment, epoch, millis};
-use super::service::RolloutState;
-use super::wire::AwsError;
-use super::world::{Call, World};
 use crate::fleet::TargetSpec;
+use crate::sandbox::account::partition;
+use crate::sandbox::ecs::{list_of, text_of};
+use crate::sandbox::fault::Fault;
+use crate::sandbox::moment::{Moment, epoch, millis};
+use crate::sandbox::service::RolloutState;
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 /// The most alarms on a page, and how many there are unless the request says.
 const MOST: u64 = 100;
@@ -60,7 +60,7 @@ impl World {
         let mut services = region.clusters.values_mut().flat_map(|cluster| &mut cluster.services);
         services.any(|(name, service)| {
             service.advance(call.now, pace);
-            let due = |primary: &super::service::Deployment| {
+            let due = |primary: &crate::sandbox::service::Deployment| {
                 primary.raises && primary.progress == RolloutState::Completed && call.now >= primary.updated + after
             };
             faulty.contains(&name) && service.primary().is_some_and(due)

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::wire::AwsError;
-use super::world::{Call, World};
-use super::{alarms, codedeploy, ecr, ecs, logs, parameters, secrets};
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
+use crate::sandbox::{alarms, codedeploy, ecr, ecs, logs, parameters, secrets};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

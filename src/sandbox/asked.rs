@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::account::partition;
-use super::api::Api;
-use super::ecs::{list_of, short, text_of};
-use super::world::{Call, World};
-use super::{codedeploy, ecr, logs, secrets};
+use crate::sandbox::account::partition;
+use crate::sandbox::api::Api;
+use crate::sandbox::ecs::{list_of, short, text_of};
+use crate::sandbox::world::{Call, World};
+use crate::sandbox::{codedeploy, ecr, logs, secrets};
 
 /// Condition keys, lower-cased, and their values.
 pub(crate) type Keys = BTreeMap<String, Vec<String>>;

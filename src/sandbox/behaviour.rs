@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::hook::Verdict;
-use super::service::Act;
-use super::task::{Nature, word};
+use crate::sandbox::hook::Verdict;
+use crate::sandbox::service::Act;
+use crate::sandbox::task::{Nature, word};
 
 /// How a new deployment behaves.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl Behaviour {
             behaviour.nature = Nature::Hang;
         }
         if has("slow") {
-            behaviour.factor = super::fault::SLOW_FACTOR;
+            behaviour.factor = crate::sandbox::fault::SLOW_FACTOR;
         }
         behaviour
     }

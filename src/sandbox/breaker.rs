@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::moment::{Moment, millis};
-use super::record::Status;
-use super::service::{RolloutState, Service};
-use super::task::Pace;
+use crate::sandbox::moment::{Moment, millis};
+use crate::sandbox::record::Status;
+use crate::sandbox::service::{RolloutState, Service};
+use crate::sandbox::task::Pace;
 
 const BREAKER: &str = "Service deployment rolled back because the circuit breaker threshold was exceeded.";
 

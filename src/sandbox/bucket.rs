@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::moment::Moment;
+use crate::sandbox::moment::Moment;
 
 /// The token buckets of every account and region.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! A call on its way to its operation, and who makes it.
 
-use super::account::partition;
-use super::moment::Moment;
-use super::session::Principal;
+use crate::sandbox::account::partition;
+use crate::sandbox::moment::Moment;
+use crate::sandbox::session::Principal;
 
 /// A call in awsJson or RPC v2 on its way to its operation.
 #[derive(Clone, Debug)]

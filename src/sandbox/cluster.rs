@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ecs::{list_of, page, short, text_of};
-use super::region::Cluster;
-use super::services::own;
-use super::wire::AwsError;
-use super::world::{Call, World};
+use crate::sandbox::ecs::{list_of, page, short, text_of};
+use crate::sandbox::region::Cluster;
+use crate::sandbox::services::own;
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let name = text_of(input, "clusterName").unwrap_or("default");

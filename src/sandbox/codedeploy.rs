@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::ecs::{list_of, text_of};
-use super::moment::{Moment, epoch, millis};
-use super::record::{Record, Status};
-use super::service::Act;
-use super::wire::AwsError;
-use super::world::{Call, World};
 use crate::fleet::TargetSpec;
+use crate::sandbox::ecs::{list_of, text_of};
+use crate::sandbox::moment::{Moment, epoch, millis};
+use crate::sandbox::record::{Record, Status};
+use crate::sandbox::service::Act;
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 /// The deployment groups and deployments of everybody.
 #[derive(Clone, Debug, Default)]
@@ -293,7 +293,7 @@ pub(crate) fn changes(operation: &str) -> bool {
 
 /// Returns the ARN that a call is authorised on.
 pub(crate) fn resource(world: &World, call: &Call, input: &Value) -> String {
-    let partition = super::account::partition(&call.region);
+    let partition = crate::sandbox::account::partition(&call.region);
     // Of several deployments the first one stands for all.
     let id = text_of(input, "deploymentId").or_else(|| input["deploymentIds"][0].as_str());
     let made = world.codedeploy.deployments.iter().find(|one| {

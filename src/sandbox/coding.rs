@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::cbor;
-use super::wire::{Answer, AwsError, Request, json_answer};
+use crate::sandbox::cbor;
+use crate::sandbox::wire::{Answer, AwsError, Request, json_answer};
 
 /// The content type of RPC v2.
 pub(crate) const CBOR: &str = "application/cbor";

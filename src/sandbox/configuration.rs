@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::wire::AwsError;
+use crate::sandbox::wire::AwsError;
 
 /// The stages at which ECS calls hooks.
 const HOOKED: [&str; 8] = [

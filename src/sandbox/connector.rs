@@ -11,9 +11,9 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 
-use super::Sandbox;
-use super::coding::CBOR;
-use super::wire::{Answer, Fate, Request};
+use crate::sandbox::Sandbox;
+use crate::sandbox::coding::CBOR;
+use crate::sandbox::wire::{Answer, Fate, Request};
 
 /// The connector; also its own client, since it has no settings.
 #[derive(Clone)]

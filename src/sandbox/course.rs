@@ -9,11 +9,11 @@
 
 use serde_json::{Value, json};
 
-use super::hook::{Hook, Verdict};
-use super::moment::{Moment, millis};
-use super::record::Status;
-use super::service::{Act, Deployment, RolloutState, Service};
-use super::task::Pace;
+use crate::sandbox::hook::{Hook, Verdict};
+use crate::sandbox::moment::{Moment, millis};
+use crate::sandbox::record::Status;
+use crate::sandbox::service::{Act, Deployment, RolloutState, Service};
+use crate::sandbox::task::Pace;
 
 /// How traffic moves.
 #[derive(Clone, Copy, Debug, PartialEq)]

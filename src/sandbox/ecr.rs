@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::account::partition;
-use super::ecs::text_of;
-use super::moment::epoch;
-use super::wire::AwsError;
-use super::world::{Call, World};
-use crate::verify::Need;
-use crate::verify::image::{Image, Version};
+use crate::references::image::{Image, Version};
+use crate::references::need::Need;
+use crate::sandbox::account::partition;
+use crate::sandbox::ecs::text_of;
+use crate::sandbox::moment::epoch;
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 /// Returns the repository's ARN.
 pub(crate) fn resource(call: &Call, input: &Value) -> String {

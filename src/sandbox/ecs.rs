@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::wire::AwsError;
-use super::world::{Call, World};
-use super::{cluster, history, hook, one_off, services, taskdef};
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
+use crate::sandbox::{cluster, history, hook, one_off, services, taskdef};
 
 /// Carries an operation out and returns its answer as JSON text.
 pub(crate) fn answer(world: &mut World, call: &Call, input: &Value) -> Result<String, AwsError> {

@@ -4,15 +4,15 @@
 
 use serde_json::Value;
 
-use super::barrier::Barrier;
-use super::moment::{Moment, millis};
-use super::region::Region;
-use super::service::{RolloutState, Service};
-use super::session::Principal;
-use super::sts::Form;
-use super::task::{Nature, Pace, Phase, Task};
-use super::wire::{AwsError, ELB_NAMESPACE, escape};
-use super::world::World;
+use crate::sandbox::barrier::Barrier;
+use crate::sandbox::moment::{Moment, millis};
+use crate::sandbox::region::Region;
+use crate::sandbox::service::{RolloutState, Service};
+use crate::sandbox::session::Principal;
+use crate::sandbox::sts::Form;
+use crate::sandbox::task::{Nature, Pace, Phase, Task};
+use crate::sandbox::wire::{AwsError, ELB_NAMESPACE, escape};
+use crate::sandbox::world::World;
 
 /// The version of its interface: what tells its requests from those of STS and IAM.
 pub(crate) const VERSION: &str = "2015-12-01";

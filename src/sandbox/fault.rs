@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::barrier::Barrier;
-use super::bucket::Group;
-use super::policy::action_matches;
-use super::refusal::Refusal;
+use crate::sandbox::barrier::Barrier;
+use crate::sandbox::bucket::Group;
+use crate::sandbox::policy::action_matches;
+use crate::sandbox::refusal::Refusal;
 
 /// A fault. In `GLOB=FAULT[:ARG]` it is written as each variant's first word says.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::ecs::{list_of, page, short, text_of};
-use super::moment::{Moment, millis};
-use super::record::Status;
-use super::region::Region;
-use super::service::{Act, Service};
-use super::wire::AwsError;
-use super::world::{Call, World};
+use crate::sandbox::ecs::{list_of, page, short, text_of};
+use crate::sandbox::moment::{Moment, millis};
+use crate::sandbox::record::Status;
+use crate::sandbox::region::Region;
+use crate::sandbox::service::{Act, Service};
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 const ONLY_ROLLING: &str = "Service deployments are only supported for services with an ECS deployment controller.";
 

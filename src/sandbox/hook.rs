@@ -5,14 +5,14 @@
 
 use serde_json::{Value, json};
 
-use super::course::Stage;
-use super::ecs::text_of;
-use super::history::place;
-use super::moment::{Moment, epoch, millis};
-use super::record::Status;
-use super::task::Pace;
-use super::wire::AwsError;
-use super::world::{Call, World};
+use crate::sandbox::course::Stage;
+use crate::sandbox::ecs::text_of;
+use crate::sandbox::history::place;
+use crate::sandbox::moment::{Moment, epoch, millis};
+use crate::sandbox::record::Status;
+use crate::sandbox::task::Pace;
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 /// ECS's default for a hook's time: a day, in minutes.
 const DAY: u64 = 1440;

@@ -4,15 +4,15 @@
 
 use serde_json::Value;
 
-use super::account::{Account, Role, parts};
-use super::barrier::Barrier;
-use super::ecs::short;
-use super::moment::iso;
-use super::providers;
-use super::session::Principal;
-use super::sts::Form;
-use super::wire::{AwsError, IAM_NAMESPACE, escape};
-use super::world::World;
+use crate::sandbox::account::{Account, Role, parts};
+use crate::sandbox::barrier::Barrier;
+use crate::sandbox::ecs::short;
+use crate::sandbox::moment::iso;
+use crate::sandbox::providers;
+use crate::sandbox::session::Principal;
+use crate::sandbox::sts::Form;
+use crate::sandbox::wire::{AwsError, IAM_NAMESPACE, escape};
+use crate::sandbox::world::World;
 
 /// The version of IAM's interface: what tells its requests from those of STS.
 pub(crate) const VERSION: &str = "2010-05-08";
@@ -97,7 +97,7 @@ impl<'a> Asking<'a> {
         let name = short(&role.arn);
         let path = role.arn.split_once(":role").map_or("/", |(_, path)| path);
         let path = path.strip_suffix(name).unwrap_or("/");
-        let id = self.world.chance.id(super::chance::KEY_LETTERS, 17, &role.arn);
+        let id = self.world.chance.id(crate::sandbox::chance::KEY_LETTERS, 17, &role.arn);
         Ok(format!(
             "    <Role>\n      <Path>{}</Path>\n      <RoleName>{}</RoleName>\n      <RoleId>AROA{id}</RoleId>\n      \
              <Arn>{}</Arn>\n      <CreateDate>{}</CreateDate>\n      \

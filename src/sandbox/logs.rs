@@ -5,14 +5,14 @@
 
 use serde_json::{Value, json};
 
-use super::account::partition;
-use super::ecs::text_of;
-use super::moment::{Moment, iso};
-use super::task::{Nature, Task};
-use super::wire::AwsError;
-use super::world::{Call, World};
-use crate::verify::Need;
-use crate::verify::log::Log;
+use crate::references::log::Log;
+use crate::references::need::Need;
+use crate::sandbox::account::partition;
+use crate::sandbox::ecs::text_of;
+use crate::sandbox::moment::{Moment, iso};
+use crate::sandbox::task::{Nature, Task};
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 /// The most groups on a page, and how many there are unless the request says.
 const GROUPS: u64 = 50;

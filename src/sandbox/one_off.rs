@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::ecs::{list_of, page, short, text_of};
-use super::fault::Fault;
-use super::region::Cluster;
-use super::task::{Nature, Pace, Phase, Task, word};
-use super::wire::AwsError;
-use super::world::{Call, World};
+use crate::sandbox::ecs::{list_of, page, short, text_of};
+use crate::sandbox::fault::Fault;
+use crate::sandbox::region::Cluster;
+use crate::sandbox::task::{Nature, Pace, Phase, Task, word};
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 impl Cluster {
     /// Brings everything in it up to now.

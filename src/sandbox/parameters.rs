@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::account::partition;
-use super::ecs::{list_of, text_of};
-use super::moment::epoch;
-use super::wire::AwsError;
-use super::world::{Call, World};
-use crate::verify::Need;
+use crate::references::need::Need;
+use crate::sandbox::account::partition;
+use crate::sandbox::ecs::{list_of, text_of};
+use crate::sandbox::moment::epoch;
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 /// The most parameters on a page, and how many there are unless the request says.
 const PAGE: u64 = 50;

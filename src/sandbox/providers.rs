@@ -1,13 +1,13 @@
 //! IAM's OIDC identity providers, as an account lists and describes them.
 
-use super::account::{Account, Provider, parts, provider_arn};
-use super::barrier::Barrier;
-use super::fault::Fault;
-use super::moment::iso;
-use super::refusal::Refusal;
-use super::session::Principal;
-use super::wire::{AwsError, escape};
-use super::world::World;
+use crate::sandbox::account::{Account, Provider, parts, provider_arn};
+use crate::sandbox::barrier::Barrier;
+use crate::sandbox::fault::Fault;
+use crate::sandbox::moment::iso;
+use crate::sandbox::refusal::Refusal;
+use crate::sandbox::session::Principal;
+use crate::sandbox::wire::{AwsError, escape};
+use crate::sandbox::world::World;
 
 /// Carries ListOpenIDConnectProviders out, and returns its result as XML.
 pub(crate) fn list(world: &World, caller: &Principal, denied: Option<Barrier>) -> Result<String, AwsError> {

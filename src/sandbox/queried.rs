@@ -1,12 +1,12 @@
 //! The services that are asked in awsQuery and only read, IAM and Elastic Load Balancing: the way of a request to them.
 
-use super::fault::{Fault, Rule};
-use super::moment::Moment;
-use super::session::{Refusal, verify};
-use super::signature::Claimed;
-use super::wire::{Answer, ELB_NAMESPACE, Fate, IAM_NAMESPACE, Request, XML};
-use super::world::World;
-use super::{elb, iam, sts};
+use crate::sandbox::fault::{Fault, Rule};
+use crate::sandbox::moment::Moment;
+use crate::sandbox::session::{Refusal, verify};
+use crate::sandbox::signature::Claimed;
+use crate::sandbox::wire::{Answer, ELB_NAMESPACE, Fate, IAM_NAMESPACE, Request, XML};
+use crate::sandbox::world::World;
+use crate::sandbox::{elb, iam, sts};
 
 /// One of these services.
 #[derive(Clone, Copy)]

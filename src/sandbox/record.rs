@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::course::Course;
-use super::moment::{Moment, epoch};
-use super::service::Service;
+use crate::sandbox::course::Course;
+use crate::sandbox::moment::{Moment, epoch};
+use crate::sandbox::service::Service;
 
 /// A service deployment.
 #[derive(Clone, Debug)]

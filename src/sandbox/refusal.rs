@@ -2,7 +2,7 @@
 //!
 //! Codes and texts are AWS's, but for the per cent of a packed policy.
 
-use super::wire::AwsError;
+use crate::sandbox::wire::AwsError;
 
 /// Why STS gives no session in an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Refusal {
             Self::ClaimRejected if web => {
                 AwsError::with_status(403, "IDPRejectedClaim", "The identity provider rejected the claim.")
             }
-            Self::RegionDisabled if web || chained => Self::region_disabled(super::account::parts(role).1),
+            Self::RegionDisabled if web || chained => Self::region_disabled(crate::sandbox::account::parts(role).1),
             Self::Packed if web || chained => AwsError::new(
                 "PackedPolicyTooLarge",
                 "Packed policy consumes 127% of allotted space, please use smaller policy.",

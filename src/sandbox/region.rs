@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::account::partition;
-use super::moment::Moment;
-use super::service::Service;
-use super::task::Task;
-use super::taskdef::Family;
-use super::wire::AwsError;
+use crate::sandbox::account::partition;
+use crate::sandbox::moment::Moment;
+use crate::sandbox::service::Service;
+use crate::sandbox::task::Task;
+use crate::sandbox::taskdef::Family;
+use crate::sandbox::wire::AwsError;
 
 /// The ECS of one account and region.
 #[derive(Clone, Debug)]

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::behaviour::Behaviour;
-use super::breaker::breaker;
-use super::course::Course;
-use super::moment::{Moment, millis};
-use super::record::{Record, Rollback, ServiceRevision, Status};
-use super::service::{Act, Counts, Deployment, RolloutState, Service};
-use super::task::{Nature, Pace, Phase, Task, Turn};
+use crate::sandbox::behaviour::Behaviour;
+use crate::sandbox::breaker::breaker;
+use crate::sandbox::course::Course;
+use crate::sandbox::moment::{Moment, millis};
+use crate::sandbox::record::{Record, Rollback, ServiceRevision, Status};
+use crate::sandbox::service::{Act, Counts, Deployment, RolloutState, Service};
+use crate::sandbox::task::{Nature, Pace, Phase, Task, Turn};
 
 /// The longest wait before a task that never ran is tried again: ECS's fifteen minutes.
 const MAX_BACKOFF: u64 = 15 * 60 * 1000;
@@ -248,7 +248,7 @@ impl Service {
         let name = self.next_name("deployment");
         let number = pace.chance.number(&name);
         let id = format!("ecs-svc/{number}");
-        let record_id = pace.chance.id(super::chance::MIXED_LETTERS, 21, &name);
+        let record_id = pace.chance.id(crate::sandbox::chance::MIXED_LETTERS, 21, &name);
         if let Some(old) = self.primary().map(|primary| primary.record.clone()) {
             let reason = "Service deployment stopped because a new service deployment was started.";
             let rolling_back = self.record(&old).is_some_and(|record| record.rollback.is_some());

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::account::partition;
-use super::ecs::text_of;
-use super::moment::epoch;
-use super::wire::AwsError;
-use super::world::{Call, World};
-use crate::verify::Need;
+use crate::references::need::Need;
+use crate::sandbox::account::partition;
+use crate::sandbox::ecs::text_of;
+use crate::sandbox::moment::epoch;
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 /// What follows a secret's name in its ARN.
 const SUFFIX: &str = "-a1B2c3";
@@ -30,7 +30,7 @@ fn arn(call: &Call, id: &str) -> String {
 pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let id = text_of(input, "SecretId")
         .ok_or_else(|| AwsError::invalid("You must provide a value for the SecretId parameter."))?;
-    let account = if id.starts_with("arn:") { super::account::parts(id).1 } else { &call.account };
+    let account = if id.starts_with("arn:") { crate::sandbox::account::parts(id).1 } else { &call.account };
     let known = |need: &Need| match need {
         Need::Secret(secret) => secret.region == call.region && (secret.id == id || arn(call, &secret.id) == id),
         _ => false,

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::account::{Provider, Role, parts};
-use super::behaviour::Behaviour;
-use super::ecs::short;
-use super::issuer::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
-use super::moment::Moment;
-use super::region::Cluster;
-use super::services;
-use super::session::{Principal, Session};
-use super::world::{Call, World};
 use crate::fleet::{Base, Desired, Fleet, IdentitySource, TargetSpec};
+use crate::sandbox::account::{Provider, Role, parts};
+use crate::sandbox::behaviour::Behaviour;
+use crate::sandbox::ecs::short;
+use crate::sandbox::issuer::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
+use crate::sandbox::moment::Moment;
+use crate::sandbox::region::Cluster;
+use crate::sandbox::services;
+use crate::sandbox::session::{Principal, Session};
+use crate::sandbox::world::{Call, World};
 
 /// How long ago everything was made.
 const AGE: u64 = 26 * 3_600_000;
@@ -29,8 +29,9 @@ impl World {
         }
         let provider = Provider { host: ISSUER_HOST.to_owned(), client_ids: vec![AUDIENCE.to_owned()], key_set: None };
         account.providers.entry(ISSUER_HOST.to_owned()).or_insert(provider);
-        let session = Session { secret: super::SECRET.to_owned(), token: None, expires: None, principal: admin(id) };
-        self.sessions.insert(format!("{}{id}", super::KEY_PREFIX), session.clone());
+        let session =
+            Session { secret: crate::sandbox::SECRET.to_owned(), token: None, expires: None, principal: admin(id) };
+        self.sessions.insert(format!("{}{id}", crate::sandbox::KEY_PREFIX), session.clone());
         self.sessions.insert(id.to_owned(), session);
     }
 
@@ -108,7 +109,7 @@ impl World {
             Base::File(given) => given.as_ref(),
             Base::Live | Base::Revision { .. } => &definition,
         };
-        if let Ok(wanted) = crate::plan::taskdef::build(base, &target.desired) {
+        if let Ok(wanted) = crate::task_definition::compose::build(base, &target.desired) {
             self.provide(target, &wanted);
         }
         let region = self.region(account, region_name);
@@ -125,7 +126,7 @@ impl World {
         region
             .families
             .entry(family.clone())
-            .or_insert_with(|| super::taskdef::Family { last: begun, ..Default::default() });
+            .or_insert_with(|| crate::sandbox::taskdef::Family { last: begun, ..Default::default() });
         let body = region.register(&family, &definition, Vec::new(), &call.principal.arn, then);
         if let Some(number) = named {
             let known = &region.families[&family];
@@ -200,7 +201,7 @@ impl World {
 
 /// Returns a load balancer with two target groups, between which ECS can shift traffic.
 fn balancer(account: &str, region: &str) -> Value {
-    let partition = super::account::partition(region);
+    let partition = crate::sandbox::account::partition(region);
     let arn = |what: &str| arn(account, region, what);
     json!({
         "targetGroupArn": arn("targetgroup/blue/0a1b2c3d4e5f6071"),
@@ -217,7 +218,7 @@ fn balancer(account: &str, region: &str) -> Value {
 
 /// Returns an ARN of Elastic Load Balancing.
 fn arn(account: &str, region: &str, what: &str) -> String {
-    format!("arn:{}:elasticloadbalancing:{region}:{account}:{what}", super::account::partition(region))
+    format!("arn:{}:elasticloadbalancing:{region}:{account}:{what}", crate::sandbox::account::partition(region))
 }
 
 /// Returns the first container of a definition that listens on a port, by its name, and the port.
@@ -243,7 +244,7 @@ pub(crate) fn admin(account: &str) -> Principal {
 /// Returns the definition that a service ran before the manifest's: older images, none of its variables and secrets.
 fn older(desired: &Desired, service: &str) -> Value {
     let mut definition = match &desired.task_definition {
-        Base::File(given) => crate::plan::taskdef::registrable(given),
+        Base::File(given) => crate::task_definition::normalise::registrable(given),
         Base::Live | Base::Revision { .. } => {
             let mut names: Vec<&String> =
                 desired.images.keys().chain(desired.environment.keys()).chain(desired.secrets.keys()).collect();

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use tokio::net::TcpListener;
 
-use super::Sandbox;
-use super::coding::CBOR;
-use super::wire::{Answer, Fate, Request};
+use crate::sandbox::Sandbox;
+use crate::sandbox::coding::CBOR;
+use crate::sandbox::wire::{Answer, Fate, Request};
 
 impl Sandbox {
     /// Serves STS, ECS and the issuer's key set on the listener until `shutdown` is done.

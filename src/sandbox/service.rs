@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::chance::Chance;
-use super::hook::Verdict;
-use super::moment::{Moment, epoch};
-use super::record::{Record, ServiceRevision};
-use super::region::Place;
-use super::task::{Nature, Phase, Task};
+use crate::sandbox::chance::Chance;
+use crate::sandbox::hook::Verdict;
+use crate::sandbox::moment::{Moment, epoch};
+use crate::sandbox::record::{Record, ServiceRevision};
+use crate::sandbox::region::Place;
+use crate::sandbox::task::{Nature, Phase, Task};
 
 /// A service.
 #[derive(Clone, Debug)]
@@ -406,7 +406,7 @@ impl Service {
     }
 
     fn role_arn(&self) -> String {
-        let partition = super::account::partition(&self.place.region);
+        let partition = crate::sandbox::account::partition(&self.place.region);
         let role = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS";
         format!("arn:{partition}:iam::{}:role/{role}", self.place.account)
     }

@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::account::parts;
-use super::behaviour::Behaviour;
-use super::configuration::merge_configuration;
-use super::ecs::{list_of, page, short, text_of};
-use super::fault::{Fault, Rule};
-use super::hook::Verdict;
-use super::moment::millis;
-use super::service::{Act, Service};
-use super::task::{Nature, Pace};
-use super::wire::AwsError;
-use super::world::{Call, World};
-use crate::verify::image::Image;
+use crate::references::image::Image;
+use crate::sandbox::account::parts;
+use crate::sandbox::behaviour::Behaviour;
+use crate::sandbox::configuration::merge_configuration;
+use crate::sandbox::ecs::{list_of, page, short, text_of};
+use crate::sandbox::fault::{Fault, Rule};
+use crate::sandbox::hook::Verdict;
+use crate::sandbox::moment::millis;
+use crate::sandbox::service::{Act, Service};
+use crate::sandbox::task::{Nature, Pace};
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 
 /// The members that start a deployment when they change.
 const DEPLOYING: &[&str] = &[
@@ -190,7 +190,7 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
         acts: Vec::new(),
         serial: 0,
         chance: pace.chance,
-        place: super::region::Place { account: call.account.clone(), region: call.region.clone() },
+        place: crate::sandbox::region::Place { account: call.account.clone(), region: call.region.clone() },
         shown: None,
         stale: None,
         key: seed,

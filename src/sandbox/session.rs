@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::moment::Moment;
-use super::signature::{self, Claimed};
-use super::wire::{AwsError, Request};
+use crate::sandbox::moment::Moment;
+use crate::sandbox::signature::{self, Claimed};
+use crate::sandbox::wire::{AwsError, Request};
 
 /// Whose credentials they are.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use ring::{digest, hmac};
 
-use super::moment::{Moment, basic, from_basic};
-use super::wire::Request;
+use crate::sandbox::moment::{Moment, basic, from_basic};
+use crate::sandbox::wire::Request;
 
 /// What the Authorization header claims.
 #[derive(Clone, Debug)]

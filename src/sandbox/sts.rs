@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::account::{parts, provider_arn};
-use super::chance::KEY_LETTERS;
-use super::fault::Fault;
-use super::jwt;
-use super::moment::{Moment, iso};
-use super::policy::{Ask, Decision, decide};
-use super::session::{Principal, Session};
-use super::wire::{AwsError, STS_NAMESPACE, escape};
-use super::world::World;
+use crate::sandbox::account::{parts, provider_arn};
+use crate::sandbox::chance::KEY_LETTERS;
+use crate::sandbox::fault::Fault;
+use crate::sandbox::jwt;
+use crate::sandbox::moment::{Moment, iso};
+use crate::sandbox::policy::{Ask, Decision, decide};
+use crate::sandbox::session::{Principal, Session};
+use crate::sandbox::wire::{AwsError, STS_NAMESPACE, escape};
+use crate::sandbox::world::World;
 
 /// A request's form fields.
 pub(crate) type Form = BTreeMap<String, String>;
@@ -376,7 +376,7 @@ fn role_and_name(form: &Form) -> Result<(&str, &str), AwsError> {
     if arn.len() < 20 {
         return Err(constraint(arn, "roleArn", "Member must have length greater than or equal to 20"));
     }
-    if arn.parse::<crate::fleet::RoleArn>().is_err() {
+    if arn.parse::<crate::fleet::role_arn::RoleArn>().is_err() {
         return Err(AwsError::new("ValidationError", format!("{arn} is invalid")));
     }
     let letter = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::ecs::text_of;
-use super::wire::AwsError;
+use crate::sandbox::ecs::text_of;
+use crate::sandbox::wire::AwsError;
 
 /// A resource has at most so many.
 const MOST: usize = 50;

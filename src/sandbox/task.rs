@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::chance::Chance;
-use super::moment::{Moment, epoch, millis};
-use super::region::Region;
-use super::timing::Timing;
+use crate::sandbox::chance::Chance;
+use crate::sandbox::moment::{Moment, epoch, millis};
+use crate::sandbox::region::Region;
+use crate::sandbox::timing::Timing;
 
 /// What a task does once it is started.
 #[derive(Clone, Copy, Debug, PartialEq)]

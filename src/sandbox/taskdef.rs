@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::ecs::{list_of, page, text_of};
-use super::fault::Fault;
-use super::moment::{Moment, epoch};
-use super::region::Region;
-use super::tag;
-use super::wire::AwsError;
-use super::world::{Call, World};
+use crate::sandbox::ecs::{list_of, page, text_of};
+use crate::sandbox::fault::Fault;
+use crate::sandbox::moment::{Moment, epoch};
+use crate::sandbox::region::Region;
+use crate::sandbox::tag;
+use crate::sandbox::wire::AwsError;
+use crate::sandbox::world::{Call, World};
 use crate::task_definition::{self, Finding, Kind};
 
 /// A family of task definitions.
@@ -253,7 +253,7 @@ fn validate(input: &Value) -> Result<(), AwsError> {
 fn pass_roles(call: &Call, input: &Value) -> Result<(), AwsError> {
     let roles = ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|member| text_of(input, member));
     let mut roles = roles.filter(|role| role.starts_with("arn:"));
-    match roles.any(|role| super::account::parts(role).1 != call.account) {
+    match roles.any(|role| crate::sandbox::account::parts(role).1 != call.account) {
         true => Err(AwsError::new("AccessDeniedException", "Cross-account pass role is not allowed.")),
         false => Ok(()),
     }

@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::account::Role;
-use super::fault::Fault;
-use super::world::World;
 use crate::fleet::TargetSpec;
-use crate::verify::{Need, needs};
+use crate::references::need::Need;
+use crate::references::needs;
+use crate::sandbox::account::Role;
+use crate::sandbox::fault::Fault;
+use crate::sandbox::world::World;
 
 /// A service in ECS: account, region and name.
 type Place = (String, String, String);
@@ -38,7 +39,7 @@ impl World {
                 && role.account == account
             {
                 let arn = role.arn.clone().unwrap_or_else(|| {
-                    format!("arn:{}:iam::{account}:role/{}", super::account::partition(region), role.name)
+                    format!("arn:{}:iam::{account}:role/{}", crate::sandbox::account::partition(region), role.name)
                 });
                 self.add_role(Role::new(arn).trusting_service("ecs-tasks.amazonaws.com"));
             }

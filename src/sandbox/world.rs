@@ -8,32 +8,29 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::account::Account;
-use super::alarms::Alarms;
-use super::api::Api;
-use super::asked::{self, Asked};
-use super::barrier::Barrier;
-use super::bucket::{Buckets, Group};
-pub(crate) use super::call::Call;
-use super::calls::{Attempt, Calls, Write, is_write};
-use super::chance::Chance;
-use super::codedeploy::CodeDeploy;
-use super::coding::Coding;
-use super::ecs;
-use super::elb;
-use super::fault::{Fault, Rule};
-use super::iam;
-use super::issuer::Issuer;
-use super::moment::{Moment, millis};
-use super::policy::{Ask, Decision, action_matches, decide};
-use super::queried::Queried;
-use super::region::Region;
-use super::session::{Principal, Refusal, Session, verify};
-use super::signature::{self, Claimed};
-use super::sts;
-use super::things::Things;
-use super::timing::Timing;
-use super::wire::{Answer, AwsError, Fate, Request, XML};
+use crate::sandbox::account::Account;
+use crate::sandbox::alarms::Alarms;
+use crate::sandbox::api::Api;
+use crate::sandbox::asked::{self, Asked};
+use crate::sandbox::barrier::Barrier;
+use crate::sandbox::bucket::{Buckets, Group};
+pub(crate) use crate::sandbox::call::Call;
+use crate::sandbox::calls::{Attempt, Calls, Write, is_write};
+use crate::sandbox::chance::Chance;
+use crate::sandbox::codedeploy::CodeDeploy;
+use crate::sandbox::coding::Coding;
+use crate::sandbox::fault::{Fault, Rule};
+use crate::sandbox::issuer::Issuer;
+use crate::sandbox::moment::{Moment, millis};
+use crate::sandbox::policy::{Ask, Decision, action_matches, decide};
+use crate::sandbox::queried::Queried;
+use crate::sandbox::region::Region;
+use crate::sandbox::session::{Principal, Refusal, Session, verify};
+use crate::sandbox::signature::{self, Claimed};
+use crate::sandbox::things::Things;
+use crate::sandbox::timing::Timing;
+use crate::sandbox::wire::{Answer, AwsError, Fate, Request, XML};
+use crate::sandbox::{ecs, elb, iam, sts};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -290,7 +287,7 @@ impl World {
         let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
         // STS charges and faults the role's account, or the caller's where no role is named.
         let account = match (form.get("RoleArn"), session) {
-            (Some(arn), _) => super::account::parts(arn).1.to_owned(),
+            (Some(arn), _) => crate::sandbox::account::parts(arn).1.to_owned(),
             (None, Some(session)) => session.principal.account.clone(),
             (None, None) => String::new(),
         };
@@ -345,7 +342,7 @@ impl World {
         };
         let outcome = match operation.as_str() {
             "AssumeRoleWithWebIdentity" if self.is_off(&account, &region) => {
-                Err(super::refusal::Refusal::region_disabled(&account))
+                Err(crate::sandbox::refusal::Refusal::region_disabled(&account))
             }
             "AssumeRoleWithWebIdentity" if denied.is_some() => {
                 let text = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
@@ -395,7 +392,7 @@ impl World {
     ) -> Result<(), AwsError> {
         let ask = Ask { action, resource: Some(resource), principals: Vec::new(), context: context.clone() };
         let role = principal.role.as_ref().and_then(|arn| {
-            let account = self.accounts.get(super::account::parts(arn).1)?;
+            let account = self.accounts.get(crate::sandbox::account::parts(arn).1)?;
             account.roles.get(arn)
         });
         if let Some(role) = role {

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Pause, Stage};
 use crate::event::Hook;
+use crate::state::{Pause, Stage};
 
 /// The course of a deployment that has stages, in the order of its events; ROLLING leaves it empty.
 #[derive(Clone, Debug, Default, PartialEq)]

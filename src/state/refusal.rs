@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::exit::Exit;
+use crate::base::exit::Exit;
 
 /// Why a run was refused before anything was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Course, Phase, TaskRun, Undo, milliseconds};
-use crate::event::{Reason, Tasks};
+use crate::event::Reason;
+use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Outcome, Revision, TargetId};
-use crate::plan::{Action, ChangeOutline};
+use crate::plan::outline::{Action, ChangeOutline};
+use crate::state::{Course, Phase, TaskRun, Undo, milliseconds};
 
 /// A target so far.
 #[derive(Clone, Debug, PartialEq)]

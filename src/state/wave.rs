@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::milliseconds;
-use crate::plan::WaveOutline;
+use crate::plan::outline::WaveOutline;
+use crate::state::milliseconds;
 
 /// A wave so far.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::{Finding, Kind, Step, describe, member};
+use crate::task_definition::{Finding, Kind, Step, describe, member};
 
 static MODEL: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("model.json")).expect("the table is valid JSON"));

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Finding, Kind, Step, describe, entry, member};
+use crate::task_definition::{Finding, Kind, Step, describe, entry, member};
 
 /// Members of a definition that can hold no template.
 const OF_TASK: [&str; 8] =

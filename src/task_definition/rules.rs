@@ -14,9 +14,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Finding, Kind, Step, describe, entry, member};
+use crate::task_definition::{Finding, Kind, Step, describe, entry, member};
 
-pub use secret::check as check_secret;
+pub use crate::task_definition::rules::secret::check as check_secret;
 
 /// The most containers of a definition.
 const CONTAINERS: usize = 10;

@@ -4,17 +4,17 @@
 //! many targets run. This file gives it a terminal: the writer that the view was given, and a size that may change.
 //! It knows nothing of runs, and it reads no clock.
 
+mod scrollback;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use crate::view::style;
+use crate::base::text;
 
-mod lost;
-
-use lost::Lost;
+use crate::view::canvas::scrollback::Lost;
 
 /// A terminal with a foot that changes.
 pub struct Canvas {
@@ -56,7 +56,7 @@ impl Canvas {
         let mut screen = self.terminal.screen();
         screen.foot = widths;
         let (rows, size) = (screen.rows(), screen.size);
-        let width = |line: &&str| style::width(&anstream::adapter::strip_str(line).to_string());
+        let width = |line: &&str| text::width(&anstream::adapter::strip_str(line).to_string());
         screen.lost.keep(kept.iter().map(width), rows, size);
         screen.commit();
     }

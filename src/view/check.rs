@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::style::{clean, count};
+use crate::base::text::{clean, count};
 use crate::fleet::Fleet;
 
 /// Returns what the manifest means; `stood_in` are the variables of a job that had a stand-in.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::view::style::{Paint, Tone, clean, count, duration, pad, width};
+use crate::base::text::{clean, count, duration, pad, width};
+use crate::narrate::outcome::Tone;
+use crate::view::style::Paint;
 
 /// How the child of one account ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

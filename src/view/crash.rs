@@ -4,9 +4,9 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 use std::path::Path;
 
-use super::style;
-use crate::error::Error;
-use crate::exit::Exit;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::view::style;
 
 /// Runs the whole of a process, and returns its exit code; an error is written to stderr, and so is a panic of any thread.
 pub fn guarded<T: From<Exit>>(run: impl FnOnce() -> Result<T, Error>) -> T {

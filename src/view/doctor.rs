@@ -3,9 +3,12 @@
 
 use jiff::Timestamp;
 
+use crate::base::text;
+use crate::base::text::{clean, count};
 use crate::doctor::finding::{Finding, Severity};
 use crate::doctor::report::{HopState, Report, Row, TokenWords, Told};
-use crate::view::style::{self, Paint, Tone, clean, count};
+use crate::narrate::outcome::Tone;
+use crate::view::style::Paint;
 
 /// How many accounts a finding names before it counts the rest.
 const NAMED: usize = 20;
@@ -22,7 +25,7 @@ pub enum Layout {
 
 /// Returns a report as JSON.
 pub fn json(report: &Report) -> String {
-    super::json::pretty(report).expect("a report has string keys and finite numbers")
+    crate::base::json::pretty(report).expect("a report has string keys and finite numbers")
 }
 
 /// Returns a report as text of at most so many columns where words allow.
@@ -78,21 +81,21 @@ impl Page {
     fn accounts(&mut self, rows: &[Row], at: Timestamp) {
         let titles: Vec<String> =
             rows.iter().map(|row| format!("{} ({})", clean(&row.account), row.account_id)).collect();
-        let width = titles.iter().map(|title| style::width(title)).max().unwrap_or(0);
+        let width = titles.iter().map(|title| text::width(title)).max().unwrap_or(0);
         let deepest = rows.iter().map(|row| row.hops.len()).max().unwrap_or(0);
         let cells: Vec<Vec<(String, Tone)>> =
             rows.iter().map(|row| row.hops.iter().map(|hop| cell(&hop.role, &hop.state, at)).collect()).collect();
         let widths: Vec<usize> = (0..deepest)
             .map(|column| {
-                cells.iter().filter_map(|row| row.get(column)).map(|(text, _)| style::width(text)).max().unwrap_or(0)
+                cells.iter().filter_map(|row| row.get(column)).map(|(text, _)| text::width(text)).max().unwrap_or(0)
             })
             .collect();
         for ((row, title), cells) in rows.iter().zip(titles).zip(cells) {
             let (mark, tone) = if row.reached { ("✔", Tone::Good) } else { ("✖", Tone::Bad) };
-            let mut line = format!("{} {}", self.paint.paint(tone, mark), style::pad(&title, width));
+            let mut line = format!("{} {}", self.paint.paint(tone, mark), text::pad(&title, width));
             let last = cells.len().saturating_sub(1);
             for (column, (text, tone)) in cells.iter().enumerate() {
-                let text = if column == last { text.clone() } else { style::pad(text, widths[column]) };
+                let text = if column == last { text.clone() } else { text::pad(text, widths[column]) };
                 line.push_str("  ");
                 line.push_str(&self.paint.paint(*tone, &text));
             }
@@ -113,7 +116,7 @@ impl Page {
             Severity::Note => ("note", Tone::Warn),
         };
         self.line(tone, &format!("{mark} {}", finding.code));
-        for line in style::wrap(&finding.what, 2, self.columns) {
+        for line in text::wrap(&finding.what, 2, self.columns) {
             self.line(Tone::Plain, &line);
         }
         match &accounts[..] {
@@ -122,7 +125,7 @@ impl Page {
             all if all.len() == of => self.line(Tone::Dim, &format!("  all {of} accounts")),
             several => {
                 self.line(Tone::Dim, &format!("  {}:", count(several.len(), "account")));
-                let names = style::list(several.iter().map(String::as_str), NAMED, 4, self.columns);
+                let names = text::list(several.iter().map(String::as_str), NAMED, 4, self.columns);
                 names.iter().for_each(|line| self.line(Tone::Plain, line));
             }
         }
@@ -138,8 +141,8 @@ impl Page {
 
     /// A line of prose behind a mark, and what does not fit it hung below.
     fn item(&mut self, mark: &str, text: &str) {
-        let hang = 2 + style::width(mark);
-        for (number, line) in style::wrap(text, hang, self.columns).into_iter().enumerate() {
+        let hang = 2 + text::width(mark);
+        for (number, line) in text::wrap(text, hang, self.columns).into_iter().enumerate() {
             let line = if number == 0 { format!("  {mark}{}", line.trim_start()) } else { line };
             self.line(Tone::Plain, &line);
         }
@@ -204,5 +207,5 @@ fn cell(role: &str, state: &HopState, at: Timestamp) -> (String, Tone) {
 }
 
 fn span(seconds: i64) -> String {
-    style::duration(u64::try_from(seconds).unwrap_or_default() * 1000)
+    text::duration(u64::try_from(seconds).unwrap_or_default() * 1000)
 }

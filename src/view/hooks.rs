@@ -1,9 +1,12 @@
 //! The PAUSE hooks at which deployments wait, and what became of each: the output of `roleout continue`.
 
+use crate::base::text;
+use crate::base::text::{clean, count};
 use crate::event::Hook;
 use crate::fleet::{Revision, TargetId};
-use crate::view::stage;
-use crate::view::style::{self, Paint, Tone, clean, count};
+use crate::narrate::outcome::Tone;
+use crate::narrate::stage;
+use crate::view::style::Paint;
 
 /// A hook at which a target's deployment waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub fn done(rollback: bool) -> &'static str {
 pub fn text(waiting: &[Waiting], rollback: bool, paint: Paint) -> String {
     let done = done(rollback);
     let name = |it: &Waiting| clean(&it.target.to_string()).into_owned();
-    let column = waiting.iter().map(|it| style::width(&name(it))).max().unwrap_or(0);
+    let column = waiting.iter().map(|it| text::width(&name(it))).max().unwrap_or(0);
     let mut text = String::new();
     for it in waiting {
         let to = it.back.as_ref().map(|back| format!(" to {}", clean(&back.to_string()))).unwrap_or_default();
@@ -41,7 +44,7 @@ pub fn text(waiting: &[Waiting], rollback: bool, paint: Paint) -> String {
             }
             Some(Err(reason)) => (Tone::Bad, "✖", format!("was not {done}: {}", clean(reason))),
         };
-        text.push_str(&paint.paint(tone, &format!("{mark} {}  {words}", style::pad(&name(it), column))));
+        text.push_str(&paint.paint(tone, &format!("{mark} {}  {words}", text::pad(&name(it), column))));
         text.push('\n');
     }
     let ended = waiting.iter().filter(|it| it.ended == Some(Ok(()))).count();

@@ -8,13 +8,9 @@ use std::path::Path;
 
 use fs_err::File;
 
-use super::json;
+use crate::base::file::append;
+use crate::base::{json, secrets};
 use crate::event::Stamped;
-use crate::file::append;
-use crate::secrets;
-
-/// The journal's name in a directory of reports, where it is not named.
-pub const JOURNAL: &str = "journal.jsonl";
 
 /// A file of events.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::json;
+use crate::base::json;
 use crate::event::Stamped;
 
 /// Lines of JSON on a writer.

@@ -9,13 +9,18 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-use crate::event::{Event, Reason, Stamped, Tasks};
+use crate::base::text;
+use crate::base::text::{clean, duration};
+use crate::event::{Event, Reason, Stamped};
+use crate::fleet::tasks::Tasks;
 use crate::fleet::{Outcome, TargetId};
+use crate::narrate::outcome::Tone;
+use crate::narrate::sentence::{Narrator, Sentence};
+use crate::narrate::{sentence, stage};
 use crate::state::{RunState, TargetState, milliseconds};
 use crate::view::sections::{Alarm, Closed, Sections};
-use crate::view::sentence::{self, Narrator, Sentence};
-use crate::view::stage;
-use crate::view::style::{self, Paint, Tone, clean, duration};
+use crate::view::style;
+use crate::view::style::Paint;
 
 /// After so much silence a heartbeat is written: runners and readers take a silent job for a dead one.
 const HEARTBEAT_MS: u64 = 30_000;
@@ -259,9 +264,9 @@ impl Lines {
     }
 
     fn line(&self, sentence: &Sentence, at: Timestamp, state: &RunState) -> String {
-        let clock = style::clock(state.started_at().map_or(0, |start| milliseconds(start, at)));
+        let clock = text::clock(state.started_at().map_or(0, |start| milliseconds(start, at)));
         let name = sentence.target.as_ref().map(|target| clean(&target.to_string()).into_owned());
-        let name = name.map(|name| style::pad(&name, self.column) + "  ").unwrap_or_default();
+        let name = name.map(|name| text::pad(&name, self.column) + "  ").unwrap_or_default();
         let mark = if sentence.mark == "·" { String::new() } else { format!("{} ", sentence.mark) };
         let text = self.paint.paint(sentence.tone, &format!("{mark}{}", sentence.text));
         format!("{} {name}{text}", self.paint.paint(Tone::Dim, &clock))

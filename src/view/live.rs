@@ -8,15 +8,19 @@ use std::io::Write;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::base::text;
+use crate::base::text::clean;
 use crate::event::{Event, Stamped};
+use crate::narrate::outcome::Tone;
+use crate::narrate::sentence::Narrator;
+use crate::narrate::{sentence, stage};
 use crate::state::{Phase, RunState, TargetState, milliseconds};
-use crate::view::Options;
 use crate::view::canvas::Canvas;
+use crate::view::options::{Options, Size};
 use crate::view::row::Row;
-use crate::view::sentence::{self, Narrator};
-use crate::view::stage;
 use crate::view::stream::Pending;
-use crate::view::style::{self, Paint, Tone, clean};
+use crate::view::style;
+use crate::view::style::Paint;
 
 /// The time between two frames.
 const FRAME_MS: u64 = 100;
@@ -26,9 +30,6 @@ const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "�
 const BAR: usize = 8;
 /// The fewest columns in which it can be said why a target does not get on.
 const WHY: usize = 24;
-
-/// The terminal's columns and rows, if it can be asked.
-pub type Size = fn() -> Option<(usize, usize)>;
 
 /// A live view.
 pub struct Live {
@@ -104,7 +105,7 @@ impl Live {
         }
         if let Some(sentence) = self.narrator.tell(event, state).filter(|sentence| !sentence.progress) {
             let name = sentence.target.as_ref().map(|target| clean(&target.to_string()).into_owned());
-            let name = name.map(|name| style::pad(&name, self.column) + "  ").unwrap_or_default();
+            let name = name.map(|name| text::pad(&name, self.column) + "  ").unwrap_or_default();
             let mark = self.paint.paint(sentence.tone, sentence.mark);
             let words = if sentence.target.is_none() { sentence.tone } else { Tone::Plain };
             let text = self.paint.paint(words, &sentence.text);
@@ -150,7 +151,7 @@ impl Live {
             // The first frame has no time of its own: the first tick starts the count.
             *since = since.or(now);
             let ms = since.zip(now).map_or(0, |(since, now)| milliseconds(since, now));
-            let time = if ms >= 1000 { style::clock(ms) } else { String::new() };
+            let time = if ms >= 1000 { text::clock(ms) } else { String::new() };
             return vec![
                 Row::new().with(Tone::Good, spinner).with(Tone::Plain, phase).with(Tone::Dim, &time).cut(columns),
             ];
@@ -198,10 +199,10 @@ impl Grid {
     /// the whole run, so that rows do not move sideways when targets come and go.
     fn new(targets: &[&TargetState], name: usize, columns: usize, now: Timestamp) -> Self {
         let longest = |text: &dyn Fn(&TargetState) -> String| {
-            targets.iter().map(|target| style::width(&text(target))).max().unwrap_or(0)
+            targets.iter().map(|target| text::width(&text(target))).max().unwrap_or(0)
         };
         let tasks = longest(&counts);
-        let time = longest(&|target| style::clock(target.elapsed_ms(Some(now)).unwrap_or(0)));
+        let time = longest(&|target| text::clock(target.elapsed_ms(Some(now)).unwrap_or(0)));
         let mut left = columns.saturating_sub(2 + tasks + 2 + time);
         let name = name.min(left.max(1));
         left = left.saturating_sub(name);
@@ -221,29 +222,29 @@ impl Grid {
     }
 
     fn row(&self, target: &TargetState, why: Option<&str>, now: Timestamp) -> Row {
-        let time = style::clock(target.elapsed_ms(Some(now)).unwrap_or(0));
+        let time = text::clock(target.elapsed_ms(Some(now)).unwrap_or(0));
         let name = name(target);
         let mut row = Row::new();
         if self.wave > 0 {
-            row = row.with(Tone::Dim, &style::pad(&clean(&target.wave), self.wave)).gap();
+            row = row.with(Tone::Dim, &text::pad(&clean(&target.wave), self.wave)).gap();
         }
-        row = row.with(Tone::Plain, &style::pad(&style::cut_middle(&name, self.name), self.name)).gap();
+        row = row.with(Tone::Plain, &text::pad(&text::cut_middle(&name, self.name), self.name)).gap();
         let failing = target.is_failing();
         if self.bar {
             row = row.with(if failing { Tone::Warn } else { Tone::Good }, &bar(target)).gap();
         }
-        row = row.with(Tone::Plain, &style::pad(&counts(target), self.tasks)).gap();
+        row = row.with(Tone::Plain, &text::pad(&counts(target), self.tasks)).gap();
         if self.revision > 0 {
-            row = row.with(Tone::Plain, &style::pad(&revision(target), self.revision)).gap();
+            row = row.with(Tone::Plain, &text::pad(&revision(target), self.revision)).gap();
         }
         if self.phase > 0 {
             let waits = target.course.waits().next().is_some();
             let warns = failing || waits || target.phase == Phase::Undoing;
             let tone = if warns { Tone::Warn } else { Tone::Dim };
-            row = row.with(tone, &style::pad(&phase_word(target), self.phase)).gap();
+            row = row.with(tone, &text::pad(&phase_word(target), self.phase)).gap();
         }
         match why.filter(|_| self.why) {
-            Some(why) => row.with(Tone::Dim, &style::pad(&time, self.time)).gap().with(Tone::Warn, why),
+            Some(why) => row.with(Tone::Dim, &text::pad(&time, self.time)).gap().with(Tone::Warn, why),
             None => row.with(Tone::Dim, &time),
         }
     }
@@ -287,9 +288,8 @@ fn totals(state: &RunState, spinner: &str, (elapsed_ms, expected_ms): (u64, Opti
     let totals = state.totals();
     let calm = totals.failures() == 0 && state.cancelled().is_none();
     let whole = expected_ms.filter(|expected| calm && *expected > elapsed_ms);
-    let of = whole.map(|whole| format!("of ~{}", style::duration(whole))).unwrap_or_default();
-    let mut row =
-        Row::new().with(Tone::Good, spinner).with(Tone::Plain, &style::clock(elapsed_ms)).with(Tone::Dim, &of);
+    let of = whole.map(|whole| format!("of ~{}", text::duration(whole))).unwrap_or_default();
+    let mut row = Row::new().with(Tone::Good, spinner).with(Tone::Plain, &text::clock(elapsed_ms)).with(Tone::Dim, &of);
     // What a person must know first: a narrow terminal cuts the end.
     if state.cancelled().is_some() {
         row = row.with(Tone::Warn, "cancelled");
@@ -297,7 +297,7 @@ fn totals(state: &RunState, spinner: &str, (elapsed_ms, expected_ms): (u64, Opti
         row = row.with(Tone::Bad, "halted");
     }
     if let Some(since) = state.unseen_since() {
-        row = row.with(Tone::Bad, &format!("last seen {} ago", style::duration(milliseconds(since, now))));
+        row = row.with(Tone::Bad, &format!("last seen {} ago", text::duration(milliseconds(since, now))));
     }
     row = row.with(Tone::Plain, &format!(" {} done", totals.good()));
     if totals.failures() > 0 {
@@ -305,7 +305,7 @@ fn totals(state: &RunState, spinner: &str, (elapsed_ms, expected_ms): (u64, Opti
     }
     let wave = state.current_wave();
     if let Some(left) = wave.and_then(|(_, wave)| wave.bake_left(now)) {
-        row = row.comma().with(Tone::Plain, &format!("bakes {} more", style::duration(left * 1000)));
+        row = row.comma().with(Tone::Plain, &format!("bakes {} more", text::duration(left * 1000)));
     } else {
         row = row.comma().with(Tone::Plain, &format!("{} running", totals.running));
     }

@@ -3,11 +3,12 @@
 //! Names and values of others stand in code, where GitLab neither formats nor links nor notifies; all other text of others
 //! is [`escaped`].
 
-use super::plan::{
+use crate::base::markdown::{code, escaped};
+use crate::base::text::{clean, count};
+use crate::plan::preview::{Group, Kind, Preview, Target};
+use crate::view::plan::{
     HEADS, RIGHT, by_name, members, policies, revisions, same, signed, spread, table, time, verdict, warning, word,
 };
-use super::style::{clean, count};
-use crate::plan::preview::{Group, Kind, Preview, Target};
 
 /// The most characters that GitLab takes in a note is 1,000,000; the rest is for the line that says what is left out,
 /// and for what a pipeline puts around it.
@@ -129,61 +130,6 @@ fn section(group: &Group, members: &[&Target], preview: &Preview, open: bool) ->
 fn capital(line: &str) -> String {
     let mut chars = line.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// Returns a text of others that neither HTML nor Markdown takes for more than text, and of which GitLab makes no mention,
-/// reference or link.
-///
-/// GitLab looks for those in what is rendered, where an entity such as `&#64;` is its character again; what a backslash
-/// escapes it leaves alone. A backslash has no meaning in HTML, so this is not for what stands between tags: see [`code`].
-pub fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    let text = clean(text);
-    let mut before = ' ';
-    let mut rest = text.chars().peekable();
-    while let Some(char) = rest.next() {
-        match char {
-            // Of an epic's reference, `&1`.
-            '&' => safe.push_str("\\&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            // An address without a scheme is linked by its `www.`, one with a scheme by its `://`, a mail's by its `@`.
-            '.' if before.eq_ignore_ascii_case(&'w') => safe.push_str("\\."),
-            ':' if rest.peek() == Some(&'/') => safe.push_str("\\:"),
-            // A line that begins with it is a command to GitLab.
-            '/' if safe.is_empty() => safe.push_str("\\/"),
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '@' | '#' | '!' | '~' | '$' | '%' | '^' => {
-                safe.push('\\');
-                safe.push(char);
-            }
-            char => safe.push(char),
-        }
-        before = char;
-    }
-    safe
-}
-
-/// Returns a name or value of others as code, which GitLab neither formats nor links; for a place in HTML, too.
-pub fn code(text: &str) -> String {
-    let mut safe = "<code>".to_owned();
-    let text = clean(text);
-    let mut before = ' ';
-    let mut rest = text.chars().peekable();
-    while let Some(char) = rest.next() {
-        let linked = (char == ':' && rest.peek() == Some(&'/')) || (char == '.' && before.eq_ignore_ascii_case(&'w'));
-        match char {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '@' | '#' | '!' | '~' | '$' => {
-                safe.push_str(&format!("&#{};", u32::from(char)));
-            }
-            char if linked => safe.push_str(&format!("&#{};", u32::from(char))),
-            char => safe.push(char),
-        }
-        before = char;
-    }
-    safe + "</code>"
 }
 
 #[cfg(test)]

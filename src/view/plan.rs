@@ -5,11 +5,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+use crate::base::text;
+use crate::base::text::{clean, count, duration};
 use crate::fleet::OnCancel;
-use crate::plan::budget::{Budget, Limited};
+use crate::narrate::outcome::Tone;
 use crate::plan::diff::Line;
 use crate::plan::preview::{Group, Kind, Preview, Target, Wave};
-use crate::view::style::{self, Paint, Tone, clean, count, duration};
+use crate::plan::time_estimate::{Budget, Limited};
+use crate::view::style::Paint;
 
 /// How many accounts a group names before it counts the rest.
 const NAMED: usize = 40;
@@ -115,7 +118,7 @@ impl Page {
         for (services, accounts) in all.iter().take(SERVICES) {
             let head = format!("{}{}: ", " ".repeat(indent), clean(services));
             let names =
-                style::list(accounts.iter().map(String::as_str), named, 0, self.columns.saturating_sub(indent + 2));
+                text::list(accounts.iter().map(String::as_str), named, 0, self.columns.saturating_sub(indent + 2));
             for (number, line) in names.iter().enumerate() {
                 let line =
                     if number == 0 { format!("{head}{line}") } else { format!("{}{line}", " ".repeat(indent + 2)) };
@@ -130,13 +133,13 @@ impl Page {
     fn waves(&mut self, preview: &Preview) {
         let rows: Vec<[String; COLUMNS]> = table(preview);
         let widths: Vec<usize> = (0..COLUMNS)
-            .map(|column| rows.iter().map(|row| style::width(&row[column])).chain([style::width(HEADS[column])]).max())
+            .map(|column| rows.iter().map(|row| text::width(&row[column])).chain([text::width(HEADS[column])]).max())
             .map(Option::unwrap_or_default)
             .collect();
         let line = |cells: &[&str]| {
             let cell = |(column, cell): (usize, &&str)| match RIGHT[column] {
-                true => format!("{}{cell}", " ".repeat(widths[column].saturating_sub(style::width(cell)))),
-                false => style::pad(cell, widths[column]),
+                true => format!("{}{cell}", " ".repeat(widths[column].saturating_sub(text::width(cell)))),
+                false => text::pad(cell, widths[column]),
             };
             cells.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
@@ -154,7 +157,7 @@ impl Page {
     }
 
     fn wrap(&mut self, tone: Tone, text: &str, indent: usize) {
-        for line in style::wrap(text, indent, self.columns) {
+        for line in text::wrap(text, indent, self.columns) {
             self.line(tone, &line);
         }
     }
@@ -181,7 +184,7 @@ pub(super) fn table(preview: &Preview) -> Vec<[String; COLUMNS]> {
             seconds => {
                 let alarms = match wave.alarms {
                     0 => String::new(),
-                    alarms => format!(" with {}", style::count(alarms, "alarm")),
+                    alarms => format!(" with {}", text::count(alarms, "alarm")),
                 };
                 format!(", then {} of bake{alarms}", duration(seconds.saturating_mul(1000)))
             }
@@ -198,7 +201,7 @@ pub(super) fn table(preview: &Preview) -> Vec<[String; COLUMNS]> {
             wave.worst_case_failures.to_string(),
             time(wave.expected_seconds),
             time(wave.worst_case_seconds),
-            format!("{}{bake}", style::parallel(&wave.max_parallel)),
+            format!("{}{bake}", text::parallel(&wave.max_parallel)),
         ]
     };
     preview.waves.iter().filter(|wave| wave.targets > 0).map(row).collect()

@@ -6,13 +6,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use crate::base::{file, json, secrets};
 use crate::event::Stamped;
-use crate::file;
 use crate::plan::preview::Preview;
 use crate::report::kind::Wanted;
 use crate::report::{Kind, Record, Report, log, terraform};
-use crate::secrets;
-use crate::view::{json, markdown};
+use crate::view::markdown;
 
 /// The files of one run.
 #[derive(Default)]

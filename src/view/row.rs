@@ -1,6 +1,8 @@
 //! One line of a terminal: pieces of text with their tones, cut to a width that counts what is seen.
 
-use crate::view::style::{self, Paint, Tone};
+use crate::base::text;
+use crate::narrate::outcome::Tone;
+use crate::view::style::Paint;
 
 /// A line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,8 +51,8 @@ impl Row {
         let mut left = columns.saturating_sub(1);
         let mut pieces = Vec::new();
         for (tone, text) in self.pieces {
-            let start = style::start(&text, left);
-            left -= style::width(&start);
+            let start = text::start(&text, left);
+            left -= text::width(&start);
             let whole = start.len() == text.len();
             pieces.push((tone, start));
             if !whole {
@@ -63,7 +65,7 @@ impl Row {
 
     /// Returns the columns that it takes.
     pub fn width(&self) -> usize {
-        self.pieces.iter().map(|(_, text)| style::width(text)).sum()
+        self.pieces.iter().map(|(_, text)| text::width(text)).sum()
     }
 
     /// Returns it with the escape sequences of its tones.

@@ -8,8 +8,9 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use crate::base::text;
+use crate::base::text::cut;
 use crate::fleet::TargetId;
-use crate::view::style::{self, cut};
 
 /// After so many bytes a target that went well has one line.
 const BRIEF: usize = 1_500_000;
@@ -141,7 +142,7 @@ impl Sections {
         let safe = |char: char| char.is_ascii_alphanumeric() || "_.-".contains(char);
         let mut plain = format!("roleout_{}", target.replace(|char| !safe(char), "_"));
         if !target.chars().all(|char| safe(char) || char == '/') {
-            plain = format!("{plain}-{}", style::hash(&target));
+            plain = format!("{plain}-{}", text::hash(&target));
         }
         let mut name = plain.clone();
         let mut number = 1;

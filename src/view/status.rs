@@ -6,10 +6,13 @@ mod table;
 
 use indexmap::IndexMap;
 
-use crate::plan::own::{Level, Own};
+use crate::base::text;
+use crate::base::text::{clean, count};
+use crate::narrate::outcome::Tone;
+use crate::narrate::stage;
+use crate::plan::placeholders::{Level, Own};
 use crate::status::{DeploymentStatus, Drift, Status, TargetStatus};
-use crate::view::stage;
-use crate::view::style::{self, Paint, Tone, clean, count};
+use crate::view::style::Paint;
 
 /// With more targets than this, an account is one line, unless every target is asked for.
 const LISTED: usize = 60;
@@ -32,7 +35,7 @@ pub enum Layout {
 
 /// Returns the status as JSON.
 pub fn json(status: &Status) -> String {
-    super::json::pretty(status).expect("a status has string keys and finite numbers")
+    crate::base::json::pretty(status).expect("a status has string keys and finite numbers")
 }
 
 /// Returns the status as text of at most so many columns where words allow; `whole` lists every target.
@@ -169,11 +172,11 @@ impl Page {
                 self.names(group.iter().map(|account| account.name), 4);
                 continue;
             }
-            let column = group.iter().map(|account| style::width(&account.title())).max().unwrap_or(0).min(44);
+            let column = group.iter().map(|account| text::width(&account.title())).max().unwrap_or(0).min(44);
             for account in group {
-                let title = style::cut_middle(&account.title(), column).into_owned();
-                let line = format!("{mark} {}  {}", style::pad(&title, column), account.words());
-                self.line(tone, &style::cut(&line, self.columns));
+                let title = text::cut_middle(&account.title(), column).into_owned();
+                let line = format!("{mark} {}  {}", text::pad(&title, column), account.words());
+                self.line(tone, &text::cut(&line, self.columns));
             }
         }
         self.text.push('\n');
@@ -283,13 +286,13 @@ impl Page {
     }
 
     fn names<'n>(&mut self, names: impl Iterator<Item = &'n str>, indent: usize) {
-        for line in style::list(names, NAMED, indent, self.columns) {
+        for line in text::list(names, NAMED, indent, self.columns) {
             self.line(Tone::Plain, &line);
         }
     }
 
     fn wrap(&mut self, text: &str, indent: usize) {
-        for line in style::wrap(text, indent, self.columns) {
+        for line in text::wrap(text, indent, self.columns) {
             self.line(Tone::Plain, &line);
         }
     }

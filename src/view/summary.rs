@@ -4,12 +4,14 @@
 
 use indexmap::IndexMap;
 
+use crate::base::text;
+use crate::base::text::{clean, count, duration};
 use crate::event::{Reason, TaskEnd};
 use crate::fleet::{Outcome, TargetId};
+use crate::narrate::outcome::Tone;
+use crate::narrate::{console, outcome, stage};
 use crate::state::{RunState, TargetState, Totals, WaveState};
-use crate::view::console;
-use crate::view::stage;
-use crate::view::style::{self, Paint, Tone, clean, count, duration};
+use crate::view::style::Paint;
 
 /// With more targets than this, those that went well are counted and not listed.
 const LISTED: usize = 60;
@@ -43,7 +45,7 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, quiet: bool) -> Stri
     page.failures(state);
     let totals = state.totals();
     if !quiet {
-        let words = style::counts(&totals);
+        let words = outcome::counts(&totals);
         let line = format!("{}: {words}, in {}", count(totals.all(), "target"), duration(state.elapsed_ms()));
         page.line(Tone::Strong, &line);
     }
@@ -62,7 +64,7 @@ impl Page {
     fn wave(&mut self, state: &RunState, wave: &WaveState) {
         let targets = || state.targets().filter(|target| target.wave == wave.outline.name);
         let totals = Totals::of(targets());
-        self.line(Tone::Strong, &format!("wave {}: {}", clean(&wave.outline.name), style::counts(&totals)));
+        self.line(Tone::Strong, &format!("wave {}: {}", clean(&wave.outline.name), outcome::counts(&totals)));
         let totals_of_run = state.totals();
         let lists_good = totals_of_run.all() <= LISTED;
         let lists_bad = lists_good || totals_of_run.failures() + totals_of_run.detached <= LISTED_FAILURES;
@@ -79,8 +81,8 @@ impl Page {
                 | Outcome::Stuck,
             ) => lists_bad,
         };
-        let names = targets().filter(listed).map(|target| style::width(&name(&target.target)));
-        let revisions = targets().filter(listed).map(|target| style::width(&revisions(target)));
+        let names = targets().filter(listed).map(|target| text::width(&name(&target.target)));
+        let revisions = targets().filter(listed).map(|target| text::width(&revisions(target)));
         let columns = (names.max().unwrap_or(0), revisions.max().unwrap_or(0));
         for target in targets().filter(listed) {
             self.outcome(target, columns);
@@ -90,11 +92,11 @@ impl Page {
 
     fn outcome(&mut self, target: &TargetState, columns: (usize, usize)) {
         let Some(outcome) = target.outcome() else { return };
-        let (mark, tone) = style::mark(outcome);
-        let word = self.paint.paint(tone, &format!("{mark} {}", style::pad(outcome.words(), "rolled back".len())));
+        let (mark, tone) = outcome::mark(outcome);
+        let word = self.paint.paint(tone, &format!("{mark} {}", text::pad(outcome.words(), "rolled back".len())));
         let time = target.elapsed_ms(None).map(duration).unwrap_or_default();
-        let name = style::pad(&name(&target.target), columns.0);
-        let line = format!("  {word}  {name}  {}  {time}", style::pad(&revisions(target), columns.1));
+        let name = text::pad(&name(&target.target), columns.0);
+        let line = format!("  {word}  {name}  {}  {time}", text::pad(&revisions(target), columns.1));
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
@@ -232,7 +234,7 @@ impl Page {
     }
 
     fn failure(&mut self, outcome: Outcome, reason: Option<&Reason>, targets: &[&TargetState]) {
-        let (mark, tone) = style::mark(outcome);
+        let (mark, tone) = outcome::mark(outcome);
         let word = self.paint.paint(tone, &format!("{mark} {}", outcome.words()));
         if let [target] = targets {
             let time = target.elapsed_ms(None).map(|ms| format!(" after {}", duration(ms))).unwrap_or_default();
@@ -257,13 +259,13 @@ impl Page {
     }
 
     fn list(&mut self, names: &[String], indent: usize) {
-        for line in style::list(names.iter().map(String::as_str), NAMED, indent, self.columns) {
+        for line in text::list(names.iter().map(String::as_str), NAMED, indent, self.columns) {
             self.line(Tone::Plain, &line);
         }
     }
 
     fn wrap(&mut self, tone: Tone, text: &str, indent: usize) {
-        for line in style::wrap(text, indent, self.columns) {
+        for line in text::wrap(text, indent, self.columns) {
             self.line(tone, &line);
         }
     }
@@ -321,7 +323,7 @@ fn weight(outcome: Outcome) -> u8 {
 
 /// Returns the last line: what it all means, and the exit code.
 fn verdict(state: &RunState) -> (Tone, String) {
-    use crate::exit::Exit;
+    use crate::base::exit::Exit;
     let exit = state.exit();
     let (tone, word) = match exit {
         Exit::Done => (Tone::Good, "✔"),

@@ -1,7 +1,7 @@
 //! CloudWatch alarms in a bake: what goes off fails its targets, what cannot be seen does not pass, and what is in ALARM
 //! already stops the run before any change.
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::sandbox::{Timing, parse_fault};
 
@@ -162,7 +162,7 @@ async fn a_saved_plan_keeps_its_alarms_and_the_plan_counts_them() {
     let planned = scene.planning().dry_run_to(directory.plan()).deploy().await;
     assert_eq!(planned.code(), Exit::Done, "{}", planned.said);
     assert!(planned.said.contains("then 15m of bake with 4 alarms"), "{}", planned.said);
-    let saved = roleout::commands::saved::read(&directory.plan()).expect("a plan");
+    let saved = roleout::run::saved_file::read(&directory.plan()).expect("a plan");
     let (restored, _) = saved.into_parts();
     assert!(restored.targets.iter().all(|target| target.alarms == ["a", "b"]));
     let own = fleet(&manifest(1, 1, "rollout: { alarms: [a], waves: [ { name: all, bake: 1m, alarms: [] } ] }\n"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::fleet::{OnBusy, Outcome};
 use roleout::plan::saved::Saved;
 use serde_json::json;
@@ -95,7 +95,7 @@ async fn a_saved_plan_takes_the_place_of_just_that_deployment() {
     for wait in [1, 600] {
         tokio::time::sleep(Duration::from_secs(wait)).await;
         let scene = scene.planning();
-        let terms = roleout::commands::saved::Terms {
+        let terms = roleout::run::saved_plan::Terms {
             dry_run: true,
             skip_blocked: false,
             skip_stale: false,
@@ -105,7 +105,7 @@ async fn a_saved_plan_takes_the_place_of_just_that_deployment() {
         };
         let (saved, start, cancel) = (saved.clone(), scene.start.clone(), scene.cancel.clone());
         let ran = scene
-            .ran(async |reach, view| roleout::commands::saved::run(saved, reach, terms, start, view, cancel).await)
+            .ran(async |reach, view| roleout::run::saved_plan::run(saved, reach, terms, start, view, cancel).await)
             .await;
         assert_eq!(ran.code(), Exit::Done, "after {wait}: {:?}", ran.exit);
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use roleout::base::exit::Exit;
 use roleout::commands::{rollback, watch};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::event::Event;
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::sandbox::parse_fault;
 
@@ -199,7 +199,7 @@ async fn a_saved_plan_deploys_by_codedeploy() {
     let directory = Directory::new("codedeploy");
     let planned = scene.planning().dry_run_to(directory.plan()).deploy().await;
     assert_eq!(planned.code(), Exit::Done, "{}", planned.said);
-    let saved = roleout::commands::saved::read(&directory.plan()).expect("a plan");
+    let saved = roleout::run::saved_file::read(&directory.plan()).expect("a plan");
     let (_, plan) = saved.into_parts();
     let work = plan.work[0].as_ref().expect("work");
     assert_eq!(work.codedeploy, scene.fleet.targets[0].desired.codedeploy);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use roleout::base::exit::Exit;
 use roleout::event::Event;
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::sandbox::Fault;
 

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use roleout::base::exit::Exit;
 use roleout::commands::plan::{self, Choice};
-use roleout::commands::reach::Reach;
-use roleout::commands::saved::{self, Terms};
 use roleout::commands::status;
+use roleout::connect::Connection;
 use roleout::event::Event;
-use roleout::exit::Exit;
 use roleout::fleet::{Base, Commit, ImageError, Outcome};
 use roleout::plan::saved::Saved;
+use roleout::run::saved_plan;
+use roleout::run::saved_plan::Terms;
 use roleout::status::{Drift, Status};
+use roleout::view::View;
+use roleout::view::options::Options;
 use roleout::view::status::Layout;
-use roleout::view::{Options, View};
 use serde_json::{Value, json};
 
 use crate::harness::{Directory, Ran, Scene, Shared, fleet, manifest};
@@ -83,7 +85,7 @@ fn words(ran: &Ran) -> String {
 async fn shown(scene: &Scene, layout: Layout) -> String {
     let out = Shared::default();
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(std::io::sink()));
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let choice = status::Choice { layout, detailed_exitcode: false };
     let exit = status::run(&scene.fleet, &reach, choice, view, scene.cancel.clone()).await;
     assert_eq!(exit, Ok(Exit::Done));
@@ -179,7 +181,9 @@ async fn a_revision_that_is_not_there_or_not_active_blocks_before_anything_is_ch
         origin: Default::default(),
     };
     let ran = scene
-        .ran(async |reach, view| saved::run(plan, reach, terms, scene.start.clone(), view, scene.cancel.clone()).await)
+        .ran(async |reach, view| {
+            saved_plan::run(plan, reach, terms, scene.start.clone(), view, scene.cancel.clone()).await
+        })
         .await;
     assert_eq!(ran.code(), Exit::Blocked);
     assert!(message(&ran).contains("the revision shared:12 is INACTIVE now"), "{}", message(&ran));
@@ -339,7 +343,7 @@ async fn what_ecs_keeps_otherwise_than_it_was_sent_is_told_once() {
 async fn tags_of_a_file_are_never_left_out() {
     let mut scene = scene("", true);
     let live = scene.sandbox.task_definition("a0", "eu-west-1", "s0").expect("a definition");
-    let mut file = roleout::plan::taskdef::registrable(&live);
+    let mut file = roleout::task_definition::normalise::registrable(&live);
     file["tags"] = json!([{ "key": "team", "value": "shop" }, { "key": "roleout:commit", "value": "of another run" }]);
     scene.fleet.targets[0].desired.task_definition = Base::File(Arc::new(file));
     let denied = scene.planning().fault("*=deny:ecs:TagResource");
@@ -400,7 +404,7 @@ async fn an_older_commit_does_not_take_the_place_of_a_newer_one() {
          --skip-blocked goes on without these targets"
     );
     let view = View::new(Options::default(), Box::new(std::io::sink()), Box::new(std::io::sink()));
-    let reach = Reach::sandbox(&older.fleet, &older.sandbox, older.token.clone());
+    let reach = Connection::sandbox(&older.fleet, &older.sandbox, older.token.clone());
     let planned = plan::run(&older.fleet, &reach, &Choice::default(), view, older.cancel.clone()).await;
     assert_eq!(planned.map_err(|error| error.exit), Err(Exit::Blocked));
     assert_eq!(newer.sandbox.calls().writes.len(), writes, "nothing was changed");

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use roleout::base::exit::Exit;
 use roleout::event::Event;
-use roleout::exit::Exit;
 use roleout::fleet::{Fleet, Outcome};
 use roleout::manifest::load::load_str;
 use serde_json::{Value, json};

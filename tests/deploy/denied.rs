@@ -1,6 +1,6 @@
 //! Calls that AWS does not allow: what refuses is named in plan and deploy, by each kind with its own help.
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 
 use crate::harness::{Ran, Scene, manifest};

@@ -8,17 +8,18 @@ mod texts;
 use std::time::Duration;
 
 use roleout::aws::Aws;
-use roleout::clock::Clock;
-use roleout::commands::doctor::{Choice, run};
-use roleout::commands::reach::Reach;
+use roleout::base::clock::Clock;
+use roleout::base::exit::Exit;
+use roleout::connect::Connection;
 use roleout::engine::cancel::Cancel;
-use roleout::exit::Exit;
 use roleout::fleet::Fleet;
 use roleout::identity::session::Sessions;
 use roleout::identity::token::{TokenError, TokenSource};
+use roleout::preflight::diagnosis::{Choice, run};
 use roleout::sandbox::{AUDIENCE, Claims, ISSUER_HOST, Role, Sandbox, parse_fault};
+use roleout::view::View;
 use roleout::view::doctor::Layout;
-use roleout::view::{Options, View};
+use roleout::view::options::Options;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -141,15 +142,15 @@ impl Setup {
         self
     }
 
-    fn reach(&self) -> Reach {
+    fn reach(&self) -> Connection {
         let identity = &self.fleet.identity;
         if identity.source == roleout::fleet::IdentitySource::Ambient {
-            return Reach::sandbox(&self.fleet, &self.sandbox, SecretString::from(""));
+            return Connection::sandbox(&self.fleet, &self.sandbox, SecretString::from(""));
         }
         let aws = Aws::in_process(self.sandbox.http_client(), self.sandbox.clock(), &identity.region);
         let sts = aws.sts(&identity.region);
         let sessions = Sessions::new(sts, aws.clock(), identity.session_name.clone(), Some(self.token.clone()), None);
-        Reach { aws, sessions }
+        Connection { aws, sessions }
     }
 
     /// Runs doctor and returns what it says in one form.

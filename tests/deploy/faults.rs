@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 
 use crate::harness::Scene;

@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use roleout::base::exit::Exit;
 use roleout::engine::cancel::Signal;
-use roleout::exit::Exit;
 use roleout::gitlab::deployments::Progress;
 use roleout::state::RunState;
 use serde_json::{Value, json};

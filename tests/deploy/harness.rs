@@ -4,21 +4,22 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use roleout::clock::Clock;
-use roleout::commands::deploy::{Choice, run};
-use roleout::commands::reach::Reach;
+use roleout::base::clock::Clock;
+use roleout::base::error::Error;
+use roleout::base::exit::Exit;
 use roleout::commands::rollback::Going;
+use roleout::connect::Connection;
 use roleout::engine::Start;
 use roleout::engine::cancel::Cancel;
-use roleout::error::Error;
 use roleout::event::{Event, Stamped};
-use roleout::exit::Exit;
 use roleout::fleet::{Fleet, Outcome};
 use roleout::manifest::load::load_str;
-use roleout::plan::back::deployed::Which;
+use roleout::plan::rollback_target::deployed::Which;
+use roleout::run::lifecycle::{Choice, run};
 use roleout::sandbox::{Claims, Sandbox, parse_fault};
 use roleout::state::RunState;
-use roleout::view::{Format, Options, View};
+use roleout::view::View;
+use roleout::view::options::{Format, Options};
 use secrecy::SecretString;
 
 /// A fleet, and the AWS in which it exists.
@@ -120,11 +121,11 @@ impl Scene {
     }
 
     /// Runs a command as a job of its own: with new clients and sessions.
-    pub async fn ran(&self, command: impl AsyncFnOnce(&Reach, View) -> Result<Exit, Error>) -> Ran {
+    pub async fn ran(&self, command: impl AsyncFnOnce(&Connection, View) -> Result<Exit, Error>) -> Ran {
         let (out, err) = (Shared::default(), Shared::default());
         let options = Options { format: Format::Jsonl, ..Options::default() };
         let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
-        let reach = Reach::sandbox(&self.fleet, &self.sandbox, self.token.clone());
+        let reach = Connection::sandbox(&self.fleet, &self.sandbox, self.token.clone());
         let began = tokio::time::Instant::now();
         let exit = command(&reach, view).await;
         let seconds = began.elapsed().as_secs();

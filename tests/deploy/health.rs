@@ -1,6 +1,6 @@
 //! The health of targets behind load balancers, as evidence.
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 
 use crate::harness::{Scene, manifest};

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use roleout::commands::saved::{self, Terms};
+use roleout::base::exit::Exit;
 use roleout::engine::cancel::Signal;
 use roleout::event::{Event, TaskEnd};
-use roleout::exit::Exit;
 use roleout::fleet::{Moment, Outcome};
+use roleout::run::saved_plan::Terms;
+use roleout::run::{saved_file, saved_plan};
 use roleout::sandbox::Write;
 use serde_json::{Value, json};
 
@@ -359,9 +360,10 @@ async fn the_plan_names_the_tasks_and_a_saved_one_runs_them() {
         no_verify: false,
         origin: Default::default(),
     };
-    let (saved, start) = (saved::read(&directory.plan()).expect("a saved plan"), scene.start.clone());
-    let ran =
-        scene.ran(async |reach, view| saved::run(saved, reach, terms, start, view, scene.cancel.clone()).await).await;
+    let (saved, start) = (saved_file::read(&directory.plan()).expect("a saved plan"), scene.start.clone());
+    let ran = scene
+        .ran(async |reach, view| saved_plan::run(saved, reach, terms, start, view, scene.cancel.clone()).await)
+        .await;
     assert_eq!((ran.code(), runs(&scene).len()), (Exit::Done, 2), "{}", ran.said);
 }
 

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use roleout::base::exit::Exit;
 use roleout::commands::{iam, plan, rollback, status};
 use roleout::engine::cancel::Cancel;
 use roleout::event::Event;
-use roleout::exit::Exit;
 use roleout::fleet::{Allow, Fleet, Outcome, Subject};
 use roleout::iam::{Choice, Permissions, Setup, setup};
 use roleout::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
-use roleout::view::{Form, Options, View};
+use roleout::view::options::Options;
+use roleout::view::{Form, View};
 use serde_json::{Value, json};
 
 use crate::harness::{Ran, Scene, Shared, manifest};
@@ -155,7 +156,7 @@ async fn back(scene: &Scene) -> Ran {
 async fn shown(scene: &Scene, does: Does) -> (Exit, String) {
     let (out, err) = (Shared::default(), Shared::default());
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(err.clone()));
-    let reach = roleout::commands::reach::Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = roleout::connect::Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let exit = if does == Does::Plan {
         let choice = plan::Choice { form: Form::Text, ..plan::Choice::default() };
         plan::run(&scene.fleet, &reach, &choice, view, Cancel::default()).await
@@ -373,7 +374,7 @@ async fn every_condition_of_a_trust_policy_counts() {
 async fn compared(scene: &Scene) -> (Exit, String) {
     let (out, mut text) = (Shared::default(), Vec::new());
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(out));
-    let reach = roleout::commands::reach::Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = roleout::connect::Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let wanted = needed(&scene.fleet, Choice::default());
     let most = needed(&scene.fleet, Choice { check: true, ..Choice::default() });
     let exit = iam::compare(&scene.fleet, (&wanted, &most), &reach, view, &mut text, Cancel::default()).await;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use roleout::commands::reach::Reach;
+use roleout::base::exit::Exit;
+use roleout::connect::Connection;
 use roleout::event::{Event, Stamped};
 use roleout::exec::keys::Keys;
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::sandbox::Claims;
 
@@ -131,7 +131,7 @@ async fn no_secret_shows_anywhere() {
 #[tokio::test(start_paused = true)]
 async fn keys_for_other_programs_have_twenty_minutes_left_at_least() {
     let scene = Scene::of(1, 1, "").claims(Claims { lifetime: Duration::from_secs(4 * 3600), ..Claims::default() });
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let account = &scene.fleet.accounts[0];
     let keys = async || {
         let now = reach.aws.clock().now();

@@ -3,19 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use roleout::aws::{Aws, SharedCredentialsProvider};
+use roleout::base::error::Error;
+use roleout::base::exit::Exit;
 use roleout::commands::init::{empty, imported, write};
-use roleout::commands::prepare::prepare;
-use roleout::commands::reach::Reach;
-use roleout::error::Error;
-use roleout::exit::Exit;
+use roleout::connect::Connection;
 use roleout::fleet::{Fleet, IdentitySource};
 use roleout::identity::preflight::OnLoss;
 use roleout::identity::session::Sessions;
 use roleout::init::{File, Source, starter};
 use roleout::manifest::load::load;
-use roleout::plan::{Action, build};
+use roleout::plan::build;
+use roleout::plan::outline::Action;
+use roleout::preflight::prepare;
 use roleout::sandbox::Sandbox;
-use roleout::view::{Options, View};
+use roleout::view::View;
+use roleout::view::options::Options;
 use serde_json::json;
 
 use crate::harness::{Scene, Shared};
@@ -58,7 +60,7 @@ async fn import(scene: &Scene, sources: &[String]) -> Result<Vec<File>, Error> {
     let source = |text: &String| Source { external_id: external_id.clone(), ..text.parse().expect("a source") };
     let sources: Vec<Source> = sources.iter().map(source).collect();
     let fleet = empty(&sources, IdentitySource::TokenEnv(TOKEN.into()));
-    let reach = Reach::sandbox(&fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&fleet, &scene.sandbox, scene.token.clone());
     scene.sandbox.forget_calls();
     let files = imported(&sources, fleet, &reach, &mut view()).await;
     assert_eq!(scene.sandbox.calls().writes, Vec::new(), "importing only reads");
@@ -72,7 +74,7 @@ async fn closes(scene: &Scene, name: &str, sources: &[String]) -> Vec<File> {
     write(&path, &files, false).unwrap_or_else(|error| panic!("{error}"));
     let fleet = loaded(&path);
     assert_eq!((fleet.targets.len(), &fleet.warnings), (sources.len(), &Vec::new()), "{}", files[0].text);
-    let reach = Reach::sandbox(&fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&fleet, &scene.sandbox, scene.token.clone());
     let (unreachable, seen) = prepare(&fleet, &reach, OnLoss::GoOn, &mut view()).await;
     assert_eq!(unreachable, Vec::new());
     for change in build::plan(&fleet, &seen).outline.changes {
@@ -233,7 +235,7 @@ async fn one_service_by_the_credentials_at_hand_is_written_as_it_is() {
     let aws = Aws::in_process(scene.sandbox.http_client(), scene.sandbox.clock(), "eu-west-1");
     let ambient = SharedCredentialsProvider::new(Sandbox::account_credentials("200000000001"));
     let sessions = Sessions::new(aws.sts("eu-west-1"), aws.clock(), "roleout", None, Some(ambient));
-    let reach = Reach { aws, sessions };
+    let reach = Connection { aws, sessions };
     let files = imported(&sources, fleet, &reach, &mut view()).await.unwrap_or_else(|error| panic!("{error}"));
     let path = directory("ambient").join("deploy.yaml");
     write(&path, &files, false).unwrap_or_else(|error| panic!("{error}"));

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use roleout::commands::deploy::run;
-use roleout::commands::reach::Reach;
+use roleout::base::exit::Exit;
+use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
-use roleout::view::{Format, Options, View};
+use roleout::run::lifecycle::run;
+use roleout::view::View;
+use roleout::view::options::{Format, Options};
 use tokio::sync::Notify;
 
 use crate::harness::{Scene, manifest};
@@ -49,7 +50,7 @@ async fn interrupted_after(scene: &Scene, events: usize, by: By) -> bool {
     let counting = Counting { left: Arc::new(AtomicUsize::new(events)), spent: Arc::default() };
     let options = Options { format: Format::Jsonl, quiet: true, ..Options::default() };
     let view = View::new(options, Box::new(counting.clone()), Box::new(io::sink()));
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     let ran = run(fleet, &reach, choice, start, view, scene.cancel.clone());
     let mut ran = std::pin::pin!(ran);

@@ -119,7 +119,7 @@ fn shown(ran: &Ran) -> String {
 async fn a_change_of_any_leaf_is_refused_or_shown() {
     let scene = Scene::new(MANIFEST).quick();
     let (directory, saved) = plan(&scene, "leaves").await;
-    let dry = || roleout::commands::saved::Terms { dry_run: true, ..terms() };
+    let dry = || roleout::run::saved_plan::Terms { dry_run: true, ..terms() };
     let ran = carry_out(&scene, &saved, dry()).await;
     assert!(ran.exit.is_ok(), "{:?} {}", ran.exit, ran.said);
     let honest = shown(&ran);

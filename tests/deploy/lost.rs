@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::sandbox::Fault;
 

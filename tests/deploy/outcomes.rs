@@ -1,6 +1,6 @@
 //! How one target ends, and why: each with the exit code that a pipeline sees.
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! The report as a page: what is in it before any script has run. In a browser it is tested by tests/html.
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::report::{Ending, Kind, Record, Report};
 use serde_json::Value;
 

@@ -1,13 +1,14 @@
 //! `plan` on the sandbox: what it reads, what it shows and how it exits.
 
-use roleout::commands::deploy;
+use roleout::base::error::Error;
+use roleout::base::exit::Exit;
 use roleout::commands::plan::{Choice, run};
-use roleout::commands::reach::Reach;
+use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
-use roleout::error::Error;
-use roleout::exit::Exit;
 use roleout::plan::preview::{Kind, Preview};
-use roleout::view::{Form, Options, View};
+use roleout::run::lifecycle;
+use roleout::view::options::Options;
+use roleout::view::{Form, View};
 use serde_json::json;
 
 use crate::harness::{Scene, Shared, manifest};
@@ -39,7 +40,7 @@ impl Planned {
 async fn plan(scene: &Scene) -> Planned {
     let (out, err) = (Shared::default(), Shared::default());
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(err));
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let choice = Choice { form: Form::Json, detailed_exitcode: true, ..Choice::default() };
     let began = tokio::time::Instant::now();
     let exit = run(&scene.fleet, &reach, &choice, view, scene.cancel.clone()).await;
@@ -121,10 +122,10 @@ async fn a_dry_run_shows_the_same() {
     let shown = async |dry_run: bool| {
         let out = Shared::default();
         let view = View::new(Options::default(), Box::new(out.clone()), Box::new(std::io::sink()));
-        let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+        let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
         let cancel = scene.cancel.clone();
         let exit = if dry_run {
-            deploy::run(scene.fleet.clone(), &reach, scene.choice.clone(), scene.start.clone(), view, cancel).await
+            lifecycle::run(scene.fleet.clone(), &reach, scene.choice.clone(), scene.start.clone(), view, cancel).await
         } else {
             run(&scene.fleet, &reach, &Choice::default(), view, cancel).await
         };
@@ -137,7 +138,7 @@ async fn a_dry_run_shows_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_plan_says_so_and_an_unknown_wave_is_a_usage_error() {
     let scene = Scene::of(1, 1, "");
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let view = || View::new(Options::default(), Box::new(std::io::sink()), Box::new(std::io::sink()));
     let choice = Choice { from: Some("nowhere".into()), ..Choice::default() };
     let error = run(&scene.fleet, &reach, &choice, view(), scene.cancel.clone()).await.expect_err("no such wave");

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 
 use crate::harness::{Directory, manifest};
 

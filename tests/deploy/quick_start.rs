@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
+use roleout::base::exit::Exit;
 use roleout::commands::plan;
-use roleout::commands::reach::Reach;
+use roleout::connect::Connection;
 use roleout::engine::cancel::Cancel;
-use roleout::exit::Exit;
 use roleout::fleet::Fleet;
 use roleout::iam::{Choice, Permissions, setup, terraform};
 use roleout::manifest::load::load_str;
 use roleout::sandbox::{AUDIENCE, Claims, PROJECT_PATH, Sandbox};
-use roleout::view::{Form, Options, View};
+use roleout::view::options::Options;
+use roleout::view::{Form, View};
 
 use crate::harness::{Scene, Shared};
 
@@ -57,7 +58,7 @@ fn job(scene: &Scene, fleet: &Fleet, branch: &str, end: &str) -> Scene {
 
 async fn planned(scene: &Scene) -> Exit {
     let view = View::new(Options::default(), Box::new(Shared::default()), Box::new(Shared::default()));
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let choice = plan::Choice { form: Form::Text, ..plan::Choice::default() };
     plan::run(&scene.fleet, &reach, &choice, view, Cancel::default()).await.unwrap_or_else(|error| error.exit)
 }

@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use roleout::commands::deploy::run;
+use roleout::base::exit::Exit;
 use roleout::commands::rollback;
 use roleout::engine::cancel::Signal;
 use roleout::event::{Stamped, TaskEnd};
-use roleout::exit::Exit;
 use roleout::report::record::runs;
 use roleout::report::{Ending, Kind, Record, Report, log};
+use roleout::run::lifecycle::run;
+use roleout::view::View;
 use roleout::view::journal::Journal;
+use roleout::view::options::Options;
 use roleout::view::reports::Reports;
-use roleout::view::{Options, View};
 use schemars::generate::SchemaSettings;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use roleout::base::exit::Exit;
 use roleout::commands::rollback::{Going, run};
 use roleout::engine::cancel::Signal;
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
-use roleout::plan::back::deployed::{OfRun, Which};
+use roleout::plan::rollback_target::deployed::Which;
 use serde_json::json;
 
 use crate::harness::{Ran, Scene, manifest};
@@ -131,7 +131,7 @@ async fn where_nothing_tells_what_was_deployed_a_rollback_is_refused_and_a_repor
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
     let mut record = roleout::report::Record::new();
     halted.events.iter().for_each(|event| record.apply(event));
-    let run = OfRun::new(&record.report());
+    let run = record.report().deployed();
     for _ in 0..2 {
         let which = Which::OfRun(Box::new(run.clone()));
         let ran = going(&later, Going { further: false, which }).await;

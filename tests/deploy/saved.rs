@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use roleout::commands::saved::{self, Terms};
-use roleout::error::Error;
-use roleout::exit::Exit;
+use roleout::base::error::Error;
+use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::plan::saved::{Origin, Saved, schema};
+use roleout::run::saved_plan::Terms;
+use roleout::run::{saved_file, saved_plan};
 use serde_json::{Value, json};
 
 use crate::harness::{Directory, Ran, Scene, fleet, manifest};
@@ -35,14 +36,14 @@ pub async fn plan(scene: &Scene, name: &str) -> (Directory, Saved) {
     assert_eq!(ran.exit, Ok(Exit::Done), "{}", ran.said);
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
     scene.sandbox.forget_calls();
-    let saved = saved::read(&directory.plan()).expect("a saved plan");
+    let saved = saved_file::read(&directory.plan()).expect("a saved plan");
     (directory, saved)
 }
 
 /// Carries a saved plan out in another job: it knows nothing of the first but the file.
 pub async fn carry_out(scene: &Scene, saved: &Saved, terms: Terms) -> Ran {
     let (saved, start) = (saved.clone(), scene.start.clone());
-    scene.ran(async |reach, view| saved::run(saved, reach, terms, start, view, scene.cancel.clone()).await).await
+    scene.ran(async |reach, view| saved_plan::run(saved, reach, terms, start, view, scene.cancel.clone()).await).await
 }
 
 fn move_target(scene: &Scene, account: &str) {
@@ -285,7 +286,7 @@ async fn a_plan_with_blocked_targets_is_saved_only_if_they_may_be_skipped() {
     job.choice.skip_blocked = true;
     let ran = job.deploy().await;
     assert_eq!(ran.exit, Ok(Exit::Done));
-    let saved = saved::read(&directory.plan()).expect("a saved plan");
+    let saved = saved_file::read(&directory.plan()).expect("a saved plan");
     tokio::time::sleep(Duration::from_secs(600)).await;
     let ran = carry_out(&scene, &saved, terms()).await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
@@ -322,14 +323,14 @@ async fn a_cut_edited_or_foreign_file_is_refused_and_says_what_it_is() {
         (String::new(), "the saved plan is truncated"),
     ] {
         fs_err::write(&path, content).expect("written");
-        let error = saved::read(&path).expect_err(says);
+        let error = saved_file::read(&path).expect_err(says);
         assert_eq!(error.exit, Exit::Blocked);
         assert!(error.message.contains(says) && error.message.contains("plan.json: "), "{error}");
         assert_eq!(error.help.len(), 1);
     }
     fs_err::write(&path, b"\xff\xfe").expect("written");
-    assert_eq!(saved::read(&path).expect_err("no text").exit, Exit::Blocked);
-    assert_eq!(saved::read(&directory.0.join("none.json")).expect_err("no file").exit, Exit::Usage);
+    assert_eq!(saved_file::read(&path).expect_err("no text").exit, Exit::Blocked);
+    assert_eq!(saved_file::read(&directory.0.join("none.json")).expect_err("no file").exit, Exit::Usage);
     let rest: Vec<_> = fs_err::read_dir(&directory.0).expect("a directory").collect();
     assert_eq!(rest.len(), 1, "no temporary file is left");
 }
@@ -373,7 +374,7 @@ pub fn resealed(directory: &Directory, change: impl FnOnce(&mut Value)) -> Resul
     let digest: String = sha2::Sha256::digest(open).iter().map(|byte| format!("{byte:02x}")).collect();
     let path = directory.0.join("changed.json");
     fs_err::write(&path, format!("{open},\"digest\":\"sha256:{digest}\"}}")).expect("written");
-    saved::read(&path)
+    saved_file::read(&path)
 }
 
 #[tokio::test(start_paused = true)]

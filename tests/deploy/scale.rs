@@ -1,6 +1,6 @@
 //! Whole fleets, hours long, in seconds.
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 
 use crate::harness::Scene;

@@ -1,7 +1,7 @@
 //! The jobs of a child pipeline against one process: the same targets with the same faults come to the same end.
 
+use roleout::base::exit::Exit;
 use roleout::event::{Event, Stamped};
-use roleout::exit::Exit;
 use roleout::fleet::{Outcome, Shard};
 use roleout::pipeline::join::{JoinError, Joined, Part, join};
 use roleout::pipeline::{Division, layout};

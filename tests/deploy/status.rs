@@ -1,11 +1,12 @@
 //! `roleout status`: what runs, what drifted, what is under way, and what cannot be read.
 
+use roleout::base::error::Error;
+use roleout::base::exit::Exit;
 use roleout::commands::status::{Choice, run};
-use roleout::error::Error;
-use roleout::exit::Exit;
 use roleout::status::{Drift, Status, schema};
+use roleout::view::View;
+use roleout::view::options::Options;
 use roleout::view::status::{Layout, json};
-use roleout::view::{Options, View};
 use serde_json::{Value, json};
 
 use crate::harness::{Scene, Shared, fleet, manifest};
@@ -29,12 +30,12 @@ impl Shown {
 }
 
 async fn show(scene: &Scene, layout: Layout, width: usize) -> Shown {
-    use roleout::commands::reach::Reach;
+    use roleout::connect::Connection;
 
     let (out, err) = (Shared::default(), Shared::default());
     let options = Options { width, ..Options::default() };
     let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let choice = Choice { layout, detailed_exitcode: true };
     let exit = run(&scene.fleet, &reach, choice, view, scene.cancel.clone()).await;
     Shown { exit, out: out.text(), said: err.text() }
@@ -252,7 +253,7 @@ async fn a_table_fits_its_page_however_narrow() {
         let shown = show(&scene, Layout::Table, width).await;
         let table = shown.out.split("\n\n").next().expect("a table");
         for line in table.lines() {
-            assert!(roleout::view::style::width(line) <= width, "{width}: {line}");
+            assert!(roleout::base::text::width(line) <= width, "{width}: {line}");
         }
         assert!(table.contains("eu-"), "{table}");
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use roleout::base::exit::Exit;
 use roleout::engine::cancel::Signal;
 use roleout::event::Event;
-use roleout::exit::Exit;
 use roleout::fleet::{OnBusy, Outcome};
 use roleout::sandbox::{Attempt, Fault, Write};
 use serde_json::json;

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use roleout::commands::reach::Reach;
-use roleout::commands::{hooks, status};
+use roleout::base::error::Error;
+use roleout::base::exit::Exit;
+use roleout::commands::{continue_hook, status};
+use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
-use roleout::error::Error;
 use roleout::event::Event;
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
+use roleout::narrate::stage;
 use roleout::sandbox::{Fault, ServiceSnapshot};
-use roleout::view::{Options, View, stage};
+use roleout::view::View;
+use roleout::view::options::Options;
 use serde_json::json;
 
 use crate::harness::{Ran, Scene, Shared, manifest};
@@ -34,21 +36,22 @@ fn scene(services: usize, settings: &[&str]) -> Scene {
 }
 
 /// Runs a command that writes to stdout as a job of its own.
-async fn job(scene: &Scene, command: impl AsyncFnOnce(&Reach, View) -> Result<Exit, Error>) -> (Exit, String) {
+async fn job(scene: &Scene, command: impl AsyncFnOnce(&Connection, View) -> Result<Exit, Error>) -> (Exit, String) {
     let (out, err) = (Shared::default(), Shared::default());
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(err));
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let exit = command(&reach, view).await;
     (exit.unwrap_or_else(|error| error.exit), out.text())
 }
 
 /// `roleout continue`
 async fn go_on(scene: &Scene, dry_run: bool) -> (Exit, String) {
-    answer(scene, hooks::Choice { dry_run, rollback: false }).await
+    answer(scene, continue_hook::Choice { dry_run, rollback: false }).await
 }
 
-async fn answer(scene: &Scene, choice: hooks::Choice) -> (Exit, String) {
-    job(scene, async |reach, view| hooks::run(&scene.fleet, reach, choice, view, scene.cancel.clone()).await).await
+async fn answer(scene: &Scene, choice: continue_hook::Choice) -> (Exit, String) {
+    job(scene, async |reach, view| continue_hook::run(&scene.fleet, reach, choice, view, scene.cancel.clone()).await)
+        .await
 }
 
 fn service(scene: &Scene) -> ServiceSnapshot {
@@ -257,11 +260,11 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
     let mut scene = scene(1, &[BLUE_GREEN, PAUSE]);
     scene.fleet.targets[0].timeout = Duration::from_secs(480);
     assert_eq!(scene.deploy().await.code(), Exit::TimedOut);
-    let (exit, listed) = answer(&scene, hooks::Choice { dry_run: true, rollback: true }).await;
+    let (exit, listed) = answer(&scene, continue_hook::Choice { dry_run: true, rollback: true }).await;
     assert_eq!(exit, Exit::Done);
     assert!(listed.contains("then ROLLBACK; --rollback goes back to s0:9"), "{listed}");
     assert_eq!(scene.sandbox.calls().operation("ContinueServiceDeployment"), 0);
-    let (exit, said) = answer(&scene, hooks::Choice { dry_run: false, rollback: true }).await;
+    let (exit, said) = answer(&scene, continue_hook::Choice { dry_run: false, rollback: true }).await;
     assert_eq!(exit, Exit::Done);
     assert!(said.contains(&format!("✔ {ONE}  goes back to s0:9; it waited at a PAUSE hook")), "{said}");
     assert!(said.contains("1 of 1 PAUSE hook rolled back"), "{said}");
@@ -280,7 +283,7 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
         )
         .expect("updated");
     tokio::time::sleep(Duration::from_secs(240)).await;
-    let (exit, said) = answer(&scene, hooks::Choice { dry_run: false, rollback: true }).await;
+    let (exit, said) = answer(&scene, continue_hook::Choice { dry_run: false, rollback: true }).await;
     assert_eq!(exit, Exit::Failed, "{said}");
     assert!(said.contains("was not rolled back: ContinueServiceDeployment: AccessDenied"), "{said}");
 }
@@ -349,8 +352,9 @@ async fn status_shows_the_stage_and_what_waits() {
     scene.fleet.targets[0].timeout = Duration::from_secs(480);
     assert_eq!(scene.deploy().await.code(), Exit::TimedOut);
     let choice = status::Choice::default();
-    let run =
-        async |reach: &Reach, view: View| status::run(&scene.fleet, reach, choice, view, scene.cancel.clone()).await;
+    let run = async |reach: &Connection, view: View| {
+        status::run(&scene.fleet, reach, choice, view, scene.cancel.clone()).await
+    };
     let (_, seen) = job(&scene, run).await;
     assert!(seen.contains("POST_TEST_TRAFFIC_SHIFT"), "{seen}");
     assert!(seen.contains(&format!("roleout continue --only {ONE}")), "{seen}");

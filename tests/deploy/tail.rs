@@ -1,7 +1,7 @@
 //! The last lines of a crashed container's log, as evidence.
 
+use roleout::base::exit::Exit;
 use roleout::event::{Event, Evidence};
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 
 use crate::harness::{Ran, Scene, manifest};

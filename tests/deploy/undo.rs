@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use roleout::commands::reach::Reach;
-use roleout::commands::saved;
+use roleout::base::exit::Exit;
+use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
 use roleout::engine::{self, Start};
 use roleout::event::{Event, UndoStep};
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::observe::{self, Seen};
 use roleout::plan::build;
+use roleout::run::{saved_file, saved_plan};
 use roleout::sandbox::Fault;
 use serde_json::json;
 
@@ -511,7 +511,7 @@ async fn a_target_that_degrades_in_the_bake_goes_back() {
 /// Runs the engine itself, for a reader that takes an event every two seconds, and cancels it after so many seconds.
 /// Returns the events.
 async fn read_slowly(scene: &Scene, cancel_at: u64) -> Vec<Event> {
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let (clients, indices) = (reach.clients(), (0..scene.fleet.targets.len()).collect::<Vec<_>>());
     let mut seen = observe::targets(&scene.fleet, &indices, &|target| clients(target)).await;
     seen.sort_by_key(|(index, _)| *index);
@@ -627,9 +627,9 @@ async fn a_saved_plan_is_undone_as_it_was_planned() {
     let directory = Directory::new("undone");
     let scene = with(OFF, BACK).fault("*=hang");
     assert_eq!(scene.planning().dry_run_to(directory.plan()).deploy().await.code(), Exit::Done);
-    let saved = saved::read(&directory.plan()).expect("a plan");
+    let saved = saved_file::read(&directory.plan()).expect("a plan");
     let max_age = Duration::from_secs(3600);
-    let terms = saved::Terms {
+    let terms = saved_plan::Terms {
         dry_run: false,
         skip_blocked: false,
         skip_stale: false,
@@ -638,7 +638,7 @@ async fn a_saved_plan_is_undone_as_it_was_planned() {
         origin: Default::default(),
     };
     let (start, cancel) = (scene.start.clone(), scene.cancel.clone());
-    let ran = scene.ran(async |reach, view| saved::run(saved, reach, terms, start, view, cancel).await).await;
+    let ran = scene.ran(async |reach, view| saved_plan::run(saved, reach, terms, start, view, cancel).await).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
     assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
 }

@@ -4,21 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use roleout::base::exit::Exit;
 use roleout::commands::plan::{self, Choice};
-use roleout::commands::reach::Reach;
-use roleout::commands::saved::{self, Terms};
+use roleout::connect::Connection;
 use roleout::engine::Start;
 use roleout::engine::cancel::Cancel;
-use roleout::exit::Exit;
 use roleout::fleet::{Base, Outcome};
 use roleout::plan::preview::Preview;
+use roleout::references::image::Image;
+use roleout::references::log::LogGroup;
+use roleout::references::need::Need;
+use roleout::references::secret::Secret;
 use roleout::report::Record;
+use roleout::run::saved_plan::Terms;
+use roleout::run::{saved_file, saved_plan};
 use roleout::sandbox::Role;
-use roleout::verify::image::Image;
-use roleout::verify::secret::Secret;
-use roleout::verify::{Need, log::LogGroup};
+use roleout::view::options::Options;
 use roleout::view::style::Paint;
-use roleout::view::{Form, Options, View, summary};
+use roleout::view::{Form, View, summary};
 use serde_json::json;
 
 use crate::harness::{Directory, Ran, Scene, Shared, manifest};
@@ -42,7 +45,7 @@ fn named(accounts: usize) -> Scene {
 async fn shown(scene: &Scene, form: Form) -> (Exit, String) {
     let (out, err) = (Shared::default(), Shared::default());
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(err));
-    let reach = Reach::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let choice = Choice { form, no_verify: scene.choice.no_verify, ..Choice::default() };
     let exit = plan::run(&scene.fleet, &reach, &choice, view, scene.cancel.clone()).await;
     assert_eq!(scene.sandbox.calls().writes, Vec::new(), "a plan only reads");
@@ -301,12 +304,12 @@ async fn a_saved_plan_is_checked_again_when_it_is_carried_out() {
     let scene = named(2).dry_run_to(directory.plan());
     assert_eq!(scene.deploy().await.code(), Exit::Done);
     let carried_out = async |scene: &Scene, no_verify: bool, skip_blocked: bool| {
-        let saved = saved::read(&directory.plan()).expect("a plan");
+        let saved = saved_file::read(&directory.plan()).expect("a plan");
         let max_age = Duration::from_secs(3600);
         let terms =
             Terms { dry_run: false, skip_blocked, skip_stale: false, max_age, no_verify, origin: Default::default() };
-        let run = async |reach: &Reach, view| {
-            saved::run(saved, reach, terms, Start::default(), view, Cancel::default()).await
+        let run = async |reach: &Connection, view| {
+            saved_plan::run(saved, reach, terms, Start::default(), view, Cancel::default()).await
         };
         scene.ran(run).await
     };

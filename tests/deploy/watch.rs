@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use roleout::base::exit::Exit;
 use roleout::commands::watch;
 use roleout::engine::Start;
 use roleout::engine::cancel::Signal;
-use roleout::exit::Exit;
 use roleout::fleet::Outcome;
 use serde_json::json;
 

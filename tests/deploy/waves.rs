@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use roleout::base::exit::Exit;
 use roleout::engine::cancel::Signal;
 use roleout::event::Event;
-use roleout::exit::Exit;
 use roleout::fleet::{Outcome, TargetId};
 
 use crate::harness::{Ran, Scene};

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory};
+use roleout::base::exit::Exit;
 use roleout::cli::Cli;
-use roleout::exit::Exit;
 
 use crate::{cell, hold, repository};
 

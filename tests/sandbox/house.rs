@@ -14,7 +14,7 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::TimeSource;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::region::Region;
-use roleout::clock::Clock;
+use roleout::base::clock::Clock;
 use roleout::fleet::{
     Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, OnCancel, OnFailure, Parallelism, Release,
     RoleChain, TargetId, TargetSpec, Wave,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use roleout::clock::Clock;
+use roleout::base::clock::Clock;
 use roleout::sandbox::Sandbox;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

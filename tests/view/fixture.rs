@@ -6,10 +6,12 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use roleout::event::{Event, Job, Reason, Stamped, Stamper, Tasks, UndoStep};
+use roleout::event::{Event, Job, Reason, Stamped, Stamper, UndoStep};
+use roleout::fleet::tasks::Tasks;
 use roleout::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetId};
-use roleout::plan::{Action, ChangeOutline, Outline, WaveOutline};
-use roleout::view::{Options, View};
+use roleout::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
+use roleout::view::View;
+use roleout::view::options::Options;
 
 pub const START: i64 = 1_793_610_000_000;
 

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::file;
+use crate::base::text::count;
 use crate::event::Stamped;
-use crate::exit::Exit;
-use crate::file;
 use crate::pipeline::join::Part;
 use crate::pipeline::yaml::{JOURNAL, STARTED};
 use crate::view::View;
-use crate::view::style::count;
 
 /// The directory of the job that plans all of it.
 const PREFLIGHT: &str = "preflight";

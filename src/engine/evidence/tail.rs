@@ -9,9 +9,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::aws::denial;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::Kind;
+use crate::base::redact;
 use crate::fleet::TargetSpec;
-use crate::redact;
-use crate::verify::log::Log;
+use crate::references::log::Log;
 
 /// How many lines are read of a log.
 const LINES: u16 = 10;

@@ -3,16 +3,17 @@
 
 use tokio::time::Instant;
 
-use super::{Undo, Undone};
 use crate::aws::error::{CallError, Kind};
 use crate::engine::codedeploy::{Watch, Watched, failure};
+use crate::engine::rollback::Rollback;
+use crate::engine::rollout_result::RollbackResult;
 use crate::event::{Reason, UndoStep};
 use crate::fleet::codedeploy::CodeDeploy as Group;
-use crate::plan::Definition;
+use crate::plan::work::Definition;
 
-impl Undo<'_> {
+impl Rollback<'_> {
     /// Goes back by CodeDeploy.
-    pub(super) async fn go_back_by_codedeploy(mut self, group: &Group) -> Undone {
+    pub(super) async fn go_back_by_codedeploy(mut self, group: &Group) -> RollbackResult {
         let deadline = Instant::now() + self.timeout;
         let service = match self.look(deadline).await {
             Ok(service) => service,
@@ -28,13 +29,13 @@ impl Undo<'_> {
         };
         let wanted = self.from.wanted.clone().or(ours).unwrap_or_default();
         if wanted.is_empty() {
-            return Undone::Superseded("another task set is PRIMARY".to_owned());
+            return RollbackResult::Superseded("another task set is PRIMARY".to_owned());
         }
         if before.is_empty() || before == wanted {
-            return Undone::Nothing("nothing else ran before it, so there is nothing to go back to".to_owned());
+            return RollbackResult::Nothing("nothing else ran before it, so there is nothing to go back to".to_owned());
         }
         if self.run.cancel.is_cancelled() {
-            return Undone::Cancelled;
+            return RollbackResult::Cancelled;
         }
         let mut watch = Watch::new(self.run, self.target, group);
         // A halt does not end an undo.
@@ -72,7 +73,7 @@ impl Undo<'_> {
         };
         let running = service.primary().map(|primary| primary.task_definition.clone()).unwrap_or_default();
         if running != before && running != wanted {
-            return Undone::Superseded(format!("another task set, of {running}, is PRIMARY"));
+            return RollbackResult::Superseded(format!("another task set, of {running}, is PRIMARY"));
         }
         if running == wanted {
             self.announce(UndoStep::Deploy).await;
@@ -94,7 +95,7 @@ impl Undo<'_> {
     }
 }
 
-async fn stuck(summary: String, watch: &Watch<'_>) -> Undone {
+async fn stuck(summary: String, watch: &Watch<'_>) -> RollbackResult {
     let help = Some("it is not back on what ran before: look at the service and its deployment group now".to_owned());
-    Undone::Stuck(Reason { summary, evidence: watch.evidence().await, help })
+    RollbackResult::Stuck(Reason { summary, evidence: watch.evidence().await, help })
 }

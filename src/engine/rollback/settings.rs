@@ -2,21 +2,22 @@
 
 use tokio::time::Instant;
 
-use super::{Undo, Undone, Watched};
 use crate::aws::ecs::ServiceUpdate;
 use crate::aws::error::{CallError, Kind};
 use crate::engine::blind::Blind;
-use crate::engine::ended::help;
+use crate::engine::exactly_once::carry_out;
+use crate::engine::hints::help;
 use crate::engine::past::Past;
+use crate::engine::poller::Look;
+use crate::engine::rollback::{Rollback, Watched};
+use crate::engine::rollout_result::RollbackResult;
 use crate::engine::update::Update;
-use crate::engine::watch::Look;
-use crate::engine::write::carry_out;
 use crate::event::{Reason, UndoStep};
 use crate::observe::service::LiveService;
 
-impl Undo<'_> {
+impl Rollback<'_> {
     /// Gives back only the settings, where ECS has rolled the deployment back itself. Returns how that ended, unless well.
-    pub async fn settle(mut self) -> Option<Undone> {
+    pub async fn settle(mut self) -> Option<RollbackResult> {
         let deadline = Instant::now() + self.timeout;
         if matches!((self.work.desired_count, &self.work.deployment), (None, None)) {
             return None;
@@ -29,7 +30,7 @@ impl Undo<'_> {
     }
 
     /// Gives back the settings of a target whose work was nothing else.
-    pub(super) async fn give_settings_back(&mut self, service: &LiveService, deadline: Instant) -> Undone {
+    pub(super) async fn give_settings_back(&mut self, service: &LiveService, deadline: Instant) -> RollbackResult {
         self.announce(UndoStep::Settings).await;
         let (count, _) = self.work.before.settings(self.work, service);
         self.restore(service, deadline).await;
@@ -76,10 +77,12 @@ impl Undo<'_> {
     }
 
     /// It is back, and its settings could not be given back.
-    pub(super) fn unset(&self, error: &CallError) -> Undone {
+    pub(super) fn unset(&self, error: &CallError) -> RollbackResult {
         let why = match error.kind {
             Kind::Withdrawn if self.run.cancel.is_cancelled() => {
-                return Undone::Detached("the run was cancelled before its settings were given back".to_owned());
+                return RollbackResult::Detached(
+                    "the run was cancelled before its settings were given back".to_owned(),
+                );
             }
             Kind::Withdrawn => {
                 format!("UpdateService was not sent within {}", humantime::format_duration(self.timeout))
@@ -87,6 +90,6 @@ impl Undo<'_> {
             _ => error.to_string(),
         };
         let summary = format!("it is back, but its settings could not be given back: {why}");
-        Undone::Stuck(Reason { summary, evidence: Vec::new(), help: help(error, self.target) })
+        RollbackResult::Stuck(Reason { summary, evidence: Vec::new(), help: help(error, self.target) })
     }
 }

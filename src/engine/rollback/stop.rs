@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
-use crate::engine::write::Write;
+use crate::engine::exactly_once::Write;
 use crate::fleet::TargetSpec;
 
 /// How long ECS is asked to roll back after a signal. The process must be gone within five seconds of it.

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
-use super::Unfinished;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
-use crate::engine::ended::help;
-use crate::engine::{Run, evidence};
+use crate::engine::context::Run;
+use crate::engine::evidence;
+use crate::engine::hints::help;
 use crate::event::{Event, Reason, TaskEnd};
 use crate::fleet::{Launch, Moment, Per, RunTask, TargetSpec};
 
@@ -333,6 +333,17 @@ fn no_task(answer: &Value) -> String {
     let mut reasons: Vec<String> = failures.map(reason).collect();
     reasons.dedup();
     if reasons.is_empty() { "ECS started no task and does not say why".to_owned() } else { reasons.join(", ") }
+}
+
+/// How a task ended that did not succeed.
+#[derive(Clone, Debug)]
+pub enum Unfinished {
+    /// It failed, or could not be run.
+    Failed(Reason),
+    /// The run was cancelled: this is where the task was.
+    Cancelled(String),
+    /// The permission to write was over before it was started.
+    Stopped,
 }
 
 #[cfg(test)]

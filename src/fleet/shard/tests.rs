@@ -57,10 +57,10 @@ fn an_account_stays_together_and_the_large_ones_are_spread() {
 #[test]
 fn a_job_has_its_share_of_the_window_and_the_whole_budget() {
     let mut fleet = fleet(&[1, 5, 1, 1, 4, 1, 1], WAVES);
-    fleet.notify.push(crate::notify::Webhook {
+    fleet.notify.push(crate::fleet::webhook::Webhook {
         url_env: "URL".to_owned(),
-        format: crate::notify::Format::Json,
-        on: crate::notify::Occasion::ALL.to_vec(),
+        format: crate::fleet::webhook::Format::Json,
+        on: crate::fleet::webhook::Occasion::ALL.to_vec(),
     });
     let second = fleet.clone().select(&[], &["rest".to_owned()]).expect("a wave").shard(shard("2/3")).expect("a part");
     assert_eq!(second.waves[1].max_parallel, Parallelism::Window(Amount::Count(4)));

@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{Reason, Stamper};
 use crate::fleet::{OnCancel, OnFailure};
-use crate::plan::{Action, ChangeOutline, Outline, WaveOutline};
+use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 
 fn target(name: &str) -> TargetId {
     name.to_owned().try_into().expect("a target")

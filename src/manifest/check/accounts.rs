@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::services::ServiceDraft;
-use super::{Checker, entries, given, is_name, items};
 use crate::fleet::{AccountId, Hop, is_region};
 use crate::manifest::Manifest;
+use crate::manifest::check::draft::ServiceDraft;
+use crate::manifest::check::{Checker, entries, given, is_name, items};
 use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::Scope;
 use crate::manifest::scalar::Scalar;

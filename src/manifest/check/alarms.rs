@@ -1,9 +1,9 @@
 //! `alarms`: the CloudWatch alarms that a wave's bake looks at, of the rollout or of a wave.
 
-use super::accounts::Accounts;
-use super::services::Targets;
-use super::{Checker, given};
 use crate::fleet::Wave;
+use crate::manifest::check::accounts::Accounts;
+use crate::manifest::check::draft::Targets;
+use crate::manifest::check::{Checker, given};
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::spanned::Spanned;
 use crate::manifest::{Manifest, Wave as Written};

@@ -1,9 +1,8 @@
 //! `identity.allow:`: which jobs are let in, in terms that a token's claims can be held to.
 
-use super::{Checker, given, items};
-use crate::fleet::{Allow, Subject};
-use crate::iam::provider;
+use crate::fleet::{Allow, Subject, identity_provider};
 use crate::manifest::allow::{Allow as Written, SubjectForm};
+use crate::manifest::check::{Checker, given, items};
 use crate::manifest::scalar::Flag;
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::{Identity, Manifest};
@@ -63,10 +62,10 @@ impl Checker<'_> {
 
     fn issuer(self, identity: &Identity, variables: &dyn Fn(&str) -> Option<String>) -> Option<String> {
         let Some(written) = &identity.issuer else {
-            return variables("CI_SERVER_URL").filter(|url| provider::check_url(url).is_ok());
+            return variables("CI_SERVER_URL").filter(|url| identity_provider::check_url(url).is_ok());
         };
         let url = written.get()?;
-        if let Err((message, help)) = provider::check_url(url) {
+        if let Err((message, help)) = identity_provider::check_url(url) {
             self.fault(written.span, message, help);
         }
         Some(url.clone())
@@ -74,7 +73,7 @@ impl Checker<'_> {
 
     fn audience(self, written: &Spanned<String>) -> Option<String> {
         let audience = written.get()?;
-        if let Err((message, help)) = provider::check_audience(audience) {
+        if let Err((message, help)) = identity_provider::check_audience(audience) {
             self.fault(written.span, message, help);
         }
         Some(audience.clone())

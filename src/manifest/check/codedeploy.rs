@@ -1,7 +1,7 @@
 //! `codedeploy:`: the deployment group of a service, and its AppSpec, of a file or made here.
 
-use super::{Checker, Files};
 use crate::fleet::codedeploy::{CodeDeploy, PLACEHOLDER};
+use crate::manifest::check::{Checker, Files};
 use crate::manifest::codedeploy::CodeDeploy as Written;
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::node::record;

@@ -5,16 +5,16 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::services::Layer;
-use super::{Checker, Files, entries};
 use crate::fleet::{Base, Desired, Revision};
+use crate::manifest::check::draft::Layer;
+use crate::manifest::check::{Checker, Files, entries};
 use crate::manifest::definition::{DefinitionSource, ExistingRevision};
 use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::scalar::{Count, parse_count};
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::taskdef::TaskDefinition;
-use crate::verify;
+use crate::references;
 
 /// ECS's longest name of a family.
 const LONGEST_FAMILY: usize = 255;
@@ -54,7 +54,7 @@ impl Checker<'_> {
         let faults = definition.judge(&value, desired, files.images);
         faults.into_iter().for_each(|fault| self.context.push(fault));
         if let Some((_, account, _)) = scope.account.filter(|(_, id, _)| !id.is_empty())
-            && let Some((path, foreign)) = verify::foreign(&value, account, scope.region.unwrap_or_default())
+            && let Some((path, foreign)) = references::foreign(&value, account, scope.region.unwrap_or_default())
         {
             self.context.push(definition.fault(&path, foreign.reason, foreign.help));
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::accounts::Accounts;
-use super::{Checker, given};
 use crate::manifest::Manifest;
+use crate::manifest::check::accounts::Accounts;
+use crate::manifest::check::{Checker, given};
 
 /// The longest name of an environment in GitLab, in characters.
 const LONGEST: usize = 255;

@@ -1,9 +1,10 @@
 //! `identity:`: which source of credentials, which STS region, which session name.
 
-use super::accounts::{Draft, REGION_HELP};
-use super::{Checker, DEFAULT_TOKEN_ENV, Files, given};
-use crate::fleet::{Identity, IdentitySource, is_region, partition_of};
+use crate::fleet::role_arn::partition_of;
+use crate::fleet::{Identity, IdentitySource, is_region};
 use crate::manifest::Manifest;
+use crate::manifest::check::accounts::{Draft, REGION_HELP};
+use crate::manifest::check::{Checker, DEFAULT_TOKEN_ENV, Files, given};
 use crate::manifest::spanned::Spanned;
 
 /// Whether the manifest says `ambient: true`.

@@ -1,8 +1,8 @@
 //! `notify:`: which webhooks are told how a run goes.
 
-use super::{Checker, given, items};
+use crate::fleet::webhook::{Occasion, Webhook};
 use crate::manifest::Manifest;
-use crate::notify::{Occasion, Webhook};
+use crate::manifest::check::{Checker, given, items};
 
 impl Checker<'_> {
     /// Resolves the webhooks.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Checker, given};
 use crate::fleet;
+use crate::manifest::check::{Checker, given};
 use crate::manifest::scalar::DurationValue;
 use crate::manifest::spanned::Spanned;
 use crate::manifest::{OnCancel, OnFailure, RollbackScope, Rollout, Wave};

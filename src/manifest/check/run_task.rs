@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::services::Layer;
-use super::{Checker, entries, given, is_name, items};
 use crate::fleet::{self, Launch, Revision, RunTasks};
+use crate::manifest::check::draft::{Layer, Written};
+use crate::manifest::check::{Checker, entries, given, is_name, items};
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::run_task::{Network, Per, RunTask};
 use crate::manifest::scalar::Scalar;
@@ -18,9 +18,6 @@ use crate::manifest::taskdef::map_text;
 
 /// How long a task may take where the manifest does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// A list of tasks, as a service or an override has it.
-pub type Written = Option<Spanned<Vec<Spanned<RunTask>>>>;
 
 impl Checker<'_> {
     /// Records what is wrong with the tasks of a service or an override, whatever the target.

@@ -5,99 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::accounts::Accounts;
-use super::definition::Definitions;
-use super::deployment::leave_out_moot;
-use super::room::{MAX_TEXT, Room};
-use super::run_task::Written;
-use super::{Checker, Files, entries, items};
-use crate::fleet::image;
-use crate::fleet::{Desired, TargetId};
-use crate::manifest::codedeploy::CodeDeploy;
-use crate::manifest::definition::DefinitionSource;
+use crate::fleet::{Desired, TargetId, image};
+use crate::manifest::check::accounts::Accounts;
+use crate::manifest::check::definition::Definitions;
+use crate::manifest::check::deployment::leave_out_moot;
+use crate::manifest::check::draft::{Layer, ServiceDraft, Target, Targets};
+use crate::manifest::check::room::{MAX_TEXT, Room};
+use crate::manifest::check::{Checker, Files, entries, items};
 use crate::manifest::deployment::Deployment;
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::scalar::{Count, Scalar, parse_count};
 use crate::manifest::select::{Candidate, Selector, Vocabulary};
 use crate::manifest::spanned::{Entries, Span, Spanned};
 use crate::manifest::taskdef::map_text;
-use crate::manifest::{Manifest, Override, Service};
+use crate::manifest::{Manifest, Service};
+use crate::references::need;
 use crate::task_definition::{check_secret, find_placeholder};
-use crate::verify::secret;
 
 /// Ten times the largest fleet that this program is measured with.
 const MAX_TARGETS: usize = 100_000;
-
-/// A service as far as it could be read.
-pub struct ServiceDraft<'a> {
-    pub name: &'a str,
-    span: Span,
-    written: &'a Service,
-}
-
-/// A target before its account is shared.
-pub struct Target {
-    pub id: TargetId,
-    /// The index of its account's draft.
-    pub account: usize,
-    pub cluster: String,
-    pub service: String,
-    pub desired: Desired,
-    /// What its wave gives it.
-    pub alarms: Vec<String>,
-}
-
-/// The targets of every enabled account.
-pub struct Targets {
-    pub list: Vec<Target>,
-    /// Whether that is all of them: if not, nothing can be said about the waves.
-    pub complete: bool,
-}
-
-/// What a service or an override says of a target.
-pub struct Layer<'a> {
-    cluster: &'a Option<Spanned<Template>>,
-    service: &'a Option<Spanned<Template>>,
-    task_definition: &'a Option<Spanned<DefinitionSource>>,
-    pub images: &'a Option<Spanned<Entries<Template>>>,
-    pub environment: &'a Option<Spanned<Entries<Entries<Scalar>>>>,
-    pub secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
-    desired_count: &'a Option<Spanned<Count>>,
-    deployment: &'a Option<Spanned<Deployment>>,
-    pub before: &'a Written,
-    pub after: &'a Written,
-    codedeploy: &'a Option<Spanned<CodeDeploy>>,
-}
-
-macro_rules! layer {
-    ($from:expr) => {
-        Layer {
-            cluster: &$from.cluster,
-            service: &$from.service,
-            task_definition: &$from.task_definition,
-            images: &$from.images,
-            environment: &$from.environment,
-            secrets: &$from.secrets,
-            desired_count: &$from.desired_count,
-            deployment: &$from.deployment,
-            before: &$from.before,
-            after: &$from.after,
-            codedeploy: &$from.codedeploy,
-        }
-    };
-}
-
-impl<'a> From<&'a Service> for Layer<'a> {
-    fn from(service: &'a Service) -> Self {
-        layer!(service)
-    }
-}
-
-impl<'a> From<&'a Override> for Layer<'a> {
-    fn from(other: &'a Override) -> Self {
-        layer!(other)
-    }
-}
 
 impl Checker<'_> {
     /// Reads the services' names. Records what is wrong with each service by itself.
@@ -302,7 +228,7 @@ impl Checker<'_> {
                     self.fault(span, format!("the secret {reason}"), help);
                 } else {
                     let account = scope.account.map(|(_, id, _)| id).filter(|id| !id.is_empty());
-                    if let Some(fault) = secret::fault(&value, account, candidate.region) {
+                    if let Some(fault) = need::fault(&value, account, candidate.region) {
                         self.fault(span, fault.reason, fault.help);
                     }
                 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::accounts::Accounts;
-use super::policy::Policy;
-use super::services::Targets;
-use super::{Checker, given};
 use crate::fleet::{Amount, Parallelism, Wave};
+use crate::manifest::check::accounts::Accounts;
+use crate::manifest::check::draft::Targets;
+use crate::manifest::check::policy::Policy;
+use crate::manifest::check::{Checker, given};
 use crate::manifest::scalar::{AmountValue, Count, parse_count};
 use crate::manifest::select::{Candidate, Vocabulary};
 use crate::manifest::spanned::{OneOrMany, Span, Spanned};

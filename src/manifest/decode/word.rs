@@ -3,7 +3,7 @@
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, EnumAccess, VariantAccess, Visitor};
 
-use super::DecodeError;
+use crate::manifest::decode::error::DecodeError;
 
 /// One of an enum's words.
 pub struct Word<'a>(pub &'a str);

@@ -6,10 +6,11 @@ use proptest::test_runner::{TestError, TestRunner};
 use serde_json::json;
 
 use super::*;
-use crate::clock::Clock;
-use crate::plan::taskdef::properties::{as_aws_gives_it_back, changed, definition, leaves, shuffle};
-use crate::plan::taskdef::{registrable, same};
+use crate::base::clock::Clock;
 use crate::sandbox::Sandbox;
+use crate::task_definition::compose::same;
+use crate::task_definition::normalise::registrable;
+use crate::task_definition::properties::{as_aws_gives_it_back, changed, definition, leaves, shuffle};
 
 const ACCOUNT: &str = "111111111111";
 const REGION: &str = "eu-west-1";

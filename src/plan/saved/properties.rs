@@ -9,16 +9,17 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::Saved;
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{Release, Tag};
 use crate::fleet::{
     Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Launch, OnBusy, OnCancel, OnFailure, Parallelism,
     Per, RoleChain, RunTask, RunTasks, Scope, TargetId, TargetSpec, Wave,
 };
-use crate::plan::before::Before;
 use crate::plan::build::wave_outline;
-use crate::plan::{Action, ChangeOutline, Definition, Outline, Plan, Work, told};
+use crate::plan::description;
+use crate::plan::outline::{Action, ChangeOutline, Outline};
+use crate::plan::saved::Saved;
+use crate::plan::work::{Before, Definition, Plan, Work};
 
 /// Text that JSON must escape, or that looks like the file's own.
 fn text() -> impl Strategy<Value = String> {
@@ -184,13 +185,13 @@ fn saved() -> impl Strategy<Value = Saved> {
                     cluster: word.clone(),
                     service: "api".to_owned(),
                     wave: String::new(),
-                    action: work.as_ref().map_or(idle, told::action),
+                    action: work.as_ref().map_or(idle, description::action),
                     from: "api:7".parse().ok(),
                     to: None,
                     summary: vec![word.clone()],
                 });
                 fleet.accounts.push(Arc::clone(&account));
-                let desired = super::desired(work.as_ref());
+                let desired = crate::plan::saved::desired(work.as_ref());
                 let service = "api".to_owned();
                 let alarms = if flag { vec![word.clone()] } else { Vec::new() };
                 fleet.targets.push(TargetSpec { id, account, cluster: word, service, desired, timeout, alarms });
@@ -274,5 +275,5 @@ fn what_the_manifest_declared_is_not_kept() {
         codedeploy: None,
         chosen_by: None,
     };
-    assert_eq!(super::desired(Some(&work)), Desired::default());
+    assert_eq!(crate::plan::saved::desired(Some(&work)), Desired::default());
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use humantime::format_duration;
 
-use super::Saved;
+use crate::base::redact;
+use crate::fleet::webhook::{Format, Occasion};
 use crate::fleet::{Account, IdentitySource, OnFailure, RoleChain, Wave};
-use crate::notify::{Format, Occasion};
-use crate::plan::Definition;
-use crate::redact;
+use crate::plan::saved::Saved;
+use crate::plan::work::Definition;
 
 impl Saved {
     /// Returns a line for each thing that decides how and where the plan is carried out.

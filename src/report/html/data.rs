@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::base::json::line;
 use crate::report::{Ending, Pause, Report, Stage};
 use crate::state::milliseconds;
-use crate::view::json::line;
 
 /// How many events of a target the page has: the first and the last of them. Its log and the JSON report have all.
 const FIRST: usize = 40;

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::view::style::clean_lines;
+use crate::base::text::clean_lines;
 
 /// A page so far.
 #[derive(Default)]

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Rules, is_absent, is_name, list, secret};
 use crate::fleet::image;
+use crate::task_definition::rules::{Rules, is_absent, is_name, list, secret};
 use crate::task_definition::{Finding, Kind, Step, describe, entry, member, placeholder};
 
 /// The most environment files of a container.

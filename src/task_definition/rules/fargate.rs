@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::size::in_units;
-use super::{Rules, is_absent, list};
+use crate::task_definition::rules::size::in_units;
+use crate::task_definition::rules::{Rules, is_absent, list};
 use crate::task_definition::{Finding, Kind, Step, entry, member};
 
 /// What Fargate gives for each CPU size: the least and most memory in MiB, and the step.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Rules, is_absent, list};
 use crate::fleet::is_region;
+use crate::task_definition::rules::{Rules, is_absent, list};
 use crate::task_definition::{Step, entry, member};
 
 impl Rules<'_> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Rules, is_absent, list};
+use crate::task_definition::rules::{Rules, is_absent, list};
 use crate::task_definition::{Step, describe, entry, member, placeholder};
 
 impl Rules<'_> {

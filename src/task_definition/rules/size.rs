@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Rules, list};
+use crate::task_definition::rules::{Rules, list};
 use crate::task_definition::{entry, member};
 
 impl Rules<'_> {

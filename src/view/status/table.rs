@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::{Accounts, Condition, Page};
+use crate::base::text;
+use crate::base::text::clean;
 use crate::fleet::Commit;
-use crate::status::{Image, Live, TargetStatus};
-use crate::view::style::{self, Tone, clean};
+use crate::fleet::image_name::Image;
+use crate::narrate::outcome::Tone;
+use crate::status::{Live, TargetStatus};
+use crate::view::status::{Accounts, Condition, Page};
 
 /// Columns that the mark and the condition take, with what stands before and after them.
 const CONDITION: usize = 2 + 2 + 11 + 2;
@@ -37,10 +40,10 @@ pub(super) fn write(page: &mut Page, accounts: &Accounts<'_>) {
     if cells.iter().all(|row| row[COMMIT].is_empty()) {
         heading[COMMIT] = "";
     }
-    let mut widths = heading.map(style::width);
+    let mut widths = heading.map(text::width);
     for row in &cells {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(style::width(cell)).min(WIDEST);
+            *width = (*width).max(text::width(cell)).min(WIDEST);
         }
     }
     fit(&mut widths, page.columns.saturating_sub(CONDITION));
@@ -53,7 +56,7 @@ pub(super) fn write(page: &mut Page, accounts: &Accounts<'_>) {
         for (target, cells) in account.targets.iter().zip(cells.by_ref()) {
             let condition = Condition::of(target);
             let (mark, tone) = condition.mark();
-            let word = page.paint.paint(tone, &format!("{mark} {}", style::pad(condition.word(), 11)));
+            let word = page.paint.paint(tone, &format!("{mark} {}", text::pad(condition.word(), 11)));
             let row = line(&cells.each_ref().map(|cell| Cow::Borrowed(cell.as_str())), &widths, room);
             page.line(Tone::Plain, format!("  {word}  {row}").trim_end());
         }
@@ -86,13 +89,13 @@ fn line(cells: &[Cow<'_, str>; COLUMNS], widths: &[usize; COLUMNS], columns: usi
         }
         // Both ends of a name tell it apart; of the rest, the beginning says most.
         let cut = match column {
-            0 | 1 => style::cut_middle(cell, *width),
-            REGISTERED if *width < SOMEBODY && style::width(cell) > *width => Cow::Owned(style::start(cell, DATE)),
-            _ => style::cut(cell, *width),
+            0 | 1 => text::cut_middle(cell, *width),
+            REGISTERED if *width < SOMEBODY && text::width(cell) > *width => Cow::Owned(text::start(cell, DATE)),
+            _ => text::cut(cell, *width),
         };
-        line.push_str(&style::pad(&cut, *width));
+        line.push_str(&text::pad(&cut, *width));
     }
-    style::cut(line.trim_end(), columns).into_owned()
+    text::cut(line.trim_end(), columns).into_owned()
 }
 
 fn cells(target: &TargetStatus) -> Cells {
@@ -119,7 +122,7 @@ fn tag(image: &Image) -> Cow<'_, str> {
         (Some(tag), _) => Cow::Borrowed(tag),
         (None, Some(digest)) => {
             let (algorithm, digits) = digest.split_once(':').unwrap_or(("", digest));
-            Cow::Owned(format!("{algorithm}:{}", style::start(digits, DIGEST)))
+            Cow::Owned(format!("{algorithm}:{}", text::start(digits, DIGEST)))
         }
         // What ECS pulls where neither is given.
         (None, None) => Cow::Borrowed("latest"),

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::sandbox::{AUDIENCE, Claims, ISSUER_HOST, Provider, Role};
 use serde_json::{Value, json};
 

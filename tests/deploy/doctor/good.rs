@@ -1,6 +1,6 @@
 //! Good set-ups, of which nothing is said.
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use roleout::sandbox::{AUDIENCE, Claims, Provider};
 use serde_json::json;
 

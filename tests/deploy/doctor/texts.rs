@@ -1,6 +1,6 @@
 //! What people read, word for word, and what other commands say of the same.
 
-use roleout::exit::Exit;
+use roleout::base::exit::Exit;
 use serde_json::json;
 
 use super::*;

@@ -1,0 +1,13 @@
+//! What every part may use and what knows nothing of deployments: texts, files, time, exit codes.
+
+pub mod clock;
+pub mod error;
+pub mod exit;
+pub mod file;
+pub mod json;
+pub mod json_schema;
+pub mod markdown;
+pub mod redact;
+pub mod secrets;
+pub mod shared;
+pub mod text;

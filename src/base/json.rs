@@ -1,0 +1,87 @@
+//! JSON as it is written to terminals and files: text of others in it commands nothing there.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io;
+
+use serde::Serialize;
+
+use crate::base::text::is_unsafe;
+
+/// Returns a value as JSON in one line.
+///
+/// # Errors
+/// It has no form in JSON.
+pub fn line<T: Serialize>(value: &T) -> io::Result<String> {
+    Ok(neutral(&serde_json::to_string(value)?).into_owned() + "\n")
+}
+
+/// Returns a value as indented JSON.
+///
+/// # Errors
+/// It has no form in JSON.
+pub fn pretty<T: Serialize>(value: &T) -> io::Result<String> {
+    Ok(neutral(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
+}
+
+/// Returns a text as a literal between double quotes, as JSON, YAML and HCL all read it. HCL has the fewest escapes of them.
+pub fn literal(text: &str) -> String {
+    let mut written = String::with_capacity(text.len() + 2);
+    written.push('"');
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => written.extend(['\\', char]),
+            '\n' => written.push_str("\\n"),
+            '\r' => written.push_str("\\r"),
+            '\t' => written.push_str("\\t"),
+            _ if !is_unsafe(char) => written.push(char),
+            // JSON alone would want two halves here; none of what is written by this is read as JSON.
+            '\u{10000}'.. => written.push_str(&format!("\\U{:08x}", u32::from(char))),
+            _ => written.push_str(&format!("\\u{:04x}", u32::from(char))),
+        }
+    }
+    written.push('"');
+    written
+}
+
+/// Writes what a terminal could obey or a reader could not see, all of which stands in strings alone, as `\u….`: readers of
+/// JSON see no difference. What is below U+0020 a serialiser escapes itself.
+fn neutral(json: &str) -> Cow<'_, str> {
+    let is_hidden = |char: char| char > '\u{1f}' && is_unsafe(char);
+    if !json.chars().any(is_hidden) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    for char in json.chars() {
+        if is_hidden(char) {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        } else {
+            safe.push(char);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_json_commands_a_terminal_and_readers_see_no_difference() {
+        let text = "a\u{1b}[2J\u{9b}1m\u{7f}\u{202e}\u{61c}\u{200b}\u{feff}\u{2028}\u{e0041}\r\n 일 ✔ é";
+        for json in [line(&text).expect("JSON"), pretty(&[text]).expect("JSON")] {
+            assert!(!json.contains(|char| char != '\n' && is_unsafe(char)), "{json:?}");
+            assert!(json.contains("일 ✔ é"));
+        }
+        assert_eq!(serde_json::from_str::<String>(&line(&text).expect("JSON")).expect("JSON"), text);
+    }
+    #[test]
+    fn a_literal_is_the_text_and_commands_nothing() {
+        assert_eq!(
+            literal("a\"\\\n\r\t\u{8}\u{9b}\u{202e}\u{e0041} 일"),
+            r#""a\"\\\n\r\t\u0008\u009b\u202e\U000e0041 일""#
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! How a command reaches AWS: the real one by the job's identity, or the sandbox by a token of its own issuer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::aws::{Aws, SharedCredentialsProvider};
+use crate::base::clock::Clock;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::secrets;
+use crate::cli::{SandboxArgs, Selection};
+use crate::engine::context::Clients;
+use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
+use crate::identity::session::Sessions;
+use crate::identity::token::TokenSource;
+use crate::load::{environment, selected};
+use crate::sandbox::{self, Claims, Sandbox};
+use crate::view::View;
+
+/// A way to AWS: clients' configuration and the sessions they use.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Configuration and clients.
+    pub aws: Aws,
+    /// The role chains.
+    pub sessions: Sessions,
+}
+
+impl Connection {
+    /// Loads the selected part of a manifest, warns of what is odd in it, and finds the way to its AWS.
+    pub async fn open(selection: &Selection, embedded: &SandboxArgs, view: &mut View) -> Result<(Fleet, Self), Error> {
+        Self::open_with(selection, embedded, view, |_, _| {}).await
+    }
+
+    /// Does as [`Self::open`] does, and furnishes the sandbox, where that is used.
+    pub async fn open_with(
+        selection: &Selection,
+        embedded: &SandboxArgs,
+        view: &mut View,
+        furnish: impl FnOnce(&Sandbox, &Fleet),
+    ) -> Result<(Fleet, Self), Error> {
+        let variables = if embedded.sandbox { job_environment } else { environment };
+        let fleet = selected(selection, &variables)?;
+        hold_external_ids(&fleet);
+        for warning in &fleet.warnings {
+            view.warning(warning);
+        }
+        let reach = if embedded.sandbox {
+            view.note("this is the embedded sandbox, and nothing is sent to AWS");
+            let sandbox = seeded(&fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
+            furnish(&sandbox, &fleet);
+            Self::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
+        } else {
+            let reach = Self::production(&fleet, selection.allow_http).await?;
+            reach.warn_custom_endpoints(view);
+            reach
+        };
+        Ok((fleet, reach))
+    }
+
+    /// Reaches AWS with the identity that the manifest names.
+    pub async fn production(fleet: &Fleet, allow_http: bool) -> Result<Self, Error> {
+        hold_external_ids(fleet);
+        Self::by_identity(&fleet.identity, None, allow_http).await
+    }
+
+    /// Reaches AWS as [`Self::production`] does, and without an ID token, too: each exchange then says that there is none.
+    pub async fn to_examine(fleet: &Fleet, allow_http: bool) -> Result<Self, Error> {
+        hold_external_ids(fleet);
+        let token = TokenSource::find(&fleet.identity.source, &environment);
+        let token = token.unwrap_or_else(|error| Some(TokenSource::Absent(error)));
+        Self::with(&fleet.identity, token, None, allow_http).await
+    }
+
+    /// Reaches AWS with an identity, such as that of a saved plan. Where that is the SDK's own, `profile` is whose, unless
+    /// the environment says.
+    pub async fn by_identity(identity: &Identity, profile: Option<&str>, allow_http: bool) -> Result<Self, Error> {
+        let token = TokenSource::find(&identity.source, &environment)
+            .map_err(|error| Error::new(Exit::Preflight, error.message).help(error.help))?;
+        Self::with(identity, token, profile, allow_http).await
+    }
+
+    async fn with(
+        identity: &Identity,
+        token: Option<TokenSource>,
+        profile: Option<&str>,
+        allow_http: bool,
+    ) -> Result<Self, Error> {
+        let ambient = identity.source == IdentitySource::Ambient;
+        let aws = Aws::from_environment(&identity.region, ambient, profile, allow_http).await?;
+        let ambient = token.is_none().then(|| aws.ambient_credentials()).flatten();
+        let sts = aws.sts(&identity.region);
+        let sessions = Sessions::new(sts, aws.clock(), identity.session_name.clone(), token, ambient);
+        Ok(Self { aws, sessions })
+    }
+
+    /// Reaches a sandbox, and nothing else, with an ID token of its issuer.
+    pub fn sandbox(fleet: &Fleet, sandbox: &Sandbox, token: SecretString) -> Self {
+        let identity = &fleet.identity;
+        let aws = Aws::in_process(sandbox.http_client(), sandbox.clock(), &identity.region);
+        let (name, ambient) = match &identity.source {
+            IdentitySource::Ambient => (None, ambient(fleet)),
+            IdentitySource::TokenEnv(variable) => (Some(variable.clone()), None),
+            IdentitySource::TokenFile(path) => (Some(path.display().to_string()), None),
+        };
+        let token = name.map(|variable| TokenSource::Held { variable, token });
+        let sts = aws.sts(&identity.region);
+        let sessions = Sessions::new(sts, aws.clock(), identity.session_name.clone(), token, ambient);
+        Self { aws, sessions }
+    }
+
+    /// Says where calls go that do not go to AWS: whoever can set an endpoint gets the ID token.
+    pub fn warn_custom_endpoints(&self, view: &mut View) {
+        for endpoint in self.aws.endpoints().list() {
+            view.note(&format!("{} sends calls to {}", endpoint.origin, endpoint.host));
+        }
+    }
+
+    /// Returns the way to each target's ECS client.
+    pub fn clients(&self) -> Clients {
+        let reach = self.clone();
+        Arc::new(move |target: &TargetSpec| {
+            let chain = &target.account.chain;
+            reach.aws.ecs(target.account.id.as_str(), &target.id.region, || reach.sessions.provider(chain))
+        })
+    }
+}
+
+/// Holds the external ids of a fleet's roles as secrets, but for those that are part of a name: without its names a report is
+/// no report.
+pub fn hold_external_ids(fleet: &Fleet) {
+    let accounts = fleet.accounts.iter().flat_map(|account| [account.name.as_str(), account.id.as_str()]);
+    let labels = fleet.accounts.iter().flat_map(|account| account.labels.iter()).flat_map(|(key, value)| [key, value]);
+    let targets = fleet.targets.iter().flat_map(|target| [target.cluster.as_str(), target.service.as_str()]);
+    let hops = || fleet.accounts.iter().flat_map(|account| &account.chain.hops);
+    let roles = hops().flat_map(|hop| [hop.role.as_str(), hop.arn.as_str()]);
+    let waves = fleet.waves.iter().map(|wave| wave.name.as_str());
+    let names: BTreeSet<&str> =
+        accounts.chain(labels.map(String::as_str)).chain(targets).chain(roles).chain(waves).collect();
+    let ids: BTreeSet<&str> = hops().filter_map(|hop| hop.external_id.as_deref()).collect();
+    ids.into_iter().filter(|id| !names.iter().any(|name| name.contains(id))).for_each(secrets::hold);
+}
+
+/// Has what bakes in the sandbox do so for a second instead of a minute.
+pub fn shorten_bakes(fleet: &mut Fleet, view: &mut View) {
+    if fleet.waves.iter().any(|wave| !wave.bake.is_zero()) {
+        view.note("in the sandbox a minute of bake takes a second");
+        fleet.waves.iter_mut().for_each(|wave| wave.bake /= 60);
+    }
+}
+
+/// Returns the sandbox's stand-in for the SDK's own credentials: those of the first account.
+fn ambient(fleet: &Fleet) -> Option<SharedCredentialsProvider> {
+    let account = fleet.accounts.first()?;
+    Some(SharedCredentialsProvider::new(Sandbox::account_credentials(account.id.as_str())))
+}
+
+/// Makes a sandbox in which every target of the fleet exists, with the faults of the command line.
+pub fn seeded(fleet: &Fleet, seed: u64, clock: Clock, faults: &[String]) -> Result<Sandbox, Error> {
+    let sandbox = Sandbox::for_fleet(fleet, seed, clock);
+    for text in faults {
+        let (pattern, fault) = sandbox::parse_fault(text).map_err(|error| Error::new(Exit::Usage, error))?;
+        sandbox.fault(&pattern, fault).map_err(|error| Error::new(Exit::Usage, error))?;
+    }
+    Ok(sandbox)
+}
+
+/// Looks a variable up in the environment, and then among those of the sandbox's pretended GitLab job.
+pub fn job_environment(name: &str) -> Option<String> {
+    environment(name).or_else(|| {
+        let mut variables = Sandbox::job_variables().into_iter();
+        variables.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+    })
+}

@@ -1,0 +1,78 @@
+//! What the rollouts of a run share.
+
+use crate::aws::ecs::Ecs;
+use crate::engine::cancel::Cancel;
+use crate::engine::drift_guard::Together;
+use crate::engine::poller::Watches;
+use crate::engine::register::Families;
+use crate::engine::shared_tasks::SharedTasks;
+use crate::event::Event;
+use crate::fleet::{Fleet, TargetSpec};
+use crate::plan::work::{Plan, Work};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Gives the ECS client of a target's account and region.
+pub type Clients = Arc<dyn Fn(&TargetSpec) -> Arc<Ecs> + Send + Sync>;
+
+/// How many events may wait for a slow reader before the engine waits for it.
+pub const EVENTS: usize = 1024;
+
+/// A run: what it works on and what it shares between its rollouts.
+pub struct Run {
+    pub(crate) fleet: Fleet,
+    pub(crate) plan: Plan,
+    pub(crate) clients: Clients,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) cancel: Cancel,
+    pub(crate) watches: Watches,
+    pub(crate) looks: Together,
+    pub(crate) families: Families,
+    pub(crate) shared_tasks: SharedTasks,
+    /// When the targets were read, if not too long ago to matter.
+    pub(crate) read_at: Option<Instant>,
+    /// What is known of each target that was started, by its index.
+    pub(crate) known: Mutex<HashMap<usize, Known>>,
+    /// Whether it continues the PAUSE hooks of its own deployments.
+    pub(crate) continues_hooks: bool,
+    /// Whether it was said that there is no session any more.
+    pub(crate) blind: AtomicBool,
+}
+
+/// What is known of a target that was started.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Its work, by the last look at its service.
+    pub(crate) work: Option<Arc<Work>>,
+    /// Our deployment's id.
+    pub(crate) deployment: Option<String>,
+    /// Whether its UpdateService may have been sent.
+    pub(crate) asked: bool,
+}
+
+impl Run {
+    pub(crate) fn ecs(&self, target: &TargetSpec) -> Arc<Ecs> {
+        (self.clients)(target)
+    }
+
+    /// Returns a target's work, by the last look at its service.
+    pub(crate) fn work(&self, index: usize) -> Arc<Work> {
+        let renewed = self.know(index, |known| known.work.clone());
+        renewed.unwrap_or_else(|| Arc::new(self.plan.work[index].clone().expect("only targets with work are started")))
+    }
+
+    /// Reads or changes what is known of a target.
+    pub(crate) fn know<T>(&self, index: usize, with: impl FnOnce(&mut Known) -> T) -> T {
+        with(self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(index).or_default())
+    }
+
+    pub(crate) async fn emit(&self, event: Event) {
+        // A reader that has gone away does not stop a run: what was started is still watched to its end.
+        let _ = self.events.send(event).await;
+    }
+}

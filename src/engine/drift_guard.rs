@@ -1,0 +1,158 @@
+//! A target's work, held against its service right before each write: by then the plan may be hours old.
+//!
+//! What somebody else deployed meanwhile is theirs, unless the manifest says that others give way. What is still as it was
+//! planned is carried out with what the service has now, which is what an undo gives back.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::aws::denial;
+use crate::aws::ecs::{Ecs, ServiceUpdate};
+use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
+pub use crate::engine::batched_reads::Together;
+use crate::engine::context::Run;
+use crate::engine::exactly_once::{Unread, until_answered};
+use crate::engine::past::Past;
+use crate::engine::rollout_result::RolloutResult;
+use crate::engine::timing::{MISSES, ROLLOUT_PACE};
+use crate::engine::update::settings;
+use crate::fleet::{Commit, OnBusy, Outcome, TargetSpec};
+use crate::observe::Observed;
+use crate::observe::service::LiveService;
+use crate::plan::drift;
+use crate::plan::drift::Fresh;
+use crate::plan::work::{Definition, Work};
+
+/// A look no older than this will do before a revision is registered: that of the preflight does for what is started right after.
+const RECENT: Duration = Duration::from_secs(5);
+
+/// A target's work, by the last look at its service.
+pub struct Current<'a> {
+    run: &'a Run,
+    index: usize,
+    /// The target.
+    pub target: &'a TargetSpec,
+    /// Of its account and region.
+    pub ecs: Arc<Ecs>,
+    /// The work.
+    pub work: Arc<Work>,
+    /// What its service had then, once it was looked at again.
+    pub past: Past,
+    seen_at: Option<Instant>,
+}
+
+impl<'a> Current<'a> {
+    /// Starts with what was planned for a target, by its index.
+    pub fn planned(run: &'a Run, index: usize) -> Self {
+        let target = &run.fleet.targets[index];
+        let (ecs, work) = (run.ecs(target), run.work(index));
+        Self { run, index, target, ecs, work, past: Past::default(), seen_at: run.read_at }
+    }
+
+    /// Looks at the service again, unless that was just done or nothing is written to it. Returns how the rollout ends
+    /// where nothing may be written to it any more.
+    pub async fn renew(&mut self, permit: &Permit) -> Result<(), RolloutResult> {
+        match self.seen_at {
+            Some(at) if at.elapsed() < RECENT => Ok(()),
+            _ => self.look_again(permit).await,
+        }
+    }
+
+    /// Does the same right before UpdateService, whatever the age of the last look: another run may have begun since. What it
+    /// deploys is followed where it is the same, and is not taken the place of where it is not.
+    pub async fn look_again(&mut self, permit: &Permit) -> Result<(), RolloutResult> {
+        let writes = match self.work.definition {
+            Definition::Return { .. } => false,
+            Definition::Follow { .. } => settings(&self.work, None) != ServiceUpdate::default(),
+            Definition::Keep | Definition::Existing { .. } | Definition::Register { .. } => true,
+        };
+        if !writes {
+            return Ok(());
+        }
+        let seen_at = Instant::now();
+        let service = self.look(permit).await?;
+        let work = match drift::renewed(&self.work, &service) {
+            Some(work) => work,
+            None => self.moved(&service, permit).await?,
+        };
+        self.past = Past::of(&service);
+        self.take(work);
+        self.seen_at = Some(seen_at);
+        Ok(())
+    }
+
+    fn take(&mut self, work: Work) {
+        self.work = Arc::new(work);
+        self.run.know(self.index, |known| known.work = Some(Arc::clone(&self.work)));
+    }
+
+    /// Decides about a service that is not what the work was planned against.
+    async fn moved(&mut self, service: &LiveService, permit: &Permit) -> Result<Work, RolloutResult> {
+        let live = self.read(permit, || self.ecs.describe_task_definition(&service.task_definition)).await?;
+        let release = &self.run.fleet.release;
+        let is_newer = !release.allow_older && Commit::of_revision(&live).is_newer_than(&release.commit);
+        let service = service.clone();
+        let observed =
+            Observed { service, live: Arc::new(live), newest: None, named: None, progress: None, codedeploy: None };
+        let service = &observed.service;
+        let what = match drift::check(&self.work, &observed) {
+            Fresh::Ready(work) | Fresh::Planned(Some(work)) => return Ok(work),
+            Fresh::Planned(None) => {
+                // Somebody else did it: nothing of it is ours to be undone.
+                self.take(drift::instead(&self.work, service));
+                let wanted = Some(service.task_definition.clone());
+                return Err(RolloutResult { wanted, ..RolloutResult::succeeded(service.revision(), None) });
+            }
+            Fresh::Moved(what) => what,
+        };
+        if self.run.fleet.on_busy == OnBusy::Supersede && service.status == "ACTIVE" && !is_newer {
+            return Ok(drift::instead(&self.work, service));
+        }
+        let summary = format!("it moved since the plan was made: {what}; nothing was changed");
+        let mut ended = RolloutResult::new(Outcome::Superseded, summary);
+        if let Some(reason) = &mut ended.reason {
+            reason.help = Some("plan again, and deploy what is then to be deployed".to_owned());
+        }
+        Err(ended)
+    }
+
+    /// Looks at the service.
+    async fn look(&self, permit: &Permit) -> Result<LiveService, RolloutResult> {
+        for _ in 0..MISSES {
+            match self.read(permit, || self.run.looks.look(self.target, &self.ecs)).await? {
+                Some(service) => return Ok(service),
+                None => _ = permit.hold(tokio::time::sleep(ROLLOUT_PACE)).await,
+            }
+        }
+        Err(RolloutResult::new(
+            Outcome::Failed,
+            "the service vanished before it was updated: ECS does not know it any more",
+        ))
+    }
+
+    /// Reads for as long as AWS puts it off and the permit, which has a deadline, is not over.
+    async fn read<T, F>(&self, permit: &Permit, read: impl Fn() -> F) -> Result<T, RolloutResult>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let deadline = permit.deadline().unwrap_or_else(|| Instant::now() + self.target.timeout);
+        let answer = tokio::select! {
+            biased;
+            answer = until_answered(deadline, read) => answer,
+            () = permit.over() => return Err(RolloutResult::stopped(self.run, permit, self.target)),
+        };
+        answer.map_err(|unread| {
+            let Unread::Refused(error) = &unread else { return RolloutResult::not_begun(&unread, self.target) };
+            let summary = format!("it could not be read again before its update, and nothing was changed: {error}");
+            let mut ended = RolloutResult::new(Outcome::Failed, summary);
+            if let (Kind::Denied, Some(reason)) = (error.kind, &mut ended.reason) {
+                reason.help = Some(denial::help(error, "ecs", self.target));
+            }
+            ended
+        })
+    }
+}

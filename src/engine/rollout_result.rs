@@ -1,0 +1,168 @@
+//! How a rollout ended, and what to do about what ECS refused.
+
+use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::Permit;
+use crate::engine::context::Run;
+use crate::engine::exactly_once::Unread;
+use crate::engine::hints::help;
+use crate::event::{Evidence, Reason};
+use crate::fleet::{Outcome, Revision, TargetSpec};
+
+/// How a rollout ended.
+#[derive(Debug)]
+pub struct RolloutResult {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why, unless it succeeded.
+    pub reason: Option<Reason>,
+    /// The revision that the service runs now, where that is known.
+    pub revision: Option<Revision>,
+    /// Our deployment's id, where there is one.
+    pub deployment: Option<String>,
+    /// Whether ECS took the change, or may have: there may be something to undo.
+    pub acted: bool,
+    /// The ARN of the task definition that was to be deployed.
+    pub wanted: Option<String>,
+}
+
+impl RolloutResult {
+    /// Ends before ECS took anything.
+    pub fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
+        let reason = Reason { summary: summary.into(), ..Reason::default() };
+        Self { outcome, reason: Some(reason), revision: None, deployment: None, acted: false, wanted: None }
+    }
+
+    /// Ends with the service on what was wanted.
+    pub fn succeeded(revision: Option<Revision>, deployment: Option<String>) -> Self {
+        Self { outcome: Outcome::Succeeded, reason: None, revision, deployment, acted: true, wanted: None }
+    }
+
+    /// A write that ECS refused, or whose fate is not known.
+    pub fn refused(error: &CallError, target: &TargetSpec) -> Self {
+        let mut ended = Self::new(Outcome::Failed, error.to_string());
+        if let Some(reason) = &mut ended.reason {
+            reason.help = help(error, target);
+        }
+        ended
+    }
+
+    /// Ends a rollout whose write was not sent, since its permission was over; `None` for any other error. A wave that was
+    /// halted says by whom itself.
+    pub fn withdrawn(error: &CallError, run: &Run, permit: &Permit, target: &TargetSpec) -> Option<Self> {
+        (error.kind == Kind::Withdrawn).then(|| Self::stopped(run, permit, target))
+    }
+
+    /// Ends a rollout of which nothing more may be written, before anything of it was deployed.
+    pub fn stopped(run: &Run, permit: &Permit, target: &TargetSpec) -> Self {
+        if run.cancel.is_cancelled() {
+            Self::new(Outcome::Cancelled, "the run was cancelled before its deployment was started")
+        } else if permit.is_withdrawn() {
+            Self::new(Outcome::NotStarted, "")
+        } else {
+            let limit = humantime::format_duration(target.timeout);
+            Self::new(Outcome::TimedOut, format!("not started within {limit}; nothing was changed"))
+        }
+    }
+
+    /// ECS did not say in time how the service stands, so nothing was asked of it.
+    pub fn not_begun(unread: &Unread, target: &TargetSpec) -> Self {
+        let limit = humantime::format_duration(target.timeout);
+        Self::new(Outcome::TimedOut, format!("not started within {limit}, and nothing was changed: {unread}"))
+    }
+
+    /// The revision could not be registered while `permit` lasted, or was refused: UpdateService was not sent.
+    pub fn not_registered(error: &CallError, run: &Run, permit: &Permit, target: &TargetSpec) -> Self {
+        if error.kind == Kind::Unknown && permit.is_over() {
+            let limit = humantime::format_duration(target.timeout);
+            return Self::new(
+                Outcome::TimedOut,
+                format!("not started within {limit}, UpdateService was not sent: {error}"),
+            );
+        }
+        Self::withdrawn(error, run, permit, target).unwrap_or_else(|| Self::refused(error, target))
+    }
+
+    /// The UpdateService of `wanted` was refused, or its fate is not known.
+    pub fn not_updated(error: &CallError, target: &TargetSpec, wanted: Option<String>) -> Self {
+        Self { acted: error.kind == Kind::Unknown, wanted, ..Self::refused(error, target) }
+    }
+
+    /// Says too that a revision was registered for it and is not deployed.
+    pub fn unused(mut self, revision: Option<&Revision>) -> Self {
+        let ended_early = matches!(
+            self.outcome,
+            Outcome::Superseded | Outcome::Failed | Outcome::Cancelled | Outcome::NotStarted | Outcome::TimedOut
+        );
+        if let (Some(reason), Some(revision), true) = (&mut self.reason, revision, ended_early) {
+            // It is no part of the cause: each target has another one.
+            let cause = Some("its new revision exists and is not used".to_owned());
+            reason.evidence.push(Evidence { cause, ..format!("{revision} exists and is not used").into() });
+        }
+        self
+    }
+
+    /// Says how a return ended that was asked for.
+    pub fn returned(undone: RollbackResult, deployment: &str) -> Self {
+        let ended = match undone {
+            RollbackResult::Back(revision) => Self::succeeded(revision, None),
+            RollbackResult::Stuck(reason) => Self { reason: Some(reason), ..Self::new(Outcome::Stuck, "") },
+            RollbackResult::Superseded(by) => Self::new(Outcome::Superseded, by),
+            RollbackResult::Nothing(why) => Self::new(Outcome::Failed, why),
+            RollbackResult::Cancelled => {
+                Self::new(Outcome::Cancelled, "the run was cancelled before anything was asked of ECS")
+            }
+            RollbackResult::Detached(summary) => Self::new(Outcome::Detached, summary),
+        };
+        Self { deployment: Some(deployment.to_owned()), ..ended }
+    }
+
+    /// Says how a failure ended that was undone.
+    pub fn undone(self, undone: RollbackResult) -> Self {
+        let failure = self.reason.clone().unwrap_or_default();
+        let told = |outcome, summary: String, mut failure: Reason| {
+            failure.evidence.insert(0, std::mem::take(&mut failure.summary).into());
+            (outcome, Reason { summary, evidence: failure.evidence, help: None }, None)
+        };
+        let (outcome, reason, revision) = match undone {
+            RollbackResult::Back(revision) => (Outcome::RolledBack, Reason { help: None, ..failure }, revision),
+            RollbackResult::Stuck(stuck) => (Outcome::Stuck, after(failure, stuck), None),
+            RollbackResult::Superseded(by) => told(Outcome::Superseded, by, failure),
+            RollbackResult::Detached(summary) => told(Outcome::Detached, summary, failure),
+            RollbackResult::Cancelled => {
+                let help = Some("the run was cancelled before this was undone; look at the service".to_owned());
+                (self.outcome, Reason { help, ..failure }, self.revision.clone())
+            }
+            RollbackResult::Nothing(why) => {
+                let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+                let help = Some(format!("not undone: {why}{help}"));
+                (self.outcome, Reason { help, ..failure }, self.revision.clone())
+            }
+        };
+        Self { outcome, reason: Some(reason), revision, ..self }
+    }
+}
+
+/// How an undo ended.
+#[derive(Debug)]
+pub enum RollbackResult {
+    /// The service is back, complete and PRIMARY.
+    Back(Option<Revision>),
+    /// It is not, and nothing more can be done here.
+    Stuck(Reason),
+    /// Somebody else's deployment is PRIMARY: it is theirs now.
+    Superseded(String),
+    /// There is nothing to go back to, or nothing to go back from: nothing was asked of ECS.
+    Nothing(String),
+    /// The run was cancelled before anything was asked of ECS.
+    Cancelled,
+    /// The run was cancelled, and what was asked of ECS goes on.
+    Detached(String),
+}
+
+/// Says why a target is stuck: that the undo failed, and what had gone wrong before.
+pub fn after(failure: Reason, stuck: Reason) -> Reason {
+    let mut evidence = stuck.evidence;
+    evidence.push(failure.summary.into());
+    evidence.extend(failure.evidence);
+    Reason { summary: format!("the undo failed: {}", stuck.summary), evidence, help: stuck.help }
+}

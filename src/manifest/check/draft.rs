@@ -1,0 +1,85 @@
+//! What is known of services and targets while they are checked.
+
+use crate::fleet::{Desired, TargetId};
+use crate::manifest::codedeploy::CodeDeploy;
+use crate::manifest::definition::DefinitionSource;
+use crate::manifest::deployment::Deployment;
+use crate::manifest::interpolate::Template;
+use crate::manifest::run_task::RunTask;
+use crate::manifest::scalar::{Count, Scalar};
+use crate::manifest::spanned::{Entries, Span, Spanned};
+use crate::manifest::{Override, Service};
+
+/// A service as far as it could be read.
+pub struct ServiceDraft<'a> {
+    pub name: &'a str,
+    pub(crate) span: Span,
+    pub(crate) written: &'a Service,
+}
+
+/// A target before its account is shared.
+pub struct Target {
+    pub id: TargetId,
+    /// The index of its account's draft.
+    pub account: usize,
+    pub cluster: String,
+    pub service: String,
+    pub desired: Desired,
+    /// What its wave gives it.
+    pub alarms: Vec<String>,
+}
+
+/// The targets of every enabled account.
+pub struct Targets {
+    pub list: Vec<Target>,
+    /// Whether that is all of them: if not, nothing can be said about the waves.
+    pub complete: bool,
+}
+
+/// What a service or an override says of a target.
+pub struct Layer<'a> {
+    pub(crate) cluster: &'a Option<Spanned<Template>>,
+    pub(crate) service: &'a Option<Spanned<Template>>,
+    pub(crate) task_definition: &'a Option<Spanned<DefinitionSource>>,
+    pub images: &'a Option<Spanned<Entries<Template>>>,
+    pub environment: &'a Option<Spanned<Entries<Entries<Scalar>>>>,
+    pub secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
+    pub(crate) desired_count: &'a Option<Spanned<Count>>,
+    pub(crate) deployment: &'a Option<Spanned<Deployment>>,
+    pub before: &'a Written,
+    pub after: &'a Written,
+    pub(crate) codedeploy: &'a Option<Spanned<CodeDeploy>>,
+}
+
+macro_rules! layer {
+    ($from:expr) => {
+        Layer {
+            cluster: &$from.cluster,
+            service: &$from.service,
+            task_definition: &$from.task_definition,
+            images: &$from.images,
+            environment: &$from.environment,
+            secrets: &$from.secrets,
+            desired_count: &$from.desired_count,
+            deployment: &$from.deployment,
+            before: &$from.before,
+            after: &$from.after,
+            codedeploy: &$from.codedeploy,
+        }
+    };
+}
+
+impl<'a> From<&'a Service> for Layer<'a> {
+    fn from(service: &'a Service) -> Self {
+        layer!(service)
+    }
+}
+
+impl<'a> From<&'a Override> for Layer<'a> {
+    fn from(other: &'a Override) -> Self {
+        layer!(other)
+    }
+}
+
+/// A list of tasks, as a service or an override has it.
+pub type Written = Option<Spanned<Vec<Spanned<RunTask>>>>;

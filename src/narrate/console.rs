@@ -1,0 +1,53 @@
+//! How to look at a service again: the aws CLI's command and the console's address.
+//!
+//! Both are made of what the plan says of a target; neither holds a credential.
+
+use crate::base::text::clean;
+use crate::state::TargetState;
+
+/// Returns a command that can be pasted into a shell with a session in the target's account.
+pub fn command(target: &TargetState) -> String {
+    format!(
+        "aws ecs describe-services --region {} --cluster {} --services {}",
+        quote(&target.target.region),
+        quote(&target.cluster),
+        quote(&target.service)
+    )
+}
+
+/// Returns the address of the service's deployments in the console.
+pub fn address(target: &TargetState) -> String {
+    page(target, "deployments")
+}
+
+/// Returns the address of the logs of the service's tasks in the console.
+pub fn logs(target: &TargetState) -> String {
+    page(target, "logs")
+}
+
+/// Returns the address of one of the service's pages in the console of its partition, which the region's name tells.
+fn page(target: &TargetState, page: &str) -> String {
+    let region = clean(&target.target.region);
+    let host = if region.starts_with("cn-") {
+        "console.amazonaws.cn"
+    } else if region.starts_with("us-gov-") {
+        "console.amazonaws-us-gov.com"
+    } else {
+        "console.aws.amazon.com"
+    };
+    // A cluster may be given by its ARN; the console wants its name.
+    let cluster = target.cluster.rsplit('/').next().unwrap_or(&target.cluster);
+    let (cluster, service) = (clean(cluster), clean(&target.service));
+    format!("https://{region}.{host}/ecs/v2/clusters/{cluster}/services/{service}/{page}?region={region}")
+}
+
+/// Quotes a word for a POSIX shell unless none of its characters means anything to one.
+fn quote(word: &str) -> String {
+    let word = clean(word);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,110 @@
+//! What a plan says to people, events and reports. It holds no environment value.
+
+use crate::fleet::{AccountId, OnCancel, OnFailure, Revision, TargetId};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// What a plan says to people, events and reports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Outline {
+    /// The waves, in the order in which they run.
+    pub waves: Vec<WaveOutline>,
+    /// Every target, wave by wave.
+    pub changes: Vec<ChangeOutline>,
+}
+
+impl Outline {
+    /// Counts again how many targets of each wave have something to do.
+    pub fn recount(&mut self) {
+        for wave in &mut self.waves {
+            let changes = self.changes.iter().filter(|change| change.wave == wave.name);
+            wave.changing = changes.filter(|change| change.action.changes()).count();
+            wave.worst_case_failures = wave.worst_case_failures.min(wave.changing);
+        }
+    }
+}
+
+/// What a plan says of a wave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WaveOutline {
+    /// The wave's name.
+    pub name: String,
+    /// How many targets it has.
+    pub targets: usize,
+    /// How many of them have something to do.
+    pub changing: usize,
+    /// How many run at once, as the manifest says it: `5`, `25%` or `1, 5, 25%`.
+    pub max_parallel: String,
+    /// How many may fail before the run halts.
+    pub max_failures: usize,
+    /// How many can have failed, at the worst, when the run halts in this wave.
+    pub worst_case_failures: usize,
+    /// The bake, in whole seconds.
+    pub bake_seconds: u64,
+    /// How many CloudWatch alarms the bake looks at.
+    #[serde(default)]
+    pub alarms: usize,
+    /// Whether the run stops before this wave.
+    pub gate: bool,
+    /// What is done with a target that fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// What is done with what is under way when the run is cancelled.
+    #[serde(default)]
+    pub on_cancel: OnCancel,
+}
+
+/// What a plan says of a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeOutline {
+    /// The target.
+    pub target: TargetId,
+    /// Its account's id.
+    pub account_id: AccountId,
+    /// Its cluster's name.
+    pub cluster: String,
+    /// The service's name in ECS.
+    pub service: String,
+    /// The name of its wave.
+    pub wave: String,
+    /// What it needs.
+    pub action: Action,
+    /// The revision that it runs now; `None` where it could not be read.
+    pub from: Option<Revision>,
+    /// The revision that it will run, where that one exists already.
+    pub to: Option<Revision>,
+    /// What changes, a line each, without values of environment variables.
+    pub summary: Vec<String>,
+}
+
+/// What a target needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing.
+    Unchanged,
+    /// A new revision, and a deployment of it.
+    Register,
+    /// A deployment of a revision that exists.
+    Deploy,
+    /// New settings that start no deployment.
+    Update,
+    /// It cannot be deployed.
+    Blocked {
+        /// Why, as a lower-case fragment.
+        reason: String,
+        /// What to do about it.
+        help: Option<String>,
+    },
+}
+
+impl Action {
+    /// Whether carrying it out calls AWS to change something.
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Register | Self::Deploy | Self::Update => true,
+            Self::Unchanged | Self::Blocked { .. } => false,
+        }
+    }
+}

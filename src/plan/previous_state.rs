@@ -1,0 +1,141 @@
+//! What a target had before its change, so that an undo can give it back.
+//!
+//! Pure. Only what the change touches is given back, and only where it is still as the change left it: what somebody
+//! else, or autoscaling, set since is theirs.
+
+use serde_json::{Map, Value, json};
+
+use crate::fleet::Revision;
+use crate::observe::service::LiveService;
+use crate::plan::settings;
+use crate::plan::work::{Before, Definition, Work};
+
+impl Before {
+    /// Takes down what a service has before a definition is deployed to it.
+    pub fn of(service: &LiveService, definition: &Definition) -> Self {
+        let wanted = match definition {
+            Definition::Existing { arn, .. } => Some(arn.as_str()),
+            Definition::Follow { .. } | Definition::Return { .. } => Some(service.task_definition.as_str()),
+            Definition::Keep | Definition::Register { .. } => None,
+        };
+        Self {
+            task_definition: completed(service).filter(|arn| Some(*arn) != wanted).map(str::to_owned),
+            desired_count: service.desired,
+            deployment: service.configuration.clone(),
+        }
+    }
+
+    /// Returns the revision that an undo goes back to.
+    pub fn revision(&self) -> Option<Revision> {
+        self.task_definition.as_deref()?.parse().ok()
+    }
+
+    /// Returns the settings that give back what the work changed and what still is as it left it: the desired count, and
+    /// the members of `deploymentConfiguration`.
+    pub fn settings(&self, work: &Work, now: &LiveService) -> (Option<u32>, Option<Value>) {
+        let count = work.desired_count.filter(|count| now.desired == *count && *count != self.desired_count);
+        let changed = work.deployment.as_ref().filter(|declared| settings::settings_hold(declared, &now.configuration));
+        let members: Map<String, Value> = changed
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, declared)| Some((name.clone(), self.member(name, declared)?)))
+            .collect();
+        (count.map(|_| self.desired_count), (!members.is_empty()).then_some(Value::Object(members)))
+    }
+
+    /// Returns a member as it was. One that was absent cannot be taken away again: it is switched off, emptied, or set to
+    /// ECS's default. Those of LINEAR and CANARY have none, and mean nothing once the strategy is another one.
+    fn member(&self, name: &str, declared: &Value) -> Option<Value> {
+        match (&self.deployment[name], declared) {
+            (Value::Null, Value::Array(_)) => Some(json!([])),
+            (Value::Null, Value::Object(_)) => {
+                let mut off = declared.clone();
+                *off.get_mut("enable")? = json!(false);
+                Some(off)
+            }
+            (Value::Null, _) => settings::setting_defaults().get(name).cloned(),
+            (was, _) => Some(was.clone()),
+        }
+    }
+}
+
+/// Returns the task definition of the newest deployment that completed. A service behind a Classic load balancer has no
+/// rollout state: its PRIMARY stands for it.
+fn completed(service: &LiveService) -> Option<&str> {
+    let completed = service.deployments.iter().find(|one| one.is("COMPLETED"));
+    let stateless = || service.primary().filter(|primary| primary.rollout_state.is_none());
+    completed.or_else(stateless).map(|deployment| deployment.task_definition.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(states: &[(&str, &str, &str)]) -> LiveService {
+        let deployments: Vec<Value> = states
+            .iter()
+            .enumerate()
+            .map(|(number, (status, definition, state))| {
+                json!({ "id": format!("ecs-svc/{number}"), "status": status, "rolloutState": state,
+                    "taskDefinition": definition })
+            })
+            .collect();
+        LiveService::read(&json!({
+            "status": "ACTIVE", "taskDefinition": states[0].1, "desiredCount": 2, "deployments": deployments,
+            "deploymentConfiguration": { "maximumPercent": 200, "minimumHealthyPercent": 100 },
+        }))
+    }
+
+    fn existing(arn: &str) -> Definition {
+        Definition::Existing { arn: arn.to_owned(), force: true }
+    }
+
+    #[test]
+    fn what_completed_last_is_gone_back_to_and_never_the_wanted() {
+        let back = |states: &[_], definition: &Definition| Before::of(&service(states), definition).task_definition;
+        let steady = [("PRIMARY", "td/api:1", "COMPLETED")];
+        assert_eq!(back(&steady, &existing("td/api:2")).as_deref(), Some("td/api:1"));
+        assert_eq!(back(&steady, &existing("td/api:1")), None);
+        assert_eq!(back(&[("PRIMARY", "td/api:1", "FAILED")], &existing("td/api:2")), None);
+        let failed = [("PRIMARY", "td/api:2", "FAILED"), ("ACTIVE", "td/api:1", "COMPLETED")];
+        assert_eq!(back(&failed, &existing("td/api:2")).as_deref(), Some("td/api:1"));
+        let follow = Definition::Follow { deployment: "ecs-svc/0".to_owned() };
+        let going = [("PRIMARY", "td/api:2", "IN_PROGRESS"), ("ACTIVE", "td/api:1", "COMPLETED")];
+        assert_eq!(back(&going, &follow).as_deref(), Some("td/api:1"));
+        assert_eq!(back(&[("PRIMARY", "td/api:2", "IN_PROGRESS")], &follow), None);
+    }
+
+    #[test]
+    fn only_what_was_changed_and_still_is_so_is_given_back() {
+        let was = service(&[("PRIMARY", "td/api:1", "COMPLETED")]);
+        let mut work = Work::new(Definition::Keep, &was);
+        assert_eq!(work.before.settings(&work, &was), (None, None));
+        work.desired_count = Some(4);
+        work.deployment = Some(json!({ "maximumPercent": 150, "alarms": { "enable": true, "alarmNames": ["a"] } }));
+        let mut now = was.clone();
+        assert_eq!(work.before.settings(&work, &now), (None, None), "nothing of it was set");
+        now.desired = 4;
+        now.configuration["maximumPercent"] = json!(150);
+        now.configuration["alarms"] = json!({ "enable": true, "alarmNames": ["a"] });
+        let off = json!({ "maximumPercent": 200, "alarms": { "enable": false, "alarmNames": ["a"] } });
+        assert_eq!(work.before.settings(&work, &now), (Some(2), Some(off)));
+        now.desired = 7;
+        assert_eq!(work.before.settings(&work, &now).0, None, "autoscaling moved it since");
+    }
+
+    #[test]
+    fn what_there_was_not_is_emptied_or_set_to_the_default_of_ecs() {
+        let was = service(&[("PRIMARY", "td/api:1", "COMPLETED")]);
+        let mut work = Work::new(Definition::Keep, &was);
+        let declared = json!({
+            "strategy": "CANARY", "bakeTimeInMinutes": 9, "canaryConfiguration": { "canaryPercent": 5.0 },
+            "lifecycleHooks": [{ "targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"] }],
+        });
+        work.deployment = Some(declared.clone());
+        let mut now = was.clone();
+        now.configuration = declared;
+        let back = json!({ "strategy": "ROLLING", "bakeTimeInMinutes": 0, "lifecycleHooks": [] });
+        assert_eq!(work.before.settings(&work, &now), (None, Some(back)));
+    }
+}

@@ -1,0 +1,397 @@
+//! Which revision a target goes back to, and the plan of going there: what `roleout rollback` carries out.
+//!
+//! Pure. What is gone back to is the last revision that completed before the present one. A target that is back already
+//! stays: going back twice would else bring the newer revision again, and a job that is retried would undo itself.
+
+pub mod deployed;
+mod support;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::fleet::{Fleet, Revision};
+use crate::observe::history::{Definitions, History};
+use crate::observe::service::LiveService;
+use crate::observe::{Observed, Seen, Unseen};
+use crate::plan::build::{Decision, decided, undeployable};
+use crate::plan::outline::Action;
+use crate::plan::rollback_target::deployed::Deployed;
+pub use crate::plan::rollback_target::support::Support;
+use crate::plan::rollback_target::support::{Ran, ran};
+use crate::plan::work::{Definition, Plan, Work};
+use crate::task_definition::compose;
+
+/// What going back means for a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// An older revision is deployed.
+    To {
+        /// Its ARN.
+        arn: String,
+        /// Why its past is not known from service deployments, where that is so.
+        because: Option<String>,
+        /// What speaks for it having run, where that is so.
+        support: Option<Support>,
+    },
+    /// The deployment that is under way is stopped, and ECS goes back.
+    Return {
+        /// The deployment's id.
+        deployment: String,
+        /// The ARN of what completed last, where that is known.
+        to: Option<String>,
+        /// The ARN of what a deployment by CodeDeploy deploys; ECS's deploys what the service says.
+        deploys: Option<String>,
+    },
+    /// The deployment that is under way goes back: it is followed.
+    Follow {
+        /// The deployment's id.
+        deployment: String,
+        /// The ARN of what a deployment by CodeDeploy deploys; ECS's deploys what the service says.
+        deploys: Option<String>,
+    },
+    /// It is back already.
+    Already(String),
+    /// There is nothing to go back to.
+    Nowhere(String),
+    /// The deploy that is taken back has not changed it: it stays as it is.
+    Untouched(String),
+}
+
+impl Way {
+    /// Returns what going back means for a target, with what is known of the deploy that is taken back.
+    pub fn of_deployed(self, deployed: &Deployed) -> Self {
+        match (deployed, self) {
+            (Deployed::No(why), Self::To { .. } | Self::Return { .. } | Self::Nowhere(_)) => {
+                Self::Untouched(why.clone())
+            }
+            (_, way) => way,
+        }
+    }
+
+    /// Whether it is back, or on its way.
+    pub fn is_back(&self) -> bool {
+        matches!(self, Self::Already(_) | Self::Follow { .. })
+    }
+}
+
+/// Decides what going back means for a target with a past: as [`way`] does, unless a deployment by CodeDeploy is under way.
+pub fn way_of(observed: &Observed, past: &History, further: bool) -> Way {
+    let Some(under_way) = &observed.codedeploy else { return way(&observed.service, past, further) };
+    let (deployment, deploys) = (under_way.id.clone(), under_way.task_definition.clone());
+    let completed: Vec<&str> = match past {
+        History::Deployments(attempts) => {
+            let completed = attempts.iter().filter(|attempt| attempt.succeeded());
+            completed.filter_map(|attempt| attempt.task_definition.as_deref()).collect()
+        }
+        History::Revisions { .. } => Vec::new(),
+    };
+    match &deploys {
+        _ if under_way.undoes.is_some() => Way::Follow { deployment, deploys },
+        None => Way::Nowhere(format!("CodeDeploy does not say what its deployment {deployment} deploys")),
+        Some(arn) if completed.contains(&arn.as_str()) => Way::Follow { deployment, deploys },
+        Some(arn) => {
+            // Its traffic has moved already where what it deploys is PRIMARY.
+            let before = [observed.service.task_definition.as_str()].into_iter().chain(completed);
+            match before.into_iter().find(|known| known != arn) {
+                Some(to) => Way::Return { deployment, to: Some(to.to_owned()), deploys },
+                None => Way::Nowhere("nothing is known to have completed before".to_owned()),
+            }
+        }
+    }
+}
+
+/// Decides what going back means for a service with a past. With `further`, a target that is back already goes back to
+/// what ran before that.
+pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
+    let Some(primary) = service.primary() else { return Way::Nowhere("the service has no deployment".to_owned()) };
+    let present = primary.task_definition.as_str();
+    let (in_progress, failed) = (primary.is("IN_PROGRESS"), primary.is("FAILED"));
+    let deployment = primary.id.clone();
+    let back = |after: &str| format!("already back on {}, after {}", name(present), name(after));
+    match past {
+        History::Deployments(attempts) => {
+            let newest = attempts.first().and_then(|attempt| attempt.task_definition.as_deref());
+            let completed = attempts.iter().filter(|attempt| attempt.succeeded());
+            let completed: Vec<&str> = completed.filter_map(|attempt| attempt.task_definition.as_deref()).collect();
+            if in_progress {
+                return match completed.contains(&present) {
+                    true => Way::Follow { deployment, deploys: None },
+                    false => {
+                        Way::Return { deployment, to: completed.first().map(|arn| (*arn).to_owned()), deploys: None }
+                    }
+                };
+            }
+            let nowhere = || Way::Nowhere("no other revision completed in the 90 days that ECS remembers".to_owned());
+            let Some(other) = completed.iter().position(|arn| *arn != present) else {
+                return match newest.filter(|newest| *newest != present && !failed) {
+                    Some(after) if !further => Way::Already(back(after)),
+                    _ => nowhere(),
+                };
+            };
+            let mut from = other;
+            if !failed {
+                let before = completed[other..].iter().rposition(|arn| *arn == present).map(|place| other + place);
+                let after = newest.filter(|newest| *newest != present).or(before.map(|_| completed[other]));
+                if let (Some(after), false) = (after, further) {
+                    return Way::Already(back(after));
+                }
+                from = before.unwrap_or(other);
+            }
+            match completed[from..].iter().find(|arn| **arn != present) {
+                Some(arn) => Way::To { arn: (*arn).to_owned(), because: None, support: None },
+                None => nowhere(),
+            }
+        }
+        History::Revisions { arns, older, because } => {
+            let number = |arn: &str| arn.parse::<Revision>().map_or(0, |revision| revision.number);
+            if in_progress {
+                let completed = service.deployments.iter().find(|one| one.id != primary.id && one.is("COMPLETED"));
+                return match completed {
+                    Some(one) if number(&one.task_definition) > number(present) => {
+                        Way::Follow { deployment, deploys: None }
+                    }
+                    completed => {
+                        Way::Return { deployment, to: completed.map(|one| one.task_definition.clone()), deploys: None }
+                    }
+                };
+            }
+            let newer = arns.first().filter(|arn| number(arn) > number(present) && !failed && !further);
+            if let Some(newer) = newer {
+                return Way::Already(format!("on {} already, which is older than {}", name(present), name(newer)));
+            }
+            let known: Vec<(&str, Ran)> = older.iter().map(|one| (one.arn.as_str(), ran(service, one))).collect();
+            let supported = known.iter().find_map(|(arn, ran)| match ran {
+                Ran::Yes(support) => Some((*arn, Some(support.clone()))),
+                Ran::No | Ran::Unknown => None,
+            });
+            let refuted = |arn: &&str| known.contains(&(arn, Ran::No));
+            let lower = || arns.iter().map(String::as_str).filter(|arn| number(arn) < number(present));
+            let next = || lower().find(|arn| !refuted(arn)).or(lower().next()).map(|arn| (arn, None));
+            match supported.or_else(next) {
+                Some((arn, support)) => Way::To { arn: arn.to_owned(), because: Some(because.clone()), support },
+                None => Way::Nowhere(format!("its family has no older ACTIVE revision ({because})")),
+            }
+        }
+    }
+}
+
+fn name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// Builds the plan of going back. `ways` and `deployed` are indexed as the fleet's targets; `None` where a target could not be
+/// read. `definitions` has what is gone back to.
+pub fn plan(
+    fleet: &Fleet,
+    seen: &[Seen],
+    ways: &[Option<Way>],
+    deployed: &[Option<Deployed>],
+    definitions: &Definitions,
+) -> Plan {
+    decided(fleet, seen, |index, observed| {
+        let group = fleet.targets[index].desired.codedeploy.as_ref();
+        let mut decision = match (undeployable(&observed.service, group), &ways[index]) {
+            (_, Some(way @ Way::Untouched(_))) => decide(observed, way, None),
+            (Some(blocked), _) => blocked,
+            (None, Some(way)) => decide(observed, way, definitions.get(&index)),
+            (None, None) => Decision::blocked("its past could not be read", "run again"),
+        };
+        if let (Some(work), Some(Deployed::Yes(why))) = (&mut decision.work, &deployed[index]) {
+            let why = match &ways[index] {
+                Some(Way::To { because: None, .. }) => {
+                    format!("it goes back to the last other revision that completed: {why}")
+                }
+                _ => format!("it goes back: {why}"),
+            };
+            decision.summary.push(why.clone());
+            work.chosen_by = Some(work.chosen_by.take().map_or(why.clone(), |chosen| format!("{why}; {chosen}")));
+        }
+        decision.work.iter_mut().for_each(|work| work.codedeploy = group.cloned());
+        decision
+    })
+}
+
+fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>, Unseen>>) -> Decision {
+    let service = &observed.service;
+    let to = |arn: &str| arn.parse::<Revision>().ok();
+    let deploy = |definition, to, summary| Decision {
+        action: Action::Deploy,
+        work: Some(Work::new(definition, service)),
+        to,
+        summary,
+    };
+    match way {
+        Way::Already(why) | Way::Untouched(why) => {
+            Decision { action: Action::Unchanged, work: None, to: service.revision(), summary: vec![why.clone()] }
+        }
+        Way::Nowhere(why) => {
+            let help = "deploy the revision that you want with `roleout deploy`, or leave the target out with --only";
+            Decision::blocked(format!("there is nothing to go back to: {why}"), help)
+        }
+        Way::Follow { deployment, deploys } => {
+            let summary = vec![format!("its deployment {deployment} goes back already, and is followed")];
+            let revision = deploys.as_deref().and_then(to).or(service.revision());
+            let mut decision = deploy(Definition::Follow { deployment: deployment.clone() }, revision, summary);
+            if let (Some(work), Some(_)) = (&mut decision.work, &observed.codedeploy) {
+                work.from = deploys.clone().unwrap_or_default();
+            }
+            decision
+        }
+        Way::Return { deployment, to: back, deploys } => {
+            let by = if deploys.is_some() { "CodeDeploy" } else { "ECS" };
+            let summary = vec![format!("its deployment {deployment} is stopped, and {by} goes back")];
+            let mut decision =
+                deploy(Definition::Return { deployment: deployment.clone() }, back.as_deref().and_then(to), summary);
+            if let (Some(work), Some(back)) = (&mut decision.work, back) {
+                work.before.task_definition.get_or_insert_with(|| back.clone());
+            }
+            if let (Some(work), Some(deploys)) = (&mut decision.work, deploys) {
+                (work.from, work.before.task_definition) = (deploys.clone(), back.clone());
+            }
+            decision
+        }
+        Way::To { arn, because, support } => match definition {
+            Some(Ok(found)) if found["status"] == "ACTIVE" => {
+                let chosen_by = because.as_ref().map(|_| match support {
+                    Some(support) => format!("{} is chosen: {support}", name(arn)),
+                    None => format!("{} is chosen by its number alone: nothing says whether it ever ran", name(arn)),
+                });
+                let mut summary = compose::summary(&observed.live, found);
+                summary.extend(chosen_by.clone());
+                let mut decision = deploy(Definition::Existing { arn: arn.clone(), force: false }, to(arn), summary);
+                decision.work.iter_mut().for_each(|work| work.chosen_by.clone_from(&chosen_by));
+                decision
+            }
+            Some(Ok(_)) => Decision::blocked(
+                format!("it ran {} before, which was deregistered and cannot be deployed", name(arn)),
+                "deploy the commit that you want back: that registers its definition again",
+            ),
+            Some(Err(unseen)) => Decision::blocked(
+                format!("{} could not be read: {}", name(arn), unseen.reason),
+                unseen.help.clone().unwrap_or_default(),
+            ),
+            None => Decision::blocked(format!("{} could not be read", name(arn)), "run again"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::fleet::Commit;
+    use crate::observe::attempt::Attempt;
+    use crate::observe::family::Known;
+    use crate::observe::service::Message;
+
+    fn service(number: u32, state: &str) -> LiveService {
+        let arn = format!("td/api:{number}");
+        LiveService::read(&json!({ "status": "ACTIVE", "taskDefinition": arn, "deployments": [
+            { "id": "ecs-svc/9", "status": "PRIMARY", "taskDefinition": arn, "rolloutState": state },
+        ] }))
+    }
+
+    /// `"2+ 1+"`: 2 completed, and before that 1 did; `-` is one that ECS rolled back.
+    fn past(attempts: &str) -> History {
+        let attempt = |text: &str| {
+            let (number, status) = text.split_at(text.len() - 1);
+            let status = if status == "+" { "SUCCESSFUL" } else { "ROLLBACK_SUCCESSFUL" };
+            Attempt { task_definition: Some(format!("td/api:{number}")), status: status.to_owned() }
+        };
+        History::Deployments(attempts.split_whitespace().map(attempt).collect())
+    }
+
+    fn to(number: u32) -> Way {
+        Way::To { arn: format!("td/api:{number}"), because: None, support: None }
+    }
+
+    #[test]
+    fn the_last_that_completed_before_the_present_one_is_gone_back_to() {
+        for (present, attempts, expected) in [
+            (2, "2+ 1+", to(1)),
+            (3, "3+ 3+ 2- 1+", to(1)),
+            (3, "3+ 2+ 1+", to(2)),
+            (1, "2+ 1+", Way::Already("already back on api:1, after api:2".into())),
+            (1, "1+ 2+ 1+", Way::Already("already back on api:1, after api:2".into())),
+            (1, "2- 1+", Way::Already("already back on api:1, after api:2".into())),
+            (2, "3- 2+ 1+", Way::Already("already back on api:2, after api:3".into())),
+        ] {
+            assert_eq!(
+                way(&service(present, "COMPLETED"), &past(attempts), false),
+                expected,
+                "{present} of {attempts}"
+            );
+        }
+        assert!(matches!(way(&service(2, "COMPLETED"), &past("2+ 2+"), false), Way::Nowhere(_)));
+    }
+
+    #[test]
+    fn further_goes_on_from_where_it_is_back() {
+        for (present, attempts, expected) in [(2, "2+ 3+ 2+ 1+", to(1)), (2, "3- 2+ 1+", to(1)), (3, "3+ 2+ 1+", to(2))]
+        {
+            assert_eq!(way(&service(present, "COMPLETED"), &past(attempts), true), expected, "{present} of {attempts}");
+        }
+        assert!(matches!(way(&service(1, "COMPLETED"), &past("1+ 2+ 1+"), true), Way::Nowhere(_)));
+    }
+
+    #[test]
+    fn a_failed_one_goes_back_to_what_completed_last() {
+        assert_eq!(way(&service(3, "FAILED"), &past("3- 2+ 1+"), false), to(2));
+        assert_eq!(way(&service(1, "FAILED"), &past("1- 2+ 1+"), false), to(2));
+    }
+
+    #[test]
+    fn what_is_under_way_is_stopped_unless_it_goes_back_itself() {
+        let follow = Way::Follow { deployment: "ecs-svc/9".into(), deploys: None };
+        assert_eq!(way(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), false), follow);
+        let back = Way::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()), deploys: None };
+        assert_eq!(way(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), false), back);
+    }
+
+    #[test]
+    fn without_deployments_the_numbers_of_revisions_tell() {
+        let revisions = |numbers: &[u32]| History::Revisions {
+            arns: numbers.iter().map(|number| format!("td/api:{number}")).collect(),
+            older: Vec::new(),
+            because: "no".into(),
+        };
+        let older = Way::To { arn: "td/api:2".into(), because: Some("no".into()), support: None };
+        assert_eq!(way(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), false), older);
+        assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), false), Way::Already(_)));
+        assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), true), Way::To { .. }));
+        assert!(matches!(way(&service(1, "COMPLETED"), &revisions(&[1]), false), Way::Nowhere(_)));
+    }
+
+    #[test]
+    fn without_deployments_the_newest_revision_that_something_speaks_for_is_taken() {
+        let known = |number: u32, pipeline: Option<&str>| Known {
+            arn: format!("td/api:{number}"),
+            commit: Commit { pipeline: pipeline.map(str::to_owned), ..Commit::default() },
+            ..Known::default()
+        };
+        let past = |older: Vec<Known>| History::Revisions {
+            arns: (1..=4).rev().map(|number| format!("td/api:{number}")).collect(),
+            older,
+            because: "no".into(),
+        };
+        let to =
+            |number: u32, support| Way::To { arn: format!("td/api:{number}"), because: Some("no".into()), support };
+        let present = service(4, "COMPLETED");
+        let tagged = Some(Support::Registered("the pipeline 7".to_owned()));
+        let past_of_two = past(vec![known(3, None), known(2, Some("7")), known(1, Some("6"))]);
+        assert_eq!(way(&present, &past_of_two, false), to(2, tagged));
+        assert_eq!(way(&present, &past(vec![known(3, None), known(2, None)]), false), to(3, None));
+        let mut refuted = known(3, Some("7"));
+        (refuted.registered_at, refuted.until) = (Timestamp::from_second(100).ok(), Timestamp::from_second(200).ok());
+        let mut failed = present.clone();
+        failed.messages = vec![Message {
+            id: "1".into(),
+            text: "(service api) (deployment ecs-svc/3) deployment failed: tasks failed to start.".into(),
+            at: Timestamp::from_second(150).ok(),
+        }];
+        assert_eq!(way(&failed, &past(vec![refuted.clone(), known(2, None)]), false), to(2, None));
+    }
+}

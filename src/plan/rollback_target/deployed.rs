@@ -1,0 +1,257 @@
+//! Which targets the deploy that is taken back has changed: only those go back.
+//!
+//! Pure. A run that halted or was cancelled has not touched every target, and what it did not touch runs what it should. The
+//! report of that run tells it exactly. Without one the manifest does: a target that neither runs nor has under way what the
+//! manifest deploys was not changed by that deploy. Of those that do, the tags of their revisions tell which commit did it.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fleet::{Base, Commit, Fleet, OnBusy, Release, Revision, TargetId, TargetSpec};
+use crate::observe::{Observed, Seen};
+use crate::plan::build;
+use crate::plan::work::Definition;
+
+/// Which targets go back.
+#[derive(Clone, Debug, Default)]
+pub enum Which {
+    /// Those that the deploy of this manifest has changed.
+    #[default]
+    ByManifest,
+    /// Those that a run has changed.
+    OfRun(Box<OfRun>),
+    /// All of them, whatever they run.
+    All,
+}
+
+/// What a run deployed, by its report.
+#[derive(Clone, Debug, Default)]
+pub struct OfRun {
+    /// What the run is called.
+    pub name: String,
+    /// What it asked ECS for, for each target that it changed; an error says why it did not change a target.
+    pub targets: BTreeMap<TargetId, Result<Revision, String>>,
+}
+
+/// Whether the deploy that is taken back has changed a target, and how that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deployed {
+    /// It has.
+    Yes(String),
+    /// It has not.
+    No(String),
+}
+
+impl Deployed {
+    fn no(why: impl std::fmt::Display) -> Self {
+        Self::No(format!("not deployed by it: {why}"))
+    }
+}
+
+impl OfRun {
+    fn of(&self, id: &TargetId, observed: &Observed) -> Deployed {
+        match self.targets.get(id) {
+            None => Deployed::no("that run had no such target"),
+            Some(Err(why)) => Deployed::no(why),
+            Some(Ok(to)) if has(observed, |arn| arn.parse::<Revision>().is_ok_and(|it| it == *to)) => {
+                Deployed::Yes(format!("{} deployed what it runs", self.name))
+            }
+            Some(Ok(to)) => Deployed::no(format!("it does not run {to}, which that run deployed")),
+        }
+    }
+}
+
+/// Says of every target whether the deploy that is taken back has changed it; `None` where it could not be read.
+///
+/// # Errors
+/// Nothing tells it, which the text says: then no target may be taken for one that was.
+pub fn deployed(fleet: &Fleet, seen: &[Seen], which: &Which, is_back: bool) -> Result<Vec<Option<Deployed>>, String> {
+    let each = |decide: &dyn Fn(&TargetSpec, &Observed) -> Deployed| {
+        let pairs = fleet.targets.iter().zip(seen);
+        pairs.map(|(target, seen)| Some(decide(target, seen.as_ref().ok()?))).collect()
+    };
+    match which {
+        Which::All => Ok(each(&|_, _| Deployed::Yes("every selected target goes back, as asked".to_owned()))),
+        Which::OfRun(run) => Ok(each(&|target, observed| run.of(&target.id, observed))),
+        Which::ByManifest => by_manifest(fleet, seen, is_back),
+    }
+}
+
+/// How many kinds of what runs are named.
+const LISTED: usize = 5;
+
+/// How a target stands to what the manifest deploys.
+enum Stand {
+    /// It runs it, or has it under way.
+    Runs(Commit),
+    /// It does not, but a revision of it is there: it was to be deployed here.
+    Knows(Commit),
+    /// It does not.
+    Other,
+    /// The manifest says nothing of its task definition.
+    Silent(Commit),
+    /// The two cannot be compared.
+    Unknown(String),
+}
+
+fn stand(fleet: &Fleet, target: &TargetSpec, observed: &Observed) -> Stand {
+    let live = || Commit::of_revision(&observed.live);
+    if matches!(target.desired.task_definition, Base::Live) && !target.desired.changes_containers() {
+        return Stand::Silent(live());
+    }
+    let release = Release { allow_older: true, force_new_deployment: false, ..fleet.release.clone() };
+    let decision = build::decide(target, observed, &release, OnBusy::Supersede);
+    if let crate::plan::outline::Action::Blocked { reason, .. } = decision.action {
+        return Stand::Unknown(reason);
+    }
+    match decision.work.map(|work| work.definition) {
+        None | Some(Definition::Keep | Definition::Follow { .. } | Definition::Return { .. }) => Stand::Runs(live()),
+        Some(Definition::Existing { arn, .. }) => {
+            let newest = observed.newest.as_deref().filter(|newest| newest["taskDefinitionArn"] == *arn);
+            let commit = newest.map(Commit::of_revision).unwrap_or_default();
+            match has(observed, |other| other == arn) {
+                true if observed.service.task_definition == arn => Stand::Runs(live()),
+                true => Stand::Runs(commit),
+                // A revision that the manifest names is there whether or not it was ever to be deployed.
+                false if newest.is_some() && !matches!(target.desired.task_definition, Base::Revision { .. }) => {
+                    Stand::Knows(commit)
+                }
+                false => Stand::Other,
+            }
+        }
+        Some(Definition::Register { .. }) => Stand::Other,
+    }
+}
+
+/// Whether a service runs such a revision, or has a deployment of it under way.
+fn has(observed: &Observed, is_it: impl Fn(&str) -> bool) -> bool {
+    let service = &observed.service;
+    let codedeploy = observed.codedeploy.as_ref().and_then(|under_way| under_way.task_definition.as_deref());
+    let deployments = service.deployments.iter().map(|one| one.task_definition.as_str());
+    codedeploy.into_iter().chain([service.task_definition.as_str()]).chain(deployments).any(is_it)
+}
+
+fn by_manifest(fleet: &Fleet, seen: &[Seen], is_back: bool) -> Result<Vec<Option<Deployed>>, String> {
+    let pairs = fleet.targets.iter().zip(seen);
+    let stands: Vec<Option<Stand>> =
+        pairs.map(|(target, seen)| Some(stand(fleet, target, seen.as_ref().ok()?))).collect();
+    let known = || stands.iter().flatten();
+    let is_silent = known().all(|stand| matches!(stand, Stand::Silent(_)));
+    let own = key(&fleet.release.commit);
+    let by_own = |commit: &Commit| own.is_some() && key(commit) == own;
+    // A manifest without images is the same commit for many deploys: only the pipeline tells one of them.
+    let pipeline = &fleet.release.commit.pipeline;
+    let by_own_pipeline = |commit: &Commit| by_own(commit) && commit.pipeline == *pipeline;
+    let candidates = known().filter_map(|stand| match stand {
+        Stand::Runs(commit) | Stand::Knows(commit) => Some(commit),
+        Stand::Silent(commit) => by_own_pipeline(commit).then_some(commit),
+        Stand::Other | Stand::Unknown(_) => None,
+    });
+    let candidates: Vec<&Commit> = candidates.collect();
+    let is_mixed = is_silent && is_mixed(fleet, seen);
+    if candidates.is_empty() && !is_back || is_mixed && candidates.len() == known().count() {
+        return match is_silent && !is_mixed {
+            // Nothing tells them apart, and nothing has to: they are all in the same state.
+            true => {
+                let yes = || Deployed::Yes("the manifest says nothing of its image, and all run the same".to_owned());
+                Ok(stands.iter().map(|stand| stand.as_ref().map(|_| yes())).collect())
+            }
+            false => Err(untold(seen)),
+        };
+    }
+    let latest = candidates.iter().copied().find(|commit| by_own(commit)).or_else(|| newest(&candidates));
+    let by_latest = |commit: &Commit| match (latest.and_then(key), key(commit)) {
+        (Some(latest), Some(other)) => latest == other,
+        _ => true,
+    };
+    let decide = |stand: &Stand| match stand {
+        Stand::Runs(commit) if by_latest(commit) => Deployed::Yes("it runs what the manifest deploys".to_owned()),
+        Stand::Runs(commit) => {
+            Deployed::no(format!("{} had deployed what it runs before", words(commit).unwrap_or_default()))
+        }
+        Stand::Silent(commit) if by_own_pipeline(commit) => {
+            Deployed::Yes("its revision has the tag of this pipeline".to_owned())
+        }
+        Stand::Silent(_) => Deployed::no("the manifest says nothing of its task definition"),
+        Stand::Knows(_) | Stand::Other => Deployed::no("it does not run what the manifest deploys"),
+        Stand::Unknown(why) => Deployed::no(format!("it cannot be compared with the manifest: {why}")),
+    };
+    Ok(stands.iter().map(|stand| stand.as_ref().map(decide)).collect())
+}
+
+/// Returns what tells one commit's deploy from another's.
+fn key(commit: &Commit) -> Option<&str> {
+    commit.sha.as_deref().or(commit.pipeline.as_deref())
+}
+
+fn words(commit: &Commit) -> Option<String> {
+    let pipeline = || Some(format!("the pipeline {}", commit.pipeline.as_deref()?));
+    commit.short().map(|sha| format!("the commit {sha}")).or_else(pipeline)
+}
+
+/// Returns the commit that was deployed last: GitLab numbers its pipelines upwards.
+fn newest<'a>(commits: &[&'a Commit]) -> Option<&'a Commit> {
+    let number = |commit: &Commit| commit.pipeline.as_deref().and_then(|id| id.parse::<u64>().ok());
+    let order = |a: &&&'a Commit, b: &&&'a Commit| match (number(a), number(b)) {
+        (Some(a), Some(b)) if a != b => a.cmp(&b),
+        _ => a.at.cmp(&b.at),
+    };
+    let tagged = commits.iter().filter(|commit| key(commit).is_some());
+    tagged
+        .max_by(|a, b| match order(a, b) {
+            Ordering::Equal => key(a).cmp(&key(b)),
+            other => other,
+        })
+        .copied()
+}
+
+/// Whether targets of one service run different images, or their revisions are of different commits.
+fn is_mixed(fleet: &Fleet, seen: &[Seen]) -> bool {
+    let mut images: BTreeMap<&str, BTreeSet<Vec<String>>> = BTreeMap::new();
+    let mut commits: BTreeSet<Option<String>> = BTreeSet::new();
+    for (target, observed) in
+        fleet.targets.iter().zip(seen).filter_map(|(target, seen)| Some((target, seen.as_ref().ok()?)))
+    {
+        let own = crate::plan::placeholders::Own::of(target);
+        let containers = observed.live["containerDefinitions"].as_array().into_iter().flatten();
+        let image = |container: &serde_json::Value| {
+            own.template(container["image"].as_str().unwrap_or_default(), crate::plan::placeholders::Level::Name)
+        };
+        images.entry(&target.service).or_default().insert(containers.map(image).collect());
+        commits.insert(key(&Commit::of_revision(&observed.live)).map(str::to_owned));
+    }
+    commits.len() > 1 || images.values().any(|different| different.len() > 1)
+}
+
+/// Says that nothing tells which targets were changed, and what they run.
+fn untold(seen: &[Seen]) -> String {
+    let mut running: BTreeMap<String, usize> = BTreeMap::new();
+    for observed in seen.iter().flatten() {
+        let containers = observed.live["containerDefinitions"].as_array().into_iter().flatten();
+        let images: Vec<&str> = containers.filter_map(|container| container["image"].as_str()).collect();
+        let commit = words(&Commit::of_revision(&observed.live)).map(|commit| format!(" of {commit}"));
+        *running.entry(format!("{}{}", images.join(", "), commit.unwrap_or_default())).or_default() += 1;
+    }
+    let more = running.len().saturating_sub(LISTED);
+    let mut lines: Vec<String> = running.iter().take(LISTED).map(|(what, n)| format!("\n  {n}: {what}")).collect();
+    lines.extend((more > 0).then(|| format!("\n  and {more} more")));
+    let what =
+        "nothing tells which targets the last deploy changed: no target is known to run what this manifest deploys";
+    format!("{what}. Targets run:{}", lines.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(sha: &str, pipeline: &str) -> Commit {
+        Commit { sha: Some(sha.to_owned()), pipeline: Some(pipeline.to_owned()), at: None }
+    }
+
+    #[test]
+    fn the_commit_of_the_highest_pipeline_is_the_newest() {
+        let (old, new, none) = (commit("bb", "9"), commit("aa", "10"), Commit::default());
+        assert_eq!(newest(&[&old, &new, &none]), Some(&new));
+        assert_eq!(newest(&[&none]), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! What is to be done: the part of a plan that the engine carries out.
+
+use crate::fleet::codedeploy::CodeDeploy;
+use crate::fleet::commit::Tag;
+use crate::fleet::{Fleet, RunTasks, TargetId};
+use crate::observe::service::LiveService;
+use crate::plan::outline::{Action, Outline};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A plan: what people see of it, and what the engine carries out.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What each target needs, for people, events and reports.
+    pub outline: Outline,
+    /// The work, indexed as the fleet's targets; `None` where there is nothing to do or the target is blocked.
+    pub work: Vec<Option<Work>>,
+}
+
+impl Plan {
+    /// Blocks targets, by their indices into the fleet's, each with a reason and what to do about it.
+    pub fn block(&mut self, fleet: &Fleet, mut reasons: BTreeMap<usize, (String, String)>) {
+        let indices: HashMap<&TargetId, usize> =
+            reasons.keys().map(|&index| (&fleet.targets[index].id, index)).collect();
+        for change in &mut self.outline.changes {
+            let Some(&index) = indices.get(&change.target) else { continue };
+            let Some((reason, help)) = reasons.remove(&index) else { continue };
+            self.work[index] = None;
+            change.action = Action::Blocked { reason, help: Some(help) };
+            change.to = None;
+            change.summary = Vec::new();
+        }
+        self.outline.recount();
+    }
+}
+
+/// What is to be done to one target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Work {
+    /// Which task definition it should run.
+    pub definition: Definition,
+    /// The desired count to set.
+    pub desired_count: Option<u32>,
+    /// The `deploymentConfiguration` to set, in ECS's own terms.
+    pub deployment: Option<Value>,
+    /// The task definition's ARN that the service had when the plan was made.
+    pub from: String,
+    /// The ids of the deployments that it had then, PRIMARY first.
+    pub deployments: Vec<String>,
+    /// What an undo gives back.
+    pub before: Before,
+    /// Somebody else's deployment, in progress, whose place ours takes.
+    #[serde(default)]
+    pub supersedes: Option<String>,
+    /// What is run before and after the deployment; nothing where there is none.
+    #[serde(default, skip_serializing_if = "RunTasks::is_empty")]
+    pub run_tasks: RunTasks,
+    /// How CodeDeploy deploys it; absent where ECS does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codedeploy: Option<CodeDeploy>,
+    /// What its definition was chosen by, where the manifest does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_by: Option<String>,
+}
+
+impl Work {
+    /// Starts with a definition and what was seen of the service.
+    pub fn new(definition: Definition, service: &LiveService) -> Self {
+        let primary = service.primary().into_iter();
+        let others = service.deployments.iter().filter(|deployment| deployment.status != "PRIMARY");
+        let deployments = primary.chain(others).map(|deployment| deployment.id.clone()).collect();
+        let before = Before::of(service, &definition);
+        let from = service.task_definition.clone();
+        let run_tasks = RunTasks::default();
+        let (desired_count, deployment, supersedes) = (None, None, None);
+        let (codedeploy, chosen_by) = (None, None);
+        Self {
+            definition,
+            desired_count,
+            deployment,
+            from,
+            deployments,
+            before,
+            supersedes,
+            run_tasks,
+            codedeploy,
+            chosen_by,
+        }
+    }
+}
+
+/// Which task definition a target should run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Definition {
+    /// The one that it runs.
+    Keep,
+    /// One that exists.
+    Existing {
+        /// Its ARN.
+        arn: String,
+        /// Deploy it even though the service has it already.
+        force: bool,
+    },
+    /// A new revision.
+    Register {
+        /// What to register, in AWS's JSON.
+        #[serde(with = "crate::base::shared")]
+        #[schemars(with = "serde_json::Map<String, Value>")]
+        definition: Arc<Value>,
+        /// The family's newest ACTIVE revision when the plan was made; 0 where the family is new.
+        newest: u64,
+        /// More tags than the definition has of its own: the commit, and those of the revision that it was made from.
+        /// It does without them where the role may not tag.
+        #[serde(default)]
+        tags: Vec<Tag>,
+    },
+    /// The one that it runs, whose deployment is still under way: it is only watched.
+    Follow {
+        /// The deployment's id.
+        deployment: String,
+    },
+    /// The one that completed last: the deployment that is under way is stopped, and ECS goes back.
+    Return {
+        /// The deployment's id.
+        deployment: String,
+    },
+}
+
+/// What a service had when its work was planned.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Before {
+    /// The ARN of the task definition that had completed; `null` where there was none other than the wanted one.
+    pub task_definition: Option<String>,
+    /// The desired count.
+    pub desired_count: u32,
+    /// `deploymentConfiguration`, in ECS's own terms.
+    pub deployment: Value,
+}

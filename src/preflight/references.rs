@@ -1,0 +1,118 @@
+//! What `plan`, `deploy` and saved plans check before anything is changed: that what the task definitions name exists, and
+//! the alarms of bakes.
+
+use crate::connect::Connection;
+use crate::fleet::Fleet;
+use crate::observe::{Observed, Seen};
+use crate::plan::work::Plan;
+use crate::preflight::alarms;
+#[cfg(feature = "codedeploy")]
+use crate::preflight::codedeploy;
+#[cfg(feature = "verify")]
+use crate::preflight::run_tasks;
+use crate::preflight::verified::Verified;
+use crate::view::View;
+
+/// Returns the targets that could be read, by their indices.
+pub fn observed(seen: &[Seen]) -> impl Iterator<Item = (usize, &Observed)> {
+    seen.iter().enumerate().filter_map(|(index, seen)| Some((index, seen.as_ref().ok()?)))
+}
+
+/// Looks for what the targets with work need, and at the alarms of their bakes; blocks those that need what is missing.
+pub async fn verify(
+    fleet: &Fleet,
+    plan: &mut Plan,
+    observed: impl Iterator<Item = (usize, &Observed)>,
+    reach: &Connection,
+    skip: bool,
+    view: &mut View,
+) -> Verified {
+    if skip {
+        return Verified::default();
+    }
+    let mut verified = definitions(fleet, plan, observed, reach, view).await;
+    alarms::check(fleet, plan, reach, view, &mut verified).await;
+    #[cfg(feature = "codedeploy")]
+    codedeploy::check(fleet, plan, reach, view, &mut verified).await;
+    verified
+}
+
+/// Looks for what task definitions name.
+#[cfg(feature = "verify")]
+async fn definitions(
+    fleet: &Fleet,
+    plan: &mut Plan,
+    observed: impl Iterator<Item = (usize, &Observed)>,
+    reach: &Connection,
+    view: &mut View,
+) -> Verified {
+    use std::collections::BTreeMap;
+
+    use crate::base::text::count;
+    use crate::observe::references::Questions;
+    use crate::references::finding::Finding;
+
+    let named =
+        |(index, observed): (usize, &Observed)| Some((index, definition(plan.work[index].as_ref()?, observed)?));
+    let mut definitions: Vec<_> = observed.filter_map(named).collect();
+    let own = run_tasks::read(fleet, plan, reach).await;
+    definitions.extend(own.definitions);
+    let questions = Questions::of(fleet, &definitions);
+    if questions.count() == 0 && own.findings.is_empty() {
+        return Verified { notes: own.notes.lines(), ..Verified::default() };
+    }
+    view.phase(&format!(
+        "looking for {} that task definitions name: roles, images, log groups, secrets",
+        count(questions.count(), "thing")
+    ));
+    let clients = reach.clients();
+    let mut checked = questions.ask(&|target| clients(target).others().clone()).await;
+    for (index, findings) in own.findings {
+        checked.findings.entry(index).or_default().extend(findings);
+    }
+    checked.notes.extend(own.notes.lines());
+    let joined = |findings: &[Finding], text: fn(&Finding) -> &String| {
+        let mut texts: Vec<&str> = findings.iter().map(|finding| text(finding).as_str()).collect();
+        texts.dedup();
+        texts.join("; ")
+    };
+    let reasons: BTreeMap<usize, (String, String)> = checked
+        .findings
+        .iter()
+        .map(|(&index, found)| (index, (joined(found, |it| &it.reason), joined(found, |it| &it.help))))
+        .collect();
+    let blocked = reasons.keys().map(|&index| fleet.targets[index].id.clone()).collect();
+    plan.block(fleet, reasons);
+    Verified { blocked, notes: checked.notes }
+}
+
+/// Without the feature `verify` none of that is checked.
+#[cfg(not(feature = "verify"))]
+async fn definitions(
+    _: &Fleet,
+    _: &mut Plan,
+    _: impl Iterator<Item = (usize, &Observed)>,
+    _: &Connection,
+    _: &mut View,
+) -> Verified {
+    Verified::default()
+}
+
+/// Returns the definition whose tasks the work starts; `None` where it starts none, or they are on their way already.
+#[cfg(feature = "verify")]
+fn definition(work: &crate::plan::work::Work, observed: &Observed) -> Option<std::sync::Arc<serde_json::Value>> {
+    use crate::plan::work::Definition;
+
+    match &work.definition {
+        Definition::Register { definition, .. } => Some(definition.clone()),
+        Definition::Existing { arn, .. } => {
+            let known = observed.newest.iter().chain(&observed.named).chain([&observed.live]);
+            known.into_iter().find(|definition| definition["taskDefinitionArn"] == *arn.as_str()).cloned()
+        }
+        Definition::Keep => {
+            let starts = work.desired_count.is_some_and(|count| count > observed.service.desired);
+            starts.then(|| observed.live.clone())
+        }
+        Definition::Follow { .. } | Definition::Return { .. } => None,
+    }
+}

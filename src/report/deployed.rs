@@ -1,0 +1,26 @@
+//! What a run deployed, by its report.
+
+use crate::plan::rollback_target::deployed::OfRun;
+use crate::report::{Ending, Report, Target};
+
+impl Report {
+    /// Says what the run deployed, for a rollback of it.
+    pub fn deployed(&self) -> OfRun {
+        let target = |target: &Target| {
+            let changed = match (target.outcome, &target.from, &target.to) {
+                (
+                    Ending::Unchanged | Ending::Waiting | Ending::NotStarted | Ending::Cancelled | Ending::Blocked,
+                    ..,
+                ) => Err(format!("in that run it was {}", target.outcome.words())),
+                (_, from, Some(to)) if from.as_ref() == Some(to) => {
+                    Err("that run started new tasks of the revision that it ran before".to_owned())
+                }
+                (_, _, Some(to)) => Ok(to.clone()),
+                (_, _, None) => Err("that run asked ECS for no other revision".to_owned()),
+            };
+            (target.target.clone(), changed)
+        };
+        let name = self.run.id.clone().map_or_else(|| "the run".to_owned(), |id| format!("the run {id}"));
+        OfRun { name, targets: self.targets.iter().map(target).collect() }
+    }
+}

@@ -1,0 +1,365 @@
+//! Recording a run's deployments in GitLab. It listens like every observer: what GitLab does not take changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use secrecy::SecretString;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::aws::web::Web;
+use crate::engine::cancel::Cancel;
+use crate::event::Event;
+use crate::fleet::Fleet;
+use crate::gitlab::deployments::{Progress, Status};
+use crate::gitlab::job::{Job, given};
+use crate::gitlab::ledger::{Ledger, explained};
+use crate::gitlab::{Api, CallError, JOB_TOKEN};
+use crate::load::environment;
+use crate::state::RunState;
+use crate::view::View;
+
+/// How many requests are on their way at once.
+const AT_ONCE: usize = 4;
+/// And at the end of a run that a signal ended, which then has seconds to be gone.
+const AT_ONCE_IN_A_HURRY: usize = 32;
+/// How long what is not written yet may take when the run is over.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// And where a signal ended the run.
+const HURRY: Duration = Duration::from_millis(1_500);
+
+/// The GitLab deployments of a run.
+pub struct Recorder {
+    ledger: Option<Ledger>,
+    progress: Progress,
+    wanted: IndexMap<String, watch::Sender<Option<Status>>>,
+    places: Arc<Semaphore>,
+    /// Whether nobody waits any longer.
+    over: watch::Sender<bool>,
+    records: JoinSet<Option<Trouble>>,
+}
+
+/// What GitLab did not take, and why.
+struct Trouble {
+    environment: String,
+    what: &'static str,
+    why: String,
+}
+
+impl Default for Recorder {
+    /// Records nothing.
+    fn default() -> Self {
+        Self::of(BTreeMap::new(), None)
+    }
+}
+
+impl Recorder {
+    /// Finds the job in the environment, and says what it lacks. A sandbox run records nothing.
+    pub fn new(fleet: &Fleet, sandbox: bool, allow_http: bool, view: &mut View) -> Self {
+        if sandbox || fleet.environments.is_empty() {
+            return Self::default();
+        }
+        let token = given(&environment, "CI_JOB_TOKEN").map(SecretString::from);
+        let (job, token) = match (Job::read(&environment), token) {
+            (Ok(job), Some(token)) => (job, token),
+            (Err(_), None) => {
+                view.note("gitlab: this is no job of GitLab's: no deployments are recorded");
+                return Self::default();
+            }
+            (job, token) => {
+                let mut missing = job.err().unwrap_or_default();
+                missing.extend(token.is_none().then_some("CI_JOB_TOKEN"));
+                view.warning(&format!("gitlab: no deployments are recorded: not set: {}", missing.join(", ")));
+                return Self::default();
+            }
+        };
+        match Web::new(allow_http) {
+            Ok(web) => {
+                let api = Api::new(web, &job.api, &job.project, JOB_TOKEN, token);
+                Self::of(fleet.environments.clone(), Some(Ledger::new(api, job)))
+            }
+            Err(error) => {
+                view.warning(&format!("gitlab: no deployments are recorded: {error}"));
+                Self::default()
+            }
+        }
+    }
+
+    fn of(environments: BTreeMap<String, String>, ledger: Option<Ledger>) -> Self {
+        Self {
+            ledger,
+            progress: Progress::new(environments),
+            wanted: IndexMap::new(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            over: watch::Sender::new(false),
+            records: JoinSet::new(),
+        }
+    }
+
+    /// Has written what an event changes.
+    pub fn event(&mut self, event: &Event, state: &RunState) {
+        let Some(ledger) = &self.ledger else { return };
+        for (name, status) in self.progress.event(event, state) {
+            let sender = self.wanted.entry(name).or_insert_with_key(|name| {
+                let (sender, receiver) = watch::channel(None);
+                let record =
+                    Record { ledger: ledger.apart(), environment: name.clone(), asked: false, deployment: None };
+                self.records.spawn(record.run(receiver, Arc::clone(&self.places), self.over.subscribe()));
+                sender
+            });
+            // What is superseded before it was written is not written: only the newest status counts.
+            sender.send_replace(Some(status));
+        }
+    }
+
+    /// Waits for what is being written, and returns what a person should know of it.
+    pub async fn finish(mut self, cancel: &Cancel) -> Vec<String> {
+        self.wanted.clear();
+        let mut deadline = tokio::time::Instant::now() + PATIENCE;
+        let (mut hurry, mut over) = (false, false);
+        let (mut warnings, mut troubles) = (Vec::new(), IndexMap::<(&str, String), Vec<String>>::new());
+        loop {
+            let recorded = tokio::select! {
+                biased;
+                recorded = self.records.join_next() => recorded,
+                () = cancel.cancelled(), if !hurry => {
+                    hurry = true;
+                    deadline = deadline.min(tokio::time::Instant::now() + HURRY);
+                    self.places.add_permits(AT_ONCE_IN_A_HURRY - AT_ONCE);
+                    continue;
+                }
+                () = tokio::time::sleep_until(deadline), if !over => {
+                    over = true;
+                    self.over.send_replace(true);
+                    continue;
+                }
+            };
+            let Some(recorded) = recorded else { break };
+            match recorded {
+                Ok(None) => {}
+                Ok(Some(it)) => troubles.entry((it.what, it.why)).or_default().push(it.environment),
+                Err(_) => warnings.push("gitlab: this program failed while it recorded deployments (a bug)".to_owned()),
+            }
+        }
+        for ((what, why), environments) in troubles {
+            let more =
+                if environments.len() > 1 { format!(" and {} more", environments.len() - 1) } else { String::new() };
+            warnings.push(format!("gitlab: {what} in environment {}{more}: {why}", environments[0]));
+        }
+        warnings
+    }
+}
+
+/// One environment's deployment.
+struct Record {
+    ledger: Ledger,
+    environment: String,
+    /// Whether GitLab was asked for it.
+    asked: bool,
+    /// Its id, once GitLab has it.
+    deployment: Option<u64>,
+}
+
+impl Record {
+    /// Writes its statuses until none follows, or nobody waits any longer.
+    async fn run(
+        mut self,
+        wanted: watch::Receiver<Option<Status>>,
+        places: Arc<Semaphore>,
+        mut over: watch::Receiver<bool>,
+    ) -> Option<Trouble> {
+        let (error, late) = tokio::select! {
+            biased;
+            error = self.write(wanted, places) => (Some(error?), false),
+            _ = over.wait_for(|over| *over) => (self.ledger.last_error(), true),
+        };
+        let known = !late || !self.asked || error.as_ref().is_some_and(|error| !error.is_lost());
+        let what = match (self.deployment, known) {
+            (None, true) => "no deployment is recorded",
+            (None, false) => "a deployment may not be recorded",
+            (Some(_), true) => "the deployment keeps a status that is out of date",
+            (Some(_), false) => "the deployment may keep a status that is out of date",
+        };
+        let why = match error {
+            Some(error) => explained(&error),
+            None if self.asked => "GitLab did not answer in time".to_owned(),
+            None => "GitLab did not answer the requests before it in time".to_owned(),
+        };
+        Some(Trouble { environment: self.environment, what, why })
+    }
+
+    /// What GitLab refused once is not tried again.
+    async fn write(
+        &mut self,
+        mut wanted: watch::Receiver<Option<Status>>,
+        places: Arc<Semaphore>,
+    ) -> Option<CallError> {
+        while wanted.changed().await.is_ok() {
+            let _place = places.acquire().await.ok()?;
+            let Some(status) = *wanted.borrow_and_update() else { continue };
+            let written = match self.deployment {
+                None => {
+                    self.asked = true;
+                    self.ledger.create(&self.environment, status).await.map(|id| self.deployment = Some(id))
+                }
+                Some(id) => self.ledger.update(id, status).await,
+            };
+            if let Err(error) = written {
+                return Some(error);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::aws::web::pretended::{Arrived, Fate, Server};
+    use crate::engine::cancel::Signal;
+    use crate::event::Stamper;
+    use crate::fleet::{OnCancel, OnFailure, Outcome, TargetId};
+    use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
+
+    const ACCOUNTS: usize = 12;
+
+    fn target(number: usize) -> TargetId {
+        format!("a{number}/eu-west-1/api").try_into().expect("a target")
+    }
+
+    /// Records a run of accounts with one target each, all of which start and then end in this way.
+    async fn recorded(server: &Server, outcome: Outcome, cancel: &Cancel) -> Vec<String> {
+        let job = Job {
+            api: "https://gitlab.example.com/api/v4".into(),
+            project: "7".into(),
+            commit: "5f2c9d7".into(),
+            ref_name: "v1".into(),
+            tag: true,
+        };
+        let api = Api::new(server.web(), &job.api, &job.project, JOB_TOKEN, "job-secret".into());
+        let environments = (0..ACCOUNTS).map(|number| (format!("a{number}"), format!("production/a{number}")));
+        let mut recorder = Recorder::of(environments.collect(), Some(Ledger::new(api, job)));
+        let change = |number: usize| ChangeOutline {
+            target: target(number),
+            account_id: "111111111111".parse().expect("an id"),
+            cluster: "web".into(),
+            service: "api".into(),
+            wave: "all".into(),
+            action: Action::Register,
+            from: None,
+            to: None,
+            summary: Vec::new(),
+        };
+        let wave = WaveOutline {
+            name: "all".into(),
+            targets: ACCOUNTS,
+            changing: ACCOUNTS,
+            max_parallel: "100%".into(),
+            max_failures: 0,
+            worst_case_failures: ACCOUNTS,
+            bake_seconds: 0,
+            alarms: 0,
+            gate: false,
+            on_failure: OnFailure::Stop,
+            on_cancel: OnCancel::Detach,
+        };
+        let plan = Outline { waves: vec![wave], changes: (0..ACCOUNTS).map(change).collect() };
+        let starts = (0..ACCOUNTS).map(|number| Event::RolloutStarted { target: target(number) });
+        let ends = (0..ACCOUNTS).map(|number| Event::RolloutFinished {
+            target: target(number),
+            outcome,
+            reason: None,
+            revision: None,
+        });
+        let (mut state, mut stamper) = (RunState::new(), Stamper::new("r1"));
+        let mut tell = |event| {
+            let stamped = stamper.stamp(jiff::Timestamp::default(), event);
+            state.apply(&stamped);
+            recorder.event(&stamped.event, &state);
+        };
+        tell(Event::RunStarted { plan, sandbox: false, job: crate::event::Job::default() });
+        starts.for_each(&mut tell);
+        // As long as a rollout takes.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        ends.for_each(&mut tell);
+        tell(Event::RunFinished);
+        recorder.finish(cancel).await
+    }
+
+    /// A GitLab that takes everything, after a time.
+    fn willing(after: Duration) -> Server {
+        Server::new(move |it, before| {
+            let number = it.body["environment"].as_str().and_then(|name| name.rsplit('a').next()?.parse::<u64>().ok());
+            Fate::Answer(after, 201, json!({ "id": number.unwrap_or(before as u64) }))
+        })
+    }
+
+    fn posts(server: &Server) -> Vec<Arrived> {
+        server.arrived().into_iter().filter(|it| it.line.starts_with("POST")).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_account_s_deployment_runs_and_then_ends() {
+        let server = willing(Duration::from_millis(200));
+        assert_eq!(recorded(&server, Outcome::Succeeded, &Cancel::default()).await, [""; 0]);
+        let arrived = server.arrived();
+        assert_eq!(arrived.len(), 2 * ACCOUNTS);
+        assert!(posts(&server).iter().all(|it| it.body["status"] == "running" && it.body["tag"] == true));
+        for number in 0..ACCOUNTS {
+            let line = format!("PUT https://gitlab.example.com/api/v4/projects/7/deployments/{number}");
+            let ends: Vec<&Arrived> = arrived.iter().filter(|it| it.line == line).collect();
+            assert!(ends.len() == 1 && ends[0].body == json!({ "status": "success" }), "{number}: {ends:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cause_is_said_once_and_what_is_refused_is_not_tried_again() {
+        let server = Server::new(|it, _| match it.body["environment"] == "production/a1" {
+            true => Fate::of(201, json!({ "id": 1 })),
+            false if it.line.ends_with("/deployments/1") => Fate::of(404, Value::Null),
+            false => Fate::of(403, json!({ "message": "403 Forbidden" })),
+        });
+        let warnings = recorded(&server, Outcome::Failed, &Cancel::default()).await;
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        let protected = "gitlab: no deployment is recorded in environment production/a0 and 10 more: GitLab answered HTTP \
+                         403: 403 Forbidden; who runs the job may not deploy there: the environment is protected, or the \
+                         role in the project is below Developer";
+        assert!(warnings.contains(&protected.to_owned()), "{warnings:?}");
+        let gone = "gitlab: the deployment keeps a status that is out of date in environment production/a1: ";
+        assert!(warnings.iter().any(|warning| warning.starts_with(gone)), "{warnings:?}");
+        assert!(!warnings.concat().contains("job-secret"));
+        assert_eq!(server.arrived().len(), ACCOUNTS + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_gitlab_delays_the_end_by_seconds_and_a_cancelled_one_by_less() {
+        let server = Server::new(|_, _| Fate::Silent);
+        let began = tokio::time::Instant::now();
+        let warnings = recorded(&server, Outcome::Succeeded, &Cancel::default()).await;
+        assert!(began.elapsed() <= Duration::from_secs(60) + PATIENCE, "{:?}", began.elapsed());
+        assert!(!warnings.is_empty());
+
+        let cancel = Cancel::default();
+        cancel.cancel(Signal::Terminate);
+        let (server, began) = (Server::new(|_, _| Fate::Silent), tokio::time::Instant::now());
+        let warnings = recorded(&server, Outcome::Detached, &cancel).await;
+        assert!(began.elapsed() <= Duration::from_secs(60) + HURRY, "{:?}", began.elapsed());
+        assert!(warnings.concat().contains("GitLab did not answer in time"), "{warnings:?}");
+
+        let server = Server::new(|_, _| Fate::With(429, "retry-after", "60", Value::Null));
+        let warnings = recorded(&server, Outcome::Succeeded, &Cancel::default()).await;
+        let none = |warning: &String| warning.starts_with("gitlab: no deployment is recorded in environment");
+        assert!(warnings.iter().all(none), "those that were never asked for, too: {warnings:?}");
+        let throttled = |warning: &String| warning.ends_with(" more: GitLab answered HTTP 429");
+        assert!(warnings.iter().any(throttled), "{warnings:?}");
+
+        let server = willing(Duration::from_secs(1));
+        assert_eq!(recorded(&server, Outcome::Detached, &cancel).await, [""; 0], "all at once, within the time");
+        let ends = server.arrived().into_iter().filter(|it| it.body == json!({ "status": "canceled" })).count();
+        assert_eq!(ends, ACCOUNTS);
+    }
+}

@@ -1,0 +1,88 @@
+//! What a run leaves: its journal and its reports, opened before anything is changed.
+
+use crate::base::clock::Clock;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::file;
+use crate::cli;
+use crate::event::{Event, JOURNAL, Job, Stamper};
+use crate::load::environment;
+use crate::report::Kind;
+use crate::view::View;
+use crate::view::journal::Journal;
+use crate::view::reports::Reports;
+use std::path::Path;
+
+/// What it is of which something remains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputKind {
+    /// A run: its reports, and beside them its journal, unless that is named.
+    Run,
+    /// A plan: the reports that there are of one.
+    Plan,
+    /// Runs of others, told again: reports, and a journal only where it is named.
+    Told,
+}
+
+impl OutputKind {
+    /// Of a run, or of a dry one.
+    pub fn of(dry_run: bool) -> Self {
+        if dry_run { Self::Plan } else { Self::Run }
+    }
+}
+
+/// Opens the journal and the reports before anything is changed, and has the view write to them.
+pub fn open_outputs(
+    view: &mut View,
+    journal: Option<&Path>,
+    reports: &cli::Reports,
+    folding: cli::Folding,
+    remains: OutputKind,
+) -> Result<(), Error> {
+    let usage = |what: &str, error: String| Error::new(Exit::Usage, format!("{what} cannot be written: {error}"));
+    let beside = reports.reports_dir.as_ref().filter(|_| remains == OutputKind::Run && journal.is_none());
+    let beside = beside.map(|directory| directory.join(JOURNAL));
+    let opened = match (&beside, journal) {
+        // As every file there: what an earlier run left is taken away.
+        (Some(path), _) => {
+            file::check(path).and_then(|()| file::write(path, b"")).and_then(|()| Journal::open(path)).map(Some)
+        }
+        (None, named) => named.map(Journal::open).transpose(),
+    };
+    opened.map_err(|error| usage("the journal", error.to_string()))?.into_iter().for_each(|it| view.record(it));
+    let kinds: &[Kind] = if remains == OutputKind::Plan { &Kind::OF_PLANS } else { &Kind::ALL };
+    let reports = Reports::open(&reports.report, reports.reports_dir.as_deref(), kinds);
+    view.report(reports.map_err(|error| usage("a report", error))?);
+    let folds = match folding.sections {
+        cli::Sections::Auto => environment("GITLAB_CI").is_some_and(|value| !value.is_empty()),
+        cli::Sections::Always => true,
+        cli::Sections::Never => false,
+    };
+    if folds {
+        view.fold();
+    }
+    Ok(())
+}
+
+/// Ends a command. Where it was to be a run, in the sandbox or not, and was refused before anything was changed, that is an
+/// event of its own, and reports say so.
+pub fn end(mut view: View, result: Result<Exit, Error>, clock: Clock, run: Option<bool>) -> Result<Exit, Error> {
+    if let (Err(error), Some(sandbox)) = (&result, run) {
+        let message = anstream::adapter::strip_str(&error.message).to_string();
+        let (plan, job, help) = (view.take_planned(), Job::read(&environment), error.help.clone());
+        let exit_code = error.exit.code();
+        let refused = Event::RunRefused { plan, sandbox, job, exit_code, message, help };
+        view.event(&Stamper::new(run_id(clock)).stamp(clock.timestamp(), refused));
+    }
+    view.finish();
+    result
+}
+
+/// Names a run by when it began, and by the CI job where there is one.
+pub fn run_id(clock: Clock) -> String {
+    let at = clock.timestamp().strftime("%Y%m%dT%H%M%SZ");
+    match environment("CI_JOB_ID") {
+        Some(job) if !job.is_empty() => format!("{at}-{job}"),
+        _ => format!("{at}-{}", std::process::id()),
+    }
+}

@@ -1,0 +1,91 @@
+//! The file of a saved plan: written, read, and its key.
+
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::{file, secrets};
+use crate::connect::Connection;
+use crate::fleet::Fleet;
+use crate::load::{environment, variable_name};
+use crate::observe::Seen;
+use crate::plan::description;
+use crate::plan::diff::Values;
+use crate::plan::saved::{Key, Origin, ReadError, Saved};
+use crate::plan::work::Plan;
+use crate::preflight::salt;
+use crate::view::View;
+use std::path::Path;
+
+/// Returns the key that signs saved plans, out of the variable of that name.
+///
+/// # Errors
+/// The variable is not set, or its key is weak.
+pub fn key(variable: Option<&str>) -> Result<Option<Key>, Error> {
+    let Some(variable) = variable else { return Ok(None) };
+    variable_name("--sign-env", variable)?;
+    let failed = |why: &str| {
+        let error = Error::new(Exit::Usage, format!("--sign-env: the variable {variable}: {why}"));
+        error.help("it holds the key that signs saved plans; nothing is saved or carried out without it")
+    };
+    let secret =
+        environment(variable).filter(|secret| !secret.trim().is_empty()).ok_or_else(|| failed("is not set"))?;
+    secrets::hold(&secret);
+    Key::new(&secret).map(Some).map_err(|why| failed(&why))
+}
+
+/// Saves a plan that was just made, and says how it is carried out.
+pub fn save(
+    path: &Path,
+    fleet: &Fleet,
+    seen: &[Seen],
+    plan: &Plan,
+    (key, values): (Option<&Key>, &Values),
+    reach: &Connection,
+    view: &mut View,
+) -> Result<(), Error> {
+    let mut plan = plan.clone();
+    description::retell(fleet, seen, &mut plan);
+    let saved = Saved::new(fleet, &plan, reach.aws.clock().timestamp(), env!("CARGO_PKG_VERSION"));
+    let salted = match values {
+        Values::Hashed { salt } => saved.salted(salt),
+        Values::Shown => saved.salted(&salt()),
+    };
+    write(path, &salted.of(Origin::read(&environment)), key)?;
+    view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
+    Ok(())
+}
+
+/// Reads a saved plan from a file. One that cannot be opened is a slip on the command line; any other is refused.
+pub fn read(path: &Path) -> Result<Saved, Error> {
+    read_signed(path, None)
+}
+
+/// Does as [`read`] does; with a key, a plan that was not signed with it is refused.
+pub fn read_signed(path: &Path, key: Option<&Key>) -> Result<Saved, Error> {
+    let bytes =
+        file::read_given(path, file::LARGEST).map_err(|error| Error::new(Exit::Usage, format!("the plan: {error}")))?;
+    let text = file::text(bytes).map_err(|what| ReadError::NotAPlan(format!("it {what}")));
+    text.and_then(|text| Saved::parse_signed(&text, key)).map_err(|error| {
+        let help = match &error {
+            ReadError::Truncated(_) => "was the artifact cut, or the disk of the planning job full? plan again",
+            ReadError::NotAPlan(_) => {
+                "`deploy PLAN` takes what `--out` wrote; a manifest is given with --file, or is ./deploy.yaml"
+            }
+            ReadError::Version { .. } => "plan and deploy with the same version of roleout",
+            ReadError::Unsigned | ReadError::Signature => {
+                "plan and deploy with --sign-env and the same key; where they have it, find out who changed the plan"
+            }
+            ReadError::Digest | ReadError::Content(_) => {
+                "a plan is carried out as it was made or not at all; plan again"
+            }
+        };
+        Error::new(Exit::Blocked, format!("{}: {error}", path.display())).help(help)
+    })
+}
+
+/// Writes a saved plan to a file: whole or not at all, readable as the umask says, so that the job's artifact
+/// upload can read it.
+pub fn write(path: &Path, saved: &Saved, key: Option<&Key>) -> Result<(), Error> {
+    let failed = |exit, error: String| Error::new(exit, format!("the plan cannot be saved: {error}"));
+    let text = saved.to_json(key).map_err(|error| failed(Exit::Unexpected, error))?;
+    file::write(path, text.as_bytes()).map_err(|error| failed(Exit::Usage, error.to_string()))
+}

@@ -1,0 +1,280 @@
+//! `roleout deploy plan.json`: a saved plan, carried out exactly as it was made, or refused before anything is changed.
+//!
+//! Every target with work is read again. One whose live side moved since is named; `--skip-stale` goes on without it.
+//! The manifest is not read: the plan holds all that is needed but the ID token.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::text::count;
+use crate::cli;
+use crate::connect::{Connection, hold_external_ids};
+use crate::engine::Start;
+use crate::engine::cancel::{Cancel, unless_cancelled};
+use crate::fleet::Fleet;
+use crate::identity::preflight::{OnLoss, Unreachable};
+use crate::load::environment;
+use crate::observe::{Seen, Unseen};
+use crate::plan::diff::Values;
+use crate::plan::drift::Fresh;
+use crate::plan::outline::{Action, Outline};
+use crate::plan::saved::{Origin, Saved};
+use crate::plan::work::Plan;
+use crate::plan::{description, drift};
+use crate::preflight::references::verify;
+use crate::preflight::{LISTED, check_from, hashed, prepare, preview, refusal};
+use crate::run::lifecycle::carry_out;
+use crate::run::outputs::end;
+use crate::run::saved_file::{key, read_signed};
+use crate::view::{Form, View};
+
+/// What a person decided beforehand.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Compare and print what would happen, and change nothing.
+    pub dry_run: bool,
+    /// Go on without the targets that cannot be reached.
+    pub skip_blocked: bool,
+    /// Go on without the targets that moved since the plan was made.
+    pub skip_stale: bool,
+    /// Refuse a plan that is older.
+    pub max_age: Duration,
+    /// Do not look for what the task definitions name.
+    pub no_verify: bool,
+    /// The job that carries it out.
+    pub origin: Origin,
+}
+
+/// Carries out the plan in a file.
+pub async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
+    let key = key(args.sign_env.as_deref())?;
+    let saved = read_signed(path, key.as_ref())?;
+    if args.selection.file != Path::new(cli::MANIFEST) {
+        view.note(&format!("{} is not read: the plan holds all that is needed", args.selection.file.display()));
+    }
+    let terms = Terms {
+        dry_run: args.dry_run,
+        skip_blocked: args.skip_blocked,
+        skip_stale: args.skip_stale,
+        max_age: args.max_age,
+        no_verify: args.no_verify,
+        origin: Origin::read(&environment),
+    };
+    let reach = Connection::by_identity(saved.identity(), None, args.selection.allow_http).await?;
+    reach.warn_custom_endpoints(view);
+    let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
+    go(saved, &reach, terms, start, view, cancel).await
+}
+
+/// Carries out a saved plan by a way to AWS that is given: what `deploy` and the tests of whole fleets have in common.
+pub async fn run(
+    saved: Saved,
+    reach: &Connection,
+    terms: Terms,
+    start: Start,
+    mut view: View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    let run = (!terms.dry_run).then_some(start.sandbox);
+    let result = go(saved, reach, terms, start, &mut view, cancel).await;
+    end(view, result, reach.aws.clock(), run)
+}
+
+async fn go(
+    saved: Saved,
+    reach: &Connection,
+    terms: Terms,
+    start: Start,
+    view: &mut View,
+    cancel: Cancel,
+) -> Result<Exit, Error> {
+    let now = reach.aws.clock().timestamp();
+    saved.check_age(now, terms.max_age).map_err(|error| {
+        let error = Error::new(Exit::Blocked, error.to_string());
+        error.help("nothing was changed; plan again, or accept older plans with --max-age")
+    })?;
+    let age = humantime::format_duration(Duration::from_secs(saved.age(now).as_secs()));
+    view.phase(&format!("a plan that roleout {} made {age} ago", saved.made_by));
+    let other = saved
+        .origin()
+        .check(&terms.origin)
+        .map_err(|why| Error::new(Exit::Blocked, why).help("nothing was changed; plan in the project that deploys"))?;
+    other.iter().for_each(|other| view.warning(other));
+    let said = saved.terms();
+    let values = match saved.salt() {
+        "" => hashed(),
+        salt => Values::Hashed { salt: salt.to_owned() },
+    };
+    let (fleet, mut plan) = saved.into_parts();
+    hold_external_ids(&fleet);
+    if !cfg!(feature = "codedeploy") && plan.work.iter().flatten().any(|work| work.codedeploy.is_some()) {
+        let error = Error::new(Exit::Blocked, "the plan deploys by CodeDeploy, which this build of roleout has not");
+        return Err(error.help("build it with the cargo feature `codedeploy`, which is on by default"));
+    }
+    check_from(&fleet, start.from.as_deref())?;
+    let start = Start { read_at: Some(Instant::now()), ..start };
+    let compared = unless_cancelled(compare(&fleet, &mut plan, reach, &start, terms.no_verify, view), &cancel).await?;
+    if !compared.untrue.is_empty() {
+        return Err(untrue(&compared.untrue));
+    }
+    let mut preview = preview(&fleet, &compared.seen, &plan, reach, start.from.as_deref(), &values);
+    preview.notes = said;
+    view.preview(&preview, Form::Text);
+    // It is the largest thing in memory, and the plan holds what is still needed of it.
+    drop(compared.seen);
+    compared.notes.iter().for_each(|note| view.note(note));
+    let skipped = [(compared.blocked, terms.skip_blocked), (compared.stale, terms.skip_stale)];
+    let (skipped, refused): (Vec<_>, Vec<_>) =
+        skipped.into_iter().filter_map(|(error, skip)| Some((error?, skip))).partition(|(_, skip)| *skip);
+    if let Some((first, more)) = refused.split_first() {
+        let mut error = first.0.clone();
+        for (other, _) in more {
+            error.message = format!("{}\n{}", error.message, other.message);
+            error.help.extend(other.help.iter().cloned());
+        }
+        view.planned(plan.outline);
+        return Err(error);
+    }
+    for (error, _) in skipped {
+        view.warning(&format!("going on without these targets: {error}"));
+    }
+    if terms.dry_run {
+        return Ok(Exit::Done);
+    }
+    Ok(carry_out(fleet, plan, reach, start, view, cancel).await)
+}
+
+/// Why the run may not start.
+#[derive(Debug, Default)]
+struct Compared {
+    /// Accounts and targets that cannot be reached.
+    blocked: Option<Error>,
+    /// Targets that moved since the plan was made.
+    stale: Option<Error>,
+    /// What was not checked.
+    notes: Vec<String>,
+    /// Targets of which the outline says something else than their work.
+    untrue: Vec<String>,
+    /// What was seen of each target; of one without work nothing.
+    seen: Vec<Seen>,
+}
+
+/// Reads every target that has work, and leaves in the plan what is still to be done and can be.
+///
+/// Targets of waves before the run's first are not carried out and refuse nothing; they are read so that those that an
+/// earlier job carried out show as such.
+async fn compare(
+    fleet: &Fleet,
+    plan: &mut Plan,
+    reach: &Connection,
+    start: &Start,
+    no_verify: bool,
+    view: &mut View,
+) -> Compared {
+    let working: Vec<bool> = plan.work.iter().map(Option::is_some).collect();
+    let unseen = || Err(Unseen { reason: "it has no work".to_owned(), help: None, answered: true });
+    let mut all: Vec<Seen> = working.iter().map(|_| unseen()).collect();
+    if !working.contains(&true) {
+        return Compared { seen: all, ..Compared::default() };
+    }
+    let narrowed = fleet.clone().retain(&working);
+    let (mut unreachable, seen) = prepare(&narrowed, reach, OnLoss::GoOn, view).await;
+    let first = start.from.as_ref().and_then(|from| fleet.waves.iter().position(|wave| wave.name == *from));
+    let begun: HashSet<usize> =
+        fleet.waves.iter().skip(first.unwrap_or_default()).flat_map(|wave| wave.targets.iter().copied()).collect();
+    let (mut stale, mut untrue, mut blocked): (Vec<String>, Vec<String>, Outline) = Default::default();
+    let mut changes: HashMap<_, _> =
+        plan.outline.changes.iter_mut().map(|change| (change.target.clone(), change)).collect();
+    let places = || working.iter().enumerate().filter(|(_, working)| **working).map(|(index, _)| index);
+    for (index, seen) in places().zip(&seen) {
+        let Some(work) = plan.work[index].take() else { continue };
+        let target = &fleet.targets[index].id;
+        let Some(change) = changes.get_mut(target) else { continue };
+        let (action, moved) = match seen {
+            Ok(observed) => match drift::check(&work, observed) {
+                fresh @ (Fresh::Ready(_) | Fresh::Planned(Some(_))) => {
+                    let target = &fleet.targets[index];
+                    // What moved to just what was planned is no longer what the outline was made from.
+                    if matches!(fresh, Fresh::Ready(_)) && !description::is_true(change, target, &work, observed) {
+                        untrue.push(target.id.to_string());
+                    }
+                    if let Fresh::Ready(work) | Fresh::Planned(Some(work)) = fresh {
+                        description::tell(change, target, &work, observed);
+                        plan.work[index] = Some(work).filter(|_| begun.contains(&index));
+                    }
+                    continue;
+                }
+                Fresh::Planned(None) => {
+                    change.from = observed.service.revision();
+                    change.summary = vec!["an earlier run carried it out".to_owned()];
+                    (Action::Unchanged, None)
+                }
+                Fresh::Moved(what) => (left_out(&what), Some(what)),
+            },
+            Err(unseen) if unseen.answered => (left_out(&unseen.reason), Some(unseen.reason.clone())),
+            Err(unseen) => (Action::Blocked { reason: unseen.reason.clone(), help: unseen.help.clone() }, None),
+        };
+        if !begun.contains(&index) && action != Action::Unchanged {
+            continue;
+        }
+        if action != Action::Unchanged {
+            (change.to, change.summary) = (None, Vec::new());
+        }
+        change.action = action;
+        match moved {
+            Some(what) => stale.push(format!("{target}: {what}")),
+            None if change.action != Action::Unchanged => blocked.changes.push((**change).clone()),
+            None => {}
+        }
+    }
+    let observed = places().zip(&seen).filter_map(|(index, seen)| Some((index, seen.as_ref().ok()?)));
+    let verified = verify(fleet, plan, observed, reach, no_verify, view).await;
+    let found = plan.outline.changes.iter().filter(|change| verified.blocked.contains(&change.target));
+    blocked.changes.extend(found.cloned());
+    plan.outline.recount();
+    let concerned: HashSet<&str> = begun.iter().map(|&index| &*fleet.targets[index].id.account).collect();
+    unreachable.retain(|it| concerned.contains(it.account.name.as_str()));
+    let blocked = refused(&narrowed, &unreachable, &seen, &blocked);
+    places().zip(seen).for_each(|(index, seen)| all[index] = seen);
+    Compared { blocked, stale: moved(stale), notes: verified.notes, untrue, seen: all }
+}
+
+/// Refuses a plan that shows something else than it does.
+fn untrue(targets: &[String]) -> Error {
+    let more = targets.len().saturating_sub(LISTED);
+    let named = targets[..targets.len() - more].join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = "the saved plan contradicts itself: its outline says something else than its work";
+    let error = Error::new(Exit::Blocked, format!("{what}, of {named}{more}"));
+    error.help("nothing was changed; roleout writes no such plan, so find out who changed it, and plan again")
+}
+
+fn left_out(what: &str) -> Action {
+    let help = Some("plan again".to_owned());
+    Action::Blocked { reason: format!("it moved since the plan was made: {what}"), help }
+}
+
+fn refused(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outline: &Outline) -> Option<Error> {
+    let error = refusal(fleet, unreachable, seen, outline)?;
+    Some(error.help("nothing was changed; --skip-blocked goes on without these targets"))
+}
+
+/// Names every target that moved.
+fn moved(mut lines: Vec<String>) -> Option<Error> {
+    if lines.is_empty() {
+        return None;
+    }
+    let what = format!("{} moved since the plan was made", count(lines.len(), "target"));
+    let more = lines.len().saturating_sub(LISTED);
+    lines.truncate(LISTED);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    let error = Error::listing(Exit::Blocked, &what, &lines);
+    Some(error.help("nothing was changed; plan again, or go on without these targets with --skip-stale"))
+}

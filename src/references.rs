@@ -1,9 +1,9 @@
 //! What a task definition names outside of ECS, and must find there when its tasks start: roles, images, log groups,
 //! secrets and parameters.
 //!
-//! Pure, but for [`check`], which asks AWS by reads alone and is left out of a build without the feature `verify`. That
-//! something is missing is a finding, which blocks its target; that it could not be asked is a note and nothing more. No
-//! value of a secret or parameter is ever read.
+//! Pure. `observe/references.rs` asks AWS for it, by reads alone, where the feature `verify` is built in. That something is
+//! missing is a finding, which blocks its target; that it could not be asked is a note and nothing more. No value of a
+//! secret or parameter is ever read.
 
 pub mod arn_parts;
 pub mod finding;

@@ -98,7 +98,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(path, bytes, Care { sync: true, secret: false })
 }
 
-/// Writes a file as [`write`] does, which nobody but its owner may read.
+/// Writes a file as [`write()`] does, which nobody but its owner may read.
 ///
 /// # Errors
 /// It cannot be written; what was there before is still there.
@@ -118,7 +118,7 @@ pub fn append(path: &Path) -> io::Result<fs_err::File> {
     })
 }
 
-/// Writes a file below a directory, as [`write`] does but unsynced: thousands of files are not synced one by one, since a
+/// Writes a file below a directory, as [`write()`] does but unsynced: thousands of files are not synced one by one, since a
 /// cancelled job has no time for that. What is between the directory and the file is made where it is not there.
 ///
 /// # Errors

@@ -50,7 +50,7 @@ fn mark(name: &str) -> String {
 }
 
 /// Returns the line of a note that says of which commit it is and which job wrote it. It makes no note another one: see
-/// [`write`]. GitLab makes a link of the commit.
+/// [`write()`]. GitLab makes a link of the commit.
 pub fn of(request: &MergeRequest) -> String {
     let commit = request.commit.as_deref().unwrap_or("?");
     let job = request.job.as_ref().map_or_else(String::new, |url| format!(", [job]({url})"));
@@ -70,7 +70,7 @@ pub async fn write(api: &Api, iid: &str, name: &str, text: &str) -> Result<Writt
     id_of(&answer).map(|_| Written::Added)
 }
 
-/// Does as [`write`] does, and `None` where there is no such note.
+/// Does as [`write()`] does, and `None` where there is no such note.
 ///
 /// # Errors
 /// GitLab did not take it: see [`CallError`].

@@ -1,7 +1,7 @@
 //! What registering and updating would change of one target, exactly: a line for every value that differs, and none for
 //! a default of AWS, another order or another spelling.
 //!
-//! Both sides are compared in the canonical form of [`taskdef`]. A difference keeps its values to itself until it is
+//! Both sides are compared in the canonical form of `task_definition`. A difference keeps its values to itself until it is
 //! [`shown`](Differences::shown): values of environment variables as short salted hashes, unless they are asked for.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -40,8 +40,8 @@ impl Past {
         others.filter(move |one| one.task_definition != wanted && !self.deployments.contains(&one.id))
     }
 
-    /// Returns the same as [`Self::listed`], also where ECS has gone back from it by then: its service deployments tell, and where these cannot be read,
-    /// its messages.
+    /// Returns the same as [`Self::listed`], also where ECS has gone back from it by then: its service deployments tell, and
+    /// where these cannot be read, its messages.
     pub async fn begun(
         &self,
         ecs: &Ecs,

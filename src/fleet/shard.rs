@@ -109,7 +109,8 @@ impl Fleet {
     }
 
     /// Keeps what one of several jobs has of every wave. The budget stays that of the whole wave, and the window is the job's
-    /// own share of it; the gate of a wave of which it has nothing is none of its business. Nobody is told of it by a webhook: one job of many knows only its own end.
+    /// own share of it; the gate of a wave of which it has nothing is left out. No webhook is called: one job of many knows
+    /// only its own end.
     ///
     /// # Errors
     /// A wave cannot be shared by so many jobs, or there is nothing for this one.

@@ -1,8 +1,9 @@
 //! How long a plan takes, and whether its worst case fits the time that there is.
 //!
-//! The worst case is that every rollout takes its whole timeout and still succeeds, and every bake is waited for. What is
-//! expected is that every rollout takes as long as its service's last one, and none fails. What limits the worst case is the job's own timeout, and the ID token: role sessions renew themselves as long as it is valid, so the
-//! hour of a chained session is no limit of its own.
+//! - Worst case: every rollout takes its whole timeout and still succeeds, and every bake is waited for.
+//! - Expected: every rollout takes as long as its service's last one, and none fails.
+//! - Limits: the job's own timeout, and the ID token. Role sessions renew themselves as long as the token is valid, so the hour
+//!   of a chained session is no limit of its own.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};

@@ -176,9 +176,9 @@ class Project:
         self.timeout = "20s"
         self.rollout = {}
 
-    def registered(self, name):
-        """The definition of `api` as the manifest makes it for an account, to register by another client."""
-        text = json.dumps(self.definition()).replace("${account.id}", IDS[name])
+    def registered(self, name, region):
+        """The definition of `api` as the manifest makes it for an account and region, to register by another client."""
+        text = json.dumps(self.definition()).replace("${account.id}", IDS[name]).replace("${region}", region)
         definition = json.loads(text)
         app = definition["containerDefinitions"][0]
         app["image"] = self.image
@@ -207,7 +207,7 @@ class Project:
                         "logDriver": "awslogs",
                         "options": {
                             "awslogs-group": "api",
-                            "awslogs-region": "eu-west-1",
+                            "awslogs-region": "${region}",
                             "awslogs-stream-prefix": "api",
                         },
                     },

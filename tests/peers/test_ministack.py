@@ -159,7 +159,7 @@ def test_what_ministack_fills_in_is_no_difference(aws, project):
     """The file's definition, registered by another client, needs no new revision."""
     for name, account, region in targets():
         ecs = client(aws, "ecs", account, region)
-        ecs.register_task_definition(**project.registered(name))
+        ecs.register_task_definition(**project.registered(name, region))
         ecs.update_service(cluster="web", service="api", taskDefinition="api:2")
     before = state(aws)
     run = project.deploy("--only", "*/*/api")
@@ -236,7 +236,7 @@ def test_what_is_imported_plans_as_unchanged(aws, project):
         permit(aws, name, ["ecs:DescribeServices", "ecs:DescribeTaskDefinition"])
     for name, account, region in targets():
         ecs = client(aws, "ecs", account, region)
-        ecs.register_task_definition(**project.registered(name))
+        ecs.register_task_definition(**project.registered(name, region))
         ecs.update_service(cluster="web", service="api", taskDefinition="api")
     before = state(aws)
     sources = [

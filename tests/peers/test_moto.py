@@ -243,7 +243,7 @@ def test_what_moto_fills_in_is_no_difference(aws, project):
         subnets = [ec2.describe_subnets()["Subnets"][0]["SubnetId"]]
         groups = [ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]]
         account = ecs(aws, name, region)
-        account.register_task_definition(**project.registered(name))
+        account.register_task_definition(**project.registered(name, region))
         account.create_service(
             cluster="web",
             serviceName="same",

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::base::text::is_unsafe;
 
@@ -62,6 +63,16 @@ fn neutral(json: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(safe)
+}
+
+/// Returns the members of a list, or the one value that stands for a list of one.
+pub fn each(value: &Value) -> impl Iterator<Item = &Value> {
+    match value {
+        Value::Array(items) => items.as_slice(),
+        Value::Null => &[],
+        one => std::slice::from_ref(one),
+    }
+    .iter()
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
 //! `roleout doctor`: every chain walked, and what fails explained. It only reads.
 
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
 use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
@@ -12,9 +17,6 @@ use crate::preflight::diagnosis::{Choice, run};
 use crate::sandbox::Claims;
 use crate::view::View;
 use crate::view::doctor::Layout;
-use serde_json::Value;
-use std::path::Path;
-use std::time::Duration;
 
 /// Examines a manifest's chains.
 pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Result<Exit, Error> {

@@ -1,12 +1,12 @@
 //! Cancelling a run: which signal asked for it, and that it did.
 
-use crate::base::error::Error;
 use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::permit::Permit;
+use crate::base::error::Error;
 use crate::base::exit::Exit;
 
 /// A signal that ends a run.

@@ -1,5 +1,14 @@
 //! What the rollouts of a run share.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
 use crate::aws::ecs::Ecs;
 use crate::engine::cancel::Cancel;
 use crate::engine::drift_guard::Together;
@@ -9,13 +18,6 @@ use crate::engine::shared_tasks::SharedTasks;
 use crate::event::Event;
 use crate::fleet::{Fleet, TargetSpec};
 use crate::plan::work::{Plan, Work};
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 /// Gives the ECS client of a target's account and region.
 pub type Clients = Arc<dyn Fn(&TargetSpec) -> Arc<Ecs> + Send + Sync>;

@@ -1,13 +1,14 @@
 //! The tasks that several targets share: which one runs a task, and who waits for it.
 
-use crate::event::{Event, Reason};
-use crate::fleet::{Fleet, Moment};
-use crate::plan::run_task::Shared;
-use crate::plan::work::Plan;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+
+use crate::event::{Event, Reason};
+use crate::fleet::{Fleet, Moment};
+use crate::plan::run_task::Shared;
+use crate::plan::work::Plan;
 
 /// What became of a task that several targets share: held while it runs, and empty before.
 pub(crate) type Cell = Arc<tokio::sync::Mutex<Option<Result<(), Reason>>>>;

@@ -1,11 +1,13 @@
 //! A role's ARN, and the partition of a region.
 
-use crate::fleet::AccountId;
+use std::fmt;
+use std::str::FromStr;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
-use std::fmt;
-use std::str::FromStr;
+
+use crate::fleet::AccountId;
 
 /// The ARN of an IAM role, of any partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

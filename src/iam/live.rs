@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::base::json::each;
 use crate::fleet::identity_provider::Provider;
 use crate::iam::RoleSetup;
 use crate::iam::grant::covers;
@@ -191,15 +192,6 @@ fn by_action(grants: &[&Grant]) -> Vec<String> {
 
 fn joined(value: &Value) -> String {
     each(value).filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-}
-
-fn each(value: &Value) -> impl Iterator<Item = &Value> {
-    match value {
-        Value::Array(items) => items.as_slice(),
-        Value::Null => &[],
-        one => std::slice::from_ref(one),
-    }
-    .iter()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What a plan says to people, events and reports. It holds no environment value.
 
-use crate::fleet::{AccountId, OnCancel, OnFailure, Revision, TargetId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
+
+use crate::fleet::{AccountId, OnCancel, OnFailure, Revision, TargetId};
 
 /// What a plan says to people, events and reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

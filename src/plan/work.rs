@@ -1,17 +1,19 @@
 //! What is to be done: the part of a plan that the engine carries out.
 
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value;
+
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::Tag;
 use crate::fleet::{Fleet, RunTasks, TargetId};
 use crate::observe::service::LiveService;
 use crate::plan::outline::{Action, Outline};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde::Serialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::sync::Arc;
 
 /// A plan: what people see of it, and what the engine carries out.
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 //! What came of looking for what the targets need.
 
-use crate::fleet::TargetId;
 use std::collections::HashSet;
+
+use crate::fleet::TargetId;
 
 /// What came of the checks.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::base::json::each;
 use crate::fleet::role_arn::partition_of;
 use crate::references::finding::Finding;
 
@@ -104,16 +105,6 @@ fn trusts_tasks(policy: &Value) -> bool {
 
 fn trusted(name: &str) -> bool {
     name == "*" || TASKS.contains(&name)
-}
-
-/// Returns the members of a list, or the one value that stands for a list of one.
-fn each(value: &Value) -> impl Iterator<Item = &Value> {
-    match value {
-        Value::Array(items) => items.as_slice(),
-        Value::Null => &[],
-        one => std::slice::from_ref(one),
-    }
-    .iter()
 }
 
 #[cfg(test)]

@@ -1,5 +1,11 @@
 //! From preflight to the last report: a fleet is read, planned, shown or refused, and carried out.
 
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
+
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::connect::Connection;
@@ -25,10 +31,6 @@ use crate::run::saved_file;
 use crate::run::webhooks::Notifier;
 use crate::view::plan::warning;
 use crate::view::{Form, View};
-use std::path::PathBuf;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
-use tokio::time::MissedTickBehavior;
 
 /// What a person decided beforehand.
 #[derive(Clone, Debug, Default)]

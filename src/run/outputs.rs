@@ -1,5 +1,7 @@
 //! What a run leaves: its journal and its reports, opened before anything is changed.
 
+use std::path::Path;
+
 use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
@@ -11,9 +13,8 @@ use crate::report::Kind;
 use crate::view::View;
 use crate::view::journal::Journal;
 use crate::view::reports::Reports;
-use std::path::Path;
 
-/// What it is of which something remains.
+/// Which output files a command leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputKind {
     /// A run: its reports, and beside them its journal, unless that is named.
@@ -64,8 +65,8 @@ pub fn open_outputs(
     Ok(())
 }
 
-/// Ends a command. Where it was to be a run, in the sandbox or not, and was refused before anything was changed, that is an
-/// event of its own, and reports say so.
+/// Ends a command. A run that was refused before anything was changed is recorded as a `RunRefused` event, so that reports say
+/// so; `run` says whether it was a run of the sandbox, and is `None` where it was none at all.
 pub fn end(mut view: View, result: Result<Exit, Error>, clock: Clock, run: Option<bool>) -> Result<Exit, Error> {
     if let (Err(error), Some(sandbox)) = (&result, run) {
         let message = anstream::adapter::strip_str(&error.message).to_string();

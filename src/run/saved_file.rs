@@ -1,5 +1,7 @@
 //! The file of a saved plan: written, read, and its key.
 
+use std::path::Path;
+
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::{file, secrets};
@@ -13,7 +15,6 @@ use crate::plan::saved::{Key, Origin, ReadError, Saved};
 use crate::plan::work::Plan;
 use crate::preflight::salt;
 use crate::view::View;
-use std::path::Path;
 
 /// Returns the key that signs saved plans, out of the variable of that name.
 ///

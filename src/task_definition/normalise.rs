@@ -3,8 +3,9 @@
 //! Not a definition to register. The tables hold what ECS fills in, rewrites or re-orders between
 //! RegisterTaskDefinition and DescribeTaskDefinition, and nothing that is merely likely.
 
-use crate::fleet::commit;
 use serde_json::{Map, Number, Value, json};
+
+use crate::fleet::commit;
 
 /// Objects that say nothing when they are empty. Others can: `dockerVolumeConfiguration: {}` chooses a kind of volume.
 const EMPTY_IS_ABSENT: [&str; 9] = [

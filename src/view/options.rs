@@ -1,8 +1,10 @@
 //! How a view is set up.
 
-use crate::view::stream::Pending;
 use std::io::IsTerminal;
+
 use tokio::sync::watch;
+
+use crate::view::stream::Pending;
 
 /// How a view looks; chosen once.
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 //! Why a node cannot be decoded.
 
-use serde::de;
 use std::fmt;
+
+use serde::de;
 
 /// Why a value could not be decoded.
 #[derive(Debug)]

@@ -2,12 +2,12 @@
 //!
 //! Text of others passes through [`clean`] here, and nowhere else.
 
-use crate::base::secrets;
-
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 use unicode_width::UnicodeWidthChar;
+
+use crate::base::secrets;
 
 /// Neutralises everything in a text of others that a terminal or a job log could obey: control characters, line
 /// breaks and bidirectional overrides. Tabs and line breaks become spaces, the rest is spelled out.

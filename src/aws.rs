@@ -207,8 +207,8 @@ impl Aws {
     }
 
     /// Returns the services of an account besides ECS, as a session of it may use them.
-    pub fn others(&self, account: &str, credentials: SharedCredentialsProvider) -> others::Others {
-        others::Others::new(&self.base, account, credentials)
+    pub fn aux_clients(&self, account: &str, credentials: SharedCredentialsProvider) -> others::AuxClients {
+        others::AuxClients::new(&self.base, account, credentials)
     }
 
     /// Returns the ECS client of one account and region, made at the first call with `credentials`.
@@ -224,7 +224,7 @@ impl Aws {
             // The SDK's retry bucket is shared by every account of a region unless it is given one of its own.
             let partition = aws_sdk_ecs::config::retry::RetryPartition::custom(format!("{account}/{region}")).build();
             let credentials = credentials();
-            let others = others::Others::new(&self.base, account, credentials.clone());
+            let others = others::AuxClients::new(&self.base, account, credentials.clone());
             let config = aws_sdk_ecs::config::Builder::from(&self.base)
                 .region(Region::new(region.to_owned()))
                 .credentials_provider(credentials)

@@ -78,14 +78,14 @@ impl Cli {
     /// # Errors
     /// What is wrong with them, or the help that was asked for.
     pub fn read() -> Result<Self, clap::Error> {
-        let mut command = forgiving(Self::command());
+        let mut command = empty_env_is_unset(Self::command());
         let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
         effect::refuse_without(&mut command, &matches)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
 }
 
-fn forgiving(command: clap::Command) -> clap::Command {
+fn empty_env_is_unset(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|arg| {
         let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
         let value = arg.get_env().and_then(std::env::var_os).map(|value| value.to_string_lossy().to_lowercase());
@@ -94,7 +94,7 @@ fn forgiving(command: clap::Command) -> clap::Command {
         let arg = if value.as_deref().is_some_and(off) { arg.env(Resettable::Reset) } else { arg };
         if is_flag { arg.value_parser(BoolishValueParser::new()) } else { arg }
     });
-    command.mut_subcommands(forgiving)
+    command.mut_subcommands(empty_env_is_unset)
 }
 
 /// What to do.

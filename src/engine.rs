@@ -16,10 +16,10 @@ mod drift_guard;
 mod evidence;
 mod exactly_once;
 mod hints;
+mod known_deployments;
 mod last_look;
 pub mod lifecycle_hooks;
 mod messages;
-mod past;
 mod poller;
 mod register;
 mod rollback;
@@ -42,8 +42,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::cancel::Cancel;
 use crate::engine::context::{Clients, Run};
-use crate::engine::drift_guard::Together;
-use crate::engine::poller::Watches;
+use crate::engine::drift_guard::BatchedReads;
+use crate::engine::poller::Pollers;
 use crate::engine::register::Families;
 use crate::engine::rollback::succeeded::Deployed;
 use crate::engine::shared_tasks::SharedTasks;
@@ -93,8 +93,8 @@ pub async fn run(
         clients,
         events,
         cancel,
-        watches: Watches::default(),
-        looks: Together::default(),
+        watches: Pollers::default(),
+        looks: BatchedReads::default(),
         families: Families::default(),
         shared_tasks,
         read_at: start.read_at,
@@ -163,7 +163,7 @@ impl Run {
             return None;
         }
         self.emit(Event::WaveStarted { wave: wave.name.clone() }).await;
-        let max_failures = wave.max_failures.of(wave.targets.len());
+        let max_failures = wave.max_failures.out_of(wave.targets.len());
         // The first wave begins right after the plan, for which they were looked at.
         let mut end = wave::run(self, number, !deployed.is_empty()).await;
         let bakes = !wave.bake.is_zero() && !end.deployed.is_empty() && end.failed <= max_failures;
@@ -172,7 +172,7 @@ impl Run {
         }
         deployed.push((number, std::mem::take(&mut end.deployed)));
         if end.failed > max_failures {
-            self.go_back(wave, deployed, end.first_failure.as_ref()).await;
+            self.roll_back_succeeded(wave, deployed, end.first_failure.as_ref()).await;
         }
         let passed = end.failed <= max_failures && !self.cancel.is_cancelled();
         self.emit(Event::WaveFinished { wave: wave.name.clone(), failed: end.failed, passed }).await;
@@ -184,7 +184,7 @@ impl Run {
     }
 
     /// Returns what had succeeded, the newest first and wave by wave, as far as the failing wave's policy goes.
-    async fn go_back(
+    async fn roll_back_succeeded(
         self: &Arc<Self>,
         failing: &Wave,
         deployed: &mut Vec<(usize, Vec<Deployed>)>,
@@ -197,7 +197,7 @@ impl Run {
         };
         for _ in 0..most {
             let Some((number, deployed)) = deployed.pop().filter(|_| !self.cancel.is_cancelled()) else { return };
-            crate::engine::rollback::succeeded::wave(
+            crate::engine::rollback::succeeded::roll_back_wave(
                 self,
                 &self.fleet.waves[number],
                 deployed,

@@ -6,11 +6,12 @@
 //! - each target that was started has exactly one [`Event::RolloutFinished`], on cancel and on panic too; each that
 //!   was not has one [`Event::RolloutSkipped`]; an unchanged target has neither: the plan says it;
 //! - after a target's terminal event nothing follows for it, unless it succeeded: then [`Event::TargetDegraded`] may,
-//!   once, during its wave's bake, and where it is returned [`Event::UndoStarted`], what is seen of that, and exactly
-//!   one [`Event::TargetReturned`]; or one [`Event::UndoImpossible`] in place of them;
+//!   once, during its wave's bake, and where it is rolled back [`Event::RollbackStarted`], what is seen of that, and exactly
+//!   one [`Event::RollbackFinished`]; or one [`Event::RollbackImpossible`] in place of them;
 //! - a task of a target has one [`Event::RunTaskFinished`] after its [`Event::RunTaskStarted`], unless the program had no time
 //!   for it after a cancel; both come before the target's terminal event;
-//! - where a target is undone because it failed itself, [`Event::UndoStarted`] comes before its one terminal event;
+//! - where a target is rolled back because it failed itself, [`Event::RollbackStarted`] comes before its one terminal event,
+//!   and no [`Event::RollbackFinished`];
 //! - a run that was refused before anything was changed is one [`Event::RunRefused`], and nothing else.
 
 mod job;
@@ -260,19 +261,21 @@ pub enum Event {
         /// What was seen.
         reason: Reason,
     },
-    /// A target goes back to what it ran before. Sent again where one way was refused and another is taken.
-    UndoStarted {
+    /// A rollback began: the target gets back what it ran before. Sent again where one way was refused and another is taken.
+    #[serde(alias = "undo_started")]
+    RollbackStarted {
         /// The target.
         target: TargetId,
         /// How.
-        how: UndoStep,
-        /// The revision that it goes back to, where that is known.
+        how: RollbackStep,
+        /// The revision that it is rolled back to, where that is known.
         to: Option<Revision>,
         /// The target whose failure is the reason; absent where it is its own.
         cause: Option<TargetId>,
     },
-    /// A target that had succeeded was returned to what it ran before, or that failed.
-    TargetReturned {
+    /// The rollback of a target that had succeeded ended, well or not.
+    #[serde(alias = "target_returned")]
+    RollbackFinished {
         /// The target.
         target: TargetId,
         /// [`Outcome::RolledBack`], [`Outcome::Stuck`], [`Outcome::Superseded`] or [`Outcome::Detached`].
@@ -284,8 +287,9 @@ pub enum Event {
         /// The revision that the service runs now, where that is known.
         revision: Option<Revision>,
     },
-    /// A target that had succeeded is not returned, since there is nothing to go back to: it stays as it is.
-    UndoImpossible {
+    /// A target that had succeeded is not rolled back, since there is nothing to roll back to: it stays as it is.
+    #[serde(alias = "undo_impossible")]
+    RollbackImpossible {
         /// The target.
         target: TargetId,
         /// Why.
@@ -335,17 +339,17 @@ pub enum Event {
     Unknown,
 }
 
-/// How a target goes back.
+/// How a target is rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum UndoStep {
-    /// ECS goes back by itself already.
+pub enum RollbackStep {
+    /// ECS rolls it back by itself already.
     Await,
     /// Our service deployment is stopped, and ECS rolls it back.
     StopDeployment,
-    /// What it ran before is deployed.
+    /// The previous revision is deployed.
     Deploy,
-    /// Only its settings are given back.
+    /// Only its settings are restored.
     Settings,
 }
 

@@ -269,7 +269,7 @@ pub enum Amount {
 
 impl Amount {
     /// Returns the number of targets out of `total`. Per cent rounds down.
-    pub fn of(self, total: usize) -> usize {
+    pub fn out_of(self, total: usize) -> usize {
         match self {
             Self::Count(count) => count,
             Self::Percent(percent) => total * usize::from(percent) / 100,
@@ -294,7 +294,7 @@ pub enum Outcome {
     Unchanged,
     /// Our own deployment completed, and is PRIMARY.
     Succeeded,
-    /// It failed, or was returned because others did, and is back on what it ran before.
+    /// It failed, or others did, and it was rolled back to what it ran before.
     RolledBack,
     /// It failed, and stays as ECS left it.
     Failed,
@@ -308,7 +308,7 @@ pub enum Outcome {
     Detached,
     /// It was never started because of another target's failure.
     NotStarted,
-    /// The undo itself failed: a person is needed.
+    /// Its rollback failed: somebody must look at it.
     Stuck,
 }
 
@@ -378,8 +378,8 @@ mod tests {
 
     #[test]
     fn per_cent_rounds_down() {
-        assert_eq!(Amount::Percent(25).of(7), 1);
-        assert_eq!(Amount::Percent(25).of(3), 0);
-        assert_eq!(Amount::Count(9).of(3), 9);
+        assert_eq!(Amount::Percent(25).out_of(7), 1);
+        assert_eq!(Amount::Percent(25).out_of(3), 0);
+        assert_eq!(Amount::Count(9).out_of(3), 9);
     }
 }

@@ -3,8 +3,8 @@
 //! Nothing here can fail a run: who calls says in a warning what GitLab did not take. Tokens stay in their secrets.
 
 pub mod deployments;
+pub mod deployments_api;
 pub mod job;
-pub mod ledger;
 pub mod note;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,7 +132,7 @@ impl Api {
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, CallError> {
-        self.ask(method, &format!("{}{path}", self.project), body, LONGEST).await
+        self.request(method, &format!("{}{path}", self.project), body, LONGEST).await
     }
 
     /// Returns a page of a list below the project's own URL, and the number of the next page, where there is one.
@@ -140,7 +140,7 @@ impl Api {
     /// # Errors
     /// See [`CallError`].
     pub async fn page<T: DeserializeOwned>(&self, path: &str) -> Result<(Vec<T>, Option<String>), CallError> {
-        let answer = self.ask(Method::Get, &format!("{}{path}", self.project), None, LONGEST_PAGE).await?;
+        let answer = self.request(Method::Get, &format!("{}{path}", self.project), None, LONGEST_PAGE).await?;
         let items = answer.read().ok_or(CallError::Foreign(answer.status))?;
         Ok((items, answer.next_page))
     }
@@ -150,10 +150,16 @@ impl Api {
     /// # Errors
     /// See [`CallError`].
     pub async fn user(&self) -> Result<u64, CallError> {
-        id_of(&self.ask(Method::Get, &format!("{}/user", self.root), None, LONGEST).await?)
+        id_of(&self.request(Method::Get, &format!("{}/user", self.root), None, LONGEST).await?)
     }
 
-    async fn ask(&self, method: Method, url: &str, body: Option<&Value>, longest: usize) -> Result<Answer, CallError> {
+    async fn request(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+        longest: usize,
+    ) -> Result<Answer, CallError> {
         let mut wait = FIRST_WAIT;
         let mut attempt = 1;
         loop {
@@ -163,9 +169,11 @@ impl Api {
                     self.remember(None);
                     return Ok(answer);
                 }
-                Ok(answer) => {
-                    CallError::Refused { status: answer.status, said: said(&answer), retry_after: answer.retry_after }
-                }
+                Ok(answer) => CallError::Refused {
+                    status: answer.status,
+                    said: error_text(&answer),
+                    retry_after: answer.retry_after,
+                },
                 Err(error) => CallError::Unanswered(error),
             };
             self.remember(Some(error.clone()));
@@ -196,7 +204,7 @@ fn id_of(answer: &Answer) -> Result<u64, CallError> {
 const REDIRECT: &str = "CI_API_V4_URL leads to a redirect: correct the external URL of the GitLab server";
 
 /// Returns GitLab's own words in one line: `message` or `error`, which are a text, a list, or lists by attribute.
-fn said(answer: &Answer) -> String {
+fn error_text(answer: &Answer) -> String {
     fn words(value: &Value) -> String {
         match value {
             Value::String(text) => text.clone(),
@@ -228,7 +236,7 @@ mod tests {
 
     #[test]
     fn gitlab_s_own_words_are_one_clean_line() {
-        let said = |body: Value| said(&Answer { body: body.to_string().into_bytes(), ..Answer::default() });
+        let said = |body: Value| error_text(&Answer { body: body.to_string().into_bytes(), ..Answer::default() });
         assert_eq!(
             said(json!({ "message": { "name": ["is too long", "is invalid"], "ref": ["can't be blank"] } })),
             "name is too long, is invalid; ref can't be blank"
@@ -245,9 +253,9 @@ mod tests {
     async fn a_change_is_repeated_while_gitlab_is_busy_and_its_wishes_are_kept() {
         let server = Server::new(|_, before| match before {
             0 => Fate::With(429, "retry-after", "20", Value::Null),
-            1 => Fate::of(502, Value::Null),
+            1 => Fate::answering(502, Value::Null),
             2 => Fate::Reset,
-            _ => Fate::of(200, json!({ "id": 1 })),
+            _ => Fate::answering(200, json!({ "id": 1 })),
         });
         let began = tokio::time::Instant::now();
         let answer = api(&server).call(Method::Put, "/deployments/1", Some(&json!({ "status": "success" }))).await;
@@ -260,12 +268,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_might_be_done_twice_is_sent_once() {
-        for (fate, times) in [(Fate::of(500, Value::Null), 1), (Fate::Reset, 1), (Fate::of(429, Value::Null), 4)] {
+        for (fate, times) in
+            [(Fate::answering(500, Value::Null), 1), (Fate::Reset, 1), (Fate::answering(429, Value::Null), 4)]
+        {
             let server = Server::new(move |_, _| fate.clone());
             assert!(api(&server).call(Method::Post, "/deployments", Some(&json!({}))).await.is_err());
             assert_eq!(server.arrived().len(), times);
         }
-        let server = Server::new(|_, _| Fate::of(403, Value::Null));
+        let server = Server::new(|_, _| Fate::answering(403, Value::Null));
         assert!(api(&server).call(Method::Get, "/deployments", None).await.is_err());
         assert_eq!(server.arrived().len(), 1, "a refusal stands");
     }

@@ -43,7 +43,7 @@ pub enum Permissions {
 
 /// What the policies are for.
 #[derive(Clone, Copy, Debug)]
-pub struct Choice {
+pub struct IamOptions {
     /// What the roles may do.
     pub permissions: Permissions,
     /// Whether what task definitions name is looked for: without it, what `--no-verify` needs.
@@ -52,7 +52,7 @@ pub struct Choice {
     pub check: bool,
 }
 
-impl Default for Choice {
+impl Default for IamOptions {
     fn default() -> Self {
         Self { permissions: Permissions::Deploy, verify: true, check: false }
     }
@@ -126,7 +126,7 @@ struct Draft {
 ///
 /// # Errors
 /// The manifest does not say who is let in, or IAM has no room for it.
-pub fn setup(fleet: &Fleet, choice: Choice) -> Result<Setup, Refusal> {
+pub fn setup(fleet: &Fleet, choice: IamOptions) -> Result<Setup, Refusal> {
     let (allow, issuer) = subject_of(fleet)?;
     let (mut notes, mut unknown) = (BTreeSet::new(), BTreeMap::<String, BTreeSet<String>>::new());
     let mut drafts: IndexMap<RoleArn, Draft> = IndexMap::new();
@@ -189,7 +189,7 @@ fn finished(
     arn: RoleArn,
     draft: Draft,
     (allow, issuer): (&Allow, &str),
-    choice: Choice,
+    choice: IamOptions,
     notes: &mut BTreeSet<String>,
 ) -> Result<RoleSetup, Refusal> {
     let web = draft.web_identity.then_some((allow, issuer));

@@ -56,7 +56,7 @@ fn load_as(path: &Path, variables: &dyn Fn(&str) -> Option<String>, how: How<'_>
 }
 
 /// Loads a manifest with all of its targets, and with the identity that the command line asks for.
-pub fn whole(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
+pub fn load_unfiltered(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
     whole_as(selection, variables, false)
 }
 
@@ -71,7 +71,7 @@ fn whole_as(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>, i
 
 /// Loads a manifest and keeps the targets that the command line selects.
 pub fn selected(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    narrow(whole(selection, variables)?, selection)
+    narrow(load_unfiltered(selection, variables)?, selection)
 }
 
 /// Loads a manifest as [`selected`] does, and judges the images of its task definition files as well.

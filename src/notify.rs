@@ -42,7 +42,7 @@ fn groups(state: &RunState) -> Vec<(&'static str, Option<&Reason>, Vec<&TargetId
 /// The report as it is so far, without the events of its targets, and how it came to be sent.
 fn json(state: &RunState, occasion: Occasion) -> Value {
     // A report holds nothing but text, numbers and lists, all of which JSON has.
-    let mut body = serde_json::to_value(Report::of(state).bounded(MOST)).unwrap_or_default();
+    let mut body = serde_json::to_value(Report::from_state(state).bounded(MOST)).unwrap_or_default();
     body["kind"] = json!(occasion);
     body
 }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_body_has_an_end_and_says_what_it_leaves_out() {
-        let report = Report::of(&state(3)).bounded(1_900);
+        let report = Report::from_state(&state(3)).bounded(1_900);
         let kept: Vec<_> = report.targets.iter().map(|target| target.outcome.words()).collect();
         assert_eq!((kept.as_slice(), report.targets_left_out), (["rolled back", "rolled back"].as_slice(), 28));
         assert_eq!((report.reasons.len(), report.targets[1].reason), (1, Some(0)));

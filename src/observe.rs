@@ -28,7 +28,7 @@ use crate::observe::service::LiveService;
 const AT_ONCE: usize = 64;
 
 /// What was seen of a target.
-pub type Seen = Result<Observed, Unseen>;
+pub type Observation = Result<Observed, ObserveError>;
 
 /// A target that could be read.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct Observed {
 
 /// Why a target could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unseen {
+pub struct ObserveError {
     /// As a lower-case fragment.
     pub reason: String,
     /// What to do about it.
@@ -62,7 +62,11 @@ pub struct Unseen {
 /// Reads targets of the fleet, by their indices into [`Fleet::targets`], in no particular order.
 ///
 /// `client` gives the ECS client of a target's account and region.
-pub async fn targets(fleet: &Fleet, indices: &[usize], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) -> Vec<(usize, Seen)> {
+pub async fn targets(
+    fleet: &Fleet,
+    indices: &[usize],
+    client: &dyn Fn(&TargetSpec) -> Arc<Ecs>,
+) -> Vec<(usize, Observation)> {
     let mut groups: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     for &index in indices {
         let target = &fleet.targets[index];
@@ -76,7 +80,7 @@ pub async fn targets(fleet: &Fleet, indices: &[usize], client: &dyn Fn(&TargetSp
 }
 
 /// Reads the targets of one account and region.
-async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)> {
+async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Observation)> {
     let mut clusters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for &index in targets {
         clusters.entry(&fleet.targets[index].cluster).or_default().push(index);
@@ -85,7 +89,7 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Seen)
         targets.chunks(SERVICES_PER_CALL).map(|chunk| (cluster, chunk.to_vec())).collect::<Vec<_>>()
     });
     let described = futures::stream::iter(batches).map(|(cluster, batch)| describe(fleet, ecs, cluster, batch));
-    let services: Vec<(usize, Result<LiveService, Unseen>)> =
+    let services: Vec<(usize, Result<LiveService, ObserveError>)> =
         described.buffered(4).flat_map(futures::stream::iter).collect().await;
     let definitions = definitions(fleet, ecs, &services).await;
     let progress = under_way(ecs, &services).await;
@@ -114,13 +118,13 @@ async fn describe(
     ecs: &Ecs,
     cluster: &str,
     batch: Vec<usize>,
-) -> Vec<(usize, Result<LiveService, Unseen>)> {
+) -> Vec<(usize, Result<LiveService, ObserveError>)> {
     let names: Vec<&str> = batch.iter().map(|&index| fleet.targets[index].service.as_str()).collect();
     let answer = ecs.describe_services(cluster, &names).await;
     let find = |name: &str| match &answer {
         Ok(services) => {
             let live = services.found.iter().map(LiveService::read).find(|service| service.name == name);
-            live.ok_or_else(|| Unseen {
+            live.ok_or_else(|| ObserveError {
                 reason: format!("there is no service `{name}` in the cluster `{cluster}`"),
                 help: Some(
                     "create it first (Terraform, CloudFormation, aws ecs create-service), or correct `service` or \
@@ -130,18 +134,18 @@ async fn describe(
                 answered: true,
             })
         }
-        Err(error) if error.is("ClusterNotFoundException") => Err(Unseen {
+        Err(error) if error.is("ClusterNotFoundException") => Err(ObserveError {
             reason: format!("there is no cluster `{cluster}`"),
             help: Some("correct `cluster` in the manifest, or the account's regions".into()),
             answered: true,
         }),
-        Err(error) => Err(unseen(error, &fleet.targets[batch[0]])),
+        Err(error) => Err(read_error(error, &fleet.targets[batch[0]])),
     };
     batch.iter().map(|&index| (index, find(&fleet.targets[index].service))).collect()
 }
 
 /// Reads the deployments with stages that are under way. Where ECS does not answer, nothing is known of their stages.
-async fn under_way(ecs: &Ecs, services: &[(usize, Result<LiveService, Unseen>)]) -> BTreeMap<String, Progress> {
+async fn under_way(ecs: &Ecs, services: &[(usize, Result<LiveService, ObserveError>)]) -> BTreeMap<String, Progress> {
     let staged = |service: &&LiveService| {
         service.has_stages() && service.primary().is_some_and(|primary| primary.is("IN_PROGRESS"))
     };
@@ -162,9 +166,9 @@ async fn under_way(ecs: &Ecs, services: &[(usize, Result<LiveService, Unseen>)])
 async fn definitions(
     fleet: &Fleet,
     ecs: &Ecs,
-    services: &[(usize, Result<LiveService, Unseen>)],
-) -> BTreeMap<String, Result<Arc<Value>, Unseen>> {
-    let mut found: BTreeMap<String, Result<Arc<Value>, Unseen>> = BTreeMap::new();
+    services: &[(usize, Result<LiveService, ObserveError>)],
+) -> BTreeMap<String, Result<Arc<Value>, ObserveError>> {
+    let mut found: BTreeMap<String, Result<Arc<Value>, ObserveError>> = BTreeMap::new();
     let live = || services.iter().filter_map(|(index, service)| Some((*index, service.as_ref().ok()?)));
     let families: Vec<String> = live().filter_map(|(index, service)| family(&fleet.targets[index], service)).collect();
     let Some((first, _)) = services.first() else { return found };
@@ -181,7 +185,7 @@ async fn definitions(
 }
 
 /// Makes what was read known by its ARN and by `family:number` too.
-fn know_by_number(found: &mut BTreeMap<String, Result<Arc<Value>, Unseen>>) {
+fn know_by_number(found: &mut BTreeMap<String, Result<Arc<Value>, ObserveError>>) {
     let read: Vec<Arc<Value>> = found.values().filter_map(|read| read.as_ref().ok().cloned()).collect();
     for definition in read {
         if let Some(arn) = definition["taskDefinitionArn"].as_str() {
@@ -196,14 +200,14 @@ async fn read_each(
     ecs: &Ecs,
     of: &TargetSpec,
     mut names: Vec<String>,
-    found: &mut BTreeMap<String, Result<Arc<Value>, Unseen>>,
+    found: &mut BTreeMap<String, Result<Arc<Value>, ObserveError>>,
 ) {
     names.sort();
     names.dedup();
     names.retain(|name| !found.contains_key(name));
     let reads = futures::stream::iter(names).map(|name| async move {
         let read = ecs.describe_task_definition(&name).await;
-        (name, read.map(Arc::new).map_err(|error| unseen(&error, of)))
+        (name, read.map(Arc::new).map_err(|error| read_error(&error, of)))
     });
     found.extend(reads.buffered(8).collect::<Vec<_>>().await);
 }
@@ -236,7 +240,7 @@ fn named(target: &TargetSpec) -> Option<String> {
 }
 
 /// Says why a target could not be read, by the role that was not allowed to.
-fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
+fn read_error(error: &CallError, target: &TargetSpec) -> ObserveError {
     let help = match error.kind {
         Kind::Denied => Some(denial::help(error, "ecs", target)),
         Kind::Throttled => Some("the account's calls are throttled; run again later".to_owned()),
@@ -246,5 +250,5 @@ fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
         Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
         Kind::Expired | Kind::Refused | Kind::NotSent | Kind::NoSession | Kind::Withdrawn => None,
     };
-    Unseen { reason: error.to_string(), help, answered: error.kind == Kind::Refused }
+    ObserveError { reason: error.to_string(), help, answered: error.kind == Kind::Refused }
 }

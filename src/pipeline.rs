@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::fleet::{Amount, Fleet, Moment, Parallelism, Part, Per, Scope, ShardError, TargetSpec};
-use crate::plan::time_estimate::{Limits, Pace, budget};
+use crate::plan::time_estimate::{Limits, TargetEstimate, budget};
 
 /// The most jobs that GitLab makes of one by `parallel`.
 pub const MOST_PARTS: usize = 200;
@@ -196,7 +196,7 @@ fn shared_tasks(fleet: &Fleet, waves: &[usize]) -> Result<(), LayoutError> {
 fn stage(fleet: &Fleet, number: usize, division: Division, from: Option<&str>) -> Result<Stage, LayoutError> {
     let wave = &fleet.waves[number];
     let mut notes = Vec::new();
-    let whole = fleet.whole(number);
+    let whole = fleet.indivisible_because(number);
     let (window, accounts) = (fleet.window(number), fleet.parts(number, 1)?.iter().map(|part| part.accounts).sum());
     let limit = if whole.is_some() { 1 } else { window.min(accounts).min(MOST_PARTS) };
     let wanted = match division.shards {
@@ -218,7 +218,7 @@ fn stage(fleet: &Fleet, number: usize, division: Division, from: Option<&str>) -
         let jobs = if parts.len() == 1 { "one job".to_owned() } else { format!("{} jobs", parts.len()) };
         notes.push(format!("the wave {} is {jobs}, since {why}", wave.name));
     }
-    let max_failures = wave.max_failures.of(wave.targets.len());
+    let max_failures = wave.max_failures.out_of(wave.targets.len());
     // One job halts as it always does. Several halt each when it alone has too many failures.
     let most = |part: &Part| (max_failures + if wave.strict { 1 } else { part.window }).min(part.targets.len());
     Ok(Stage {
@@ -250,8 +250,8 @@ fn worst_case(fleet: &Fleet, number: usize, parts: &[Part]) -> Duration {
     let mut share = fleet.clone();
     share.waves.iter_mut().for_each(|wave| wave.targets = Vec::new());
     let tasks = |target: &TargetSpec| target.desired.run_tasks.all().map(|(_, task)| task.timeout).sum();
-    let pace = fleet.targets.iter().map(|target| Pace { changes: true, last: None, tasks: tasks(target) });
-    let pace: Vec<Pace> = pace.collect();
+    let pace = fleet.targets.iter().map(|target| TargetEstimate { changes: true, last: None, tasks: tasks(target) });
+    let pace: Vec<TargetEstimate> = pace.collect();
     let longest = parts.iter().map(|part| {
         let wave = &mut share.waves[number];
         wave.targets.clone_from(&part.targets);

@@ -24,11 +24,11 @@ use crate::connect::Connection;
 use crate::fleet::{Fleet, TargetId, TargetSpec};
 use crate::identity::preflight::{self, OnLoss, Unreachable};
 use crate::load::environment;
-use crate::observe::{self, Seen, Unseen};
+use crate::observe::{self, Observation, ObserveError};
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::outline::{Action, Outline};
-use crate::plan::preview::{Choice, Preview};
+use crate::plan::preview::{Preview, PreviewOptions};
 use crate::plan::time_estimate::Limits;
 use crate::plan::work::Plan;
 use crate::view::View;
@@ -46,12 +46,12 @@ pub async fn prepare(
     reach: &Connection,
     on_loss: OnLoss,
     view: &mut View,
-) -> (Vec<Unreachable>, Vec<Seen>) {
+) -> (Vec<Unreachable>, Vec<Observation>) {
     view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
     let unreachable = preflight::walk(&reach.sessions, &fleet.accounts, on_loss).await;
     let unreachable = crate::preflight::diagnosis::explained(fleet, reach, unreachable).await;
     if on_loss == OnLoss::Stop && !unreachable.is_empty() {
-        let seen = fleet.targets.iter().map(|target| Err(unseen(target, &unreachable))).collect();
+        let seen = fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
         return (unreachable, seen);
     }
     view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
@@ -59,7 +59,7 @@ pub async fn prepare(
     let reachable = |index: &usize| account(&fleet.targets[*index], &unreachable).is_none();
     let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
     let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
-    let mut seen: Vec<Seen> = fleet.targets.iter().map(|target| Err(unseen(target, &unreachable))).collect();
+    let mut seen: Vec<Observation> = fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
     for (index, result) in observed {
         seen[index] = result;
     }
@@ -72,11 +72,11 @@ fn account<'a>(target: &TargetSpec, unreachable: &'a [Unreachable]) -> Option<&'
 }
 
 /// Says of a target why it was not read.
-fn unseen(target: &TargetSpec, unreachable: &[Unreachable]) -> Unseen {
+fn not_read(target: &TargetSpec, unreachable: &[Unreachable]) -> ObserveError {
     let account = account(target, unreachable);
     let reason = account.map_or(NOT_READ, |it| &it.reason).to_owned();
     let help = account.map(|it| it.summary().join("; ")).filter(|help| !help.is_empty());
-    Unseen { reason, help, answered: false }
+    ObserveError { reason, help, answered: false }
 }
 
 /// Returns the explanations of accounts that cannot be reached, each once, and which command says more.
@@ -98,7 +98,7 @@ const BUSY_PACE: Duration = Duration::from_secs(5);
 
 /// Waits until nobody else deploys what this run changes, each for its target's timeout at the most. What is left then is
 /// blocked by the plan.
-pub async fn wait_for_others(fleet: &Fleet, seen: &mut [Seen], reach: &Connection, view: &mut View) {
+pub async fn wait_for_others(fleet: &Fleet, seen: &mut [Observation], reach: &Connection, view: &mut View) {
     let (start, clients) = (Instant::now(), reach.clients());
     let mut said = false;
     loop {
@@ -122,7 +122,7 @@ pub async fn wait_for_others(fleet: &Fleet, seen: &mut [Seen], reach: &Connectio
 
 /// Returns why the run may not start: accounts and targets that cannot be reached (exit 4), or that cannot be deployed
 /// (exit 5). Every one of them is named, an unreachable account once.
-pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outline: &Outline) -> Option<Error> {
+pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Observation], outline: &Outline) -> Option<Error> {
     let mut reasons: IndexMap<&str, Vec<String>> = IndexMap::new();
     let mut help: Vec<String> = Vec::new();
     for it in unreachable {
@@ -190,14 +190,14 @@ pub fn check_from(fleet: &Fleet, from: Option<&str>) -> Result<(), Error> {
 /// Makes what is shown of a plan: with the differences, and the time of this job.
 pub fn preview(
     fleet: &Fleet,
-    seen: &[Seen],
+    seen: &[Observation],
     plan: &Plan,
     reach: &Connection,
     from: Option<&str>,
     values: &Values,
 ) -> Preview {
     let limits = limits(reach);
-    Preview::new(fleet, seen, plan, Choice { values, limits: &limits, from })
+    Preview::new(fleet, seen, plan, PreviewOptions { values, limits: &limits, from })
 }
 
 /// Returns when what a run needs comes to its end: the ID token and the job.

@@ -38,7 +38,9 @@ pub fn needs(definition: &Value, account: &str, region: &str) -> BTreeSet<Need> 
     }
     for container in each(&definition["containerDefinitions"]) {
         needs.extend(container["image"].as_str().and_then(Image::read).map(Need::Image));
-        needs.extend(Log::of(container, region).filter(|log| !log.creates).map(|log| Need::LogGroup(log.group)));
+        needs.extend(
+            Log::from_container(container, region).filter(|log| !log.creates).map(|log| Need::LogGroup(log.group)),
+        );
         let options = each(&container["logConfiguration"]["secretOptions"]);
         let values = each(&container["secrets"]).chain(options).map(|secret| &secret["valueFrom"]);
         needs.extend(values.filter_map(|value| need::read(value.as_str()?, region)));

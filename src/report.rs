@@ -6,7 +6,6 @@
 
 pub mod annotations;
 mod bounded;
-mod course;
 mod deployed;
 pub mod dotenv;
 pub mod html;
@@ -17,15 +16,16 @@ pub mod markdown;
 mod merge;
 mod reason;
 pub mod record;
+mod stages;
 mod target;
 pub mod terraform;
 mod wave;
 
-pub use crate::report::course::{Pause, Stage};
 pub use crate::report::kind::Kind;
 pub use crate::report::reason::Reason;
 pub use crate::report::record::Record;
-pub use crate::report::target::{Ending, Line, Target, Task, Undo};
+pub use crate::report::stages::{Pause, Stage};
+pub use crate::report::target::{Ending, Line, Rollback, Target, Task};
 pub use crate::report::wave::Wave;
 
 use indexmap::IndexMap;
@@ -132,15 +132,16 @@ pub struct Refused {
 
 impl Report {
     /// Reports what is known of a run, without the events of its targets: a [`Record`] has those, too.
-    pub fn of(state: &RunState) -> Self {
+    pub fn from_state(state: &RunState) -> Self {
         let mut reasons = Reasons::default();
-        let targets: Vec<Target> = state.targets().map(|target| Target::of(target, state, &mut reasons)).collect();
-        let waves = state.waves().map(|wave| Wave::of(wave, state, &targets)).collect();
+        let targets: Vec<Target> =
+            state.targets().map(|target| Target::from_state(target, state, &mut reasons)).collect();
+        let waves = state.waves().map(|wave| Wave::from_state(wave, state, &targets)).collect();
         let mut report = Self {
             version: VERSION,
-            run: Run::of(state),
+            run: Run::from_state(state),
             parts: Vec::new(),
-            verdict: Verdict::of(state),
+            verdict: Verdict::from_state(state),
             totals: IndexMap::new(),
             waves,
             reasons: reasons.into_list(),
@@ -203,7 +204,7 @@ fn counts(totals: &IndexMap<Ending, usize>) -> String {
 }
 
 impl Run {
-    fn of(state: &RunState) -> Self {
+    fn from_state(state: &RunState) -> Self {
         let refused_at = state.refusal().map(|refusal| refusal.at);
         Self {
             id: state.run().map(str::to_owned),
@@ -217,7 +218,7 @@ impl Run {
 }
 
 impl Verdict {
-    fn of(state: &RunState) -> Self {
+    fn from_state(state: &RunState) -> Self {
         let over = state.finished_at().is_some() || state.refusal().is_some();
         let exit = over.then(|| state.exit());
         let halted = state.halted().map(|halt| Halt {

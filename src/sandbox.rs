@@ -10,14 +10,14 @@
 //! Codes, texts and orders are AWS's where they are documented or were recorded. Not known and made up in the same
 //! style: why a service deployment is STOPPED (superseded, stopped by a person, circuit breaker without rollback), the
 //! words of StopServiceDeployment's ConflictException, of a token whose `nbf` is in the future, and the per cent of
-//! PackedPolicySize. Of BLUE_GREEN, LINEAR and CANARY `course` says what is not known. Deployment alarms go off by a fault
+//! PackedPolicySize. Of BLUE_GREEN, LINEAR and CANARY `lifecycle` says what is not known. Deployment alarms go off by a fault
 //! only and prolong no deployment, those of CloudWatch for a bake by another, and services under EXTERNAL stand still. What
 //! task definitions name exists or does not, and has no content; the logs of tasks follow from what became of them.
 
 mod account;
 mod alarms;
 mod api;
-mod asked;
+mod aws_query;
 mod barrier;
 mod behaviour;
 mod breaker;
@@ -25,13 +25,10 @@ mod bucket;
 mod call;
 mod calls;
 mod cbor;
-mod chance;
 mod cluster;
 mod codedeploy;
-mod coding;
 mod configuration;
 mod connector;
-mod course;
 mod ecr;
 mod ecs;
 mod elb;
@@ -39,18 +36,22 @@ mod fault;
 mod history;
 mod hook;
 mod iam;
+mod iam_request;
 mod issuer;
 mod jwt;
+mod lifecycle;
 mod logs;
 mod moment;
 mod one_off;
 mod parameters;
 mod policy;
+mod protocol;
 mod providers;
-mod queried;
 mod record;
 mod refusal;
 mod region;
+mod resources;
+mod rng;
 mod rollout;
 mod secrets;
 mod seed;
@@ -63,7 +64,6 @@ mod sts;
 mod tag;
 mod task;
 mod taskdef;
-mod things;
 mod timing;
 mod wire;
 mod world;

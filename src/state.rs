@@ -12,24 +12,24 @@ use crate::event::{Event, Job, Reason, Stamped};
 use crate::fleet::{Outcome, TargetId};
 use crate::plan::outline::Outline;
 
-mod course;
 mod pause;
 mod refusal;
+mod rollback;
 mod run_task;
 mod stage;
+mod stages;
 mod target;
 mod totals;
-mod undo;
 mod wave;
 
-pub use crate::state::course::Course;
 pub use crate::state::pause::Pause;
 pub use crate::state::refusal::Refusal;
+pub use crate::state::rollback::Rollback;
 pub use crate::state::run_task::TaskRun;
 pub use crate::state::stage::Stage;
+pub use crate::state::stages::Stages;
 pub use crate::state::target::TargetState;
 pub use crate::state::totals::Totals;
-pub use crate::state::undo::Undo;
 pub use crate::state::wave::WaveState;
 
 /// A run so far.
@@ -63,7 +63,7 @@ pub enum Phase {
     /// ECS carries out its deployment.
     Deploying,
     /// It goes back to what it ran before.
-    Undoing,
+    RollingBack,
     /// It has an outcome.
     Ended,
 }
@@ -137,58 +137,60 @@ impl RunState {
                 let (production_percent, test_percent) = (*production_percent, *test_percent);
                 let (name, bake_minutes) = (stage.clone(), *bake_minutes);
                 let stage = Stage { name, production_percent, test_percent, bake_minutes, since: at, ended_at: None };
-                self.running(target, |target| target.course.enter(stage));
+                self.running(target, |target| target.stages.enter(stage));
             }
             Event::HookWaiting { target, hook, continued: _ } => {
-                self.running(target, |target| target.course.wait(hook, at));
+                self.running(target, |target| target.stages.wait(hook, at));
             }
             Event::HookEnded { target, hook, status } => {
-                self.running(target, |target| target.course.go_on(hook, status, at));
+                self.running(target, |target| target.stages.end_hook(hook, status, at));
             }
             Event::RunTaskAwaited { target, name } => self.running(target, |it| it.waits_for = Some(name.clone())),
             event @ (Event::RunTaskStarted { target, .. } | Event::RunTaskFinished { target, .. }) => {
                 self.running(target, |target| {
                     run_task::apply(&mut target.run_tasks, event, at);
                     // One before the deployment comes before its first stage, and one after it after its last.
-                    target.course.end(at);
+                    target.stages.finish(at);
                 });
             }
             Event::ServiceMessage { target, text } => {
                 self.moving(target, |target| target.message = Some(text.clone()));
             }
             Event::RolloutFinished { target, outcome, reason, revision } => self.running(target, |target| {
-                target.end(*outcome, at);
+                target.finish(*outcome, at);
                 target.reason.clone_from(reason);
                 target.runs.clone_from(revision);
             }),
             Event::RolloutSkipped { target, outcome, cause, reason } => self.running(target, |target| {
-                target.end(*outcome, at);
+                target.finish(*outcome, at);
                 target.cause.clone_from(cause);
                 target.reason = Some(Reason { summary: reason.clone(), ..Reason::default() });
             }),
-            Event::UndoStarted { target, how, to, cause } => self.change(target, |target| {
+            Event::RollbackStarted { target, how, to, cause } => self.change(target, |target| {
                 let ended = matches!(target.ended, Some(Outcome::Succeeded | Outcome::Detached));
-                if target.returned.is_none() && (ended || target.ended.is_none()) {
-                    let started_at = target.undo.as_ref().map_or(at, |undo| undo.started_at);
-                    target.undo = Some(Undo { how: *how, to: to.clone(), started_at });
-                    target.phase = Phase::Undoing;
+                if target.rollback_outcome.is_none() && (ended || target.ended.is_none()) {
+                    let started_at = target.rollback.as_ref().map_or(at, |rollback| rollback.started_at);
+                    target.rollback = Some(Rollback { how: *how, to: to.clone(), started_at });
+                    target.phase = Phase::RollingBack;
                     target.tasks = None;
-                    target.course.end(at);
+                    target.stages.finish(at);
                     target.cause.clone_from(cause);
                 }
             }),
-            Event::TargetReturned { target, outcome, cause, reason, revision } => self.change(target, |target| {
-                if target.returned.is_none() && matches!(target.ended, Some(Outcome::Succeeded | Outcome::Detached)) {
+            Event::RollbackFinished { target, outcome, cause, reason, revision } => self.change(target, |target| {
+                if target.rollback_outcome.is_none()
+                    && matches!(target.ended, Some(Outcome::Succeeded | Outcome::Detached))
+                {
                     target.phase = Phase::Ended;
-                    target.returned = Some(*outcome);
-                    target.returned_at = Some(at);
+                    target.rollback_outcome = Some(*outcome);
+                    target.rolled_back_at = Some(at);
                     target.cause.clone_from(cause);
                     target.reason = Some(reason.clone());
                     target.runs.clone_from(revision);
                 }
             }),
-            Event::UndoImpossible { target, reason } => self.change(target, |target| {
-                target.not_undone.get_or_insert_with(|| reason.clone());
+            Event::RollbackImpossible { target, reason } => self.change(target, |target| {
+                target.rollback_impossible.get_or_insert_with(|| reason.clone());
             }),
             Event::TargetDegraded { target, reason } => {
                 self.change(target, |target| {
@@ -360,7 +362,7 @@ impl RunState {
         self.waves = plan.waves.iter().map(|wave| (wave.name.clone(), WaveState::new(wave))).collect();
         self.targets =
             plan.changes.iter().map(|change| (change.target.clone(), TargetState::new(change, at))).collect();
-        self.totals = Totals::of(self.targets());
+        self.totals = Totals::count(self.targets());
     }
 
     fn wave(&mut self, name: &str, change: impl FnOnce(&mut WaveState)) {

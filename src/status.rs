@@ -18,7 +18,7 @@ use crate::fleet::{AccountId, Commit, Fleet, Revision, TargetId};
 use crate::identity::preflight::Unreachable;
 use crate::observe::progress::{self, Progress};
 use crate::observe::service::LiveService;
-use crate::observe::{Observed, Seen};
+use crate::observe::{Observation, Observed};
 use crate::plan::build;
 use crate::plan::outline::Action;
 use crate::plan::work::Plan;
@@ -170,12 +170,12 @@ pub struct Obstacle {
 
 impl Status {
     /// Computes the status of a fleet; `seen` is indexed as [`Fleet::targets`].
-    pub fn new(fleet: &Fleet, mut seen: Vec<Seen>, unreachable: &[Unreachable], at: Timestamp) -> Self {
+    pub fn new(fleet: &Fleet, mut seen: Vec<Observation>, unreachable: &[Unreachable], at: Timestamp) -> Self {
         let blocked = actions(fleet, build::plan(fleet, &seen));
         let lives: Vec<Option<Live>> = seen.iter().map(|seen| seen.as_ref().ok().map(Live::read)).collect();
         let lost: HashMap<&str, &Unreachable> = unreachable.iter().map(|it| (it.account.name.as_str(), it)).collect();
         // What differs is asked of a plan in which nothing stands in the way.
-        seen.iter_mut().filter_map(|seen| seen.as_mut().ok()).for_each(settle);
+        seen.iter_mut().filter_map(|seen| seen.as_mut().ok()).for_each(ignore_in_flight);
         let settled = actions(fleet, build::unguarded(fleet, &seen));
         let mut targets = Vec::with_capacity(fleet.targets.len());
         for (((target, seen), live), (blocked, settled)) in
@@ -207,7 +207,7 @@ impl Status {
                 blocked: obstacle,
             });
         }
-        let totals = Totals::of(&targets);
+        let totals = Totals::count(&targets);
         Self { version: VERSION, at, totals, targets }
     }
 
@@ -218,7 +218,7 @@ impl Status {
 }
 
 impl Totals {
-    fn of(targets: &[TargetStatus]) -> Self {
+    fn count(targets: &[TargetStatus]) -> Self {
         let mut totals = Self { targets: targets.len(), ..Self::default() };
         for target in targets {
             *match target.drift {
@@ -250,7 +250,7 @@ impl DeploymentStatus {
         let primary = service.primary()?;
         // Behind a Classic load balancer there is no state; a second deployment says that one is under way.
         let settled = primary.is("COMPLETED") || (primary.rollout_state.is_none() && service.deployments.len() < 2);
-        let stage = progress.and_then(Progress::place).map(str::to_owned);
+        let stage = progress.and_then(Progress::stage_or_status).map(str::to_owned);
         let hook = |hook: &progress::Hook| Hook {
             id: hook.id.clone(),
             stage: stage.clone(),
@@ -323,7 +323,7 @@ fn actions(fleet: &Fleet, plan: Plan) -> Vec<Decision> {
 }
 
 /// Takes away what keeps a plan from saying what differs: a deployment under way, and controllers other than ECS's.
-fn settle(observed: &mut Observed) {
+fn ignore_in_flight(observed: &mut Observed) {
     let service = &mut observed.service;
     service.controller = "ECS".to_owned();
     service.express = false;

@@ -237,7 +237,7 @@ impl View {
     }
 
     /// Passes on a line that an account's child said, with the account before it, to the stream on which it said so.
-    pub fn said(&mut self, account: &str, column: usize, line: &Line) {
+    pub fn child_line(&mut self, account: &str, column: usize, line: &Line) {
         let bytes = children::line(account, column, &line.bytes);
         match line.stream {
             // A reader that has seen enough is no error.

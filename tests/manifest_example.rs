@@ -127,7 +127,7 @@ fn the_example_is_done_within_twenty_seconds_in_the_sandbox() {
         .into_iter();
         let mut size = total;
         while left > 0 {
-            size = batches.next().map_or(size, |amount| amount.of(total).max(1));
+            size = batches.next().map_or(size, |amount| amount.out_of(total).max(1));
             left = left.saturating_sub(size);
             seconds += 3;
         }

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use roleout::fleet::{Fleet, TargetSpec};
 use roleout::manifest::load::load_str;
 use roleout::observe::service::LiveService;
-use roleout::observe::{Observed, Seen, Unseen};
+use roleout::observe::{Observation, ObserveError, Observed};
 use roleout::plan::build;
 use roleout::plan::diff::Values;
-use roleout::plan::preview::{Choice, Group, Preview, schema};
+use roleout::plan::preview::{Group, Preview, PreviewOptions, schema};
 use roleout::plan::time_estimate::Limits;
 use roleout::view::options::Options;
 use roleout::view::{Form, View};
@@ -75,9 +75,10 @@ fn definition(target: &TargetSpec, revision: u64, image: &str) -> Value {
 }
 
 /// What AWS would answer, by the name of the service.
-fn seen(target: &TargetSpec) -> Seen {
-    let unseen =
-        |reason: &str, help: &str, answered| Err(Unseen { reason: reason.into(), help: Some(help.into()), answered });
+fn seen(target: &TargetSpec) -> Observation {
+    let unseen = |reason: &str, help: &str, answered| {
+        Err(ObserveError { reason: reason.into(), help: Some(help.into()), answered })
+    };
     let id = &target.account.id;
     match (&*target.id.account, &*target.id.service) {
         ("lost", _) => {
@@ -117,12 +118,12 @@ fn seen(target: &TargetSpec) -> Seen {
 
 fn preview(manifest: &str, values: &Values) -> Preview {
     let fleet = fleet(manifest);
-    let seen: Vec<Seen> = fleet.targets.iter().map(seen).collect();
+    let seen: Vec<Observation> = fleet.targets.iter().map(seen).collect();
     let plan = build::plan(&fleet, &seen);
     let now = Timestamp::from_second(1_793_610_000).expect("a date");
     let at = |seconds: i64| Timestamp::from_second(1_793_610_000 + seconds).ok();
     let limits = Limits { now, token_expires: at(3500), job_ends: at(3480) };
-    Preview::new(&fleet, &seen, &plan, Choice { values, limits: &limits, from: None })
+    Preview::new(&fleet, &seen, &plan, PreviewOptions { values, limits: &limits, from: None })
 }
 
 fn hashed() -> Values {

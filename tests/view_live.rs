@@ -123,7 +123,7 @@ fn rows_of_active_targets_stand_below_what_is_finished() {
 #[test]
 fn a_target_on_its_way_back_says_so_and_where_to() {
     let mut run = Run::of(small());
-    run.wave(0, "canary").deploys(900, CANARY).tasks(2_000, CANARY, 0, 2).undoes(60_000, CANARY, None);
+    run.wave(0, "canary").deploys(900, CANARY).tasks(2_000, CANARY, 0, 2).rolls_back(60_000, CANARY, None);
     run.tasks(61_000, CANARY, 3, 0);
     let mut watched = Watched::new(live(100, 10));
     run.events.iter().for_each(|event| watched.view.event(event));
@@ -162,7 +162,7 @@ fn a_target_that_fails_says_why_where_there_is_room() {
     assert_snapshot!(row(&mut narrow), @"canary  staging/eu-west-1/api  ░░░░░░░░  0/4 -2  api:13  failing     00:06");
     // Another deployment has its own.
     let told = run.events.len();
-    run.undoes(8_000, CANARY, None).tasks(9_000, CANARY, 2, 0);
+    run.rolls_back(8_000, CANARY, None).tasks(9_000, CANARY, 2, 0);
     run.events[told..].iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(10_000));
     assert!(row(&mut watched).ends_with("2/4  api:12  going back  00:09"), "{}", row(&mut watched));

@@ -318,12 +318,12 @@ fn what_the_run_left_has_no_end_and_what_went_back_has() {
     assert_eq!(with(&timed_out), wanted);
 
     // The run goes back itself; what ECS says of the hook may come later.
-    let undone = |run: &mut Run| {
-        run.undoes(40_000, CANARY, None);
+    let rolled_back = |run: &mut Run| {
+        run.rolls_back(40_000, CANARY, None);
         run.at(41_000, Event::HookEnded { target: id(CANARY), hook: "hook-1".into(), status: "FAILED".into() });
-        run.ends(60_000, CANARY, Outcome::RolledBack, Some(reason("undone")));
+        run.ends(60_000, CANARY, Outcome::RolledBack, Some(reason("rolled-back")));
     };
-    assert_eq!(with(&undone), "POST_TEST_TRAFFIC_SHIFT 0 %: 12 to 40, hook-1 waits: 13 to 40, FAILED");
+    assert_eq!(with(&rolled_back), "POST_TEST_TRAFFIC_SHIFT 0 %: 12 to 40, hook-1 waits: 13 to 40, FAILED");
 }
 
 #[test]

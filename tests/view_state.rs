@@ -141,13 +141,13 @@ fn targets_remember_their_way() {
 fn what_had_succeeded_and_is_returned_runs_again_and_counts_once() {
     let mut run = ended(&[Outcome::Succeeded, Outcome::RolledBack, Outcome::Succeeded]);
     let (target, cause) = ("a0/eu-west-1/api", "a1/eu-west-1/api");
-    run.at(3, halt()).undoes(1_003, target, Some(cause));
+    run.at(3, halt()).rolls_back(1_003, target, Some(cause));
     let state = fold(&run.events);
     let going = state.target(&id(target)).expect("planned");
-    assert_eq!((going.phase, state.totals().running, state.totals().succeeded), (Phase::Undoing, 1, 1));
+    assert_eq!((going.phase, state.totals().running, state.totals().succeeded), (Phase::RollingBack, 1, 1));
     assert_eq!(going.elapsed_ms(Some(fixture::time(3_003))), Some(2_000), "its way back has a time of its own");
     assert_eq!(going.deploys(), Some(&revision("api:12")));
-    run.returned(9, target).returned(9, target).undoes(9, target, None).wave_ends(9, "all", 1, false).finished(9);
+    run.returned(9, target).returned(9, target).rolls_back(9, target, None).wave_ends(9, "all", 1, false).finished(9);
     let state = fold(&run.events);
     let returned = state.target(&id(target)).expect("planned");
     assert_eq!((returned.phase, returned.outcome()), (Phase::Ended, Some(Outcome::RolledBack)));
@@ -207,7 +207,7 @@ fn steered(number: usize, choices: &[u8]) -> Vec<Stamped> {
                     )
                 }
                 3 | 4 => run.tasks(ms, &target.to_string(), choose(5) as u32, choose(3) as u32),
-                5 if choose(4) == 0 => run.undoes(ms, &target.to_string(), None),
+                5 if choose(4) == 0 => run.rolls_back(ms, &target.to_string(), None),
                 _ => {
                     let outcome = match (stopped, choose(12)) {
                         (Some(Outcome::Cancelled), _) => Outcome::Detached,
@@ -251,7 +251,7 @@ fn steered(number: usize, choices: &[u8]) -> Vec<Stamped> {
             let last = plan.changes.iter().rfind(|change| change.wave == wave.name && change.action.changes());
             if let Some(change) = last.filter(|_| choose(4) == 0) {
                 let name = change.target.to_string();
-                run.undoes(ms, &name, Some("a0/eu-west-1/api")).tasks(ms + 1, &name, 2, 0).returned(ms + 2, &name);
+                run.rolls_back(ms, &name, Some("a0/eu-west-1/api")).tasks(ms + 1, &name, 2, 0).returned(ms + 2, &name);
             }
         }
         run.wave_ends(ms, &wave.name, failed, stopped.is_none());
@@ -283,9 +283,9 @@ fn is_terminal(event: &Event) -> bool {
         | Event::RunTaskNotRun { .. }
         | Event::ServiceMessage { .. }
         | Event::TargetDegraded { .. }
-        | Event::UndoStarted { .. }
-        | Event::TargetReturned { .. }
-        | Event::UndoImpossible { .. }
+        | Event::RollbackStarted { .. }
+        | Event::RollbackFinished { .. }
+        | Event::RollbackImpossible { .. }
         | Event::BakeStarted { .. }
         | Event::WaveFinished { .. }
         | Event::RunHalted { .. }
@@ -308,7 +308,7 @@ proptest! {
             state.apply(event);
             terminal += usize::from(is_terminal(&event.event));
             prop_assert_eq!(state.totals().all(), number);
-            prop_assert_eq!(state.totals(), Totals::of(state.targets()));
+            prop_assert_eq!(state.totals(), Totals::count(state.targets()));
             prop_assert_eq!(state.targets().filter(|target| target.ended.is_some()).count(), terminal + unchanged);
         }
         prop_assert_eq!((state.totals().running, state.totals().waiting), (0, 0));
@@ -383,9 +383,9 @@ fn every_kind_of_event_survives_its_written_form() {
     run.at(3, Event::BakeStarted { wave: "all".into(), seconds: u64::MAX });
     run.at(3, halt()).at(3, Event::GateReached { wave: "x".into() });
     run.at(3, Event::RunCancelled { signal: "SIGINT".into() }).at(3, Event::Unknown).wave_ends(3, "all", 1, false);
-    run.undoes(3, "a0/eu-west-1/api", None).undoes(3, "a0/eu-west-1/api", Some("a1/eu-west-1/api"));
+    run.rolls_back(3, "a0/eu-west-1/api", None).rolls_back(3, "a0/eu-west-1/api", Some("a1/eu-west-1/api"));
     run.returned(3, "a0/eu-west-1/api");
-    run.at(3, Event::UndoImpossible { target: id("a0/eu-west-1/api"), reason: "nothing".into() });
+    run.at(3, Event::RollbackImpossible { target: id("a0/eu-west-1/api"), reason: "nothing".into() });
     run.tasks(3, "a0/eu-west-1/api", 1, 2).finished(3);
     for event in &run.events {
         let line = serde_json::to_string(event).expect("events are JSON");

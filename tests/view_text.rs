@@ -282,10 +282,10 @@ fn a_target_that_fails_is_told_at_once_in_a_log_of_sections() {
     00:06 prod/eu-west-1/api     ! tasks fail: PRIMARY api:13 desired:4 pending:3 running:1 failed:1
     ");
     // The way back is another deployment.
-    run.undoes(8_000, US, None).tasks(9_000, US, 0, 0).tasks(10_000, US, 0, 1);
+    run.rolls_back(8_000, US, None).tasks(9_000, US, 0, 0).tasks(10_000, US, 0, 1);
     assert_snapshot!(told(&mut run), @"00:10 prod/us-east-1/api     ! tasks fail: PRIMARY api:12 desired:4 pending:4 running:0 failed:1");
     // The section has it all.
-    run.ends(20_000, US, Outcome::Stuck, Some(reason("the undo failed")));
+    run.ends(20_000, US, Outcome::Stuck, Some(reason("the rollback failed")));
     let section = told(&mut run);
     assert_eq!(section.matches(" failed:").count(), 4, "{section}");
 }
@@ -367,7 +367,7 @@ fn identical_failures_are_told_once_and_what_goes_on_has_its_command() {
     let cause = id(&names[0]);
     run.at(61_000, Event::RunHalted { wave: "all".into(), cause: cause.clone(), failed: 1, max_failures: 0 });
     run.ends(62_000, &names[1], Outcome::Failed, Some(pull));
-    run.ends(63_000, &names[2], Outcome::Stuck, Some(reason("the undo was refused: AccessDenied")));
+    run.ends(63_000, &names[2], Outcome::Stuck, Some(reason("the rollback was refused: AccessDenied")));
     run.ends(1_201_000, &names[3], Outcome::TimedOut, Some(reason("not stable after 20m")));
     let why = "1 failed in wave all, and none may".to_owned();
     run.at(
@@ -403,10 +403,10 @@ fn identical_failures_are_told_once_and_what_goes_on_has_its_command() {
         help: push the image before the deployment
 
     ✖ stuck  prod-2/cn-north-1/api after 1m 02s, runs api:12
-        the undo was refused: AccessDenied
+        the rollback was refused: AccessDenied
 
     5 targets: 1 not started, 1 timed out, 2 failed, 1 stuck, in 20m 01s
-    ✖ an undo failed; a person is needed; halted in wave all (exit code 12)
+    ✖ a rollback failed; somebody must look at it; halted in wave all (exit code 12)
     ");
 }
 
@@ -419,14 +419,14 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
         run.deploys(1_000, name);
     }
     run.ends(61_000, &names[0], Outcome::Succeeded, None).ends(62_000, &names[2], Outcome::Succeeded, None);
-    run.undoes(600_000, &names[1], None).tasks(601_000, &names[1], 4, 0);
+    run.rolls_back(600_000, &names[1], None).tasks(601_000, &names[1], 4, 0);
     let cause = id(&names[1]);
     run.at(600_000, Event::RunHalted { wave: "all".into(), cause, failed: 1, max_failures: 0 });
     run.ends(660_000, &names[1], Outcome::RolledBack, Some(reason("not complete within 10m: 0 of 4 tasks run")));
     run.ends(660_000, &names[3], Outcome::Succeeded, None);
-    run.undoes(661_000, &names[2], Some(&names[1])).undoes(661_000, &names[0], Some(&names[1]));
+    run.rolls_back(661_000, &names[2], Some(&names[1])).rolls_back(661_000, &names[0], Some(&names[1]));
     run.returned(720_000, &names[2]).returned(725_000, &names[0]);
-    run.at(725_000, Event::UndoImpossible { target: id(&names[3]), reason: "nothing else had completed".into() });
+    run.at(725_000, Event::RollbackImpossible { target: id(&names[3]), reason: "nothing else had completed".into() });
     run.wave_ends(725_000, "all", 1, false).finished(725_100);
     let (_, err) = shown(Options::default(), &run.events);
     assert_snapshot!(err, @"

@@ -31,7 +31,7 @@ pub struct Deployment {
     /// The deployment that rolls this one back.
     pub rollback: Option<String>,
     /// The deployment that this one rolls back.
-    pub undoes: Option<String>,
+    pub rolls_back: Option<String>,
     /// When it was made, in seconds since the epoch.
     pub created: i64,
     /// Its AppSpec, where CodeDeploy gives it.
@@ -72,7 +72,7 @@ impl Deployment {
             let parts = [error.code.map(|code| code.as_str().to_owned()), error.message];
             parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
         });
-        let (rollback, undoes) = match info.rollback_info {
+        let (rollback, rolls_back) = match info.rollback_info {
             Some(info) => (info.rollback_deployment_id, info.rollback_triggering_deployment_id),
             None => (None, None),
         };
@@ -81,7 +81,7 @@ impl Deployment {
             status: info.status.as_ref().map_or("Created", DeploymentStatus::as_str).to_owned(),
             error: error.filter(|text| !text.is_empty()),
             rollback: rollback.filter(|id| !id.is_empty()),
-            undoes: undoes.filter(|undone| !undone.is_empty() && undone != id),
+            rolls_back: rolls_back.filter(|result| !result.is_empty() && result != id),
             created: info.create_time.map_or(0, |at| at.secs()),
             appspec: info.revision.and_then(|revision| revision.app_spec_content?.content).unwrap_or_default(),
             description: info.description.unwrap_or_default(),

@@ -144,7 +144,7 @@ impl<'a> Denial<'a> {
                 _ => format!("allow {action} to {role}"),
             },
             Why::Missing(policy) => {
-                let place = self.place(policy, caller);
+                let place = self.describe_policy(policy, caller);
                 let why = match policy {
                     Policy::Resource | Policy::Trust | Policy::Identity => "",
                     _ => ": what the role's own policies allow does not count without it",
@@ -153,7 +153,10 @@ impl<'a> Denial<'a> {
             }
             Why::Explicit(Some(policy)) => {
                 let arn = self.policy_arn.map(|arn| format!(" ({arn})")).unwrap_or_default();
-                format!("narrow the Deny of {action} in {}{arn}: no Allow beats it", self.place(policy, caller))
+                format!(
+                    "narrow the Deny of {action} in {}{arn}: no Allow beats it",
+                    self.describe_policy(policy, caller)
+                )
             }
             Why::Explicit(None) => format!(
                 "find the policy that denies {action} to {role} and narrow its Deny, since no Allow beats it: of the role, \
@@ -173,7 +176,7 @@ impl<'a> Denial<'a> {
     }
 
     /// Says where a policy is.
-    fn place(&self, policy: Policy, caller: &Caller<'_>) -> String {
+    fn describe_policy(&self, policy: Policy, caller: &Caller<'_>) -> String {
         let (role, account) = (caller.role(), caller.account);
         match policy {
             Policy::ServiceControl | Policy::ResourceControl => format!(

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::aws::error::{CallError, Kind};
 use crate::aws::limits::{Group, Limits};
-use crate::aws::others::Others;
+use crate::aws::others::AuxClients;
 use crate::aws::permit::{Gate, Permit};
 
 /// DescribeServices takes at most so many services (ECS model).
@@ -36,7 +36,7 @@ pub struct Ecs {
     limits: Limits,
     /// Places for calls on their way, shared by all accounts.
     places: Arc<Semaphore>,
-    others: Others,
+    others: AuxClients,
 }
 
 /// What DescribeServices answers.
@@ -112,7 +112,7 @@ macro_rules! sent {
         $(let request = request.config_override($config);)?
         // On the heap while it lasts: the SDK's futures are tens of kilobytes, and whoever awaits one would carry it.
         let result = Box::pin(request.send()).await;
-        $self.settle($group, $name, result.map(drop), wire)
+        $self.finish_read($group, $name, result.map(drop), wire)
     }};
 }
 
@@ -134,7 +134,7 @@ macro_rules! write {
         let result = gate.carry(Box::pin(request.send())).await;
         drop($turn);
         match result {
-            Some(result) => $self.settle($group, $name, result.map(drop), wire),
+            Some(result) => $self.finish_read($group, $name, result.map(drop), wire),
             None => Err(CallError::withdrawn($name)),
         }
     }};
@@ -154,16 +154,16 @@ pub struct Turn<'a>(#[expect(dead_code, reason = "it is held")] SemaphorePermit<
 
 impl Ecs {
     /// Wraps a client, whose calls share `places` with those of other accounts; `others` are of the same account.
-    pub fn new(client: Client, places: Arc<Semaphore>, others: Others) -> Self {
+    pub fn new(client: Client, places: Arc<Semaphore>, others: AuxClients) -> Self {
         Self { client, limits: Limits::default(), places, others }
     }
 
     /// Returns the other services of its account, which are read with the same session.
-    pub fn others(&self) -> &Others {
+    pub fn aux(&self) -> &AuxClients {
         &self.others
     }
 
-    fn settle<E>(
+    fn finish_read<E>(
         &self,
         group: Group,
         operation: &'static str,

@@ -20,7 +20,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The other services of one account. Clients are made when they are asked for: most runs need few of them.
 #[derive(Clone, Debug)]
-pub struct Others {
+pub struct AuxClients {
     base: SdkConfig,
     account: String,
 }
@@ -37,7 +37,7 @@ macro_rules! client {
     }};
 }
 
-impl Others {
+impl AuxClients {
     pub(super) fn new(base: &SdkConfig, account: &str, credentials: SharedCredentialsProvider) -> Self {
         let timeouts = crate::aws::timeouts().to_builder().operation_timeout(OPERATION_TIMEOUT).build();
         let base = base

@@ -28,7 +28,7 @@ impl Permit {
     }
 
     /// Returns the same permission with an end at `deadline`, if it has none that is earlier.
-    pub fn until(&self, deadline: Instant) -> Self {
+    pub fn with_deadline(&self, deadline: Instant) -> Self {
         let deadline = self.deadline.map_or(deadline, |own| own.min(deadline));
         Self { withdrawn: self.withdrawn.clone(), deadline: Some(deadline) }
     }
@@ -54,7 +54,7 @@ impl Permit {
     }
 
     /// Waits until it is over.
-    pub async fn over(&self) {
+    pub async fn ended(&self) {
         match self.deadline {
             Some(deadline) => _ = tokio::time::timeout_at(deadline, self.withdrawn.cancelled()).await,
             None => self.withdrawn.cancelled().await,
@@ -65,7 +65,7 @@ impl Permit {
     pub async fn hold<T>(&self, ready: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.over() => None,
+            () = self.ended() => None,
             ready = ready => Some(ready),
         }
     }

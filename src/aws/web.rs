@@ -241,7 +241,7 @@ pub mod pretended {
 
     impl Fate {
         /// An answer at once.
-        pub fn of(status: u16, body: Value) -> Self {
+        pub fn answering(status: u16, body: Value) -> Self {
             Self::Answer(Duration::ZERO, status, body)
         }
     }
@@ -313,7 +313,7 @@ pub mod pretended {
 
     #[tokio::test(start_paused = true)]
     async fn plain_http_stays_on_this_machine() {
-        let web = Server::new(|_, _| Fate::of(200, json!({}))).web();
+        let web = Server::new(|_, _| Fate::answering(200, json!({}))).web();
         let send = async |web: &Web, url: &str| {
             let asked = Request { method: Method::Get, url, secret: None, body: None, longest: 1 << 10 };
             let posted = web.post(url, &json!({}), Duration::from_secs(1)).await;
@@ -334,7 +334,7 @@ pub mod pretended {
             Fate::With(429, "retry-after", "7", json!({ "message": "slow down" })),
             Fate::With(200, "x-next-page", "2", json!([])),
             Fate::With(200, "x-next-page", "", json!([])),
-            Fate::of(200, json!("x".repeat(1 << 10))),
+            Fate::answering(200, json!("x".repeat(1 << 10))),
             Fate::Reset,
             Fate::Silent,
         ];

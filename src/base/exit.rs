@@ -22,7 +22,7 @@ pub enum Exit {
     Failed = 10,
     /// Targets failed, and every one of them is back on what it ran before.
     RolledBack = 11,
-    /// An undo failed: a person is needed.
+    /// A rollback failed: somebody must look at the service.
     Stuck = 12,
     /// Done, with failures within the tolerance of their waves.
     Tolerated = 13,
@@ -78,7 +78,7 @@ impl Exit {
             Self::Gate => "stopped at a gate",
             Self::Failed => "targets failed",
             Self::RolledBack => "targets failed and were rolled back",
-            Self::Stuck => "an undo failed; a person is needed",
+            Self::Stuck => "a rollback failed; somebody must look at it",
             Self::Tolerated => "done, with failures within tolerance",
             Self::TimedOut => "timed out; deployments may still be running",
             Self::Pending => "changes are pending",

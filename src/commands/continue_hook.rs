@@ -11,11 +11,11 @@ use crate::base::text::count;
 use crate::cli;
 use crate::connect::Connection;
 use crate::engine::cancel::{Cancel, unless_cancelled};
-use crate::engine::lifecycle_hooks::{go_on, roll_back};
+use crate::engine::lifecycle_hooks::{continue_hook, roll_back};
 use crate::event::Hook;
 use crate::fleet::Fleet;
 use crate::identity::preflight::OnLoss;
-use crate::observe::Seen;
+use crate::observe::Observation;
 use crate::observe::service::Deployment;
 use crate::preflight::prepare;
 use crate::view::View;
@@ -24,18 +24,18 @@ use crate::view::hooks::{self, Waiting};
 /// After a signal, calls that are under way get so long to end.
 const GRACE: Duration = Duration::from_secs(3);
 /// How many hooks are continued at once; each account and region has its own limits besides.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 
 /// Continues the hooks of a manifest's fleet.
 pub async fn hooks(args: &cli::Continue, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     let (fleet, reach) = Connection::open(&args.selection, &args.embedded, &mut view).await?;
-    let choice = Choice { dry_run: args.dry_run, rollback: args.rollback };
+    let choice = HookFilter { dry_run: args.dry_run, rollback: args.rollback };
     run(&fleet, &reach, choice, view, cancel).await
 }
 
 /// What a person decided.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Choice {
+pub struct HookFilter {
     /// Only list the hooks.
     pub dry_run: bool,
     /// Roll the deployments back instead of letting them go on.
@@ -50,7 +50,7 @@ pub struct Choice {
 pub async fn run(
     fleet: &Fleet,
     reach: &Connection,
-    choice: Choice,
+    choice: HookFilter,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
@@ -68,12 +68,12 @@ pub async fn run(
                 let (arn, hook) = (&it.arn, &it.waiting.hook.id);
                 let ended = match choice.rollback {
                     true => roll_back(&ecs, arn, hook, permit).await,
-                    false => go_on(&ecs, arn, hook, permit).await,
+                    false => continue_hook(&ecs, arn, hook, permit).await,
                 };
                 (number, ended.map_err(|error| error.to_string()))
             }
         });
-        let mut asks = futures::stream::iter(asks).buffer_unordered(AT_ONCE);
+        let mut asks = futures::stream::iter(asks).buffer_unordered(CONCURRENCY);
         let too_late = async {
             cancel.cancelled().await;
             tokio::time::sleep(GRACE).await;
@@ -94,13 +94,14 @@ pub async fn run(
     view.hooks(&waiting, choice.rollback);
     let refused = waiting.iter().filter(|it| matches!(it.ended, Some(Err(_)))).count();
     if let Some(signal) = cancel.signal() {
-        let what = format!("{}: {} not {}", signal.name(), count(refused, "PAUSE hook"), hooks::done(choice.rollback));
+        let what =
+            format!("{}: {} not {}", signal.name(), count(refused, "PAUSE hook"), hooks::action_words(choice.rollback));
         return Err(Error::new(signal.exit(), what));
     }
     if refused > 0 {
         return Err(Error::new(
             Exit::Failed,
-            format!("{} not {}", count(refused, "PAUSE hook"), hooks::done(choice.rollback)),
+            format!("{} not {}", count(refused, "PAUSE hook"), hooks::action_words(choice.rollback)),
         ));
     }
     let unread = fleet.targets.iter().zip(&seen).filter_map(|(target, seen)| Some((target, seen.as_ref().err()?)));
@@ -119,7 +120,7 @@ struct Found {
     waiting: Waiting,
 }
 
-fn waiting(fleet: &Fleet, seen: &[Seen]) -> Vec<Found> {
+fn waiting(fleet: &Fleet, seen: &[Observation]) -> Vec<Found> {
     let mut found = Vec::new();
     for (index, (target, seen)) in fleet.targets.iter().zip(seen).enumerate() {
         let Ok(observed) = seen else { continue };

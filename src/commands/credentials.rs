@@ -37,7 +37,7 @@ pub async fn credentials(
     reach.warn_custom_endpoints(&mut view);
     let keys = async {
         reached(&reach, slice::from_ref(account)).await?;
-        let keys = Keys::of(&reach.sessions, account, reach.aws.clock().now()).await;
+        let keys = Keys::fetch(&reach.sessions, account, reach.aws.clock().now()).await;
         keys.map_err(|error| Error::new(Exit::Preflight, error))
     };
     let keys = unless_cancelled(keys, &cancel).await??;

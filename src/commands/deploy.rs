@@ -9,8 +9,8 @@ use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::fleet::OnBusy;
 use crate::load::{choose_images, environment};
-use crate::run::lifecycle::{Choice, plan_and_decide};
-use crate::run::outputs::{OutputKind, end, open_outputs};
+use crate::run::lifecycle::{PlanInput, plan_and_decide};
+use crate::run::outputs::{OutputKind, finish, open_outputs};
 use crate::run::{saved_file, saved_plan};
 use crate::view::View;
 
@@ -21,9 +21,9 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
         view.warning("a dry run of a saved plan writes no reports; `roleout plan` writes those of a plan");
         reports = cli::Reports::default();
     }
-    open_outputs(&mut view, args.journal.as_deref(), &reports, args.folding, OutputKind::of(args.dry_run))?;
+    open_outputs(&mut view, args.journal.as_deref(), &reports, args.folding, OutputKind::for_run(args.dry_run))?;
     let result = attempt(args, &mut view, cancel).await;
-    end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
+    finish(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
 }
 
 async fn attempt(args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
@@ -41,7 +41,7 @@ async fn attempt(args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
     let (from, continue_hooks) = (args.from.clone(), args.continue_hooks);
     let start = Start { from, sandbox: args.embedded.sandbox, continue_hooks, ..Start::default() };
-    let choice = Choice {
+    let choice = PlanInput {
         dry_run: args.dry_run,
         skip_blocked: args.skip_blocked,
         no_verify: args.no_verify,

@@ -13,7 +13,7 @@ use crate::connect::{Connection, job_environment, seeded};
 use crate::engine::cancel::Cancel;
 use crate::issuer;
 use crate::load::{environment, selected};
-use crate::preflight::diagnosis::{Choice, run};
+use crate::preflight::diagnosis::{DiagnosisInput, run};
 use crate::sandbox::Claims;
 use crate::view::View;
 use crate::view::doctor::Layout;
@@ -42,7 +42,7 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
     let offline = args.offline || embedded.sandbox;
     let look = || issuer::Look::new(args.ca_file.as_deref(), args.allow_private, reach.aws.clock());
     let look = if offline { None } else { Some(look()?) };
-    let choice = Choice { policy, wait, look, layout };
+    let choice = DiagnosisInput { policy, wait, look, layout };
     run(&fleet, &reach, &choice, view, cancel).await
 }
 

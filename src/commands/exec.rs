@@ -17,13 +17,13 @@ use crate::cli;
 use crate::connect::Connection;
 use crate::exec::child::{self, Streams};
 use crate::exec::endpoint::Endpoint;
-use crate::exec::environment::{Environment, Session, own};
+use crate::exec::environment::{Environment, Session, removed_variables};
 use crate::exec::keys::Keys;
 use crate::exec::relay::{Line, Stream, relay};
 use crate::exec::signals::{Received, Signals};
 use crate::fleet::{Account, Fleet};
 use crate::identity::preflight::{self, OnLoss, Unreachable};
-use crate::load::{environment, selected, whole};
+use crate::load::{environment, load_unfiltered, selected};
 use crate::view::View;
 use crate::view::children::{self, End, Ended};
 
@@ -77,7 +77,7 @@ fn chosen(args: &cli::Exec) -> Result<(Fleet, Vec<Arc<Account>>), Error> {
     let usage = |error: String| Error::new(Exit::Usage, error);
     let selection = &args.selection;
     if let Some(name) = &args.account {
-        let fleet = whole(selection, &environment)?;
+        let fleet = load_unfiltered(selection, &environment)?;
         let account = Arc::clone(fleet.account(name).map_err(|error| usage(error.to_string()))?);
         return Ok((fleet, vec![account]));
     }
@@ -86,7 +86,7 @@ fn chosen(args: &cli::Exec) -> Result<(Fleet, Vec<Arc<Account>>), Error> {
             return Err(usage("no account is named".to_owned())
                 .help("--account NAME takes one, --all every one, and --only and --wave some"));
         }
-        let fleet = whole(selection, &environment)?;
+        let fleet = load_unfiltered(selection, &environment)?;
         let accounts = fleet.accounts.clone();
         return Ok((fleet, accounts));
     }
@@ -166,7 +166,7 @@ impl Run<'_> {
                 let Some(number) = waiting.pop_front() else { break };
                 match self.start(number, view).await {
                     Ok(child) => {
-                        let task = running.spawn(attend(number, child, sender.clone(), passing.subscribe()));
+                        let task = running.spawn(supervise(number, child, sender.clone(), passing.subscribe()));
                         numbers.insert(task.id(), number);
                     }
                     Err(code) => ends[number] = End::Code { code, after: Duration::ZERO },
@@ -205,7 +205,7 @@ impl Run<'_> {
     }
 
     fn show(&self, line: &Line, column: usize, view: &mut View) {
-        view.said(&self.accounts[line.account].name, column, line);
+        view.child_line(&self.accounts[line.account].name, column, line);
     }
 
     /// Starts the child of one account.
@@ -232,13 +232,13 @@ impl Run<'_> {
         let account = &self.accounts[number];
         let region = self.args.region.as_ref().or(account.regions.first()).unwrap_or(&self.fleet.identity.region);
         let session = if self.args.keys_in_environment {
-            let keys = Keys::of(&self.reach.sessions, account, self.reach.aws.clock().now()).await?;
+            let keys = Keys::fetch(&self.reach.sessions, account, self.reach.aws.clock().now()).await?;
             view.note(&format!("{}: the keys end at {} and are not renewed", account.name, keys.expiration()));
             Session::Keys(keys.for_environment())
         } else {
             self.endpoint.session(number)
         };
-        Ok(Environment::new(account, region, &own(self.fleet, &environment), session))
+        Ok(Environment::new(account, region, &removed_variables(self.fleet, &environment), session))
     }
 }
 
@@ -246,7 +246,7 @@ impl Run<'_> {
 const BROKEN: End = End::Code { code: Exit::Unexpected as u8, after: Duration::ZERO };
 
 /// Waits for a child and passes signals on to it, while its lines are read.
-async fn attend(
+async fn supervise(
     number: usize,
     mut child: Child,
     lines: mpsc::Sender<Line>,

@@ -12,7 +12,7 @@ use crate::cli::{self, IamFormat, IamPermissions, IamScope, Selection};
 use crate::connect::Connection;
 use crate::engine::cancel::Cancel;
 use crate::fleet::{Allow, Fleet, Subject};
-use crate::iam::{self, Choice, Permissions, Setup, cloudformation, json, terraform};
+use crate::iam::{self, IamOptions, Permissions, Setup, cloudformation, json, terraform};
 use crate::load;
 use crate::load::{environment, placeholder_ci_variable};
 use crate::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
@@ -76,7 +76,7 @@ fn setup(fleet: &Fleet, scope: &IamScope) -> Result<Setup, Error> {
         IamPermissions::Deploy => Permissions::Deploy,
         IamPermissions::Plan => Permissions::Plan,
     };
-    let choice = Choice { permissions, verify: !scope.no_verify, check: scope.with_check };
+    let choice = IamOptions { permissions, verify: !scope.no_verify, check: scope.with_check };
     let mut setup = iam::setup(fleet, choice).map_err(|refusal| {
         let text = format!("{}: {}\n  help: {}", scope.file.display(), refusal.message, refusal.help);
         Error::new(Exit::Manifest, text)
@@ -130,7 +130,7 @@ pub async fn check(args: &cli::IamCheck, mut view: View, out: &mut dyn Write, ca
     let (mut fleet, reach) = Connection::open_with(&selection, &args.embedded, &mut view, |sandbox, fleet| {
         let mut fleet = fleet.clone();
         pretend(&mut fleet);
-        if let Ok(setup) = iam::setup(&fleet, Choice { check: true, ..Choice::default() }) {
+        if let Ok(setup) = iam::setup(&fleet, IamOptions { check: true, ..IamOptions::default() }) {
             sandbox.apply(&setup);
         }
     })
@@ -267,7 +267,7 @@ mod live {
             let region = fleet.accounts.iter().find(|one| one.id == account.id).and_then(|one| one.regions.first());
             let region = region.unwrap_or(&fleet.identity.region);
             let ecs = reach.aws.ecs(account.id.as_str(), region, || reach.sessions.provider(&chain));
-            ecs.others().roles(region)
+            ecs.aux().roles(region)
         });
         let mut compared = Vec::new();
         if let Some(provider) = &account.provider {

@@ -5,7 +5,7 @@ mod journals;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::commands::pipeline::journals::Left;
+use crate::commands::pipeline::journals::JobArtifacts;
 
 use crate::base::clock::Clock;
 use crate::base::error::Error;
@@ -26,7 +26,7 @@ use crate::pipeline::{Division, Layout, layout};
 use crate::plan::build;
 use crate::preflight::references::{observed, verify};
 use crate::preflight::{check_from, hashed, prepare, preview, refusal};
-use crate::run::outputs::{OutputKind, end, open_outputs, run_id};
+use crate::run::outputs::{OutputKind, finish, open_outputs, run_id};
 use crate::run::webhooks::Notifier;
 use crate::state::RunState;
 use crate::view::{Form, View};
@@ -38,9 +38,9 @@ const ACTIVE_JOBS: usize = 500;
 pub async fn pipeline(args: cli::Pipeline, view: View, cancel: Cancel) -> Result<Exit, Error> {
     match args.job {
         None => make(&args.make, view),
-        Some(Job::Preflight(args)) => preflight(&args, view, cancel).await,
+        Some(Job::Preflight(args)) => preflight_job(&args, view, cancel).await,
         Some(Job::Gate(args)) => gate(&args, view),
-        Some(Job::Merge(args)) => merge(&args, view).await,
+        Some(Job::Merge(args)) => merge_job(&args, view).await,
     }
 }
 
@@ -58,7 +58,7 @@ fn make(args: &Make, mut view: View) -> Result<Exit, Error> {
         .map_err(|error| Error::new(Exit::Usage, error.to_string()).help(error.help()))?;
     let jobs = jobs(args, &fleet, fingerprint);
     let text = yaml::text(&layout, &jobs).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
-    say(&layout, &fleet, args.job_timeout, &mut view);
+    print_layout(&layout, &fleet, args.job_timeout, &mut view);
     match &args.out {
         None => view.data(&text),
         Some(path) => file::write(path, text.as_bytes())
@@ -69,7 +69,7 @@ fn make(args: &Make, mut view: View) -> Result<Exit, Error> {
 }
 
 /// What a person should know of the pipeline before it runs.
-fn say(layout: &Layout, fleet: &Fleet, timeout: Duration, view: &mut View) {
+fn print_layout(layout: &Layout, fleet: &Fleet, timeout: Duration, view: &mut View) {
     fleet.warnings.iter().for_each(|warning| view.warning(warning));
     let mut jobs = 2;
     for (place, stage) in layout.stages.iter().enumerate() {
@@ -154,11 +154,11 @@ fn jobs(args: &Make, fleet: &Fleet, fingerprint: String) -> Jobs {
 
 /// Loads the selected part of a manifest, from a wave on.
 fn from(selection: &Selection, from: Option<&str>, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    selected(&since(selection, from, variables)?, variables)
+    selected(&waves_from(selection, from, variables)?, variables)
 }
 
 /// Selects the waves from one on.
-fn since(
+fn waves_from(
     selection: &Selection,
     from: Option<&str>,
     variables: &dyn Fn(&str) -> Option<String>,
@@ -171,7 +171,7 @@ fn since(
     Ok(Selection { wave: waves, ..selection.clone() })
 }
 
-async fn preflight(args: &Preflight, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+async fn preflight_job(args: &Preflight, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     open_outputs(
         &mut view,
         Some(&args.journal),
@@ -179,14 +179,14 @@ async fn preflight(args: &Preflight, mut view: View, cancel: Cancel) -> Result<E
         Folding { sections: Sections::Never },
         OutputKind::Run,
     )?;
-    let result = look(args, &mut view, cancel).await;
-    end(view, result, Clock::system(), Some(args.embedded.sandbox))
+    let result = plan_pipeline(args, &mut view, cancel).await;
+    finish(view, result, Clock::system(), Some(args.embedded.sandbox))
 }
 
 /// Plans all of it, and leaves the plan where the later jobs find it.
-async fn look(args: &Preflight, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
+async fn plan_pipeline(args: &Preflight, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
     let variables = if args.embedded.sandbox { crate::connect::job_environment } else { environment };
-    let selection = since(&args.selection, args.from.as_deref(), &variables)?;
+    let selection = waves_from(&args.selection, args.from.as_deref(), &variables)?;
     let (mut fleet, reach) = Connection::open(&selection, &args.embedded, view).await?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     fleet.release.allow_older = args.decided.allow_older;
@@ -257,7 +257,7 @@ fn gate(args: &Gate, mut view: View) -> Result<Exit, Error> {
     })
 }
 
-async fn merge(args: &Merge, mut view: View) -> Result<Exit, Error> {
+async fn merge_job(args: &Merge, mut view: View) -> Result<Exit, Error> {
     open_outputs(
         &mut view,
         args.journal.as_deref(),
@@ -265,13 +265,13 @@ async fn merge(args: &Merge, mut view: View) -> Result<Exit, Error> {
         Folding { sections: Sections::Never },
         OutputKind::Told,
     )?;
-    let result = tell(args, &mut view).await;
+    let result = merge_runs(args, &mut view).await;
     let untold = view.state().started_at().is_none() && view.state().refusal().is_none();
-    end(view, result, Clock::system(), untold.then_some(false))
+    finish(view, result, Clock::system(), untold.then_some(false))
 }
 
 /// Tells the run again, to the reports and to the webhooks.
-async fn tell(args: &Merge, view: &mut View) -> Result<Exit, Error> {
+async fn merge_runs(args: &Merge, view: &mut View) -> Result<Exit, Error> {
     let joined = joined(&args.directory, None, view)?;
     let mut notifier = match crate::load::fleet(&args.file, &environment) {
         Ok(fleet) => {
@@ -305,7 +305,7 @@ async fn tell(args: &Merge, view: &mut View) -> Result<Exit, Error> {
 
 /// Reads what the jobs left, as one run.
 fn joined(directory: &Path, until: Option<&str>, view: &mut View) -> Result<Joined, Error> {
-    let Left { preflight, parts, started } = journals::read(directory, view)?;
+    let JobArtifacts { preflight, parts, started } = journals::read(directory, view)?;
     join(&preflight, &parts, &started, until).map_err(|error| {
         let exit = if matches!(error, JoinError::NoPreflight(_)) { Exit::Unexpected } else { Exit::Usage };
         Error::new(exit, error.to_string())

@@ -24,7 +24,7 @@ use crate::view::{Form, View};
 
 /// What a person wants to see, and which exit codes.
 #[derive(Clone, Debug)]
-pub struct Choice {
+pub struct PlanOptions {
     /// The form of the plan.
     pub form: Form,
     /// How values of environment variables are shown.
@@ -45,7 +45,7 @@ pub struct Choice {
     pub note: Option<Note>,
 }
 
-impl Default for Choice {
+impl Default for PlanOptions {
     /// Text, with masked values.
     fn default() -> Self {
         Self {
@@ -85,7 +85,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     fleet.release.allow_older = args.allow_older;
     fleet.release.force_new_deployment = args.force_new_deployment;
     fleet.on_busy = args.on_busy.map_or(fleet.on_busy, OnBusy::from);
-    let choice = Choice {
+    let choice = PlanOptions {
         form: args.format.into(),
         values: if args.show_values { Values::Shown } else { hashed() },
         detailed_exitcode: args.detailed_exitcode,
@@ -103,7 +103,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
 pub async fn run(
     fleet: &Fleet,
     reach: &Connection,
-    choice: &Choice,
+    choice: &PlanOptions,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {

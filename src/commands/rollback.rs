@@ -19,21 +19,21 @@ use crate::identity::preflight::OnLoss;
 use crate::load::choose_images;
 use crate::observe::codedeploy;
 use crate::observe::history::{self, Definitions, Past};
-use crate::plan::rollback_target::Way;
-use crate::plan::rollback_target::deployed::{Deployed, OfRun, Which, deployed};
+use crate::plan::rollback_target::RollbackTarget;
+use crate::plan::rollback_target::deployed::{Deployed, DeployedBy, DeployedRun, deployed};
 use crate::plan::{build, rollback_target};
 use crate::preflight::{check_from, prepare};
 use crate::report::Report;
 use crate::report::record::runs;
-use crate::run::lifecycle::{Choice, Planned, decide};
-use crate::run::outputs::{OutputKind, end, open_outputs};
+use crate::run::lifecycle::{PlanInput, Planned, decide};
+use crate::run::outputs::{OutputKind, finish, open_outputs};
 use crate::view::View;
 
 /// Returns the targets of a manifest to what they ran before.
 pub async fn rollback(args: &cli::Rollback, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    open_outputs(&mut view, args.journal.as_deref(), &args.reports, args.folding, OutputKind::of(args.dry_run))?;
+    open_outputs(&mut view, args.journal.as_deref(), &args.reports, args.folding, OutputKind::for_run(args.dry_run))?;
     let result = attempt(args, &mut view, cancel).await;
-    end(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
+    finish(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
 }
 
 async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
@@ -41,10 +41,10 @@ async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Resul
     // A report that cannot be read is found before anything is asked.
     let of = args.of.as_deref().map(|path| read_run(path, view)).transpose()?;
     let which = match of {
-        Some(run) => Which::OfRun(Box::new(run)),
+        Some(run) => DeployedBy::Run(Box::new(run)),
         // In a sandbox of its own nothing was deployed before.
-        None if args.all || args.embedded.sandbox => Which::All,
-        None => Which::ByManifest,
+        None if args.all || args.embedded.sandbox => DeployedBy::All,
+        None => DeployedBy::Manifest,
     };
     let (mut fleet, reach) = Connection::open_with(&args.selection, &args.embedded, view, furnish).await?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
@@ -57,18 +57,18 @@ async fn attempt(args: &cli::Rollback, view: &mut View, cancel: Cancel) -> Resul
         continue_hooks: args.continue_hooks,
         ..Start::default()
     };
-    let choice = Choice {
+    let choice = PlanInput {
         dry_run: args.dry_run,
         skip_blocked: args.skip_blocked,
         no_verify: args.no_verify,
         out: None,
         key: None,
     };
-    go(fleet, &reach, choice, Going { further: args.further, which }, start, view, cancel).await
+    run_rollback(fleet, &reach, choice, Going { further: args.further, which }, start, view, cancel).await
 }
 
 /// Reads what a run deployed, out of its report or the last run of its journal.
-fn read_run(path: &Path, view: &mut View) -> Result<OfRun, Error> {
+fn read_run(path: &Path, view: &mut View) -> Result<DeployedRun, Error> {
     let failed = |error: String| Error::new(Exit::Usage, format!("--of: {error}"));
     let text = fs_err::read(path).map_err(|error| failed(error.to_string()))?;
     let text = String::from_utf8_lossy(&text);
@@ -92,28 +92,28 @@ pub struct Going {
     /// Targets that are back already go back to what ran before that.
     pub further: bool,
     /// Which targets.
-    pub which: Which,
+    pub which: DeployedBy,
 }
 
 /// Returns the targets of a fleet, by a way to AWS that is given.
 pub async fn run(
     fleet: Fleet,
     reach: &Connection,
-    choice: Choice,
+    choice: PlanInput,
     going: Going,
     start: Start,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let run = (!choice.dry_run).then_some(start.sandbox);
-    let result = go(fleet, reach, choice, going, start, &mut view, cancel).await;
-    end(view, result, reach.aws.clock(), run)
+    let result = run_rollback(fleet, reach, choice, going, start, &mut view, cancel).await;
+    finish(view, result, reach.aws.clock(), run)
 }
 
-async fn go(
+async fn run_rollback(
     mut fleet: Fleet,
     reach: &Connection,
-    choice: Choice,
+    choice: PlanInput,
     going: Going,
     start: Start,
     view: &mut View,
@@ -123,7 +123,7 @@ async fn go(
     let start = Start { read_at: Some(Instant::now()), ..start };
     // What is gone back to is not the job's commit, and GitLab would show it as that.
     fleet.environments.clear();
-    // To undo a return would bring back what is to go.
+    // A rollback that is rolled back would bring again what is to go.
     fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
     // An alarm may be the very reason to go back, and clears only some time after.
     fleet.targets.iter_mut().for_each(|target| target.alarms.clear());
@@ -137,27 +137,27 @@ async fn go(
         codedeploy::under_way(&fleet, &mut seen, &|target| reach.clients()(target)).await;
         let clients = reach.clients();
         let past: Vec<Option<Past>> = history::targets(&fleet, &seen, &|target| clients(target)).await;
-        let ways: Vec<Option<Way>> = seen
+        let ways: Vec<Option<RollbackTarget>> = seen
             .iter()
             .zip(&past)
             .map(|(seen, past)| {
                 Some(rollback_target::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, going.further))
             })
             .collect();
-        let is_back = ways.iter().flatten().any(Way::is_back);
+        let is_back = ways.iter().flatten().any(RollbackTarget::is_back);
         let deployed = deployed(&fleet, &seen, &going.which, is_back).map_err(|why| {
             Error::new(Exit::Blocked, why).help(
                 "nothing was changed; name the report or the journal of the run that is to be taken back with --of FILE, \
                  or go back in every selected target with --all",
             )
         })?;
-        let ways: Vec<Option<Way>> = ways
+        let ways: Vec<Option<RollbackTarget>> = ways
             .into_iter()
             .zip(&deployed)
             .map(|(way, deployed)| match (way, deployed) {
                 (Some(way), Some(deployed)) => Some(way.of_deployed(deployed)),
                 // What it ran before needs not be known where it stays.
-                (None, Some(Deployed::No(why))) => Some(Way::Untouched(why.clone())),
+                (None, Some(Deployed::No(why))) => Some(RollbackTarget::Untouched(why.clone())),
                 (way, _) => way,
             })
             .collect();
@@ -177,17 +177,17 @@ async fn go(
             observed.newest = Some(Arc::clone(found));
         }
     }
-    tell(&fleet, &ways, view);
+    print_sources(&fleet, &ways, view);
     decide(Planned { fleet, unreachable, seen, plan }, reach, choice, start, view, cancel).await
 }
 
 /// Reads what is gone back to, by the targets' indices.
-async fn definitions(fleet: &Fleet, ways: &[Option<Way>], reach: &Connection) -> Definitions {
+async fn definitions(fleet: &Fleet, ways: &[Option<RollbackTarget>], reach: &Connection) -> Definitions {
     use futures::StreamExt;
 
     let clients = reach.clients();
     let wanted = ways.iter().enumerate().filter_map(|(index, way)| match way {
-        Some(Way::To { arn, .. }) => Some((index, arn.as_str())),
+        Some(RollbackTarget::To { arn, .. }) => Some((index, arn.as_str())),
         _ => None,
     });
     let reads = wanted.map(|(index, arn)| {
@@ -199,19 +199,19 @@ async fn definitions(fleet: &Fleet, ways: &[Option<Way>], reach: &Connection) ->
 }
 
 /// Says where the past is known from, where it is not from service deployments, and what is back already.
-fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
+fn print_sources(fleet: &Fleet, ways: &[Option<RollbackTarget>], view: &mut View) {
     let mut guessed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut already: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut untouched: BTreeMap<&str, usize> = BTreeMap::new();
     for (target, way) in fleet.targets.iter().zip(ways) {
         match way {
-            Some(Way::To { because: Some(because), support, .. }) => {
+            Some(RollbackTarget::To { because: Some(because), support, .. }) => {
                 let by = if support.is_some() { &mut told } else { &mut guessed };
                 by.entry(because).or_default().push(target.id.to_string());
             }
-            Some(Way::Untouched(why)) => *untouched.entry(why).or_default() += 1,
-            Some(Way::Already(why)) => already.entry(why).or_default().push(target.id.to_string()),
+            Some(RollbackTarget::Untouched(why)) => *untouched.entry(why).or_default() += 1,
+            Some(RollbackTarget::Already(why)) => already.entry(why).or_default().push(target.id.to_string()),
             _ => {}
         }
     }
@@ -235,8 +235,11 @@ fn tell(fleet: &Fleet, ways: &[Option<Way>], view: &mut View) {
         view.note(&format!("{} left as it is, {why}; --all takes it back too", count(number, "target")));
     }
     let known = |by_codedeploy: bool| {
-        let mut known =
-            fleet.targets.iter().zip(ways).filter(|(_, way)| matches!(way, Some(Way::To { because: None, .. })));
+        let mut known = fleet
+            .targets
+            .iter()
+            .zip(ways)
+            .filter(|(_, way)| matches!(way, Some(RollbackTarget::To { because: None, .. })));
         known.any(|(target, _)| target.desired.codedeploy.is_some() == by_codedeploy)
     };
     if known(false) {

@@ -19,7 +19,7 @@ pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Resul
     let (mut fleet, reach) = Connection::open(&args.selection, &args.embedded, &mut view).await?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     let fleet = match &args.from {
-        Some(from) => after(fleet, from)?,
+        Some(from) => waves_from(fleet, from)?,
         None => fleet,
     };
     let layout = match args.format {
@@ -27,12 +27,12 @@ pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Resul
         StatusFormat::Text => Layout::Table,
         StatusFormat::Json => Layout::Json,
     };
-    run(&fleet, &reach, Choice { layout, detailed_exitcode: args.detailed_exitcode }, view, cancel).await
+    run(&fleet, &reach, StatusOptions { layout, detailed_exitcode: args.detailed_exitcode }, view, cancel).await
 }
 
 /// What a person decided beforehand.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Choice {
+pub struct StatusOptions {
     /// What stdout gets.
     pub layout: Layout,
     /// Tell drift by the exit code.
@@ -46,7 +46,7 @@ pub struct Choice {
 pub async fn run(
     fleet: &Fleet,
     reach: &Connection,
-    choice: Choice,
+    choice: StatusOptions,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
@@ -65,7 +65,7 @@ pub async fn run(
 }
 
 /// Narrows a fleet to a wave and those after it.
-fn after(fleet: Fleet, from: &str) -> Result<Fleet, Error> {
+fn waves_from(fleet: Fleet, from: &str) -> Result<Fleet, Error> {
     check_from(&fleet, Some(from))?;
     let waves = fleet.waves_from(from).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
     fleet.select(&[], &waves).map_err(|error| Error::new(Exit::Usage, error.to_string()))

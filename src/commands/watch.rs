@@ -10,24 +10,24 @@ use crate::engine::Start;
 use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::fleet::{Amount, Fleet, OnCancel, OnFailure, Parallelism, Wave};
 use crate::identity::preflight::OnLoss;
-use crate::observe::{Seen, codedeploy};
+use crate::observe::{Observation, codedeploy};
 use crate::plan::{build, follow};
 use crate::preflight::{prepare, refusal};
 use crate::run::lifecycle::carry_out;
-use crate::run::outputs::{OutputKind, end, open_outputs};
+use crate::run::outputs::{OutputKind, finish, open_outputs};
 use crate::view::View;
 
 /// Follows the deployments of a manifest's fleet.
 pub async fn watch(args: &cli::Watch, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     open_outputs(&mut view, args.journal.as_deref(), &args.reports, args.folding, OutputKind::Run)?;
     let result = attempt(args, &mut view, cancel).await;
-    end(view, result, Clock::system(), Some(args.embedded.sandbox))
+    finish(view, result, Clock::system(), Some(args.embedded.sandbox))
 }
 
 async fn attempt(args: &cli::Watch, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
     let (fleet, reach) = Connection::open(&args.selection, &args.embedded, view).await?;
     let start = Start { sandbox: args.embedded.sandbox, ..Start::default() };
-    go(fleet, &reach, args.skip_blocked, start, view, cancel).await
+    run_watch(fleet, &reach, args.skip_blocked, start, view, cancel).await
 }
 
 /// Follows the deployments of a fleet by a way to AWS that is given: what `watch` and its tests have in common.
@@ -43,11 +43,11 @@ pub async fn run(
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let sandbox = start.sandbox;
-    let result = go(fleet, reach, skip_blocked, start, &mut view, cancel).await;
-    end(view, result, reach.aws.clock(), Some(sandbox))
+    let result = run_watch(fleet, reach, skip_blocked, start, &mut view, cancel).await;
+    finish(view, result, reach.aws.clock(), Some(sandbox))
 }
 
-async fn go(
+async fn run_watch(
     fleet: Fleet,
     reach: &Connection,
     skip_blocked: bool,
@@ -75,7 +75,7 @@ async fn go(
 }
 
 /// Says of the targets that have nothing under way whether they are as the manifest wants them.
-fn idle(fleet: &Fleet, seen: &[Seen], followed: &[bool], view: &mut View) {
+fn idle(fleet: &Fleet, seen: &[Observation], followed: &[bool], view: &mut View) {
     let idle: Vec<bool> = seen.iter().zip(followed).map(|(seen, followed)| seen.is_ok() && !followed).collect();
     let number = idle.iter().filter(|idle| **idle).count();
     if number == 0 {
@@ -92,7 +92,7 @@ fn idle(fleet: &Fleet, seen: &[Seen], followed: &[bool], view: &mut View) {
 }
 
 /// Keeps the targets that are marked, in one wave.
-fn narrowed(fleet: Fleet, seen: Vec<Seen>, kept: &[bool]) -> (Fleet, Vec<Seen>) {
+fn narrowed(fleet: Fleet, seen: Vec<Observation>, kept: &[bool]) -> (Fleet, Vec<Observation>) {
     let mut fleet = fleet.retain(kept);
     // Somebody else's deployment may be of any commit.
     fleet.environments.clear();

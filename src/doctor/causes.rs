@@ -4,11 +4,11 @@ use crate::aws::denial::{Caller, Denial, Policy, Why};
 use crate::aws::error::CallError;
 use crate::doctor::chain::Step;
 use crate::doctor::finding::Finding;
-use crate::doctor::trust::{Asker, WRITE};
+use crate::doctor::trust::{TokenCaller, WRITE};
 
 /// Enumerates the causes of "Not authorized to perform sts:AssumeRoleWithWebIdentity". `why` says why the role could not
 /// be read.
-pub fn web_identity(asker: Asker<'_>, why: Option<&str>) -> Finding {
+pub fn web_identity(asker: TokenCaller<'_>, why: Option<&str>) -> Finding {
     let (token, role, host) = (asker.token, asker.role, asker.token.host());
     let account = role.account();
     let mut causes: Vec<(u8, String)> = Vec::new();

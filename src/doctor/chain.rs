@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::doctor::finding::Finding;
-use crate::doctor::policy::{Ask, Clause, Held, Known, Statement, Wants, is_operator, judge, like};
+use crate::doctor::policy::{Ask, Clause, ClauseResult, Known, Statement, Wants, is_operator, judge, like};
 use crate::doctor::trust::{WRITE, lines, malformed, names, nearest};
 use crate::fleet::Hop;
 use crate::fleet::role_arn::RoleArn;
@@ -141,12 +141,12 @@ pub fn examine(policy: &Value, source: &str, step: Step<'_>) -> Vec<Finding> {
         let Some(statements) = judge(policy, &Ask { action, principals: &principals, key: &key }) else {
             return vec![malformed(source)];
         };
-        if let Some(denial) = statements.iter().find(|one| !one.allow && one.held() == Held::Yes) {
+        if let Some(denial) = statements.iter().find(|one| !one.allow && one.result() == ClauseResult::Yes) {
             let finding =
                 Finding::fault("chain-denied", format!("a Deny statement of {role} covers {action} by this session"));
             let fix = format!("narrow {} of the trust policy: a Deny beats every Allow", denial.name);
             findings.push(lines(finding, source, &statements).fix(fix));
-        } else if !statements.iter().any(|one| one.allow && one.held() != Held::No) {
+        } else if !statements.iter().any(|one| one.allow && one.result() != ClauseResult::No) {
             findings.extend(refusals(&statements, source, step, action));
         }
         judged = statements;

@@ -32,7 +32,7 @@ pub struct Ask<'a> {
 
 /// Whether a clause holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum ClauseResult {
     /// It does.
     Yes,
     /// It does not.
@@ -65,7 +65,7 @@ pub enum Wants {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clause {
     /// Whether it holds.
-    pub held: Held,
+    pub held: ClauseResult,
     /// What it asks for.
     pub wants: Wants,
 }
@@ -83,20 +83,20 @@ pub struct Statement {
 
 impl Statement {
     /// Whether the whole statement holds.
-    pub fn held(&self) -> Held {
-        let is = |held: Held| self.clauses.iter().any(|clause| clause.held == held);
-        if is(Held::No) {
-            Held::No
-        } else if is(Held::Unknown) {
-            Held::Unknown
+    pub fn result(&self) -> ClauseResult {
+        let is = |held: ClauseResult| self.clauses.iter().any(|clause| clause.held == held);
+        if is(ClauseResult::No) {
+            ClauseResult::No
+        } else if is(ClauseResult::Unknown) {
+            ClauseResult::Unknown
         } else {
-            Held::Yes
+            ClauseResult::Yes
         }
     }
 
     /// Returns the clauses that fail.
     pub fn failing(&self) -> impl Iterator<Item = &Clause> {
-        self.clauses.iter().filter(|clause| clause.held == Held::No)
+        self.clauses.iter().filter(|clause| clause.held == ClauseResult::No)
     }
 }
 
@@ -182,13 +182,13 @@ fn conditions(statement: &Value, ask: &Ask<'_>) -> Vec<Clause> {
 /// What compares one allowed value with one of the request's.
 type Test = fn(&str, &str) -> bool;
 
-fn condition(operator: &str, wanted: &[String], known: &Known) -> Held {
+fn condition(operator: &str, wanted: &[String], known: &Known) -> ClauseResult {
     let (set, operator) = match operator.split_once(':') {
         Some((set, rest)) => (Some(set), rest),
         None => (None, operator),
     };
     let values = match known {
-        Known::Hidden => return Held::Unknown,
+        Known::Hidden => return ClauseResult::Unknown,
         Known::Values(values) => Some(values.as_slice()),
         Known::Absent | Known::Never(_) => None,
     };
@@ -198,13 +198,13 @@ fn condition(operator: &str, wanted: &[String], known: &Known) -> Held {
     }
     // A policy variable stands for something that only AWS knows.
     if wanted.iter().any(|text| text.contains("${")) {
-        return Held::Unknown;
+        return ClauseResult::Unknown;
     }
     let (operator, optional) = match operator.strip_suffix("IfExists") {
         Some(rest) => (rest, true),
         None => (operator, false),
     };
-    let Some((positive, test)) = comparison(operator) else { return Held::No };
+    let Some((positive, test)) = comparison(operator) else { return ClauseResult::No };
     let Some(values) = values else {
         return match set {
             Some("ForAllValues") => true,
@@ -293,7 +293,7 @@ pub fn like(pattern: &str, text: &str) -> bool {
     }
 }
 
-impl From<bool> for Held {
+impl From<bool> for ClauseResult {
     fn from(holds: bool) -> Self {
         if holds { Self::Yes } else { Self::No }
     }
@@ -350,28 +350,28 @@ mod tests {
         let values = |texts: &[&str]| Known::Values(texts.iter().map(ToString::to_string).collect());
         let never = Known::Never(String::new());
         for (operator, wanted, known, held) in [
-            ("StringEquals", vec!["a", "b"], values(&["b"]), Held::Yes),
-            ("StringEquals", vec!["a*"], values(&["ab"]), Held::No),
-            ("StringLike", vec!["a*"], values(&["ab"]), Held::Yes),
-            ("StringLike", vec!["a*"], Known::Absent, Held::No),
-            ("StringLikeIfExists", vec!["a*"], never.clone(), Held::Yes),
-            ("StringNotEquals", vec!["a"], Known::Absent, Held::Yes),
-            ("StringNotEquals", vec!["a"], values(&["a"]), Held::No),
-            ("StringNotLike", vec!["a*"], values(&["b"]), Held::Yes),
-            ("StringEqualsIgnoreCase", vec!["MAIN"], values(&["main"]), Held::Yes),
-            ("ForAllValues:StringEquals", vec!["a", "b"], values(&["a", "b"]), Held::Yes),
-            ("ForAllValues:StringEquals", vec!["a"], values(&["a", "b"]), Held::No),
-            ("ForAllValues:StringEquals", vec!["a"], Known::Absent, Held::Yes),
-            ("ForAnyValue:StringLike", vec!["a*"], values(&["b", "ab"]), Held::Yes),
-            ("ForAnyValue:StringLike", vec!["a*"], never.clone(), Held::No),
-            ("Null", vec!["true"], Known::Absent, Held::Yes),
-            ("Null", vec!["false"], never, Held::No),
-            ("Bool", vec!["true"], values(&["True"]), Held::Yes),
-            ("NumericLessThan", vec!["40"], values(&["30"]), Held::Yes),
-            ("NumericGreaterThanEquals", vec!["40"], values(&["30"]), Held::No),
-            ("IpAddress", vec!["10.0.0.0/8"], Known::Hidden, Held::Unknown),
-            ("StringEquals", vec!["${aws:username}"], values(&["x"]), Held::Unknown),
-            ("StringEqual", vec!["a"], values(&["a"]), Held::No),
+            ("StringEquals", vec!["a", "b"], values(&["b"]), ClauseResult::Yes),
+            ("StringEquals", vec!["a*"], values(&["ab"]), ClauseResult::No),
+            ("StringLike", vec!["a*"], values(&["ab"]), ClauseResult::Yes),
+            ("StringLike", vec!["a*"], Known::Absent, ClauseResult::No),
+            ("StringLikeIfExists", vec!["a*"], never.clone(), ClauseResult::Yes),
+            ("StringNotEquals", vec!["a"], Known::Absent, ClauseResult::Yes),
+            ("StringNotEquals", vec!["a"], values(&["a"]), ClauseResult::No),
+            ("StringNotLike", vec!["a*"], values(&["b"]), ClauseResult::Yes),
+            ("StringEqualsIgnoreCase", vec!["MAIN"], values(&["main"]), ClauseResult::Yes),
+            ("ForAllValues:StringEquals", vec!["a", "b"], values(&["a", "b"]), ClauseResult::Yes),
+            ("ForAllValues:StringEquals", vec!["a"], values(&["a", "b"]), ClauseResult::No),
+            ("ForAllValues:StringEquals", vec!["a"], Known::Absent, ClauseResult::Yes),
+            ("ForAnyValue:StringLike", vec!["a*"], values(&["b", "ab"]), ClauseResult::Yes),
+            ("ForAnyValue:StringLike", vec!["a*"], never.clone(), ClauseResult::No),
+            ("Null", vec!["true"], Known::Absent, ClauseResult::Yes),
+            ("Null", vec!["false"], never, ClauseResult::No),
+            ("Bool", vec!["true"], values(&["True"]), ClauseResult::Yes),
+            ("NumericLessThan", vec!["40"], values(&["30"]), ClauseResult::Yes),
+            ("NumericGreaterThanEquals", vec!["40"], values(&["30"]), ClauseResult::No),
+            ("IpAddress", vec!["10.0.0.0/8"], Known::Hidden, ClauseResult::Unknown),
+            ("StringEquals", vec!["${aws:username}"], values(&["x"]), ClauseResult::Unknown),
+            ("StringEqual", vec!["a"], values(&["a"]), ClauseResult::No),
         ] {
             let wanted: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
             assert_eq!(condition(operator, &wanted, &known), held, "{operator} {wanted:?} {known:?}");

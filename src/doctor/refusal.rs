@@ -8,7 +8,7 @@ use crate::doctor::chain::{self, Step};
 use crate::doctor::finding::Finding;
 use crate::doctor::live::{Live, Look, Provider, Role};
 use crate::doctor::token::{Token, date, length};
-use crate::doctor::trust::{self, Asker};
+use crate::doctor::trust::{self, TokenCaller};
 use crate::fleet::Hop;
 
 /// STS's clock and this machine's may differ by so much without anybody noticing, in seconds.
@@ -152,7 +152,7 @@ impl Refusal<'_> {
         let Some(token) = self.token else {
             return vec![Finding::fault("not-authorized", format!("AWS refuses the role {}", hop.arn)).evidence(said)];
         };
-        let asker = Asker { token, role: &hop.arn, session_name: self.session_name };
+        let asker = TokenCaller { token, role: &hop.arn, session_name: self.session_name };
         let mut findings = match &self.live.role {
             Look::Missing => vec![self.missing()],
             Look::Found(role) if role.arn.as_deref().is_some_and(|arn| arn != hop.arn.as_str()) => {

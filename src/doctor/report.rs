@@ -152,7 +152,7 @@ struct Group {
 
 impl Gathered {
     /// Takes a finding in. `home` is the account whose id it may name; `accounts` are those that it concerns.
-    pub fn tell<'a>(
+    pub fn add_finding<'a>(
         &mut self,
         finding: Finding,
         home: Option<&AccountId>,
@@ -219,9 +219,9 @@ mod tests {
         let mut gathered = Gathered::default();
         for id in ["111111111111", "222222222222"] {
             let home: AccountId = id.parse().expect("an id");
-            gathered.tell(Finding::note("a", format!("role of {id}")), Some(&home), []);
+            gathered.add_finding(Finding::note("a", format!("role of {id}")), Some(&home), []);
         }
-        gathered.tell(Finding::fault("b", "role of 333333333333"), "333333333333".parse().ok().as_ref(), []);
+        gathered.add_finding(Finding::fault("b", "role of 333333333333"), "333333333333".parse().ok().as_ref(), []);
         let words: Vec<String> = gathered.finish().into_iter().map(|told| told.finding.what).collect();
         assert_eq!(words, ["role of 333333333333", "role of ACCOUNT_ID"]);
     }

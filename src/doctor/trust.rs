@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::doctor::finding::Finding;
-use crate::doctor::policy::{Ask, Clause, Held, Known, Statement, Wants, is_operator, judge, like};
+use crate::doctor::policy::{Ask, Clause, ClauseResult, Known, Statement, Wants, is_operator, judge, like};
 use crate::doctor::token::{Token, components};
 use crate::fleet::role_arn::RoleArn;
 
@@ -30,7 +30,7 @@ const TOLD: usize = 4;
 
 /// Who asks for which role.
 #[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
+pub struct TokenCaller<'a> {
     /// The token.
     pub token: &'a Token,
     /// The role.
@@ -39,7 +39,7 @@ pub struct Asker<'a> {
     pub session_name: &'a str,
 }
 
-impl Asker<'_> {
+impl TokenCaller<'_> {
     /// Returns the ARN of the identity provider that the role must trust.
     pub fn provider(&self) -> String {
         let (partition, account) = (self.role.partition(), self.role.account());
@@ -104,22 +104,22 @@ impl Asker<'_> {
 /// Holds a trust policy against a token. `policy` came from `source`, such as `the live role`.
 ///
 /// Returns one finding for each clause that refuses it, or the note that nothing does.
-pub fn examine(policy: &Value, source: &str, asker: Asker<'_>) -> Vec<Finding> {
+pub fn examine(policy: &Value, source: &str, asker: TokenCaller<'_>) -> Vec<Finding> {
     let (host, provider) = (asker.token.host(), asker.provider());
     let principals = [("Federated", provider.clone()), ("Federated", host.to_owned())];
     let key = |key: &str| asker.key(key);
     let ask = Ask { action: ACTION, principals: &principals, key: &key };
     let Some(statements) = judge(policy, &ask) else { return vec![malformed(source)] };
     let role = asker.role;
-    if let Some(denial) = statements.iter().find(|one| !one.allow && one.held() == Held::Yes) {
+    if let Some(denial) = statements.iter().find(|one| !one.allow && one.result() == ClauseResult::Yes) {
         let finding = Finding::fault("trust-denied", format!("a Deny statement of {role} covers this token"));
         let finding = lines(finding, source, &statements)
             .fix(format!("narrow {} of the trust policy: a Deny beats every Allow", denial.name));
         return vec![finding];
     }
-    let allows = |held| statements.iter().any(|one| one.allow && one.held() == held);
-    if allows(Held::Yes) || allows(Held::Unknown) {
-        let sure = allows(Held::Yes);
+    let allows = |held| statements.iter().any(|one| one.allow && one.result() == held);
+    if allows(ClauseResult::Yes) || allows(ClauseResult::Unknown) {
+        let sure = allows(ClauseResult::Yes);
         return vec![allowed(source, asker, &statements, sure)];
     }
     let Some(nearest) = nearest(&statements) else {
@@ -165,7 +165,7 @@ pub fn lines(mut finding: Finding, source: &str, statements: &[Statement]) -> Fi
     for statement in statements {
         let effect = if statement.allow { "Allow" } else { "Deny" };
         let failing: Vec<String> = statement.failing().map(ToString::to_string).collect();
-        let unknown = statement.clauses.iter().filter(|clause| clause.held == Held::Unknown);
+        let unknown = statement.clauses.iter().filter(|clause| clause.held == ClauseResult::Unknown);
         let unknown: Vec<String> = unknown.map(ToString::to_string).collect();
         let mut words = match failing.is_empty() {
             true => "holds".to_owned(),
@@ -186,7 +186,7 @@ pub fn malformed(source: &str) -> Finding {
         .fix("  aws iam get-role --role-name NAME --query Role.AssumeRolePolicyDocument")
 }
 
-fn allowed(source: &str, asker: Asker<'_>, statements: &[Statement], sure: bool) -> Finding {
+fn allowed(source: &str, asker: TokenCaller<'_>, statements: &[Statement], sure: bool) -> Finding {
     let role = asker.role;
     let what = if sure {
         format!("the trust policy of {role} allows this token")
@@ -205,7 +205,7 @@ fn allowed(source: &str, asker: Asker<'_>, statements: &[Statement], sure: bool)
 }
 
 /// Says what a failing clause means.
-fn refusal(clause: &Clause, statement: &Statement, asker: Asker<'_>) -> Finding {
+fn refusal(clause: &Clause, statement: &Statement, asker: TokenCaller<'_>) -> Finding {
     let place = format!("{} {clause}", statement.name);
     let role = asker.role;
     match &clause.wants {
@@ -219,7 +219,7 @@ fn refusal(clause: &Clause, statement: &Statement, asker: Asker<'_>) -> Finding 
     }
 }
 
-fn principal(place: &str, named: &[(String, String)], asker: Asker<'_>) -> Finding {
+fn principal(place: &str, named: &[(String, String)], asker: TokenCaller<'_>) -> Finding {
     let (provider, host) = (asker.provider(), asker.token.host());
     let finding = Finding::fault(
         "trust-principal",
@@ -261,7 +261,7 @@ fn condition(
     (operator, key): (&str, &str),
     values: &[String],
     known: &Known,
-    asker: Asker<'_>,
+    asker: TokenCaller<'_>,
 ) -> Finding {
     let (role, token) = (asker.role, asker.token);
     let fault =
@@ -313,7 +313,7 @@ fn condition(
 }
 
 /// Says of a key that no request of this issuer has.
-fn never(fault: impl Fn(&'static str, String) -> Finding, why: &str, key: &str, asker: Asker<'_>) -> Finding {
+fn never(fault: impl Fn(&'static str, String) -> Finding, why: &str, key: &str, asker: TokenCaller<'_>) -> Finding {
     let (role, host) = (asker.role, asker.token.host());
     let what = format!("the trust policy of {role} asks for a condition key that no token of {host} ever has");
     let finding = fault("trust-key", what).evidence(why.to_owned());
@@ -341,7 +341,7 @@ fn never(fault: impl Fn(&'static str, String) -> Finding, why: &str, key: &str, 
 }
 
 /// Says how a subject differs from the patterns for it, by the component that does.
-fn subject(fault: impl Fn(&'static str, String) -> Finding, patterns: &[String], asker: Asker<'_>) -> Finding {
+fn subject(fault: impl Fn(&'static str, String) -> Finding, patterns: &[String], asker: TokenCaller<'_>) -> Finding {
     let (role, token) = (asker.role, asker.token);
     let subject = token.subject();
     if patterns

@@ -10,12 +10,12 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use crate::engine::alarms::{Alarms, Looks, Seen};
+use crate::engine::alarms::{AlarmStates, AlarmSubscription, Alarms};
 use crate::engine::context::Run;
 use crate::engine::last_look::LastLook;
-use crate::engine::poller::Look;
+use crate::engine::poller::Snapshot;
 use crate::engine::rollback::succeeded::SucceededRollbacks;
-use crate::engine::timing::{MISSES, ROLLOUT_PACE};
+use crate::engine::timing::{MISSES, POLL_INTERVAL};
 use crate::engine::wave::WaveEnd;
 use crate::event::{Event, Reason};
 use crate::fleet::{Scope, TargetSpec, Wave};
@@ -23,9 +23,9 @@ use crate::observe::service::LiveService;
 
 /// A task may be replaced for good reasons: missing tasks count once they have been missing for so long, and a look that is
 /// missing at the end of a bake is waited for so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a baking target is looked at.
-const PACE: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(5);
 /// Why nothing is known where nobody said why.
 const UNSEEN: &str = "no look was possible";
 
@@ -37,7 +37,7 @@ pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: 
     let deadline = Instant::now() + wave.bake;
     run.emit(Event::BakeStarted { wave: wave.name.clone(), seconds: wave.bake.as_secs() }).await;
     let deployed = end.deployed.clone();
-    let alarms = Alarms::of(run, deployed.iter().map(|(index, _)| &run.fleet.targets[*index]));
+    let alarms = Alarms::collect(run, deployed.iter().map(|(index, _)| &run.fleet.targets[*index]));
     let targets = deployed.iter().map(|deployed| {
         let target = &run.fleet.targets[deployed.0];
         let alarms = alarms.follow(target);
@@ -82,35 +82,35 @@ async fn watch(
     run: &Run,
     target: &TargetSpec,
     deployment: Option<&str>,
-    mut alarms: Option<Looks>,
+    mut alarms: Option<AlarmSubscription>,
     deadline: Instant,
     bake: Duration,
 ) -> Option<Reason> {
-    let pace = (bake / 4).clamp(Duration::from_millis(500), PACE);
+    let pace = (bake / 4).clamp(Duration::from_millis(500), INTERVAL);
     let mut looks = run.watches.follow(target, pace, false);
     let mut health = Health::new(deployment);
-    let mut sight_of_alarms = alarms.is_some().then(Sight::new);
+    let mut sight_of_alarms = alarms.is_some().then(AlarmVisibility::new);
     // What is not full when the bake begins has as long for that as its deployment had.
     let full = Instant::now() + target.timeout;
     // When it was noticed that the bake's time is over.
     let mut over: Option<Instant> = None;
     let mut last = LastLook::default();
     loop {
-        let patience = over.unwrap_or(deadline) + PATIENCE;
+        let patience = over.unwrap_or(deadline) + READ_TIMEOUT;
         let end = if health.is_filling() { full.max(patience) } else { patience };
-        let conclusion = |health: &Health<'_>, sight: Option<&Sight>| {
+        let conclusion = |health: &Health<'_>, sight: Option<&AlarmVisibility>| {
             let blind = sight.and_then(|sight| sight.is_blind(bake));
             let unseen = health.unseen.as_deref().or(blind).map(|because| format!("inconclusive: {because}"));
-            unseen.or_else(|| health.short()).map(degraded)
+            unseen.or_else(|| health.missing_tasks()).map(degraded)
         };
         tokio::select! {
             biased;
             look = looks.next() => {
-                if let Look::NoAnswer(error) = &look {
+                if let Snapshot::NoAnswer(error) = &look {
                     run.lost_session(target, error).await;
                 }
-                let is_last = last.is_due() && matches!(look, Look::Service(..));
-                if let Some(summary) = health.see(look, Instant::now()) {
+                let is_last = last.is_due() && matches!(look, Snapshot::Service(..));
+                if let Some(summary) = health.observe(look, Instant::now()) {
                     return Some(degraded(summary));
                 }
                 if is_last {
@@ -118,17 +118,17 @@ async fn watch(
                 }
             }
             seen = next(&mut alarms) => match seen {
-                Seen::Calm => sight_of_alarms = Some(Sight::clear()),
-                Seen::Raised(reason) => return Some(reason),
-                Seen::Unknown(because) => sight_of_alarms.get_or_insert_with(Sight::new).lost(because),
+                AlarmStates::Calm => sight_of_alarms = Some(AlarmVisibility::clear()),
+                AlarmStates::Raised(reason) => return Some(reason),
+                AlarmStates::Unknown(because) => sight_of_alarms.get_or_insert_with(AlarmVisibility::new).lost(because),
             },
             () = tokio::time::sleep_until(deadline), if over.is_none() => {
                 over = Some(Instant::now());
                 health.ends();
-                looks = run.watches.follow_now(target, ROLLOUT_PACE, false);
+                looks = run.watches.follow_now(target, POLL_INTERVAL, false);
             }
             begins = last.next(end) => match begins {
-                true => looks = run.watches.follow_now(target, ROLLOUT_PACE, false),
+                true => looks = run.watches.follow_now(target, POLL_INTERVAL, false),
                 false => return conclusion(&health, sight_of_alarms.as_ref()),
             },
         }
@@ -139,7 +139,7 @@ async fn watch(
     }
 }
 
-async fn next(alarms: &mut Option<Looks>) -> Seen {
+async fn next(alarms: &mut Option<AlarmSubscription>) -> AlarmStates {
     match alarms {
         Some(looks) => looks.next().await,
         None => std::future::pending().await,
@@ -147,12 +147,12 @@ async fn next(alarms: &mut Option<Looks>) -> Seen {
 }
 
 /// Since when no alarm could be seen, and why.
-struct Sight {
+struct AlarmVisibility {
     since: Instant,
     lost: Option<String>,
 }
 
-impl Sight {
+impl AlarmVisibility {
     /// Nothing was seen yet.
     fn new() -> Self {
         Self { lost: Some(UNSEEN.to_owned()), ..Self::clear() }
@@ -168,7 +168,7 @@ impl Sight {
 
     /// Returns why nothing was seen for the last part of a bake; blind for most of it is not a pass.
     fn is_blind(&self, bake: Duration) -> Option<&str> {
-        let limit = (bake / 2).min(PATIENCE);
+        let limit = (bake / 2).min(READ_TIMEOUT);
         let because = self.lost.as_deref().unwrap_or(UNSEEN);
         (self.since.elapsed() >= limit).then_some(because)
     }
@@ -208,15 +208,15 @@ impl<'a> Health<'a> {
     }
 
     /// Takes in a look; returns what is wrong.
-    fn see(&mut self, look: Look, now: Instant) -> Option<String> {
+    fn observe(&mut self, look: Snapshot, now: Instant) -> Option<String> {
         let service = match look {
-            Look::Service(service, _) => service,
-            Look::Missing => {
+            Snapshot::Service(service, _) => service,
+            Snapshot::Missing => {
                 self.misses += 1;
                 self.unseen = Some("ECS does not find the service".to_owned());
                 return (self.misses == MISSES).then(|| "the service vanished".to_owned());
             }
-            Look::NoAnswer(error) => {
+            Snapshot::NoAnswer(error) => {
                 self.unseen = Some(error.to_string());
                 return None;
             }
@@ -231,8 +231,8 @@ impl<'a> Health<'a> {
         let short = self.running < self.due;
         self.filling = Some(short && self.filling.unwrap_or(true));
         self.short_since = short.then(|| self.short_since.unwrap_or(now));
-        let missing = self.short_since.is_some_and(|since| now.duration_since(since) >= PATIENCE);
-        self.short().filter(|_| missing && !self.is_filling())
+        let missing = self.short_since.is_some_and(|since| now.duration_since(since) >= READ_TIMEOUT);
+        self.missing_tasks().filter(|_| missing && !self.is_filling())
     }
 
     /// The bake's time is over: the next look has the last word.
@@ -250,7 +250,7 @@ impl<'a> Health<'a> {
     }
 
     /// Returns how many tasks run, where these are too few.
-    fn short(&self) -> Option<String> {
+    fn missing_tasks(&self) -> Option<String> {
         (self.running < self.due).then(|| format!("{} of {} tasks run", self.running, self.due))
     }
 }
@@ -282,23 +282,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::service_deployments::Object;
+    use crate::engine::service_deployments::ServiceDeployment;
 
-    fn look(running: u32, desired: u32) -> Look {
+    fn snapshot(running: u32, desired: u32) -> Snapshot {
         let primary =
             json!({ "id": "ecs-svc/2", "status": "PRIMARY", "desiredCount": desired, "runningCount": running });
         let old = json!({ "id": "ecs-svc/1", "status": "DRAINING", "runningCount": 2 });
         let service = json!({
             "status": "ACTIVE", "desiredCount": desired, "runningCount": running + 2, "deployments": [primary, old],
         });
-        Look::Service(Arc::new(LiveService::read(&service)), Object::default())
+        Snapshot::Service(Arc::new(LiveService::read(&service)), ServiceDeployment::default())
     }
 
     /// Takes in looks, each so many seconds after the first; returns what was wrong at the end.
     fn seen(health: &mut Health<'_>, looks: &[(u64, u32, u32)]) -> Option<String> {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let wrong = looks.iter().map(|&(seconds, running, desired)| health.see(look(running, desired), at(seconds)));
+        let wrong =
+            looks.iter().map(|&(seconds, running, desired)| health.observe(snapshot(running, desired), at(seconds)));
         wrong.last().flatten()
     }
 
@@ -330,13 +331,13 @@ mod tests {
     fn the_last_word_is_a_look_after_the_end() {
         let mut health = Health::new(None);
         assert!(!health.is_good() && health.unseen.as_deref() == Some(UNSEEN));
-        assert_eq!(health.see(look(2, 2), Instant::now()), None);
+        assert_eq!(health.observe(snapshot(2, 2), Instant::now()), None);
         assert!(health.is_good());
         health.ends();
         assert!(!health.is_good());
-        assert_eq!(health.see(Look::Missing, Instant::now()), None);
+        assert_eq!(health.observe(Snapshot::Missing, Instant::now()), None);
         assert!(!health.is_good());
-        assert_eq!(health.see(look(2, 2), Instant::now()), None);
+        assert_eq!(health.observe(snapshot(2, 2), Instant::now()), None);
         assert!(health.is_good());
     }
 }

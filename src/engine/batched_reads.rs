@@ -18,11 +18,11 @@ type Waiting = BTreeMap<String, oneshot::Sender<Option<LiveService>>>;
 
 /// The looks that are wanted, by account, region and cluster.
 #[derive(Debug, Default)]
-pub struct Together(Mutex<BTreeMap<(String, String, String), Waiting>>);
+pub struct BatchedReads(Mutex<BTreeMap<(String, String, String), Waiting>>);
 
-impl Together {
+impl BatchedReads {
     /// Looks at a target's service; `None` where ECS does not know it.
-    pub async fn look(&self, target: &TargetSpec, ecs: &Ecs) -> Result<Option<LiveService>, CallError> {
+    pub async fn read_service(&self, target: &TargetSpec, ecs: &Ecs) -> Result<Option<LiveService>, CallError> {
         let key = (target.account.id.to_string(), target.id.region.to_string(), target.cluster.clone());
         let (sender, receiver) = oneshot::channel();
         self.waiting().entry(key.clone()).or_default().insert(target.service.clone(), sender);

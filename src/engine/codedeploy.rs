@@ -18,13 +18,13 @@ use crate::engine::blind::Blind;
 use crate::engine::context::Run;
 use crate::engine::evidence;
 use crate::engine::exactly_once::{Write, carry_out};
+use crate::engine::known_deployments::KnownDeployments;
 use crate::engine::last_look::LastLook;
 use crate::engine::messages::Messages;
-use crate::engine::past::Past;
-use crate::engine::poller::Look;
+use crate::engine::poller::Snapshot;
 use crate::engine::register::Registered;
 use crate::engine::rollout_result::RolloutResult;
-use crate::engine::timing::ROLLOUT_PACE;
+use crate::engine::timing::POLL_INTERVAL;
 use crate::engine::update::{Update, settings};
 use crate::event::{Event, Evidence, Reason};
 use crate::fleet::codedeploy::CodeDeploy as Group;
@@ -34,7 +34,7 @@ use crate::observe::service::LiveService;
 use crate::plan::work::Work;
 
 /// How often a deployment is looked at.
-const PACE: Duration = Duration::from_secs(3);
+const INTERVAL: Duration = Duration::from_secs(3);
 /// How long CodeDeploy is asked to roll back after a cancel. The process must be gone within five seconds.
 const ASKED: Duration = Duration::from_millis(2_500);
 
@@ -74,11 +74,16 @@ pub async fn rollout(
     permit: &Permit,
 ) -> RolloutResult {
     let deadline = Instant::now() + target.timeout;
-    let unused = (registered.revision.clone(), permit.until(deadline));
+    let unused = (registered.revision.clone(), permit.with_deadline(deadline));
     let (unused, permit) = (&unused.0, &unused.1);
     let watch = Watch::new(run, target, group);
     let (ecs, update) = (Arc::clone(&watch.ecs), settings(work, None));
-    let update = Update { ecs: &ecs, target, past: Past::default(), update: ServiceUpdate { force: false, ..update } };
+    let update = Update {
+        ecs: &ecs,
+        target,
+        past: KnownDeployments::default(),
+        update: ServiceUpdate { force: false, ..update },
+    };
     if update.update != ServiceUpdate::default()
         && let Err(error) = carry_out(&update, permit).await
     {
@@ -148,7 +153,7 @@ async fn watched(
     };
     let because = |summary: String| Some(Reason { summary, ..Reason::default() });
     match watch.until_over(id, arn, deadline).await {
-        Watched::Cancelled => ended(Outcome::Detached, because(watch.left(id, on_cancel).await)),
+        Watched::Cancelled => ended(Outcome::Detached, because(watch.after_cancel(id, on_cancel).await)),
         Watched::TimedOut(error) => {
             let limit = humantime::format_duration(target.timeout);
             let summary = match error {
@@ -179,7 +184,7 @@ async fn watched(
             let summary = failure(&deployment);
             let (over, stuck) = watch.own_rollback(deployment, arn, deadline).await;
             if !over {
-                return ended(Outcome::Detached, because(watch.left(id, OnCancel::Detach).await));
+                return ended(Outcome::Detached, because(watch.after_cancel(id, OnCancel::Detach).await));
             }
             let mut evidence = watch.evidence().await;
             let primary = watch.primary(deadline).await.map(|(_, running)| running);
@@ -207,7 +212,7 @@ impl<'a> Watch<'a> {
     /// Prepares for a target's deployments.
     pub fn new(run: &'a Run, target: &'a TargetSpec, group: &'a Group) -> Self {
         let ecs = run.ecs(target);
-        let api = ecs.others().codedeploy(&target.id.region);
+        let api = ecs.aux().codedeploy(&target.id.region);
         Self { run, target, ecs, api, group, messages: Messages::default(), tasks: None, task_set: None }
     }
 
@@ -233,7 +238,7 @@ impl<'a> Watch<'a> {
 
     /// Watches a deployment of `arn` until it is over.
     pub async fn until_over(&mut self, id: &str, arn: &str, deadline: Instant) -> Watched {
-        let mut looks = self.run.watches.follow(self.target, ROLLOUT_PACE, false);
+        let mut looks = self.run.watches.follow(self.target, POLL_INTERVAL, false);
         let (api, mut last_error, mut status) = (self.api.clone(), None, String::new());
         let mut blind = Blind::default();
         let mut last = LastLook::default();
@@ -251,8 +256,8 @@ impl<'a> Watch<'a> {
                 }
                 answer = &mut ask => answer,
                 look = looks.next() => {
-                    if let Look::Service(service, _) = look {
-                        self.tell(&service, arn).await;
+                    if let Snapshot::Service(service, _) = look {
+                        self.report_progress(&service, arn).await;
                     }
                     continue;
                 }
@@ -284,7 +289,7 @@ impl<'a> Watch<'a> {
             tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => return Watched::Cancelled,
-                () = tokio::time::sleep(PACE) => {}
+                () = tokio::time::sleep(INTERVAL) => {}
             }
             ask.set(api.get(id));
         }
@@ -297,7 +302,7 @@ impl<'a> Watch<'a> {
         if rollback.is_none() {
             // It is linked a moment after the failure.
             let linked = async {
-                tokio::time::sleep(PACE).await;
+                tokio::time::sleep(INTERVAL).await;
                 self.api.get(&failed.id).await.ok().and_then(|deployment| deployment.rollback)
             };
             rollback = tokio::select! {
@@ -317,7 +322,7 @@ impl<'a> Watch<'a> {
 
     /// Returns the task set that has the traffic, and its task definition's ARN.
     pub async fn primary(&self, deadline: Instant) -> Option<(String, String)> {
-        let until = deadline.max(Instant::now() + PACE * 5);
+        let until = deadline.max(Instant::now() + INTERVAL * 5);
         let look = async {
             loop {
                 let names = [self.target.service.as_str()];
@@ -332,7 +337,7 @@ impl<'a> Watch<'a> {
                     // Asking again gives the same answer.
                     Err(_) => return None,
                 }
-                tokio::time::sleep(PACE).await;
+                tokio::time::sleep(INTERVAL).await;
             }
         };
         tokio::select! {
@@ -354,13 +359,13 @@ impl<'a> Watch<'a> {
     }
 
     /// Says what goes on after a cancel, and asks CodeDeploy to roll it back where that is wished for.
-    pub async fn left(&self, id: &str, on_cancel: OnCancel) -> String {
+    pub async fn after_cancel(&self, id: &str, on_cancel: OnCancel) -> String {
         let console = self.console(id);
         if on_cancel == OnCancel::Detach {
             return format!("the run was cancelled; {id} goes on in CodeDeploy: {console}");
         }
         let until = self.run.cancel.at().unwrap_or_else(Instant::now) + ASKED;
-        match tokio::time::timeout_at(until, self.api.stop(id, &Permit::default().until(until))).await {
+        match tokio::time::timeout_at(until, self.api.stop(id, &Permit::default().with_deadline(until))).await {
             Ok(Ok(())) => format!("the run was cancelled; CodeDeploy was asked to roll it back: {id}, {console}"),
             other => {
                 let why = match other {
@@ -385,7 +390,7 @@ impl<'a> Watch<'a> {
         format!("https://{region}.{domain}/codesuite/codedeploy/deployments/{id}?region={region}")
     }
 
-    async fn tell(&mut self, service: &LiveService, arn: &str) {
+    async fn report_progress(&mut self, service: &LiveService, arn: &str) {
         for message in self.messages.take(service) {
             self.run.emit(Event::ServiceMessage { target: self.target.id.clone(), text: message.text }).await;
         }
@@ -435,7 +440,7 @@ impl Write for Create<'_> {
     }
 
     /// It took effect if the group has a new deployment, of this revision.
-    async fn landed(&self) -> Result<Option<Value>, CallError> {
+    async fn took_effect(&self) -> Result<Option<Value>, CallError> {
         let last = self.api.last(self.group).await?;
         let ours = last.filter(|last| Some(&last.id) != self.known.as_ref() && last.deploys(self.arn));
         Ok(ours.map(|ours| json!({ "deploymentId": ours.id })))

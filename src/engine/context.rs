@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::aws::ecs::Ecs;
 use crate::engine::cancel::Cancel;
-use crate::engine::drift_guard::Together;
-use crate::engine::poller::Watches;
+use crate::engine::drift_guard::BatchedReads;
+use crate::engine::poller::Pollers;
 use crate::engine::register::Families;
 use crate::engine::shared_tasks::SharedTasks;
 use crate::event::Event;
@@ -32,14 +32,14 @@ pub struct Run {
     pub(crate) clients: Clients,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) cancel: Cancel,
-    pub(crate) watches: Watches,
-    pub(crate) looks: Together,
+    pub(crate) watches: Pollers,
+    pub(crate) looks: BatchedReads,
     pub(crate) families: Families,
     pub(crate) shared_tasks: SharedTasks,
     /// When the targets were read, if not too long ago to matter.
     pub(crate) read_at: Option<Instant>,
     /// What is known of each target that was started, by its index.
-    pub(crate) known: Mutex<HashMap<usize, Known>>,
+    pub(crate) known: Mutex<HashMap<usize, TargetProgress>>,
     /// Whether it continues the PAUSE hooks of its own deployments.
     pub(crate) continues_hooks: bool,
     /// Whether it was said that there is no session any more.
@@ -48,7 +48,7 @@ pub struct Run {
 
 /// What is known of a target that was started.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct TargetProgress {
     /// Its work, by the last look at its service.
     pub(crate) work: Option<Arc<Work>>,
     /// Our deployment's id.
@@ -64,12 +64,12 @@ impl Run {
 
     /// Returns a target's work, by the last look at its service.
     pub(crate) fn work(&self, index: usize) -> Arc<Work> {
-        let renewed = self.know(index, |known| known.work.clone());
+        let renewed = self.with_progress(index, |known| known.work.clone());
         renewed.unwrap_or_else(|| Arc::new(self.plan.work[index].clone().expect("only targets with work are started")))
     }
 
     /// Reads or changes what is known of a target.
-    pub(crate) fn know<T>(&self, index: usize, with: impl FnOnce(&mut Known) -> T) -> T {
+    pub(crate) fn with_progress<T>(&self, index: usize, with: impl FnOnce(&mut TargetProgress) -> T) -> T {
         with(self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(index).or_default())
     }
 

@@ -14,11 +14,11 @@ use crate::observe::service::{Deployment, LiveService};
 /// How long a state that ECS may still correct is not believed: a FAILED before its rollback shows, a COMPLETED whose
 /// service deployment still says IN_PROGRESS (they are written a second or two apart), and what ran before as PRIMARY
 /// without a word of ours, which is what a look shows that lags behind UpdateService.
-const SETTLE: Duration = Duration::from_secs(30);
+const CONFIRM_AFTER: Duration = Duration::from_secs(30);
 
 /// What is followed, and what was learned of it so far.
 #[derive(Clone, Debug)]
-pub struct Followed {
+pub struct DeploymentTracker {
     /// Our deployment's id, once ECS has shown it.
     pub ours: Option<String>,
     /// The ARN that it deploys.
@@ -31,15 +31,15 @@ pub struct Followed {
     pub why: Option<String>,
     /// When ECS says that ours began.
     began: Option<Timestamp>,
-    /// What [`SETTLE`] doubts, and since when it has been so.
-    doubted: Option<(Doubt, Duration)>,
+    /// What [`CONFIRM_AFTER`] doubts, and since when it has been so.
+    doubted: Option<(Unconfirmed, Duration)>,
     /// Whether ECS was asked to roll it back: a failure is not the end of it.
     returns: bool,
 }
 
 /// What may be so only for the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
+enum Unconfirmed {
     /// Our deployment is over.
     Over,
     /// Our deployment is gone, and what ran before is PRIMARY.
@@ -65,7 +65,7 @@ pub enum Verdict {
     Superseded(String),
 }
 
-impl Followed {
+impl DeploymentTracker {
     /// Starts following the deployment of `wanted` on a service that had `from` and the deployments `before`.
     pub fn new(wanted: String, from: String, before: Vec<String>) -> Self {
         Self { ours: None, wanted, from, before, why: None, began: None, doubted: None, returns: false }
@@ -144,7 +144,7 @@ impl Followed {
         if self.why.is_none() && primary.is_return() {
             self.why.clone_from(&primary.rollout_reason);
         }
-        if !told && self.why.is_none() && !self.settled(Doubt::Gone, elapsed) {
+        if !told && self.why.is_none() && !self.settled(Unconfirmed::Gone, elapsed) {
             return Verdict::Wait;
         }
         match state(primary, service) {
@@ -162,10 +162,10 @@ impl Followed {
     }
 
     /// Whether what is doubted has been so for long enough.
-    fn settled(&mut self, doubt: Doubt, elapsed: Duration) -> bool {
+    fn settled(&mut self, doubt: Unconfirmed, elapsed: Duration) -> bool {
         let since = self.doubted.filter(|(last, _)| *last == doubt).map_or(elapsed, |(_, since)| since);
         self.doubted = Some((doubt, since));
-        elapsed.saturating_sub(since) >= SETTLE
+        elapsed.saturating_sub(since) >= CONFIRM_AFTER
     }
 
     fn judge_own(
@@ -187,7 +187,7 @@ impl Followed {
         };
         let settled = match state {
             State::InProgress => false,
-            State::Completed | State::Failed => self.settled(Doubt::Over, elapsed),
+            State::Completed | State::Failed => self.settled(Unconfirmed::Over, elapsed),
         };
         match (state, status) {
             (State::InProgress, _) => {

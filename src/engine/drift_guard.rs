@@ -1,7 +1,7 @@
 //! A target's work, held against its service right before each write: by then the plan may be hours old.
 //!
 //! What somebody else deployed meanwhile is theirs, unless the manifest says that others give way. What is still as it was
-//! planned is carried out with what the service has now, which is what an undo gives back.
+//! planned is carried out with what the service has now, which is what a rollback restores.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use crate::aws::denial;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
-pub use crate::engine::batched_reads::Together;
+pub use crate::engine::batched_reads::BatchedReads;
 use crate::engine::context::Run;
 use crate::engine::exactly_once::{Unread, until_answered};
-use crate::engine::past::Past;
+use crate::engine::known_deployments::KnownDeployments;
 use crate::engine::rollout_result::RolloutResult;
-use crate::engine::timing::{MISSES, ROLLOUT_PACE};
+use crate::engine::timing::{MISSES, POLL_INTERVAL};
 use crate::engine::update::settings;
 use crate::fleet::{Commit, OnBusy, Outcome, TargetSpec};
 use crate::observe::Observed;
 use crate::observe::service::LiveService;
 use crate::plan::drift;
-use crate::plan::drift::Fresh;
+use crate::plan::drift::Drift;
 use crate::plan::work::{Definition, Work};
 
 /// A look no older than this will do before a revision is registered: that of the preflight does for what is started right after.
 const RECENT: Duration = Duration::from_secs(5);
 
 /// A target's work, by the last look at its service.
-pub struct Current<'a> {
+pub struct DriftGuard<'a> {
     run: &'a Run,
     index: usize,
     /// The target.
@@ -41,21 +41,21 @@ pub struct Current<'a> {
     /// The work.
     pub work: Arc<Work>,
     /// What its service had then, once it was looked at again.
-    pub past: Past,
+    pub past: KnownDeployments,
     seen_at: Option<Instant>,
 }
 
-impl<'a> Current<'a> {
+impl<'a> DriftGuard<'a> {
     /// Starts with what was planned for a target, by its index.
     pub fn planned(run: &'a Run, index: usize) -> Self {
         let target = &run.fleet.targets[index];
         let (ecs, work) = (run.ecs(target), run.work(index));
-        Self { run, index, target, ecs, work, past: Past::default(), seen_at: run.read_at }
+        Self { run, index, target, ecs, work, past: KnownDeployments::default(), seen_at: run.read_at }
     }
 
     /// Looks at the service again, unless that was just done or nothing is written to it. Returns how the rollout ends
     /// where nothing may be written to it any more.
-    pub async fn renew(&mut self, permit: &Permit) -> Result<(), RolloutResult> {
+    pub async fn recheck(&mut self, permit: &Permit) -> Result<(), RolloutResult> {
         match self.seen_at {
             Some(at) if at.elapsed() < RECENT => Ok(()),
             _ => self.look_again(permit).await,
@@ -74,12 +74,12 @@ impl<'a> Current<'a> {
             return Ok(());
         }
         let seen_at = Instant::now();
-        let service = self.look(permit).await?;
-        let work = match drift::renewed(&self.work, &service) {
+        let service = self.read_service(permit).await?;
+        let work = match drift::rebase(&self.work, &service) {
             Some(work) => work,
             None => self.moved(&service, permit).await?,
         };
-        self.past = Past::of(&service);
+        self.past = KnownDeployments::new(&service);
         self.take(work);
         self.seen_at = Some(seen_at);
         Ok(())
@@ -87,7 +87,7 @@ impl<'a> Current<'a> {
 
     fn take(&mut self, work: Work) {
         self.work = Arc::new(work);
-        self.run.know(self.index, |known| known.work = Some(Arc::clone(&self.work)));
+        self.run.with_progress(self.index, |known| known.work = Some(Arc::clone(&self.work)));
     }
 
     /// Decides about a service that is not what the work was planned against.
@@ -100,17 +100,17 @@ impl<'a> Current<'a> {
             Observed { service, live: Arc::new(live), newest: None, named: None, progress: None, codedeploy: None };
         let service = &observed.service;
         let what = match drift::check(&self.work, &observed) {
-            Fresh::Ready(work) | Fresh::Planned(Some(work)) => return Ok(work),
-            Fresh::Planned(None) => {
-                // Somebody else did it: nothing of it is ours to be undone.
-                self.take(drift::instead(&self.work, service));
+            Drift::Ready(work) | Drift::Planned(Some(work)) => return Ok(work),
+            Drift::Planned(None) => {
+                // Somebody else did it: nothing of it is ours to roll back.
+                self.take(drift::rebase_superseding(&self.work, service));
                 let wanted = Some(service.task_definition.clone());
                 return Err(RolloutResult { wanted, ..RolloutResult::succeeded(service.revision(), None) });
             }
-            Fresh::Moved(what) => what,
+            Drift::Moved(what) => what,
         };
         if self.run.fleet.on_busy == OnBusy::Supersede && service.status == "ACTIVE" && !is_newer {
-            return Ok(drift::instead(&self.work, service));
+            return Ok(drift::rebase_superseding(&self.work, service));
         }
         let summary = format!("it moved since the plan was made: {what}; nothing was changed");
         let mut ended = RolloutResult::new(Outcome::Superseded, summary);
@@ -121,11 +121,11 @@ impl<'a> Current<'a> {
     }
 
     /// Looks at the service.
-    async fn look(&self, permit: &Permit) -> Result<LiveService, RolloutResult> {
+    async fn read_service(&self, permit: &Permit) -> Result<LiveService, RolloutResult> {
         for _ in 0..MISSES {
-            match self.read(permit, || self.run.looks.look(self.target, &self.ecs)).await? {
+            match self.read(permit, || self.run.looks.read_service(self.target, &self.ecs)).await? {
                 Some(service) => return Ok(service),
-                None => _ = permit.hold(tokio::time::sleep(ROLLOUT_PACE)).await,
+                None => _ = permit.hold(tokio::time::sleep(POLL_INTERVAL)).await,
             }
         }
         Err(RolloutResult::new(
@@ -143,7 +143,7 @@ impl<'a> Current<'a> {
         let answer = tokio::select! {
             biased;
             answer = until_answered(deadline, read) => answer,
-            () = permit.over() => return Err(RolloutResult::stopped(self.run, permit, self.target)),
+            () = permit.ended() => return Err(RolloutResult::stopped(self.run, permit, self.target)),
         };
         answer.map_err(|unread| {
             let Unread::Refused(error) = &unread else { return RolloutResult::not_begun(&unread, self.target) };

@@ -20,7 +20,7 @@ use crate::fleet::TargetSpec;
 const LONGEST: Duration = Duration::from_secs(15);
 /// So often, and so far apart, the service deployment is asked why it ended.
 const LOOKS: u32 = 3;
-const PACE: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 /// How many of ECS's messages are kept.
 const MESSAGES: usize = 5;
 
@@ -54,7 +54,7 @@ impl Found {
 /// Says what is wrong with the targets behind a service's load balancers, by the ARNs of its target groups.
 #[cfg(feature = "health")]
 pub async fn of_targets(ecs: &Ecs, target: &TargetSpec, groups: &[String]) -> Vec<Evidence> {
-    health::of(ecs, target, groups).await
+    health::collect(ecs, target, groups).await
 }
 
 /// Without the feature `health` nothing is known of targets.
@@ -137,7 +137,7 @@ async fn status_reason(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Opti
         if !matches!(ours["status"].as_str(), Some("PENDING" | "IN_PROGRESS")) {
             return None;
         }
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(INTERVAL).await;
     }
     None
 }
@@ -160,7 +160,7 @@ async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Eviden
     }
     let mut found: Vec<Evidence> = Vec::new();
     let mut unread: Vec<Evidence> = Vec::new();
-    let tails = tail::of(ecs, target, causes.values().map(|(task, _)| *task).collect()).await;
+    let tails = tail::collect(ecs, target, causes.values().map(|(task, _)| *task).collect()).await;
     for ((text, (_, count)), log) in causes.into_iter().zip(tails) {
         let log = log.unwrap_or_else(|why| {
             let why = Evidence::from(why);
@@ -177,7 +177,7 @@ async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Eviden
 
 /// Says why one stopped task stopped, with the end of its log.
 pub async fn of_task(ecs: &Ecs, target: &TargetSpec, task: &Value) -> Vec<Evidence> {
-    let log = tail::of(ecs, target, vec![task]).await.into_iter().next().unwrap_or_else(|| Ok(Vec::new()));
+    let log = tail::collect(ecs, target, vec![task]).await.into_iter().next().unwrap_or_else(|| Ok(Vec::new()));
     let (log, unread) = log.map_or_else(|why| (Vec::new(), Some(Evidence::from(why))), |log| (log, None));
     let found = Evidence { tasks: 1, log, ..Evidence::from(general(&task_reason(task))) };
     std::iter::once(found).chain(unread).collect()

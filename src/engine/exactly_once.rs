@@ -15,11 +15,11 @@ use crate::aws::permit::Permit;
 /// How often a write is sent at the most after answers that were lost. What was throttled is sent until its deadline.
 const ATTEMPTS: u32 = 8;
 /// A write whose answer was lost may still be under way: the state is read after each of these waits.
-const LATE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+const VERIFY_DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 /// Where nothing may be sent any more, whether a write whose answer was lost took effect is read for so long.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 /// The longest wait between attempts.
-const LONGEST: Duration = Duration::from_secs(20);
+const MAX_BACKOFF: Duration = Duration::from_secs(20);
 
 /// A write without an idempotency token.
 pub trait Write: Sync {
@@ -30,7 +30,7 @@ pub trait Write: Sync {
     fn send(&self, permit: &Permit) -> impl Future<Output = Result<Self::Answer, CallError>> + Send;
 
     /// Reads whether it took effect after an answer that was lost, and returns what `send` would have.
-    fn landed(&self) -> impl Future<Output = Result<Option<Self::Answer>, CallError>> + Send;
+    fn took_effect(&self) -> impl Future<Output = Result<Option<Self::Answer>, CallError>> + Send;
 }
 
 /// Sends a write until it is answered or the permit is over. No wait for another send outlasts the permit; where an answer was
@@ -45,13 +45,13 @@ pub async fn carry_out<W: Write>(write: &W, permit: &Permit) -> Result<W::Answer
         };
         match error.kind {
             Kind::Unknown => {
-                for wait in LATE {
+                for wait in VERIFY_DELAYS {
                     // A read is no write: what takes effect late is seen though the permit is over.
                     tokio::time::sleep(wait).await;
                     let last = Instant::now() + LAST_LOOK;
                     let until =
                         permit.deadline().filter(|_| !permit.is_over()).map_or(last, |deadline| deadline.max(last));
-                    match until_answered(until, || write.landed()).await {
+                    match until_answered(until, || write.took_effect()).await {
                         Ok(Some(answer)) => return Ok(answer),
                         Ok(None) => {}
                         Err(blind) => return Err(unread(error, &blind)),
@@ -129,7 +129,7 @@ fn is_race(error: &CallError) -> bool {
 }
 
 fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(500).saturating_mul(1 << attempt.min(10)).min(LONGEST)
+    Duration::from_millis(500).saturating_mul(1 << attempt.min(10)).min(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -140,11 +140,11 @@ mod tests {
 
     use super::*;
 
-    /// Fails with `error` until it has been sent `works_at` times; `landed` is what a look after a lost answer finds.
+    /// Fails with `error` until it has been sent `works_at` times; `took_effect` is what a look after a lost answer finds.
     struct Script {
         error: CallError,
         works_at: u32,
-        landed: Option<Value>,
+        took_effect: Option<Value>,
         /// So many looks are put off.
         blind: u32,
         sent: AtomicU32,
@@ -154,12 +154,12 @@ mod tests {
     impl Script {
         fn new(kind: Kind, message: &str, works_at: u32) -> Self {
             let error = CallError::plain("UpdateService", kind, message);
-            Self { error, works_at, landed: None, blind: 0, sent: AtomicU32::new(0), looked: AtomicU32::new(0) }
+            Self { error, works_at, took_effect: None, blind: 0, sent: AtomicU32::new(0), looked: AtomicU32::new(0) }
         }
     }
 
     fn soon() -> Permit {
-        Permit::default().until(Instant::now() + Duration::from_secs(600))
+        Permit::default().with_deadline(Instant::now() + Duration::from_secs(600))
     }
 
     impl Write for Script {
@@ -170,25 +170,25 @@ mod tests {
             if sent < self.works_at { Err(self.error.clone()) } else { Ok(json!(sent)) }
         }
 
-        async fn landed(&self) -> Result<Option<Value>, CallError> {
+        async fn took_effect(&self) -> Result<Option<Value>, CallError> {
             if self.looked.fetch_add(1, Ordering::Relaxed) < self.blind {
                 return Err(CallError::plain("DescribeServices", Kind::Throttled, "Rate exceeded"));
             }
-            Ok(self.landed.clone())
+            Ok(self.took_effect.clone())
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_answer_is_looked_up_and_not_sent_again() {
-        let write = Script { landed: Some(json!("landed")), ..Script::new(Kind::Unknown, "reset", 99) };
-        assert_eq!(carry_out(&write, &soon()).await.expect("landed"), json!("landed"));
+        let write = Script { took_effect: Some(json!("done")), ..Script::new(Kind::Unknown, "reset", 99) };
+        assert_eq!(carry_out(&write, &soon()).await.expect("done"), json!("done"));
         assert_eq!(write.sent.into_inner(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_look_that_is_put_off_is_taken_later() {
-        let write = Script { landed: Some(json!("landed")), blind: 5, ..Script::new(Kind::Unknown, "reset", 99) };
-        assert_eq!(carry_out(&write, &soon()).await.expect("landed"), json!("landed"));
+        let write = Script { took_effect: Some(json!("done")), blind: 5, ..Script::new(Kind::Unknown, "reset", 99) };
+        assert_eq!(carry_out(&write, &soon()).await.expect("done"), json!("done"));
         assert_eq!((write.sent.into_inner(), write.looked.into_inner()), (1, 6));
         let write = Script { blind: u32::MAX, ..Script::new(Kind::Unknown, "reset", 99) };
         let error = carry_out(&write, &soon()).await.expect_err("never");
@@ -257,14 +257,14 @@ mod tests {
             Err(CallError::plain("UpdateService", Kind::Unknown, "reset"))
         }
 
-        async fn landed(&self) -> Result<Option<Value>, CallError> {
+        async fn took_effect(&self) -> Result<Option<Value>, CallError> {
             Ok((self.0.elapsed() >= Duration::from_secs(2)).then(|| json!("landed")))
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_effect_late_is_seen_though_the_permit_is_over() {
-        let permit = Permit::default().until(Instant::now());
-        assert_eq!(carry_out(&Late(Instant::now()), &permit).await.expect("landed"), json!("landed"));
+        let permit = Permit::default().with_deadline(Instant::now());
+        assert_eq!(carry_out(&Late(Instant::now()), &permit).await.expect("done"), json!("done"));
     }
 }

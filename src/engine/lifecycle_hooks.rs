@@ -59,7 +59,7 @@ impl Stages {
     }
 
     /// Takes in a look at our own service deployment: says what is new, and continues hooks where the run does so.
-    pub async fn see(&mut self, run: &Run, target: &TargetSpec, ecs: &Arc<Ecs>, object: &Value) {
+    pub async fn apply(&mut self, run: &Run, target: &TargetSpec, ecs: &Arc<Ecs>, object: &Value) {
         self.answered(run, target).await;
         let progress = Progress::read(object);
         if let Some(event) = changed(target, &progress)
@@ -69,7 +69,7 @@ impl Stages {
             self.told = Some(event);
         }
         if progress.is_under_way() && progress.stage.is_some() {
-            self.at = Some(place(&progress));
+            self.at = Some(stage_or_status(&progress));
         }
         self.ended(run, target, &progress).await;
         for hook in progress.waiting() {
@@ -79,7 +79,7 @@ impl Stages {
     }
 
     /// Takes in a look that did not show them, with ECS's answer where they were asked for in vain.
-    pub fn unseen(&mut self, error: Option<&CallError>) {
+    pub fn read_failed(&mut self, error: Option<&CallError>) {
         self.unseen = match error {
             Some(error) if error.kind == Kind::Denied => Some(denial::unanswered(error, "ecs", None)),
             Some(error) => Some(error.to_string()),
@@ -137,7 +137,7 @@ impl Stages {
         (asked.times, asked.now) = (asked.times + 1, true);
         let (ecs, arn, hook, permit) = (Arc::clone(ecs), progress.arn.clone(), hook.id.clone(), self.permit.clone());
         self.asking.spawn(async move {
-            let ended = go_on(&ecs, &arn, &hook, &permit).await;
+            let ended = continue_hook(&ecs, &arn, &hook, &permit).await;
             (hook, ended)
         });
     }
@@ -164,14 +164,14 @@ impl Stages {
 fn changed(target: &TargetSpec, progress: &Progress) -> Option<Event> {
     Some(Event::StageChanged {
         target: target.id.clone(),
-        stage: progress.place()?.to_owned(),
+        stage: progress.stage_or_status()?.to_owned(),
         production_percent: progress.production_percent,
         test_percent: progress.test_percent,
         bake_minutes: if progress.is_under_way() { progress.bake_minutes } else { 0 },
     })
 }
 
-fn place(progress: &Progress) -> String {
+fn stage_or_status(progress: &Progress) -> String {
     let stage = progress.stage.as_deref().unwrap_or_default();
     match progress.production_percent.filter(|percent| *percent > 0.0) {
         Some(percent) => format!("{stage} with {percent} % of the production traffic"),
@@ -195,7 +195,7 @@ impl Write for Continue<'_> {
     }
 
     /// It took effect if the hook waits no longer.
-    async fn landed(&self) -> Result<Option<Value>, CallError> {
+    async fn took_effect(&self) -> Result<Option<Value>, CallError> {
         let objects = self.ecs.describe_service_deployments(&[self.arn]).await?;
         let object = objects.into_iter().next();
         let waits = |object: &Value| Progress::read(object).waiting().any(|hook| hook.id == self.hook);
@@ -207,8 +207,8 @@ impl Write for Continue<'_> {
 ///
 /// # Errors
 /// What ECS refused, or that its answer was lost and the hook still waits.
-pub async fn go_on(ecs: &Ecs, arn: &str, hook: &str, permit: &Permit) -> Result<(), CallError> {
-    let (action, permit) = ("CONTINUE", permit.until(Instant::now() + PATIENCE));
+pub async fn continue_hook(ecs: &Ecs, arn: &str, hook: &str, permit: &Permit) -> Result<(), CallError> {
+    let (action, permit) = ("CONTINUE", permit.with_deadline(Instant::now() + PATIENCE));
     carry_out(&Continue { ecs, arn, hook, action }, &permit).await.map(drop)
 }
 
@@ -217,7 +217,7 @@ pub async fn go_on(ecs: &Ecs, arn: &str, hook: &str, permit: &Permit) -> Result<
 /// # Errors
 /// What ECS refused, or that its answer was lost and the hook still waits.
 pub async fn roll_back(ecs: &Ecs, arn: &str, hook: &str, permit: &Permit) -> Result<(), CallError> {
-    let (action, permit) = ("ROLLBACK", permit.until(Instant::now() + PATIENCE));
+    let (action, permit) = ("ROLLBACK", permit.with_deadline(Instant::now() + PATIENCE));
     carry_out(&Continue { ecs, arn, hook, action }, &permit).await.map(drop)
 }
 
@@ -232,16 +232,16 @@ mod tests {
         let (lost, denied) = (error(Kind::Unknown), error(Kind::Denied));
         let mut stages = Stages::default();
         assert_eq!(said(&stages), "");
-        stages.unseen(None);
+        stages.read_failed(None);
         assert_eq!(said(&stages), "its stages could not be read: ECS shows no service deployment of it");
-        stages.unseen(Some(&denied));
+        stages.read_failed(Some(&denied));
         assert_eq!(said(&stages), "its stages could not be read: ecs:DescribeServiceDeployments is not allowed");
         stages.last = Some(Progress::read(&serde_json::json!({})));
         stages.at = Some("SCALE_UP".to_owned());
-        stages.unseen(Some(&lost));
+        stages.read_failed(Some(&lost));
         let wanted = "it was at SCALE_UP\nits stages could not be read: DescribeServiceDeployments: try later";
         assert_eq!(said(&stages), wanted);
-        stages.unseen(None);
+        stages.read_failed(None);
         assert_eq!(said(&stages), "it was at SCALE_UP");
     }
 }

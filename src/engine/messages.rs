@@ -15,7 +15,7 @@ pub struct Messages {
 
 impl Messages {
     /// Starts after the messages that a service already has.
-    pub fn after(service: &LiveService) -> Self {
+    pub fn starting_after(service: &LiveService) -> Self {
         let known = service.messages.iter().map(|message| message.id.clone()).collect();
         Self { known, kept: Vec::new(), since: true, target_groups: service.target_groups.clone() }
     }
@@ -33,7 +33,7 @@ impl Messages {
     /// Returns those that were not seen before, oldest first, and keeps them.
     pub fn take(&mut self, service: &LiveService) -> Vec<Message> {
         if !self.since {
-            *self = Self::after(service);
+            *self = Self::starting_after(service);
         }
         self.target_groups.clone_from(&service.target_groups);
         let fresh = service.messages.iter().filter(|message| !self.known.contains(&message.id));

@@ -16,19 +16,19 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::ecs::{Ecs, SERVICES_PER_CALL};
 use crate::aws::error::{CallError, Kind};
 use crate::engine::last_look::LastLook;
-use crate::engine::service_deployments::{Object, Objects};
-use crate::engine::timing::ROLLOUT_PACE;
+use crate::engine::service_deployments::{ServiceDeployment, ServiceDeploymentReader};
+use crate::engine::timing::POLL_INTERVAL;
 use crate::fleet::TargetSpec;
 use crate::observe::service::{Deployment, LiveService};
 
 /// A throttled poller looks up to so many times less often.
-const STRAINED: u32 = 8;
+const MAX_BACKOFF_FACTOR: u32 = 8;
 
 /// What a poller saw of a service.
 #[derive(Clone, Debug)]
-pub enum Look {
+pub enum Snapshot {
     /// The service, and what the service-deployment API says of it where that was asked for.
-    Service(Arc<LiveService>, Object),
+    Service(Arc<LiveService>, ServiceDeployment),
     /// ECS says that there is no such service.
     Missing,
     /// ECS did not answer, or refused.
@@ -37,13 +37,13 @@ pub enum Look {
 
 /// A stream of looks at one service. Dropping it ends the interest.
 #[derive(Debug)]
-pub struct Looks {
-    receiver: watch::Receiver<Option<Look>>,
+pub struct Subscription {
+    receiver: watch::Receiver<Option<Snapshot>>,
 }
 
-impl Looks {
+impl Subscription {
     /// Waits for the next look; looks that were not taken in time are replaced by newer ones.
-    pub async fn next(&mut self) -> Look {
+    pub async fn next(&mut self) -> Snapshot {
         match self.receiver.changed().await {
             Ok(()) => self.receiver.borrow_and_update().clone().expect("a sent look is there"),
             // The poller is gone: the run is being torn down, and whoever waits here is about to be dropped.
@@ -54,28 +54,28 @@ impl Looks {
 
 /// Looks at one service until a deadline, and a last one that is asked for once it was noticed that this has passed.
 #[derive(Debug)]
-pub struct LooksUntil<'a> {
-    watches: &'a Watches,
+pub struct SnapshotsUntil<'a> {
+    watches: &'a Pollers,
     target: &'a TargetSpec,
     objects: bool,
     deadline: Instant,
     last: LastLook,
-    looks: Looks,
+    looks: Subscription,
     is_over: bool,
 }
 
-impl LooksUntil<'_> {
+impl SnapshotsUntil<'_> {
     /// Waits for the next look; `None` once there was the last one, or no time is left for it.
-    pub async fn next(&mut self) -> Option<Look> {
+    pub async fn next(&mut self) -> Option<Snapshot> {
         while !self.is_over {
             tokio::select! {
                 biased;
                 begins = self.last.next(self.deadline) => match begins {
-                    true => self.looks = self.watches.follow_now(self.target, ROLLOUT_PACE, self.objects),
+                    true => self.looks = self.watches.follow_now(self.target, POLL_INTERVAL, self.objects),
                     false => self.is_over = true,
                 },
                 look = self.looks.next() => {
-                    self.is_over = self.last.is_due() && matches!(look, Look::Service(..));
+                    self.is_over = self.last.is_due() && matches!(look, Snapshot::Service(..));
                     return Some(look);
                 }
             }
@@ -86,7 +86,7 @@ impl LooksUntil<'_> {
 
 /// All pollers of a run.
 #[derive(Debug, Default)]
-pub struct Watches {
+pub struct Pollers {
     pollers: Mutex<BTreeMap<(String, String, String), Arc<Poller>>>,
 }
 
@@ -98,7 +98,7 @@ struct Poller {
     joined: Notify,
     /// Somebody wants a look now.
     hurry: Notify,
-    objects: Objects,
+    objects: ServiceDeploymentReader,
 }
 
 /// Who follows which service: the last to join.
@@ -112,17 +112,17 @@ struct Followers {
 struct Follower {
     /// Tells it from those that followed the service before: what was asked for them is not for it.
     number: u64,
-    sender: watch::Sender<Option<Look>>,
+    sender: watch::Sender<Option<Snapshot>>,
     pace: Duration,
     objects: bool,
 }
 
 impl Followers {
-    fn join(&mut self, service: &str, pace: Duration, objects: bool) -> Looks {
+    fn join(&mut self, service: &str, pace: Duration, objects: bool) -> Subscription {
         let (sender, receiver) = watch::channel(None);
         self.joined += 1;
         self.by_service.insert(service.to_owned(), Follower { number: self.joined, sender, pace, objects });
-        Looks { receiver }
+        Subscription { receiver }
     }
 
     /// Returns the services that are still followed, each with its follower's number, and the shortest pace among them.
@@ -133,7 +133,7 @@ impl Followers {
         Some((asked.collect(), pace))
     }
 
-    fn deliver(&self, (service, number): &(String, u64), look: Look) {
+    fn deliver(&self, (service, number): &(String, u64), look: Snapshot) {
         if let Some(follower) = self.by_service.get(service).filter(|follower| follower.number == *number) {
             // A follower that has just gone is no fault: the next round forgets it.
             follower.sender.send_replace(Some(look));
@@ -141,7 +141,7 @@ impl Followers {
     }
 }
 
-impl Watches {
+impl Pollers {
     /// Starts the poller of a target's account, region and cluster, unless it runs.
     pub fn start(&self, target: &TargetSpec, ecs: &Arc<Ecs>, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let mut pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,7 +152,7 @@ impl Watches {
                 followers: Mutex::default(),
                 joined: Notify::new(),
                 hurry: Notify::new(),
-                objects: Objects::default(),
+                objects: ServiceDeploymentReader::default(),
             });
             let (running, stop) = (Arc::clone(&poller), stop.clone());
             tasks.spawn(async move { stop.run_until_cancelled_owned(running.run()).await.unwrap_or(()) });
@@ -162,7 +162,7 @@ impl Watches {
 
     /// Follows a target's service. With `objects`, a look at a deployment that has stages, or is no longer in progress,
     /// brings its service-deployment object. Every look was asked for after this call. The target's poller has been started.
-    pub fn follow(&self, target: &TargetSpec, pace: Duration, objects: bool) -> Looks {
+    pub fn follow(&self, target: &TargetSpec, pace: Duration, objects: bool) -> Subscription {
         let poller = self.poller(target);
         let looks = poller.followers().join(&target.service, pace, objects);
         poller.joined.notify_one();
@@ -170,16 +170,16 @@ impl Watches {
     }
 
     /// The same, with the first look at once, whatever the pace.
-    pub fn follow_now(&self, target: &TargetSpec, pace: Duration, objects: bool) -> Looks {
+    pub fn follow_now(&self, target: &TargetSpec, pace: Duration, objects: bool) -> Subscription {
         let looks = self.follow(target, pace, objects);
         self.poller(target).hurry.notify_one();
         looks
     }
 
     /// Follows a target's service as a rollout does, until a deadline.
-    pub fn follow_until<'a>(&'a self, target: &'a TargetSpec, objects: bool, deadline: Instant) -> LooksUntil<'a> {
-        let looks = self.follow(target, ROLLOUT_PACE, objects);
-        LooksUntil { watches: self, target, objects, deadline, last: LastLook::default(), looks, is_over: false }
+    pub fn follow_until<'a>(&'a self, target: &'a TargetSpec, objects: bool, deadline: Instant) -> SnapshotsUntil<'a> {
+        let looks = self.follow(target, POLL_INTERVAL, objects);
+        SnapshotsUntil { watches: self, target, objects, deadline, last: LastLook::default(), looks, is_over: false }
     }
 
     fn poller(&self, target: &TargetSpec) -> Arc<Poller> {
@@ -199,15 +199,15 @@ impl Poller {
             let Some((asked, pace)) = self.followers().interest() else {
                 self.joined.notified().await;
                 // Who joins has just had an answer from ECS: the next news is a pace away.
-                self.rest(ROLLOUT_PACE).await;
+                self.rest(POLL_INTERVAL).await;
                 continue;
             };
-            let batches: Vec<_> = asked.chunks(SERVICES_PER_CALL).map(|batch| self.look(batch)).collect();
+            let batches: Vec<_> = asked.chunks(SERVICES_PER_CALL).map(|batch| self.poll(batch)).collect();
             // All of them are looked at, also where ECS throttles some.
             let looked = futures::stream::iter(batches).buffer_unordered(4);
             let throttled = looked.fold(false, async |any, throttled| any || throttled).await;
             // An account that is throttled needs its calls for the writes that are still to come.
-            strain = if throttled { (strain * 2).min(STRAINED) } else { 1 };
+            strain = if throttled { (strain * 2).min(MAX_BACKOFF_FACTOR) } else { 1 };
             self.rest(pace * strain).await;
         }
     }
@@ -222,7 +222,7 @@ impl Poller {
     }
 
     /// Looks at some services; returns whether ECS throttled it.
-    async fn look(&self, asked: &[(String, u64)]) -> bool {
+    async fn poll(&self, asked: &[(String, u64)]) -> bool {
         let names: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
         match self.ecs.look_at_services(&self.cluster, &names).await {
             Ok(answer) => {
@@ -235,9 +235,9 @@ impl Poller {
                     let look = match found.remove(&one.0) {
                         Some(service) => {
                             let object = service.service_deployment.as_ref().and_then(|arn| objects.remove(arn));
-                            Look::Service(Arc::new(service), object.unwrap_or_default())
+                            Snapshot::Service(Arc::new(service), object.unwrap_or_default())
                         }
-                        None => Look::Missing,
+                        None => Snapshot::Missing,
                     };
                     self.followers().deliver(one, look);
                 }
@@ -246,7 +246,7 @@ impl Poller {
             Err(error) => {
                 let error = Arc::new(error);
                 let followers = self.followers();
-                asked.iter().for_each(|one| followers.deliver(one, Look::NoAnswer(Arc::clone(&error))));
+                asked.iter().for_each(|one| followers.deliver(one, Snapshot::NoAnswer(Arc::clone(&error))));
                 error.kind == Kind::Throttled
             }
         }
@@ -269,22 +269,22 @@ impl Poller {
 mod tests {
     use super::*;
 
-    fn missing(looks: &mut Looks) -> bool {
-        matches!(futures::FutureExt::now_or_never(looks.next()), Some(Look::Missing))
+    fn missing(looks: &mut Subscription) -> bool {
+        matches!(futures::FutureExt::now_or_never(looks.next()), Some(Snapshot::Missing))
     }
 
     #[test]
     fn a_look_that_was_asked_for_earlier_is_not_for_who_joins_later() {
         let mut followers = Followers::default();
-        let mut first = followers.join("api", ROLLOUT_PACE, true);
+        let mut first = followers.join("api", POLL_INTERVAL, true);
         let (asked, _) = followers.interest().expect("one");
-        followers.deliver(&asked[0], Look::Missing);
+        followers.deliver(&asked[0], Snapshot::Missing);
         assert!(missing(&mut first));
-        let mut second = followers.join("api", ROLLOUT_PACE, true);
-        followers.deliver(&asked[0], Look::Missing);
+        let mut second = followers.join("api", POLL_INTERVAL, true);
+        followers.deliver(&asked[0], Snapshot::Missing);
         assert!(!missing(&mut second), "it was asked for before");
         let (asked, _) = followers.interest().expect("one");
-        followers.deliver(&asked[0], Look::Missing);
+        followers.deliver(&asked[0], Snapshot::Missing);
         assert!(missing(&mut second));
         drop(second);
         assert!(followers.interest().is_none());

@@ -140,7 +140,7 @@ impl Write for Registration<'_> {
         self.ecs.register_task_definition(self.definition, permit).await
     }
 
-    async fn landed(&self) -> Result<Option<Value>, CallError> {
+    async fn took_effect(&self) -> Result<Option<Value>, CallError> {
         match self.ecs.describe_task_definition(self.family).await {
             Ok(newest) => {
                 let is_new = newest["revision"].as_u64().is_some_and(|number| number > self.before);

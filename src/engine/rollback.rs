@@ -1,4 +1,4 @@
-//! Undo: a target goes back to what it ran before its change, and is watched until it is there.
+//! The rollback of one target to what it ran before its change, watched until it is there.
 //!
 //! One way at a time, the gentlest first: what ECS rolls back by itself is awaited, our deployment that is under way is
 //! stopped with a rollback, and otherwise what ran before is deployed again. Somebody else's deployment is never
@@ -19,25 +19,25 @@ use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::engine::blind::Blind;
 use crate::engine::context::Run;
-use crate::engine::deployment_tracker::{Followed, Verdict};
+use crate::engine::deployment_tracker::{DeploymentTracker, Verdict};
 use crate::engine::evidence;
 use crate::engine::exactly_once::{carry_out, until_answered};
 use crate::engine::hints::help;
+use crate::engine::known_deployments::KnownDeployments;
 use crate::engine::last_look::LastLook;
 use crate::engine::messages::Messages;
-use crate::engine::past::Past;
-use crate::engine::poller::Look;
+use crate::engine::poller::Snapshot;
 use crate::engine::rollback::stop::{StopDeployment, is_returning, service_deployment};
 use crate::engine::rollout_result::RollbackResult;
-use crate::engine::timing::{MISSES, ROLLOUT_PACE};
-use crate::engine::update::{Careful, TooLate, Update, Updated};
-use crate::event::{Event, Evidence, Reason, UndoStep};
+use crate::engine::timing::{MISSES, POLL_INTERVAL};
+use crate::engine::update::{ConditionalUpdate, TooLate, Update, Updated};
+use crate::event::{Event, Evidence, Reason, RollbackStep};
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{Revision, TargetId, TargetSpec};
 use crate::observe::service::LiveService;
 use crate::plan::work::{Definition, Work};
 
-pub use crate::engine::rollback::stop::ask;
+pub use crate::engine::rollback::stop::stop_on_cancel;
 
 /// ECS lists a service deployment a second or two after UpdateService, in the worst case that was seen ten.
 const APPEARS: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ pub struct Rollback<'a> {
     target: &'a TargetSpec,
     ecs: Arc<Ecs>,
     work: &'a Work,
-    from: Origin,
+    from: RollbackFrom,
     timeout: Duration,
     cause: Option<TargetId>,
     announced: bool,
@@ -67,20 +67,20 @@ pub struct Rollback<'a> {
 
 /// What is gone back from.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
+pub struct RollbackFrom {
     /// Our deployment's id; `None` where ECS has not shown it.
     pub deployment: Option<String>,
     /// The ARN that it deploys.
     pub wanted: Option<String>,
     /// What the service had before it.
-    pub past: Past,
+    pub past: KnownDeployments,
     /// Whether it is gone back from for nothing but its deadline: if it has completed since, it stays.
     pub late: bool,
 }
 
 /// What a look at the service asks for.
 #[derive(Debug)]
-enum Next {
+enum Step {
     Nothing(String),
     Superseded(String),
     Await,
@@ -104,7 +104,7 @@ impl<'a> Rollback<'a> {
         run: &'a Run,
         target: &'a TargetSpec,
         work: &'a Work,
-        from: Origin,
+        from: RollbackFrom,
         timeout: Duration,
         cause: Option<TargetId>,
     ) -> Self {
@@ -126,36 +126,36 @@ impl<'a> Rollback<'a> {
     }
 
     /// Goes back, and returns once the service is there or cannot get there.
-    pub async fn go_back(mut self) -> RollbackResult {
+    pub async fn run(mut self) -> RollbackResult {
         #[cfg(feature = "codedeploy")]
         if let Some(group) = self.work.codedeploy.as_ref().filter(|_| self.work.definition != Definition::Keep) {
             return self.go_back_by_codedeploy(group).await;
         }
         let deadline = Instant::now() + self.timeout;
         loop {
-            let service = match self.look(deadline).await {
+            let service = match self.read_service(deadline).await {
                 Ok(service) => service,
-                Err(undone) => return undone,
+                Err(result) => return result,
             };
             self.find_ours(&service, deadline).await;
             match self.next(&service) {
-                Next::Nothing(why) if self.announced => return self.stuck(why, None).await,
-                Next::Nothing(why) => return RollbackResult::Nothing(why),
-                Next::Superseded(by) => return RollbackResult::Superseded(by),
-                Next::Settings => return self.give_settings_back(&service, deadline).await,
-                Next::Deploy(arn) => return self.deploy(&service, arn, deadline).await,
-                Next::Await => {
-                    self.announce(UndoStep::Await).await;
+                Step::Nothing(why) if self.announced => return self.stuck(why, None).await,
+                Step::Nothing(why) => return RollbackResult::Nothing(why),
+                Step::Superseded(by) => return RollbackResult::Superseded(by),
+                Step::Settings => return self.give_settings_back(&service, deadline).await,
+                Step::Deploy(arn) => return self.deploy(&service, arn, deadline).await,
+                Step::Await => {
+                    self.announce(RollbackStep::Await).await;
                     self.restore(&service, deadline).await;
                 }
-                Next::Stop => {
+                Step::Stop => {
                     if !self.stop(&service, deadline).await {
                         continue;
                     }
                 }
             }
-            if let Some(undone) = self.await_return(deadline).await {
-                return undone;
+            if let Some(result) = self.await_rollback(deadline).await {
+                return result;
             }
             // Our deployment ended without a return: what is left is to deploy what ran before.
             self.unstoppable.get_or_insert_with(|| "it ended".to_owned());
@@ -176,18 +176,18 @@ impl<'a> Rollback<'a> {
     }
 
     /// Looks at the service once it answers.
-    async fn look(&mut self, deadline: Instant) -> Result<LiveService, RollbackResult> {
+    async fn read_service(&mut self, deadline: Instant) -> Result<LiveService, RollbackResult> {
         let (mut misses, mut last, mut last_look) = (0, None, LastLook::default());
         loop {
             let looked = async {
                 if misses > 0 || last.is_some() {
-                    tokio::time::sleep(ROLLOUT_PACE).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
                 self.ecs.describe_services(&self.target.cluster, &[self.target.service.as_str()]).await
             };
             let answer = tokio::select! {
                 biased;
-                () = self.run.cancel.cancelled() => return Err(self.left()),
+                () = self.run.cancel.cancelled() => return Err(self.after_cancel()),
                 begins = last_look.next(deadline) => {
                     if begins {
                         continue;
@@ -224,52 +224,52 @@ impl<'a> Rollback<'a> {
     }
 
     /// Decides what a look asks for.
-    fn next(&self, service: &LiveService) -> Next {
+    fn next(&self, service: &LiveService) -> Step {
         if service.status != "ACTIVE" {
-            return Next::Nothing(format!("the service is {}", service.status));
+            return Step::Nothing(format!("the service is {}", service.status));
         }
         let Some(primary) = service.primary() else {
-            return Next::Nothing("the service has no deployment".to_owned());
+            return Step::Nothing("the service has no deployment".to_owned());
         };
         if self.work.definition == Definition::Keep {
             return match self.work.before.settings(self.work, service) {
-                (None, None) => Next::Nothing("its settings are not those of this run any more".to_owned()),
-                _ => Next::Settings,
+                (None, None) => Step::Nothing("its settings are not those of this run any more".to_owned()),
+                _ => Step::Settings,
             };
         }
         let before = &self.work.deployments;
         let Some(ours) = self.from.deployment.clone() else {
             // It is not known whether UpdateService took effect, or ECS has shown no deployment of it.
             return match before.contains(&primary.id) {
-                true => Next::Nothing("ECS shows no deployment of this run".to_owned()),
-                false => Next::Superseded(format!("another deployment, {}, is PRIMARY", primary.id)),
+                true => Step::Nothing("ECS shows no deployment of this run".to_owned()),
+                false => Step::Superseded(format!("another deployment, {}, is PRIMARY", primary.id)),
             };
         };
         let Some(back) = self.work.before.task_definition.clone() else {
-            return Next::Nothing("nothing else had completed before it, so there is nothing to go back to".to_owned());
+            return Step::Nothing("nothing else had completed before it, so there is nothing to go back to".to_owned());
         };
         if primary.id == ours && primary.is("COMPLETED") && self.from.late && !self.announced {
-            return Next::Nothing("it has completed since".to_owned());
+            return Step::Nothing("it has completed since".to_owned());
         }
         if primary.id != ours {
             return match self.returning(&ours).judge(service, None, Duration::ZERO) {
-                Verdict::Superseded(by) => Next::Superseded(by),
-                _ => Next::Await,
+                Verdict::Superseded(by) => Step::Superseded(by),
+                _ => Step::Await,
             };
         }
         let goes_on = primary.rollout_state.as_deref().is_none_or(|state| state == "IN_PROGRESS");
         match goes_on && self.unstoppable.is_none() {
-            true => Next::Stop,
-            false => Next::Deploy(back),
+            true => Step::Stop,
+            false => Step::Deploy(back),
         }
     }
 
     /// Follows the return from our deployment to what the service had before.
-    fn returning(&self, ours: &str) -> Followed {
+    fn returning(&self, ours: &str) -> DeploymentTracker {
         let before = self.work.deployments.iter().filter(|id| *id != ours).cloned().collect();
         let wanted = self.from.wanted.clone().unwrap_or_default();
         let from = self.work.before.task_definition.clone().unwrap_or_default();
-        Followed::returning(ours.to_owned(), wanted, from, before)
+        DeploymentTracker::returning(ours.to_owned(), wanted, from, before)
     }
 
     /// Asks ECS to stop our service deployment and roll it back; returns whether it does.
@@ -289,13 +289,17 @@ impl<'a> Rollback<'a> {
             }
         };
         if is_returning(&status) {
-            self.announce(UndoStep::Await).await;
+            self.announce(RollbackStep::Await).await;
             self.restore(service, deadline).await;
             return true;
         }
-        self.announce(UndoStep::StopDeployment).await;
+        self.announce(RollbackStep::StopDeployment).await;
         self.restore(service, deadline).await;
-        match carry_out(&StopDeployment { ecs: &self.ecs, arn: &arn }, &self.run.cancel.permit().until(deadline)).await
+        match carry_out(
+            &StopDeployment { ecs: &self.ecs, arn: &arn },
+            &self.run.cancel.permit().with_deadline(deadline),
+        )
+        .await
         {
             Ok(_) => {
                 self.asked = true;
@@ -309,7 +313,7 @@ impl<'a> Rollback<'a> {
     }
 
     /// Watches ECS go back; `None` where our deployment ended without a return.
-    async fn await_return(&mut self, deadline: Instant) -> Option<RollbackResult> {
+    async fn await_rollback(&mut self, deadline: Instant) -> Option<RollbackResult> {
         let ours = self.from.deployment.clone().unwrap_or_default();
         let mut followed = self.returning(&ours);
         let back = match self.watch(&mut followed, deadline).await {
@@ -322,18 +326,18 @@ impl<'a> Rollback<'a> {
             Watched::Verdict(_, _) => return None,
             other => return Some(self.not_back(other, Some(ours)).await),
         };
-        Some(self.back(back.primary().and_then(|primary| primary.revision())).await)
+        Some(self.finish(back.primary().and_then(|primary| primary.revision())).await)
     }
 
     /// Deploys what ran before, with the settings as they were, and watches that.
     async fn deploy(&mut self, service: &LiveService, arn: String, deadline: Instant) -> RollbackResult {
-        self.announce(UndoStep::Deploy).await;
+        self.announce(RollbackStep::Deploy).await;
         let (desired_count, deployment) = self.work.before.settings(self.work, service);
         let update = ServiceUpdate { task_definition: Some(arn.clone()), desired_count, deployment, force: false };
-        let update = Update { ecs: &self.ecs, target: self.target, past: Past::of(service), update };
+        let update = Update { ecs: &self.ecs, target: self.target, past: KnownDeployments::new(service), update };
         let primary = service.primary().map(|primary| primary.id.clone());
-        let permit = self.run.cancel.permit().until(deadline);
-        let updated = match carry_out(&Careful::new(update, primary), &permit).await {
+        let permit = self.run.cancel.permit().with_deadline(deadline);
+        let updated = match carry_out(&ConditionalUpdate::new(update, primary), &permit).await {
             Ok(Ok(updated)) => updated,
             Ok(Err(TooLate(by))) => return RollbackResult::Superseded(by),
             Err(error) => return self.not_written("UpdateService", &error),
@@ -348,13 +352,13 @@ impl<'a> Rollback<'a> {
         let ours = ours.or_else(|| primary.map(|primary| primary.id.clone()));
         let known =
             service.deployments.iter().map(|one| one.id.clone()).filter(|id| Some(id) != ours.as_ref()).collect();
-        let mut followed = Followed::new(arn, service.task_definition.clone(), known);
+        let mut followed = DeploymentTracker::new(arn, service.task_definition.clone(), known);
         followed.ours.clone_from(&ours);
         match self.watch(&mut followed, deadline).await {
             Watched::Verdict(Verdict::Superseded(by), _) => RollbackResult::Superseded(by),
             Watched::Verdict(Verdict::Succeeded, service) => {
                 let revision = service.primary().and_then(|primary| primary.revision());
-                self.back(revision).await
+                self.finish(revision).await
             }
             Watched::Verdict(Verdict::Failed(summary) | Verdict::Stuck(summary), _) => self.stuck(summary, ours).await,
             Watched::Verdict(_, _) => {
@@ -366,7 +370,7 @@ impl<'a> Rollback<'a> {
     }
 
     /// Watches until the followed deployment is judged.
-    async fn watch(&mut self, followed: &mut Followed, deadline: Instant) -> Watched {
+    async fn watch(&mut self, followed: &mut DeploymentTracker, deadline: Instant) -> Watched {
         let start = Instant::now();
         let mut looks = self.run.watches.follow_until(self.target, true, deadline);
         let (mut misses, mut last_error, mut blind) = (0, None, Blind::default());
@@ -377,22 +381,22 @@ impl<'a> Rollback<'a> {
                 look = looks.next() => look,
             };
             match look {
-                Some(Look::Service(service, object)) => {
+                Some(Snapshot::Service(service, object)) => {
                     (misses, last_error) = (0, None);
                     blind.sees();
-                    self.tell(&service).await;
+                    self.report_progress(&service).await;
                     match followed.judge(&service, object.as_deref(), start.elapsed()) {
                         Verdict::Wait | Verdict::RollingBack => {}
                         verdict => return Watched::Verdict(verdict, service),
                     }
                 }
-                Some(Look::Missing) => {
+                Some(Snapshot::Missing) => {
                     misses += 1;
                     if misses == MISSES {
                         return Watched::Gone;
                     }
                 }
-                Some(Look::NoAnswer(error)) => {
+                Some(Snapshot::NoAnswer(error)) => {
                     self.run.lost_session(self.target, &error).await;
                     let ends = blind.misses(&error, Instant::now());
                     last_error = Some(error);
@@ -405,16 +409,16 @@ impl<'a> Rollback<'a> {
         }
     }
 
-    async fn announce(&mut self, how: UndoStep) {
+    async fn announce(&mut self, how: RollbackStep) {
         self.announced = true;
-        self.asked = how == UndoStep::Await;
-        let to = self.work.before.revision().filter(|_| how != UndoStep::Settings);
+        self.asked = how == RollbackStep::Await;
+        let to = self.work.before.revision().filter(|_| how != RollbackStep::Settings);
         let (target, cause) = (self.target.id.clone(), self.cause.clone());
-        self.run.emit(Event::UndoStarted { target, how, to, cause }).await;
+        self.run.emit(Event::RollbackStarted { target, how, to, cause }).await;
     }
 
     /// Says what ECS says of the service, and the counts of what is PRIMARY now.
-    async fn tell(&mut self, service: &LiveService) {
+    async fn report_progress(&mut self, service: &LiveService) {
         for message in self.messages.take(service) {
             self.run.emit(Event::ServiceMessage { target: self.target.id.clone(), text: message.text }).await;
         }
@@ -426,7 +430,7 @@ impl<'a> Rollback<'a> {
         }
     }
 
-    async fn back(&mut self, revision: Option<Revision>) -> RollbackResult {
+    async fn finish(&mut self, revision: Option<Revision>) -> RollbackResult {
         match self.unset.take() {
             None => RollbackResult::Back(revision),
             Some(error) => self.unset(&error),
@@ -435,7 +439,7 @@ impl<'a> Rollback<'a> {
 
     async fn not_back(&self, watched: Watched, deployment: Option<String>) -> RollbackResult {
         match watched {
-            Watched::Cancelled => self.left(),
+            Watched::Cancelled => self.after_cancel(),
             Watched::Gone => self.stuck("the service vanished on its way back".to_owned(), None).await,
             Watched::TimedOut(Some(error)) => {
                 self.stuck(self.too_late(&format!("ECS gave no answer: {error}")), None).await
@@ -463,7 +467,7 @@ impl<'a> Rollback<'a> {
             });
         }
         if self.run.cancel.is_cancelled() {
-            return self.left();
+            return self.after_cancel();
         }
         let limit = humantime::format_duration(self.timeout);
         let summary = format!("{operation} was not sent within {limit}");
@@ -472,7 +476,7 @@ impl<'a> Rollback<'a> {
     }
 
     /// After a cancel.
-    fn left(&self) -> RollbackResult {
+    fn after_cancel(&self) -> RollbackResult {
         let back = self.work.before.revision().map(|to| format!(" to {to}")).unwrap_or_default();
         match (self.announced, self.asked) {
             (false, _) => RollbackResult::Cancelled,

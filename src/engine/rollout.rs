@@ -15,21 +15,21 @@ use crate::engine::blind::Blind;
 #[cfg(feature = "codedeploy")]
 use crate::engine::codedeploy;
 use crate::engine::context::Run;
-use crate::engine::deployment_tracker::{Followed, Verdict};
-use crate::engine::drift_guard::Current;
+use crate::engine::deployment_tracker::{DeploymentTracker, Verdict};
+use crate::engine::drift_guard::DriftGuard;
 use crate::engine::evidence::{self, Found};
 use crate::engine::exactly_once::carry_out;
 use crate::engine::hints::role;
 use crate::engine::lifecycle_hooks::Stages;
 use crate::engine::messages::Messages;
-use crate::engine::poller::Look;
+use crate::engine::poller::Snapshot;
 use crate::engine::register::Registered;
-use crate::engine::rollback::{self, Origin, Rollback};
+use crate::engine::rollback::{self, Rollback, RollbackFrom};
 use crate::engine::rollout_result::RolloutResult;
 use crate::engine::run_task;
-use crate::engine::service_deployments::Object;
+use crate::engine::service_deployments::ServiceDeployment;
 use crate::engine::timing::MISSES;
-use crate::engine::update::{Careful, TooLate, Update, Updated, settings};
+use crate::engine::update::{ConditionalUpdate, TooLate, Update, Updated, settings};
 use crate::event::{Event, Evidence};
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetSpec, Wave};
@@ -37,8 +37,8 @@ use crate::observe::progress::Progress;
 use crate::observe::service::LiveService;
 use crate::plan::work::{Definition, Work};
 
-/// Carries out the work of one target, by its index, and undoes it where it fails and its wave says so. Nothing new of it is
-/// begun once `permit` is over, but for its undo; `failing` is called as soon as it has failed, and perhaps again.
+/// Carries out the work of one target, by its index, and rolls_back it where it fails and its wave says so. Nothing new of it is
+/// begun once `permit` is over, but for its rollback; `failing` is called as soon as it has failed, and perhaps again.
 pub async fn rollout(
     run: &Run,
     index: usize,
@@ -46,26 +46,26 @@ pub async fn rollout(
     permit: &Permit,
     failing: &(dyn Fn() + Sync),
 ) -> RolloutResult {
-    let mut current = Current::planned(run, index);
+    let mut current = DriftGuard::planned(run, index);
     let ended = forward(run, index, &mut current, wave.on_cancel, permit, failing).await;
     let (target, work) = (current.target, &*current.work);
-    let ended = run_task::after(run, target, work, ended, permit).await;
+    let ended = run_task::run_after(run, target, work, ended, permit).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
-    let undo = |ended: &RolloutResult| {
+    let rollback = |ended: &RolloutResult| {
         let late = ended.outcome == Outcome::TimedOut;
         let (deployment, wanted) = (ended.deployment.clone(), ended.wanted.clone());
-        let from = Origin { deployment, wanted, past: current.past.clone(), late };
+        let from = RollbackFrom { deployment, wanted, past: current.past.clone(), late };
         Rollback::new(run, target, work, from, timeout, None)
     };
     match ended.outcome {
         Outcome::Failed | Outcome::TimedOut if ended.acted => {
             failing();
-            let undone = undo(&ended).go_back().await;
-            ended.undone(undone)
+            let result = rollback(&ended).run().await;
+            ended.after_rollback(result)
         }
         // ECS went back by itself; what it does not go back on is the service's own settings.
-        Outcome::RolledBack => match undo(&ended).settle().await {
-            Some(undone) => ended.undone(undone),
+        Outcome::RolledBack => match rollback(&ended).restore_settings().await {
+            Some(result) => ended.after_rollback(result),
             None => ended,
         },
         _ => ended,
@@ -76,7 +76,7 @@ pub async fn rollout(
 async fn forward(
     run: &Run,
     index: usize,
-    current: &mut Current<'_>,
+    current: &mut DriftGuard<'_>,
     on_cancel: OnCancel,
     permit: &Permit,
     failing: &(dyn Fn() + Sync),
@@ -84,15 +84,15 @@ async fn forward(
     let (target, ecs) = (&run.fleet.targets[index], run.ecs(&run.fleet.targets[index]));
     if let (Definition::Return { deployment }, false) = (&current.work.definition, permit.is_over()) {
         let (ours, wanted) = (Some(deployment.clone()), Some(current.work.from.clone()));
-        let from = Origin { deployment: ours, wanted, ..Origin::default() };
-        let undone = Rollback::new(run, target, &current.work, from, target.timeout, None).go_back().await;
-        return RolloutResult::returned(undone, deployment);
+        let from = RollbackFrom { deployment: ours, wanted, ..RollbackFrom::default() };
+        let result = Rollback::new(run, target, &current.work, from, target.timeout, None).run().await;
+        return RolloutResult::from_rollback(result, deployment);
     }
     if permit.is_over() {
         return RolloutResult::stopped(run, permit, target);
     }
-    let within = permit.until(Instant::now() + target.timeout);
-    if let Err(ended) = current.renew(&within).await {
+    let within = permit.with_deadline(Instant::now() + target.timeout);
+    if let Err(ended) = current.recheck(&within).await {
         return ended;
     }
     let registered = match definition(run, target, &ecs, &current.work, &within).await {
@@ -100,12 +100,12 @@ async fn forward(
         Err(error) => return RolloutResult::not_registered(&error, run, &within, target),
     };
     if let Some(registered) = &registered
-        && let Err(ended) = run_task::before(run, target, &ecs, &current.work, registered, permit).await
+        && let Err(ended) = run_task::run_before(run, target, &ecs, &current.work, registered, permit).await
     {
         return ended;
     }
     let deadline = Instant::now() + target.timeout;
-    let within = permit.until(deadline);
+    let within = permit.with_deadline(deadline);
     if let Err(ended) = current.look_again(&within).await {
         return ended.unused(registered.as_ref().map(|it| &it.revision));
     }
@@ -113,7 +113,7 @@ async fn forward(
     if within.is_over() {
         return RolloutResult::stopped(run, &within, target).unused(registered.as_ref().map(|it| &it.revision));
     }
-    run.know(index, |known| known.asked = true);
+    run.with_progress(index, |known| known.asked = true);
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
         return codedeploy::rollout(run, target, work, group, registered.clone(), on_cancel, permit).await;
@@ -135,7 +135,7 @@ async fn forward(
                 return ended.unwrap_or_else(|| RolloutResult::refused(&error, target));
             }
             let before = work.deployments.iter().filter(|id| *id != deployment).cloned().collect();
-            rollout.followed = Some(Followed::attached(deployment.clone(), work.from.clone(), before));
+            rollout.followed = Some(DeploymentTracker::attached(deployment.clone(), work.from.clone(), before));
             rollout.revision = work.from.parse().ok();
             rollout.started(deployment, true).await;
         }
@@ -143,34 +143,35 @@ async fn forward(
             let wanted = registered.as_ref().map(|registered| registered.arn.clone());
             let update = settings(work, wanted.clone());
             let update = Update { ecs: &ecs, target, past: current.past.clone(), update };
-            let Updated { service: answer, ours, took } = match carry_out(&Careful::new(update, primary), &within).await
-            {
-                Ok(Ok(updated)) => updated,
-                Ok(Err(TooLate(by))) => {
-                    let ended = RolloutResult::new(Outcome::Superseded, by);
-                    return ended.unused(registered.as_ref().map(|it| &it.revision));
-                }
-                Err(error) => {
-                    return match RolloutResult::withdrawn(&error, run, &within, target) {
-                        Some(ended) => ended.unused(registered.as_ref().map(|it| &it.revision)),
-                        None => RolloutResult::not_updated(&error, target, wanted),
-                    };
-                }
-            };
-            rollout.messages = Messages::after(&answer);
+            let Updated { service: answer, ours, took } =
+                match carry_out(&ConditionalUpdate::new(update, primary), &within).await {
+                    Ok(Ok(updated)) => updated,
+                    Ok(Err(TooLate(by))) => {
+                        let ended = RolloutResult::new(Outcome::Superseded, by);
+                        return ended.unused(registered.as_ref().map(|it| &it.revision));
+                    }
+                    Err(error) => {
+                        return match RolloutResult::withdrawn(&error, run, &within, target) {
+                            Some(ended) => ended.unused(registered.as_ref().map(|it| &it.revision)),
+                            None => RolloutResult::not_updated(&error, target, wanted),
+                        };
+                    }
+                };
+            rollout.messages = Messages::starting_after(&answer);
             for text in took {
                 run.emit(Event::ServiceMessage { target: target.id.clone(), text }).await;
             }
             match registered {
                 Some(registered) => {
                     rollout.revision = Some(registered.revision);
-                    let mut followed = Followed::new(registered.arn, work.from.clone(), work.deployments.clone());
+                    let mut followed =
+                        DeploymentTracker::new(registered.arn, work.from.clone(), work.deployments.clone());
                     if let Some(ours) = ours {
                         followed.bind(ours, &answer);
                     }
                     rollout.followed = Some(followed);
                     // The answer is the first look.
-                    if let Some(ended) = rollout.see(&answer, &Object::default(), Duration::ZERO).await {
+                    if let Some(ended) = rollout.apply(&answer, &ServiceDeployment::default(), Duration::ZERO).await {
                         return ended;
                     }
                 }
@@ -226,7 +227,7 @@ struct Rollout<'a> {
     ecs: &'a Arc<Ecs>,
     work: &'a Work,
     /// `None` where only the desired count changes, and no deployment is started.
-    followed: Option<Followed>,
+    followed: Option<DeploymentTracker>,
     revision: Option<Revision>,
     announced: bool,
     tasks: Option<Tasks>,
@@ -282,20 +283,20 @@ impl<'a> Rollout<'a> {
                 look = looks.next() => look,
             };
             let ended = match look {
-                Some(Look::Service(service, object)) => {
+                Some(Snapshot::Service(service, object)) => {
                     (self.misses, self.last_error) = (0, None);
                     self.blind.sees();
-                    self.see(&service, &object, start.elapsed()).await
+                    self.apply(&service, &object, start.elapsed()).await
                 }
-                Some(Look::Missing) => {
+                Some(Snapshot::Missing) => {
                     self.misses += 1;
                     let gone =
                         RolloutResult::new(Outcome::Failed, "the service vanished: ECS does not know it any more");
                     (self.misses >= MISSES).then(|| self.with_deployment(gone))
                 }
-                Some(Look::NoAnswer(error)) => {
+                Some(Snapshot::NoAnswer(error)) => {
                     self.run.lost_session(self.target, &error).await;
-                    let ended = self.blind.misses(&error, Instant::now()).then(|| self.left(&error));
+                    let ended = self.blind.misses(&error, Instant::now()).then(|| self.detach(&error));
                     self.last_error = Some(error);
                     ended
                 }
@@ -308,7 +309,12 @@ impl<'a> Rollout<'a> {
     }
 
     /// Takes in a look at the service; returns the end if this is it.
-    async fn see(&mut self, service: &LiveService, object: &Object, elapsed: Duration) -> Option<RolloutResult> {
+    async fn apply(
+        &mut self,
+        service: &LiveService,
+        object: &ServiceDeployment,
+        elapsed: Duration,
+    ) -> Option<RolloutResult> {
         for message in self.messages.take(service) {
             let target = self.target.id.clone();
             self.run.emit(Event::ServiceMessage { target, text: message.text }).await;
@@ -324,9 +330,9 @@ impl<'a> Rollout<'a> {
                 self.count(deployment.tasks).await;
             }
             if let Some(object) = object.as_deref().filter(|object| Progress::is_of(object, ours)) {
-                self.stages.see(self.run, self.target, self.ecs, object).await;
+                self.stages.apply(self.run, self.target, self.ecs, object).await;
             } else if service.has_stages() {
-                self.stages.unseen(object.unread.as_deref());
+                self.stages.read_failed(object.unread.as_deref());
             }
         }
         if matches!(
@@ -383,7 +389,7 @@ impl<'a> Rollout<'a> {
 
     async fn started(&mut self, deployment: &str, attached: bool) {
         self.announced = true;
-        self.run.know(self.index, |known| known.deployment = Some(deployment.to_owned()));
+        self.run.with_progress(self.index, |known| known.deployment = Some(deployment.to_owned()));
         if let Some(revision) = self.revision.clone() {
             let (target, deployment) = (self.target.id.clone(), deployment.to_owned());
             self.run.emit(Event::DeploymentStarted { target, deployment, revision, attached }).await;
@@ -439,7 +445,7 @@ impl<'a> Rollout<'a> {
     async fn detached(&self) -> RolloutResult {
         let goes_on = match self.followed.as_ref().and_then(|followed| followed.ours.as_deref()) {
             Some(deployment) if self.on_cancel == OnCancel::Rollback => {
-                rollback::ask(self.ecs, self.target, deployment, self.run.cancel.at()).await
+                rollback::stop_on_cancel(self.ecs, self.target, deployment, self.run.cancel.at()).await
             }
             Some(deployment) => format!("the run was cancelled; {deployment} goes on in ECS"),
             None => "the run was cancelled; what was asked of ECS goes on".to_owned(),
@@ -450,8 +456,8 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// Leaves it to ECS. Without a session it cannot be undone either.
-    fn left(&self, error: &CallError) -> RolloutResult {
+    /// Leaves it to ECS. Without a session it cannot be rolled back either.
+    fn detach(&self, error: &CallError) -> RolloutResult {
         (self.failing)();
         let ended = RolloutResult { reason: Some(Blind::reason(error)), ..RolloutResult::new(Outcome::TimedOut, "") };
         RolloutResult { acted: false, ..self.with_deployment(ended) }

@@ -19,7 +19,7 @@ pub struct RolloutResult {
     pub revision: Option<Revision>,
     /// Our deployment's id, where there is one.
     pub deployment: Option<String>,
-    /// Whether ECS took the change, or may have: there may be something to undo.
+    /// Whether ECS took the change, or may have: there may be something to rollback.
     pub acted: bool,
     /// The ARN of the task definition that was to be deployed.
     pub wanted: Option<String>,
@@ -101,9 +101,9 @@ impl RolloutResult {
         self
     }
 
-    /// Says how a return ended that was asked for.
-    pub fn returned(undone: RollbackResult, deployment: &str) -> Self {
-        let ended = match undone {
+    /// The result of `roleout rollback` for a target whose deployment was under way and was stopped.
+    pub fn from_rollback(result: RollbackResult, deployment: &str) -> Self {
+        let ended = match result {
             RollbackResult::Back(revision) => Self::succeeded(revision, None),
             RollbackResult::Stuck(reason) => Self { reason: Some(reason), ..Self::new(Outcome::Stuck, "") },
             RollbackResult::Superseded(by) => Self::new(Outcome::Superseded, by),
@@ -116,25 +116,25 @@ impl RolloutResult {
         Self { deployment: Some(deployment.to_owned()), ..ended }
     }
 
-    /// Says how a failure ended that was undone.
-    pub fn undone(self, undone: RollbackResult) -> Self {
+    /// The result of a failed rollout after its rollback.
+    pub fn after_rollback(self, result: RollbackResult) -> Self {
         let failure = self.reason.clone().unwrap_or_default();
         let told = |outcome, summary: String, mut failure: Reason| {
             failure.evidence.insert(0, std::mem::take(&mut failure.summary).into());
             (outcome, Reason { summary, evidence: failure.evidence, help: None }, None)
         };
-        let (outcome, reason, revision) = match undone {
+        let (outcome, reason, revision) = match result {
             RollbackResult::Back(revision) => (Outcome::RolledBack, Reason { help: None, ..failure }, revision),
-            RollbackResult::Stuck(stuck) => (Outcome::Stuck, after(failure, stuck), None),
+            RollbackResult::Stuck(stuck) => (Outcome::Stuck, stuck_reason(failure, stuck), None),
             RollbackResult::Superseded(by) => told(Outcome::Superseded, by, failure),
             RollbackResult::Detached(summary) => told(Outcome::Detached, summary, failure),
             RollbackResult::Cancelled => {
-                let help = Some("the run was cancelled before this was undone; look at the service".to_owned());
+                let help = Some("the run was cancelled before this was rolled back; look at the service".to_owned());
                 (self.outcome, Reason { help, ..failure }, self.revision.clone())
             }
             RollbackResult::Nothing(why) => {
                 let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-                let help = Some(format!("not undone: {why}{help}"));
+                let help = Some(format!("not rolled back: {why}{help}"));
                 (self.outcome, Reason { help, ..failure }, self.revision.clone())
             }
         };
@@ -142,7 +142,7 @@ impl RolloutResult {
     }
 }
 
-/// How an undo ended.
+/// How a rollback ended.
 #[derive(Debug)]
 pub enum RollbackResult {
     /// The service is back, complete and PRIMARY.
@@ -151,7 +151,7 @@ pub enum RollbackResult {
     Stuck(Reason),
     /// Somebody else's deployment is PRIMARY: it is theirs now.
     Superseded(String),
-    /// There is nothing to go back to, or nothing to go back from: nothing was asked of ECS.
+    /// There is nothing to roll back to, or nothing to roll back: nothing was asked of ECS.
     Nothing(String),
     /// The run was cancelled before anything was asked of ECS.
     Cancelled,
@@ -159,10 +159,10 @@ pub enum RollbackResult {
     Detached(String),
 }
 
-/// Says why a target is stuck: that the undo failed, and what had gone wrong before.
-pub fn after(failure: Reason, stuck: Reason) -> Reason {
+/// Says why a target is stuck: that its rollback failed, and what had gone wrong before.
+pub fn stuck_reason(failure: Reason, stuck: Reason) -> Reason {
     let mut evidence = stuck.evidence;
     evidence.push(failure.summary.into());
     evidence.extend(failure.evidence);
-    Reason { summary: format!("the undo failed: {}", stuck.summary), evidence, help: stuck.help }
+    Reason { summary: format!("the rollback failed: {}", stuck.summary), evidence, help: stuck.help }
 }

@@ -3,14 +3,14 @@
 //! One that is shared runs where the first target comes to it, and the others wait; after the deployments it runs where
 //! the last one comes to it, so not at all where one of them did not succeed.
 
-mod errand;
+mod task_execution;
 
 use crate::aws::ecs::Ecs;
 use crate::aws::permit::Permit;
 use crate::engine::context::Run;
 use crate::engine::register::Registered;
 use crate::engine::rollout_result::RolloutResult;
-use crate::engine::run_task::errand::{Errand, Unfinished};
+use crate::engine::run_task::task_execution::{TaskExecution, Unfinished};
 use crate::engine::shared_tasks::Cell;
 use crate::event::{Event, Reason};
 use crate::fleet::{Moment, Outcome, RunTask, TargetSpec};
@@ -18,7 +18,7 @@ use crate::plan::run_task::Shared;
 use crate::plan::work::Work;
 
 /// Runs a target's tasks before UpdateService, with the revision that it gets.
-pub async fn before(
+pub async fn run_before(
     run: &Run,
     target: &TargetSpec,
     ecs: &Ecs,
@@ -27,8 +27,9 @@ pub async fn before(
     permit: &Permit,
 ) -> Result<(), RolloutResult> {
     for task in &work.run_tasks.before {
-        let errand = Errand { run, target, ecs, task, moment: Moment::Before, definition: &registered.arn, permit };
-        let ended = match Shared::of(target, Moment::Before, task) {
+        let errand =
+            TaskExecution { run, target, ecs, task, moment: Moment::Before, definition: &registered.arn, permit };
+        let ended = match Shared::key(target, Moment::Before, task) {
             None => errand.run().await,
             Some(shared) => once(&errand, run.shared_tasks.cell(shared)).await,
         };
@@ -47,7 +48,7 @@ pub async fn before(
 }
 
 /// Runs a task that targets share, or takes over what became of it.
-async fn once(errand: &Errand<'_>, cell: Cell) -> Result<(), Unfinished> {
+async fn once(errand: &TaskExecution<'_>, cell: Cell) -> Result<(), Unfinished> {
     if cell.try_lock().is_err() {
         let (target, name) = (errand.target.id.clone(), errand.task.name.clone());
         errand.run.emit(Event::RunTaskAwaited { target, name }).await;
@@ -58,7 +59,7 @@ async fn once(errand: &Errand<'_>, cell: Cell) -> Result<(), Unfinished> {
             let place = format!("while the task {} ran for another target", errand.task.name);
             return Err(Unfinished::Cancelled(place));
         }
-        () = errand.permit.over() => return Err(Unfinished::Stopped),
+        () = errand.permit.ended() => return Err(Unfinished::Stopped),
         // Held while the task runs, on purpose: whoever comes next waits for its end.
         known = cell.lock_owned() => known,
     };
@@ -68,14 +69,14 @@ async fn once(errand: &Errand<'_>, cell: Cell) -> Result<(), Unfinished> {
     let ended = errand.run().await;
     *known = match &ended {
         Ok(()) => Some(Ok(())),
-        Err(Unfinished::Failed(reason)) => Some(Err(told(reason))),
+        Err(Unfinished::Failed(reason)) => Some(Err(without_counts(reason))),
         Err(Unfinished::Cancelled(_) | Unfinished::Stopped) => None,
     };
     ended
 }
 
 /// Returns the reason as the other targets have it: the task that failed is counted once.
-fn told(reason: &Reason) -> Reason {
+fn without_counts(reason: &Reason) -> Reason {
     let mut reason = reason.clone();
     reason.evidence.iter_mut().for_each(|evidence| evidence.tasks = 0);
     reason
@@ -83,7 +84,7 @@ fn told(reason: &Reason) -> Reason {
 
 /// Runs a target's tasks after its deployment, if that succeeded: none is begun once the permit is over. Returns how the
 /// rollout ended with them.
-pub async fn after(
+pub async fn run_after(
     run: &Run,
     target: &TargetSpec,
     work: &Work,
@@ -97,12 +98,13 @@ pub async fn after(
     let definition = ended.wanted.clone().unwrap_or_else(|| work.from.clone());
     for task in &work.run_tasks.after {
         let runs = |task: &RunTask| {
-            Shared::of(target, Moment::After, task).is_none_or(|shared| run.shared_tasks.is_last(&shared))
+            Shared::key(target, Moment::After, task).is_none_or(|shared| run.shared_tasks.is_last(&shared))
         };
         if !runs(task) {
             continue;
         }
-        let errand = Errand { run, target, ecs: &ecs, task, moment: Moment::After, definition: &definition, permit };
+        let errand =
+            TaskExecution { run, target, ecs: &ecs, task, moment: Moment::After, definition: &definition, permit };
         match errand.run().await {
             Ok(()) => {}
             Err(Unfinished::Failed(reason)) => {

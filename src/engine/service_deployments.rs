@@ -10,21 +10,21 @@ use tokio::time::Instant;
 
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs};
 use crate::aws::error::{CallError, Kind};
-use crate::engine::timing::ROLLOUT_PACE;
+use crate::engine::timing::POLL_INTERVAL;
 
 /// The longest time for which an API that did not answer is left alone.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// What the service-deployment API says of a service's current deployment: nothing where it was not asked.
 #[derive(Clone, Debug, Default)]
-pub struct Object {
+pub struct ServiceDeployment {
     /// The object.
     value: Option<Arc<Value>>,
     /// Why there is none, where ECS was asked and did not answer.
     pub unread: Option<Arc<CallError>>,
 }
 
-impl Object {
+impl ServiceDeployment {
     /// Returns the object, where there is one.
     pub fn as_deref(&self) -> Option<&Value> {
         self.value.as_deref()
@@ -33,7 +33,7 @@ impl Object {
 
 /// The service-deployment API of an account and region, as one poller finds it.
 #[derive(Debug, Default)]
-pub struct Objects {
+pub struct ServiceDeploymentReader {
     answers: Mutex<Answers>,
 }
 
@@ -50,9 +50,9 @@ struct Answers {
     off: bool,
 }
 
-impl Objects {
+impl ServiceDeploymentReader {
     /// Reads objects by their ARNs. Each has an entry: the object, or why it could not be read.
-    pub async fn read(&self, ecs: &Ecs, arns: &[String], now: Instant) -> BTreeMap<String, Object> {
+    pub async fn read(&self, ecs: &Ecs, arns: &[String], now: Instant) -> BTreeMap<String, ServiceDeployment> {
         let mut objects = BTreeMap::new();
         for arns in arns.chunks(DEPLOYMENTS_PER_CALL) {
             if self.answers().may_be_asked(now) {
@@ -62,7 +62,7 @@ impl Objects {
                         *self.answers() = Answers::default();
                         objects.extend(described.into_iter().filter_map(|object| {
                             let arn = object["serviceDeploymentArn"].as_str()?.to_owned();
-                            Some((arn, Object { value: Some(Arc::new(object)), unread: None }))
+                            Some((arn, ServiceDeployment { value: Some(Arc::new(object)), unread: None }))
                         }));
                     }
                     Err(error) => self.answers().failed(error, now),
@@ -70,7 +70,7 @@ impl Objects {
             }
             let unread = self.answers().error.clone();
             for arn in arns {
-                objects.entry(arn.clone()).or_insert_with(|| Object { value: None, unread: unread.clone() });
+                objects.entry(arn.clone()).or_insert_with(|| ServiceDeployment { value: None, unread: unread.clone() });
             }
         }
         objects
@@ -91,7 +91,7 @@ impl Answers {
         let absent = error.is("UnsupportedFeatureException") || error.is("UnknownOperationException");
         self.off = error.kind == Kind::Denied || absent;
         self.lost += 1;
-        self.again = Some(now + (ROLLOUT_PACE * 2_u32.saturating_pow(self.lost)).min(LONGEST));
+        self.again = Some(now + (POLL_INTERVAL * 2_u32.saturating_pow(self.lost)).min(LONGEST));
         self.error = Some(Arc::new(error));
     }
 }
@@ -121,7 +121,7 @@ mod tests {
             assert!(answers.may_be_asked(now));
             for _ in 0..40 {
                 answers.failed(error(kind, code), now);
-                assert!(!answers.may_be_asked(now + ROLLOUT_PACE), "{code}");
+                assert!(!answers.may_be_asked(now + POLL_INTERVAL), "{code}");
             }
             assert_eq!(answers.may_be_asked(now + LONGEST), again, "{code}");
         }
@@ -131,6 +131,6 @@ mod tests {
     async fn one_that_is_lost_is_asked_for_two_looks_later() {
         let (mut answers, now) = (Answers::default(), Instant::now());
         answers.failed(error(Kind::Unknown, "ServerException"), now);
-        assert!(answers.may_be_asked(now + 2 * ROLLOUT_PACE));
+        assert!(answers.may_be_asked(now + 2 * POLL_INTERVAL));
     }
 }

@@ -29,7 +29,7 @@ impl SharedTasks {
         let mut after = HashMap::new();
         for &index in fleet.waves.iter().skip(first).flat_map(|wave| &wave.targets) {
             let tasks = plan.work[index].iter().flat_map(|work| &work.run_tasks.after);
-            for shared in tasks.filter_map(|task| Shared::of(&fleet.targets[index], Moment::After, task)) {
+            for shared in tasks.filter_map(|task| Shared::key(&fleet.targets[index], Moment::After, task)) {
                 *after.entry(shared).or_default() += 1;
             }
         }

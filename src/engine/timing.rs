@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const MISSES: u32 = 3;
 
 /// How often a rollout is looked at: a finished deployment is noticed within this and one call's time.
-pub const ROLLOUT_PACE: Duration = Duration::from_millis(1_200);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(1_200);
 
 /// After a cancel, calls that are under way get so long to end: GitLab kills the job about ten seconds after its signal,
 /// and the summary must be written before.

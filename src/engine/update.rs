@@ -11,7 +11,7 @@ use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
 use crate::engine::exactly_once::Write;
-use crate::engine::past::Past;
+use crate::engine::known_deployments::KnownDeployments;
 use crate::fleet::TargetSpec;
 use crate::observe::service::LiveService;
 use crate::plan::settings;
@@ -34,7 +34,7 @@ pub struct Update<'a> {
     /// The target.
     pub target: &'a TargetSpec,
     /// What the service had before; of no matter where no deployment is started.
-    pub past: Past,
+    pub past: KnownDeployments,
     /// What to change.
     pub update: ServiceUpdate,
 }
@@ -80,7 +80,7 @@ impl Write for Update<'_> {
     }
 
     /// It took effect if a deployment of it began; or, where it starts none, if its settings hold.
-    async fn landed(&self) -> Result<Option<Updated>, CallError> {
+    async fn took_effect(&self) -> Result<Option<Updated>, CallError> {
         let services = self.ecs.describe_services(&self.target.cluster, &[self.target.service.as_str()]).await?;
         let Some(service) = services.found.first().map(LiveService::read) else { return Ok(None) };
         let Some(wanted) = &self.update.task_definition else {
@@ -96,7 +96,7 @@ impl Write for Update<'_> {
 }
 
 /// An UpdateService that is sent after a wait only while the service still has the PRIMARY deployment that it was decided on.
-pub struct Careful<'a> {
+pub struct ConditionalUpdate<'a> {
     update: Update<'a>,
     primary: Option<String>,
     sent: AtomicBool,
@@ -111,14 +111,14 @@ pub struct TooLate(pub String);
 /// Whoever waits no longer than this for its turn has just looked.
 const RECENT: Duration = Duration::from_secs(1);
 
-impl<'a> Careful<'a> {
+impl<'a> ConditionalUpdate<'a> {
     /// Wraps an update that was decided on by a look at which this deployment was PRIMARY.
     pub fn new(update: Update<'a>, primary: Option<String>) -> Self {
         Self { update, primary, sent: AtomicBool::default(), lost: AtomicBool::default() }
     }
 }
 
-impl Write for Careful<'_> {
+impl Write for ConditionalUpdate<'_> {
     type Answer = Result<Updated, TooLate>;
 
     async fn send(&self, permit: &Permit) -> Result<Self::Answer, CallError> {
@@ -135,7 +135,7 @@ impl Write for Careful<'_> {
             let primary = live.as_ref().and_then(LiveService::primary);
             if let Some(other) = primary.filter(|primary| Some(&primary.id) != self.primary.as_ref()) {
                 drop(turn);
-                let ours = if self.lost.load(Ordering::Relaxed) { self.update.landed().await? } else { None };
+                let ours = if self.lost.load(Ordering::Relaxed) { self.update.took_effect().await? } else { None };
                 return Ok(ours.ok_or_else(|| TooLate(format!("another deployment, {}, took its place", other.id))));
             }
         }
@@ -146,7 +146,7 @@ impl Write for Careful<'_> {
         answer.map(|answer| Ok(self.update.answered(&answer)))
     }
 
-    async fn landed(&self) -> Result<Option<Self::Answer>, CallError> {
-        Ok(self.update.landed().await?.map(Ok))
+    async fn took_effect(&self) -> Result<Option<Self::Answer>, CallError> {
+        Ok(self.update.took_effect().await?.map(Ok))
     }
 }

@@ -33,7 +33,7 @@ pub struct WaveEnd {
 }
 
 /// The state of a wave that runs.
-struct Running<'a> {
+struct WaveScheduler<'a> {
     run: &'a Arc<Run>,
     wave: &'a Wave,
     /// The wave's place in the fleet.
@@ -42,7 +42,7 @@ struct Running<'a> {
     queue: VecDeque<usize>,
     tasks: JoinSet<RolloutResult>,
     targets: HashMap<Id, usize>,
-    /// Who has failed and is being undone: it counts at once, and not only when it has ended.
+    /// Who has failed and is being rolled back: it counts at once, and not only when it has ended.
     failing: (mpsc::UnboundedSender<usize>, mpsc::UnboundedReceiver<usize>),
     counted: HashSet<usize>,
     per_account: HashMap<&'a str, usize>,
@@ -60,11 +60,11 @@ pub async fn run(run: &Arc<Run>, number: usize, looks_at_alarms: bool) -> WaveEn
     let wave = &run.fleet.waves[number];
     let total = wave.targets.len();
     let queue = wave.targets.iter().copied().filter(|&index| run.plan.work[index].is_some()).collect();
-    let mut running = Running {
+    let mut running = WaveScheduler {
         run,
         wave,
         number,
-        max_failures: wave.max_failures.of(total),
+        max_failures: wave.max_failures.out_of(total),
         queue,
         tasks: JoinSet::new(),
         targets: HashMap::new(),
@@ -98,7 +98,7 @@ pub async fn run(run: &Arc<Run>, number: usize, looks_at_alarms: bool) -> WaveEn
     running.end
 }
 
-impl Running<'_> {
+impl WaveScheduler<'_> {
     fn halted(&self) -> bool {
         self.end.failed > self.max_failures
     }
@@ -106,7 +106,7 @@ impl Running<'_> {
     /// Fails the targets of which an alarm is in ALARM, as their bake would, before anything is asked of ECS.
     async fn fail_what_is_in_alarm(&mut self) {
         let targets = || self.queue.iter().map(|&index| (index, &self.run.fleet.targets[index]));
-        let alarms = Alarms::of(self.run, targets().map(|(_, target)| target));
+        let alarms = Alarms::collect(self.run, targets().map(|(_, target)| target));
         let raised = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => return,
@@ -178,7 +178,7 @@ impl Running<'_> {
         let index = self.targets.remove(&id).expect("every task is a target's");
         let ended = match joined {
             Ok((_, ended)) => ended,
-            Err(error) => self.run.know(index, |known| broken(&error, known.asked, known.deployment.clone())),
+            Err(error) => self.run.with_progress(index, |known| broken(&error, known.asked, known.deployment.clone())),
         };
         let target = &self.run.fleet.targets[index];
         if let Some(running) = self.per_account.get_mut(target.account.id.as_str()) {

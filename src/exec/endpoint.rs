@@ -36,11 +36,11 @@ struct Shared {
     address: SocketAddr,
     sessions: Sessions,
     clock: Clock,
-    doors: Vec<Door>,
+    doors: Vec<AccountEndpoint>,
 }
 
 /// One account's.
-struct Door {
+struct AccountEndpoint {
     account: Arc<Account>,
     token: SecretString,
 }
@@ -59,7 +59,8 @@ impl Endpoint {
     pub async fn bind(accounts: &[Arc<Account>], sessions: Sessions, clock: Clock) -> io::Result<(Self, TcpListener)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let doors = accounts.iter().map(|account| Door { account: Arc::clone(account), token: token() }).collect();
+        let doors =
+            accounts.iter().map(|account| AccountEndpoint { account: Arc::clone(account), token: token() }).collect();
         Ok((Self { shared: Arc::new(Shared { address, sessions, clock, doors }) }, listener))
     }
 
@@ -92,7 +93,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let Some(door) = shared.door(&request) else {
         return response(StatusCode::UNAUTHORIZED, &json!({ "code": "Unauthorized", "message": "not authorized" }));
     };
-    match Keys::of(&shared.sessions, &door.account, shared.clock.now()).await {
+    match Keys::fetch(&shared.sessions, &door.account, shared.clock.now()).await {
         Ok(keys) => response(StatusCode::OK, &keys.for_container()),
         Err(error) => {
             let message = format!("there is no session in {}: {error}", door.account.name);
@@ -103,7 +104,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 
 impl Shared {
     /// Returns the account that a request may have the keys of.
-    fn door(&self, request: &Request) -> Option<&Door> {
+    fn door(&self, request: &Request) -> Option<&AccountEndpoint> {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
         let number: usize = request.uri().path().strip_prefix('/')?.parse().ok()?;
         let door = self.doors.get(number)?;

@@ -29,7 +29,7 @@ const NAMING: [&str; 2] = ["ROLEOUT_MR_NOTE_TOKEN_ENV", "ROLEOUT_SIGN_ENV"];
 
 /// Returns the variables that hold a secret which is for this program alone: the ID token, the webhooks' URLs, the token that
 /// notes are written with, and the key that signs plans.
-pub fn own(fleet: &Fleet, variables: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+pub fn removed_variables(fleet: &Fleet, variables: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let token = match &fleet.identity.source {
         IdentitySource::TokenEnv(variable) => Some(variable.clone()),
         _ => None,

@@ -29,7 +29,7 @@ impl Keys {
     ///
     /// # Errors
     /// Which hop failed, and why.
-    pub async fn of(sessions: &Sessions, account: &Account, now: SystemTime) -> Result<Self, String> {
+    pub async fn fetch(sessions: &Sessions, account: &Account, now: SystemTime) -> Result<Self, String> {
         let hops = &account.chain.hops;
         let credentials = if hops.is_empty() {
             let provider = sessions.provider(&account.chain);

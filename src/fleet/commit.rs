@@ -96,7 +96,7 @@ impl Commit {
     }
 
     /// Returns the beginning of the hash, as Git and GitLab shorten it.
-    pub fn short(&self) -> Option<&str> {
+    pub fn short_sha(&self) -> Option<&str> {
         let sha = self.sha.as_deref()?;
         Some(sha.char_indices().nth(8).map_or(sha, |(end, _)| &sha[..end]))
     }
@@ -167,7 +167,7 @@ mod tests {
             ("CI_COMMIT_TIMESTAMP", "2026-11-02T10:00:00+01:00"),
             ("CI_PIPELINE_ID", "1001"),
         ]);
-        assert_eq!((commit.short(), warnings), (Some("5f2c9d7b"), Vec::new()));
+        assert_eq!((commit.short_sha(), warnings), (Some("5f2c9d7b"), Vec::new()));
         let definition = tagged(&json!({ "family": "api" }), &commit.tags());
         assert_eq!(definition["tags"][1], json!({ "key": "roleout:committed-at", "value": "2026-11-02T09:00:00Z" }));
         assert_eq!(Commit::of_revision(&definition), commit);

@@ -127,7 +127,7 @@ impl Fleet {
             // A job does not stop before what it has nothing of.
             wave.gate &= !wave.targets.is_empty();
             if let (Some(part), false) = (part, alone) {
-                wave.max_failures = Amount::Count(wave.max_failures.of(total));
+                wave.max_failures = Amount::Count(wave.max_failures.out_of(total));
                 wave.max_parallel = Parallelism::Window(Amount::Count(part.window));
             }
         }
@@ -153,7 +153,7 @@ impl Fleet {
         let window = self.window(number);
         if count > 1 {
             let name = wave.name.clone();
-            if let Some(reason) = self.whole(number) {
+            if let Some(reason) = self.indivisible_because(number) {
                 return Err(ShardError::Whole { wave: name, reason });
             }
             if count > window {
@@ -182,14 +182,14 @@ impl Fleet {
     pub fn window(&self, number: usize) -> usize {
         let total = self.waves[number].targets.len();
         let most = match &self.waves[number].max_parallel {
-            Parallelism::Window(amount) => amount.of(total),
-            Parallelism::Batches(amounts) => amounts.iter().map(|amount| amount.of(total)).max().unwrap_or(total),
+            Parallelism::Window(amount) => amount.out_of(total),
+            Parallelism::Batches(amounts) => amounts.iter().map(|amount| amount.out_of(total)).max().unwrap_or(total),
         };
         most.clamp(1, total.max(1))
     }
 
     /// Returns why a wave, by its place, is the work of one job: a rule of it that holds for all of its targets at once.
-    pub fn whole(&self, number: usize) -> Option<String> {
+    pub fn indivisible_because(&self, number: usize) -> Option<String> {
         let wave = &self.waves[number];
         if matches!(wave.max_parallel, Parallelism::Batches(_)) {
             return Some(

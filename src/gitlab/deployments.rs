@@ -76,7 +76,7 @@ impl Progress {
                     environment.settled(state)
                 })
             }
-            Event::TargetDegraded { target, .. } | Event::TargetReturned { target, .. } => {
+            Event::TargetDegraded { target, .. } | Event::RollbackFinished { target, .. } => {
                 self.change(target, |environment| environment.settled(state))
             }
             Event::WaveFinished { wave, .. } => self.all(|environment| {
@@ -103,8 +103,8 @@ impl Progress {
             | Event::HookEnded { .. }
             | Event::HookNotContinued { .. }
             | Event::ServiceMessage { .. }
-            | Event::UndoStarted { .. }
-            | Event::UndoImpossible { .. }
+            | Event::RollbackStarted { .. }
+            | Event::RollbackImpossible { .. }
             | Event::BakeStarted { .. }
             | Event::RunHalted { .. }
             | Event::GateReached { .. }

@@ -51,7 +51,7 @@ fn mark(name: &str) -> String {
 
 /// Returns the line of a note that says of which commit it is and which job wrote it. It makes no note another one: see
 /// [`write()`]. GitLab makes a link of the commit.
-pub fn of(request: &MergeRequest) -> String {
+pub fn tag(request: &MergeRequest) -> String {
     let commit = request.commit.as_deref().unwrap_or("?");
     let job = request.job.as_ref().map_or_else(String::new, |url| format!(", [job]({url})"));
     format!("{OF}{commit}{job}")
@@ -171,7 +171,7 @@ mod tests {
     /// A GitLab that knows the token as the user 7, and answers all else by `answer`.
     fn server(answer: impl Fn(&Arrived, usize) -> Fate + Send + Sync + 'static) -> Server {
         Server::new(move |it, before| match it.line.ends_with("/user") {
-            true => Fate::of(200, json!({ "id": 7, "username": "project_7_bot" })),
+            true => Fate::answering(200, json!({ "id": 7, "username": "project_7_bot" })),
             false => answer(it, before),
         })
     }
@@ -187,8 +187,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_plan_is_added() {
         let server = server(|it, _| match it.line.starts_with("GET") {
-            true => Fate::of(200, json!([note(1, "looks good"), note(2, "quotes <!-- roleout:plan -->")])),
-            false => Fate::of(201, json!({ "id": 3 })),
+            true => Fate::answering(200, json!([note(1, "looks good"), note(2, "quotes <!-- roleout:plan -->")])),
+            false => Fate::answering(201, json!({ "id": 3 })),
         });
         assert_eq!(write(&api(&server), "12", "plan", "### plan\n").await, Ok(Written::Added));
         assert_eq!(lines(&server), ["GET USER", "GET NOTES", "POST NOTES"]);
@@ -204,7 +204,7 @@ mod tests {
             line if line.ends_with("&page=2") => {
                 Fate::With(200, "x-next-page", "", json!([note(8, "<!-- roleout:plan -->\r\nold  \r\n")]))
             }
-            _ => Fate::of(200, json!({ "id": 8 })),
+            _ => Fate::answering(200, json!({ "id": 8 })),
         });
         assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Changed));
         assert_eq!(lines(&server), ["GET USER", "GET NOTES", "GET NOTES", "PUT NOTES/8"]);
@@ -221,7 +221,7 @@ mod tests {
             note
         };
         let server = server(move |it, _| match it.line.split(' ').next() {
-            Some("GET") => Fate::of(
+            Some("GET") => Fate::answering(
                 200,
                 json!([
                     forged(1, "<!-- roleout:plan -->\nmine?", json!({ "id": 8 })),
@@ -230,7 +230,7 @@ mod tests {
                     forged(3, "<!-- roleout:plan -->\nnew", Value::Null),
                 ]),
             ),
-            _ => Fate::of(201, json!({ "id": 5 })),
+            _ => Fate::answering(201, json!({ "id": 5 })),
         });
         assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Added));
         assert_eq!(lines(&server), ["GET USER", "GET NOTES", "POST NOTES"]);
@@ -240,8 +240,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_a_user_no_note_is_looked_for_or_written() {
         let server = Server::new(|it, _| match it.line.ends_with("/user") {
-            true => Fate::of(403, json!({ "message": "403 Forbidden" })),
-            false => Fate::of(200, json!([])),
+            true => Fate::answering(403, json!({ "message": "403 Forbidden" })),
+            false => Fate::answering(200, json!([])),
         });
         let error = write(&api(&server), "12", "plan", "new").await.expect_err("a job's token has no user");
         assert_eq!((error.status(), lines(&server)), (Some(403), vec!["GET USER".to_owned()]));
@@ -250,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_says_what_the_token_lacks() {
         for (status, words) in [(401, "has it expired?"), (403, "the scope `api`"), (404, "a token of this project")] {
-            let server = Server::new(move |_, _| Fate::of(status, json!({ "message": format!("{status} No") })));
+            let server = Server::new(move |_, _| Fate::answering(status, json!({ "message": format!("{status} No") })));
             let error = write(&api(&server), "12", "plan", "new").await.expect_err("refused");
             let said = explained(&error, "ROLEOUT_GITLAB_TOKEN");
             assert!(said.contains(words) && said.contains("ROLEOUT_GITLAB_TOKEN") && !said.contains("glpat"), "{said}");
@@ -258,7 +258,7 @@ mod tests {
         // An endless list ends.
         let server = server(|it, _| match it.line.starts_with("GET") {
             true => Fate::With(200, "x-next-page", "2", json!([])),
-            false => Fate::of(201, json!({ "id": 2 })),
+            false => Fate::answering(201, json!({ "id": 2 })),
         });
         assert_eq!(write(&api(&server), "12", "plan", "new").await, Ok(Written::Added));
         assert_eq!(server.arrived().len(), PAGES + 2);
@@ -268,16 +268,16 @@ mod tests {
     async fn what_is_no_answer_of_gitlab_s_is_an_error() {
         let broken = |method: &'static str| {
             server(move |it, _| match it.line.split(' ').next() {
-                Some(it) if it == method => Fate::of(200, Value::Null),
-                Some("GET") if method == "PUT" => Fate::of(200, json!([note(1, "<!-- roleout:plan -->\nold")])),
-                _ => Fate::of(200, json!([])),
+                Some(it) if it == method => Fate::answering(200, Value::Null),
+                Some("GET") if method == "PUT" => Fate::answering(200, json!([note(1, "<!-- roleout:plan -->\nold")])),
+                _ => Fate::answering(200, json!([])),
             })
         };
         for method in ["GET", "PUT", "POST"] {
             let error = write(&api(&broken(method)), "12", "plan", "new").await.expect_err("a page to sign in");
             assert_eq!(error, CallError::Foreign(200), "{method}");
         }
-        let server = Server::new(|_, _| Fate::of(302, Value::Null));
+        let server = Server::new(|_, _| Fate::answering(302, Value::Null));
         let error = write(&api(&server), "12", "plan", "new").await.expect_err("a redirect");
         let words = "GitLab answered HTTP 302; CI_API_V4_URL leads to a redirect: correct the external URL of the GitLab server";
         assert_eq!(explained(&error, "TOKEN"), words);
@@ -292,14 +292,14 @@ mod tests {
             commit: Some(commit.to_owned()),
             job: job.map(str::to_owned),
         };
-        let first = of(&request("5f2c9d7b", Some("https://gitlab.example.com/p/-/jobs/9")));
+        let first = tag(&request("5f2c9d7b", Some("https://gitlab.example.com/p/-/jobs/9")));
         assert_eq!(first, "Of commit 5f2c9d7b, [job](https://gitlab.example.com/p/-/jobs/9)");
         let body = marked("plan", &format!("### plan\n\n{first}\n\ntext\n"));
-        let answer = move |_: &Arrived, _| Fate::of(200, json!([note(1, &body)]));
+        let answer = move |_: &Arrived, _| Fate::answering(200, json!([note(1, &body)]));
         let taking = server(answer);
-        let again = format!("### plan\n\n{}\n\ntext", of(&request("aaaaaaaa", None)));
+        let again = format!("### plan\n\n{}\n\ntext", tag(&request("aaaaaaaa", None)));
         assert_eq!(write(&api(&taking), "12", "plan", &again).await, Ok(Written::Same));
-        let server = server(|_, _| Fate::of(200, json!([])));
+        let server = server(|_, _| Fate::answering(200, json!([])));
         assert_eq!(rewrite(&api(&server), "12", "plan", "no plan").await, Ok(None));
         assert_eq!(lines(&server), ["GET USER", "GET NOTES"], "nothing is added");
     }

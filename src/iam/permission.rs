@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::fleet::role_arn::RoleArn;
 use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, TargetSpec, identity_provider};
 use crate::iam::grant::{Grants, one_or_many};
-use crate::iam::{Choice, Permissions};
+use crate::iam::{IamOptions, Permissions};
 use crate::references::log::Log;
 use crate::references::need::Need;
 use crate::references::role::Role;
@@ -18,7 +18,7 @@ use crate::task_definition::compose;
 const ALL: &str = "*";
 
 /// Grants what an account's targets need. Returns what is not known of which service, by the manifest's name for it.
-pub fn of_account(fleet: &Fleet, account: &Account, choice: Choice, grants: &mut Grants) -> Vec<(String, String)> {
+pub fn of_account(fleet: &Fleet, account: &Account, choice: IamOptions, grants: &mut Grants) -> Vec<(String, String)> {
     let partition = account.chain.hops.last().map_or("aws", |hop| hop.arn.partition());
     let mut notes = Vec::new();
     for (index, target) in fleet.targets.iter().enumerate().filter(|(_, target)| target.account.name == account.name) {
@@ -223,7 +223,7 @@ impl Needs<'_> {
         let groups: Vec<String> = match &self.definition {
             Some(definition) if !self.runs_others() => {
                 let containers = definition["containerDefinitions"].as_array().into_iter().flatten();
-                let logs = containers.filter_map(|container| Log::of(container, &self.target.id.region));
+                let logs = containers.filter_map(|container| Log::from_container(container, &self.target.id.region));
                 logs.map(|log| self.log_streams(&log.group.region, &log.group.name)).collect()
             }
             _ => vec![self.log_streams(&self.target.id.region, ALL)],

@@ -15,7 +15,7 @@ pub struct Subjects {
 }
 
 /// Returns the subjects that are let in.
-pub fn of(allow: &Allow, issuer: &str) -> Subjects {
+pub fn allowed_subjects(allow: &Allow, issuer: &str) -> Subjects {
     let project = match &allow.subject {
         Subject::Path(path) => format!("project_path:{path}"),
         Subject::Id(id) => format!("project_id:{id}"),
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn exact_refs_and_patterns_are_kept_apart() {
-        let subjects = of(&allow(), "https://gitlab.com");
+        let subjects = allowed_subjects(&allow(), "https://gitlab.com");
         let exact = ["project_path:acme/shop:ref_type:branch:ref:main", "project_path:acme/shop:ref_type:tag:ref:v1"];
         assert_eq!(subjects.exact, exact);
         assert_eq!(subjects.patterns, ["project_path:acme/shop:ref_type:branch:ref:release/*"]);
@@ -142,7 +142,7 @@ mod tests {
             deployment_tier: vec!["production".to_owned(), "staging".to_owned()],
             ..allow()
         };
-        let subjects = of(&allow, "https://git.example.com");
+        let subjects = allowed_subjects(&allow, "https://git.example.com");
         assert_eq!(subjects.exact, Vec::<String>::new());
         assert_eq!(
             subjects.patterns,

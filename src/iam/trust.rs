@@ -59,7 +59,7 @@ pub fn actions(hop: &Hop, before: &[Hop]) -> Vec<&'static str> {
 pub fn policy(role: &RoleArn, web: Option<(&Allow, &str)>, assumed: &[Assumed]) -> Value {
     let mut statements = Vec::new();
     if let Some((allow, issuer)) = web {
-        let subjects = subject::of(allow, issuer);
+        let subjects = subject::allowed_subjects(allow, issuer);
         // In one statement both conditions would have to hold.
         let lists = [("GitLab", "StringEquals", subjects.exact), ("GitLabPatterns", "StringLike", subjects.patterns)];
         for (sid, operator, subjects) in lists.into_iter().filter(|(_, _, subjects)| !subjects.is_empty()) {

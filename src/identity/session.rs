@@ -113,7 +113,7 @@ impl Sessions {
     }
 
     /// Returns the sessions that are there and still serve, each with the hops that led to it; the shortest chains first.
-    pub fn held(&self) -> Vec<(Vec<Hop>, Session)> {
+    pub fn live_sessions(&self) -> Vec<(Vec<Hop>, Session)> {
         let now = self.shared.clock.now();
         let slots = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let current = slots.iter().filter_map(|(hops, slot)| Some((hops.clone(), slot.current.clone()?)));

@@ -151,7 +151,7 @@ impl Chain<'_> {
         let rest = self.without_duplicates(&mut findings);
         let Some(leaf) = self.leaf(&rest, &mut findings) else { return findings };
         let (path, forged) = self.path(leaf, &rest);
-        let end = self.end(&path);
+        let end = self.judge_end(&path);
         let last = path.last().copied().unwrap_or(leaf);
         match (&end, forged) {
             (End::Itself, _) => findings.push(self.self_signed(leaf)),
@@ -240,7 +240,7 @@ impl Chain<'_> {
         }
     }
 
-    fn end(&self, path: &[&Certificate<'_>]) -> End {
+    fn judge_end(&self, path: &[&Certificate<'_>]) -> End {
         let Some(last) = path.last() else { return End::Nothing };
         let knows = |roots: &[CertificateDer<'static>]| {
             roots.iter().filter_map(|root| X509Certificate::from_der(root).ok()).any(|(_, root)| {

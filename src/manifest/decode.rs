@@ -34,7 +34,7 @@ impl<'a> Decoder<'a> {
         Self { node, context }
     }
 
-    fn of(self, node: &'a Node) -> Self {
+    fn with_node(self, node: &'a Node) -> Self {
         Self { node, ..self }
     }
 
@@ -75,7 +75,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Records an error that has no place yet, with this node's.
-    fn settle<T>(self, result: Result<T, DecodeError>) -> Result<T, DecodeError> {
+    fn record<T>(self, result: Result<T, DecodeError>) -> Result<T, DecodeError> {
         result.map_err(|error| match error {
             DecodeError::Recorded => error,
             DecodeError::Message(text) => {
@@ -325,7 +325,7 @@ impl<'de> SeqAccess<'de> for Parts<'_> {
         match self.next {
             1 => seed.deserialize(number(self.decoder.node.span.start)).map(Some),
             2 => seed.deserialize(number(self.decoder.node.span.end)).map(Some),
-            3 => self.decoder.settle(seed.deserialize(self.decoder)).map(Some),
+            3 => self.decoder.record(seed.deserialize(self.decoder)).map(Some),
             _ => Ok(None),
         }
     }
@@ -341,8 +341,8 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, DecodeError> {
         let Some(item) = self.items.next() else { return Ok(None) };
-        let decoder = self.decoder.of(item);
-        decoder.settle(seed.deserialize(decoder)).map(Some)
+        let decoder = self.decoder.with_node(item);
+        decoder.record(seed.deserialize(decoder)).map(Some)
     }
 }
 
@@ -374,13 +374,13 @@ impl<'de> MapAccess<'de> for Pairs<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
         let Some((key, value)) = self.entries.next() else { return Ok(None) };
         self.value = Some(value);
-        seed.deserialize(Key(self.decoder.of(key))).map(Some)
+        seed.deserialize(Key(self.decoder.with_node(key))).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
         let node = self.value.take().ok_or(DecodeError::Recorded)?;
-        let decoder = self.decoder.of(node);
-        decoder.settle(seed.deserialize(decoder))
+        let decoder = self.decoder.with_node(node);
+        decoder.record(seed.deserialize(decoder))
     }
 }
 
@@ -401,8 +401,8 @@ impl<'de> MapAccess<'de> for Fields<'_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
         let node = self.value.take().ok_or(DecodeError::Recorded)?;
-        let decoder = self.decoder.of(node);
-        decoder.settle(seed.deserialize(decoder))
+        let decoder = self.decoder.with_node(node);
+        decoder.record(seed.deserialize(decoder))
     }
 }
 

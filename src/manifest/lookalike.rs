@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 /// Says of a file that does not begin with `{` what it is.
-pub fn other(name: &str, text: &str) -> (&'static str, &'static str) {
+pub fn identify(name: &str, text: &str) -> (&'static str, &'static str) {
     let object = "a task definition is a JSON object: it begins with `{`, as `aws ecs register-task-definition \
                   --generate-cli-skeleton` prints it";
     match (rendered(name), text.trim_start()) {

@@ -48,14 +48,14 @@ impl TaskDefinition {
         // Whatever it is, its values may be secret.
         let source = Arc::new(Source::new(name, shown::of_anything(&text)));
         if !text.trim_start().starts_with('{') {
-            let (message, help) = lookalike::other(name, &text);
+            let (message, help) = lookalike::identify(name, &text);
             return Err(vec![Fault::of_file(source, message).help(help)]);
         }
         let fault = |span: Span, message: String, help: &str| Fault::at(Arc::clone(&source), span, message).help(help);
         let value: Value = serde_json::from_str(&text).map_err(|error| {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
-            let span = place(&text, error.line(), error.column());
+            let span = span_at(&text, error.line(), error.column());
             let (message, help) = lookalike::broken(name, text.get(span.start..).unwrap_or_default(), &message);
             vec![fault(span, message, help)]
         })?;
@@ -239,7 +239,7 @@ fn any_text(value: &Value, test: &mut dyn FnMut(&str) -> bool) -> bool {
 }
 
 /// Returns the span of one byte from a line and a column, both from 1 as serde_json counts them (in bytes).
-fn place(text: &str, line: usize, column: usize) -> Span {
+fn span_at(text: &str, line: usize, column: usize) -> Span {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let start = (start + column.saturating_sub(1)).min(text.len());
     Span { start, end: (start + 1).min(text.len()) }

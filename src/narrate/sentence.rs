@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use crate::base::text;
 use crate::base::text::{clean, count, duration};
-use crate::event::{Event, Stamped, TaskEnd, UndoStep, is_trouble};
+use crate::event::{Event, RollbackStep, Stamped, TaskEnd, is_trouble};
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{Outcome, Revision, TargetId};
 use crate::narrate::outcome::Tone;
-use crate::narrate::trouble::Complaints;
+use crate::narrate::trouble::TroubleTracker;
 use crate::narrate::{outcome, stage};
 use crate::plan::outline::Outline;
 use crate::state::{RunState, TargetState, WaveState, milliseconds};
@@ -42,7 +42,7 @@ pub struct Narrator {
     pub verbose: bool,
     /// How often ECS complained of a target.
     complained: HashMap<TargetId, usize>,
-    complaints: Complaints,
+    complaints: TroubleTracker,
     /// The causes of failures whose log was shown.
     causes: HashSet<String>,
 }
@@ -55,8 +55,8 @@ impl Narrator {
 
     /// Returns the words for an event, given the state after it; `None` where there is nothing to say. Changes of task
     /// counts are not told here: see [`tasks`].
-    pub fn tell(&mut self, event: &Stamped, state: &RunState) -> Option<Sentence> {
-        self.complaints.hear(&event.event);
+    pub fn narrate(&mut self, event: &Stamped, state: &RunState) -> Option<Sentence> {
+        self.complaints.apply(&event.event);
         match &event.event {
             Event::RunStarted { plan, sandbox, job: _ } => Some(run(format!(
                 "{}{}{}",
@@ -170,9 +170,11 @@ impl Narrator {
                 text: format!("failed: degraded during the bake: {}", clean(&reason.summary)),
                 progress: false,
             }),
-            Event::UndoStarted { target, how, to, cause } => Some(undo(target, *how, to.as_ref(), cause.as_ref())),
-            Event::TargetReturned { target, .. } => state.target(target).map(returned),
-            Event::UndoImpossible { target, reason } => Some(Sentence {
+            Event::RollbackStarted { target, how, to, cause } => {
+                Some(rollback_started(target, *how, to.as_ref(), cause.as_ref()))
+            }
+            Event::RollbackFinished { target, .. } => state.target(target).map(rollback_finished),
+            Event::RollbackImpossible { target, reason } => Some(Sentence {
                 tone: Tone::Warn,
                 mark: "!",
                 target: Some(target.clone()),
@@ -225,7 +227,7 @@ impl Narrator {
 
     /// Returns why a target that is under way does not get on, in the words of ECS.
     pub fn why(&self, target: &TargetState) -> Option<Cow<'_, str>> {
-        self.complaints.of(target).map(clean)
+        self.complaints.newest(target).map(clean)
     }
 
     fn message(&mut self, target: &TargetId, text: &str) -> Option<Sentence> {
@@ -317,13 +319,13 @@ fn task_finished(target: &TargetState) -> Option<Sentence> {
 }
 
 /// Returns how a target goes back: `goes back to api:12: ECS is asked to roll its deployment back`.
-fn undo(target: &TargetId, how: UndoStep, to: Option<&Revision>, cause: Option<&TargetId>) -> Sentence {
+fn rollback_started(target: &TargetId, how: RollbackStep, to: Option<&Revision>, cause: Option<&TargetId>) -> Sentence {
     let to = to.map(|to| format!(" to {}", clean(&to.to_string()))).unwrap_or_default();
     let how = match how {
-        UndoStep::Await => "ECS does so by itself",
-        UndoStep::StopDeployment => "ECS is asked to roll its deployment back",
-        UndoStep::Deploy => "what it ran before is deployed",
-        UndoStep::Settings => "its settings are given back",
+        RollbackStep::Await => "ECS does so by itself",
+        RollbackStep::StopDeployment => "ECS is asked to roll its deployment back",
+        RollbackStep::Deploy => "what it ran before is deployed",
+        RollbackStep::Settings => "its settings are given back",
     };
     let cause = cause.map(|cause| format!(", because of {}", clean(&cause.to_string()))).unwrap_or_default();
     Sentence {
@@ -335,9 +337,9 @@ fn undo(target: &TargetId, how: UndoStep, to: Option<&Revision>, cause: Option<&
     }
 }
 
-/// Returns how a target that had succeeded was returned: `rolled back after 42s, runs api:12: …`.
-fn returned(target: &TargetState) -> Sentence {
-    let outcome = target.returned.unwrap_or(Outcome::Stuck);
+/// Returns how the rollback of a target that had succeeded ended: `rolled back after 42s, runs api:12: …`.
+fn rollback_finished(target: &TargetState) -> Sentence {
+    let outcome = target.rollback_outcome.unwrap_or(Outcome::Stuck);
     let (mark, tone) = outcome::mark(outcome);
     let runs = target.runs.as_ref().map(|runs| format!(", runs {}", clean(&runs.to_string()))).unwrap_or_default();
     let why = target.reason.as_ref().map(|reason| format!(": {}", clean(&reason.summary))).unwrap_or_default();

@@ -21,17 +21,17 @@ pub fn words(stage: &str, production: Option<f64>, test: Option<f64>, bake_minut
 }
 
 /// Returns what a target's live line says of its stage: the fewest words that tell what goes on.
-pub fn short(target: &TargetState) -> Option<String> {
+pub fn stage_words(target: &TargetState) -> Option<String> {
     if let Some(task) = target.runs_task() {
         return Some(format!("task {}", clean(&task.name)));
     }
     if let Some(task) = target.waits_for.as_ref().filter(|_| target.phase == Phase::Registered) {
         return Some(format!("awaits {}", clean(task)));
     }
-    if target.course.waits().next().is_some() {
+    if target.stages.waits().next().is_some() {
         return Some("waits at PAUSE".to_owned());
     }
-    let Stage { name, production_percent, bake_minutes, .. } = target.course.stage()?;
+    let Stage { name, production_percent, bake_minutes, .. } = target.stages.stage()?;
     let traffic = production_percent.map(|percent| format!("traffic {percent} %"));
     let bakes = if *bake_minutes > 0 { format!(", bakes {bake_minutes}m") } else { String::new() };
     Some(match name.as_str() {
@@ -55,7 +55,7 @@ pub fn short(target: &TargetState) -> Option<String> {
 
 /// Returns where a deployment waits and what to do: `waits at a PAUSE hook in POST_SCALE_UP until …, then ROLLBACK; …`.
 pub fn waits(target: &TargetId, hook: &Hook, continued: bool) -> String {
-    let at = place(hook);
+    let at = hook_words(hook);
     match continued {
         true => format!("{at}, which this run continues"),
         false => format!("{at}; let it go on with `roleout continue --only {}`", clean(&target.to_string())),
@@ -63,7 +63,7 @@ pub fn waits(target: &TargetId, hook: &Hook, continued: bool) -> String {
 }
 
 /// Returns where a deployment waits, until when, and what ECS does then.
-pub fn place(hook: &Hook) -> String {
+pub fn hook_words(hook: &Hook) -> String {
     let stage = hook.stage.as_deref().map(|stage| format!(" in {}", clean(stage))).unwrap_or_default();
     let then = hook.timeout_action.as_deref().map(|action| format!(", then {}", clean(action)));
     let until = hook.expires_at.map(|at| format!(" until {at}{}", then.unwrap_or_default()));

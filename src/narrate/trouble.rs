@@ -17,11 +17,11 @@ const CAUSE: u8 = 3;
 
 /// The complaints about each target that is under way.
 #[derive(Debug, Default)]
-pub struct Complaints(HashMap<TargetId, (u8, String)>);
+pub struct TroubleTracker(HashMap<TargetId, (u8, String)>);
 
-impl Complaints {
+impl TroubleTracker {
     /// Takes in what is said of a target. Another deployment of it, such as its way back, begins anew.
-    pub fn hear(&mut self, event: &Event) {
+    pub fn apply(&mut self, event: &Event) {
         match event {
             Event::ServiceMessage { target, text } => {
                 let weight = weight(text);
@@ -29,16 +29,16 @@ impl Complaints {
                     self.0.insert(target.clone(), (weight, gist(text).to_owned()));
                 }
             }
-            Event::UndoStarted { target, .. }
+            Event::RollbackStarted { target, .. }
             | Event::RolloutFinished { target, .. }
-            | Event::TargetReturned { target, .. } => drop(self.0.remove(target)),
+            | Event::RollbackFinished { target, .. } => drop(self.0.remove(target)),
             _ => {}
         }
     }
 
     /// Returns why a target does not get on, in ECS's words, as short as they can be: where its tasks fail, or where
     /// some are missing and ECS complains.
-    pub fn of(&self, target: &TargetState) -> Option<&str> {
+    pub fn newest(&self, target: &TargetState) -> Option<&str> {
         let (weight, text) = self.0.get(&target.target)?;
         let misses = target.tasks.is_some_and(|tasks| tasks.running < tasks.desired);
         (target.is_failing() || misses && *weight >= TROUBLE).then_some(text)
@@ -67,9 +67,9 @@ mod tests {
     #[test]
     fn the_most_telling_words_stay_and_the_newest_of_equals() {
         let target: TargetId = "prod/eu-west-1/api".to_owned().try_into().expect("a target's name");
-        let mut complaints = Complaints::default();
+        let mut complaints = TroubleTracker::default();
         let mut heard = |text: &str| {
-            complaints.hear(&Event::ServiceMessage { target: target.clone(), text: format!("(service api) {text}") });
+            complaints.apply(&Event::ServiceMessage { target: target.clone(), text: format!("(service api) {text}") });
             complaints.0.get(&target).map(|(_, text)| text.clone())
         };
         assert_eq!(heard("has started 2 tasks: (task 1)."), None);

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::aws::ecs::Ecs;
 use crate::fleet::{Fleet, TargetSpec};
-use crate::observe::Seen;
+use crate::observe::Observation;
 #[cfg(feature = "codedeploy")]
 use {
     crate::aws::codedeploy::Deployment,
     crate::aws::denial,
     crate::aws::error::{CallError, Kind},
     crate::fleet::codedeploy::CodeDeploy as Group,
-    crate::observe::Unseen,
+    crate::observe::ObserveError,
     crate::observe::attempt::Attempt,
     futures::StreamExt,
 };
@@ -28,13 +28,13 @@ pub struct Underway {
     /// The ARN of the task definition that it deploys, where CodeDeploy says it.
     pub task_definition: Option<String>,
     /// The deployment that it rolls back, and what that one deployed.
-    pub undoes: Option<(String, Option<String>)>,
+    pub rolls_back: Option<(String, Option<String>)>,
 }
 
 /// Reads the deployment that is under way of every target under the CODE_DEPLOY controller whose group the manifest names. A
 /// target of which that cannot be read counts as not seen.
 #[cfg(feature = "codedeploy")]
-pub async fn under_way(fleet: &Fleet, seen: &mut [Seen], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) {
+pub async fn under_way(fleet: &Fleet, seen: &mut [Observation], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) {
     let asked: Vec<_> = seen
         .iter()
         .enumerate()
@@ -52,7 +52,7 @@ pub async fn under_way(fleet: &Fleet, seen: &mut [Seen], client: &dyn Fn(&Target
     for (index, found) in found {
         match (found, &mut seen[index]) {
             (Ok(found), Ok(observed)) => observed.codedeploy = found,
-            (Err(error), seen) => *seen = Err(unseen(&error, &fleet.targets[index])),
+            (Err(error), seen) => *seen = Err(read_error(&error, &fleet.targets[index])),
             (Ok(_), Err(_)) => {}
         }
     }
@@ -60,17 +60,17 @@ pub async fn under_way(fleet: &Fleet, seen: &mut [Seen], client: &dyn Fn(&Target
 
 /// Without the feature `codedeploy` nothing is known of CodeDeploy.
 #[cfg(not(feature = "codedeploy"))]
-pub async fn under_way(_: &Fleet, _: &mut [Seen], _: &dyn Fn(&TargetSpec) -> Arc<Ecs>) {}
+pub async fn under_way(_: &Fleet, _: &mut [Observation], _: &dyn Fn(&TargetSpec) -> Arc<Ecs>) {}
 
 #[cfg(feature = "codedeploy")]
 async fn read(ecs: &Ecs, target: &TargetSpec, group: &Group, present: &str) -> Result<Option<Underway>, CallError> {
-    let api = ecs.others().codedeploy(&target.id.region);
+    let api = ecs.aux().codedeploy(&target.id.region);
     let Some(last) = api.last(group).await?.filter(|last| !last.is_over()) else { return Ok(None) };
-    let undoes = match &last.undoes {
+    let rolls_back = match &last.rolls_back {
         Some(id) => Some((id.clone(), api.get(id).await?.task_definition(present))),
         None => None,
     };
-    Ok(Some(Underway { task_definition: last.task_definition(present), id: last.id, undoes }))
+    Ok(Some(Underway { task_definition: last.task_definition(present), id: last.id, rolls_back }))
 }
 
 /// Reads what the newest deployments of a group came to, newest first: those that rolled another back are left out, as they
@@ -78,23 +78,23 @@ async fn read(ecs: &Ecs, target: &TargetSpec, group: &Group, present: &str) -> R
 #[cfg(feature = "codedeploy")]
 pub async fn attempts(ecs: &Ecs, target: &TargetSpec, present: &str) -> Result<Vec<Attempt>, CallError> {
     let Some(group) = &target.desired.codedeploy else { return Ok(Vec::new()) };
-    let deployments = ecs.others().codedeploy(&target.id.region).newest(group).await?;
+    let deployments = ecs.aux().codedeploy(&target.id.region).newest(group).await?;
     let attempt = |deployment: &Deployment| Attempt {
         task_definition: deployment.task_definition(present),
         status: if deployment.status == "Succeeded" { "SUCCESSFUL" } else { "STOPPED" }.to_owned(),
     };
-    let made = deployments.iter().filter(|deployment| deployment.is_over() && deployment.undoes.is_none());
+    let made = deployments.iter().filter(|deployment| deployment.is_over() && deployment.rolls_back.is_none());
     Ok(made.map(attempt).collect())
 }
 
 /// Says why a target's deployments could not be read.
 #[cfg(feature = "codedeploy")]
-pub fn unseen(error: &CallError, target: &TargetSpec) -> Unseen {
-    let unseen = crate::observe::unseen(error, target);
+pub fn read_error(error: &CallError, target: &TargetSpec) -> ObserveError {
+    let unseen = crate::observe::read_error(error, target);
     let help = match error.kind {
         Kind::Denied => Some(denial::help(error, "codedeploy", target)),
         Kind::Refused => Some("correct `codedeploy` in the manifest, or create the deployment group".to_owned()),
         _ => unseen.help,
     };
-    Unseen { help, ..unseen }
+    ObserveError { help, ..unseen }
 }

@@ -14,16 +14,16 @@ use crate::aws::error::{CallError, Kind};
 use crate::fleet::{Fleet, Revision, TargetSpec};
 use crate::observe::attempt::Attempt;
 use crate::observe::family::{Families, Known};
-use crate::observe::{Observed, Seen, Unseen, unseen};
+use crate::observe::{Observation, ObserveError, Observed, read_error};
 
 /// Targets whose past is read at once.
 const AT_ONCE: usize = 32;
 
 /// A target's past, or why it could not be read.
-pub type Past = Result<History, Unseen>;
+pub type Past = Result<History, ObserveError>;
 
 /// What targets may go back to, by their indices.
-pub type Definitions = BTreeMap<usize, Result<Arc<Value>, Unseen>>;
+pub type Definitions = BTreeMap<usize, Result<Arc<Value>, ObserveError>>;
 
 /// What a service ran before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,11 @@ pub enum History {
 }
 
 /// Reads the past of every target that was seen; the others have none.
-pub async fn targets(fleet: &Fleet, seen: &[Seen], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) -> Vec<Option<Past>> {
+pub async fn targets(
+    fleet: &Fleet,
+    seen: &[Observation],
+    client: &dyn Fn(&TargetSpec) -> Arc<Ecs>,
+) -> Vec<Option<Past>> {
     let families = &Families::default();
     let reads = fleet.targets.iter().zip(seen).map(|(target, seen)| async move {
         let observed = seen.as_ref().ok()?;
@@ -52,8 +56,8 @@ pub async fn targets(fleet: &Fleet, seen: &[Seen], client: &dyn Fn(&TargetSpec) 
 }
 
 /// Reads a definition that a target may go back to, whatever its state.
-pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Arc<Value>, Unseen> {
-    ecs.describe_task_definition(arn).await.map(Arc::new).map_err(|error| unseen(&error, target))
+pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Arc<Value>, ObserveError> {
+    ecs.describe_task_definition(arn).await.map(Arc::new).map_err(|error| read_error(&error, target))
 }
 
 async fn target_past(ecs: &Ecs, target: &TargetSpec, observed: &Observed, families: &Families) -> Past {
@@ -76,10 +80,10 @@ async fn target_past(ecs: &Ecs, target: &TargetSpec, observed: &Observed, famili
         Ok(_) if by_codedeploy => "CodeDeploy lists no deployment of the group".to_owned(),
         Ok(_) => "ECS lists no service deployment of the last 90 days".to_owned(),
         Err(error) if matches!(error.kind, Kind::Denied | Kind::Refused) => error.to_string(),
-        Err(error) => return Err(unseen(&error, target)),
+        Err(error) => return Err(read_error(&error, target)),
     };
     let family = live.parse::<Revision>().map_or_else(|_| live.to_owned(), |revision| revision.family);
-    let arns = families.active(ecs, target, &family).await.map_err(|error| unseen(&error, target))?;
+    let arns = families.active(ecs, target, &family).await.map_err(|error| read_error(&error, target))?;
     let older = families.older(ecs, &arns, &observed.live).await;
     Ok(History::Revisions { arns, older, because })
 }

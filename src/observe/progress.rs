@@ -88,7 +88,7 @@ impl Progress {
 
     /// Returns where it is: its stage, or the status of one that goes back or is being stopped. `None` for ROLLING, and once
     /// it has ended.
-    pub fn place(&self) -> Option<&str> {
+    pub fn stage_or_status(&self) -> Option<&str> {
         let stage = self.stage.as_deref()?;
         match self.status.as_str() {
             _ if self.is_under_way() => Some(stage),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::aws::error::CallError;
-use crate::aws::others::Others;
+use crate::aws::others::AuxClients;
 use crate::aws::{denial, ecr, secrets};
 use crate::fleet::{Fleet, TargetSpec};
 use crate::references::finding::Finding;
@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// What has to be asked: the things that definitions need, and for which targets.
 #[derive(Debug, Default)]
-pub struct Questions<'a> {
+pub struct ReferenceReader<'a> {
     accounts: BTreeMap<&'a str, Account<'a>>,
 }
 
@@ -52,9 +52,9 @@ pub struct Checked {
 /// Why something was not checked, as a lower-case fragment.
 struct Unchecked(String);
 
-impl<'a> Questions<'a> {
+impl<'a> ReferenceReader<'a> {
     /// Collects what the definitions of targets, by their indices into [`Fleet::targets`], need.
-    pub fn of(fleet: &'a Fleet, definitions: &[(usize, Arc<Value>)]) -> Self {
+    pub fn collect(fleet: &'a Fleet, definitions: &[(usize, Arc<Value>)]) -> Self {
         let mut questions = Self::default();
         for (index, definition) in definitions {
             let target = &fleet.targets[*index];
@@ -73,14 +73,14 @@ impl<'a> Questions<'a> {
     }
 
     /// Asks. `others` gives the services besides ECS of a target's account.
-    pub async fn ask(self, others: &dyn Fn(&TargetSpec) -> Others) -> Checked {
+    pub async fn read(self, others: &dyn Fn(&TargetSpec) -> AuxClients) -> Checked {
         let deadline = Instant::now() + LONGEST;
         let asked = self.accounts.into_iter().map(|(name, Account { target, things })| async move {
             let others = others(target);
             let answers = futures::stream::iter(things).map(|(need, targets)| {
                 let others = &others;
                 async move {
-                    let answer = timeout_at(deadline, Box::pin(look(&need, others, target))).await;
+                    let answer = timeout_at(deadline, Box::pin(read_one(&need, others, target))).await;
                     let late = || Unchecked(format!("it took longer than {}s to ask", LONGEST.as_secs()));
                     (answer.unwrap_or_else(|_| Err(late())), targets)
                 }
@@ -110,7 +110,7 @@ impl<'a> Questions<'a> {
     }
 }
 
-async fn look(need: &Need, others: &Others, target: &TargetSpec) -> Result<Option<Finding>, Unchecked> {
+async fn read_one(need: &Need, others: &AuxClients, target: &TargetSpec) -> Result<Option<Finding>, Unchecked> {
     let own = target.account.id.as_str();
     let whom = target.account.chain.hops.last();
     let whom = whom.map_or_else(|| "the SDK's own identity".to_owned(), |hop| format!("the role {}", hop.arn.name()));

@@ -108,7 +108,7 @@ pub fn join(preflight: &Part, parts: &[Part], started: &[String], until: Option<
             return Ok(run.joined);
         }
     }
-    run.end();
+    run.finish();
     Ok(run.joined)
 }
 
@@ -174,13 +174,13 @@ impl Run {
         Self { plan, stamper, now: first.at, stop, cancelled, refused, broke_off: false, joined }
     }
 
-    fn tell(&mut self, event: Event) {
+    fn emit(&mut self, event: Event) {
         self.joined.events.push(self.stamper.stamp(self.now, event));
     }
 
     fn start(&mut self, sandbox: bool, job: Job) {
         let plan = self.plan.clone();
-        self.tell(Event::RunStarted { plan, sandbox, job });
+        self.emit(Event::RunStarted { plan, sandbox, job });
     }
 
     /// Stops at a wave's gate, which is one where something is to do from there on.
@@ -189,7 +189,7 @@ impl Run {
             return;
         }
         if work {
-            self.tell(Event::GateReached { wave: wave.name.clone() });
+            self.emit(Event::GateReached { wave: wave.name.clone() });
             self.stop = Some(Stop::Gate(wave.name.clone()));
         } else {
             self.stop = Some(Stop::Idle);
@@ -209,7 +209,7 @@ impl Run {
             };
             for target in changing {
                 let (cause, reason) = (cause.clone(), reason.clone());
-                self.tell(Event::RolloutSkipped { target, outcome, cause, reason });
+                self.emit(Event::RolloutSkipped { target, outcome, cause, reason });
             }
             return;
         }
@@ -221,7 +221,7 @@ impl Run {
             let failed = self.events(wave, parts);
             let passed = failed.len() <= wave.max_failures && self.cancelled.is_none();
             if !broken {
-                self.tell(Event::WaveFinished { wave: wave.name.clone(), failed: failed.len(), passed });
+                self.emit(Event::WaveFinished { wave: wave.name.clone(), failed: failed.len(), passed });
             }
             if self.cancelled.is_some() {
                 self.stop = Some(Stop::Cancelled);
@@ -260,7 +260,7 @@ impl Run {
                 | Event::Unknown => continue,
                 _ => {}
             }
-            self.tell(event.clone());
+            self.emit(event.clone());
             let fails = match event {
                 Event::RolloutFinished { target, outcome, .. } if outcome.is_failure() => Some(target),
                 Event::TargetDegraded { target, .. } => Some(target),
@@ -270,7 +270,7 @@ impl Run {
             failed.push(target.clone());
             if failed.len() == wave.max_failures + 1 {
                 let (wave, cause, max_failures) = (wave.name.clone(), failed[0].clone(), wave.max_failures);
-                self.tell(Event::RunHalted { wave, cause, failed: failed.len(), max_failures });
+                self.emit(Event::RunHalted { wave, cause, failed: failed.len(), max_failures });
             }
         }
         failed
@@ -311,12 +311,12 @@ impl Run {
         self.joined.gaps.push(format!("wave {}: no job left a journal that has {names}{more}", wave.name));
     }
 
-    fn end(&mut self) {
+    fn finish(&mut self) {
         if let Some(signal) = self.cancelled.clone() {
-            self.tell(Event::RunCancelled { signal });
+            self.emit(Event::RunCancelled { signal });
         }
         if self.joined.gaps.is_empty() {
-            self.tell(Event::RunFinished);
+            self.emit(Event::RunFinished);
         }
     }
 }

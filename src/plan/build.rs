@@ -9,7 +9,7 @@ use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
-use crate::observe::{Observed, Seen};
+use crate::observe::{Observation, Observed};
 use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 use crate::plan::work::{Definition, Plan, Work};
 use crate::plan::{run_task, settings, strategy};
@@ -32,22 +32,22 @@ impl Decision {
 }
 
 /// Builds the plan of a fleet; `seen` is indexed as [`Fleet::targets`].
-pub fn plan(fleet: &Fleet, seen: &[Seen]) -> Plan {
+pub fn plan(fleet: &Fleet, seen: &[Observation]) -> Plan {
     plan_as(fleet, seen, &fleet.release)
 }
 
 /// Builds the plan of a fleet that may take the place of newer commits: what differs, whether or not it may be deployed.
-pub fn unguarded(fleet: &Fleet, seen: &[Seen]) -> Plan {
+pub fn unguarded(fleet: &Fleet, seen: &[Observation]) -> Plan {
     plan_as(fleet, seen, &Release { allow_older: true, ..fleet.release.clone() })
 }
 
-fn plan_as(fleet: &Fleet, seen: &[Seen], release: &Release) -> Plan {
+fn plan_as(fleet: &Fleet, seen: &[Observation], release: &Release) -> Plan {
     decided(fleet, seen, |index, observed| decide(&fleet.targets[index], observed, release, fleet.on_busy))
 }
 
 /// Returns the targets whose change has to wait for somebody else's deployment, as indices into [`Fleet::targets`].
-pub fn busy(fleet: &Fleet, seen: &[Seen]) -> Vec<usize> {
-    let supersedes = |(index, seen): (usize, &Seen)| {
+pub fn busy(fleet: &Fleet, seen: &[Observation]) -> Vec<usize> {
+    let supersedes = |(index, seen): (usize, &Observation)| {
         let observed = seen.as_ref().ok()?;
         let work = decide(&fleet.targets[index], observed, &fleet.release, OnBusy::Supersede).work;
         work.and_then(|work| work.supersedes).map(|_| index)
@@ -56,7 +56,7 @@ pub fn busy(fleet: &Fleet, seen: &[Seen]) -> Vec<usize> {
 }
 
 /// Builds a plan by what is decided for each target that could be read, by its index.
-pub(super) fn decided(fleet: &Fleet, seen: &[Seen], decide: impl Fn(usize, &Observed) -> Decision) -> Plan {
+pub(super) fn decided(fleet: &Fleet, seen: &[Observation], decide: impl Fn(usize, &Observed) -> Decision) -> Plan {
     let mut work: Vec<Option<Work>> = fleet.targets.iter().map(|_| None).collect();
     let mut outline = Outline::default();
     for wave in &fleet.waves {
@@ -131,7 +131,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         && status != "ACTIVE"
         && !is_live
     {
-        let revision = base["taskDefinitionArn"].as_str().map(short).unwrap_or_default();
+        let revision = base["taskDefinitionArn"].as_str().map(family_and_number).unwrap_or_default();
         return Decision::blocked(
             format!("the revision {revision} is {status}"),
             "name an ACTIVE revision, or register this one's definition again",
@@ -174,7 +174,11 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
     } else if let Some(arn) = named {
         summary = compose::summary(&observed.live, base);
         if summary.is_empty() {
-            summary.push(format!("{} instead of {}, of the same content", short(arn), short(&service.task_definition)));
+            summary.push(format!(
+                "{} instead of {}, of the same content",
+                family_and_number(arn),
+                family_and_number(&service.task_definition)
+            ));
         }
         (Definition::Existing { arn: arn.to_owned(), force: false }, arn.parse().ok())
     } else {
@@ -228,7 +232,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         return Decision::blocked(
             format!(
                 "the revision that it runs, {}, is INACTIVE, and ECS deploys no such revision",
-                short(&service.task_definition)
+                family_and_number(&service.task_definition)
             ),
             "deploy a new revision (any change of the definition), or name an ACTIVE one in `task_definition`",
         );
@@ -331,13 +335,13 @@ fn overtaken(observed: &Observed, release: &Release) -> Option<Decision> {
         return None;
     }
     let of = live.at.map(|at| at.strftime("of %Y-%m-%d %H:%M UTC").to_string());
-    let words: Vec<&str> = live.short().into_iter().chain(of.as_deref()).collect();
+    let words: Vec<&str> = live.short_sha().into_iter().chain(of.as_deref()).collect();
     let reason = format!("a newer commit ({}) is out already", words.join(" "));
     Some(Decision::blocked(reason, "deploy the newer commit again, or go back to this one with --allow-older"))
 }
 
 /// Returns `family:number` of an ARN.
-fn short(arn: &str) -> &str {
+fn family_and_number(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
@@ -407,7 +411,7 @@ pub(super) fn settings(declared: &Value, live: &Value) -> Vec<String> {
 
 pub(super) fn wave_outline(wave: &Wave, fleet: &Fleet, changing: usize) -> WaveOutline {
     let total = wave.targets.len();
-    let max_failures = wave.max_failures.of(total);
+    let max_failures = wave.max_failures.out_of(total);
     let (max_parallel, most) = match &wave.max_parallel {
         Parallelism::Window(amount) => (amount.to_string(), at_least_one(*amount, total)),
         Parallelism::Batches(amounts) => {
@@ -437,5 +441,5 @@ pub(super) fn wave_outline(wave: &Wave, fleet: &Fleet, changing: usize) -> WaveO
 
 /// Returns how many targets an amount of parallelism means: at least one.
 pub fn at_least_one(amount: Amount, total: usize) -> usize {
-    amount.of(total).max(1)
+    amount.out_of(total).max(1)
 }

@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::base::redact;
 use crate::fleet::commit::{PREFIX, tags};
 use crate::fleet::{Fleet, Revision, TargetSpec};
-use crate::observe::{Observed, Seen};
+use crate::observe::{Observation, Observed};
 use crate::plan::build::{self, wave_outline};
 use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
-use crate::plan::work::{Before, Definition, Plan, Work};
+use crate::plan::work::{Definition, Plan, PreviousState, Work};
 use crate::plan::{run_task, strategy};
 use crate::task_definition::compose;
 
@@ -26,7 +26,7 @@ pub fn action(work: &Work) -> Action {
 }
 
 /// Writes anew what an outline says of a target.
-pub fn tell(change: &mut ChangeOutline, target: &TargetSpec, work: &Work, observed: &Observed) {
+pub fn describe(change: &mut ChangeOutline, target: &TargetSpec, work: &Work, observed: &Observed) {
     change.action = action(work);
     change.from = observed.service.revision();
     change.to = revision(work, observed);
@@ -34,11 +34,11 @@ pub fn tell(change: &mut ChangeOutline, target: &TargetSpec, work: &Work, observ
 }
 
 /// Writes anew what an outline says of each target that has work and was seen.
-pub fn retell(fleet: &Fleet, seen: &[Seen], plan: &mut Plan) {
+pub fn retell(fleet: &Fleet, seen: &[Observation], plan: &mut Plan) {
     let places = places(fleet);
     for (change, index) in plan.outline.changes.iter_mut().zip(places) {
         if let (Some(work), Ok(observed)) = (&plan.work[index], &seen[index]) {
-            tell(change, &fleet.targets[index], work, observed);
+            describe(change, &fleet.targets[index], work, observed);
         }
     }
 }
@@ -88,7 +88,7 @@ pub fn is_true(change: &ChangeOutline, target: &TargetSpec, work: &Work, observe
     then.service.desired = work.before.desired_count;
     then.service.configuration.clone_from(&work.before.deployment);
     let mut told = change.clone();
-    tell(&mut told, target, work, &then);
+    describe(&mut told, target, work, &then);
     told == *change
 }
 
@@ -166,9 +166,9 @@ pub fn notes(target: &TargetSpec, work: &Work, observed: &Observed) -> Vec<Strin
             redact::line(&appspec)
         ));
     }
-    let seen = Before::of(&observed.service, &work.definition).task_definition;
+    let seen = PreviousState::capture(&observed.service, &work.definition).task_definition;
     if let (Some(back), None) = (&work.before.task_definition, seen) {
-        notes.push(format!("an undo goes back to {}", back.rsplit('/').next().unwrap_or(back)));
+        notes.push(format!("a rollback goes back to {}", back.rsplit('/').next().unwrap_or(back)));
     }
     notes.extend(work.chosen_by.clone());
     notes.extend(run_task::notes(&work.run_tasks));

@@ -15,7 +15,7 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use crate::base::redact;
 use crate::fleet::RunTasks;
-use crate::plan::placeholders::{Level, Own};
+use crate::plan::placeholders::{PlaceholderScope, Placeholders};
 use crate::plan::settings;
 use crate::task_definition::compose;
 
@@ -125,14 +125,14 @@ impl Differences {
     }
 
     /// Returns the lines, with secret values as `values` says and placeholders for what is the target's own.
-    pub fn shown(&self, values: &Values, own: &Own<'_>, level: Level) -> Vec<Line> {
+    pub fn shown(&self, values: &Values, own: &Placeholders<'_>, level: PlaceholderScope) -> Vec<Line> {
         let line = |difference: &Difference| {
             let text = |value: &String| {
                 // A hash tells nobody what is the target's own in its value, so it leaves that out from the start: the
                 // same value has the same hash in every target.
                 let masks = difference.secret && *values != Values::Shown;
                 let hash = || {
-                    let value = own.template(value, level.max(Level::Place));
+                    let value = own.template(value, level.max(PlaceholderScope::Place));
                     values.show(&difference.place, &difference.path, &value)
                 };
                 if masks {
@@ -246,7 +246,7 @@ impl<'a> Side<'a> {
     }
 
     /// Returns what is shown of it as one: defaults within are left out, and are shown where they are all there is.
-    fn whole(self) -> Option<&'a Value> {
+    fn shown_whole(self) -> Option<&'a Value> {
         self.declared.filter(|value| value.is_object() || value.is_array()).or(self.filled)
     }
 
@@ -298,7 +298,7 @@ impl Walk<'_> {
         } else if is(Value::is_array) && !old.items().is_empty() && !new.items().is_empty() {
             self.list(path, member, secret, old, new);
         } else {
-            self.push(path.to_owned(), secret, old.whole(), new.whole());
+            self.push(path.to_owned(), secret, old.shown_whole(), new.shown_whole());
         }
     }
 
@@ -342,7 +342,7 @@ impl Walk<'_> {
         if is_object(old) && is_object(new) && (both || says_something(old) || says_something(new)) {
             self.members(&path, secret, old, new, Some(key));
         } else {
-            self.push(path, secret, old.whole(), new.whole());
+            self.push(path, secret, old.shown_whole(), new.shown_whole());
         }
     }
 

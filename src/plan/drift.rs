@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::observe::Observed;
 use crate::observe::service::{Deployment, LiveService};
 use crate::plan::settings;
-use crate::plan::work::{Before, Definition, Work};
+use crate::plan::work::{Definition, PreviousState, Work};
 use crate::task_definition::compose;
 
 /// What is to be done to a target now.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fresh {
+pub enum Drift {
     /// Nothing moved: this work.
     Ready(Work),
     /// It moved to just what was planned: nothing, or to follow the deployment that is under way.
@@ -23,33 +23,33 @@ pub enum Fresh {
 }
 
 /// Compares a target's work with what is seen of the target now.
-pub fn check(work: &Work, observed: &Observed) -> Fresh {
+pub fn check(work: &Work, observed: &Observed) -> Drift {
     let service = &observed.service;
     if service.status != "ACTIVE" {
-        return Fresh::Moved(format!("the service is {} now", service.status));
+        return Drift::Moved(format!("the service is {} now", service.status));
     }
     let primary = service.primary();
     if runs_the_same(work, service) {
         if let Some(other) = in_progress(work, service) {
-            return Fresh::Moved(format!("its deployment {} is in progress", other.id));
+            return Drift::Moved(format!("its deployment {} is in progress", other.id));
         }
         return match (&work.definition, set_since(work, service)) {
-            (Definition::Keep, _) if settings_hold(work, observed) => Fresh::Planned(None),
+            (Definition::Keep, _) if settings_hold(work, observed) => Drift::Planned(None),
             (Definition::Existing { arn, .. }, _) if let Some(status) = retired(observed, arn) => {
-                Fresh::Moved(format!("the revision {} is {status} now", revision(arn)))
+                Drift::Moved(format!("the revision {} is {status} now", revision(arn)))
             }
-            (_, Some(what)) => Fresh::Moved(what),
-            (_, None) => Fresh::Ready(newest(&again(work, service), observed)),
+            (_, Some(what)) => Drift::Moved(what),
+            (_, None) => Drift::Ready(newest(&again(work, service), observed)),
         };
     }
     let (was, is) = (work.deployments.first().map(String::as_str), primary.map(|primary| primary.id.as_str()));
     let state = primary.and_then(|primary| primary.rollout_state.as_deref());
     match (as_planned(work, observed), primary, state) {
-        (true, _, Some("COMPLETED")) => return Fresh::Planned(None),
+        (true, _, Some("COMPLETED")) => return Drift::Planned(None),
         (true, Some(primary), Some("IN_PROGRESS")) => {
             let follow = Definition::Follow { deployment: primary.id.clone() };
             let run_tasks = work.run_tasks.only_after();
-            return Fresh::Planned(Some(Work { run_tasks, ..Work::new(follow, service) }));
+            return Drift::Planned(Some(Work { run_tasks, ..Work::new(follow, service) }));
         }
         _ => {}
     }
@@ -60,19 +60,19 @@ pub fn check(work: &Work, observed: &Observed) -> Fresh {
     } else {
         format!("it ran {old} ({}) and runs {new} ({}) now", deployment(was), deployment(is))
     };
-    Fresh::Moved(if state == Some("IN_PROGRESS") { format!("{what}, and in progress") } else { what })
+    Drift::Moved(if state == Some("IN_PROGRESS") { format!("{what}, and in progress") } else { what })
 }
 
-/// Takes a target's work up by a later look at its service, with what an undo is to give back. `None` where the service
+/// Takes a target's work up by a later look at its service, with what a rollback is to restore. `None` where the service
 /// does not run any more what the work was planned against, or somebody deploys to it. Settings that changed since are no
-/// reason to leave it alone: what is declared holds, and an undo gives back what there was.
-pub fn renewed(work: &Work, service: &LiveService) -> Option<Work> {
+/// reason to leave it alone: what is declared holds, and a rollback restores what there was.
+pub fn rebase(work: &Work, service: &LiveService) -> Option<Work> {
     let same = service.status == "ACTIVE" && runs_the_same(work, service) && in_progress(work, service).is_none();
     same.then(|| again(work, service))
 }
 
 /// Takes a target's work up by a later look at its service, in place of whatever somebody deployed to it since.
-pub fn instead(work: &Work, service: &LiveService) -> Work {
+pub fn rebase_superseding(work: &Work, service: &LiveService) -> Work {
     let mut work = again(work, service);
     if let Definition::Existing { arn, force } = &mut work.definition {
         // Without it, an UpdateService to what a service names already starts no deployment.
@@ -90,7 +90,7 @@ fn again(work: &Work, service: &LiveService) -> Work {
         Definition::Keep | Definition::Existing { .. } | Definition::Register { .. } => {
             let Work { from, deployments, before, .. } = Work::new(work.definition.clone(), service);
             let task_definition = before.task_definition.clone().or_else(|| work.before.task_definition.clone());
-            Work { from, deployments, before: Before { task_definition, ..before }, ..work.clone() }
+            Work { from, deployments, before: PreviousState { task_definition, ..before }, ..work.clone() }
         }
     }
 }
@@ -210,7 +210,7 @@ mod tests {
 
     fn moved(work: &Work, observed: &Observed) -> String {
         match check(work, observed) {
-            Fresh::Moved(what) => what,
+            Drift::Moved(what) => what,
             other => panic!("{other:?}"),
         }
     }
@@ -220,7 +220,7 @@ mod tests {
         let now = observed(7, "ecs-svc/1", "COMPLETED", "r:1");
         let keep = Work { desired_count: Some(3), ..work(Definition::Keep) };
         for work in [register(), keep, work(Definition::Existing { arn: ARN.into(), force: true })] {
-            assert_eq!(check(&work, &now), Fresh::Ready(work));
+            assert_eq!(check(&work, &now), Drift::Ready(work));
         }
     }
 
@@ -228,25 +228,25 @@ mod tests {
     fn a_revision_that_was_registered_since_is_used() {
         let mut now = observed(7, "ecs-svc/1", "COMPLETED", "r:1");
         now.newest = Some(Arc::new(definition(8, "r:2")));
-        let Fresh::Ready(ready) = check(&register(), &now) else { panic!("it moved") };
+        let Drift::Ready(ready) = check(&register(), &now) else { panic!("it moved") };
         assert_eq!(ready.definition, Definition::Existing { arn: format!("{ARN}:8"), force: false });
         // But not another one: it only counts for telling a lost answer from one that never was.
         now.newest = Some(Arc::new(definition(9, "r:3")));
-        let Fresh::Ready(ready) = check(&register(), &now) else { panic!("it moved") };
+        let Drift::Ready(ready) = check(&register(), &now) else { panic!("it moved") };
         assert!(matches!(ready.definition, Definition::Register { newest: 9, .. }), "{ready:?}");
     }
 
     #[test]
     fn what_runs_as_planned_needs_nothing_more() {
-        assert_eq!(check(&register(), &observed(8, "ecs-svc/2", "COMPLETED", "r:2")), Fresh::Planned(None));
-        let Fresh::Planned(Some(follow)) = check(&register(), &observed(8, "ecs-svc/2", "IN_PROGRESS", "r:2")) else {
+        assert_eq!(check(&register(), &observed(8, "ecs-svc/2", "COMPLETED", "r:2")), Drift::Planned(None));
+        let Drift::Planned(Some(follow)) = check(&register(), &observed(8, "ecs-svc/2", "IN_PROGRESS", "r:2")) else {
             panic!("it is not followed")
         };
         assert_eq!(follow.definition, Definition::Follow { deployment: "ecs-svc/2".to_owned() });
         assert_eq!(follow.from, format!("{ARN}:8"));
         moved(&register(), &observed(8, "ecs-svc/2", "FAILED", "r:2"));
         let keep = Work { desired_count: Some(2), ..work(Definition::Keep) };
-        assert_eq!(check(&keep, &observed(7, "ecs-svc/1", "COMPLETED", "r:1")), Fresh::Planned(None));
+        assert_eq!(check(&keep, &observed(7, "ecs-svc/1", "COMPLETED", "r:1")), Drift::Planned(None));
         let counted = Work { desired_count: Some(3), ..register() };
         moved(&counted, &observed(8, "ecs-svc/2", "COMPLETED", "r:2"));
     }
@@ -277,27 +277,23 @@ mod tests {
         let work = Work { desired_count: count, deployment, ..planned.clone() };
         assert_eq!(moved(&work, &now(10, 200)), "its desired count was 2 and is 10 now");
         assert_eq!(moved(&work, &now(2, 300)), "its deployment's maximumPercent was 200 and is 300 now");
-        assert_eq!(check(&work, &now(2, 200)), Fresh::Ready(work.clone()));
-        let Fresh::Ready(ready) = check(&work, &now(4, 150)) else { panic!("it moved") };
+        assert_eq!(check(&work, &now(2, 200)), Drift::Ready(work.clone()));
+        let Drift::Ready(ready) = check(&work, &now(4, 150)) else { panic!("it moved") };
         assert_eq!((ready.before.desired_count, &ready.before.deployment), (4, &json!({ "maximumPercent": 150 })));
         // What the work does not set is not its own.
-        assert!(matches!(check(&planned, &now(10, 300)), Fresh::Ready(_)));
-        // In the middle of a run what is declared holds, and an undo gives back what there was.
-        assert_eq!(renewed(&work, &now(10, 200).service).map(|work| work.before.desired_count), Some(10));
+        assert!(matches!(check(&planned, &now(10, 300)), Drift::Ready(_)));
+        // In the middle of a run what is declared holds, and a rollback restores what there was.
+        assert_eq!(rebase(&work, &now(10, 200).service).map(|work| work.before.desired_count), Some(10));
     }
 
     #[test]
     fn work_is_taken_up_again_only_where_nobody_deployed_or_deploys() {
         let now = observed(7, "ecs-svc/1", "COMPLETED", "r:1").service;
-        assert_eq!(renewed(&register(), &now), Some(register()));
+        assert_eq!(rebase(&register(), &now), Some(register()));
         for (number, id, state) in
             [(8, "ecs-svc/2", "COMPLETED"), (7, "ecs-svc/2", "COMPLETED"), (7, "ecs-svc/1", "IN_PROGRESS")]
         {
-            assert_eq!(
-                renewed(&register(), &observed(number, id, state, "r:9").service),
-                None,
-                "{number} {id} {state}"
-            );
+            assert_eq!(rebase(&register(), &observed(number, id, state, "r:9").service), None, "{number} {id} {state}");
         }
         // The new revision of a deployment with stages is not PRIMARY at first.
         let mut staged = now.clone();
@@ -305,31 +301,31 @@ mod tests {
         (green.id, green.status) = ("ecs-svc/2".to_owned(), "ACTIVE".to_owned());
         green.rollout_state = Some("IN_PROGRESS".to_owned());
         staged.deployments.push(green);
-        assert_eq!(renewed(&register(), &staged), None);
+        assert_eq!(rebase(&register(), &staged), None);
         // Whose place is taken may end by itself, and is then what is gone back to.
         let going = observed(7, "ecs-svc/1", "IN_PROGRESS", "r:1").service;
         let work = Work { supersedes: Some("ecs-svc/1".to_owned()), ..Work::new(register().definition, &going) };
-        assert_eq!(renewed(&work, &going), Some(work.clone()));
-        assert_eq!(renewed(&work, &now).and_then(|it| it.before.task_definition), Some(format!("{ARN}:7")));
+        assert_eq!(rebase(&work, &going), Some(work.clone()));
+        assert_eq!(rebase(&work, &now).and_then(|it| it.before.task_definition), Some(format!("{ARN}:7")));
     }
 
     #[test]
     fn what_takes_the_place_of_others_starts_from_what_they_left() {
         let now = observed(8, "ecs-svc/2", "COMPLETED", "r:9").service;
-        let instead_of = instead(&register(), &now);
+        let instead_of = rebase_superseding(&register(), &now);
         assert_eq!((&instead_of.from, &instead_of.deployments), (&format!("{ARN}:8"), &vec!["ecs-svc/2".to_owned()]));
         assert_eq!(instead_of.before.task_definition, Some(format!("{ARN}:8")));
         // Nothing starts where the service names the revision already, unless it is forced.
         let existing = work(Definition::Existing { arn: format!("{ARN}:8"), force: false });
         let failed = observed(8, "ecs-svc/2", "FAILED", "r:2").service;
-        assert!(matches!(instead(&existing, &failed).definition, Definition::Existing { force: true, .. }));
+        assert!(matches!(rebase_superseding(&existing, &failed).definition, Definition::Existing { force: true, .. }));
     }
 
     #[test]
     fn a_deployment_that_is_followed_may_go_on_or_end_but_not_be_replaced() {
         let follow = work(Definition::Follow { deployment: "ecs-svc/1".to_owned() });
         for state in ["IN_PROGRESS", "COMPLETED"] {
-            assert_eq!(check(&follow, &observed(7, "ecs-svc/1", state, "r:1")), Fresh::Ready(follow.clone()));
+            assert_eq!(check(&follow, &observed(7, "ecs-svc/1", state, "r:1")), Drift::Ready(follow.clone()));
         }
         moved(&follow, &observed(7, "ecs-svc/2", "COMPLETED", "r:1"));
     }

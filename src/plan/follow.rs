@@ -2,7 +2,7 @@
 
 use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
 use crate::observe::service::{Deployment, LiveService};
-use crate::observe::{Observed, Seen};
+use crate::observe::{Observation, Observed};
 use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 use crate::plan::work::{Definition, Plan, Work};
 
@@ -11,11 +11,11 @@ pub const WAVE: &str = "watch";
 
 /// Plans to follow the deployment of every target that has one under way, whoever started it, all at once; `seen` is
 /// indexed as [`Fleet::targets`]. A target without one needs nothing; one that could not be read is blocked.
-pub fn plan(fleet: &Fleet, seen: &[Seen]) -> Plan {
+pub fn plan(fleet: &Fleet, seen: &[Observation]) -> Plan {
     let (mut work, mut changes) = (Vec::with_capacity(seen.len()), Vec::with_capacity(seen.len()));
     for (target, seen) in fleet.targets.iter().zip(seen) {
         let service = seen.as_ref().ok().map(|observed| &observed.service);
-        let followed = seen.as_ref().ok().and_then(|observed| Followed::of(observed, target));
+        let followed = seen.as_ref().ok().and_then(|observed| UnderWay::find(observed, target));
         let action = match (seen, &followed) {
             (Err(unseen), _) => Action::Blocked { reason: unseen.reason.clone(), help: unseen.help.clone() },
             (Ok(_), Some(_)) if lacks_group(target, service) => Action::Blocked {
@@ -64,18 +64,18 @@ pub fn plan(fleet: &Fleet, seen: &[Seen]) -> Plan {
 }
 
 /// A deployment that is under way.
-struct Followed {
+struct UnderWay {
     /// Its id.
     deployment: String,
     /// The ARN of the task definition that it deploys; empty where that is not known.
     task_definition: String,
 }
 
-impl Followed {
+impl UnderWay {
     /// Returns that of a target. Of a deployment by CodeDeploy that rolls another one back, it is the one that failed.
-    fn of(observed: &Observed, target: &TargetSpec) -> Option<Self> {
+    fn find(observed: &Observed, target: &TargetSpec) -> Option<Self> {
         if let Some(one) = &observed.codedeploy {
-            let (deployment, deploys) = one.undoes.clone().unwrap_or((one.id.clone(), one.task_definition.clone()));
+            let (deployment, deploys) = one.rolls_back.clone().unwrap_or((one.id.clone(), one.task_definition.clone()));
             return Some(Self { deployment, task_definition: deploys.unwrap_or_default() });
         }
         let (service, grouped) = (&observed.service, target.desired.codedeploy.is_some());

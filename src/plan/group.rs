@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::plan::placeholders::Level;
+use crate::plan::placeholders::PlaceholderScope;
 
 /// Items that agree, in their order, and how literally they do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,16 +11,16 @@ pub struct Agreement {
     /// The places of the items.
     pub items: Vec<usize>,
     /// At which level they are the same.
-    pub level: Level,
+    pub level: PlaceholderScope,
 }
 
-/// Puts together what agrees. Each item comes as it is at every level of [`Level::ALL`].
+/// Puts together what agrees. Each item comes as it is at every level of [`PlaceholderScope::ALL`].
 ///
 /// Items that agree at any level belong together. Of what belongs together, that level is taken at which it says the
 /// least different things: an account that happens to be called `api` does not tear its image apart from the others'.
 pub fn agreements<T: Eq + Hash>(items: &[[T; 3]]) -> Vec<Agreement> {
     let mut parents: Vec<usize> = (0..items.len()).collect();
-    for level in 0..Level::ALL.len() {
+    for level in 0..PlaceholderScope::ALL.len() {
         let mut first: HashMap<&T, usize> = HashMap::new();
         for (index, forms) in items.iter().enumerate() {
             let known = *first.entry(&forms[level]).or_insert(index);
@@ -40,18 +40,18 @@ pub fn agreements<T: Eq + Hash>(items: &[[T; 3]]) -> Vec<Agreement> {
 
 /// Splits a class at the level that leaves the fewest parts, the most literal of those.
 fn split<T: Eq + Hash>(items: &[[T; 3]], class: &[usize]) -> Vec<Agreement> {
-    let at = |level: Level| {
+    let at = |level: PlaceholderScope| {
         let mut parts: HashMap<&T, Vec<usize>> = HashMap::new();
         for &index in class {
             parts.entry(&items[index][level as usize]).or_default().push(index);
         }
         parts
     };
-    let parts = Level::ALL.map(|level| (level, at(level)));
+    let parts = PlaceholderScope::ALL.map(|level| (level, at(level)));
     let best = parts.into_iter().min_by_key(|(level, parts)| (parts.len(), *level));
-    let (level, parts) = best.unwrap_or((Level::Literal, HashMap::new()));
+    let (level, parts) = best.unwrap_or((PlaceholderScope::Literal, HashMap::new()));
     // One alone is told in its own words.
-    let level = |items: &[usize]| if items.len() == 1 { Level::Literal } else { level };
+    let level = |items: &[usize]| if items.len() == 1 { PlaceholderScope::Literal } else { level };
     parts.into_values().map(|items| Agreement { level: level(&items), items }).collect()
 }
 
@@ -69,28 +69,28 @@ mod tests {
 
     use super::*;
 
-    fn told(items: &[[&str; 3]]) -> Vec<(Vec<usize>, Level)> {
+    fn count_keys(items: &[[&str; 3]]) -> Vec<(Vec<usize>, PlaceholderScope)> {
         agreements(items).into_iter().map(|it| (it.items, it.level)).collect()
     }
 
     #[test]
     fn what_is_the_same_is_told_once_in_the_order_of_the_first() {
         let items = [["b", "b", "b"], ["a", "a", "a"], ["b", "b", "b"]];
-        assert_eq!(told(&items), [(vec![0, 2], Level::Literal), (vec![1], Level::Literal)]);
+        assert_eq!(count_keys(&items), [(vec![0, 2], PlaceholderScope::Literal), (vec![1], PlaceholderScope::Literal)]);
     }
 
     #[test]
     fn what_differs_only_in_the_own_is_the_same() {
         let items = [["1/q", "ID/q", "ID/q"], ["2/q", "ID/q", "ID/q"], ["3/x", "ID/x", "ID/x"]];
-        assert_eq!(told(&items), [(vec![0, 1], Level::Place), (vec![2], Level::Literal)]);
+        assert_eq!(count_keys(&items), [(vec![0, 1], PlaceholderScope::Place), (vec![2], PlaceholderScope::Literal)]);
         let items = [["a", "a", "NAME"], ["b", "b", "NAME"]];
-        assert_eq!(told(&items), [(vec![0, 1], Level::Name)]);
+        assert_eq!(count_keys(&items), [(vec![0, 1], PlaceholderScope::Name)]);
     }
 
     #[test]
     fn an_account_called_as_the_image_is_no_other_diff() {
         let items = [["api:2", "api:2", "NAME:2"], ["api:2", "api:2", "api:2"], ["api:2", "api:2", "api:2"]];
-        assert_eq!(told(&items), [(vec![0, 1, 2], Level::Literal)]);
+        assert_eq!(count_keys(&items), [(vec![0, 1, 2], PlaceholderScope::Literal)]);
     }
 
     proptest! {

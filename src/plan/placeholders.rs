@@ -6,7 +6,7 @@ use crate::fleet::TargetSpec;
 
 /// How much of a text stands for the target's own; each takes in the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
+pub enum PlaceholderScope {
     /// The text as it is.
     Literal,
     /// `${account.id}` and `${region}`: hardly anything else looks like them.
@@ -15,14 +15,14 @@ pub enum Level {
     Name,
 }
 
-impl Level {
+impl PlaceholderScope {
     /// All of them, the most literal first.
     pub const ALL: [Self; 3] = [Self::Literal, Self::Place, Self::Name];
 }
 
 /// What is a target's own.
 #[derive(Clone, Copy, Debug)]
-pub struct Own<'a> {
+pub struct Placeholders<'a> {
     /// The account's 12 digits.
     pub account_id: &'a str,
     /// The manifest's name of the account.
@@ -31,21 +31,21 @@ pub struct Own<'a> {
     pub region: &'a str,
 }
 
-impl<'a> Own<'a> {
+impl<'a> Placeholders<'a> {
     /// Returns what is this target's own.
-    pub fn of(target: &'a TargetSpec) -> Self {
+    pub fn new(target: &'a TargetSpec) -> Self {
         Self { account_id: target.account.id.as_str(), account_name: &target.account.name, region: &target.id.region }
     }
 
     /// Returns the text with placeholders for what is the target's own. A part of a longer word is not.
-    pub fn template(&self, text: &str, level: Level) -> String {
+    pub fn template(&self, text: &str, level: PlaceholderScope) -> String {
         let mut text = text.to_owned();
-        if level >= Level::Place {
+        if level >= PlaceholderScope::Place {
             text = replaced(text, self.account_id, "${account.id}", char::is_ascii_digit, char::is_ascii_digit);
             // A zone is its region and a letter.
             text = replaced(text, self.region, "${region}", char::is_ascii_alphanumeric, char::is_ascii_digit);
         }
-        if level >= Level::Name {
+        if level >= PlaceholderScope::Name {
             text = replaced(
                 text,
                 self.account_name,
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn the_own_is_replaced_and_nothing_else() {
-        let own = Own { account_id: "222222222222", account_name: "prod", region: "eu-west-1" };
-        let name = |text: &str| own.template(text, Level::Name);
+        let own = Placeholders { account_id: "222222222222", account_name: "prod", region: "eu-west-1" };
+        let name = |text: &str| own.template(text, PlaceholderScope::Name);
         assert_eq!(
             name("arn:aws:ssm:eu-west-1:222222222222:parameter/prod/url"),
             "arn:aws:ssm:${region}:${account.id}:parameter/${account.name}/url"
@@ -109,13 +109,13 @@ mod tests {
             name("eu-west-1a eu-west-10 1222222222222 product a-prod"),
             "${region}a eu-west-10 1222222222222 product a-${account.name}"
         );
-        assert_eq!(own.template("prod in eu-west-1", Level::Place), "prod in ${region}");
-        assert_eq!(own.template("prod in eu-west-1", Level::Literal), "prod in eu-west-1");
+        assert_eq!(own.template("prod in eu-west-1", PlaceholderScope::Place), "prod in ${region}");
+        assert_eq!(own.template("prod in eu-west-1", PlaceholderScope::Literal), "prod in eu-west-1");
     }
 
     #[test]
     fn a_placeholder_is_not_looked_into() {
-        let own = Own { account_id: "222222222222", account_name: "account", region: "eu-west-1" };
-        assert_eq!(own.template("222222222222/account", Level::Name), "${account.id}/${account.name}");
+        let own = Placeholders { account_id: "222222222222", account_name: "account", region: "eu-west-1" };
+        assert_eq!(own.template("222222222222/account", PlaceholderScope::Name), "${account.id}/${account.name}");
     }
 }

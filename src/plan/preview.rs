@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
-use crate::observe::Seen;
+use crate::observe::Observation;
 use crate::plan::diff::{Differences, Line, Values};
 use crate::plan::group::{Agreement, agreements};
 use crate::plan::outline::{Action, ChangeOutline, Outline};
-use crate::plan::placeholders::{Level, Own};
-use crate::plan::time_estimate::{Budget, Limits, Pace, budget};
+use crate::plan::placeholders::{PlaceholderScope, Placeholders};
+use crate::plan::time_estimate::{Limits, TargetEstimate, TimeEstimate, budget};
 use crate::plan::work::{Definition, Plan, Work};
 use crate::plan::{build, description, run_task};
 
@@ -39,7 +39,7 @@ pub struct Preview {
     /// How many targets can have failed, at the worst, when a run of this plan halts.
     pub worst_case_failures: usize,
     /// The time that a run can take, and what it has to fit; absent where that is not known.
-    pub budget: Option<Budget>,
+    pub budget: Option<TimeEstimate>,
     /// What was not checked of what the task definitions name, and why.
     pub notes: Vec<String>,
 }
@@ -173,7 +173,7 @@ pub struct Wave {
 
 /// What a preview is made with, besides the plan.
 #[derive(Clone, Copy, Debug)]
-pub struct Choice<'a> {
+pub struct PreviewOptions<'a> {
     /// Whether values of environment variables are shown.
     pub values: &'a Values,
     /// The time there is.
@@ -184,8 +184,8 @@ pub struct Choice<'a> {
 
 /// What one target says, at one level. Equal ones are told once.
 /// Returns how long each target of a plan may take, and took last time; indexed as [`Fleet::targets`].
-pub fn paces(fleet: &Fleet, seen: &[Seen], plan: &Plan) -> Vec<Pace> {
-    let pace = |((work, seen), tasks): ((&Option<Work>, &Seen), Duration)| Pace {
+pub fn paces(fleet: &Fleet, seen: &[Observation], plan: &Plan) -> Vec<TargetEstimate> {
+    let pace = |((work, seen), tasks): ((&Option<Work>, &Observation), Duration)| TargetEstimate {
         changes: work.is_some(),
         last: seen.as_ref().ok().and_then(|observed| observed.service.took),
         tasks,
@@ -193,24 +193,24 @@ pub fn paces(fleet: &Fleet, seen: &[Seen], plan: &Plan) -> Vec<Pace> {
     plan.work.iter().zip(seen).zip(run_task::lengths(fleet, plan)).map(pace).collect()
 }
 
-type Told = (Kind, Vec<Line>, Vec<String>, Option<String>, Option<String>);
+type GroupKey = (Kind, Vec<Line>, Vec<String>, Option<String>, Option<String>);
 
 impl Preview {
     /// Shows a plan of a fleet; `seen` is what it was made from.
-    pub fn new(fleet: &Fleet, seen: &[Seen], plan: &Plan, choice: Choice<'_>) -> Self {
+    pub fn new(fleet: &Fleet, seen: &[Observation], plan: &Plan, choice: PreviewOptions<'_>) -> Self {
         // The outline's order: wave by wave.
         let indices: Vec<usize> = fleet.waves.iter().flat_map(|wave| wave.targets.iter().copied()).collect();
         let told = |(change, &index): (&ChangeOutline, &usize)| {
             let target = &fleet.targets[index];
             let (differences, notes) = differences(target, &seen[index], plan.work[index].as_ref());
-            let own = Own::of(target);
-            Level::ALL.map(|level| {
+            let own = Placeholders::new(target);
+            PlaceholderScope::ALL.map(|level| {
                 let (reason, help) = why(&change.action, &own, level);
                 let notes = notes.iter().map(|note| own.template(note, level)).collect();
                 (Kind::from(&change.action), differences.shown(choice.values, &own, level), notes, reason, help)
             })
         };
-        let told: Vec<[Told; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
+        let told: Vec<[GroupKey; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
         let mut preview = Self::assembled(&plan.outline, told);
         let pace = paces(fleet, seen, plan);
         let (waves, budget) = budget(fleet, &pace, choice.from, choice.limits);
@@ -225,12 +225,12 @@ impl Preview {
     /// Shows what an outline alone says: its summaries stand where the differences would.
     pub fn of_outline(outline: &Outline) -> Self {
         let told = |change: &ChangeOutline| {
-            let own = Own {
+            let own = Placeholders {
                 account_id: change.account_id.as_str(),
                 account_name: &change.target.account,
                 region: &change.target.region,
             };
-            Level::ALL.map(|level| {
+            PlaceholderScope::ALL.map(|level| {
                 let (reason, help) = why(&change.action, &own, level);
                 (Kind::from(&change.action), Vec::new(), change.summary.clone(), reason, help)
             })
@@ -238,7 +238,7 @@ impl Preview {
         Self::assembled(outline, outline.changes.iter().map(told).collect())
     }
 
-    fn assembled(outline: &Outline, mut told: Vec<[Told; 3]>) -> Self {
+    fn assembled(outline: &Outline, mut told: Vec<[GroupKey; 3]>) -> Self {
         let mut targets: Vec<Target> = outline.changes.iter().map(target).collect();
         let telling: Vec<usize> = (0..targets.len()).filter(|&it| targets[it].action != Kind::Unchanged).collect();
         let mut at = 0;
@@ -338,7 +338,7 @@ fn target(change: &ChangeOutline) -> Target {
     }
 }
 
-fn why(action: &Action, own: &Own<'_>, level: Level) -> (Option<String>, Option<String>) {
+fn why(action: &Action, own: &Placeholders<'_>, level: PlaceholderScope) -> (Option<String>, Option<String>) {
     match action {
         Action::Blocked { reason, help } => {
             (Some(own.template(reason, level)), help.as_ref().map(|help| own.template(help, level)))
@@ -348,7 +348,7 @@ fn why(action: &Action, own: &Own<'_>, level: Level) -> (Option<String>, Option<
 }
 
 /// Returns what carrying the work out would change of a target, and what else there is to say.
-fn differences(target: &TargetSpec, seen: &Seen, work: Option<&Work>) -> (Differences, Vec<String>) {
+fn differences(target: &TargetSpec, seen: &Observation, work: Option<&Work>) -> (Differences, Vec<String>) {
     let (mut differences, mut notes) = (Differences::default(), Vec::new());
     let (Ok(observed), Some(work)) = (seen, work) else { return (differences, notes) };
     match &work.definition {

@@ -1,4 +1,4 @@
-//! What a target had before its change, so that an undo can give it back.
+//! What a target had before its change, so that a rollback can restore it.
 //!
 //! Pure. Only what the change touches is given back, and only where it is still as the change left it: what somebody
 //! else, or autoscaling, set since is theirs.
@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use crate::fleet::Revision;
 use crate::observe::service::LiveService;
 use crate::plan::settings;
-use crate::plan::work::{Before, Definition, Work};
+use crate::plan::work::{Definition, PreviousState, Work};
 
-impl Before {
+impl PreviousState {
     /// Takes down what a service has before a definition is deployed to it.
-    pub fn of(service: &LiveService, definition: &Definition) -> Self {
+    pub fn capture(service: &LiveService, definition: &Definition) -> Self {
         let wanted = match definition {
             Definition::Existing { arn, .. } => Some(arn.as_str()),
             Definition::Follow { .. } | Definition::Return { .. } => Some(service.task_definition.as_str()),
@@ -25,7 +25,7 @@ impl Before {
         }
     }
 
-    /// Returns the revision that an undo goes back to.
+    /// Returns the revision that a rollback deploys.
     pub fn revision(&self) -> Option<Revision> {
         self.task_definition.as_deref()?.parse().ok()
     }
@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn what_completed_last_is_gone_back_to_and_never_the_wanted() {
-        let back = |states: &[_], definition: &Definition| Before::of(&service(states), definition).task_definition;
+        let back = |states: &[_], definition: &Definition| {
+            PreviousState::capture(&service(states), definition).task_definition
+        };
         let steady = [("PRIMARY", "td/api:1", "COMPLETED")];
         assert_eq!(back(&steady, &existing("td/api:2")).as_deref(), Some("td/api:1"));
         assert_eq!(back(&steady, &existing("td/api:1")), None);

@@ -1,7 +1,7 @@
 //! Which revision a target goes back to, and the plan of going there: what `roleout rollback` carries out.
 //!
 //! Pure. What is gone back to is the last revision that completed before the present one. A target that is back already
-//! stays: going back twice would else bring the newer revision again, and a job that is retried would undo itself.
+//! stays: going back twice would else bring the newer revision again, and a job that is retried would take itself back.
 
 pub mod deployed;
 mod support;
@@ -13,18 +13,18 @@ use serde_json::Value;
 use crate::fleet::{Fleet, Revision};
 use crate::observe::history::{Definitions, History};
 use crate::observe::service::LiveService;
-use crate::observe::{Observed, Seen, Unseen};
+use crate::observe::{Observation, ObserveError, Observed};
 use crate::plan::build::{Decision, decided, undeployable};
 use crate::plan::outline::Action;
 use crate::plan::rollback_target::deployed::Deployed;
-pub use crate::plan::rollback_target::support::Support;
-use crate::plan::rollback_target::support::{Ran, ran};
+pub use crate::plan::rollback_target::support::HealthEvidence;
+use crate::plan::rollback_target::support::{WasHealthy, ran};
 use crate::plan::work::{Definition, Plan, Work};
 use crate::task_definition::compose;
 
 /// What going back means for a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum RollbackTarget {
     /// An older revision is deployed.
     To {
         /// Its ARN.
@@ -32,7 +32,7 @@ pub enum Way {
         /// Why its past is not known from service deployments, where that is so.
         because: Option<String>,
         /// What speaks for it having run, where that is so.
-        support: Option<Support>,
+        support: Option<HealthEvidence>,
     },
     /// The deployment that is under way is stopped, and ECS goes back.
     Return {
@@ -58,7 +58,7 @@ pub enum Way {
     Untouched(String),
 }
 
-impl Way {
+impl RollbackTarget {
     /// Returns what going back means for a target, with what is known of the deploy that is taken back.
     pub fn of_deployed(self, deployed: &Deployed) -> Self {
         match (deployed, self) {
@@ -76,8 +76,8 @@ impl Way {
 }
 
 /// Decides what going back means for a target with a past: as [`way`] does, unless a deployment by CodeDeploy is under way.
-pub fn way_of(observed: &Observed, past: &History, further: bool) -> Way {
-    let Some(under_way) = &observed.codedeploy else { return way(&observed.service, past, further) };
+pub fn way_of(observed: &Observed, past: &History, further: bool) -> RollbackTarget {
+    let Some(under_way) = &observed.codedeploy else { return decide(&observed.service, past, further) };
     let (deployment, deploys) = (under_way.id.clone(), under_way.task_definition.clone());
     let completed: Vec<&str> = match past {
         History::Deployments(attempts) => {
@@ -87,15 +87,15 @@ pub fn way_of(observed: &Observed, past: &History, further: bool) -> Way {
         History::Revisions { .. } => Vec::new(),
     };
     match &deploys {
-        _ if under_way.undoes.is_some() => Way::Follow { deployment, deploys },
-        None => Way::Nowhere(format!("CodeDeploy does not say what its deployment {deployment} deploys")),
-        Some(arn) if completed.contains(&arn.as_str()) => Way::Follow { deployment, deploys },
+        _ if under_way.rolls_back.is_some() => RollbackTarget::Follow { deployment, deploys },
+        None => RollbackTarget::Nowhere(format!("CodeDeploy does not say what its deployment {deployment} deploys")),
+        Some(arn) if completed.contains(&arn.as_str()) => RollbackTarget::Follow { deployment, deploys },
         Some(arn) => {
             // Its traffic has moved already where what it deploys is PRIMARY.
             let before = [observed.service.task_definition.as_str()].into_iter().chain(completed);
             match before.into_iter().find(|known| known != arn) {
-                Some(to) => Way::Return { deployment, to: Some(to.to_owned()), deploys },
-                None => Way::Nowhere("nothing is known to have completed before".to_owned()),
+                Some(to) => RollbackTarget::Return { deployment, to: Some(to.to_owned()), deploys },
+                None => RollbackTarget::Nowhere("nothing is known to have completed before".to_owned()),
             }
         }
     }
@@ -103,8 +103,10 @@ pub fn way_of(observed: &Observed, past: &History, further: bool) -> Way {
 
 /// Decides what going back means for a service with a past. With `further`, a target that is back already goes back to
 /// what ran before that.
-pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
-    let Some(primary) = service.primary() else { return Way::Nowhere("the service has no deployment".to_owned()) };
+pub fn decide(service: &LiveService, past: &History, further: bool) -> RollbackTarget {
+    let Some(primary) = service.primary() else {
+        return RollbackTarget::Nowhere("the service has no deployment".to_owned());
+    };
     let present = primary.task_definition.as_str();
     let (in_progress, failed) = (primary.is("IN_PROGRESS"), primary.is("FAILED"));
     let deployment = primary.id.clone();
@@ -116,16 +118,19 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
             let completed: Vec<&str> = completed.filter_map(|attempt| attempt.task_definition.as_deref()).collect();
             if in_progress {
                 return match completed.contains(&present) {
-                    true => Way::Follow { deployment, deploys: None },
-                    false => {
-                        Way::Return { deployment, to: completed.first().map(|arn| (*arn).to_owned()), deploys: None }
-                    }
+                    true => RollbackTarget::Follow { deployment, deploys: None },
+                    false => RollbackTarget::Return {
+                        deployment,
+                        to: completed.first().map(|arn| (*arn).to_owned()),
+                        deploys: None,
+                    },
                 };
             }
-            let nowhere = || Way::Nowhere("no other revision completed in the 90 days that ECS remembers".to_owned());
+            let nowhere =
+                || RollbackTarget::Nowhere("no other revision completed in the 90 days that ECS remembers".to_owned());
             let Some(other) = completed.iter().position(|arn| *arn != present) else {
                 return match newest.filter(|newest| *newest != present && !failed) {
-                    Some(after) if !further => Way::Already(back(after)),
+                    Some(after) if !further => RollbackTarget::Already(back(after)),
                     _ => nowhere(),
                 };
             };
@@ -134,12 +139,12 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
                 let before = completed[other..].iter().rposition(|arn| *arn == present).map(|place| other + place);
                 let after = newest.filter(|newest| *newest != present).or(before.map(|_| completed[other]));
                 if let (Some(after), false) = (after, further) {
-                    return Way::Already(back(after));
+                    return RollbackTarget::Already(back(after));
                 }
                 from = before.unwrap_or(other);
             }
             match completed[from..].iter().find(|arn| **arn != present) {
-                Some(arn) => Way::To { arn: (*arn).to_owned(), because: None, support: None },
+                Some(arn) => RollbackTarget::To { arn: (*arn).to_owned(), because: None, support: None },
                 None => nowhere(),
             }
         }
@@ -149,28 +154,37 @@ pub fn way(service: &LiveService, past: &History, further: bool) -> Way {
                 let completed = service.deployments.iter().find(|one| one.id != primary.id && one.is("COMPLETED"));
                 return match completed {
                     Some(one) if number(&one.task_definition) > number(present) => {
-                        Way::Follow { deployment, deploys: None }
+                        RollbackTarget::Follow { deployment, deploys: None }
                     }
-                    completed => {
-                        Way::Return { deployment, to: completed.map(|one| one.task_definition.clone()), deploys: None }
-                    }
+                    completed => RollbackTarget::Return {
+                        deployment,
+                        to: completed.map(|one| one.task_definition.clone()),
+                        deploys: None,
+                    },
                 };
             }
             let newer = arns.first().filter(|arn| number(arn) > number(present) && !failed && !further);
             if let Some(newer) = newer {
-                return Way::Already(format!("on {} already, which is older than {}", name(present), name(newer)));
+                return RollbackTarget::Already(format!(
+                    "on {} already, which is older than {}",
+                    name(present),
+                    name(newer)
+                ));
             }
-            let known: Vec<(&str, Ran)> = older.iter().map(|one| (one.arn.as_str(), ran(service, one))).collect();
+            let known: Vec<(&str, WasHealthy)> =
+                older.iter().map(|one| (one.arn.as_str(), ran(service, one))).collect();
             let supported = known.iter().find_map(|(arn, ran)| match ran {
-                Ran::Yes(support) => Some((*arn, Some(support.clone()))),
-                Ran::No | Ran::Unknown => None,
+                WasHealthy::Yes(support) => Some((*arn, Some(support.clone()))),
+                WasHealthy::No | WasHealthy::Unknown => None,
             });
-            let refuted = |arn: &&str| known.contains(&(arn, Ran::No));
+            let refuted = |arn: &&str| known.contains(&(arn, WasHealthy::No));
             let lower = || arns.iter().map(String::as_str).filter(|arn| number(arn) < number(present));
             let next = || lower().find(|arn| !refuted(arn)).or(lower().next()).map(|arn| (arn, None));
             match supported.or_else(next) {
-                Some((arn, support)) => Way::To { arn: arn.to_owned(), because: Some(because.clone()), support },
-                None => Way::Nowhere(format!("its family has no older ACTIVE revision ({because})")),
+                Some((arn, support)) => {
+                    RollbackTarget::To { arn: arn.to_owned(), because: Some(because.clone()), support }
+                }
+                None => RollbackTarget::Nowhere(format!("its family has no older ACTIVE revision ({because})")),
             }
         }
     }
@@ -184,22 +198,22 @@ fn name(arn: &str) -> &str {
 /// read. `definitions` has what is gone back to.
 pub fn plan(
     fleet: &Fleet,
-    seen: &[Seen],
-    ways: &[Option<Way>],
+    seen: &[Observation],
+    ways: &[Option<RollbackTarget>],
     deployed: &[Option<Deployed>],
     definitions: &Definitions,
 ) -> Plan {
     decided(fleet, seen, |index, observed| {
         let group = fleet.targets[index].desired.codedeploy.as_ref();
         let mut decision = match (undeployable(&observed.service, group), &ways[index]) {
-            (_, Some(way @ Way::Untouched(_))) => decide(observed, way, None),
+            (_, Some(way @ RollbackTarget::Untouched(_))) => decision(observed, way, None),
             (Some(blocked), _) => blocked,
-            (None, Some(way)) => decide(observed, way, definitions.get(&index)),
+            (None, Some(way)) => decision(observed, way, definitions.get(&index)),
             (None, None) => Decision::blocked("its past could not be read", "run again"),
         };
         if let (Some(work), Some(Deployed::Yes(why))) = (&mut decision.work, &deployed[index]) {
             let why = match &ways[index] {
-                Some(Way::To { because: None, .. }) => {
+                Some(RollbackTarget::To { because: None, .. }) => {
                     format!("it goes back to the last other revision that completed: {why}")
                 }
                 _ => format!("it goes back: {why}"),
@@ -212,7 +226,11 @@ pub fn plan(
     })
 }
 
-fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>, Unseen>>) -> Decision {
+fn decision(
+    observed: &Observed,
+    way: &RollbackTarget,
+    definition: Option<&Result<Arc<Value>, ObserveError>>,
+) -> Decision {
     let service = &observed.service;
     let to = |arn: &str| arn.parse::<Revision>().ok();
     let deploy = |definition, to, summary| Decision {
@@ -222,14 +240,14 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
         summary,
     };
     match way {
-        Way::Already(why) | Way::Untouched(why) => {
+        RollbackTarget::Already(why) | RollbackTarget::Untouched(why) => {
             Decision { action: Action::Unchanged, work: None, to: service.revision(), summary: vec![why.clone()] }
         }
-        Way::Nowhere(why) => {
+        RollbackTarget::Nowhere(why) => {
             let help = "deploy the revision that you want with `roleout deploy`, or leave the target out with --only";
             Decision::blocked(format!("there is nothing to go back to: {why}"), help)
         }
-        Way::Follow { deployment, deploys } => {
+        RollbackTarget::Follow { deployment, deploys } => {
             let summary = vec![format!("its deployment {deployment} goes back already, and is followed")];
             let revision = deploys.as_deref().and_then(to).or(service.revision());
             let mut decision = deploy(Definition::Follow { deployment: deployment.clone() }, revision, summary);
@@ -238,7 +256,7 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
             }
             decision
         }
-        Way::Return { deployment, to: back, deploys } => {
+        RollbackTarget::Return { deployment, to: back, deploys } => {
             let by = if deploys.is_some() { "CodeDeploy" } else { "ECS" };
             let summary = vec![format!("its deployment {deployment} is stopped, and {by} goes back")];
             let mut decision =
@@ -251,7 +269,7 @@ fn decide(observed: &Observed, way: &Way, definition: Option<&Result<Arc<Value>,
             }
             decision
         }
-        Way::To { arn, because, support } => match definition {
+        RollbackTarget::To { arn, because, support } => match definition {
             Some(Ok(found)) if found["status"] == "ACTIVE" => {
                 let chosen_by = because.as_ref().map(|_| match support {
                     Some(support) => format!("{} is chosen: {support}", name(arn)),
@@ -304,8 +322,8 @@ mod tests {
         History::Deployments(attempts.split_whitespace().map(attempt).collect())
     }
 
-    fn to(number: u32) -> Way {
-        Way::To { arn: format!("td/api:{number}"), because: None, support: None }
+    fn to(number: u32) -> RollbackTarget {
+        RollbackTarget::To { arn: format!("td/api:{number}"), because: None, support: None }
     }
 
     #[test]
@@ -314,41 +332,46 @@ mod tests {
             (2, "2+ 1+", to(1)),
             (3, "3+ 3+ 2- 1+", to(1)),
             (3, "3+ 2+ 1+", to(2)),
-            (1, "2+ 1+", Way::Already("already back on api:1, after api:2".into())),
-            (1, "1+ 2+ 1+", Way::Already("already back on api:1, after api:2".into())),
-            (1, "2- 1+", Way::Already("already back on api:1, after api:2".into())),
-            (2, "3- 2+ 1+", Way::Already("already back on api:2, after api:3".into())),
+            (1, "2+ 1+", RollbackTarget::Already("already back on api:1, after api:2".into())),
+            (1, "1+ 2+ 1+", RollbackTarget::Already("already back on api:1, after api:2".into())),
+            (1, "2- 1+", RollbackTarget::Already("already back on api:1, after api:2".into())),
+            (2, "3- 2+ 1+", RollbackTarget::Already("already back on api:2, after api:3".into())),
         ] {
             assert_eq!(
-                way(&service(present, "COMPLETED"), &past(attempts), false),
+                decide(&service(present, "COMPLETED"), &past(attempts), false),
                 expected,
                 "{present} of {attempts}"
             );
         }
-        assert!(matches!(way(&service(2, "COMPLETED"), &past("2+ 2+"), false), Way::Nowhere(_)));
+        assert!(matches!(decide(&service(2, "COMPLETED"), &past("2+ 2+"), false), RollbackTarget::Nowhere(_)));
     }
 
     #[test]
     fn further_goes_on_from_where_it_is_back() {
         for (present, attempts, expected) in [(2, "2+ 3+ 2+ 1+", to(1)), (2, "3- 2+ 1+", to(1)), (3, "3+ 2+ 1+", to(2))]
         {
-            assert_eq!(way(&service(present, "COMPLETED"), &past(attempts), true), expected, "{present} of {attempts}");
+            assert_eq!(
+                decide(&service(present, "COMPLETED"), &past(attempts), true),
+                expected,
+                "{present} of {attempts}"
+            );
         }
-        assert!(matches!(way(&service(1, "COMPLETED"), &past("1+ 2+ 1+"), true), Way::Nowhere(_)));
+        assert!(matches!(decide(&service(1, "COMPLETED"), &past("1+ 2+ 1+"), true), RollbackTarget::Nowhere(_)));
     }
 
     #[test]
     fn a_failed_one_goes_back_to_what_completed_last() {
-        assert_eq!(way(&service(3, "FAILED"), &past("3- 2+ 1+"), false), to(2));
-        assert_eq!(way(&service(1, "FAILED"), &past("1- 2+ 1+"), false), to(2));
+        assert_eq!(decide(&service(3, "FAILED"), &past("3- 2+ 1+"), false), to(2));
+        assert_eq!(decide(&service(1, "FAILED"), &past("1- 2+ 1+"), false), to(2));
     }
 
     #[test]
     fn what_is_under_way_is_stopped_unless_it_goes_back_itself() {
-        let follow = Way::Follow { deployment: "ecs-svc/9".into(), deploys: None };
-        assert_eq!(way(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), false), follow);
-        let back = Way::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()), deploys: None };
-        assert_eq!(way(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), false), back);
+        let follow = RollbackTarget::Follow { deployment: "ecs-svc/9".into(), deploys: None };
+        assert_eq!(decide(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), false), follow);
+        let back =
+            RollbackTarget::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()), deploys: None };
+        assert_eq!(decide(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), false), back);
     }
 
     #[test]
@@ -358,11 +381,11 @@ mod tests {
             older: Vec::new(),
             because: "no".into(),
         };
-        let older = Way::To { arn: "td/api:2".into(), because: Some("no".into()), support: None };
-        assert_eq!(way(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), false), older);
-        assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), false), Way::Already(_)));
-        assert!(matches!(way(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), true), Way::To { .. }));
-        assert!(matches!(way(&service(1, "COMPLETED"), &revisions(&[1]), false), Way::Nowhere(_)));
+        let older = RollbackTarget::To { arn: "td/api:2".into(), because: Some("no".into()), support: None };
+        assert_eq!(decide(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), false), older);
+        assert!(matches!(decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), false), RollbackTarget::Already(_)));
+        assert!(matches!(decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), true), RollbackTarget::To { .. }));
+        assert!(matches!(decide(&service(1, "COMPLETED"), &revisions(&[1]), false), RollbackTarget::Nowhere(_)));
     }
 
     #[test]
@@ -377,13 +400,16 @@ mod tests {
             older,
             because: "no".into(),
         };
-        let to =
-            |number: u32, support| Way::To { arn: format!("td/api:{number}"), because: Some("no".into()), support };
+        let to = |number: u32, support| RollbackTarget::To {
+            arn: format!("td/api:{number}"),
+            because: Some("no".into()),
+            support,
+        };
         let present = service(4, "COMPLETED");
-        let tagged = Some(Support::Registered("the pipeline 7".to_owned()));
+        let tagged = Some(HealthEvidence::Registered("the pipeline 7".to_owned()));
         let past_of_two = past(vec![known(3, None), known(2, Some("7")), known(1, Some("6"))]);
-        assert_eq!(way(&present, &past_of_two, false), to(2, tagged));
-        assert_eq!(way(&present, &past(vec![known(3, None), known(2, None)]), false), to(3, None));
+        assert_eq!(decide(&present, &past_of_two, false), to(2, tagged));
+        assert_eq!(decide(&present, &past(vec![known(3, None), known(2, None)]), false), to(3, None));
         let mut refuted = known(3, Some("7"));
         (refuted.registered_at, refuted.until) = (Timestamp::from_second(100).ok(), Timestamp::from_second(200).ok());
         let mut failed = present.clone();
@@ -392,6 +418,6 @@ mod tests {
             text: "(service api) (deployment ecs-svc/3) deployment failed: tasks failed to start.".into(),
             at: Timestamp::from_second(150).ok(),
         }];
-        assert_eq!(way(&failed, &past(vec![refuted.clone(), known(2, None)]), false), to(2, None));
+        assert_eq!(decide(&failed, &past(vec![refuted.clone(), known(2, None)]), false), to(2, None));
     }
 }

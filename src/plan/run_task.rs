@@ -23,7 +23,7 @@ pub struct Shared {
 
 impl Shared {
     /// Returns what shares the run of a target's task; `None` where it is for the target alone.
-    pub fn of(target: &TargetSpec, moment: Moment, task: &RunTask) -> Option<Self> {
+    pub fn key(target: &TargetSpec, moment: Moment, task: &RunTask) -> Option<Self> {
         let account = match task.per {
             Per::Target => return None,
             Per::Account => Some(target.account.id.clone()),
@@ -73,7 +73,7 @@ pub fn lengths(fleet: &Fleet, plan: &Plan) -> Vec<Duration> {
     for &index in fleet.waves.iter().flat_map(|wave| &wave.targets) {
         let tasks = plan.work[index].iter().flat_map(|work| work.run_tasks.all());
         let own = |(moment, task): &(Moment, &RunTask)| {
-            Shared::of(&fleet.targets[index], *moment, task).is_none_or(|shared| seen.insert(shared))
+            Shared::key(&fleet.targets[index], *moment, task).is_none_or(|shared| seen.insert(shared))
         };
         lengths[index] = tasks.filter(own).map(|(_, task)| task.timeout).sum();
     }

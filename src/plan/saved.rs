@@ -190,7 +190,7 @@ impl Saved {
 
     /// Binds it to the job that makes it.
     #[must_use]
-    pub fn of(self, origin: Origin) -> Self {
+    pub fn bound_to(self, origin: Origin) -> Self {
         Self { origin, ..self }
     }
 
@@ -438,7 +438,7 @@ mod tests {
         let unsigned = empty().to_json(None).expect("JSON");
         assert_eq!(Saved::parse_signed(&unsigned, Some(&one)), Err(ReadError::Unsigned));
         // Project, pipeline and commit are under it.
-        let bound = empty().of(Origin { project: Some("7".to_owned()), ..Origin::default() });
+        let bound = empty().bound_to(Origin { project: Some("7".to_owned()), ..Origin::default() });
         let text = bound.to_json(Some(&one)).expect("JSON");
         let moved = seal::close(
             &text

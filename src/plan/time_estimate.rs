@@ -43,7 +43,7 @@ impl Limits {
 
 /// The worst case of a run, and what it has to fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Budget {
+pub struct TimeEstimate {
     /// How long the run can take, up to its end or its first gate.
     pub worst_case_seconds: u64,
     /// How long it takes if every rollout takes as long as its service's last one (or the median of those that are
@@ -80,7 +80,7 @@ pub enum Limited {
 
 /// How long a wave takes, its bake included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Length {
+pub struct WaveEstimate {
     /// If every rollout takes its whole timeout, and every task its own.
     pub worst: Duration,
     /// If every rollout takes as long as its service's last one.
@@ -89,7 +89,7 @@ pub struct Length {
 
 /// A target of a plan, as far as time goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pace {
+pub struct TargetEstimate {
     /// Whether there is something to do.
     pub changes: bool,
     /// How long its service's last rollout took, where that is known.
@@ -100,14 +100,19 @@ pub struct Pace {
 
 /// Returns the length of each wave, and of the run that starts with wave `from`. `pace` is indexed as
 /// [`Fleet::targets`].
-pub fn budget(fleet: &Fleet, pace: &[Pace], from: Option<&str>, limits: &Limits) -> (Vec<Length>, Budget) {
+pub fn budget(
+    fleet: &Fleet,
+    pace: &[TargetEstimate],
+    from: Option<&str>,
+    limits: &Limits,
+) -> (Vec<WaveEstimate>, TimeEstimate) {
     let usual = median(pace);
     let worst = |index: usize| fleet.targets[index].timeout + pace[index].tasks;
     let waves = fleet.waves.iter().map(|wave| {
         let queue: VecDeque<usize> = wave.targets.iter().copied().filter(|&index| pace[index].changes).collect();
         let expected = usual.map(|usual| {
             let takes = |index: usize| pace[index].last.unwrap_or(usual).min(worst(index));
-            length(fleet, wave, queue.clone(), wave.max_failures.of(wave.targets.len()), &takes)
+            length(fleet, wave, queue.clone(), wave.max_failures.out_of(wave.targets.len()), &takes)
         });
         // Once the tolerated failures have happened, a strict wave goes one by one.
         // And those that fail last go back after their timeouts.
@@ -115,9 +120,9 @@ pub fn budget(fleet: &Fleet, pace: &[Pace], from: Option<&str>, limits: &Limits)
             OnFailure::Rollback { timeout, .. } if !queue.is_empty() => timeout,
             OnFailure::Rollback { .. } | OnFailure::Stop => Duration::ZERO,
         };
-        Length { worst: length(fleet, wave, queue, 0, &worst) + back, expected }
+        WaveEstimate { worst: length(fleet, wave, queue, 0, &worst) + back, expected }
     });
-    let waves: Vec<Length> = waves.collect();
+    let waves: Vec<WaveEstimate> = waves.collect();
     let first = from.and_then(|from| fleet.waves.iter().position(|wave| wave.name == from));
     let start = first.unwrap_or_default();
     let has_work = |wave: &Wave| wave.targets.iter().any(|&index| pace[index].changes);
@@ -143,11 +148,11 @@ pub fn budget(fleet: &Fleet, pace: &[Pace], from: Option<&str>, limits: &Limits)
     let fits = found.iter().all(|limit| worst.as_secs() <= limit.seconds);
     let until_gate = gate.map(|(_, wave)| wave.name.clone());
     let expected_seconds = expected.map(|expected| expected.as_secs());
-    (waves, Budget { worst_case_seconds: worst.as_secs(), expected_seconds, until_gate, limits: found, fits })
+    (waves, TimeEstimate { worst_case_seconds: worst.as_secs(), expected_seconds, until_gate, limits: found, fits })
 }
 
 /// Returns the median of what is known of the last rollouts of the targets that change.
-fn median(pace: &[Pace]) -> Option<Duration> {
+fn median(pace: &[TargetEstimate]) -> Option<Duration> {
     let mut known: Vec<Duration> = pace.iter().filter(|pace| pace.changes).filter_map(|pace| pace.last).collect();
     known.sort_unstable();
     known.get(known.len() / 2).copied()
@@ -242,21 +247,22 @@ mod tests {
         load_str("deploy.yaml", Path::new("."), &text, &|_| None).unwrap_or_else(|e| panic!("{}", e.render(false, 99)))
     }
 
-    fn minutes(rollout: &str, from: Option<&str>, changes: &dyn Fn(usize) -> bool) -> (Vec<u64>, Budget) {
-        let pace: Vec<Pace> = (0..10).map(|index| Pace { changes: changes(index), ..Pace::default() }).collect();
+    fn minutes(rollout: &str, from: Option<&str>, changes: &dyn Fn(usize) -> bool) -> (Vec<u64>, TimeEstimate) {
+        let pace: Vec<TargetEstimate> =
+            (0..10).map(|index| TargetEstimate { changes: changes(index), ..TargetEstimate::default() }).collect();
         let (waves, budget) = budget(&fleet(rollout), &pace, from, &Limits::default());
         (waves.iter().map(|wave| wave.worst.as_secs() / 60).collect(), budget)
     }
 
     /// The last rollouts of the ten took so many minutes; `None` is not known.
     fn expected(rollout: &str, last: [Option<u64>; 10]) -> (Vec<Option<u64>>, Option<u64>) {
-        let pace = last.map(|last| Pace {
+        let pace = last.map(|last| TargetEstimate {
             changes: true,
             last: last.map(|it| Duration::from_secs(it * 60)),
-            ..Pace::default()
+            ..TargetEstimate::default()
         });
         let (waves, budget) = budget(&fleet(rollout), &pace, None, &Limits::default());
-        let minutes = |wave: &Length| wave.expected.map(|it| it.as_secs() / 60);
+        let minutes = |wave: &WaveEstimate| wave.expected.map(|it| it.as_secs() / 60);
         (waves.iter().map(minutes).collect(), budget.expected_seconds.map(|seconds| seconds / 60))
     }
 
@@ -312,7 +318,7 @@ mod tests {
             let limits = Limits { now, token_expires: token, job_ends: job };
             let (_, budget) = budget(
                 &fleet("rollout: { timeout: 90m }\n"),
-                &[Pace { changes: true, ..Pace::default() }; 10],
+                &[TargetEstimate { changes: true, ..TargetEstimate::default() }; 10],
                 None,
                 &limits,
             );

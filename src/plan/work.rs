@@ -55,8 +55,8 @@ pub struct Work {
     pub from: String,
     /// The ids of the deployments that it had then, PRIMARY first.
     pub deployments: Vec<String>,
-    /// What an undo gives back.
-    pub before: Before,
+    /// What a rollback restores.
+    pub before: PreviousState,
     /// Somebody else's deployment, in progress, whose place ours takes.
     #[serde(default)]
     pub supersedes: Option<String>,
@@ -77,7 +77,7 @@ impl Work {
         let primary = service.primary().into_iter();
         let others = service.deployments.iter().filter(|deployment| deployment.status != "PRIMARY");
         let deployments = primary.chain(others).map(|deployment| deployment.id.clone()).collect();
-        let before = Before::of(service, &definition);
+        let before = PreviousState::capture(service, &definition);
         let from = service.task_definition.clone();
         let run_tasks = RunTasks::default();
         let (desired_count, deployment, supersedes) = (None, None, None);
@@ -138,7 +138,7 @@ pub enum Definition {
 /// What a service had when its work was planned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Before {
+pub struct PreviousState {
     /// The ARN of the task definition that had completed; `null` where there was none other than the wanted one.
     pub task_definition: Option<String>,
     /// The desired count.

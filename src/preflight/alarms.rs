@@ -40,7 +40,7 @@ pub async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Connection, view: &mu
     let asked = places.into_iter().map(|((account, region), targets)| {
         let (clients, names) = (&clients, named(&targets));
         async move {
-            let others = clients(&fleet.targets[targets[0]]).others().clone();
+            let others = clients(&fleet.targets[targets[0]]).aux().clone();
             let states = others.alarm_states(region, &names.into_iter().collect::<Vec<_>>()).await;
             (account, targets, states)
         }

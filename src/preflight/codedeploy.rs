@@ -32,7 +32,7 @@ pub async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Connection, view: &mu
     let clients = reach.clients();
     let answers = futures::stream::iter(asked).map(|(index, group, definition)| {
         let target = &fleet.targets[index];
-        let api = clients(target).others().codedeploy(&target.id.region);
+        let api = clients(target).aux().codedeploy(&target.id.region);
         async move { (index, definition, api.last(&group).await) }
     });
     let mut answers: Vec<_> = answers.buffer_unordered(GROUPS).collect().await;

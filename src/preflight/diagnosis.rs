@@ -19,13 +19,13 @@ use crate::doctor::live::{Look, Role};
 use crate::doctor::refusal::Refusal;
 use crate::doctor::report::{Gathered, HopRow, HopState, Report, Row, TokenWords, VERSION};
 use crate::doctor::token::{self, Against, Token};
-use crate::doctor::trust::{self, Asker};
+use crate::doctor::trust::{self, TokenCaller};
 use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::fleet::{Account, Fleet, Hop, IdentitySource};
 use crate::identity::preflight::{self, OnLoss, Unreachable};
 use crate::identity::session::Session;
 use crate::issuer;
-use crate::plan::time_estimate::{Limits, Pace, budget};
+use crate::plan::time_estimate::{Limits, TargetEstimate, budget};
 use crate::view::View;
 use crate::view::doctor::Layout;
 
@@ -36,7 +36,7 @@ const BRIEFLY: Duration = Duration::from_secs(4);
 
 /// What a person decided beforehand.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub struct DiagnosisInput {
     /// A trust policy to hold against the token, and the name of its file.
     pub policy: Option<(String, Value)>,
     /// How long to wait for roles that refuse, since IAM takes some seconds to know a new one.
@@ -54,7 +54,7 @@ pub struct Choice {
 pub async fn run(
     fleet: &Fleet,
     reach: &Connection,
-    choice: &Choice,
+    choice: &DiagnosisInput,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
@@ -65,7 +65,7 @@ pub async fn run(
 }
 
 /// Walks the chains, looks at the issuer where none of its tokens was taken, and gathers what is found.
-async fn examine(fleet: &Fleet, reach: &Connection, choice: &Choice) -> Report {
+async fn examine(fleet: &Fleet, reach: &Connection, choice: &DiagnosisInput) -> Report {
     let source = source(&fleet.identity.source);
     let now = reach.aws.clock().timestamp();
     let mut gathered = Gathered::default();
@@ -74,13 +74,13 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &Choice) -> Report {
         None => None,
         Some(Err(error)) => {
             let issuer = fleet.identity.issuer.as_deref();
-            gathered.tell(token::absent(&fleet.identity.source, &error.message, issuer), None, everybody());
+            gathered.add_finding(token::absent(&fleet.identity.source, &error.message, issuer), None, everybody());
             None
         }
         Some(Ok(text)) => match Token::parse(&text, &source) {
             Ok(token) => Some(token),
             Err(finding) => {
-                gathered.tell(finding, None, everybody());
+                gathered.add_finding(finding, None, everybody());
                 None
             }
         },
@@ -88,7 +88,7 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &Choice) -> Report {
     // What is no ID token may be another secret, and is not sent to anybody.
     let walkable = token.is_some() || fleet.identity.source == IdentitySource::Ambient;
     let lost = if walkable { walk(fleet, reach, choice.wait).await } else { Vec::new() };
-    let held = reach.sessions.held();
+    let held = reach.sessions.live_sessions();
     let chains = Chains { fleet, lost: &lost, held: &held, walkable };
     let accepted = held.iter().any(|(hops, _)| hops.len() == 1);
     if let Some(token) = &token {
@@ -99,7 +99,7 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &Choice) -> Report {
             accepted,
         };
         for finding in token.examine(&against) {
-            gathered.tell(finding, None, []);
+            gathered.add_finding(finding, None, []);
         }
     }
     // A token that STS took is proof of all that AWS asks of its issuer, whatever is seen of that from here.
@@ -110,7 +110,7 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &Choice) -> Report {
             Some(iss) => issuer::inspect(iss, key, look).await,
             None => Vec::new(),
         };
-        found.into_iter().for_each(|finding| gathered.tell(finding, None, []));
+        found.into_iter().for_each(|finding| gathered.add_finding(finding, None, []));
     }
     let failures = failures(&lost);
     let explained = explain(fleet, reach, &failures, choice.policy.as_ref(), token.as_ref(), true).await;
@@ -120,14 +120,14 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &Choice) -> Report {
         let home = failure.hops.last().map(|hop| hop.arn.account());
         for finding in findings {
             if !is_of_token(finding.code) || !gathered.has(finding.code) {
-                gathered.tell(finding, home, failure.accounts.iter().map(|account| &**account));
+                gathered.add_finding(finding, home, failure.accounts.iter().map(|account| &**account));
             }
         }
     }
     for it in lost.iter().filter(|it| it.cause.is_none()) {
         let mut finding = Finding::fault("wrong-account", it.reason.clone());
         finding.fix.clone_from(&it.help);
-        gathered.tell(finding, None, [&*it.account]);
+        gathered.add_finding(finding, None, [&*it.account]);
     }
     if let (Some((file, policy)), Some(token)) = (&choice.policy, &token) {
         chains.accepted(token, reach.sessions.session_name(), (file, policy), &mut gathered);
@@ -157,7 +157,7 @@ async fn walk(fleet: &Fleet, reach: &Connection, wait: Duration) -> Vec<Unreacha
 
 /// How long the run may take at most: every target with its whole timeout.
 fn need(fleet: &Fleet) -> Duration {
-    let pace = vec![Pace { changes: true, ..Pace::default() }; fleet.targets.len()];
+    let pace = vec![TargetEstimate { changes: true, ..TargetEstimate::default() }; fleet.targets.len()];
     Duration::from_secs(budget(fleet, &pace, None, &Limits::default()).1.worst_case_seconds)
 }
 
@@ -250,11 +250,11 @@ impl Chains<'_> {
             .map(|hop| (hop.arn.as_str(), hop))
             .collect();
         for hop in firsts.into_values() {
-            let asker = Asker { token, role: &hop.arn, session_name };
+            let asker = TokenCaller { token, role: &hop.arn, session_name };
             for mut finding in trust::examine(policy, file, asker) {
                 // What is in place works: that the file would not is worth knowing, and no fault yet.
                 finding.severity = Severity::Note;
-                gathered.tell(finding, Some(hop.arn.account()), []);
+                gathered.add_finding(finding, Some(hop.arn.account()), []);
             }
         }
     }
@@ -288,7 +288,7 @@ async fn explain<'a>(
     token: Option<&Token>,
     thorough: bool,
 ) -> Vec<(&'a Failure, Vec<Finding>)> {
-    let lives = live::look(fleet, reach, failures.iter().map(|it| (&*it.hops, &*it.cause)), thorough).await;
+    let lives = live::read_roles(fleet, reach, failures.iter().map(|it| (&*it.hops, &*it.cause)), thorough).await;
     // A file is the policy of the first role where that is refused, and otherwise of the one that is.
     let first = failures.iter().any(|failure| failure.hops.len() == 1);
     let now = reach.aws.clock().timestamp().as_second();
@@ -338,7 +338,7 @@ pub async fn explained(fleet: &Fleet, reach: &Connection, mut lost: Vec<Unreacha
     for (failure, findings) in explained {
         for finding in findings {
             let home = failure.hops.last().map(|hop| hop.arn.account());
-            gathered.tell(finding, home, failure.accounts.iter().map(|account| &**account));
+            gathered.add_finding(finding, home, failure.accounts.iter().map(|account| &**account));
         }
     }
     let told = gathered.finish();

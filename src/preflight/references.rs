@@ -3,7 +3,7 @@
 
 use crate::connect::Connection;
 use crate::fleet::Fleet;
-use crate::observe::{Observed, Seen};
+use crate::observe::{Observation, Observed};
 use crate::plan::work::Plan;
 use crate::preflight::alarms;
 #[cfg(feature = "codedeploy")]
@@ -14,7 +14,7 @@ use crate::preflight::verified::Verified;
 use crate::view::View;
 
 /// Returns the targets that could be read, by their indices.
-pub fn observed(seen: &[Seen]) -> impl Iterator<Item = (usize, &Observed)> {
+pub fn observed(seen: &[Observation]) -> impl Iterator<Item = (usize, &Observed)> {
     seen.iter().enumerate().filter_map(|(index, seen)| Some((index, seen.as_ref().ok()?)))
 }
 
@@ -49,7 +49,7 @@ async fn definitions(
     use std::collections::BTreeMap;
 
     use crate::base::text::count;
-    use crate::observe::references::Questions;
+    use crate::observe::references::ReferenceReader;
     use crate::references::finding::Finding;
 
     let named =
@@ -57,7 +57,7 @@ async fn definitions(
     let mut definitions: Vec<_> = observed.filter_map(named).collect();
     let own = run_tasks::read(fleet, plan, reach).await;
     definitions.extend(own.definitions);
-    let questions = Questions::of(fleet, &definitions);
+    let questions = ReferenceReader::collect(fleet, &definitions);
     if questions.count() == 0 && own.findings.is_empty() {
         return Verified { notes: own.notes.lines(), ..Verified::default() };
     }
@@ -66,7 +66,7 @@ async fn definitions(
         count(questions.count(), "thing")
     ));
     let clients = reach.clients();
-    let mut checked = questions.ask(&|target| clients(target).others().clone()).await;
+    let mut checked = questions.read(&|target| clients(target).aux().clone()).await;
     for (index, findings) in own.findings {
         checked.findings.entry(index).or_default().extend(findings);
     }

@@ -17,7 +17,7 @@ use crate::references::finding::Finding;
 use crate::references::note::Notes;
 
 /// Definitions read at once.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 /// A definition is worth so long a wait: what is not known by then is a note.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -54,7 +54,7 @@ pub async fn read(fleet: &Fleet, plan: &Plan, reach: &Connection) -> Named {
         async move { (account, name, tasks, tokio::time::timeout(LONGEST, ecs.describe_task_definition(name)).await) }
     });
     let mut named = Named::default();
-    let answers: Vec<_> = futures::stream::iter(reads).buffered(AT_ONCE).collect().await;
+    let answers: Vec<_> = futures::stream::iter(reads).buffered(CONCURRENCY).collect().await;
     for (account, name, tasks, answer) in answers {
         let answer = answer
             .unwrap_or_else(|_| Err(CallError::plain("DescribeTaskDefinition", Kind::Unknown, "no answer in time")));

@@ -26,7 +26,7 @@ pub struct Log {
 
 impl Log {
     /// Reads a container definition's `logConfiguration`; `region` is the service's. `None` for other drivers.
-    pub fn of(container: &Value, region: &str) -> Option<Self> {
+    pub fn from_container(container: &Value, region: &str) -> Option<Self> {
         let configuration = &container["logConfiguration"];
         let options = &configuration["options"];
         let option = |name: &str| options[name].as_str().filter(|text| !text.is_empty());
@@ -67,7 +67,10 @@ mod tests {
     #[test]
     fn only_awslogs_has_a_group() {
         let of = |driver: &str, options: Value| {
-            Log::of(&json!({ "logConfiguration": { "logDriver": driver, "options": options } }), "eu-west-1")
+            Log::from_container(
+                &json!({ "logConfiguration": { "logDriver": driver, "options": options } }),
+                "eu-west-1",
+            )
         };
         let log = of("awslogs", json!({ "awslogs-group": "/ecs/api" })).expect("a group");
         assert_eq!((&*log.group.name, &*log.group.region, log.creates), ("/ecs/api", "eu-west-1", false));
@@ -81,6 +84,6 @@ mod tests {
         assert_eq!(log.stream("app", "0123", None), Some("api/app/0123".to_owned()));
         assert_eq!(of("splunk", json!({ "awslogs-group": "g" })), None);
         assert_eq!(of("awslogs", json!({})), None);
-        assert_eq!(Log::of(&json!({}), "eu-west-1"), None);
+        assert_eq!(Log::from_container(&json!({}), "eu-west-1"), None);
     }
 }

@@ -1,11 +1,11 @@
 //! What a run deployed, by its report.
 
-use crate::plan::rollback_target::deployed::OfRun;
+use crate::plan::rollback_target::deployed::DeployedRun;
 use crate::report::{Ending, Report, Target};
 
 impl Report {
     /// Says what the run deployed, for a rollback of it.
-    pub fn deployed(&self) -> OfRun {
+    pub fn deployed(&self) -> DeployedRun {
         let target = |target: &Target| {
             let changed = match (target.outcome, &target.from, &target.to) {
                 (
@@ -21,6 +21,6 @@ impl Report {
             (target.target.clone(), changed)
         };
         let name = self.run.id.clone().map_or_else(|| "the run".to_owned(), |id| format!("the run {id}"));
-        OfRun { name, targets: self.targets.iter().map(target).collect() }
+        DeployedRun { name, targets: self.targets.iter().map(target).collect() }
     }
 }

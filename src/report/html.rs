@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::base::exit::Exit;
 use crate::base::text::{count, duration, parallel};
-use crate::report::html::data::look;
+use crate::report::html::data::glyph_and_tone;
 use crate::report::html::markup::{Page, digest, glyph, link};
 use crate::report::{Line, Reason, Report, Run, Target, Wave};
 
@@ -160,7 +160,7 @@ fn totals(report: &Report, page: &mut Page) {
         let width = (f64::from(u32::try_from(*number).unwrap_or(u32::MAX)) * 1000.0
             / f64::from(u32::try_from(all).unwrap_or(u32::MAX)))
         .max(3.0);
-        let tone = look(*ending).1;
+        let tone = glyph_and_tone(*ending).1;
         page.html(&format!(
             "<rect class=\"{tone}\" x=\"{left:.2}\" y=\"0\" width=\"{:.2}\" height=\"10\"/>",
             width - 1.5
@@ -169,7 +169,7 @@ fn totals(report: &Report, page: &mut Page) {
     }
     page.html("</svg>\n<ul class=\"totals\">\n");
     for (ending, number) in report.totals.iter().rev() {
-        let (shape, tone) = look(*ending);
+        let (shape, tone) = glyph_and_tone(*ending);
         page.html(&format!("<li class=\"{tone}\">{}<b>{number}</b> <span>", glyph(shape, ""))).text(ending.words());
         page.html("</span></li>\n");
     }
@@ -234,7 +234,7 @@ fn summary(reason: &Reason, target: &Target) -> String {
 
 fn failure(report: &Report, targets: &[&Target], page: &mut Page) {
     let Some(first) = targets.first() else { return };
-    let (shape, tone) = look(first.outcome);
+    let (shape, tone) = glyph_and_tone(first.outcome);
     page.html("<article class=\"why\">\n<h3 class=\"").html(tone).html("\">").html(&glyph(shape, "")).html("<span>");
     page.text(first.outcome.words());
     let reason = report.reason(first);

@@ -29,7 +29,7 @@ pub fn text(report: &Report) -> Result<String, String> {
         let mut lines = refused.message.clone();
         lines.extend(refused.help.iter().map(|help| format!("help: {help}")));
         let summary = refused.message.first().map_or("", String::as_str);
-        let status = said(TestCaseStatus::non_success(NonSuccessKind::Failure), "refused", summary, &lines);
+        let status = with_message(TestCaseStatus::non_success(NonSuccessKind::Failure), "refused", summary, &lines);
         document.add_test_suite(suite("roleout", vec![case("preflight", "roleout", status, None)]));
     }
     let mut suites: IndexMap<String, Vec<&Target>> = IndexMap::new();
@@ -40,7 +40,7 @@ pub fn text(report: &Report) -> Result<String, String> {
     for (name, targets) in suites {
         let mut names = HashSet::new();
         let cases = targets.iter().map(|target| {
-            let mut place = clean(&target.place());
+            let mut place = clean(&target.label());
             if !names.insert(place.clone()) {
                 place = format!("{place} [{}]", clean(&target.target.to_string()));
             }
@@ -103,10 +103,10 @@ fn status(report: &Report, target: &Target, log: bool) -> TestCaseStatus {
         lines.extend(target.deployment.clone());
         lines.push(target.console.clone());
     }
-    said(status, words, &summary, &lines)
+    with_message(status, words, &summary, &lines)
 }
 
-fn said(mut status: TestCaseStatus, kind: &str, summary: &str, lines: &[String]) -> TestCaseStatus {
+fn with_message(mut status: TestCaseStatus, kind: &str, summary: &str, lines: &[String]) -> TestCaseStatus {
     let mut content = String::new();
     for line in lines {
         let line = clean(line);

@@ -55,7 +55,7 @@ impl Report {
         for (mut target, reason) in targets.into_values() {
             target.reason = reason.map(|(place, reason)| {
                 let reason = if brought.insert(place) { reason } else { uncounted(reason) };
-                reasons.place(&reason, 1)
+                reasons.add(&reason, 1)
             });
             merged.targets.push(target);
         }

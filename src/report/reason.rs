@@ -57,7 +57,7 @@ pub(super) struct Reasons {
 
 impl Reasons {
     /// Takes a reason of so many targets, and returns its place.
-    pub fn place(&mut self, reason: &event::Reason, targets: usize) -> usize {
+    pub fn add(&mut self, reason: &event::Reason, targets: usize) -> usize {
         let place = *self.places.entry(reason.cause()).or_insert_with(|| {
             let evidence = |evidence: &Evidence| Evidence::from(clean(&evidence.text).into_owned());
             self.list.push(Reason {

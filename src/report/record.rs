@@ -39,7 +39,7 @@ impl Record {
                 let revision = self.state.target(target).and_then(TargetState::deploys);
                 Some(sentence::tasks(target, revision, *tasks))
             }
-            _ => self.narrator.tell(event, &self.state),
+            _ => self.narrator.narrate(event, &self.state),
         };
         let Some(sentence) = sentence else { return };
         let line = Line { at: event.at, text: sentence.text };
@@ -56,7 +56,7 @@ impl Record {
 
     /// Reports what is known of the run so far, with the events of its targets.
     pub fn report(&self) -> Report {
-        let mut report = Report::of(&self.state);
+        let mut report = Report::from_state(&self.state);
         report.events.clone_from(&self.events);
         for target in &mut report.targets {
             if let Some(lines) = self.lines.get(&target.target) {

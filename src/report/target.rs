@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::text::clean;
 use crate::event;
-use crate::event::{TaskEnd, UndoStep};
+use crate::event::{RollbackStep, TaskEnd};
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Moment, Outcome, Revision, TargetId};
 use crate::narrate::console;
 use crate::plan::outline::Action;
 use crate::plan::preview::Kind;
-use crate::report::course::{Pause, Stage};
 use crate::report::reason::Reasons;
+use crate::report::stages::{Pause, Stage};
 use crate::state::{RunState, TargetState, WaveState};
 
 /// A target.
@@ -41,7 +41,7 @@ pub struct Target {
     pub outcome: Ending,
     /// The place of its reason in `reasons`; absent where there is nothing to say.
     pub reason: Option<usize>,
-    /// The target whose failure kept this one from starting, or had it returned.
+    /// The target whose failure kept this one from starting, or had it rolled back.
     pub cause: Option<TargetId>,
     /// The revision that it ran before.
     pub from: Option<Revision>,
@@ -82,15 +82,15 @@ pub struct Target {
     /// When its wave's bake was over and it was still healthy.
     #[schemars(with = "Option<String>")]
     pub baked_at: Option<Timestamp>,
-    /// When it had the outcome that it has: later than the end of its rollout where it was returned.
+    /// When it had the outcome that it has: later than the end of its rollout where it was rolled back afterwards.
     #[schemars(with = "Option<String>")]
     pub ended_at: Option<Timestamp>,
     /// The milliseconds of its rollout; absent where it was never started.
     pub elapsed_ms: Option<u64>,
-    /// Its way back to what it ran before.
-    pub undo: Option<Undo>,
-    /// Why it should have been returned after it had succeeded, and was not.
-    pub not_undone: Option<String>,
+    /// Its rollback to what it ran before.
+    pub rollback: Option<Rollback>,
+    /// Why it was not rolled back, although it should have been, after it had succeeded.
+    pub rollback_impossible: Option<String>,
     /// The tasks of its `before` and `after` that were run for it.
     pub run_tasks: Vec<Task>,
     /// The address of its deployments in the console.
@@ -126,16 +126,16 @@ pub enum Ending {
     Superseded,
     /// Our deadline passed; the deployment may still go on in ECS.
     TimedOut,
-    /// It failed, or was returned because others did, and is back on what it ran before.
+    /// It failed, or others did, and it was rolled back to what it ran before.
     RolledBack,
     /// It failed, and stays as ECS left it.
     Failed,
-    /// The undo itself failed: a person is needed.
+    /// Its rollback failed: somebody must look at it.
     Stuck,
 }
 
 impl Ending {
-    fn of(target: &TargetState, refused: bool) -> Self {
+    fn from_state(target: &TargetState, refused: bool) -> Self {
         match target.outcome() {
             _ if target.is_running() => Self::UnderWay,
             None if target.is_blocked() => Self::Blocked,
@@ -203,12 +203,12 @@ impl Ending {
     }
 }
 
-/// A target's way back.
+/// A target's rollback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Undo {
+pub struct Rollback {
     /// How.
-    pub how: UndoStep,
-    /// The revision that it went back to, where that is known.
+    pub how: RollbackStep,
+    /// The revision that it is rolled back to, where that is known.
     pub to: Option<Revision>,
     /// When it began.
     #[schemars(with = "String")]
@@ -245,8 +245,8 @@ pub struct Line {
 }
 
 impl Target {
-    pub(super) fn of(target: &TargetState, state: &RunState, reasons: &mut Reasons) -> Self {
-        let outcome = Ending::of(target, state.refusal().is_some());
+    pub(super) fn from_state(target: &TargetState, state: &RunState, reasons: &mut Reasons) -> Self {
+        let outcome = Ending::from_state(target, state.refusal().is_some());
         let wave = state.waves().find(|wave| wave.outline.name == target.wave);
         let done = outcome != Ending::Unchanged && !target.is_running();
         let rolled_out_at = target.finished_at.filter(|_| outcome != Ending::Unchanged);
@@ -261,7 +261,7 @@ impl Target {
             action: Kind::from(&target.action),
             changes: target.changes.iter().map(|line| clean(line).into_owned()).collect(),
             outcome,
-            reason: why(target, outcome).map(|reason| reasons.place(&reason, 1)),
+            reason: why(target, outcome).map(|reason| reasons.add(&reason, 1)),
             cause: target.cause.clone(),
             from: target.from.clone(),
             to: target.to.clone(),
@@ -270,23 +270,23 @@ impl Target {
             attached: target.attached,
             tasks: target.tasks,
             ran_no_task: target.ran_no_task(),
-            stage: target.course.stage().map(|stage| clean(&stage.name).into_owned()),
-            stages: target.course.stages.iter().map(Stage::of).collect(),
-            pauses: target.course.pauses.iter().map(Pause::of).collect(),
+            stage: target.stages.stage().map(|stage| clean(&stage.name).into_owned()),
+            stages: target.stages.stages.iter().map(Stage::from_state).collect(),
+            pauses: target.stages.pauses.iter().map(Pause::from_state).collect(),
             started_at: target.started_at,
             registered_at: target.registered_at,
             deployed_at: target.deployed_at,
             rolled_out_at,
             baked_at: wave.filter(|_| outcome == Ending::Succeeded).and_then(baked_at),
-            ended_at: target.returned_at.or(rolled_out_at).filter(|_| done),
+            ended_at: target.rolled_back_at.or(rolled_out_at).filter(|_| done),
             elapsed_ms: target.elapsed_ms(None),
-            undo: target.undo.as_ref().map(|undo| Undo {
-                how: undo.how,
-                to: undo.to.clone(),
-                started_at: undo.started_at,
+            rollback: target.rollback.as_ref().map(|rollback| Rollback {
+                how: rollback.how,
+                to: rollback.to.clone(),
+                started_at: rollback.started_at,
             }),
-            not_undone: target.not_undone.as_deref().map(|reason| clean(reason).into_owned()),
-            run_tasks: target.run_tasks.iter().map(Task::of).collect(),
+            rollback_impossible: target.rollback_impossible.as_deref().map(|reason| clean(reason).into_owned()),
+            run_tasks: target.run_tasks.iter().map(Task::from_state).collect(),
             console: console::address(target),
             logs: console::logs(target),
             events: Vec::new(),
@@ -294,7 +294,7 @@ impl Target {
     }
 
     /// Returns its name among those of its wave and account: `cluster/service (region)`.
-    pub fn place(&self) -> String {
+    pub fn label(&self) -> String {
         let cluster = self.cluster.rsplit('/').next().unwrap_or(&self.cluster);
         format!("{cluster}/{} ({})", self.service, self.region)
     }
@@ -313,7 +313,7 @@ impl Target {
 }
 
 impl Task {
-    fn of(task: &crate::state::TaskRun) -> Self {
+    fn from_state(task: &crate::state::TaskRun) -> Self {
         Self {
             name: task.name.clone(),
             moment: task.moment,

@@ -43,7 +43,7 @@ pub struct Wave {
 }
 
 impl Wave {
-    pub(super) fn of(wave: &WaveState, state: &RunState, targets: &[Target]) -> Self {
+    pub(super) fn from_state(wave: &WaveState, state: &RunState, targets: &[Target]) -> Self {
         let outline = &wave.outline;
         Self {
             name: outline.name.clone(),

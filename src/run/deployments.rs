@@ -14,35 +14,35 @@ use crate::engine::cancel::Cancel;
 use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::gitlab::deployments::{Progress, Status};
+use crate::gitlab::deployments_api::{DeploymentsApi, explained};
 use crate::gitlab::job::{Job, given};
-use crate::gitlab::ledger::{Ledger, explained};
 use crate::gitlab::{Api, CallError, JOB_TOKEN};
 use crate::load::environment;
 use crate::state::RunState;
 use crate::view::View;
 
 /// How many requests are on their way at once.
-const AT_ONCE: usize = 4;
+const CONCURRENCY: usize = 4;
 /// And at the end of a run that a signal ended, which then has seconds to be gone.
-const AT_ONCE_IN_A_HURRY: usize = 32;
+const CANCEL_CONCURRENCY: usize = 32;
 /// How long what is not written yet may take when the run is over.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// And where a signal ended the run.
-const HURRY: Duration = Duration::from_millis(1_500);
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The GitLab deployments of a run.
 pub struct Recorder {
-    ledger: Option<Ledger>,
+    ledger: Option<DeploymentsApi>,
     progress: Progress,
     wanted: IndexMap<String, watch::Sender<Option<Status>>>,
     places: Arc<Semaphore>,
     /// Whether nobody waits any longer.
     over: watch::Sender<bool>,
-    records: JoinSet<Option<Trouble>>,
+    records: JoinSet<Option<RecordError>>,
 }
 
 /// What GitLab did not take, and why.
-struct Trouble {
+struct RecordError {
     environment: String,
     what: &'static str,
     why: String,
@@ -51,7 +51,7 @@ struct Trouble {
 impl Default for Recorder {
     /// Records nothing.
     fn default() -> Self {
-        Self::of(BTreeMap::new(), None)
+        Self::with_api(BTreeMap::new(), None)
     }
 }
 
@@ -78,7 +78,7 @@ impl Recorder {
         match Web::new(allow_http) {
             Ok(web) => {
                 let api = Api::new(web, &job.api, &job.project, JOB_TOKEN, token);
-                Self::of(fleet.environments.clone(), Some(Ledger::new(api, job)))
+                Self::with_api(fleet.environments.clone(), Some(DeploymentsApi::new(api, job)))
             }
             Err(error) => {
                 view.warning(&format!("gitlab: no deployments are recorded: {error}"));
@@ -87,12 +87,12 @@ impl Recorder {
         }
     }
 
-    fn of(environments: BTreeMap<String, String>, ledger: Option<Ledger>) -> Self {
+    fn with_api(environments: BTreeMap<String, String>, ledger: Option<DeploymentsApi>) -> Self {
         Self {
             ledger,
             progress: Progress::new(environments),
             wanted: IndexMap::new(),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(CONCURRENCY)),
             over: watch::Sender::new(false),
             records: JoinSet::new(),
         }
@@ -117,7 +117,7 @@ impl Recorder {
     /// Waits for what is being written, and returns what a person should know of it.
     pub async fn finish(mut self, cancel: &Cancel) -> Vec<String> {
         self.wanted.clear();
-        let mut deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut deadline = tokio::time::Instant::now() + REQUEST_TIMEOUT;
         let (mut hurry, mut over) = (false, false);
         let (mut warnings, mut troubles) = (Vec::new(), IndexMap::<(&str, String), Vec<String>>::new());
         loop {
@@ -126,8 +126,8 @@ impl Recorder {
                 recorded = self.records.join_next() => recorded,
                 () = cancel.cancelled(), if !hurry => {
                     hurry = true;
-                    deadline = deadline.min(tokio::time::Instant::now() + HURRY);
-                    self.places.add_permits(AT_ONCE_IN_A_HURRY - AT_ONCE);
+                    deadline = deadline.min(tokio::time::Instant::now() + CANCEL_TIMEOUT);
+                    self.places.add_permits(CANCEL_CONCURRENCY - CONCURRENCY);
                     continue;
                 }
                 () = tokio::time::sleep_until(deadline), if !over => {
@@ -154,7 +154,7 @@ impl Recorder {
 
 /// One environment's deployment.
 struct Record {
-    ledger: Ledger,
+    ledger: DeploymentsApi,
     environment: String,
     /// Whether GitLab was asked for it.
     asked: bool,
@@ -169,7 +169,7 @@ impl Record {
         wanted: watch::Receiver<Option<Status>>,
         places: Arc<Semaphore>,
         mut over: watch::Receiver<bool>,
-    ) -> Option<Trouble> {
+    ) -> Option<RecordError> {
         let (error, late) = tokio::select! {
             biased;
             error = self.write(wanted, places) => (Some(error?), false),
@@ -187,7 +187,7 @@ impl Record {
             None if self.asked => "GitLab did not answer in time".to_owned(),
             None => "GitLab did not answer the requests before it in time".to_owned(),
         };
-        Some(Trouble { environment: self.environment, what, why })
+        Some(RecordError { environment: self.environment, what, why })
     }
 
     /// What GitLab refused once is not tried again.
@@ -242,7 +242,7 @@ mod tests {
         };
         let api = Api::new(server.web(), &job.api, &job.project, JOB_TOKEN, "job-secret".into());
         let environments = (0..ACCOUNTS).map(|number| (format!("a{number}"), format!("production/a{number}")));
-        let mut recorder = Recorder::of(environments.collect(), Some(Ledger::new(api, job)));
+        let mut recorder = Recorder::with_api(environments.collect(), Some(DeploymentsApi::new(api, job)));
         let change = |number: usize| ChangeOutline {
             target: target(number),
             account_id: "111111111111".parse().expect("an id"),
@@ -319,9 +319,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_cause_is_said_once_and_what_is_refused_is_not_tried_again() {
         let server = Server::new(|it, _| match it.body["environment"] == "production/a1" {
-            true => Fate::of(201, json!({ "id": 1 })),
-            false if it.line.ends_with("/deployments/1") => Fate::of(404, Value::Null),
-            false => Fate::of(403, json!({ "message": "403 Forbidden" })),
+            true => Fate::answering(201, json!({ "id": 1 })),
+            false if it.line.ends_with("/deployments/1") => Fate::answering(404, Value::Null),
+            false => Fate::answering(403, json!({ "message": "403 Forbidden" })),
         });
         let warnings = recorded(&server, Outcome::Failed, &Cancel::default()).await;
         assert_eq!(warnings.len(), 2, "{warnings:?}");
@@ -340,14 +340,14 @@ mod tests {
         let server = Server::new(|_, _| Fate::Silent);
         let began = tokio::time::Instant::now();
         let warnings = recorded(&server, Outcome::Succeeded, &Cancel::default()).await;
-        assert!(began.elapsed() <= Duration::from_secs(60) + PATIENCE, "{:?}", began.elapsed());
+        assert!(began.elapsed() <= Duration::from_secs(60) + REQUEST_TIMEOUT, "{:?}", began.elapsed());
         assert!(!warnings.is_empty());
 
         let cancel = Cancel::default();
         cancel.cancel(Signal::Terminate);
         let (server, began) = (Server::new(|_, _| Fate::Silent), tokio::time::Instant::now());
         let warnings = recorded(&server, Outcome::Detached, &cancel).await;
-        assert!(began.elapsed() <= Duration::from_secs(60) + HURRY, "{:?}", began.elapsed());
+        assert!(began.elapsed() <= Duration::from_secs(60) + CANCEL_TIMEOUT, "{:?}", began.elapsed());
         assert!(warnings.concat().contains("GitLab did not answer in time"), "{warnings:?}");
 
         let server = Server::new(|_, _| Fate::With(429, "retry-after", "60", Value::Null));

@@ -17,7 +17,7 @@ use crate::event::{Job, Stamper};
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::{OnLoss, Unreachable};
 use crate::load::environment;
-use crate::observe::Seen;
+use crate::observe::Observation;
 use crate::plan::build;
 use crate::plan::preview::paces;
 use crate::plan::saved::Key;
@@ -26,7 +26,7 @@ use crate::plan::work::Plan;
 use crate::preflight::references::{observed, verify};
 use crate::preflight::{check_from, hashed, limits, prepare, preview, refusal, wait_for_others};
 use crate::run::deployments::Recorder;
-use crate::run::outputs::{end, run_id};
+use crate::run::outputs::{finish, run_id};
 use crate::run::saved_file;
 use crate::run::webhooks::Notifier;
 use crate::view::plan::warning;
@@ -34,7 +34,7 @@ use crate::view::{Form, View};
 
 /// What a person decided beforehand.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub struct PlanInput {
     /// Print the plan and change nothing.
     pub dry_run: bool,
     /// Go on without the targets that cannot be reached or deployed.
@@ -47,7 +47,7 @@ pub struct Choice {
     pub key: Option<Key>,
 }
 
-impl Choice {
+impl PlanInput {
     /// Whether an account that cannot be reached is the end: then nothing more is asked of AWS.
     pub fn on_loss(&self) -> OnLoss {
         if self.skip_blocked || self.dry_run { OnLoss::GoOn } else { OnLoss::Stop }
@@ -58,14 +58,14 @@ impl Choice {
 pub async fn run(
     fleet: Fleet,
     reach: &Connection,
-    choice: Choice,
+    choice: PlanInput,
     start: Start,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let run = (!choice.dry_run).then_some(start.sandbox);
     let result = plan_and_decide(fleet, reach, choice, start, &mut view, cancel).await;
-    end(view, result, reach.aws.clock(), run)
+    finish(view, result, reach.aws.clock(), run)
 }
 
 /// Reads a fleet and plans it, and then shows the plan, refuses it or carries it out.
@@ -75,7 +75,7 @@ pub async fn run(
 pub async fn plan_and_decide(
     fleet: Fleet,
     reach: &Connection,
-    choice: Choice,
+    choice: PlanInput,
     start: Start,
     view: &mut View,
     cancel: Cancel,
@@ -98,7 +98,7 @@ pub struct Planned {
     /// The accounts that could not be reached.
     pub unreachable: Vec<Unreachable>,
     /// What was seen of each target.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<Observation>,
     /// The plan.
     pub plan: Plan,
 }
@@ -107,7 +107,7 @@ pub struct Planned {
 pub async fn decide(
     planned: Planned,
     reach: &Connection,
-    choice: Choice,
+    choice: PlanInput,
     start: Start,
     view: &mut View,
     cancel: Cancel,

@@ -16,7 +16,7 @@ use crate::plan::preview::Preview;
 use crate::view::{View, markdown};
 
 /// How long all of it may take: a merge request has a page of notes or two.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A note that is to be written.
 #[derive(Clone, Debug)]
@@ -56,11 +56,11 @@ impl Note {
         if let Some(budget) = preview.budget.as_mut().filter(|budget| budget.fits) {
             budget.limits.clear();
         }
-        let (text, of) = (markdown::text(&preview), note::of(&self.request));
+        let (text, of) = (markdown::text(&preview), note::tag(&self.request));
         let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
         let text = format!("{head}\n\n{of}\n{rest}");
         let iid = &self.request.iid;
-        let written = self.ask(view, async |api| note::write(api, iid, &self.name, &text).await).await;
+        let written = self.request(view, async |api| note::write(api, iid, &self.name, &text).await).await;
         match written {
             Some(Written::Added) => view.note(&format!("the plan is in a new note on merge request !{iid}")),
             Some(Written::Changed) => view.note(&format!("the note on merge request !{iid} has the new plan")),
@@ -82,14 +82,14 @@ impl Note {
         let job = job.as_ref().map_or_else(|| "The job's log".to_owned(), |url| format!("[The job's log]({url})"));
         let text =
             format!("### roleout plan: none\n\nCould not be planned for commit {commit}: {why}. {job} says more.\n");
-        let written = self.ask(view, async |api| note::rewrite(api, iid, &self.name, &text).await).await.flatten();
+        let written = self.request(view, async |api| note::rewrite(api, iid, &self.name, &text).await).await.flatten();
         if written.is_some() {
             view.note(&format!("the note on merge request !{iid} says that there is no plan"));
         }
     }
 
     /// Asks GitLab for something, and says what it did not take.
-    async fn ask<T>(&self, view: &mut View, ask: impl AsyncFnOnce(&Api) -> Result<T, CallError>) -> Option<T> {
+    async fn request<T>(&self, view: &mut View, ask: impl AsyncFnOnce(&Api) -> Result<T, CallError>) -> Option<T> {
         let web = match Web::new(self.allow_http) {
             Ok(web) => web,
             Err(error) => {
@@ -99,7 +99,7 @@ impl Note {
         };
         let MergeRequest { api, project, iid, .. } = &self.request;
         let api = Api::new(web, api, project, PRIVATE_TOKEN, self.token.clone());
-        let asked = tokio::time::timeout(PATIENCE, ask(&api)).await;
+        let asked = tokio::time::timeout(TIMEOUT, ask(&api)).await;
         let error = match asked {
             Ok(Ok(done)) => return Some(done),
             Ok(Err(error)) => Some(error),

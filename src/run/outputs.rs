@@ -27,7 +27,7 @@ pub enum OutputKind {
 
 impl OutputKind {
     /// Of a run, or of a dry one.
-    pub fn of(dry_run: bool) -> Self {
+    pub fn for_run(dry_run: bool) -> Self {
         if dry_run { Self::Plan } else { Self::Run }
     }
 }
@@ -67,7 +67,7 @@ pub fn open_outputs(
 
 /// Ends a command. A run that was refused before anything was changed is recorded as a `RunRefused` event, so that reports say
 /// so; `run` says whether it was a run of the sandbox, and is `None` where it was none at all.
-pub fn end(mut view: View, result: Result<Exit, Error>, clock: Clock, run: Option<bool>) -> Result<Exit, Error> {
+pub fn finish(mut view: View, result: Result<Exit, Error>, clock: Clock, run: Option<bool>) -> Result<Exit, Error> {
     if let (Err(error), Some(sandbox)) = (&result, run) {
         let message = anstream::adapter::strip_str(&error.message).to_string();
         let (plan, job, help) = (view.take_planned(), Job::read(&environment), error.help.clone());

@@ -8,7 +8,7 @@ use crate::base::{file, secrets};
 use crate::connect::Connection;
 use crate::fleet::Fleet;
 use crate::load::{environment, variable_name};
-use crate::observe::Seen;
+use crate::observe::Observation;
 use crate::plan::description;
 use crate::plan::diff::Values;
 use crate::plan::saved::{Key, Origin, ReadError, Saved};
@@ -37,7 +37,7 @@ pub fn key(variable: Option<&str>) -> Result<Option<Key>, Error> {
 pub fn save(
     path: &Path,
     fleet: &Fleet,
-    seen: &[Seen],
+    seen: &[Observation],
     plan: &Plan,
     (key, values): (Option<&Key>, &Values),
     reach: &Connection,
@@ -50,7 +50,7 @@ pub fn save(
         Values::Hashed { salt } => saved.salted(salt),
         Values::Shown => saved.salted(&salt()),
     };
-    write(path, &salted.of(Origin::read(&environment)), key)?;
+    write(path, &salted.bound_to(Origin::read(&environment)), key)?;
     view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
     Ok(())
 }

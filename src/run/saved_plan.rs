@@ -19,9 +19,9 @@ use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::fleet::Fleet;
 use crate::identity::preflight::{OnLoss, Unreachable};
 use crate::load::environment;
-use crate::observe::{Seen, Unseen};
+use crate::observe::{Observation, ObserveError};
 use crate::plan::diff::Values;
-use crate::plan::drift::Fresh;
+use crate::plan::drift::Drift;
 use crate::plan::outline::{Action, Outline};
 use crate::plan::saved::{Origin, Saved};
 use crate::plan::work::Plan;
@@ -29,13 +29,13 @@ use crate::plan::{description, drift};
 use crate::preflight::references::verify;
 use crate::preflight::{LISTED, check_from, hashed, prepare, preview, refusal};
 use crate::run::lifecycle::carry_out;
-use crate::run::outputs::end;
+use crate::run::outputs::finish;
 use crate::run::saved_file::{key, read_signed};
 use crate::view::{Form, View};
 
 /// What a person decided beforehand.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct ApplyOptions {
     /// Compare and print what would happen, and change nothing.
     pub dry_run: bool,
     /// Go on without the targets that cannot be reached.
@@ -57,7 +57,7 @@ pub async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, cancel: Ca
     if args.selection.file != Path::new(cli::MANIFEST) {
         view.note(&format!("{} is not read: the plan holds all that is needed", args.selection.file.display()));
     }
-    let terms = Terms {
+    let terms = ApplyOptions {
         dry_run: args.dry_run,
         skip_blocked: args.skip_blocked,
         skip_stale: args.skip_stale,
@@ -68,27 +68,27 @@ pub async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, cancel: Ca
     let reach = Connection::by_identity(saved.identity(), None, args.selection.allow_http).await?;
     reach.warn_custom_endpoints(view);
     let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
-    go(saved, &reach, terms, start, view, cancel).await
+    apply_plan(saved, &reach, terms, start, view, cancel).await
 }
 
 /// Carries out a saved plan by a way to AWS that is given: what `deploy` and the tests of whole fleets have in common.
 pub async fn run(
     saved: Saved,
     reach: &Connection,
-    terms: Terms,
+    terms: ApplyOptions,
     start: Start,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let run = (!terms.dry_run).then_some(start.sandbox);
-    let result = go(saved, reach, terms, start, &mut view, cancel).await;
-    end(view, result, reach.aws.clock(), run)
+    let result = apply_plan(saved, reach, terms, start, &mut view, cancel).await;
+    finish(view, result, reach.aws.clock(), run)
 }
 
-async fn go(
+async fn apply_plan(
     saved: Saved,
     reach: &Connection,
-    terms: Terms,
+    terms: ApplyOptions,
     start: Start,
     view: &mut View,
     cancel: Cancel,
@@ -161,7 +161,7 @@ struct Compared {
     /// Targets of which the outline says something else than their work.
     untrue: Vec<String>,
     /// What was seen of each target; of one without work nothing.
-    seen: Vec<Seen>,
+    seen: Vec<Observation>,
 }
 
 /// Reads every target that has work, and leaves in the plan what is still to be done and can be.
@@ -177,8 +177,8 @@ async fn compare(
     view: &mut View,
 ) -> Compared {
     let working: Vec<bool> = plan.work.iter().map(Option::is_some).collect();
-    let unseen = || Err(Unseen { reason: "it has no work".to_owned(), help: None, answered: true });
-    let mut all: Vec<Seen> = working.iter().map(|_| unseen()).collect();
+    let unseen = || Err(ObserveError { reason: "it has no work".to_owned(), help: None, answered: true });
+    let mut all: Vec<Observation> = working.iter().map(|_| unseen()).collect();
     if !working.contains(&true) {
         return Compared { seen: all, ..Compared::default() };
     }
@@ -197,24 +197,24 @@ async fn compare(
         let Some(change) = changes.get_mut(target) else { continue };
         let (action, moved) = match seen {
             Ok(observed) => match drift::check(&work, observed) {
-                fresh @ (Fresh::Ready(_) | Fresh::Planned(Some(_))) => {
+                fresh @ (Drift::Ready(_) | Drift::Planned(Some(_))) => {
                     let target = &fleet.targets[index];
                     // What moved to just what was planned is no longer what the outline was made from.
-                    if matches!(fresh, Fresh::Ready(_)) && !description::is_true(change, target, &work, observed) {
+                    if matches!(fresh, Drift::Ready(_)) && !description::is_true(change, target, &work, observed) {
                         untrue.push(target.id.to_string());
                     }
-                    if let Fresh::Ready(work) | Fresh::Planned(Some(work)) = fresh {
-                        description::tell(change, target, &work, observed);
+                    if let Drift::Ready(work) | Drift::Planned(Some(work)) = fresh {
+                        description::describe(change, target, &work, observed);
                         plan.work[index] = Some(work).filter(|_| begun.contains(&index));
                     }
                     continue;
                 }
-                Fresh::Planned(None) => {
+                Drift::Planned(None) => {
                     change.from = observed.service.revision();
                     change.summary = vec!["an earlier run carried it out".to_owned()];
                     (Action::Unchanged, None)
                 }
-                Fresh::Moved(what) => (left_out(&what), Some(what)),
+                Drift::Moved(what) => (left_out(&what), Some(what)),
             },
             Err(unseen) if unseen.answered => (left_out(&unseen.reason), Some(unseen.reason.clone())),
             Err(unseen) => (Action::Blocked { reason: unseen.reason.clone(), help: unseen.help.clone() }, None),
@@ -259,7 +259,7 @@ fn left_out(what: &str) -> Action {
     Action::Blocked { reason: format!("it moved since the plan was made: {what}"), help }
 }
 
-fn refused(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Seen], outline: &Outline) -> Option<Error> {
+fn refused(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Observation], outline: &Outline) -> Option<Error> {
     let error = refusal(fleet, unreachable, seen, outline)?;
     Some(error.help("nothing was changed; --skip-blocked goes on without these targets"))
 }

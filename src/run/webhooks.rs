@@ -15,9 +15,9 @@ use crate::state::RunState;
 use crate::view::View;
 
 /// How long a webhook may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// And where a signal ended the run, which then has seconds to be gone.
-const HURRY: Duration = Duration::from_millis(1_500);
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The webhooks of a run.
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl Notifier {
             _ => return,
         };
         let Some(web) = &self.web else { return };
-        let limit = if state.cancelled().is_some() { HURRY } else { PATIENCE };
+        let limit = if state.cancelled().is_some() { CANCEL_TIMEOUT } else { TIMEOUT };
         for (webhook, url) in self.webhooks.iter().filter(|(webhook, _)| webhook.on.contains(&occasion)) {
             let body = body(state, occasion, webhook.format);
             let (web, url, name) = (web.clone(), url.clone(), webhook.url_env.clone());
@@ -73,7 +73,7 @@ impl Notifier {
     /// Waits for what is being posted, and returns what a person should know of it.
     pub async fn finish(mut self, cancelled: bool) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
-        let limit = if cancelled { HURRY } else { PATIENCE };
+        let limit = if cancelled { CANCEL_TIMEOUT } else { TIMEOUT };
         let deadline = tokio::time::Instant::now() + limit;
         while let Ok(Some(posted)) = tokio::time::timeout_at(deadline, self.posts.join_next()).await {
             match posted {

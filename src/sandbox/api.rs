@@ -31,7 +31,7 @@ const TARGETS: [(&str, Api); 7] = [
 
 impl Api {
     /// Reads `x-amz-target` into a service and its operation.
-    pub(crate) fn of(target: &str) -> Option<(Self, &str)> {
+    pub(crate) fn parse(target: &str) -> Option<(Self, &str)> {
         TARGETS.iter().find_map(|(prefix, api)| Some((*api, target.strip_prefix(prefix)?)))
     }
 

@@ -41,7 +41,7 @@ impl Default for Behaviour {
 
 impl Behaviour {
     /// Reads how a definition behaves from the words in its images' tags.
-    pub(crate) fn of(definition: &Value) -> Self {
+    pub(crate) fn parse(definition: &Value) -> Self {
         let containers = definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
         let images: Vec<&str> = containers.filter_map(|container| container["image"].as_str()).collect();
         let has = |wanted: &str| images.iter().any(|image| word(image, wanted));

@@ -33,7 +33,7 @@ impl Service {
         primary.progress = RolloutState::Failed;
         primary.reason = "ECS deployment circuit breaker: tasks failed to start.".to_owned();
         primary.lingers = at + millis(pace.timing.drain);
-        self.say(at, &format!("(deployment {id}) deployment failed: tasks failed to start."));
+        self.add_event(at, &format!("(deployment {id}) deployment failed: tasks failed to start."));
         let rolling_back = {
             let Some(record) = self.record(&record) else { return };
             record.triggered = true;

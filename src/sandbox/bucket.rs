@@ -48,7 +48,7 @@ pub(crate) struct Group {
 impl Group {
     /// Returns the bucket of the fault `throttle` for an operation: a second's worth of calls at most, of its group.
     pub(crate) fn throttled(rate: f64, operation: &str) -> Self {
-        let name = Self::of(operation).map_or("others", |group| group.name);
+        let name = Self::parse(operation).map_or("others", |group| group.name);
         Self { by_fault: true, name, burst: rate.max(1.0), rate }
     }
 
@@ -59,7 +59,7 @@ impl Group {
     }
 
     /// Returns the operation's group, where AWS publishes one.
-    pub(crate) fn of(operation: &str) -> Option<Self> {
+    pub(crate) fn parse(operation: &str) -> Option<Self> {
         let (name, burst, rate) = match operation {
             "CreateService" | "UpdateService" | "DeleteService" => ("service modify", 50.0, 5.0),
             "DescribeServices" | "ListServices" => ("service read", 100.0, 20.0),

@@ -45,7 +45,7 @@ pub struct Write {
 }
 
 impl Calls {
-    pub(crate) fn count(&mut self, account: &str, region: &str, operation: &str) {
+    pub(crate) fn record(&mut self, account: &str, region: &str, operation: &str) {
         *self.by_place.entry((account.to_owned(), region.to_owned(), operation.to_owned())).or_default() += 1;
     }
 
@@ -69,7 +69,7 @@ impl Calls {
     }
 
     /// Returns the number of calls of an operation in an account (by id) and region.
-    pub fn of(&self, account: &str, region: &str, operation: &str) -> u64 {
+    pub fn count(&self, account: &str, region: &str, operation: &str) -> u64 {
         let key = (account.to_owned(), region.to_owned(), operation.to_owned());
         self.by_place.get(&key).copied().unwrap_or_default()
     }

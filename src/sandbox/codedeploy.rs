@@ -83,7 +83,7 @@ impl World {
 }
 
 /// Returns the service of the group that a request names.
-fn place(world: &World, call: &Call, input: &Value) -> Result<(String, String), AwsError> {
+fn find_group(world: &World, call: &Call, input: &Value) -> Result<(String, String), AwsError> {
     let text = |key: &str| text_of(input, key).unwrap_or_default().to_owned();
     let (application, group) = (text("applicationName"), text("deploymentGroupName"));
     let key = (call.account.clone(), call.region.clone(), application.clone(), group.clone());
@@ -107,7 +107,7 @@ fn place(world: &World, call: &Call, input: &Value) -> Result<(String, String), 
 }
 
 pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
-    let place = place(world, call, input)?;
+    let place = find_group(world, call, input)?;
     let content = text_of(&input["revision"]["appSpecContent"], "content").unwrap_or_default().to_owned();
     let arn = definition_in(&content).ok_or_else(|| {
         AwsError::new("InvalidRevisionException", "The AppSpec names no task definition: TaskDefinition is required")
@@ -174,7 +174,7 @@ pub(crate) fn batch(world: &mut World, call: &Call, input: &Value) -> Result<Val
 }
 
 pub(crate) fn list(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
-    let place = place(world, call, input)?;
+    let place = find_group(world, call, input)?;
     let own = world.codedeploy.deployments.iter().rev();
     let ids: Vec<String> =
         own.filter(|made| made.place == place && made.account == call.account).map(Made::id).collect();
@@ -182,7 +182,7 @@ pub(crate) fn list(world: &mut World, call: &Call, input: &Value) -> Result<Valu
 }
 
 pub(crate) fn group(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
-    let place = place(world, call, input)?;
+    let place = find_group(world, call, input)?;
     let text = |key: &str| text_of(input, key).unwrap_or_default();
     let mut info = json!({
         "applicationName": text("applicationName"),

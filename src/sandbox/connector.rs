@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 
 use crate::sandbox::Sandbox;
-use crate::sandbox::coding::CBOR;
+use crate::sandbox::protocol::CBOR;
 use crate::sandbox::wire::{Answer, Fate, Request};
 
 /// The connector; also its own client, since it has no settings.

@@ -39,7 +39,7 @@ fn dispatch(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsE
         "DescribeServiceDeployments" => history::describe(world, call, input),
         "DescribeServiceRevisions" => history::revisions(world, call, input),
         "StopServiceDeployment" => history::stop(world, call, input),
-        "ContinueServiceDeployment" => hook::go_on(world, call, input),
+        "ContinueServiceDeployment" => hook::continue_deployment(world, call, input),
         "ListTasks" => one_off::list(world, call, input),
         "DescribeTasks" => one_off::describe(world, call, input),
         "RunTask" => one_off::run(world, call, input),

@@ -42,7 +42,7 @@ fn seconds(value: Option<&Value>) -> Option<Moment> {
 }
 
 /// Finds the service that an ARN of a service deployment or revision names, and the ARN's last part.
-pub(super) fn place<'a>(call: &Call, arn: &'a str, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
+pub(super) fn parse_arn<'a>(call: &Call, arn: &'a str, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let rest = arn.strip_prefix(&call.arn(&format!("{kind}/")))?;
     let mut parts = rest.split('/');
     let found = (parts.next()?, parts.next()?, parts.next()?);
@@ -58,7 +58,7 @@ pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<
     at_most_twenty(&arns, "serviceDeploymentArns")?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for arn in arns {
-        let body = place(call, arn, "service-deployment").and_then(|(cluster, name, id)| {
+        let body = parse_arn(call, arn, "service-deployment").and_then(|(cluster, name, id)| {
             world.service(call, Some(cluster), name).ok()?;
             let region = world.region(&call.account, &call.region);
             let service = service_at(region, cluster, name)?;
@@ -80,7 +80,7 @@ pub(crate) fn revisions(world: &mut World, call: &Call, input: &Value) -> Result
     let region = world.region(&call.account, &call.region);
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for arn in arns {
-        let body = place(call, arn, "service-revision").and_then(|(cluster, name, number)| {
+        let body = parse_arn(call, arn, "service-revision").and_then(|(cluster, name, number)| {
             let service = service_at(region, cluster, name)?;
             let revision = service.revisions.iter().find(|one| short(&one.deployment) == number)?;
             Some(revision.describe(service, |image| chance.hex(64, image)))
@@ -105,7 +105,7 @@ pub(crate) fn stop(world: &mut World, call: &Call, input: &Value) -> Result<Valu
     let arn = text_of(input, "serviceDeploymentArn")
         .ok_or_else(|| AwsError::invalid("serviceDeploymentArn can not be blank."))?;
     let missing = || AwsError::new("ServiceDeploymentNotFoundException", "Service deployment not found.");
-    let (cluster, name, id) = place(call, arn, "service-deployment").ok_or_else(missing)?;
+    let (cluster, name, id) = parse_arn(call, arn, "service-deployment").ok_or_else(missing)?;
     let abort = match text_of(input, "stopType") {
         None | Some("ROLLBACK") => false,
         Some("ABORT") => true,

@@ -5,9 +5,9 @@
 
 use serde_json::{Value, json};
 
-use crate::sandbox::course::Stage;
 use crate::sandbox::ecs::text_of;
-use crate::sandbox::history::place;
+use crate::sandbox::history::parse_arn;
+use crate::sandbox::lifecycle::Stage;
 use crate::sandbox::moment::{Moment, epoch, millis};
 use crate::sandbox::record::Status;
 use crate::sandbox::task::Pace;
@@ -156,7 +156,7 @@ impl Hook {
 }
 
 /// ContinueServiceDeployment.
-pub(crate) fn go_on(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+pub(crate) fn continue_deployment(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let text = |key: &str| text_of(input, key).ok_or_else(|| AwsError::invalid(format!("{key} can not be blank.")));
     let (arn, id) = (text("serviceDeploymentArn")?, text("hookId")?);
     let back = match text_of(input, "action") {
@@ -165,16 +165,16 @@ pub(crate) fn go_on(world: &mut World, call: &Call, input: &Value) -> Result<Val
         Some(other) => return Err(AwsError::invalid(format!("Invalid action {other}."))),
     };
     let missing = || AwsError::new("ServiceDeploymentNotFoundException", "Service deployment not found.");
-    let (cluster, name, record) = place(call, arn, "service-deployment").ok_or_else(missing)?;
+    let (cluster, name, record) = parse_arn(call, arn, "service-deployment").ok_or_else(missing)?;
     let pace = world.pace();
     let service = world.service(call, Some(cluster), name).map_err(|_| missing())?;
     let now = call.now;
     let found = service.record(record).filter(|record| record.appears <= now).ok_or_else(missing)?;
-    let Some(course) = found.course.as_mut() else {
+    let Some(lifecycle) = found.lifecycle.as_mut() else {
         let text = "Service deployments of the ROLLING strategy have no lifecycle hooks.";
         return Err(AwsError::new("UnsupportedFeatureException", text));
     };
-    let hook = course.hooks.iter_mut().find(|hook| hook.id == id && hook.lambda.is_none());
+    let hook = lifecycle.hooks.iter_mut().find(|hook| hook.id == id && hook.lambda.is_none());
     let hook = hook.ok_or_else(|| AwsError::invalid("The service deployment has no such paused lifecycle hook."))?;
     if hook.state != State::AwaitingAction || found.status != Status::InProgress {
         return Err(AwsError::invalid("The lifecycle hook does not await an action."));

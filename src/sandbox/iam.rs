@@ -97,7 +97,7 @@ impl<'a> Asking<'a> {
         let name = short(&role.arn);
         let path = role.arn.split_once(":role").map_or("/", |(_, path)| path);
         let path = path.strip_suffix(name).unwrap_or("/");
-        let id = self.world.chance.id(crate::sandbox::chance::KEY_LETTERS, 17, &role.arn);
+        let id = self.world.chance.id(crate::sandbox::rng::KEY_LETTERS, 17, &role.arn);
         Ok(format!(
             "    <Role>\n      <Path>{}</Path>\n      <RoleName>{}</RoleName>\n      <RoleId>AROA{id}</RoleId>\n      \
              <Arn>{}</Arn>\n      <CreateDate>{}</CreateDate>\n      \

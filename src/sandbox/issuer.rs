@@ -8,9 +8,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use crate::sandbox::chance::Chance;
 use crate::sandbox::jwt::SigningKey;
 use crate::sandbox::moment::Moment;
+use crate::sandbox::rng::Chance;
 
 /// The pretend GitLab's host: the name of the OIDC provider in every account.
 pub const ISSUER_HOST: &str = "gitlab.sandbox.test";

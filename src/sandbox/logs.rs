@@ -96,7 +96,8 @@ fn lines_of(task: &Task, region: &str, group: &str, stream: &str) -> Option<(Log
     let containers = task.definition["containerDefinitions"].as_array()?;
     let started = task.started?;
     let (container, log) = containers.iter().find_map(|container| {
-        let log = Log::of(container, region).filter(|log| log.group.region == region && log.group.name == group)?;
+        let log = Log::from_container(container, region)
+            .filter(|log| log.group.region == region && log.group.name == group)?;
         let own = log.stream(container["name"].as_str()?, &task.id, None)?;
         (own == stream).then_some((container, log))
     })?;

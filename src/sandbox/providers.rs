@@ -15,7 +15,7 @@ pub(crate) fn list(world: &World, caller: &Principal, denied: Option<Barrier>) -
     let resource = provider_arn(partition, account, "*");
     world.permit(caller, "iam:ListOpenIDConnectProviders", &resource, denied)?;
     let mut members = String::new();
-    for provider in of(world, caller) {
+    for provider in providers(world, caller) {
         let arn = provider_arn(partition, account, &provider.host);
         members.push_str(&format!("      <member>\n        <Arn>{}</Arn>\n      </member>\n", escape(&arn)));
     }
@@ -26,7 +26,7 @@ pub(crate) fn list(world: &World, caller: &Principal, denied: Option<Barrier>) -
 pub(crate) fn get(world: &World, arn: &str, caller: &Principal, denied: Option<Barrier>) -> Result<String, AwsError> {
     world.permit(caller, "iam:GetOpenIDConnectProvider", arn, denied)?;
     let (partition, account) = parts(&caller.arn);
-    let found = of(world, caller).into_iter().find(|one| provider_arn(partition, account, &one.host) == arn);
+    let found = providers(world, caller).into_iter().find(|one| provider_arn(partition, account, &one.host) == arn);
     let provider = found.ok_or_else(|| {
         let text = format!("OpenIDConnect Provider not found for arn {arn}");
         AwsError::with_status(404, "NoSuchEntity", text)
@@ -42,7 +42,7 @@ pub(crate) fn get(world: &World, arn: &str, caller: &Principal, denied: Option<B
 }
 
 /// Returns the providers of the caller's account, as its faults leave them.
-fn of(world: &World, caller: &Principal) -> Vec<Provider> {
+fn providers(world: &World, caller: &Principal) -> Vec<Provider> {
     let refused = |wanted| world.account_fault(&caller.account, |fault| *fault == Fault::Refuses(wanted)).is_some();
     if refused(Refusal::NoProvider) {
         return Vec::new();

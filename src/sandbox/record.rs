@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::sandbox::course::Course;
+use crate::sandbox::lifecycle::Lifecycle;
 use crate::sandbox::moment::{Moment, epoch};
 use crate::sandbox::service::Service;
 
@@ -33,7 +33,7 @@ pub(crate) struct Record {
     pub(crate) failures: u32,
     pub(crate) triggered: bool,
     /// How far it is in its stages; `None` where it rolls.
-    pub(crate) course: Option<Course>,
+    pub(crate) lifecycle: Option<Lifecycle>,
     pub(crate) triggered_alarms: Vec<String>,
 }
 
@@ -187,8 +187,8 @@ impl Record {
         };
         body["alarms"] =
             json!({ "status": monitoring, "alarmNames": names, "triggeredAlarmNames": self.triggered_alarms });
-        if let Some(course) = &self.course {
-            course.describe(&mut body);
+        if let Some(lifecycle) = &self.lifecycle {
+            lifecycle.describe(&mut body);
         }
         body
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::sandbox::behaviour::Behaviour;
 use crate::sandbox::breaker::breaker;
-use crate::sandbox::course::Course;
+use crate::sandbox::lifecycle::Lifecycle;
 use crate::sandbox::moment::{Moment, millis};
 use crate::sandbox::record::{Record, Rollback, ServiceRevision, Status};
 use crate::sandbox::service::{Act, Counts, Deployment, RolloutState, Service};
@@ -46,8 +46,9 @@ impl Service {
         let lingering =
             self.deployments.iter().filter(|one| one.progress == RolloutState::Failed).map(|one| one.lingers);
         let record = self.primary().map(|primary| &primary.record);
-        let course = self.records.iter().rev().find(|one| Some(&one.id) == record).and_then(|one| one.course.as_ref());
-        let stages = course.into_iter().flat_map(Course::wakes);
+        let lifecycle =
+            self.records.iter().rev().find(|one| Some(&one.id) == record).and_then(|one| one.lifecycle.as_ref());
+        let stages = lifecycle.into_iter().flat_map(Lifecycle::wakes);
         tasks.chain(acts).chain(lingering).chain(stages).chain([self.launch_after]).filter(|when| *when > at).min()
     }
 
@@ -101,14 +102,14 @@ impl Service {
             let wait = millis(pace.timing.backoff).saturating_mul(1 << (self.never_ran - 1).min(20)).min(MAX_BACKOFF);
             self.launch_after = self.launch_after.max(at + wait);
             if let Some(reason) = reason {
-                self.say(at, &format!("was unable to place a task. Reason: {reason}."));
+                self.add_event(at, &format!("was unable to place a task. Reason: {reason}."));
             }
             if self.never_ran == 4 {
-                self.say(at, "is unable to consistently start tasks successfully.");
+                self.add_event(at, "is unable to consistently start tasks successfully.");
             }
         }
         if ran {
-            self.say(at, &format!("has stopped 1 running tasks: (task {task})."));
+            self.add_event(at, &format!("has stopped 1 running tasks: (task {task})."));
         }
         let threshold = self.threshold();
         let desired = self.desired;
@@ -156,14 +157,14 @@ impl Service {
         self.settings.extend((*candidate.settings).clone());
         self.deployments.retain(|one| one.id != old);
         // One millisecond after the failure that caused it.
-        self.say(at + 1, &format!("rolling back to deployment {old}."));
+        self.add_event(at + 1, &format!("rolling back to deployment {old}."));
         if let Some(record) = self.record(record) {
             record.status = Status::RollbackInProgress;
             record.reason = Some(reason.to_owned());
             record.updated = at;
             record.failures = 0;
-            if let Some(course) = &mut record.course {
-                course.turn_back();
+            if let Some(lifecycle) = &mut record.lifecycle {
+                lifecycle.turn_back();
             }
             record.rollback = Some(Rollback { reason: reason.to_owned(), at, deployment: old.clone() });
         }
@@ -248,7 +249,7 @@ impl Service {
         let name = self.next_name("deployment");
         let number = pace.chance.number(&name);
         let id = format!("ecs-svc/{number}");
-        let record_id = pace.chance.id(crate::sandbox::chance::MIXED_LETTERS, 21, &name);
+        let record_id = pace.chance.id(crate::sandbox::rng::MIXED_LETTERS, 21, &name);
         if let Some(old) = self.primary().map(|primary| primary.record.clone()) {
             let reason = "Service deployment stopped because a new service deployment was started.";
             let rolling_back = self.record(&old).is_some_and(|record| record.rollback.is_some());
@@ -267,8 +268,8 @@ impl Service {
             load_balancers: self.settings.get("loadBalancers").cloned().unwrap_or_else(|| json!([])),
             created: at,
         });
-        let course = self.course();
-        let rolls = course.is_none();
+        let lifecycle = self.lifecycle();
+        let rolls = lifecycle.is_none();
         let appears = pace.after(at, pace.timing.appear, 1.0, &name);
         self.records.push(Record {
             id: record_id.clone(),
@@ -287,7 +288,7 @@ impl Service {
             threshold: self.threshold(),
             failures: 0,
             triggered: false,
-            course,
+            lifecycle,
             triggered_alarms: Vec::new(),
         });
         self.deployments.insert(
@@ -420,7 +421,7 @@ impl Service {
             started.push_str(&format!(" (task {})", task.id));
             self.tasks.push(task);
         }
-        self.say(at, &format!("has started {count} tasks:{started}."));
+        self.add_event(at, &format!("has started {count} tasks:{started}."));
     }
 
     pub(super) fn stop_tasks(&mut self, primary: &Deployment, at: Moment, pace: Pace) {
@@ -447,14 +448,14 @@ impl Service {
             task.stop("ServiceSchedulerInitiated", reason.clone(), at, pace);
         }
         if pending > 0 {
-            self.say(at, &format!("stopped {pending} pending tasks."));
+            self.add_event(at, &format!("stopped {pending} pending tasks."));
         }
         let count = running.matches("(task").count();
         if count > 0 {
             if self.settings.get("loadBalancers").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
-                self.say(at, &format!("has begun draining connections on {count} tasks."));
+                self.add_event(at, &format!("has begun draining connections on {count} tasks."));
             }
-            self.say(at, &format!("has stopped {count} running tasks:{running}."));
+            self.add_event(at, &format!("has stopped {count} running tasks:{running}."));
         }
     }
 
@@ -474,8 +475,8 @@ impl Service {
             }
         }
         self.candidate = Some(primary.clone());
-        self.say(at, &format!("(deployment {id}) deployment completed."));
-        self.say(at + 1, "has reached a steady state.");
+        self.add_event(at, &format!("(deployment {id}) deployment completed."));
+        self.add_event(at + 1, "has reached a steady state.");
         let rolled_back = self.record(&record).is_some_and(|record| record.status == Status::RollbackInProgress);
         let status = if rolled_back { Status::RollbackSuccessful } else { Status::Successful };
         self.finish(&record, status, None, at);

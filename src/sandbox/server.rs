@@ -9,7 +9,7 @@ use axum::response::Response;
 use tokio::net::TcpListener;
 
 use crate::sandbox::Sandbox;
-use crate::sandbox::coding::CBOR;
+use crate::sandbox::protocol::CBOR;
 use crate::sandbox::wire::{Answer, Fate, Request};
 
 impl Sandbox {

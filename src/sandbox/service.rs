@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::sandbox::chance::Chance;
 use crate::sandbox::hook::Verdict;
 use crate::sandbox::moment::{Moment, epoch};
 use crate::sandbox::record::{Record, ServiceRevision};
 use crate::sandbox::region::Place;
+use crate::sandbox::rng::Chance;
 use crate::sandbox::task::{Nature, Phase, Task};
 
 /// A service.
@@ -210,7 +210,7 @@ impl Service {
     }
 
     /// Adds an event as ECS words it, with `(service NAME)` before the text.
-    pub(crate) fn say(&mut self, at: Moment, text: &str) {
+    pub(crate) fn add_event(&mut self, at: Moment, text: &str) {
         let name = self.next_name("event");
         let id = self.chance.uuid(&name);
         let message = format!("(service {}) {text}", self.name);
@@ -222,7 +222,7 @@ impl Service {
     pub(crate) fn say_once(&mut self, at: Moment, text: &str) {
         let message = format!("(service {}) {text}", self.name);
         if self.events.front().is_none_or(|(_, event)| event["message"] != message.as_str()) {
-            self.say(at, text);
+            self.add_event(at, text);
         }
     }
 
@@ -282,7 +282,7 @@ impl Service {
     }
 
     /// Returns what DescribeServices says, as JSON text: it may lag behind.
-    pub(crate) fn said(&mut self, now: Moment) -> Arc<str> {
+    pub(crate) fn described_text(&mut self, now: Moment) -> Arc<str> {
         match self.stale.as_ref().filter(|(until, _)| now < *until) {
             Some((_, text)) => text.clone(),
             None => self.text(now),

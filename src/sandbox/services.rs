@@ -69,7 +69,7 @@ impl World {
 
     /// Returns how a new deployment of the service behaves: by its images, and by the faults unless it worked before.
     pub(crate) fn behaviour(&self, call: &Call, service: &str, definition: &Value, spared: bool) -> Behaviour {
-        let mut behaviour = Behaviour::of(definition);
+        let mut behaviour = Behaviour::parse(definition);
         for fault in self.service_faults(&call.account, &call.region, service) {
             match fault {
                 Fault::Slow(factor) => behaviour.factor = factor,
@@ -301,11 +301,11 @@ pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<
         });
         match service {
             Some(service) if with_tags => {
-                let mut body: Value = serde_json::from_str(&service.said(call.now)).unwrap_or_default();
+                let mut body: Value = serde_json::from_str(&service.described_text(call.now)).unwrap_or_default();
                 body["tags"] = json!(tags.get(&service.arn()).cloned().unwrap_or_default());
                 services.push(body.to_string().into());
             }
-            Some(service) => services.push(service.said(call.now)),
+            Some(service) => services.push(service.described_text(call.now)),
             None => {
                 let arn = match name.starts_with("arn:") {
                     true => name.to_owned(),

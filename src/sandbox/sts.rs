@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::sandbox::account::{parts, provider_arn};
-use crate::sandbox::chance::KEY_LETTERS;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::jwt;
 use crate::sandbox::moment::{Moment, iso};
 use crate::sandbox::policy::{Ask, Decision, decide};
+use crate::sandbox::rng::KEY_LETTERS;
 use crate::sandbox::session::{Principal, Session};
 use crate::sandbox::wire::{AwsError, STS_NAMESPACE, escape};
 use crate::sandbox::world::World;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::sandbox::chance::Chance;
 use crate::sandbox::moment::{Moment, epoch, millis};
 use crate::sandbox::region::Region;
+use crate::sandbox::rng::Chance;
 use crate::sandbox::timing::Timing;
 
 /// What a task does once it is started.

@@ -13,23 +13,23 @@ use serde_json::{Value, json};
 use crate::sandbox::account::Account;
 use crate::sandbox::alarms::Alarms;
 use crate::sandbox::api::Api;
-use crate::sandbox::asked::{self, Asked};
+use crate::sandbox::aws_query::Queried;
 use crate::sandbox::barrier::Barrier;
 use crate::sandbox::bucket::{Buckets, Group};
 pub(crate) use crate::sandbox::call::Call;
 use crate::sandbox::calls::{Attempt, Calls, Write, is_write};
-use crate::sandbox::chance::Chance;
 use crate::sandbox::codedeploy::CodeDeploy;
-use crate::sandbox::coding::Coding;
 use crate::sandbox::fault::{Fault, Rule};
+use crate::sandbox::iam_request::{self, IamRequest};
 use crate::sandbox::issuer::Issuer;
 use crate::sandbox::moment::{Moment, millis};
 use crate::sandbox::policy::{Ask, Decision, action_matches, decide};
-use crate::sandbox::queried::Queried;
+use crate::sandbox::protocol::Coding;
 use crate::sandbox::region::Region;
+use crate::sandbox::resources::Things;
+use crate::sandbox::rng::Chance;
 use crate::sandbox::session::{Principal, Refusal, Session, verify};
 use crate::sandbox::signature::{self, Claimed};
-use crate::sandbox::things::Things;
 use crate::sandbox::timing::Timing;
 use crate::sandbox::wire::{Answer, AwsError, Fate, Request, XML};
 use crate::sandbox::{elb, iam, sts};
@@ -92,8 +92,8 @@ impl World {
 
     /// Takes down a request that is sent, where it would change something, and returns how long it travels.
     pub(crate) fn sent(&mut self, request: &Request, sent: Moment) -> Duration {
-        let (coding, target) = Coding::of(request);
-        if let Some((_, operation)) = Api::of(&target).filter(|(api, operation)| api.changes(operation)) {
+        let (coding, target) = Coding::parse(request);
+        if let Some((_, operation)) = Api::parse(&target).filter(|(api, operation)| api.changes(operation)) {
             let service = coding.read(&request.body).and_then(|input| Some(input["service"].as_str()?.to_owned()));
             self.calls.attempts.push(Attempt { sent, operation: operation.to_owned(), service });
         }
@@ -122,11 +122,11 @@ impl World {
     pub(crate) fn handle(&mut self, request: &Request, sent: Moment, now: Moment) -> Fate {
         self.requests += 1;
         let claimed = signature::claimed(request);
-        let (coding, target) = Coding::of(request);
+        let (coding, target) = Coding::parse(request);
         if request.method == "GET" {
             return Fate::Answered(self.metadata(request));
         }
-        match Api::of(&target) {
+        match Api::parse(&target) {
             Some((api, operation)) => self.json((api, coding), request, claimed.as_ref(), operation, sent, now),
             None if target.is_empty() => self.query(request, claimed.as_ref(), now),
             None => {
@@ -166,12 +166,12 @@ impl World {
         let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
         let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
         let region = claimed.map(|claimed| claimed.region.clone()).unwrap_or_default();
-        self.calls.count(&account, &region, operation);
+        self.calls.record(&account, &region, operation);
         let input = coding.read(&request.body);
         let changes = api.changes(operation);
         let services = input.as_ref().map(|input| self.services_named(&account, &region, input)).unwrap_or_default();
         let faults = self.call_faults(&account, &region, &services);
-        let name = format!("{account}/{region}/{operation}/{}", self.calls.of(&account, &region, operation));
+        let name = format!("{account}/{region}/{operation}/{}", self.calls.count(&account, &region, operation));
         if self.blind.get(&(account.clone(), region.clone())).is_some_and(|until| now < *until) {
             return Fate::Reset;
         }
@@ -227,7 +227,7 @@ impl World {
             Fault::Throttle(rate) => Some(Group::throttled(*rate, &call.operation)),
             _ => None,
         });
-        let published = Group::of(&call.operation).filter(|_| self.limits && api == Api::Ecs);
+        let published = Group::parse(&call.operation).filter(|_| self.limits && api == Api::Ecs);
         let published = published.map(|group| faults.iter().fold(group, |group, fault| fault.narrows(group)));
         for group in rates.chain(published) {
             if !self.buckets.take(&call.account, &call.region, group, call.now) {
@@ -235,7 +235,7 @@ impl World {
                 return Err(throttled());
             }
         }
-        for Asked { action, resource, keys } in asked::of(api, self, call, input) {
+        for IamRequest { action, resource, keys } in iam_request::from_call(api, self, call, input) {
             self.authorize(&call.principal, &action, &resource, &keys)?;
             let unread = matches!(call.operation.as_str(), "ListServiceDeployments" | "DescribeServiceDeployments");
             let denied = faults.iter().find_map(|fault| match fault {
@@ -297,7 +297,7 @@ impl World {
             Some(claimed) => claimed.region.clone(),
             None => host_region(request.header("host").unwrap_or_default()),
         };
-        self.calls.count(&account, &region, &operation);
+        self.calls.record(&account, &region, &operation);
         let names = self.account_names(&account);
         let faults: Vec<Fault> = self
             .rules
@@ -310,7 +310,7 @@ impl World {
             })
             .map(|rule| rule.fault.clone())
             .collect();
-        let count = self.calls.of(&account, &region, &operation);
+        let count = self.calls.count(&account, &region, &operation);
         for fault in &faults {
             match fault {
                 Fault::Silent => return Fate::Silent,

@@ -6,7 +6,7 @@ use crate::event::Reason;
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Outcome, Revision, TargetId};
 use crate::plan::outline::{Action, ChangeOutline};
-use crate::state::{Course, Phase, TaskRun, Undo, milliseconds};
+use crate::state::{Phase, Rollback, Stages, TaskRun, milliseconds};
 
 /// A target so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub struct TargetState {
     /// The newest task counts of the deployment.
     pub tasks: Option<Tasks>,
     /// The stages of its deployment, where it has stages, and the PAUSE hooks at which it waits or waited.
-    pub course: Course,
+    pub stages: Stages,
     /// The tasks of its `before` and `after` that were run for it, the newest last.
     pub run_tasks: Vec<TaskRun>,
     /// The task that runs for another target and for which it waits, or waited.
@@ -51,14 +51,14 @@ pub struct TargetState {
     pub reason: Option<Reason>,
     /// What was seen when it degraded during its wave's bake.
     pub degraded: Option<Reason>,
-    /// The target whose failure kept this one from starting, or had it returned.
+    /// The target whose failure kept this one from starting, or had it rolled back.
     pub cause: Option<TargetId>,
-    /// How it goes back, or went back, to what it ran before.
-    pub undo: Option<Undo>,
-    /// How it was returned after it had succeeded.
-    pub returned: Option<Outcome>,
-    /// Why it should have been returned after it had succeeded, and was not.
-    pub not_undone: Option<String>,
+    /// Its rollback, under way or over.
+    pub rollback: Option<Rollback>,
+    /// How its rollback ended, where it had succeeded first.
+    pub rollback_outcome: Option<Outcome>,
+    /// Why it was not rolled back, although it should have been, after it had succeeded.
+    pub rollback_impossible: Option<String>,
     /// When its rollout began.
     pub started_at: Option<Timestamp>,
     /// When its revision was there.
@@ -67,8 +67,8 @@ pub struct TargetState {
     pub deployed_at: Option<Timestamp>,
     /// When it ended or was skipped.
     pub finished_at: Option<Timestamp>,
-    /// When it was returned after it had succeeded.
-    pub returned_at: Option<Timestamp>,
+    /// When that rollback ended.
+    pub rolled_back_at: Option<Timestamp>,
     /// What the plan changes, a line each, without values of environment variables.
     pub changes: Vec<String>,
 }
@@ -91,56 +91,56 @@ impl TargetState {
             deployment: None,
             attached: false,
             tasks: None,
-            course: Course::default(),
+            stages: Stages::default(),
             run_tasks: Vec::new(),
             waits_for: None,
             message: None,
             reason: None,
             degraded: None,
             cause: None,
-            undo: None,
-            returned: None,
-            not_undone: None,
+            rollback: None,
+            rollback_outcome: None,
+            rollback_impossible: None,
             started_at: None,
             registered_at: None,
             deployed_at: None,
             finished_at: unchanged.then_some(at),
-            returned_at: None,
+            rolled_back_at: None,
             changes: change.summary.clone(),
         }
     }
 
-    pub(super) fn end(&mut self, outcome: Outcome, at: Timestamp) {
+    pub(super) fn finish(&mut self, outcome: Outcome, at: Timestamp) {
         self.phase = Phase::Ended;
         self.ended = Some(outcome);
         self.finished_at = Some(at);
         if !self.goes_on() {
-            self.course.end(at);
+            self.stages.finish(at);
         }
     }
 
-    /// Returns what counts: how its rollout ended, [`Outcome::Failed`] when it degraded afterwards, or how it was
-    /// returned after that.
+    /// Returns what counts: how its rollout ended, [`Outcome::Failed`] when it degraded afterwards, or how its
+    /// rollback after that ended.
     pub fn outcome(&self) -> Option<Outcome> {
-        match (self.returned, self.ended) {
-            (Some(returned), _) => Some(returned),
+        match (self.rollback_outcome, self.ended) {
+            (Some(rolled_back), _) => Some(rolled_back),
             (None, Some(Outcome::Succeeded | Outcome::Unchanged)) if self.degraded.is_some() => Some(Outcome::Failed),
             (None, ended) => ended,
         }
     }
 
-    /// Returns why it failed, was returned or was not started.
+    /// Returns why it failed, was rolled back or was not started.
     pub fn why(&self) -> Option<&Reason> {
-        match self.returned {
+        match self.rollback_outcome {
             Some(_) => self.reason.as_ref(),
             None => self.degraded.as_ref().or(self.reason.as_ref()),
         }
     }
 
-    /// Returns the revision that is being deployed: the wanted one, or the one that it goes back to.
+    /// Returns the revision that is being deployed: the wanted one, or the one that it is rolled back to.
     pub fn deploys(&self) -> Option<&Revision> {
-        match &self.undo {
-            Some(undo) => undo.to.as_ref(),
+        match &self.rollback {
+            Some(rollback) => rollback.to.as_ref(),
             None => self.to.as_ref(),
         }
     }
@@ -159,7 +159,7 @@ impl TargetState {
     /// Whether its rollout is under way.
     pub fn is_running(&self) -> bool {
         match self.phase {
-            Phase::Preparing | Phase::Registered | Phase::Deploying | Phase::Undoing => true,
+            Phase::Preparing | Phase::Registered | Phase::Deploying | Phase::RollingBack => true,
             Phase::Waiting | Phase::Ended => false,
         }
     }
@@ -187,14 +187,16 @@ impl TargetState {
 
     /// Whether its deployment was left waiting at a PAUSE hook.
     pub fn is_paused(&self) -> bool {
-        self.goes_on() && self.course.waits().next().is_some()
+        self.goes_on() && self.stages.waits().next().is_some()
     }
 
     /// Returns the milliseconds of its rollout, up to `now` while it is under way; `None` when it was never started.
     pub fn elapsed_ms(&self, now: Option<Timestamp>) -> Option<u64> {
-        // A way back after the end is a time of its own: hours may lie between.
-        if let (Phase::Undoing, Some(undo), Some(_), Some(now)) = (self.phase, &self.undo, self.finished_at, now) {
-            return Some(milliseconds(undo.started_at, now));
+        // A rollback after the end has a time of its own: hours may lie between.
+        if let (Phase::RollingBack, Some(rollback), Some(_), Some(now)) =
+            (self.phase, &self.rollback, self.finished_at, now)
+        {
+            return Some(milliseconds(rollback.started_at, now));
         }
         Some(milliseconds(self.started_at?, self.finished_at.or(now)?))
     }

@@ -36,7 +36,7 @@ pub struct Totals {
 
 impl Totals {
     /// Counts targets.
-    pub fn of<'a>(targets: impl Iterator<Item = &'a TargetState>) -> Self {
+    pub fn count<'a>(targets: impl Iterator<Item = &'a TargetState>) -> Self {
         let mut totals = Self::default();
         for target in targets {
             totals.add(target);
@@ -45,15 +45,15 @@ impl Totals {
     }
 
     pub(super) fn add(&mut self, target: &TargetState) {
-        *self.place(target) += 1;
+        *self.counter(target) += 1;
     }
 
     /// Takes back what `add` counted; the target must not have changed in between.
     pub(super) fn remove(&mut self, target: &TargetState) {
-        *self.place(target) -= 1;
+        *self.counter(target) -= 1;
     }
 
-    fn place(&mut self, target: &TargetState) -> &mut usize {
+    fn counter(&mut self, target: &TargetState) -> &mut usize {
         match target.outcome() {
             _ if target.is_running() => &mut self.running,
             None if target.is_blocked() => &mut self.blocked,

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use crate::base::text;
 
-use crate::view::canvas::scrollback::Lost;
+use crate::view::canvas::scrollback::Scrollback;
 
 /// A terminal with a foot that changes.
 pub struct Canvas {
@@ -30,7 +30,7 @@ impl Canvas {
             size,
             buffer: String::new(),
             foot: Vec::new(),
-            lost: Lost::default(),
+            lost: Scrollback::default(),
             line_is_full: false,
         })));
         let foot = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(terminal.clone())));
@@ -67,7 +67,7 @@ impl Canvas {
         let mut screen = self.terminal.screen();
         screen.next_line();
         // How much others write is not known.
-        screen.lost = Lost::default();
+        screen.lost = Scrollback::default();
         screen.commit();
     }
 
@@ -104,7 +104,7 @@ struct Screen {
     buffer: String,
     /// The columns that each line of the foot on the terminal takes.
     foot: Vec<usize>,
-    lost: Lost,
+    lost: Scrollback,
     /// Whether the next text belongs on the next line.
     line_is_full: bool,
 }

@@ -10,22 +10,22 @@ use crate::view::style;
 
 /// Runs the whole of a process, and returns its exit code; an error is written to stderr, and so is a panic of any thread.
 pub fn guarded<T: From<Exit>>(run: impl FnOnce() -> Result<T, Error>) -> T {
-    set_hook(Box::new(|panic| say(&of(panic))));
+    set_hook(Box::new(|panic| print_error(&panic_error(panic))));
     // The hook has said what there is to say, and the reports were written while their view was dropped.
     let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Ok(Exit::Unexpected.into()));
     result.unwrap_or_else(|error| {
-        say(&error);
+        print_error(&error);
         error.exit.into()
     })
 }
 
-fn say(error: &Error) {
+fn print_error(error: &Error) {
     // Nobody is left to tell that stderr is gone.
     let _ = write!(anstream::stderr(), "{}", style::error(error));
 }
 
 /// Says where it was. A panic's message is left out: it may hold what was being worked on, a token too.
-fn of(panic: &PanicHookInfo<'_>) -> Error {
+fn panic_error(panic: &PanicHookInfo<'_>) -> Error {
     // The path of a dependency's source begins with the home of whoever built it.
     let place = panic.location().map(|at| {
         let file = Path::new(at.file());

@@ -22,19 +22,19 @@ pub struct Waiting {
 }
 
 /// Says what is done with hooks: they are continued, or their deployments rolled back.
-pub fn done(rollback: bool) -> &'static str {
+pub fn action_words(rollback: bool) -> &'static str {
     if rollback { "rolled back" } else { "continued" }
 }
 
 /// Returns a line for each hook, and how many there are; with `rollback` ECS was, or would be, asked to roll back.
 pub fn text(waiting: &[Waiting], rollback: bool, paint: Paint) -> String {
-    let done = done(rollback);
+    let done = action_words(rollback);
     let name = |it: &Waiting| clean(&it.target.to_string()).into_owned();
     let column = waiting.iter().map(|it| text::width(&name(it))).max().unwrap_or(0);
     let mut text = String::new();
     for it in waiting {
         let to = it.back.as_ref().map(|back| format!(" to {}", clean(&back.to_string()))).unwrap_or_default();
-        let place = stage::place(&it.hook);
+        let place = stage::hook_words(&it.hook);
         let (tone, mark, words) = match &it.ended {
             None if rollback => (Tone::Warn, "!", format!("{place}; --rollback goes back{to}")),
             None => (Tone::Warn, "!", place),

@@ -94,7 +94,7 @@ impl Lines {
         }
         if let Event::TasksChanged { target, tasks } = &event.event {
             self.counts(target, *tasks, event.at, state);
-        } else if let Some(sentence) = self.narrator.tell(event, state) {
+        } else if let Some(sentence) = self.narrator.narrate(event, state) {
             if let (Some(target), false) = (&sentence.target, sentence.progress) {
                 // The counts that led to the end are not told after it.
                 if let Some(told) = self.told.get_mut(target) {
@@ -118,17 +118,19 @@ impl Lines {
     /// it ends a target, and otherwise into the target's section.
     fn fold_in(&mut self, event: &Stamped, sentence: &Sentence, log: &[String], state: &RunState) {
         let Some(target) = &sentence.target else { return self.write(sentence, event.at, state) };
-        if let (Event::UndoStarted { .. }, Some(sections)) = (&event.event, &mut self.sections) {
+        if let (Event::RollbackStarted { .. }, Some(sections)) = (&event.event, &mut self.sections) {
             sections.calm(target);
         }
         match &event.event {
             Event::RolloutFinished { reason, .. } => {
                 self.section(target, sentence, reason.as_ref(), log, event.at, state)
             }
-            Event::TargetReturned { reason, .. } => self.section(target, sentence, Some(reason), log, event.at, state),
+            Event::RollbackFinished { reason, .. } => {
+                self.section(target, sentence, Some(reason), log, event.at, state)
+            }
             Event::RolloutSkipped { .. }
             | Event::TargetDegraded { .. }
-            | Event::UndoImpossible { .. }
+            | Event::RollbackImpossible { .. }
             | Event::HookWaiting { continued: false, .. }
             | Event::HookNotContinued { .. } => self.write(sentence, event.at, state),
             Event::ServiceMessage { .. } if !sentence.progress => {
@@ -166,8 +168,9 @@ impl Lines {
         let header = self.line(sentence, at, state);
         let found = state.target(target);
         let failed = found.is_none_or(|target| target.outcome().is_none_or(|outcome| outcome != Outcome::Succeeded));
-        let undone = found.and_then(|target| target.undo.as_ref().filter(|_| target.returned.is_some()));
-        let began = undone.map(|undo| undo.started_at).or(found.and_then(|target| target.started_at)).unwrap_or(at);
+        let result = found.and_then(|target| target.rollback.as_ref().filter(|_| target.rollback_outcome.is_some()));
+        let began =
+            result.map(|rollback| rollback.started_at).or(found.and_then(|target| target.started_at)).unwrap_or(at);
         let evidence = reason.iter().flat_map(|reason| {
             let help = reason.help.iter().map(|help| format!("help: {help}"));
             reason.evidence.iter().map(ToString::to_string).chain(help)
@@ -183,7 +186,7 @@ impl Lines {
 
     /// Writes what was said of targets after their ends, or without one.
     fn fold_rest(&mut self, at: Timestamp, state: &RunState) {
-        let left = self.sections.as_ref().map(Sections::left).unwrap_or_default();
+        let left = self.sections.as_ref().map(Sections::open_targets).unwrap_or_default();
         for target in left {
             let text = "not ended when the run was over".to_owned();
             let sentence =
@@ -292,7 +295,7 @@ fn heartbeat(state: &RunState, now: Timestamp) -> String {
         .take(HEARTBEAT_NAMES)
         .map(|target| {
             let tasks = target.tasks.map(|tasks| format!(" {}", sentence::short_tasks(tasks)));
-            let stage = stage::short(target).map(|stage| format!(" ({stage})")).unwrap_or_default();
+            let stage = stage::stage_words(target).map(|stage| format!(" ({stage})")).unwrap_or_default();
             format!("{}{}{stage}", clean(&target.target.to_string()), tasks.unwrap_or_default())
         })
         .collect();

@@ -103,7 +103,7 @@ impl Live {
             self.phase = None;
             self.column = style::name_column(plan);
         }
-        if let Some(sentence) = self.narrator.tell(event, state).filter(|sentence| !sentence.progress) {
+        if let Some(sentence) = self.narrator.narrate(event, state).filter(|sentence| !sentence.progress) {
             let name = sentence.target.as_ref().map(|target| clean(&target.to_string()).into_owned());
             let name = name.map(|name| text::pad(&name, self.column) + "  ").unwrap_or_default();
             let mark = self.paint.paint(sentence.tone, sentence.mark);
@@ -238,8 +238,8 @@ impl Grid {
             row = row.with(Tone::Plain, &text::pad(&revision(target), self.revision)).gap();
         }
         if self.phase > 0 {
-            let waits = target.course.waits().next().is_some();
-            let warns = failing || waits || target.phase == Phase::Undoing;
+            let waits = target.stages.waits().next().is_some();
+            let warns = failing || waits || target.phase == Phase::RollingBack;
             let tone = if warns { Tone::Warn } else { Tone::Dim };
             row = row.with(tone, &text::pad(&phase_word(target), self.phase)).gap();
         }
@@ -253,12 +253,12 @@ impl Grid {
 /// Says what goes on: the stage where there is one.
 fn phase_word(target: &TargetState) -> String {
     let word = match target.phase {
-        Phase::Undoing => "going back",
+        Phase::RollingBack => "going back",
         _ if target.is_failing() => "failing",
         Phase::Waiting => "waiting",
         Phase::Preparing => "preparing",
-        Phase::Registered => return stage::short(target).unwrap_or_else(|| "registered".to_owned()),
-        Phase::Deploying => return stage::short(target).unwrap_or_else(|| "deploying".to_owned()),
+        Phase::Registered => return stage::stage_words(target).unwrap_or_else(|| "registered".to_owned()),
+        Phase::Deploying => return stage::stage_words(target).unwrap_or_else(|| "deploying".to_owned()),
         Phase::Ended => "ended",
     };
     word.to_owned()

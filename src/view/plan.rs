@@ -11,7 +11,7 @@ use crate::fleet::OnCancel;
 use crate::narrate::outcome::Tone;
 use crate::plan::diff::Line;
 use crate::plan::preview::{Group, Kind, Preview, Target, Wave};
-use crate::plan::time_estimate::{Budget, Limited};
+use crate::plan::time_estimate::{Limited, TimeEstimate};
 use crate::view::style::Paint;
 
 /// How many accounts a group names before it counts the rest.
@@ -228,7 +228,7 @@ pub(super) fn policies(preview: &Preview) -> Vec<String> {
 }
 
 /// Returns what is expected, the worst case and what that has to fit, in words.
-pub(super) fn time(budget: &Budget) -> String {
+pub(super) fn time(budget: &TimeEstimate) -> String {
     let gate = budget.until_gate.as_ref().map(|wave| format!(", up to the gate before wave {wave}"));
     let worst = duration(budget.worst_case_seconds.saturating_mul(1000));
     let limits: Vec<String> = budget
@@ -255,7 +255,7 @@ pub(super) fn time(budget: &Budget) -> String {
 }
 
 /// Returns what a person should know where the worst case does not fit.
-pub fn warning(budget: &Budget) -> Option<String> {
+pub fn warning(budget: &TimeEstimate) -> Option<String> {
     let tightest = budget.limits.first().filter(|_| !budget.fits)?;
     let (what, help) = match tightest.what {
         Limited::IdToken | Limited::Sessions => (

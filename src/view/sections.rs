@@ -95,7 +95,7 @@ impl Sections {
     }
 
     /// Returns the targets that have lines and have not ended, by their names.
-    pub fn left(&self) -> Vec<TargetId> {
+    pub fn open_targets(&self) -> Vec<TargetId> {
         let mut left: Vec<TargetId> = self.open.keys().cloned().collect();
         left.sort();
         left
@@ -189,7 +189,7 @@ mod tests {
              goes back\n\
              \x1b[0Ksection_end:1560896394:roleout_prod_eu-west-1_api-2\r\x1b[0K\n"
         );
-        assert_eq!(sections.left(), std::slice::from_ref(&hangul));
+        assert_eq!(sections.open_targets(), std::slice::from_ref(&hangul));
         let other = id("주문/eu-west-1/api");
         let [one, two] = [&hangul, &other].map(|target| sections.close(closed(target, "x", false), 0));
         assert!(one.contains(":roleout____eu-west-1_api-92c4302e["), "{one}");

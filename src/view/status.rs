@@ -10,7 +10,7 @@ use crate::base::text;
 use crate::base::text::{clean, count};
 use crate::narrate::outcome::Tone;
 use crate::narrate::stage;
-use crate::plan::placeholders::{Level, Own};
+use crate::plan::placeholders::{PlaceholderScope, Placeholders};
 use crate::status::{DeploymentStatus, Drift, Status, TargetStatus};
 use crate::view::style::Paint;
 
@@ -41,7 +41,7 @@ pub fn json(status: &Status) -> String {
 /// Returns the status as text of at most so many columns where words allow; `whole` lists every target.
 pub fn text(status: &Status, paint: Paint, columns: usize, whole: bool) -> String {
     let mut page = Page { paint, columns, text: String::new() };
-    let accounts = Accounts::of(status);
+    let accounts = Accounts::group(status);
     if whole || status.targets.len() <= LISTED {
         table::write(&mut page, &accounts);
     } else {
@@ -67,7 +67,7 @@ enum Condition {
 }
 
 impl Condition {
-    fn of(target: &TargetStatus) -> Self {
+    fn from_status(target: &TargetStatus) -> Self {
         match &target.drift {
             Drift::None if target.is_deploying() => Self::Deploying,
             Drift::None => Self::InSync,
@@ -109,15 +109,15 @@ struct AccountRows<'a> {
 struct Accounts<'a>(Vec<AccountRows<'a>>);
 
 impl<'a> Accounts<'a> {
-    fn of(status: &'a Status) -> Self {
+    fn group(status: &'a Status) -> Self {
         let mut accounts: IndexMap<&str, Vec<&TargetStatus>> = IndexMap::new();
         for target in &status.targets {
             accounts.entry(&target.target.account).or_default().push(target);
         }
         let rows = accounts.into_iter().filter_map(|(name, mut targets)| {
-            targets.sort_by_key(|target| Condition::of(target));
+            targets.sort_by_key(|target| Condition::from_status(target));
             let (first, last) = (targets.first()?, targets.last()?);
-            Some(AccountRows { name, id: first.account_id.as_str(), condition: Condition::of(last), targets })
+            Some(AccountRows { name, id: first.account_id.as_str(), condition: Condition::from_status(last), targets })
         });
         let mut rows: Vec<_> = rows.collect();
         rows.sort_by_key(|account| account.condition);
@@ -141,7 +141,7 @@ impl AccountRows<'_> {
             words.push(format!("{running} of {desired} tasks run"));
         }
         for condition in [Condition::Deploying, Condition::Unreachable, Condition::Missing, Condition::Drifted] {
-            let number = self.targets.iter().filter(|target| Condition::of(target) == condition).count();
+            let number = self.targets.iter().filter(|target| Condition::from_status(target) == condition).count();
             if number > 0 {
                 words.push(format!("{number} {}", condition.word()));
             }
@@ -212,7 +212,7 @@ impl Page {
             if let Some(obstacle) = &target.blocked
                 && target.drift != (Drift::Differs { what: vec![obstacle.reason.clone()] })
             {
-                let lines = said(&obstacle.reason, obstacle.help.as_slice());
+                let lines = refusal_lines(&obstacle.reason, obstacle.help.as_slice());
                 alike.add(target, &lines, target.target.to_string());
             }
         }
@@ -227,7 +227,7 @@ impl Page {
         for target in &status.targets {
             if let Drift::Unknown { reason, help } = &target.drift {
                 let title = whole.get(&*target.target.account).cloned();
-                alike.add(target, &said(reason, help), title.unwrap_or_else(|| target.target.to_string()));
+                alike.add(target, &refusal_lines(reason, help), title.unwrap_or_else(|| target.target.to_string()));
             }
         }
         self.reasons("unreachable", alike);
@@ -237,7 +237,7 @@ impl Page {
         let mut alike = Alike::default();
         for target in &status.targets {
             if let Drift::Missing { reason, help } = &target.drift {
-                alike.add(target, &said(reason, help), target.target.to_string());
+                alike.add(target, &refusal_lines(reason, help), target.target.to_string());
             }
         }
         self.reasons("missing", alike);
@@ -309,7 +309,7 @@ impl Page {
     }
 }
 
-fn said(reason: &str, help: &[String]) -> Vec<String> {
+fn refusal_lines(reason: &str, help: &[String]) -> Vec<String> {
     std::iter::once(reason.to_owned()).chain(help.iter().map(|hint| format!("help: {hint}"))).collect()
 }
 
@@ -326,8 +326,12 @@ struct Group {
 impl Alike {
     fn add(&mut self, target: &TargetStatus, lines: &[String], name: String) {
         let account = &target.target.account;
-        let own = Own { account_id: target.account_id.as_str(), account_name: account, region: &target.target.region };
-        let general = |line: &String| own.template(line, Level::Place);
+        let own = Placeholders {
+            account_id: target.account_id.as_str(),
+            account_name: account,
+            region: &target.target.region,
+        };
+        let general = |line: &String| own.template(line, PlaceholderScope::Place);
         let key: Vec<String> = lines.iter().map(general).collect();
         let first = || Group { lines: lines.to_vec(), names: Vec::new() };
         let group = self.0.entry(key.clone()).or_insert_with(first);

@@ -37,7 +37,7 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, quiet: bool) -> Stri
         }
         page.blocked(state);
         page.not_started(state);
-        page.not_undone(state);
+        page.rollback_impossible(state);
         page.without_tasks(state);
         page.run_tasks(state);
     }
@@ -63,7 +63,7 @@ struct Page {
 impl Page {
     fn wave(&mut self, state: &RunState, wave: &WaveState) {
         let targets = || state.targets().filter(|target| target.wave == wave.outline.name);
-        let totals = Totals::of(targets());
+        let totals = Totals::count(targets());
         self.line(Tone::Strong, &format!("wave {}: {}", clean(&wave.outline.name), outcome::counts(&totals)));
         let totals_of_run = state.totals();
         let lists_good = totals_of_run.all() <= LISTED;
@@ -144,8 +144,8 @@ impl Page {
             if let (Some(Outcome::Detached), Some(reason)) = (target.outcome(), &target.reason) {
                 self.wrap(Tone::Plain, &reason.summary, 6);
             }
-            for hook in target.course.waits().filter(|_| target.is_paused()) {
-                self.line(Tone::Warn, &format!("      {}", stage::place(hook)));
+            for hook in target.stages.waits().filter(|_| target.is_paused()) {
+                self.line(Tone::Warn, &format!("      {}", stage::hook_words(hook)));
                 self.line(Tone::Plain, &format!("      roleout continue --only {}", name(&target.target)));
             }
             // A line of its own, whole, so that it can be copied.
@@ -160,16 +160,16 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Names those that should have been returned to what they ran before, and were not.
-    fn not_undone(&mut self, state: &RunState) {
+    /// Names those that should have been rolled back, and were not.
+    fn rollback_impossible(&mut self, state: &RunState) {
         let mut groups: IndexMap<&str, Vec<String>> = IndexMap::new();
         for target in state.targets() {
-            if let Some(reason) = &target.not_undone {
+            if let Some(reason) = &target.rollback_impossible {
                 groups.entry(reason).or_default().push(name(&target.target));
             }
         }
         for (reason, names) in groups {
-            self.wrap(Tone::Warn, &format!("not returned: {}", count(names.len(), "target")), 0);
+            self.wrap(Tone::Warn, &format!("not rolled back: {}", count(names.len(), "target")), 0);
             self.wrap(Tone::Plain, reason, 2);
             self.list(&names, 2);
             self.text.push('\n');

@@ -95,7 +95,7 @@ async fn a_saved_plan_takes_the_place_of_just_that_deployment() {
     for wait in [1, 600] {
         tokio::time::sleep(Duration::from_secs(wait)).await;
         let scene = scene.planning();
-        let terms = roleout::run::saved_plan::Terms {
+        let terms = roleout::run::saved_plan::ApplyOptions {
             dry_run: true,
             skip_blocked: false,
             skip_stale: false,

@@ -82,9 +82,9 @@ async fn a_return_that_waits_for_its_turn_past_its_deadline_is_not_sent_and_says
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Stuck, "{}", ran.said);
     assert!(ran.count(Outcome::RolledBack) > 0, "{}", ran.said);
-    let says = "the undo failed: UpdateService was not sent within 4s";
+    let says = "the rollback failed: UpdateService was not sent within 4s";
     let returned = ran.events.iter().filter_map(|it| match &it.event {
-        Event::TargetReturned { outcome, reason, .. } if reason.summary == says => Some(*outcome),
+        Event::RollbackFinished { outcome, reason, .. } if reason.summary == says => Some(*outcome),
         _ => None,
     });
     let returned: Vec<Outcome> = returned.collect();
@@ -130,7 +130,7 @@ async fn a_target_that_gets_no_answer_ends_at_its_timeout_and_says_that_nothing_
 async fn a_registration_without_an_answer_ends_soon_after_the_timeout() {
     let ran = black_holed(async |scene| {
         tokio::time::sleep(Duration::from_secs(300)).await;
-        let seen = || scene.sandbox.calls().of("200000000001", "eu-west-1", "DescribeServices");
+        let seen = || scene.sandbox.calls().count("200000000001", "eu-west-1", "DescribeServices");
         let before = seen();
         while seen() == before {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use roleout::base::exit::Exit;
-use roleout::commands::plan::{self, Choice};
+use roleout::commands::plan::{self, PlanOptions};
 use roleout::commands::status;
 use roleout::connect::Connection;
 use roleout::event::Event;
 use roleout::fleet::{Base, Commit, ImageError, Outcome};
 use roleout::plan::saved::Saved;
 use roleout::run::saved_plan;
-use roleout::run::saved_plan::Terms;
+use roleout::run::saved_plan::ApplyOptions;
 use roleout::status::{Drift, Status};
 use roleout::view::View;
 use roleout::view::options::Options;
@@ -86,7 +86,7 @@ async fn shown(scene: &Scene, layout: Layout) -> String {
     let out = Shared::default();
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(std::io::sink()));
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
-    let choice = status::Choice { layout, detailed_exitcode: false };
+    let choice = status::StatusOptions { layout, detailed_exitcode: false };
     let exit = status::run(&scene.fleet, &reach, choice, view, scene.cancel.clone()).await;
     assert_eq!(exit, Ok(Exit::Done));
     out.text()
@@ -172,7 +172,7 @@ async fn a_revision_that_is_not_there_or_not_active_blocks_before_anything_is_ch
     );
     // A plan that was saved before is refused as well, and not half carried out.
     let plan = Saved::parse(&fs_err::read_to_string(directory.plan()).expect("a file")).expect("a plan");
-    let terms = Terms {
+    let terms = ApplyOptions {
         dry_run: false,
         skip_blocked: false,
         skip_stale: false,
@@ -262,7 +262,7 @@ async fn a_registered_revision_is_tagged_and_its_own_tags_are_kept() {
     assert_eq!(tags(&scene, "s0"), ours);
     let status = seen(&next).await;
     let commit = status.targets[0].live.as_ref().and_then(|live| live.commit.clone()).expect("its tags say it");
-    assert_eq!((commit.short(), commit.pipeline.as_deref()), (Some("5f2c9d7b"), Some("1001")));
+    assert_eq!((commit.short_sha(), commit.pipeline.as_deref()), (Some("5f2c9d7b"), Some("1001")));
     let table = shown(&next, Layout::Table).await;
     assert!(table.contains("  commit  ") && table.contains("  5f2c9d7b  "), "{table}");
 }
@@ -405,7 +405,7 @@ async fn an_older_commit_does_not_take_the_place_of_a_newer_one() {
     );
     let view = View::new(Options::default(), Box::new(std::io::sink()), Box::new(std::io::sink()));
     let reach = Connection::sandbox(&older.fleet, &older.sandbox, older.token.clone());
-    let planned = plan::run(&older.fleet, &reach, &Choice::default(), view, older.cancel.clone()).await;
+    let planned = plan::run(&older.fleet, &reach, &PlanOptions::default(), view, older.cancel.clone()).await;
     assert_eq!(planned.map_err(|error| error.exit), Err(Exit::Blocked));
     assert_eq!(newer.sandbox.calls().writes.len(), writes, "nothing was changed");
     // What a status says of the differences is not hidden by it.

@@ -15,7 +15,7 @@ use roleout::engine::cancel::Cancel;
 use roleout::fleet::Fleet;
 use roleout::identity::session::Sessions;
 use roleout::identity::token::{TokenError, TokenSource};
-use roleout::preflight::diagnosis::{Choice, run};
+use roleout::preflight::diagnosis::{DiagnosisInput, run};
 use roleout::sandbox::{AUDIENCE, Claims, ISSUER_HOST, Role, Sandbox, parse_fault};
 use roleout::view::View;
 use roleout::view::doctor::Layout;
@@ -77,7 +77,7 @@ pub struct Setup {
     pub fleet: Fleet,
     pub sandbox: Sandbox,
     pub token: TokenSource,
-    pub choice: Choice,
+    pub choice: DiagnosisInput,
 }
 
 impl Setup {
@@ -85,7 +85,7 @@ impl Setup {
         let fleet = fleet(manifest);
         let sandbox = Sandbox::for_fleet(&fleet, 1, Clock::tokio());
         let token = held(sandbox.id_token(Claims::default()));
-        Self { fleet, sandbox, token, choice: Choice::default() }
+        Self { fleet, sandbox, token, choice: DiagnosisInput::default() }
     }
 
     pub fn claims(mut self, claims: Claims) -> Self {
@@ -157,7 +157,7 @@ impl Setup {
     pub async fn says(&self, layout: Layout) -> (Exit, String) {
         let (out, err) = (Shared::default(), Shared::default());
         let view = View::new(Options::default(), Box::new(out.clone()), Box::new(err.clone()));
-        let choice = Choice { layout, ..self.choice.clone() };
+        let choice = DiagnosisInput { layout, ..self.choice.clone() };
         let exit = run(&self.fleet, &self.reach(), &choice, view, Cancel::default()).await.expect("no signal");
         let said = format!("{}{}", out.text(), err.text());
         if let TokenSource::Held { token, .. } = &self.token {

@@ -14,8 +14,8 @@ use roleout::engine::cancel::Cancel;
 use roleout::event::{Event, Stamped};
 use roleout::fleet::{Fleet, Outcome};
 use roleout::manifest::load::load_str;
-use roleout::plan::rollback_target::deployed::Which;
-use roleout::run::lifecycle::{Choice, run};
+use roleout::plan::rollback_target::deployed::DeployedBy;
+use roleout::run::lifecycle::{PlanInput, run};
 use roleout::sandbox::{Claims, Sandbox, parse_fault};
 use roleout::state::RunState;
 use roleout::view::View;
@@ -28,13 +28,13 @@ pub struct Scene {
     pub sandbox: Sandbox,
     pub token: SecretString,
     pub start: Start,
-    pub choice: Choice,
+    pub choice: PlanInput,
     pub cancel: Cancel,
 }
 
 /// A rollback of every target, whatever it runs.
 pub fn everything() -> Going {
-    Going { further: false, which: Which::All }
+    Going { further: false, which: DeployedBy::All }
 }
 
 /// What a run came to.
@@ -60,7 +60,7 @@ impl Scene {
         let sandbox = Sandbox::for_fleet(&fleet, 1, Clock::tokio());
         sandbox.set_timing(roleout::sandbox::Timing::realistic());
         let token = sandbox.id_token(Claims::default());
-        Self { fleet, sandbox, token, start: Start::default(), choice: Choice::default(), cancel: Cancel::default() }
+        Self { fleet, sandbox, token, start: Start::default(), choice: PlanInput::default(), cancel: Cancel::default() }
     }
 
     /// `accounts` accounts with one region and `services` services each, behind one hub.

@@ -6,7 +6,7 @@ use roleout::base::exit::Exit;
 use roleout::engine::cancel::Signal;
 use roleout::event::{Event, TaskEnd};
 use roleout::fleet::{Moment, Outcome};
-use roleout::run::saved_plan::Terms;
+use roleout::run::saved_plan::ApplyOptions;
 use roleout::run::{saved_file, saved_plan};
 use roleout::sandbox::Write;
 use serde_json::{Value, json};
@@ -352,7 +352,7 @@ async fn the_plan_names_the_tasks_and_a_saved_one_runs_them() {
     let text = fs_err::read_to_string(directory.plan()).expect("a plan");
     let saved: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(saved["targets"][0]["work"]["run_tasks"]["before"][0]["command"], json!(["./migrate", "up"]));
-    let terms = Terms {
+    let terms = ApplyOptions {
         dry_run: false,
         skip_blocked: false,
         skip_stale: false,

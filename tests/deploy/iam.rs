@@ -7,7 +7,7 @@ use roleout::commands::{iam, plan, rollback, status};
 use roleout::engine::cancel::Cancel;
 use roleout::event::Event;
 use roleout::fleet::{Allow, Fleet, Outcome, Subject};
-use roleout::iam::{Choice, Permissions, Setup, setup};
+use roleout::iam::{IamOptions, Permissions, Setup, setup};
 use roleout::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
 use roleout::view::options::Options;
 use roleout::view::{Form, View};
@@ -33,7 +33,7 @@ fn allow() -> Allow {
     }
 }
 
-fn needed(fleet: &Fleet, choice: Choice) -> Setup {
+fn needed(fleet: &Fleet, choice: IamOptions) -> Setup {
     setup(fleet, choice).expect("policies")
 }
 
@@ -158,10 +158,10 @@ async fn shown(scene: &Scene, does: Does) -> (Exit, String) {
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(err.clone()));
     let reach = roleout::connect::Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let exit = if does == Does::Plan {
-        let choice = plan::Choice { form: Form::Text, ..plan::Choice::default() };
+        let choice = plan::PlanOptions { form: Form::Text, ..plan::PlanOptions::default() };
         plan::run(&scene.fleet, &reach, &choice, view, Cancel::default()).await
     } else {
-        status::run(&scene.fleet, &reach, status::Choice::default(), view, Cancel::default()).await
+        status::run(&scene.fleet, &reach, status::StatusOptions::default(), view, Cancel::default()).await
     };
     let error = exit.as_ref().err().map(ToString::to_string).unwrap_or_default();
     (exit.unwrap_or_else(|error| error.exit), format!("{}{}{error}", out.text(), err.text()))
@@ -231,7 +231,7 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 /// Runs each scenario with what the manifest needs, and then without each action of it that no scenario has missed so far.
-async fn every_action_is_missed(scenarios: Vec<Scenario>, choice: Choice) {
+async fn every_action_is_missed(scenarios: Vec<Scenario>, choice: IamOptions) {
     let mut missed: BTreeMap<String, bool> = BTreeMap::new();
     for scenario in &scenarios {
         let policies = needed(&scenario.scene().fleet, choice);
@@ -254,12 +254,12 @@ async fn every_action_is_missed(scenarios: Vec<Scenario>, choice: Choice) {
 
 #[tokio::test(start_paused = true)]
 async fn no_action_of_a_deploying_role_is_there_for_nothing() {
-    every_action_is_missed(scenarios(), Choice::default()).await;
+    every_action_is_missed(scenarios(), IamOptions::default()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_action_of_a_reading_role_is_there_for_nothing() {
-    let choice = Choice { permissions: Permissions::Plan, ..Choice::default() };
+    let choice = IamOptions { permissions: Permissions::Plan, ..IamOptions::default() };
     let image = |text: String| text.replace("registry.example.com/s0:v2", CACHED);
     let baked = ", waves: [ { name: all, bake: 1m, alarms: [checkout] } ]";
     let by_codedeploy =
@@ -313,11 +313,11 @@ async fn no_action_of_a_reading_role_is_there_for_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_reading_role_changes_nothing() {
     let scene = scenario("", with(&[FILE], ""), &[], Does::Deploy).scene();
-    scene.sandbox.apply(&needed(&scene.fleet, Choice { permissions: Permissions::Plan, ..Choice::default() }));
+    scene.sandbox.apply(&needed(&scene.fleet, IamOptions { permissions: Permissions::Plan, ..IamOptions::default() }));
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.count(Outcome::Failed)), (Exit::Failed, 1), "{}", ran.said);
-    let landed: Vec<_> = scene.sandbox.calls().writes.into_iter().filter(|write| write.error.is_none()).collect();
-    assert_eq!(landed, []);
+    let took_effect: Vec<_> = scene.sandbox.calls().writes.into_iter().filter(|write| write.error.is_none()).collect();
+    assert_eq!(took_effect, []);
 }
 
 /// The example, with the sandbox's own job.
@@ -331,12 +331,12 @@ fn example() -> Scene {
 #[tokio::test(start_paused = true)]
 async fn the_example_is_deployed_by_its_own_policies() {
     let scene = example();
-    scene.sandbox.apply(&needed(&scene.fleet, Choice::default()));
+    scene.sandbox.apply(&needed(&scene.fleet, IamOptions::default()));
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 19), "{}", ran.said);
     assert!(!ran.said.contains("not allowed"), "{}", ran.said);
     let scene = example();
-    scene.sandbox.apply(&without(&needed(&scene.fleet, Choice::default()), "ecs:UpdateService"));
+    scene.sandbox.apply(&without(&needed(&scene.fleet, IamOptions::default()), "ecs:UpdateService"));
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Failed, "{}", ran.said);
     assert_eq!(ran.count(Outcome::Succeeded), 0);
@@ -345,7 +345,7 @@ async fn the_example_is_deployed_by_its_own_policies() {
 #[tokio::test(start_paused = true)]
 async fn every_condition_of_a_trust_policy_counts() {
     let scene = example();
-    let policies = needed(&scene.fleet, Choice::default());
+    let policies = needed(&scene.fleet, IamOptions::default());
     let statements = |policies: &Setup| -> usize {
         let roles = policies.accounts.iter().flat_map(|account| &account.roles);
         roles.map(|role| role.trust["Statement"].as_array().expect("a list").len()).sum()
@@ -375,8 +375,8 @@ async fn compared(scene: &Scene) -> (Exit, String) {
     let (out, mut text) = (Shared::default(), Vec::new());
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(out));
     let reach = roleout::connect::Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
-    let wanted = needed(&scene.fleet, Choice::default());
-    let most = needed(&scene.fleet, Choice { check: true, ..Choice::default() });
+    let wanted = needed(&scene.fleet, IamOptions::default());
+    let most = needed(&scene.fleet, IamOptions { check: true, ..IamOptions::default() });
     let exit = iam::compare(&scene.fleet, (&wanted, &most), &reach, view, &mut text, Cancel::default()).await;
     (exit.unwrap_or_else(|error| error.exit), String::from_utf8(text).expect("UTF-8"))
 }
@@ -384,7 +384,7 @@ async fn compared(scene: &Scene) -> (Exit, String) {
 #[tokio::test(start_paused = true)]
 async fn what_is_live_is_compared_by_the_chains_own_sessions() {
     let scene = scenario("", with(&[FILE], ""), &[], Does::Deploy).scene();
-    let most = needed(&scene.fleet, Choice { check: true, ..Choice::default() });
+    let most = needed(&scene.fleet, IamOptions { check: true, ..IamOptions::default() });
     scene.sandbox.apply(&most);
     let (exit, said) = compared(&scene).await;
     assert_eq!(exit, Exit::Done, "{said}");
@@ -407,7 +407,7 @@ async fn what_is_live_is_compared_by_the_chains_own_sessions() {
         assert!(said.contains(line), "{line}: {said}");
     }
     // Without the reads it says what it could not compare.
-    scene.sandbox.apply(&needed(&scene.fleet, Choice::default()));
+    scene.sandbox.apply(&needed(&scene.fleet, IamOptions::default()));
     scene.sandbox.change_role(leaf, |role| role.policy = None);
     let (exit, said) = compared(&scene).await;
     assert_eq!(exit, Exit::Preflight, "{said}");
@@ -418,7 +418,7 @@ async fn what_is_live_is_compared_by_the_chains_own_sessions() {
 async fn what_is_not_known_is_all_of_the_account_and_said() {
     let noted = |keys: &[&str]| {
         let scene = scenario("", with(keys, ""), &[], Does::Deploy).scene();
-        needed(&scene.fleet, Choice::default())
+        needed(&scene.fleet, IamOptions::default())
     };
     let passed = |setup: &Setup| {
         let policy = setup.accounts[1].roles[0].policies[0].document.clone();

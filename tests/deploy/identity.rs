@@ -135,7 +135,7 @@ async fn keys_for_other_programs_have_twenty_minutes_left_at_least() {
     let account = &scene.fleet.accounts[0];
     let keys = async || {
         let now = reach.aws.clock().now();
-        let keys = Keys::of(&reach.sessions, account, now).await.expect("keys");
+        let keys = Keys::fetch(&reach.sessions, account, now).await.expect("keys");
         assert!(keys.expires >= now + Duration::from_secs(20 * 60));
         assert!(!format!("{keys:?}").contains(keys.for_process()["SecretAccessKey"].as_str().expect("a key")));
         keys.for_process()["AccessKeyId"].clone()

@@ -61,7 +61,7 @@ const WITHOUT_EFFECT: [&str; 8] = [
     "/accounts/chain/hops/role",
     // What `iam` and `doctor` look at, and no run.
     "/identity/issuer",
-    // What an undo gives back is read again, and so is the newest revision.
+    // What a rollback restores is read again, and so is the newest revision.
     "/targets/work/before/",
     "/targets/work/definition/newest",
 ];
@@ -119,7 +119,7 @@ fn shown(ran: &Ran) -> String {
 async fn a_change_of_any_leaf_is_refused_or_shown() {
     let scene = Scene::new(MANIFEST).quick();
     let (directory, saved) = plan(&scene, "leaves").await;
-    let dry = || roleout::run::saved_plan::Terms { dry_run: true, ..terms() };
+    let dry = || roleout::run::saved_plan::ApplyOptions { dry_run: true, ..terms() };
     let ran = carry_out(&scene, &saved, dry()).await;
     assert!(ran.exit.is_ok(), "{:?} {}", ran.exit, ran.said);
     let honest = shown(&ran);

@@ -34,6 +34,7 @@ mod processes;
 mod quick_start;
 mod reports;
 mod rollback;
+mod rollbacks;
 mod saved;
 mod scale;
 mod shards;
@@ -41,7 +42,6 @@ mod status;
 mod stopping;
 mod strategies;
 mod tail;
-mod undo;
 #[cfg(feature = "verify")]
 mod verify;
 mod watch;

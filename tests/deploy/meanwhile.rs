@@ -199,7 +199,7 @@ async fn two_jobs_that_deploy_the_same_at_once_deploy_each_target_once() {
 #[tokio::test(start_paused = true)]
 async fn whose_place_was_taken_after_the_last_look_is_told() {
     let scene = scene("", "").fault("a1=latency:2000");
-    let calls = |operation: &str| scene.sandbox.calls().of("200000000001", "eu-west-1", operation);
+    let calls = |operation: &str| scene.sandbox.calls().count("200000000001", "eu-west-1", operation);
     let until = async |operation: &str, more_than: u64| {
         while calls(operation) <= more_than {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -2,7 +2,7 @@
 
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
-use roleout::commands::plan::{Choice, run};
+use roleout::commands::plan::{PlanOptions, run};
 use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
 use roleout::plan::preview::{Kind, Preview};
@@ -41,7 +41,7 @@ async fn plan(scene: &Scene) -> Planned {
     let (out, err) = (Shared::default(), Shared::default());
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(err));
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
-    let choice = Choice { form: Form::Json, detailed_exitcode: true, ..Choice::default() };
+    let choice = PlanOptions { form: Form::Json, detailed_exitcode: true, ..PlanOptions::default() };
     let began = tokio::time::Instant::now();
     let exit = run(&scene.fleet, &reach, &choice, view, scene.cancel.clone()).await;
     let preview = serde_json::from_str(&out.text()).expect("the plan is shown");
@@ -127,7 +127,7 @@ async fn a_dry_run_shows_the_same() {
         let exit = if dry_run {
             lifecycle::run(scene.fleet.clone(), &reach, scene.choice.clone(), scene.start.clone(), view, cancel).await
         } else {
-            run(&scene.fleet, &reach, &Choice::default(), view, cancel).await
+            run(&scene.fleet, &reach, &PlanOptions::default(), view, cancel).await
         };
         assert_eq!(exit, Ok(Exit::Done));
         out.text()
@@ -140,12 +140,12 @@ async fn a_cancelled_plan_says_so_and_an_unknown_wave_is_a_usage_error() {
     let scene = Scene::of(1, 1, "");
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let view = || View::new(Options::default(), Box::new(std::io::sink()), Box::new(std::io::sink()));
-    let choice = Choice { from: Some("nowhere".into()), ..Choice::default() };
+    let choice = PlanOptions { from: Some("nowhere".into()), ..PlanOptions::default() };
     let error = run(&scene.fleet, &reach, &choice, view(), scene.cancel.clone()).await.expect_err("no such wave");
     assert_eq!(error.exit, Exit::Usage);
     scene.cancel.cancel(Signal::Interrupt);
     let error =
-        run(&scene.fleet, &reach, &Choice::default(), view(), scene.cancel.clone()).await.expect_err("cancelled");
+        run(&scene.fleet, &reach, &PlanOptions::default(), view(), scene.cancel.clone()).await.expect_err("cancelled");
     assert_eq!(error.exit, Exit::Interrupted);
 }
 

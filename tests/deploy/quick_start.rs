@@ -7,7 +7,7 @@ use roleout::commands::plan;
 use roleout::connect::Connection;
 use roleout::engine::cancel::Cancel;
 use roleout::fleet::Fleet;
-use roleout::iam::{Choice, Permissions, setup, terraform};
+use roleout::iam::{IamOptions, Permissions, setup, terraform};
 use roleout::manifest::load::load_str;
 use roleout::sandbox::{AUDIENCE, Claims, PROJECT_PATH, Sandbox};
 use roleout::view::options::Options;
@@ -41,8 +41,8 @@ fn manifest() -> String {
 fn account(manifest: &str) -> (Scene, Fleet) {
     let reading = fleet(manifest, &[("ACCESS", "read"), ("BRANCH", "*"), ("PROTECTED", "false")]);
     let scene = Scene::new(manifest).quick();
-    scene.sandbox.apply(&setup(&scene.fleet, Choice::default()).expect("policies"));
-    let choice = Choice { permissions: Permissions::Plan, ..Choice::default() };
+    scene.sandbox.apply(&setup(&scene.fleet, IamOptions::default()).expect("policies"));
+    let choice = IamOptions { permissions: Permissions::Plan, ..IamOptions::default() };
     let mut read = setup(&reading, choice).expect("policies");
     read.accounts.iter_mut().for_each(|account| account.provider = None);
     scene.sandbox.apply(&read);
@@ -59,7 +59,7 @@ fn job(scene: &Scene, fleet: &Fleet, branch: &str, end: &str) -> Scene {
 async fn planned(scene: &Scene) -> Exit {
     let view = View::new(Options::default(), Box::new(Shared::default()), Box::new(Shared::default()));
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
-    let choice = plan::Choice { form: Form::Text, ..plan::Choice::default() };
+    let choice = plan::PlanOptions { form: Form::Text, ..plan::PlanOptions::default() };
     plan::run(&scene.fleet, &reach, &choice, view, Cancel::default()).await.unwrap_or_else(|error| error.exit)
 }
 
@@ -98,7 +98,7 @@ async fn with_a_protected_environment_no_other_job_of_the_default_branch_may_dep
 
 #[test]
 fn the_root_module_passes_every_provider_that_the_modules_take() {
-    let module = terraform::module(&setup(&fleet(&manifest(), &[]), Choice::default()).expect("policies"));
+    let module = terraform::module(&setup(&fleet(&manifest(), &[]), IamOptions::default()).expect("policies"));
     let (_, rest) = module.split_once("configuration_aliases = [").expect("the providers");
     let (aliases, _) = rest.split_once(']').expect("their end");
     let aliases: Vec<&str> = aliases.split(", ").collect();

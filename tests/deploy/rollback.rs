@@ -6,7 +6,7 @@ use roleout::base::exit::Exit;
 use roleout::commands::rollback::{Going, run};
 use roleout::engine::cancel::Signal;
 use roleout::fleet::Outcome;
-use roleout::plan::rollback_target::deployed::Which;
+use roleout::plan::rollback_target::deployed::DeployedBy;
 use serde_json::json;
 
 use crate::harness::{Ran, Scene, manifest};
@@ -22,7 +22,7 @@ fn scene(accounts: usize, services: usize, rollout: &str) -> Scene {
 }
 
 async fn rollback(scene: &Scene, further: bool) -> Ran {
-    going(scene, Going { further, which: Which::All }).await
+    going(scene, Going { further, which: DeployedBy::All }).await
 }
 
 async fn going(scene: &Scene, going: Going) -> Ran {
@@ -133,7 +133,7 @@ async fn where_nothing_tells_what_was_deployed_a_rollback_is_refused_and_a_repor
     halted.events.iter().for_each(|event| record.apply(event));
     let run = record.report().deployed();
     for _ in 0..2 {
-        let which = Which::OfRun(Box::new(run.clone()));
+        let which = DeployedBy::Run(Box::new(run.clone()));
         let ran = going(&later, Going { further: false, which }).await;
         assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
         assert_eq!(images(&scene), ["registry.example.com/s0:v2"; 3], "{}", ran.said);

@@ -6,7 +6,7 @@ use roleout::base::error::Error;
 use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::plan::saved::{Origin, Saved, schema};
-use roleout::run::saved_plan::Terms;
+use roleout::run::saved_plan::ApplyOptions;
 use roleout::run::{saved_file, saved_plan};
 use serde_json::{Value, json};
 
@@ -17,8 +17,8 @@ const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/saved-plan.schem
 const WAVES: &str = "rollout:\n  timeout: 30m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
                      - { name: rest, gate: manual, max_parallel: [1, 50%], bake: 1m }\n";
 
-pub fn terms() -> Terms {
-    Terms {
+pub fn terms() -> ApplyOptions {
+    ApplyOptions {
         dry_run: false,
         skip_blocked: false,
         skip_stale: false,
@@ -41,7 +41,7 @@ pub async fn plan(scene: &Scene, name: &str) -> (Directory, Saved) {
 }
 
 /// Carries a saved plan out in another job: it knows nothing of the first but the file.
-pub async fn carry_out(scene: &Scene, saved: &Saved, terms: Terms) -> Ran {
+pub async fn carry_out(scene: &Scene, saved: &Saved, terms: ApplyOptions) -> Ran {
     let (saved, start) = (saved.clone(), scene.start.clone());
     scene.ran(async |reach, view| saved_plan::run(saved, reach, terms, start, view, scene.cancel.clone()).await).await
 }
@@ -105,7 +105,7 @@ async fn a_target_that_moved_is_refused_alone_and_nothing_is_changed_anywhere() 
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
     assert!(ran.state.started_at().is_none(), "no run began");
 
-    let ran = carry_out(&scene, &saved, Terms { skip_stale: true, ..terms() }).await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { skip_stale: true, ..terms() }).await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 7), "{}", ran.said);
     assert!(ran.said.contains("going on without these targets"), "{}", ran.said);
     let touched = |write: &roleout::sandbox::Write| {
@@ -153,7 +153,7 @@ async fn what_moved_is_named_for_each_way_of_moving() {
         ");
     });
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
-    let ran = carry_out(&scene, &saved, Terms { skip_stale: true, ..terms() }).await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { skip_stale: true, ..terms() }).await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
 }
 
@@ -233,7 +233,7 @@ async fn settings_that_others_changed_since_are_named() {
         "2 targets moved since the plan was made:\n  a0/eu-west-1/s0: its desired count was 2 and is 10 now\n  \
          a1/eu-west-1/s0: its deployment's maximumPercent was 200 and is 300 now"
     );
-    let ran = carry_out(&scene, &saved, Terms { skip_stale: true, ..terms() }).await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { skip_stale: true, ..terms() }).await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{}", ran.said);
 }
 
@@ -248,7 +248,7 @@ async fn an_old_plan_is_refused_before_anything_is_asked() {
     assert_eq!(scene.sandbox.calls().operation("AssumeRole"), 0);
     // The ID token of the first job is long gone; the second has its own.
     let scene = scene.claims(roleout::sandbox::Claims::default());
-    let ran = carry_out(&scene, &saved, Terms { max_age: Duration::from_secs(48 * 3600), ..terms() }).await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { max_age: Duration::from_secs(48 * 3600), ..terms() }).await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
 }
 
@@ -264,12 +264,12 @@ async fn an_account_that_cannot_be_reached_any_more_is_named_beside_what_moved()
     assert_eq!(refused.exit, Exit::Preflight);
     assert!(refused.message.contains("a1 (200000000001): hop 2 (leaf, "), "{refused}");
     assert!(refused.message.contains("a2/eu-west-1/s0: its deployment was"), "{refused}");
-    let ran = carry_out(&scene, &saved, Terms { skip_stale: true, ..terms() }).await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { skip_stale: true, ..terms() }).await;
     assert_eq!(error(&ran).exit, Exit::Preflight);
-    let ran = carry_out(&scene, &saved, Terms { skip_blocked: true, ..terms() }).await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { skip_blocked: true, ..terms() }).await;
     assert_eq!(error(&ran).exit, Exit::Blocked);
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
-    let ran = carry_out(&scene, &saved, Terms { skip_blocked: true, skip_stale: true, ..terms() }).await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { skip_blocked: true, skip_stale: true, ..terms() }).await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
 }
 
@@ -296,7 +296,7 @@ async fn a_plan_with_blocked_targets_is_saved_only_if_they_may_be_skipped() {
 async fn comparing_reads_in_batches_what_has_work_and_writes_nothing() {
     let scene = Scene::of(10, 10, "").quick();
     let (_directory, saved) = plan(&scene, "batches").await;
-    let ran = carry_out(&scene, &saved, Terms { dry_run: true, ..terms() }).await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { dry_run: true, ..terms() }).await;
     assert_eq!(ran.exit, Ok(Exit::Done), "{}", ran.said);
     let calls = scene.sandbox.calls();
     assert_eq!((calls.operation("DescribeServices"), calls.operation("DescribeTaskDefinition")), (10, 100));
@@ -405,7 +405,7 @@ async fn a_changed_plan_with_a_new_digest_is_refused_wherever_its_work_is_not_wh
         ("a tag", |file| {
             file["targets"][0]["work"]["definition"]["tags"] = json!([{ "key": "team", "value": "evil" }]);
         }),
-        ("an undo", |file| {
+        ("a rollback", |file| {
             let arn = "arn:aws:ecs:eu-west-1:200000000000:task-definition/s0:999";
             file["targets"][0]["work"]["definition"] = json!({ "kind": "existing", "arn": arn, "force": false });
             file["outline"]["changes"][0]["action"] = json!({ "kind": "deploy" });
@@ -417,7 +417,7 @@ async fn a_changed_plan_with_a_new_digest_is_refused_wherever_its_work_is_not_wh
     for (what, change) in changes {
         let saved = resealed(&directory, change).unwrap_or_else(|error| panic!("{what}: {error}"));
         for dry_run in [true, false] {
-            let ran = carry_out(&scene, &saved, Terms { dry_run, ..terms() }).await;
+            let ran = carry_out(&scene, &saved, ApplyOptions { dry_run, ..terms() }).await;
             assert_eq!(error(&ran).exit, Exit::Blocked, "{what}: {}", ran.said);
             assert!(error(&ran).message.contains("its outline says something else than its work"), "{what}");
             assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{what}");
@@ -469,12 +469,12 @@ async fn a_plan_of_another_project_is_refused_and_one_of_another_pipeline_told()
         pipeline: Some(pipeline.to_owned()),
         commit: None,
     };
-    let saved = saved.of(origin("1", "5"));
-    let ran = carry_out(&scene, &saved, Terms { origin: origin("2", "5"), ..terms() }).await;
+    let saved = saved.bound_to(origin("1", "5"));
+    let ran = carry_out(&scene, &saved, ApplyOptions { origin: origin("2", "5"), ..terms() }).await;
     assert_eq!(error(&ran).exit, Exit::Blocked);
     assert_eq!(error(&ran).message, "the saved plan was made in the project 1, and this job is of the project 2");
     assert_eq!(scene.sandbox.calls().operation("AssumeRole"), 0);
-    let ran = carry_out(&scene, &saved, Terms { origin: origin("1", "6"), ..terms() }).await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { origin: origin("1", "6"), ..terms() }).await;
     assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
     assert!(ran.said.contains("warning: the saved plan was made by another job: pipeline 5 and not 6"), "{}", ran.said);
 }

@@ -71,7 +71,7 @@ fn folded(events: &[Stamped]) -> RunState {
 
 /// What must be the same, of every target and wave and of all.
 fn essence(state: &RunState) -> Vec<String> {
-    let report = Report::of(state);
+    let report = Report::from_state(state);
     let mut lines = vec![format!("{:?} {:?}", state.exit(), report.counts())];
     lines.extend(state.halted().map(|halt| format!("halted in {} of {}", halt.wave, halt.max_failures)));
     lines.extend(state.gate().map(|gate| format!("gate {gate}")));
@@ -135,7 +135,7 @@ async fn failures_that_only_together_exceed_the_budget_keep_later_waves_from_sta
     }
     assert_eq!(many.parts.len(), 4, "the last wave has no job");
     assert_eq!(essence(&many.state), essence(&one.state));
-    let told = Report::of(&many.state);
+    let told = Report::from_state(&many.state);
     let cause = told.targets.iter().find(|it| &*it.target.account == "a9").and_then(|it| it.cause.as_ref());
     assert!(cause.is_some_and(|cause| ["a1", "a2"].contains(&&*cause.account)), "{cause:?}");
 }

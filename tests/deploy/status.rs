@@ -2,7 +2,7 @@
 
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
-use roleout::commands::status::{Choice, run};
+use roleout::commands::status::{StatusOptions, run};
 use roleout::status::{Drift, Status, schema};
 use roleout::view::View;
 use roleout::view::options::Options;
@@ -36,7 +36,7 @@ async fn show(scene: &Scene, layout: Layout, width: usize) -> Shown {
     let options = Options { width, ..Options::default() };
     let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
-    let choice = Choice { layout, detailed_exitcode: true };
+    let choice = StatusOptions { layout, detailed_exitcode: true };
     let exit = run(&scene.fleet, &reach, choice, view, scene.cancel.clone()).await;
     Shown { exit, out: out.text(), said: err.text() }
 }

@@ -87,17 +87,17 @@ async fn a_return_that_a_signal_ends_says_whether_it_was_asked_for() {
     let text = manifest(2, 60, rollout).replace("    cluster: main\n", keys);
     let scene = Scene::new(&text).quick().fault("a1=deny:ecs:UpdateService");
     let (ran, ()) = tokio::join!(scene.deploy(), async {
-        while scene.sandbox.calls().of("200000000000", "eu-west-1", "UpdateService") <= 60 {
+        while scene.sandbox.calls().count("200000000000", "eu-west-1", "UpdateService") <= 60 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
         scene.cancel.cancel(Signal::Terminate);
     });
-    let begun = ran.events.iter().filter(|it| matches!(it.event, Event::UndoStarted { .. })).count();
+    let begun = ran.events.iter().filter(|it| matches!(it.event, Event::RollbackStarted { .. })).count();
     let writes = scene.sandbox.calls().writes;
     let (mut asked, mut not_asked) = (0, 0);
     for stamped in &ran.events {
-        let Event::TargetReturned { target, outcome, reason, .. } = &stamped.event else { continue };
+        let Event::RollbackFinished { target, outcome, reason, .. } = &stamped.event else { continue };
         assert_eq!(*outcome, Outcome::Detached, "{target}: {}", ran.said);
         let target = target.to_string();
         let service = target.rsplit('/').next().expect("a service");

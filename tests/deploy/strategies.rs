@@ -46,10 +46,10 @@ async fn job(scene: &Scene, command: impl AsyncFnOnce(&Connection, View) -> Resu
 
 /// `roleout continue`
 async fn go_on(scene: &Scene, dry_run: bool) -> (Exit, String) {
-    answer(scene, continue_hook::Choice { dry_run, rollback: false }).await
+    answer(scene, continue_hook::HookFilter { dry_run, rollback: false }).await
 }
 
-async fn answer(scene: &Scene, choice: continue_hook::Choice) -> (Exit, String) {
+async fn answer(scene: &Scene, choice: continue_hook::HookFilter) -> (Exit, String) {
     job(scene, async |reach, view| continue_hook::run(&scene.fleet, reach, choice, view, scene.cancel.clone()).await)
         .await
 }
@@ -260,11 +260,11 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
     let mut scene = scene(1, &[BLUE_GREEN, PAUSE]);
     scene.fleet.targets[0].timeout = Duration::from_secs(480);
     assert_eq!(scene.deploy().await.code(), Exit::TimedOut);
-    let (exit, listed) = answer(&scene, continue_hook::Choice { dry_run: true, rollback: true }).await;
+    let (exit, listed) = answer(&scene, continue_hook::HookFilter { dry_run: true, rollback: true }).await;
     assert_eq!(exit, Exit::Done);
     assert!(listed.contains("then ROLLBACK; --rollback goes back to s0:9"), "{listed}");
     assert_eq!(scene.sandbox.calls().operation("ContinueServiceDeployment"), 0);
-    let (exit, said) = answer(&scene, continue_hook::Choice { dry_run: false, rollback: true }).await;
+    let (exit, said) = answer(&scene, continue_hook::HookFilter { dry_run: false, rollback: true }).await;
     assert_eq!(exit, Exit::Done);
     assert!(said.contains(&format!("✔ {ONE}  goes back to s0:9; it waited at a PAUSE hook")), "{said}");
     assert!(said.contains("1 of 1 PAUSE hook rolled back"), "{said}");
@@ -283,7 +283,7 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
         )
         .expect("updated");
     tokio::time::sleep(Duration::from_secs(240)).await;
-    let (exit, said) = answer(&scene, continue_hook::Choice { dry_run: false, rollback: true }).await;
+    let (exit, said) = answer(&scene, continue_hook::HookFilter { dry_run: false, rollback: true }).await;
     assert_eq!(exit, Exit::Failed, "{said}");
     assert!(said.contains("was not rolled back: ContinueServiceDeployment: AccessDenied"), "{said}");
 }
@@ -351,7 +351,7 @@ async fn status_shows_the_stage_and_what_waits() {
     let mut scene = scene(1, &[BLUE_GREEN, PAUSE]);
     scene.fleet.targets[0].timeout = Duration::from_secs(480);
     assert_eq!(scene.deploy().await.code(), Exit::TimedOut);
-    let choice = status::Choice::default();
+    let choice = status::StatusOptions::default();
     let run = async |reach: &Connection, view: View| {
         status::run(&scene.fleet, reach, choice, view, scene.cancel.clone()).await
     };

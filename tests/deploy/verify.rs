@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roleout::base::exit::Exit;
-use roleout::commands::plan::{self, Choice};
+use roleout::commands::plan::{self, PlanOptions};
 use roleout::connect::Connection;
 use roleout::engine::Start;
 use roleout::engine::cancel::Cancel;
@@ -16,7 +16,7 @@ use roleout::references::log::LogGroup;
 use roleout::references::need::Need;
 use roleout::references::secret::Secret;
 use roleout::report::Record;
-use roleout::run::saved_plan::Terms;
+use roleout::run::saved_plan::ApplyOptions;
 use roleout::run::{saved_file, saved_plan};
 use roleout::sandbox::Role;
 use roleout::view::options::Options;
@@ -46,7 +46,7 @@ async fn shown(scene: &Scene, form: Form) -> (Exit, String) {
     let (out, err) = (Shared::default(), Shared::default());
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(err));
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
-    let choice = Choice { form, no_verify: scene.choice.no_verify, ..Choice::default() };
+    let choice = PlanOptions { form, no_verify: scene.choice.no_verify, ..PlanOptions::default() };
     let exit = plan::run(&scene.fleet, &reach, &choice, view, scene.cancel.clone()).await;
     assert_eq!(scene.sandbox.calls().writes, Vec::new(), "a plan only reads");
     (exit.unwrap_or_else(|error| error.exit), out.text())
@@ -306,8 +306,14 @@ async fn a_saved_plan_is_checked_again_when_it_is_carried_out() {
     let carried_out = async |scene: &Scene, no_verify: bool, skip_blocked: bool| {
         let saved = saved_file::read(&directory.plan()).expect("a plan");
         let max_age = Duration::from_secs(3600);
-        let terms =
-            Terms { dry_run: false, skip_blocked, skip_stale: false, max_age, no_verify, origin: Default::default() };
+        let terms = ApplyOptions {
+            dry_run: false,
+            skip_blocked,
+            skip_stale: false,
+            max_age,
+            no_verify,
+            origin: Default::default(),
+        };
         let run = async |reach: &Connection, view| {
             saved_plan::run(saved, reach, terms, Start::default(), view, Cancel::default()).await
         };

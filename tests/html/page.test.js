@@ -164,7 +164,7 @@ describe('the summary', () => {
     await eventually(async () => assert.equal(await page.locator('header').getByText('5f2c9d7be0a1', { exact: true }).count(), 1));
     await eventually(async () => assert.match(await page.locator('.callout').innerText(), /^Halted in wave second: 4 failed, 3 may\. The first was prod-us\/us-east-1\/gateway\.$/));
     const first = page.locator('.why').first();
-    await eventually(async () => assert.match(await first.locator('h3').innerText(), /^stuck: the undo failed/));
+    await eventually(async () => assert.match(await first.locator('h3').innerText(), /^stuck: the rollback failed/));
     await eventually(async () => assert.deepEqual(await first.locator('.names a').allInnerTexts(), ['prod-us/us-east-1/mailer']));
     await eventually(async () => assert.deepEqual(await page.locator('#waves tbody tr td:nth-child(3)').allInnerTexts(), ['passed', 'halted by prod-us/us-east-1/gateway', 'not started']));
   }));
@@ -313,7 +313,7 @@ describe('the timeline', () => {
     near((await boxes('first', '.bar.bake'))[0], times[0][1], times[0][2]);
     near((await boxes('dev/eu-west-1/web', '.bar.bake'))[0], Date.parse(report.targets.find((target) => target.target === 'dev/eu-west-1/web').rolled_out_at), times[0][2]);
     const stuck = report.targets.find((target) => target.outcome === 'stuck');
-    near((await boxes(stuck.target, '.bar.undo'))[0], Date.parse(stuck.undo.started_at), Date.parse(stuck.ended_at));
+    near((await boxes(stuck.target, '.bar.rollback'))[0], Date.parse(stuck.rollback.started_at), Date.parse(stuck.ended_at));
     await eventually(async () => assert.equal((await boxes('dev/eu-west-1/api', '.bar.task')).length, 2));
     await eventually(async () => assert.equal(await page.getByText('halted', { exact: true }).count(), 1));
     await eventually(async () => assert.equal((await boxes('prod-ap/ap-southeast-1/api', '.bar')).length, 0));

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use roleout::event::{Event, Job, Reason, Stamped, Stamper, UndoStep};
+use roleout::event::{Event, Job, Reason, RollbackStep, Stamped, Stamper};
 use roleout::fleet::tasks::Tasks;
 use roleout::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetId};
 use roleout::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
@@ -133,10 +133,10 @@ impl Run {
         self.at(ms, Event::RolloutFinished { target: id(target), outcome, reason, revision })
     }
 
-    pub fn undoes(&mut self, ms: i64, target: &str, cause: Option<&str>) -> &mut Self {
-        let how = if cause.is_some() { UndoStep::Deploy } else { UndoStep::StopDeployment };
+    pub fn rolls_back(&mut self, ms: i64, target: &str, cause: Option<&str>) -> &mut Self {
+        let how = if cause.is_some() { RollbackStep::Deploy } else { RollbackStep::StopDeployment };
         let (target, cause) = (id(target), cause.map(id));
-        self.at(ms, Event::UndoStarted { target, how, to: Some(revision("api:12")), cause })
+        self.at(ms, Event::RollbackStarted { target, how, to: Some(revision("api:12")), cause })
     }
 
     pub fn returned(&mut self, ms: i64, target: &str) -> &mut Self {
@@ -144,7 +144,7 @@ impl Run {
         let cause = Some(id("a1/eu-west-1/api"));
         self.at(
             ms,
-            Event::TargetReturned { target: id(target), outcome, cause, reason, revision: Some(revision("api:12")) },
+            Event::RollbackFinished { target: id(target), outcome, cause, reason, revision: Some(revision("api:12")) },
         )
     }
 

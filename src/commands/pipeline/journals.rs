@@ -15,7 +15,7 @@ use crate::view::View;
 const PREFLIGHT: &str = "preflight";
 
 /// What the jobs left.
-pub struct Left {
+pub struct JobArtifacts {
     /// The preflight's journal.
     pub preflight: Part,
     /// Those of the other jobs, in the order of their paths.
@@ -25,7 +25,7 @@ pub struct Left {
 }
 
 /// Reads what the jobs left.
-pub fn read(directory: &Path, view: &mut View) -> Result<Left, Error> {
+pub fn read(directory: &Path, view: &mut View) -> Result<JobArtifacts, Error> {
     let first = directory.join(PREFLIGHT).join(JOURNAL);
     let unread = |error| Error::new(Exit::Usage, format!("the journals: {error}"));
     let mut paths = Vec::new();
@@ -42,7 +42,7 @@ pub fn read(directory: &Path, view: &mut View) -> Result<Left, Error> {
         Part { name: first.display().to_string(), events: Vec::new() }
     };
     let parts = paths.iter().map(|path| part(path, view)).collect::<Result<_, _>>()?;
-    Ok(Left { preflight, parts, started })
+    Ok(JobArtifacts { preflight, parts, started })
 }
 
 fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {

@@ -17,7 +17,7 @@ fn hop(role: &str) -> Hop {
     }
 }
 
-fn told(operation: &'static str, kind: Kind, code: &str, message: &str, live: &Live) -> Vec<Finding> {
+fn findings(operation: &'static str, kind: Kind, code: &str, message: &str, live: &Live) -> Vec<Finding> {
     let error = CallError { operation, kind, code: Some(code.to_owned()), message: message.to_owned() };
     let (leaf, hub) = (hop("leaf"), hop("hub"));
     let before = if operation == "AssumeRole" { std::slice::from_ref(&hub) } else { &[] };
@@ -205,7 +205,7 @@ fn each_of_stss_refusals_has_its_explanation() {
             "likeliest",
         ),
     ] {
-        let findings = told(operation, kind, code, message, &Live::default());
+        let findings = findings(operation, kind, code, message, &Live::default());
         assert_eq!(findings[0].code, wanted, "{message}");
         assert!(format!("{:?}", findings[0]).contains(says), "{message}: {:?}", findings[0]);
     }
@@ -217,11 +217,12 @@ fn a_provider_that_was_read_is_compared() {
     let live = |one: Provider| Live { providers: Look::Found(vec![one]), ..Live::default() };
     let web = "AssumeRoleWithWebIdentity";
     let missing = "No OpenIDConnect provider found in your account for https://gitlab.com";
-    let findings = told(web, Kind::Refused, "InvalidIdentityToken", missing, &live(provider("other.example", "a")));
-    assert!(findings[0].evidence.contains(&"its providers: other.example".to_owned()), "{findings:?}");
+    let found = findings(web, Kind::Refused, "InvalidIdentityToken", missing, &live(provider("other.example", "a")));
+    assert!(found[0].evidence.contains(&"its providers: other.example".to_owned()), "{found:?}");
     let audience = "Incorrect token audience";
-    let findings = told(web, Kind::Refused, "InvalidIdentityToken", audience, &live(provider("", "sts.amazonaws.com")));
-    assert!(findings[0].evidence.contains(&"its client ids: sts.amazonaws.com".to_owned()), "{findings:?}");
+    let found =
+        findings(web, Kind::Refused, "InvalidIdentityToken", audience, &live(provider("", "sts.amazonaws.com")));
+    assert!(found[0].evidence.contains(&"its client ids: sts.amazonaws.com".to_owned()), "{found:?}");
 }
 
 #[test]
@@ -255,7 +256,7 @@ fn a_policy_that_refuses_a_hop_is_named_with_its_place() {
         ("with an explicit deny in a session policy", "session of arn:aws:iam::111111111111:role/hub"),
     ] {
         let live = Live::default();
-        let findings = told("AssumeRole", Kind::Denied, "AccessDenied", &format!("{user} {tail}"), &live);
+        let findings = findings("AssumeRole", Kind::Denied, "AccessDenied", &format!("{user} {tail}"), &live);
         assert_eq!(findings[0].code, "caller-policy", "{tail}");
         assert!(findings[0].fix[0].contains(wanted), "{tail}: {findings:?}");
     }

@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::*;
 
-fn followed() -> Followed {
-    Followed::new("td/api:2".into(), "td/api:1".into(), vec!["ecs-svc/1".into()])
+fn followed() -> DeploymentTracker {
+    DeploymentTracker::new("td/api:2".into(), "td/api:1".into(), vec!["ecs-svc/1".into()])
 }
 
 fn deployment(id: u32, status: &str, definition: u32, state: &str) -> Value {
@@ -59,7 +59,7 @@ fn the_old_id_back_as_primary_is_a_rollback() {
 
 #[test]
 fn a_rollback_of_a_forced_deployment_of_the_same_revision_is_told_by_its_id() {
-    let mut followed = Followed::new("td/api:1".into(), "td/api:1".into(), vec!["ecs-svc/1".into()]);
+    let mut followed = DeploymentTracker::new("td/api:1".into(), "td/api:1".into(), vec!["ecs-svc/1".into()]);
     followed.ours = Some("ecs-svc/2".into());
     let look = service(&[deployment(1, "PRIMARY", 1, "COMPLETED"), deployment(2, "DRAINING", 1, "FAILED")]);
     assert_eq!(followed.judge(&look, None, at(1)), Verdict::RolledBack);
@@ -87,7 +87,7 @@ fn a_look_from_before_our_deployment_is_no_rollback_however_often_it_comes() {
 #[test]
 fn what_is_told_of_our_deployment_is_believed_at_once() {
     let look = service(&[deployment(1, "PRIMARY", 1, "COMPLETED")]);
-    let gone = || Followed { ours: Some("ecs-svc/2".into()), ..followed() };
+    let gone = || DeploymentTracker { ours: Some("ecs-svc/2".into()), ..followed() };
     assert_eq!(gone().judge(&look, None, at(1)), Verdict::Wait);
     assert_eq!(gone().judge(&look, Some(&object("ROLLBACK_SUCCESSFUL")), at(1)), Verdict::RolledBack);
     let mut back = deployment(1, "PRIMARY", 1, "IN_PROGRESS");
@@ -117,7 +117,7 @@ fn a_rollback_between_two_looks_is_told_by_ecs_messages_about_ours() {
         LiveService::read(&json!({ "status": "ACTIVE", "events": message(number),
             "deployments": [deployment(1, "PRIMARY", 1, "COMPLETED")] }))
     };
-    let gone = || Followed { ours: Some("ecs-svc/2".into()), ..followed() };
+    let gone = || DeploymentTracker { ours: Some("ecs-svc/2".into()), ..followed() };
     assert_eq!(gone().judge(&look(2), None, at(1)), Verdict::RolledBack);
     assert_eq!(gone().judge(&look(22), None, at(1)), Verdict::Wait, "another one failed once");
 }
@@ -142,7 +142,7 @@ fn a_strangers_failure_that_ecs_rolls_back_is_not_ours() {
     let older = service(&[back(), dated(stranger, 150)]);
     assert_eq!(followed.judge(&older, None, at(2)), Verdict::RollingBack, "it began before ours");
     // What is gone back to is not one that the service listed before: ECS says that it is the return, and ours is there.
-    let mut unknown = Followed::new("td/api:2".into(), "td/api:9".into(), vec!["ecs-svc/9".into()]);
+    let mut unknown = DeploymentTracker::new("td/api:2".into(), "td/api:9".into(), vec!["ecs-svc/9".into()]);
     assert_eq!(unknown.judge(&service(&[ours]), None, at(1)), Verdict::Wait);
     assert!(matches!(unknown.clone().judge(&service(&[back()]), None, at(2)), Verdict::Superseded(_)));
     let look = service(&[back(), deployment(2, "DRAINING", 2, "IN_PROGRESS")]);

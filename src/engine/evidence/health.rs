@@ -26,9 +26,9 @@ const ORDER: [&str; 7] = ["unhealthy", "unhealthy.draining", "unavailable", "unu
 
 /// Says what is wrong with the targets of the groups, by their ARNs: a line for each group that has some which are neither
 /// healthy nor draining, and one for all that could not be read.
-pub async fn of(ecs: &Ecs, target: &TargetSpec, groups: &[String]) -> Vec<Evidence> {
+pub async fn collect(ecs: &Ecs, target: &TargetSpec, groups: &[String]) -> Vec<Evidence> {
     let asked = &groups[..groups.len().min(GROUPS)];
-    let api = ecs.others().target_groups(&target.id.region);
+    let api = ecs.aux().target_groups(&target.id.region);
     let answers = asked.iter().map(|arn| {
         let read = tokio::time::timeout(LONGEST, api.health(arn));
         async move { (name(arn), read.await) }
@@ -36,7 +36,7 @@ pub async fn of(ecs: &Ecs, target: &TargetSpec, groups: &[String]) -> Vec<Eviden
     let (mut found, mut unread): (Vec<Evidence>, Vec<Evidence>) = Default::default();
     for (group, answer) in join_all(answers).await {
         match answer {
-            Ok(Ok(targets)) => found.extend(told(group, &targets)),
+            Ok(Ok(targets)) => found.extend(summarize(group, &targets)),
             Ok(Err(error)) if matches!(error.kind, Kind::NotSent | Kind::NoSession) => {}
             Ok(Err(error)) => unread.push(note(group, target, &error).into()),
             Err(_) => {
@@ -70,7 +70,7 @@ fn note(group: &str, target: &TargetSpec, error: &CallError) -> String {
 }
 
 /// Says how many targets of a group are in which state, each distinct reason once; `None` where nothing is wrong.
-fn told(group: &str, targets: &[TargetHealth]) -> Option<Evidence> {
+fn summarize(group: &str, targets: &[TargetHealth]) -> Option<Evidence> {
     let mut states: BTreeMap<(usize, &TargetHealth), usize> = BTreeMap::new();
     for target in targets {
         let place = ORDER.iter().position(|state| *state == target.state).unwrap_or(0);
@@ -117,25 +117,26 @@ mod tests {
         let slow = ("unhealthy", "Target.Timeout", "Request timed out");
         let leaves = ("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress");
         let serves = ("healthy", "", "");
-        let found = told("web", &targets(&[serves, leaves, failed, slow, failed])).expect("something is wrong");
+        let found = summarize("web", &targets(&[serves, leaves, failed, slow, failed])).expect("something is wrong");
         assert_eq!(
             found.text,
             "target group web: 2 unhealthy (Target.ResponseCodeMismatch: Health checks failed with these codes: [503]), \
              1 unhealthy (Target.Timeout: Request timed out), 1 draining, 1 healthy"
         );
-        let fewer = told("web-prod", &targets(&[slow, failed])).expect("something is wrong");
+        let fewer = summarize("web-prod", &targets(&[slow, failed])).expect("something is wrong");
         assert_eq!(found.cause, fewer.cause, "counts and names make no other cause");
-        assert_ne!(fewer.cause, told("web", &targets(&[slow])).expect("something is wrong").cause);
+        assert_ne!(fewer.cause, summarize("web", &targets(&[slow])).expect("something is wrong").cause);
     }
 
     #[test]
     fn targets_that_serve_or_leave_explain_nothing() {
-        assert_eq!(told("web", &targets(&[])), None);
+        assert_eq!(summarize("web", &targets(&[])), None);
         assert_eq!(
-            told("web", &targets(&[("healthy", "", ""), ("draining", "Target.DeregistrationInProgress", "")])),
+            summarize("web", &targets(&[("healthy", "", ""), ("draining", "Target.DeregistrationInProgress", "")])),
             None
         );
-        let begins = told("web", &targets(&[("initial", "Elb.RegistrationInProgress", "")])).expect("not yet healthy");
+        let begins =
+            summarize("web", &targets(&[("initial", "Elb.RegistrationInProgress", "")])).expect("not yet healthy");
         assert_eq!(begins.text, "target group web: 1 initial (Elb.RegistrationInProgress)");
     }
 

@@ -27,7 +27,7 @@ type Tail = Result<Vec<String>, String>;
 
 /// Returns the end of the failing container's log for each task, in their order. What is not there, or does not come in
 /// time, is empty.
-pub async fn of(ecs: &Ecs, target: &TargetSpec, tasks: Vec<&Value>) -> Vec<Tail> {
+pub async fn collect(ecs: &Ecs, target: &TargetSpec, tasks: Vec<&Value>) -> Vec<Tail> {
     let deadline = Instant::now() + LONGEST;
     let mut definitions: BTreeMap<&str, Option<Value>> = BTreeMap::new();
     let mut tails = Vec::with_capacity(tasks.len());
@@ -53,8 +53,10 @@ pub async fn of(ecs: &Ecs, target: &TargetSpec, tasks: Vec<&Value>) -> Vec<Tail>
 }
 
 async fn tail(ecs: &Ecs, target: &TargetSpec, task: &Value, definition: &Value) -> Tail {
-    let Some((group, stream, container)) = place(task, definition, &target.id.region) else { return Ok(Vec::new()) };
-    match ecs.others().logs(&group.0).tail(&group.1, &stream, LINES).await {
+    let Some((group, stream, container)) = log_location(task, definition, &target.id.region) else {
+        return Ok(Vec::new());
+    };
+    match ecs.aux().logs(&group.0).tail(&group.1, &stream, LINES).await {
         Ok(lines) => Ok(shown(&lines)),
         Err(error) if error.kind == Kind::Denied => {
             let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.name());
@@ -66,11 +68,11 @@ async fn tail(ecs: &Ecs, target: &TargetSpec, task: &Value, definition: &Value) 
 }
 
 /// Returns the region and name of the log group, the stream and the container's name.
-fn place(task: &Value, definition: &Value, region: &str) -> Option<((String, String), String, String)> {
+fn log_location(task: &Value, definition: &Value, region: &str) -> Option<((String, String), String, String)> {
     let container = failing(task)?;
     let name = container["name"].as_str()?;
     let mut containers = definition["containerDefinitions"].as_array()?.iter();
-    let log = Log::of(containers.find(|one| one["name"] == name)?, region)?;
+    let log = Log::from_container(containers.find(|one| one["name"] == name)?, region)?;
     let id = task["taskArn"].as_str()?.rsplit('/').next()?;
     let stream = log.stream(name, id, container["runtimeId"].as_str())?;
     Some(((log.group.region, log.group.name), stream, name.to_owned()))
@@ -124,7 +126,8 @@ mod tests {
         let definition = json!({ "containerDefinitions": [log("proxy"), log("app"), { "name": "quiet" }] });
         let task =
             |containers: Value| json!({ "taskArn": "arn:aws:ecs:eu-west-1:1:task/web/0123", "containers": containers });
-        let stream = |containers| place(&task(containers), &definition, "eu-west-1").map(|(_, stream, _)| stream);
+        let stream =
+            |containers| log_location(&task(containers), &definition, "eu-west-1").map(|(_, stream, _)| stream);
         let proxy = json!({ "name": "proxy", "exitCode": 0 });
         assert_eq!(stream(json!([proxy, { "name": "app", "exitCode": 1 }])), Some("app/app/0123".to_owned()));
         assert_eq!(stream(json!([proxy, { "name": "app" }])), Some("proxy/proxy/0123".to_owned()));

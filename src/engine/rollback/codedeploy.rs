@@ -7,7 +7,7 @@ use crate::aws::error::{CallError, Kind};
 use crate::engine::codedeploy::{Watch, Watched, failure};
 use crate::engine::rollback::Rollback;
 use crate::engine::rollout_result::RollbackResult;
-use crate::event::{Reason, UndoStep};
+use crate::event::{Reason, RollbackStep};
 use crate::fleet::codedeploy::CodeDeploy as Group;
 use crate::plan::work::Definition;
 
@@ -15,9 +15,9 @@ impl Rollback<'_> {
     /// Goes back by CodeDeploy.
     pub(super) async fn go_back_by_codedeploy(mut self, group: &Group) -> RollbackResult {
         let deadline = Instant::now() + self.timeout;
-        let service = match self.look(deadline).await {
+        let service = match self.read_service(deadline).await {
             Ok(service) => service,
-            Err(undone) => return undone,
+            Err(result) => return result,
         };
         // A target that had succeeded is known by its task set.
         let ours = service.primary().filter(|primary| Some(&primary.id) == self.from.deployment.as_ref());
@@ -38,12 +38,12 @@ impl Rollback<'_> {
             return RollbackResult::Cancelled;
         }
         let mut watch = Watch::new(self.run, self.target, group);
-        // A halt does not end an undo.
-        let permit = self.run.cancel.permit().until(deadline);
+        // A halt does not end an rollback.
+        let permit = self.run.cancel.permit().with_deadline(deadline);
         let last = permit.hold(watch.api.last(group)).await;
         match last.unwrap_or_else(|| Err(CallError::withdrawn("GetDeploymentGroup"))) {
             Ok(Some(last)) if !last.is_over() && last.deploys(&wanted) => {
-                self.announce(UndoStep::StopDeployment).await;
+                self.announce(RollbackStep::StopDeployment).await;
                 if let Err(error) = watch.api.stop(&last.id, &permit).await {
                     if error.kind == Kind::Withdrawn {
                         return self.not_written(error.operation, &error);
@@ -56,27 +56,27 @@ impl Rollback<'_> {
                         match watch.own_rollback(over, &before, deadline).await {
                             (true, None) => {}
                             (true, Some(why)) => return stuck(why, &watch).await,
-                            (false, _) => return self.left(),
+                            (false, _) => return self.after_cancel(),
                         }
                     }
                     Watched::Over(_) => {}
-                    Watched::Cancelled => return self.left(),
+                    Watched::Cancelled => return self.after_cancel(),
                     Watched::TimedOut(_) => return stuck(self.too_late("CodeDeploy still stops it"), &watch).await,
                 }
             }
             Ok(_) => {}
             Err(error) => return stuck(error.to_string(), &watch).await,
         }
-        let service = match self.look(deadline).await {
+        let service = match self.read_service(deadline).await {
             Ok(service) => service,
-            Err(undone) => return undone,
+            Err(result) => return result,
         };
         let running = service.primary().map(|primary| primary.task_definition.clone()).unwrap_or_default();
         if running != before && running != wanted {
             return RollbackResult::Superseded(format!("another task set, of {running}, is PRIMARY"));
         }
         if running == wanted {
-            self.announce(UndoStep::Deploy).await;
+            self.announce(RollbackStep::Deploy).await;
             let id = match watch.start(&before, false, &permit).await {
                 Ok(started) => started.map(|(id, _)| id).unwrap_or_default(),
                 Err(error) if error.kind == Kind::Withdrawn => return self.not_written("CreateDeployment", &error),
@@ -86,12 +86,12 @@ impl Rollback<'_> {
             match watch.until_over(&id, &before, deadline).await {
                 Watched::Over(over) if over.status == "Succeeded" => {}
                 Watched::Over(over) => return stuck(failure(&over), &watch).await,
-                Watched::Cancelled => return self.left(),
+                Watched::Cancelled => return self.after_cancel(),
                 Watched::TimedOut(_) => return stuck(self.too_late(&format!("{id} goes on")), &watch).await,
             }
         }
         self.restore(&service, deadline).await;
-        self.back(before.parse().ok()).await
+        self.finish(before.parse().ok()).await
     }
 }
 

@@ -7,31 +7,31 @@ use crate::aws::error::{CallError, Kind};
 use crate::engine::blind::Blind;
 use crate::engine::exactly_once::carry_out;
 use crate::engine::hints::help;
-use crate::engine::past::Past;
-use crate::engine::poller::Look;
+use crate::engine::known_deployments::KnownDeployments;
+use crate::engine::poller::Snapshot;
 use crate::engine::rollback::{Rollback, Watched};
 use crate::engine::rollout_result::RollbackResult;
 use crate::engine::update::Update;
-use crate::event::{Reason, UndoStep};
+use crate::event::{Reason, RollbackStep};
 use crate::observe::service::LiveService;
 
 impl Rollback<'_> {
     /// Gives back only the settings, where ECS has rolled the deployment back itself. Returns how that ended, unless well.
-    pub async fn settle(mut self) -> Option<RollbackResult> {
+    pub async fn restore_settings(mut self) -> Option<RollbackResult> {
         let deadline = Instant::now() + self.timeout;
         if matches!((self.work.desired_count, &self.work.deployment), (None, None)) {
             return None;
         }
-        match self.look(deadline).await {
+        match self.read_service(deadline).await {
             Ok(service) => self.restore(&service, deadline).await,
-            Err(undone) => return Some(undone),
+            Err(result) => return Some(result),
         }
         self.unset.take().map(|error| self.unset(&error))
     }
 
     /// Gives back the settings of a target whose work was nothing else.
     pub(super) async fn give_settings_back(&mut self, service: &LiveService, deadline: Instant) -> RollbackResult {
-        self.announce(UndoStep::Settings).await;
+        self.announce(RollbackStep::Settings).await;
         let (count, _) = self.work.before.settings(self.work, service);
         self.restore(service, deadline).await;
         self.asked = self.unset.is_none();
@@ -41,29 +41,29 @@ impl Rollback<'_> {
             loop {
                 let look = tokio::select! {
                     biased;
-                    () = self.run.cancel.cancelled() => return self.left(),
+                    () = self.run.cancel.cancelled() => return self.after_cancel(),
                     look = looks.next() => look,
                 };
                 match look {
-                    Some(Look::Service(service, _)) => {
+                    Some(Snapshot::Service(service, _)) => {
                         blind.sees();
-                        self.tell(&service).await;
+                        self.report_progress(&service).await;
                         if service.desired != count || service.running == count {
                             break;
                         }
                     }
-                    Some(Look::NoAnswer(error)) => {
+                    Some(Snapshot::NoAnswer(error)) => {
                         self.run.lost_session(self.target, &error).await;
                         if blind.misses(&error, Instant::now()) {
                             return self.not_back(Watched::TimedOut(Some(error)), None).await;
                         }
                     }
-                    Some(Look::Missing) => {}
+                    Some(Snapshot::Missing) => {}
                     None => return self.not_back(Watched::TimedOut(None), None).await,
                 }
             }
         }
-        self.back(service.revision()).await
+        self.finish(service.revision()).await
     }
 
     /// Gives back the settings that the change set and that still are so.
@@ -71,8 +71,8 @@ impl Rollback<'_> {
         let (desired_count, deployment) = self.work.before.settings(self.work, service);
         let update = ServiceUpdate { desired_count, deployment, ..ServiceUpdate::default() };
         if update != ServiceUpdate::default() && self.unset.is_none() {
-            let update = Update { ecs: &self.ecs, target: self.target, past: Past::default(), update };
-            self.unset = carry_out(&update, &self.run.cancel.permit().until(deadline)).await.err();
+            let update = Update { ecs: &self.ecs, target: self.target, past: KnownDeployments::default(), update };
+            self.unset = carry_out(&update, &self.run.cancel.permit().with_deadline(deadline)).await.err();
         }
     }
 

@@ -12,17 +12,19 @@ use crate::engine::exactly_once::Write;
 use crate::fleet::TargetSpec;
 
 /// How long ECS is asked to roll back after a signal. The process must be gone within five seconds of it.
-const ASKED: Duration = Duration::from_millis(2_500);
+const STOP_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// After a signal, at `cancelled`: asks ECS once to roll our deployment back, for a short while. Says what came of it.
-pub async fn ask(ecs: &Ecs, target: &TargetSpec, deployment: &str, cancelled: Option<Instant>) -> String {
-    let until = cancelled.unwrap_or_else(Instant::now) + ASKED;
+pub async fn stop_on_cancel(ecs: &Ecs, target: &TargetSpec, deployment: &str, cancelled: Option<Instant>) -> String {
+    let until = cancelled.unwrap_or_else(Instant::now) + STOP_TIMEOUT;
     let asked = async {
         let (arn, status) = service_deployment(ecs, target, deployment, until).await?;
         if is_returning(&status) {
             return Ok("ECS rolls it back already");
         }
-        ecs.stop_service_deployment(&arn, &Permit::default().until(until)).await.map_err(|error| error.to_string())?;
+        ecs.stop_service_deployment(&arn, &Permit::default().with_deadline(until))
+            .await
+            .map_err(|error| error.to_string())?;
         Ok("ECS was asked to roll it back")
     };
     let said: Result<&str, String> = match tokio::time::timeout_at(until, asked).await {
@@ -88,7 +90,7 @@ impl Write for StopDeployment<'_> {
         self.ecs.stop_service_deployment(self.arn, permit).await
     }
 
-    async fn landed(&self) -> Result<Option<Value>, CallError> {
+    async fn took_effect(&self) -> Result<Option<Value>, CallError> {
         let described = self.ecs.describe_service_deployments(&[self.arn]).await?;
         let status = described.first().and_then(|object| object["status"].as_str()).unwrap_or_default();
         let landed = is_returning(status) || status.starts_with("ROLLBACK_");

@@ -1,4 +1,4 @@
-//! Targets that had succeeded and go back all the same: they degraded in the bake, or others failed.
+//! Rollbacks of targets that had succeeded: they degraded in the bake, or others failed.
 //!
 //! Their rollouts have ended, so what becomes of them is told by events of their own, exactly one at the end of each.
 
@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::engine::context::Run;
-use crate::engine::rollback::{Origin, Rollback};
-use crate::engine::rollout_result::{RollbackResult, after};
+use crate::engine::rollback::{Rollback, RollbackFrom};
+use crate::engine::rollout_result::{RollbackResult, stuck_reason};
 use crate::engine::timing::GRACE;
 use crate::event::{Event, Reason};
 use crate::fleet::{OnFailure, Outcome, Parallelism, TargetId, Wave};
@@ -19,20 +19,20 @@ use crate::plan::build::at_least_one;
 /// A target that had succeeded, as an index, and its deployment.
 pub type Deployed = (usize, Option<String>);
 
-/// Targets on their way back.
+/// The rollbacks that are under way.
 pub struct SucceededRollbacks<'a> {
     run: &'a Arc<Run>,
     timeout: Duration,
     tasks: JoinSet<RollbackResult>,
-    targets: HashMap<Id, Going>,
+    targets: HashMap<Id, InFlight>,
     /// Who has ended and is not told of yet.
     untold: Option<(usize, Option<Event>)>,
 }
 
-struct Going {
+struct InFlight {
     index: usize,
     cause: Option<TargetId>,
-    /// Why it goes back.
+    /// Why it is rolled back.
     reason: Reason,
 }
 
@@ -46,15 +46,15 @@ impl<'a> SucceededRollbacks<'a> {
         Self { run, timeout, tasks: JoinSet::new(), targets: HashMap::new(), untold: None }
     }
 
-    /// Sends a target back.
+    /// Starts the rollback of a target that had succeeded.
     pub fn start(&mut self, (index, deployment): Deployed, cause: Option<TargetId>, reason: Reason) {
         let (run, timeout, whose) = (Arc::clone(self.run), self.timeout, cause.clone());
         let task = self.tasks.spawn(async move {
             let work = run.work(index);
-            let from = Origin { deployment, ..Origin::default() };
-            Rollback::new(&run, &run.fleet.targets[index], &work, from, timeout, whose).go_back().await
+            let from = RollbackFrom { deployment, ..RollbackFrom::default() };
+            Rollback::new(&run, &run.fleet.targets[index], &work, from, timeout, whose).run().await
         });
-        self.targets.insert(task.id(), Going { index, cause, reason });
+        self.targets.insert(task.id(), InFlight { index, cause, reason });
     }
 
     /// Whether none is under way.
@@ -67,12 +67,12 @@ impl<'a> SucceededRollbacks<'a> {
     pub async fn next(&mut self) -> Option<usize> {
         if self.untold.is_none() {
             let joined = self.tasks.join_next_with_id().await?;
-            let (id, undone) = match joined {
-                Ok((id, undone)) => (id, undone),
-                Err(error) => (error.id(), broken(&error)),
+            let (id, result) = match joined {
+                Ok((id, result)) => (id, result),
+                Err(error) => (error.id(), panicked(&error)),
             };
             let going = self.targets.remove(&id).expect("every task is a target's");
-            self.untold = Some((going.index, self.end(going, undone)));
+            self.untold = Some((going.index, self.event(going, result)));
         }
         let place = self.run.events.reserve().await;
         let (index, event) = self.untold.take()?;
@@ -99,13 +99,13 @@ impl<'a> SucceededRollbacks<'a> {
     }
 
     /// Returns the event that tells how one ended; `None` where nothing was asked of ECS.
-    fn end(&self, going: Going, undone: RollbackResult) -> Option<Event> {
-        let Going { index, cause, mut reason } = going;
+    fn event(&self, going: InFlight, result: RollbackResult) -> Option<Event> {
+        let InFlight { index, cause, mut reason } = going;
         let target = self.run.fleet.targets[index].id.clone();
-        let (outcome, revision) = match undone {
+        let (outcome, revision) = match result {
             RollbackResult::Back(revision) => (Outcome::RolledBack, revision),
             RollbackResult::Stuck(stuck) => {
-                reason = after(reason, stuck);
+                reason = stuck_reason(reason, stuck);
                 (Outcome::Stuck, None)
             }
             RollbackResult::Superseded(by) => {
@@ -117,14 +117,20 @@ impl<'a> SucceededRollbacks<'a> {
                 (Outcome::Detached, None)
             }
             RollbackResult::Cancelled => return None,
-            RollbackResult::Nothing(reason) => return Some(Event::UndoImpossible { target, reason }),
+            RollbackResult::Nothing(reason) => return Some(Event::RollbackImpossible { target, reason }),
         };
-        Some(Event::TargetReturned { target, outcome, cause, reason, revision })
+        Some(Event::RollbackFinished { target, outcome, cause, reason, revision })
     }
 }
 
-/// Returns what had succeeded in a wave, the newest first, within the bounds of the wave.
-pub async fn wave(run: &Arc<Run>, wave: &Wave, deployed: Vec<Deployed>, policy: OnFailure, cause: Option<&TargetId>) {
+/// Rolls back what had succeeded in a wave, the newest first, within the bounds of the wave.
+pub async fn roll_back_wave(
+    run: &Arc<Run>,
+    wave: &Wave,
+    deployed: Vec<Deployed>,
+    policy: OnFailure,
+    cause: Option<&TargetId>,
+) {
     let mut queue: VecDeque<Deployed> = deployed.into_iter().rev().collect();
     let mut returns = SucceededRollbacks::new(run, policy);
     let total = wave.targets.len();
@@ -142,7 +148,7 @@ pub async fn wave(run: &Arc<Run>, wave: &Wave, deployed: Vec<Deployed>, policy: 
             let Some(deployed) = queue.remove(place) else { break };
             *per_account.entry(account(deployed.0)).or_default() += 1;
             let because = cause.map_or_else(|| "others failed".to_owned(), |cause| format!("{cause} failed"));
-            let reason = Reason { summary: format!("returned, since {because}"), ..Reason::default() };
+            let reason = Reason { summary: format!("rolled back, since {because}"), ..Reason::default() };
             returns.start(deployed, cause.cloned(), reason);
         }
         let ended = tokio::select! {
@@ -158,14 +164,14 @@ pub async fn wave(run: &Arc<Run>, wave: &Wave, deployed: Vec<Deployed>, policy: 
     returns.finish().await;
 }
 
-/// What became of an undo whose task was aborted or panicked.
-fn broken(error: &JoinError) -> RollbackResult {
+/// The result of a rollback whose task was aborted or panicked.
+fn panicked(error: &JoinError) -> RollbackResult {
     if error.is_cancelled() {
         RollbackResult::Detached(
-            "the run was cancelled while ECS was being asked to go back; look at the service".to_owned(),
+            "the run was cancelled while ECS was being asked to roll it back; look at the service".to_owned(),
         )
     } else {
-        let summary = "this program failed in this undo (a bug); look at the service".to_owned();
+        let summary = "this program failed in this rollback (a bug); look at the service".to_owned();
         RollbackResult::Stuck(Reason { summary, ..Reason::default() })
     }
 }

@@ -91,7 +91,7 @@ fn what_holds_for_a_whole_wave_is_the_work_of_one_job() {
         ),
     ] {
         let fleet = fleet(&[1, 1, 1], &format!("rollout:\n  waves:\n    - {{ name: all, {rollout} }}\n"));
-        assert_eq!(fleet.whole(0).as_deref(), Some(reason), "{rollout}");
+        assert_eq!(fleet.indivisible_because(0).as_deref(), Some(reason), "{rollout}");
         let refused = fleet.clone().shard(shard("1/2")).expect_err("one job");
         assert_eq!(refused.to_string(), format!("several jobs cannot share the wave `all`: {reason}"));
         assert_eq!(fleet.clone().shard(shard("1/1")).expect("one job").waves, fleet.waves);
@@ -101,7 +101,7 @@ fn what_holds_for_a_whole_wave_is_the_work_of_one_job() {
         target.desired.run_tasks.before.iter_mut().for_each(|task| task.per = Per::Run);
     }
     let reason = "the task `migrate` of `web` is run once for all of its targets (`per: run`)";
-    assert_eq!(once.whole(0).as_deref(), Some(reason));
+    assert_eq!(once.indivisible_because(0).as_deref(), Some(reason));
     let narrow = fleet(&[1, 1, 1], "rollout: { max_parallel: 1 }\n").shard(shard("1/2")).expect_err("one at a time");
     assert_eq!(narrow.to_string(), "the wave `all` lets 1 of its targets run at once, so 2 jobs cannot share it");
 }

@@ -85,7 +85,7 @@ fn an_environment_runs_from_its_first_target_to_its_last() {
     assert_eq!(run.ended("a0/r/y", Outcome::Succeeded), "production/a0 success");
     assert_eq!(run.ended("a1/r/x", Outcome::RolledBack), "production/a1 failed");
     assert_eq!(run.event(Event::WaveFinished { wave: "w".into(), failed: 1, passed: false }), "");
-    let returned = Event::TargetReturned {
+    let returned = Event::RollbackFinished {
         target: target("a0/r/x"),
         outcome: Outcome::RolledBack,
         cause: Some(target("a1/r/x")),

@@ -43,8 +43,8 @@ fn registered(sandbox: &Sandbox, declared: &Value) -> Value {
 fn lines(live: &Value, wanted: &Value) -> Vec<Line> {
     let mut differences = Differences::default();
     differences.definition(live, wanted);
-    let own = Own { account_id: ACCOUNT, account_name: "prod", region: REGION };
-    differences.shown(&Values::Hashed { salt: "salt".into() }, &own, Level::Literal)
+    let own = Placeholders { account_id: ACCOUNT, account_name: "prod", region: REGION };
+    differences.shown(&Values::Hashed { salt: "salt".into() }, &own, PlaceholderScope::Literal)
 }
 
 /// Where a difference of one value must show.
@@ -56,7 +56,7 @@ struct Place {
 }
 
 /// Returns where the value at the JSON pointer must show once it is `new` and not `old`.
-fn place(old: &Value, new: &Value, pointer: &str) -> Place {
+fn place_after(old: &Value, new: &Value, pointer: &str) -> Place {
     let parts: Vec<&str> = pointer.split('/').skip(1).collect();
     let (place, parts, mut at, mut other) = match parts[..] {
         ["containerDefinitions", index, ref rest @ ..] => {
@@ -119,7 +119,7 @@ fn what_was_registered_has_no_diff_and_one_changed_field_shows_alone() {
         // The port of its own that a host port may become is no change.
         prop_assume!(!same(&wanted, &live));
         let shown = lines(&live, &wanted);
-        let expected = place(&declared, &wanted, pointer);
+        let expected = place_after(&declared, &wanted, pointer);
         prop_assert!(!shown.is_empty(), "{} does not show", pointer);
         for line in &shown {
             let path = |path: &String| if expected.whole { line.path == *path } else { line.path.starts_with(path) };

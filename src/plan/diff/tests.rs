@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-const OWN: Own<'static> = Own { account_id: "111111111111", account_name: "prod", region: "eu-west-1" };
+const OWN: Placeholders<'static> =
+    Placeholders { account_id: "111111111111", account_name: "prod", region: "eu-west-1" };
 
 fn hashed() -> Values {
     Values::Hashed { salt: "salt".into() }
@@ -13,7 +14,7 @@ fn hashed() -> Values {
 fn lines(live: &Value, wanted: &Value, values: &Values) -> String {
     let mut differences = Differences::default();
     differences.definition(live, wanted);
-    let lines = differences.shown(values, &OWN, Level::Literal);
+    let lines = differences.shown(values, &OWN, PlaceholderScope::Literal);
     let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
     let line = |line: &Line| format!("{} | {}: {} -> {}", line.place, line.path, word(&line.before), word(&line.after));
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -125,14 +126,14 @@ fn guesses_in_other_variables_are_not_compared_with_a_value() {
         (0..100).map(|guess| json!({"name": format!("G{guess}"), "value": format!("{guess:04}")})).collect();
     let mut differences = Differences::default();
     differences.definition(&live, &variables(json!(guesses)));
-    let shown = differences.shown(&hashed(), &OWN, Level::Literal);
+    let shown = differences.shown(&hashed(), &OWN, PlaceholderScope::Literal);
     let pin = shown.iter().find_map(|line| line.before.clone()).expect("the live value");
     assert!(shown.iter().all(|line| line.after.as_ref() != Some(&pin)), "a guess has the hash of the value");
 }
 
 #[test]
 fn a_hash_is_the_same_where_only_the_own_differs() {
-    let own = |account_id| Own { account_id, account_name: &account_id[..3], region: "eu-west-1" };
+    let own = |account_id| Placeholders { account_id, account_name: &account_id[..3], region: "eu-west-1" };
     let shown = |account: &'static str, level| {
         let queue = format!("https://sqs.eu-west-1.amazonaws.com/{account}/q-{}", &account[..3]);
         let definition =
@@ -141,8 +142,8 @@ fn a_hash_is_the_same_where_only_the_own_differs() {
         differences.definition(&definition(json!([])), &definition(json!([{"name": "Q", "value": queue}])));
         differences.shown(&hashed(), &own(account), level)
     };
-    assert_eq!(shown("111111111111", Level::Name), shown("222222222222", Level::Name));
-    assert_ne!(shown("111111111111", Level::Place), shown("222222222222", Level::Place));
+    assert_eq!(shown("111111111111", PlaceholderScope::Name), shown("222222222222", PlaceholderScope::Name));
+    assert_ne!(shown("111111111111", PlaceholderScope::Place), shown("222222222222", PlaceholderScope::Place));
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn settings_and_counts_are_lines_of_the_service() {
     let declared = json!({"maximumPercent": 150, "minimumHealthyPercent": 100, "strategy": "ROLLING",
         "deploymentCircuitBreaker": {"enable": true, "rollback": false}, "bakeTimeInMinutes": 5});
     differences.settings(&declared, &live);
-    let shown = differences.shown(&hashed(), &OWN, Level::Literal);
+    let shown = differences.shown(&hashed(), &OWN, PlaceholderScope::Literal);
     let shown: Vec<_> = shown.iter().map(|l| (l.path.as_str(), l.before.as_deref(), l.after.as_deref())).collect();
     assert_eq!(
         shown,

@@ -8,25 +8,25 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fleet::{Base, Commit, Fleet, OnBusy, Release, Revision, TargetId, TargetSpec};
-use crate::observe::{Observed, Seen};
+use crate::observe::{Observation, Observed};
 use crate::plan::build;
 use crate::plan::work::Definition;
 
 /// Which targets go back.
 #[derive(Clone, Debug, Default)]
-pub enum Which {
+pub enum DeployedBy {
     /// Those that the deploy of this manifest has changed.
     #[default]
-    ByManifest,
+    Manifest,
     /// Those that a run has changed.
-    OfRun(Box<OfRun>),
+    Run(Box<DeployedRun>),
     /// All of them, whatever they run.
     All,
 }
 
 /// What a run deployed, by its report.
 #[derive(Clone, Debug, Default)]
-pub struct OfRun {
+pub struct DeployedRun {
     /// What the run is called.
     pub name: String,
     /// What it asked ECS for, for each target that it changed; an error says why it did not change a target.
@@ -48,8 +48,8 @@ impl Deployed {
     }
 }
 
-impl OfRun {
-    fn of(&self, id: &TargetId, observed: &Observed) -> Deployed {
+impl DeployedRun {
+    fn judge(&self, id: &TargetId, observed: &Observed) -> Deployed {
         match self.targets.get(id) {
             None => Deployed::no("that run had no such target"),
             Some(Err(why)) => Deployed::no(why),
@@ -65,15 +65,20 @@ impl OfRun {
 ///
 /// # Errors
 /// Nothing tells it, which the text says: then no target may be taken for one that was.
-pub fn deployed(fleet: &Fleet, seen: &[Seen], which: &Which, is_back: bool) -> Result<Vec<Option<Deployed>>, String> {
+pub fn deployed(
+    fleet: &Fleet,
+    seen: &[Observation],
+    which: &DeployedBy,
+    is_back: bool,
+) -> Result<Vec<Option<Deployed>>, String> {
     let each = |decide: &dyn Fn(&TargetSpec, &Observed) -> Deployed| {
         let pairs = fleet.targets.iter().zip(seen);
         pairs.map(|(target, seen)| Some(decide(target, seen.as_ref().ok()?))).collect()
     };
     match which {
-        Which::All => Ok(each(&|_, _| Deployed::Yes("every selected target goes back, as asked".to_owned()))),
-        Which::OfRun(run) => Ok(each(&|target, observed| run.of(&target.id, observed))),
-        Which::ByManifest => by_manifest(fleet, seen, is_back),
+        DeployedBy::All => Ok(each(&|_, _| Deployed::Yes("every selected target goes back, as asked".to_owned()))),
+        DeployedBy::Run(run) => Ok(each(&|target, observed| run.judge(&target.id, observed))),
+        DeployedBy::Manifest => by_manifest(fleet, seen, is_back),
     }
 }
 
@@ -131,7 +136,7 @@ fn has(observed: &Observed, is_it: impl Fn(&str) -> bool) -> bool {
     codedeploy.into_iter().chain([service.task_definition.as_str()]).chain(deployments).any(is_it)
 }
 
-fn by_manifest(fleet: &Fleet, seen: &[Seen], is_back: bool) -> Result<Vec<Option<Deployed>>, String> {
+fn by_manifest(fleet: &Fleet, seen: &[Observation], is_back: bool) -> Result<Vec<Option<Deployed>>, String> {
     let pairs = fleet.targets.iter().zip(seen);
     let stands: Vec<Option<Stand>> =
         pairs.map(|(target, seen)| Some(stand(fleet, target, seen.as_ref().ok()?))).collect();
@@ -186,7 +191,7 @@ fn key(commit: &Commit) -> Option<&str> {
 
 fn words(commit: &Commit) -> Option<String> {
     let pipeline = || Some(format!("the pipeline {}", commit.pipeline.as_deref()?));
-    commit.short().map(|sha| format!("the commit {sha}")).or_else(pipeline)
+    commit.short_sha().map(|sha| format!("the commit {sha}")).or_else(pipeline)
 }
 
 /// Returns the commit that was deployed last: GitLab numbers its pipelines upwards.
@@ -206,16 +211,19 @@ fn newest<'a>(commits: &[&'a Commit]) -> Option<&'a Commit> {
 }
 
 /// Whether targets of one service run different images, or their revisions are of different commits.
-fn is_mixed(fleet: &Fleet, seen: &[Seen]) -> bool {
+fn is_mixed(fleet: &Fleet, seen: &[Observation]) -> bool {
     let mut images: BTreeMap<&str, BTreeSet<Vec<String>>> = BTreeMap::new();
     let mut commits: BTreeSet<Option<String>> = BTreeSet::new();
     for (target, observed) in
         fleet.targets.iter().zip(seen).filter_map(|(target, seen)| Some((target, seen.as_ref().ok()?)))
     {
-        let own = crate::plan::placeholders::Own::of(target);
+        let own = crate::plan::placeholders::Placeholders::new(target);
         let containers = observed.live["containerDefinitions"].as_array().into_iter().flatten();
         let image = |container: &serde_json::Value| {
-            own.template(container["image"].as_str().unwrap_or_default(), crate::plan::placeholders::Level::Name)
+            own.template(
+                container["image"].as_str().unwrap_or_default(),
+                crate::plan::placeholders::PlaceholderScope::Name,
+            )
         };
         images.entry(&target.service).or_default().insert(containers.map(image).collect());
         commits.insert(key(&Commit::of_revision(&observed.live)).map(str::to_owned));
@@ -224,7 +232,7 @@ fn is_mixed(fleet: &Fleet, seen: &[Seen]) -> bool {
 }
 
 /// Says that nothing tells which targets were changed, and what they run.
-fn untold(seen: &[Seen]) -> String {
+fn untold(seen: &[Observation]) -> String {
     let mut running: BTreeMap<String, usize> = BTreeMap::new();
     for observed in seen.iter().flatten() {
         let containers = observed.live["containerDefinitions"].as_array().into_iter().flatten();

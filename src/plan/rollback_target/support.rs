@@ -13,7 +13,7 @@ use crate::observe::service::LiveService;
 
 /// What speaks for a revision. As text it names no time, so that it is the same in every account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Support {
+pub enum HealthEvidence {
     /// A deployment of the service completed while it was the newest one.
     Completed,
     /// The service was steady while it was the newest one.
@@ -22,7 +22,7 @@ pub enum Support {
     Registered(String),
 }
 
-impl fmt::Display for Support {
+impl fmt::Display for HealthEvidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Completed => f.write_str("a deployment of the service completed while it was the newest revision"),
@@ -34,9 +34,9 @@ impl fmt::Display for Support {
 
 /// What is known of whether a revision ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ran {
+pub enum WasHealthy {
     /// This speaks for it.
-    Yes(Support),
+    Yes(HealthEvidence),
     /// A deployment failed, or none completed, while it was the newest one.
     No,
     /// Nothing is known.
@@ -44,11 +44,11 @@ pub enum Ran {
 }
 
 /// Says what is known of whether a service ran a revision.
-pub fn ran(service: &LiveService, revision: &Known) -> Ran {
-    let tagged = || match (revision.commit.short(), &revision.commit.pipeline) {
-        (Some(sha), _) => Ran::Yes(Support::Registered(format!("the commit {sha}"))),
-        (None, Some(pipeline)) => Ran::Yes(Support::Registered(format!("the pipeline {pipeline}"))),
-        (None, None) => Ran::Unknown,
+pub fn ran(service: &LiveService, revision: &Known) -> WasHealthy {
+    let tagged = || match (revision.commit.short_sha(), &revision.commit.pipeline) {
+        (Some(sha), _) => WasHealthy::Yes(HealthEvidence::Registered(format!("the commit {sha}"))),
+        (None, Some(pipeline)) => WasHealthy::Yes(HealthEvidence::Registered(format!("the pipeline {pipeline}"))),
+        (None, None) => WasHealthy::Unknown,
     };
     let (Some(from), Some(until)) = (revision.registered_at, revision.until) else { return tagged() };
     // Oldest first, as they were said.
@@ -64,7 +64,7 @@ pub fn ran(service: &LiveService, revision: &Known) -> Ran {
         } else if let Some(deployment) = completed(text) {
             // A deployment that is returned to completes again, and says nothing of what failed meanwhile.
             if then && !returned.contains(&deployment) {
-                return Ran::Yes(Support::Completed);
+                return WasHealthy::Yes(HealthEvidence::Completed);
             }
         } else if then {
             failed |= text.contains("deployment failed");
@@ -74,8 +74,8 @@ pub fn ran(service: &LiveService, revision: &Known) -> Ran {
     // ECS keeps the last hundred messages: where they go back so far, silence says something too.
     let complete = said.first().is_some_and(|(at, _)| *at <= from);
     match (steady, failed || complete) {
-        (true, _) => Ran::Yes(Support::Steady),
-        (false, true) => Ran::No,
+        (true, _) => WasHealthy::Yes(HealthEvidence::Steady),
+        (false, true) => WasHealthy::No,
         (false, false) => tagged(),
     }
 }
@@ -115,16 +115,16 @@ mod tests {
 
     #[test]
     fn what_the_service_said_while_it_was_the_newest_tells() {
-        let completed = Ran::Yes(Support::Completed);
+        let completed = WasHealthy::Yes(HealthEvidence::Completed);
         for (said, expected) in [
             (&[(150, DONE), (150, STEADY)][..], completed.clone()),
             (&[(50, "x"), (120, FAILED), (160, DONE)], completed),
-            (&[(150, STEADY)], Ran::Yes(Support::Steady)),
+            (&[(150, STEADY)], WasHealthy::Yes(HealthEvidence::Steady)),
             // It failed, and what completed then is what was returned to.
-            (&[(120, FAILED), (121, BACK), (150, DONE), (151, STEADY)], Ran::No),
-            (&[(90, DONE), (210, DONE)], Ran::No),
-            (&[(210, DONE)], Ran::Unknown),
-            (&[], Ran::Unknown),
+            (&[(120, FAILED), (121, BACK), (150, DONE), (151, STEADY)], WasHealthy::No),
+            (&[(90, DONE), (210, DONE)], WasHealthy::No),
+            (&[(210, DONE)], WasHealthy::Unknown),
+            (&[], WasHealthy::Unknown),
         ] {
             assert_eq!(ran(&service(said), &revision(None)), expected, "{said:?}");
         }
@@ -132,11 +132,11 @@ mod tests {
 
     #[test]
     fn tags_speak_for_it_where_messages_are_silent() {
-        let tagged = Ran::Yes(Support::Registered("the commit 5f2c9d7b".to_owned()));
+        let tagged = WasHealthy::Yes(HealthEvidence::Registered("the commit 5f2c9d7b".to_owned()));
         let known = revision(Some("5f2c9d7be0a14c3f"));
         assert_eq!(ran(&service(&[(210, DONE)]), &known), tagged);
-        assert_eq!(ran(&service(&[(120, FAILED)]), &known), Ran::No);
-        assert_eq!(ran(&service(&[(90, DONE), (210, DONE)]), &known), Ran::No, "no deployment completed then");
+        assert_eq!(ran(&service(&[(120, FAILED)]), &known), WasHealthy::No);
+        assert_eq!(ran(&service(&[(90, DONE), (210, DONE)]), &known), WasHealthy::No, "no deployment completed then");
         assert_eq!(ran(&service(&[(150, DONE)]), &Known { until: None, ..known }), tagged, "the time is not known");
     }
 }

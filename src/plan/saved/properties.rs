@@ -19,7 +19,7 @@ use crate::plan::build::wave_outline;
 use crate::plan::description;
 use crate::plan::outline::{Action, ChangeOutline, Outline};
 use crate::plan::saved::Saved;
-use crate::plan::work::{Before, Definition, Plan, Work};
+use crate::plan::work::{Definition, Plan, PreviousState, Work};
 
 /// Text that JSON must escape, or that looks like the file's own.
 fn text() -> impl Strategy<Value = String> {
@@ -100,7 +100,7 @@ fn work() -> impl Strategy<Value = Work> {
             deployment,
             from: from.clone(),
             deployments,
-            before: Before { task_definition: Some(from.clone()), desired_count: 2, deployment: Value::Null },
+            before: PreviousState { task_definition: Some(from.clone()), desired_count: 2, deployment: Value::Null },
             supersedes: None,
             run_tasks,
             codedeploy: desired_count.map(|_| CodeDeploy {
@@ -269,7 +269,7 @@ fn what_the_manifest_declared_is_not_kept() {
         deployment: None,
         from: String::new(),
         deployments: Vec::new(),
-        before: Before::default(),
+        before: PreviousState::default(),
         supersedes: None,
         run_tasks: RunTasks::default(),
         codedeploy: None,

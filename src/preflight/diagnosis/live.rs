@@ -10,12 +10,12 @@ use crate::doctor::live::{Live, Look};
 use crate::fleet::{Fleet, Hop};
 
 /// Accounts that are looked at at once.
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 /// How many accounts are looked at where a run ends with a hint and not with a report.
 const FEW: usize = 16;
 
 /// Looks at the account of each refused hop, in their order.
-pub async fn look<'a>(
+pub async fn read_roles<'a>(
     fleet: &Fleet,
     reach: &Connection,
     refused: impl Iterator<Item = (&'a [Hop], &'a HopError)>,
@@ -28,7 +28,7 @@ pub async fn look<'a>(
         }
     });
     let looks: Vec<_> = looks.collect();
-    futures::stream::iter(looks).buffered(AT_ONCE).collect().await
+    futures::stream::iter(looks).buffered(CONCURRENCY).collect().await
 }
 
 /// Without the feature `verify` nothing of IAM can be read.
@@ -51,7 +51,7 @@ async fn one(fleet: &Fleet, reach: &Connection, hop: &Hop, cause: &HopError) -> 
         return live;
     }
     let account = hop.arn.account();
-    let sessions = reach.sessions.held().into_iter().map(|(_, session)| session.grant);
+    let sessions = reach.sessions.live_sessions().into_iter().map(|(_, session)| session.grant);
     let sessions = sessions
         .filter(|grant| grant.account == *account)
         .map(|grant| (grant.arn.clone(), SharedCredentialsProvider::new(grant.credentials.clone())));
@@ -59,7 +59,7 @@ async fn one(fleet: &Fleet, reach: &Connection, hop: &Hop, cause: &HopError) -> 
     let sessions: Vec<(String, SharedCredentialsProvider)> = sessions.take(3).collect();
     let mut tried: Vec<String> = Vec::new();
     for (arn, credentials) in sessions {
-        let iam = reach.aws.others(account.as_str(), credentials).roles(&fleet.identity.region);
+        let iam = reach.aws.aux_clients(account.as_str(), credentials).roles(&fleet.identity.region);
         let refused = |error: crate::aws::error::CallError| format!("{arn} may not: {error}");
         if about_role {
             match iam.find(hop.arn.name()).await {

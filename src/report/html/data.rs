@@ -12,7 +12,7 @@ const FIRST: usize = 40;
 const LAST: usize = 80;
 
 /// Returns the glyph and the tone of an outcome. Each tone has several glyphs: a shape tells apart what a colour cannot.
-pub(super) fn look(ending: Ending) -> (&'static str, &'static str) {
+pub(super) fn glyph_and_tone(ending: Ending) -> (&'static str, &'static str) {
     match ending {
         Ending::Succeeded => ("check", "good"),
         Ending::Unchanged => ("equal", "calm"),
@@ -67,7 +67,7 @@ pub(super) fn json(report: &Report) -> String {
 }
 
 fn described(ending: Ending) -> Value {
-    let (glyph, tone) = look(ending);
+    let (glyph, tone) = glyph_and_tone(ending);
     json!({
         "words": ending.words(),
         "weight": ending.weight(),

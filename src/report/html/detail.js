@@ -1,6 +1,6 @@
 // One target, opened: why, what was changed, when, and what happened.
 
-const UNDO = { await: 'ECS goes back by itself', stop_deployment: 'the deployment is stopped, and ECS rolls it back', deploy: 'what it ran before is deployed', settings: 'its settings are given back' };
+const ROLLBACK = { await: 'ECS rolls it back by itself', stop_deployment: 'the deployment is stopped, and ECS rolls it back', deploy: 'what it ran before is deployed', settings: 'its settings are given back' };
 
 function openTarget(name) {
   if (!byName.has(name)) return;
@@ -70,8 +70,8 @@ function detail(target) {
     // What was never started has nothing to be looked at.
     times.started !== null && el('p', { class: 'links' }, link('Deployments in the console', target.console), ' ', link('Logs', target.logs)),
     ...section('Changes', target.changes?.length && el('ul', { class: 'changes' }, target.changes.map(changeLine))),
-    ...section('Way back', target.undo && el('p', {}, `${UNDO[target.undo.how]}${target.undo.to ? `, to ${target.undo.to}` : ''}, from `, since(times.undone))),
-    ...section('Not returned', target.not_undone && el('p', {}, target.not_undone)),
+    ...section('Rollback', target.rollback && el('p', {}, `${ROLLBACK[target.rollback.how]}${target.rollback.to ? `, to ${target.rollback.to}` : ''}, from `, since(times.rollback))),
+    ...section('Not rolled back', target.rollback_impossible && el('p', {}, target.rollback_impossible)),
     ...section('Tasks around the deployment', target.run_tasks?.length && el('ul', { class: 'story' }, target.run_tasks.map((task) => el('li', {}, since(at(task.started_at)),
       el('span', {}, `${task.name} (${task.moment}): ${task.end ? task.end.replaceAll('_', ' ') : 'left running'}`, task.ended_at ? `, ${duration(at(task.ended_at) - at(task.started_at))}` : '', el('br'), el('code', {}, task.task)))))),
     ...section('Stages', stageList(target)),
@@ -111,7 +111,7 @@ function changeLine(text) {
 }
 
 function moments(times) {
-  const words = { started: 'started', registered: 'revision registered', deployed: 'deployment started', undone: 'way back began', rolledOut: 'rollout ended', baked: 'bake over', ended: 'ended' };
+  const words = { started: 'started', registered: 'revision registered', deployed: 'deployment started', rollback: 'rollback began', rolledOut: 'rollout ended', baked: 'bake over', ended: 'ended' };
   const list = Object.entries(words).filter(([key]) => times[key] !== null && !(key === 'ended' && times.ended === times.rolledOut)).toSorted(([one], [other]) => times[one] - times[other]);
   return list.length ? el('ol', { class: 'story' }, list.map(([key, word]) => el('li', {}, since(times[key]), el('span', {}, word, el('span', { class: 'dim' }, ` ${clockTime(times[key])}`))))) : null;
 }

@@ -61,7 +61,7 @@ function makeLegend() {
   const one = (words, ...parts) => el('span', {}, el('i', {}, parts), words);
   const piece = (kind) => el('b', { class: kind });
   $('legend').append(one('preparing, registering', piece('bar prepare calm')), one('deploying', piece('bar good')), one('moment of the deployment', piece('mark deployed')),
-    one(hasStages ? 'bake of the wave' : 'baking', piece('bar bake calm')), one('going back', piece('bar undo bad')), one('task of its own', piece('bar task')));
+    one(hasStages ? 'bake of the wave' : 'baking', piece('bar bake calm')), one('rollback', piece('bar rollback bad')), one('task of its own', piece('bar task')));
   if (hasStages) {
     $('legend').append(one('stage of a deployment', piece('bar stage good')), one('with part of the production traffic', piece('bar stage part good')), one('with all of it', piece('bar stage full good')),
       one("ECS's own bake", piece('bar stage bakes good')));

@@ -19,7 +19,7 @@ targets.forEach((target, place) => {
   target.times = {
     started: at(target.started_at), registered: at(target.registered_at), deployed: at(target.deployed_at),
     rolledOut: at(target.rolled_out_at), baked: at(target.baked_at), ended: at(target.ended_at),
-    undone: at(target.undo?.started_at),
+    rollback: at(target.rollback?.started_at),
   };
 });
 

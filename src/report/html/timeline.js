@@ -38,7 +38,7 @@ function placed(element, time) {
 const mark = (time, tone, kind = '') => placed(el('i', { class: `mark ${tone} ${kind}` }), time);
 const endMark = (time, ending) => placed(el('i', { class: 'end' }, glyph(ending.glyph, ending.tone)), time);
 
-// A target: preparing, its deployment with its stages, its way back, its part of the wave's bake, its tasks; and the moments
+// A target: preparing, its deployment with its stages, its rollback, its part of the wave's bake, its tasks; and the moments
 // between.
 function targetBars(target) {
   const { times, ending } = target;
@@ -47,13 +47,13 @@ function targetBars(target) {
   const end = last ?? over;
   const deployed = times.deployed ?? end;
   const still = last === null ? 'open' : '';
-  const undone = times.undone !== null && times.undone < end ? times.undone : null;
+  const rollback = times.rollback !== null && times.rollback < end ? times.rollback : null;
   return [
-    bar('prepare', times.started, Math.min(deployed, undone ?? deployed), 'calm'),
-    times.deployed !== null && bar(target.stages.length ? `span ${still}` : still, deployed, undone ?? end, ending.tone),
+    bar('prepare', times.started, Math.min(deployed, rollback ?? deployed), 'calm'),
+    times.deployed !== null && bar(target.stages.length ? `span ${still}` : still, deployed, rollback ?? end, ending.tone),
     ...stageBars(target),
     times.baked !== null && bar('bake', end, times.baked, 'good'),
-    times.undone !== null && bar(`undo ${still}`, times.undone, Math.max(times.ended ?? end, end), ending.tone),
+    times.rollback !== null && bar(`rollback ${still}`, times.rollback, Math.max(times.ended ?? end, end), ending.tone),
     ...(target.run_tasks ?? []).map((task) => bar('task', at(task.started_at), at(task.ended_at) ?? end)),
     times.deployed !== null && mark(times.deployed, '', 'deployed'),
     last !== null && endMark(Math.max(times.ended ?? end, end), ending),

@@ -3,7 +3,7 @@
 
 /// The rows that are out of reach.
 #[derive(Debug, Default)]
-pub struct Lost {
+pub struct Scrollback {
     rows: usize,
     /// The rows of kept lines between them and the foot.
     since: usize,
@@ -22,7 +22,7 @@ pub struct Back {
     pub since: usize,
 }
 
-impl Lost {
+impl Scrollback {
     /// Takes note of rows of the foot that went off the top; what is left of the foot fills the screen.
     pub fn push(&mut self, rows: usize, widest: usize) {
         if self.since > 0 {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn rows_come_back_above_what_was_written_since() {
-        let mut lost = Lost::default();
+        let mut lost = Scrollback::default();
         assert_eq!(lost.grow(30), None);
         lost.push(20, 60);
         // Two lines of which one is broken, above a foot of four rows: one of the three has left the screen.
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn where_lines_are_broken_anew_nothing_is_taken_away() {
-        let mut lost = Lost::default();
+        let mut lost = Scrollback::default();
         lost.push(20, 60);
         lost.widen(100, 80);
         assert_eq!(lost.grow(5), Some(Back { rows: 5, since: 0 }));

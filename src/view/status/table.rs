@@ -54,7 +54,7 @@ pub(super) fn write(page: &mut Page, accounts: &Accounts<'_>) {
     for account in &accounts.0 {
         page.line(Tone::Strong, &account.title());
         for (target, cells) in account.targets.iter().zip(cells.by_ref()) {
-            let condition = Condition::of(target);
+            let condition = Condition::from_status(target);
             let (mark, tone) = condition.mark();
             let word = page.paint.paint(tone, &format!("{mark} {}", text::pad(condition.word(), 11)));
             let row = line(&cells.each_ref().map(|cell| Cow::Borrowed(cell.as_str())), &widths, room);
@@ -111,7 +111,7 @@ fn cells(target: &TargetStatus) -> Cells {
     }
     let images: Vec<String> = live.images.iter().map(|(name, image)| format!("{name}={}", tag(image))).collect();
     let tasks = format!("{}/{}", live.running, live.desired);
-    let commit = live.commit.as_ref().and_then(Commit::short).unwrap_or_default();
+    let commit = live.commit.as_ref().and_then(Commit::short_sha).unwrap_or_default();
     let words = |text: &str| clean(text).into_owned();
     [name, words(&revision), words(commit), words(&images.join(" ")), tasks, registered(live)]
 }

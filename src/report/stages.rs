@@ -51,7 +51,7 @@ pub struct Pause {
 }
 
 impl Stage {
-    pub(super) fn of(stage: &state::Stage) -> Self {
+    pub(super) fn from_state(stage: &state::Stage) -> Self {
         Self {
             name: clean(&stage.name).into_owned(),
             started_at: stage.since,
@@ -64,7 +64,7 @@ impl Stage {
 }
 
 impl Pause {
-    pub(super) fn of(pause: &state::Pause) -> Self {
+    pub(super) fn from_state(pause: &state::Pause) -> Self {
         let cleaned = |text: &Option<String>| text.as_deref().map(|text| clean(text).into_owned());
         Self {
             hook: clean(&pause.hook.id).into_owned(),

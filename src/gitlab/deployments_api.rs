@@ -26,12 +26,12 @@ struct Deployment {
 
 /// Where deployments are written to.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct DeploymentsApi {
     api: Api,
     job: Job,
 }
 
-impl Ledger {
+impl DeploymentsApi {
     /// Writes as a job.
     pub fn new(api: Api, job: Job) -> Self {
         Self { api, job }
@@ -140,7 +140,7 @@ mod tests {
 
     const DEPLOYMENTS: &str = "https://gitlab.example.com/api/v4/projects/7/deployments";
 
-    fn ledger(server: &Server) -> Ledger {
+    fn ledger(server: &Server) -> DeploymentsApi {
         let job = Job {
             api: "https://gitlab.example.com/api/v4".to_owned(),
             project: "7".to_owned(),
@@ -149,7 +149,7 @@ mod tests {
             tag: false,
         };
         let api = Api::new(server.web(), &job.api, &job.project, JOB_TOKEN, "job-secret".into());
-        Ledger::new(api, job)
+        DeploymentsApi::new(api, job)
     }
 
     /// The method and what follows the common URL, of each request that arrived.
@@ -159,7 +159,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deployment_begins_and_ends() {
-        let server = Server::new(|_, _| Fate::of(201, json!({ "id": 42, "status": "running" })));
+        let server = Server::new(|_, _| Fate::answering(201, json!({ "id": 42, "status": "running" })));
         let ledger = ledger(&server);
         assert_eq!(ledger.create("production/eu", Status::Running).await, Ok(42));
         assert_eq!(ledger.update(42, Status::Success).await, Ok(()));
@@ -182,7 +182,7 @@ mod tests {
             running(7, "5f2c9d7", Value::Null)
         ]);
         let server = Server::new(move |it, _| match it.line.starts_with("GET") {
-            true => Fate::of(200, list.clone()),
+            true => Fate::answering(200, list.clone()),
             false => Fate::Reset,
         });
         assert_eq!(ledger(&server).create("production/eu 1", Status::Running).await, Ok(7), "it did");
@@ -190,9 +190,9 @@ mod tests {
         assert_eq!(lines(&server), ["POST ", look]);
 
         let server = Server::new(|it, before| match (it.line.starts_with("GET"), before) {
-            (true, _) => Fate::of(200, json!([])),
-            (false, 0) => Fate::of(502, Value::Null),
-            (false, _) => Fate::of(201, json!({ "id": 8 })),
+            (true, _) => Fate::answering(200, json!([])),
+            (false, 0) => Fate::answering(502, Value::Null),
+            (false, _) => Fate::answering(201, json!({ "id": 8 })),
         });
         assert_eq!(
             ledger(&server).create("production/eu", Status::Running).await,
@@ -201,7 +201,7 @@ mod tests {
         );
 
         let server = Server::new(|it, _| match it.line.starts_with("GET") {
-            true => Fate::of(200, json!([])),
+            true => Fate::answering(200, json!([])),
             false => Fate::Silent,
         });
         let began = tokio::time::Instant::now();
@@ -214,20 +214,20 @@ mod tests {
     async fn an_answer_that_cannot_be_read_is_a_lost_one() {
         let made = json!([{ "id": 7, "sha": "5f2c9d7", "ref": "main", "deployable": null }]);
         let server = Server::new(move |it, _| match it.line.starts_with("GET") {
-            true => Fate::of(200, made.clone()),
-            false => Fate::of(201, Value::Null),
+            true => Fate::answering(200, made.clone()),
+            false => Fate::answering(201, Value::Null),
         });
         assert_eq!(ledger(&server).create("production/eu", Status::Running).await, Ok(7), "GitLab made it");
 
         let server = Server::new(|it, _| match it.line.starts_with("GET") {
-            true => Fate::of(200, json!([])),
-            false => Fate::of(201, Value::Null),
+            true => Fate::answering(200, json!([])),
+            false => Fate::answering(201, Value::Null),
         });
         let error = ledger(&server).create("production/eu", Status::Running).await.expect_err("unreadable");
         assert!(error.to_string().starts_with("GitLab answered HTTP 201, but not as GitLab does"), "{error}");
 
         // A page to sign in is no list without ours: nothing is recorded a second time.
-        let server = Server::new(|_, _| Fate::of(200, Value::Null));
+        let server = Server::new(|_, _| Fate::answering(200, Value::Null));
         assert_eq!(ledger(&server).create("eu", Status::Running).await, Err(CallError::Foreign(200)));
         assert_eq!(ledger(&server).update(42, Status::Success).await, Err(CallError::Foreign(200)));
         assert_eq!(server.arrived().len(), 3);
@@ -236,9 +236,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_status_that_is_there_already_is_no_error() {
         let server = Server::new(|it, before| match (it.line.starts_with("GET"), before) {
-            (true, _) => Fate::of(200, json!({ "id": 42, "status": "success" })),
+            (true, _) => Fate::answering(200, json!({ "id": 42, "status": "success" })),
             (false, 0) => Fate::Reset,
-            (false, _) => Fate::of(400, json!({ "message": { "status": ["cannot transition"] } })),
+            (false, _) => Fate::answering(400, json!({ "message": { "status": ["cannot transition"] } })),
         });
         let ledger = ledger(&server);
         assert_eq!(ledger.update(42, Status::Success).await, Ok(()));

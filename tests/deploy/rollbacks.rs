@@ -1,4 +1,4 @@
-//! Undo: what failed goes back to what ran before, by the gentlest way there is, and is watched until it is there.
+//! Rollbacks: what failed goes back to what ran before, by the gentlest way there is, and is watched until it is there.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use roleout::base::exit::Exit;
 use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
 use roleout::engine::{self, Start};
-use roleout::event::{Event, UndoStep};
+use roleout::event::{Event, RollbackStep};
 use roleout::fleet::Outcome;
-use roleout::observe::{self, Seen};
+use roleout::observe::{self, Observation};
 use roleout::plan::build;
 use roleout::run::{saved_file, saved_plan};
 use roleout::sandbox::Fault;
@@ -37,9 +37,9 @@ fn writes(scene: &Scene, operation: &str) -> usize {
     writes.iter().filter(|write| write.operation == operation && write.error.is_none()).count()
 }
 
-fn steps(ran: &Ran) -> Vec<UndoStep> {
+fn steps(ran: &Ran) -> Vec<RollbackStep> {
     let steps = ran.events.iter().filter_map(|stamped| match &stamped.event {
-        Event::UndoStarted { how, .. } => Some(*how),
+        Event::RollbackStarted { how, .. } => Some(*how),
         _ => None,
     });
     steps.collect()
@@ -66,15 +66,15 @@ fn assert_contract(ran: &Ran) {
                 {
                     assert_eq!(ended.replace(*outcome), None, "{id} ended twice");
                 }
-                Event::UndoStarted { target, .. } if target == id => {
+                Event::RollbackStarted { target, .. } if target == id => {
                     assert!(matches!(ended, None | Some(Outcome::Succeeded)) && returned == 0, "{id}: {ended:?}");
                 }
                 Event::TargetDegraded { target, .. } if target == id => assert_eq!(ended, Some(Outcome::Succeeded)),
-                Event::TargetReturned { target, .. } if target == id => {
+                Event::RollbackFinished { target, .. } if target == id => {
                     assert_eq!(ended, Some(Outcome::Succeeded), "{id} was returned");
                     returned += 1;
                 }
-                Event::UndoImpossible { target, .. } if target == id => impossible += 1,
+                Event::RollbackImpossible { target, .. } if target == id => impossible += 1,
                 _ => {}
             }
         }
@@ -89,7 +89,7 @@ async fn a_target_that_times_out_is_stopped_and_rolled_back_by_ecs() {
         let scene = with(OFF, BACK).fault(&format!("*={fault}"));
         let ran = scene.deploy().await;
         assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
-        assert_eq!(steps(&ran), [UndoStep::StopDeployment], "{}", ran.said);
+        assert_eq!(steps(&ran), [RollbackStep::StopDeployment], "{}", ran.said);
         assert_eq!((writes(&scene, "UpdateService"), writes(&scene, "StopServiceDeployment")), (1, 1));
         assert!(ran.reason(ONE).starts_with("not complete within 10m: "), "{}", ran.reason(ONE));
         assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
@@ -111,7 +111,7 @@ async fn a_deployment_that_ecs_gave_up_is_answered_with_what_ran_before() {
     let scene = with("    deployment: { circuit_breaker: { enable: true, rollback: false } }\n", BACK).fault("*=crash");
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
-    assert_eq!(steps(&ran), [UndoStep::Deploy], "{}", ran.said);
+    assert_eq!(steps(&ran), [RollbackStep::Deploy], "{}", ran.said);
     assert_eq!((writes(&scene, "UpdateService"), writes(&scene, "StopServiceDeployment")), (2, 0));
     assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
 }
@@ -150,15 +150,15 @@ async fn a_rollback_of_ecs_that_fails_is_stuck_and_not_tried_again() {
 async fn an_undo_that_hangs_is_stuck_at_its_own_deadline() {
     let rollout = "rollout: { timeout: 10m, on_failure: rollback, rollback_timeout: 5m }\n";
     for (own, step) in [
-        (OFF, UndoStep::StopDeployment),
-        ("    deployment: { circuit_breaker: { enable: true, rollback: false } }\n", UndoStep::Deploy),
+        (OFF, RollbackStep::StopDeployment),
+        ("    deployment: { circuit_breaker: { enable: true, rollback: false } }\n", RollbackStep::Deploy),
     ] {
         let scene = with(own, rollout).fault("*=no-return");
         let ran = scene.deploy().await;
         assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
         assert_eq!(steps(&ran), [step]);
         let reason = ran.reason(ONE);
-        assert!(reason.starts_with("the undo failed: not back within 5m: "), "{reason}");
+        assert!(reason.starts_with("the rollback failed: not back within 5m: "), "{reason}");
         assert!(reason.contains("not complete within 10m") || reason.contains("tasks failed to start"), "{reason}");
         assert!(ran.said.contains("look at the service now"), "{}", ran.said);
         assert_contract(&ran);
@@ -171,7 +171,7 @@ async fn where_stopping_is_denied_what_ran_before_is_deployed() {
         let scene = with(OFF, BACK).fault("*=hang").fault(&format!("*={fault}"));
         let ran = scene.deploy().await;
         assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
-        assert_eq!(steps(&ran).last(), Some(&UndoStep::Deploy), "{}", ran.said);
+        assert_eq!(steps(&ran).last(), Some(&RollbackStep::Deploy), "{}", ran.said);
         assert_eq!(writes(&scene, "StopServiceDeployment"), 0);
         assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
         assert_contract(&ran);
@@ -295,7 +295,7 @@ async fn an_update_whose_fate_must_not_be_read_is_said_to_be_unknown() {
     let scene = with(OFF, BACK).fault("*=hang");
     let ran = lost_and_unread(&scene, denied(), 60).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
-    assert!(ran.reason(ONE).starts_with("the undo failed: DescribeServices: AccessDenied"), "{}", ran.reason(ONE));
+    assert!(ran.reason(ONE).starts_with("the rollback failed: DescribeServices: AccessDenied"), "{}", ran.reason(ONE));
     assert!(ran.reason(ONE).contains("UpdateService: "), "{}", ran.reason(ONE));
 }
 
@@ -324,7 +324,7 @@ async fn what_completed_is_not_undone_because_nobody_could_see_it() {
     let scene = with(OFF, "rollout: { timeout: 5m, rollback_timeout: 20m, on_failure: rollback }\n");
     let ran = unanswered(&scene, 10, 420).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
-    assert!(ran.said.contains("not undone: it has completed since"), "{}", ran.said);
+    assert!(ran.said.contains("not rolled back: it has completed since"), "{}", ran.said);
     assert_eq!((writes(&scene, "UpdateService"), steps(&ran)), (1, vec![]), "{}", ran.said);
     assert!(scene.image("a0", "eu-west-1", "s0").ends_with(":v2"));
     assert_contract(&ran);
@@ -444,7 +444,7 @@ async fn a_rollback_of_ecs_itself_counts_when_it_begins() {
 /// The accounts whose targets were returned, in the order in which that began, and their cause.
 fn returned(ran: &Ran) -> Vec<String> {
     let began = ran.events.iter().filter_map(|stamped| match &stamped.event {
-        Event::UndoStarted { target, cause: Some(_), .. } => Some(target.account.to_string()),
+        Event::RollbackStarted { target, cause: Some(_), .. } => Some(target.account.to_string()),
         _ => None,
     });
     began.collect()
@@ -488,7 +488,7 @@ async fn a_return_that_fails_is_stuck() {
     });
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
     assert_eq!(ran.outcome("a1/eu-west-1/s0"), Some(Outcome::RolledBack));
-    assert!(ran.said.contains("the undo failed: UpdateService: AccessDenied"), "{}", ran.said);
+    assert!(ran.said.contains("the rollback failed: UpdateService: AccessDenied"), "{}", ran.said);
     assert_contract(&ran);
 }
 
@@ -515,7 +515,7 @@ async fn read_slowly(scene: &Scene, cancel_at: u64) -> Vec<Event> {
     let (clients, indices) = (reach.clients(), (0..scene.fleet.targets.len()).collect::<Vec<_>>());
     let mut seen = observe::targets(&scene.fleet, &indices, &|target| clients(target)).await;
     seen.sort_by_key(|(index, _)| *index);
-    let seen: Vec<Seen> = seen.into_iter().map(|(_, seen)| seen).collect();
+    let seen: Vec<Observation> = seen.into_iter().map(|(_, seen)| seen).collect();
     let plan = build::plan(&scene.fleet, &seen);
     let (events, mut received) = tokio::sync::mpsc::channel(1);
     let run = engine::run(scene.fleet.clone(), plan, clients, events, scene.cancel.clone(), Start::default());
@@ -542,8 +542,8 @@ async fn a_return_is_told_of_however_slowly_that_is_read() {
         let scene = many(2, rollout).fault("a1=hang");
         let told = read_slowly(&scene, cancel_at).await;
         let of = |wanted: &dyn Fn(&Event) -> bool| told.iter().filter(|event| wanted(event)).count();
-        let begun = of(&|event| matches!(event, Event::UndoStarted { cause: Some(_), .. }));
-        let ended = of(&|event| matches!(event, Event::TargetReturned { .. }));
+        let begun = of(&|event| matches!(event, Event::RollbackStarted { cause: Some(_), .. }));
+        let ended = of(&|event| matches!(event, Event::RollbackFinished { .. }));
         assert_eq!(begun.min(1), ended, "cancelled after {cancel_at} s: {told:?}");
         returns += ended;
     }
@@ -624,12 +624,12 @@ async fn a_cancel_names_every_deployment_that_is_known() {
 
 #[tokio::test(start_paused = true)]
 async fn a_saved_plan_is_undone_as_it_was_planned() {
-    let directory = Directory::new("undone");
+    let directory = Directory::new("rolled-back");
     let scene = with(OFF, BACK).fault("*=hang");
     assert_eq!(scene.planning().dry_run_to(directory.plan()).deploy().await.code(), Exit::Done);
     let saved = saved_file::read(&directory.plan()).expect("a plan");
     let max_age = Duration::from_secs(3600);
-    let terms = saved_plan::Terms {
+    let terms = saved_plan::ApplyOptions {
         dry_run: false,
         skip_blocked: false,
         skip_stale: false,

@@ -17,7 +17,7 @@ use crate::event::{Event, Reason, TaskEnd};
 use crate::fleet::{Launch, Moment, Per, RunTask, TargetSpec};
 
 /// How often a task is looked at.
-const PACE: Duration = Duration::from_millis(2500);
+const INTERVAL: Duration = Duration::from_millis(2500);
 /// So many looks in a row must miss a task before it counts as gone: reads of ECS may lag behind.
 const MISSES: u32 = 5;
 /// ECS's longest `startedBy` that every operation takes.
@@ -29,11 +29,11 @@ const STOP: Duration = Duration::from_secs(20);
 /// How long after a cancel ECS may answer a RunTask that is on the wire, whose task is then stopped.
 const ANSWERED: Duration = Duration::from_millis(1_500);
 /// How long after a cancel ECS may answer StopTask: the process must be gone within five seconds.
-const AT_ONCE: Duration = Duration::from_millis(2_500);
+const CONCURRENCY: Duration = Duration::from_millis(2_500);
 
 /// A task that is to be run for a target.
 #[derive(Clone, Copy)]
-pub struct Errand<'a> {
+pub struct TaskExecution<'a> {
     /// The run.
     pub run: &'a Run,
     /// For whom.
@@ -50,7 +50,7 @@ pub struct Errand<'a> {
     pub permit: &'a Permit,
 }
 
-impl Errand<'_> {
+impl TaskExecution<'_> {
     /// Runs the task to its end.
     pub async fn run(self) -> Result<(), Unfinished> {
         let deadline = Instant::now() + self.task.timeout;
@@ -59,10 +59,10 @@ impl Errand<'_> {
             () = self.run.cancel.cancelled() => {
                 return Err(Unfinished::Cancelled(format!("before the task {} was started", self.task.name)));
             }
-            () = self.permit.over() => return Err(Unfinished::Stopped),
+            () = self.permit.ended() => return Err(Unfinished::Stopped),
             request = self.request(deadline) => request.map_err(|reason| self.failed("could not be started", reason))?,
         };
-        let answer = self.sent(&request, &self.permit.until(deadline)).await?;
+        let answer = self.sent(&request, &self.permit.with_deadline(deadline)).await?;
         let Some(arn) = answer["tasks"][0]["taskArn"].as_str() else {
             return Err(self.failed("could not be started", summary(&no_task(&answer))));
         };
@@ -99,7 +99,7 @@ impl Errand<'_> {
                 Kind::Throttled | Kind::Withdrawn => {}
                 _ => return Err(self.failed("could not be started", self.refused(&error))),
             }
-            if permit.hold(tokio::time::sleep(PACE)).await.is_some() {
+            if permit.hold(tokio::time::sleep(INTERVAL)).await.is_some() {
                 continue;
             }
             return Err(match lost {
@@ -132,13 +132,13 @@ impl Errand<'_> {
         let (mut misses, mut last) = (0, None);
         loop {
             let look = async {
-                tokio::time::sleep(PACE).await;
+                tokio::time::sleep(INTERVAL).await;
                 self.ecs.look_at_task(&self.target.cluster, arn).await
             };
             let looked = tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => {
-                    let stopped = self.stop(arn, "the deployment was cancelled", self.since_cancelled(AT_ONCE)).await;
+                    let stopped = self.stop(arn, "the deployment was cancelled", self.since_cancelled(CONCURRENCY)).await;
                     return Err(Unfinished::Cancelled(format!("while the task {} ran, which {stopped}", self.task.name)));
                 }
                 () = tokio::time::sleep_until(deadline) => {
@@ -173,7 +173,7 @@ impl Errand<'_> {
         let revision = task["taskDefinitionArn"].as_str().unwrap_or_default();
         let deadline = Instant::now() + READ;
         let read = async {
-            let definition = patiently(deadline, || self.ecs.describe_task_definition(revision)).await;
+            let definition = retry_read(deadline, || self.ecs.describe_task_definition(revision)).await;
             definition.is_ok_and(|definition| succeeded(task, Some(&definition)))
         };
         let good = succeeded(task, None)
@@ -198,12 +198,12 @@ impl Errand<'_> {
     /// Asks ECS to stop the task, until then. Neither a halt nor a signal ends that: it is what they ask for. Returns how it
     /// went.
     async fn stop(self, arn: &str, reason: &str, until: Instant) -> String {
-        let permit = Permit::default().until(until);
+        let permit = Permit::default().with_deadline(until);
         let stop = timeout_at(until, self.ecs.stop_task(&self.target.cluster, arn, reason, &permit));
         let stopped = tokio::select! {
             biased;
             stopped = stop => stopped.unwrap_or_else(|_| Err(CallError::withdrawn("StopTask"))),
-            () = self.cancelled_for(AT_ONCE) => Err(CallError::withdrawn("StopTask")),
+            () = self.cancelled_for(CONCURRENCY) => Err(CallError::withdrawn("StopTask")),
         };
         match stopped {
             Ok(()) => "was asked to stop".to_owned(),
@@ -238,7 +238,7 @@ impl Errand<'_> {
     /// Returns RunTask's input: what the task does not say, the service does.
     async fn request(self, deadline: Instant) -> Result<Value, Reason> {
         let names = [self.target.service.as_str()];
-        let services = patiently(deadline, || self.ecs.describe_services(&self.target.cluster, &names)).await;
+        let services = retry_read(deadline, || self.ecs.describe_services(&self.target.cluster, &names)).await;
         let services = services.map_err(|error| self.refused(&error))?;
         let Some(service) = services.found.first() else {
             return Err(summary("ECS does not know the service any more"));
@@ -295,14 +295,16 @@ fn summary(text: &str) -> Reason {
 }
 
 /// Repeats a read that was throttled or got no answer, until a deadline.
-async fn patiently<T, F>(deadline: Instant, read: impl Fn() -> F) -> Result<T, CallError>
+async fn retry_read<T, F>(deadline: Instant, read: impl Fn() -> F) -> Result<T, CallError>
 where
     F: Future<Output = Result<T, CallError>>,
 {
     loop {
         match read().await {
-            Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) && Instant::now() + PACE < deadline => {
-                tokio::time::sleep(PACE).await;
+            Err(error)
+                if matches!(error.kind, Kind::Throttled | Kind::Unknown) && Instant::now() + INTERVAL < deadline =>
+            {
+                tokio::time::sleep(INTERVAL).await;
             }
             answer => return answer,
         }

@@ -19,7 +19,7 @@ pub(crate) enum Coding {
 
 impl Coding {
     /// Returns how a request is written, and what it calls: `Service.Operation`, empty where it does not say.
-    pub(crate) fn of(request: &Request) -> (Self, Cow<'_, str>) {
+    pub(crate) fn parse(request: &Request) -> (Self, Cow<'_, str>) {
         let mut path = request.path.strip_prefix("/service/").unwrap_or_default().split('/');
         match (path.next(), path.next(), path.next()) {
             (Some(service), Some("operation"), Some(operation)) => {

@@ -8,7 +8,7 @@ use crate::observe::service::{Deployment, LiveService};
 
 /// What a service had at a look.
 #[derive(Clone, Debug, Default)]
-pub struct Past {
+pub struct KnownDeployments {
     /// The ids of its deployments.
     deployments: Vec<String>,
     /// The id of ECS's newest message about it.
@@ -17,9 +17,9 @@ pub struct Past {
     service_deployment: Option<String>,
 }
 
-impl Past {
+impl KnownDeployments {
     /// Takes down what a service has.
-    pub fn of(service: &LiveService) -> Self {
+    pub fn new(service: &LiveService) -> Self {
         Self {
             deployments: service.deployments.iter().map(|one| one.id.clone()).collect(),
             message: service.messages.first().map(|message| message.id.clone()),

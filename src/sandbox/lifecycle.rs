@@ -1,4 +1,4 @@
-//! The course of a BLUE_GREEN, LINEAR or CANARY deployment: its lifecycle stages, its traffic, its bakes; and what fails
+//! The lifecycle of a BLUE_GREEN, LINEAR or CANARY deployment: its lifecycle stages, its traffic, its bakes; and what fails
 //! any deployment besides its tasks: hooks and alarms.
 //!
 //! Stages, hooks and weights are AWS's. Not documented, and so made up: how long a stage takes that waits for nothing;
@@ -83,9 +83,9 @@ impl Stage {
     }
 }
 
-/// How far a deployment is in its course.
+/// How far a deployment is in its lifecycle.
 #[derive(Clone, Debug)]
-pub(crate) struct Course {
+pub(crate) struct Lifecycle {
     steps: Steps,
     bake: u64,
     pub(crate) stage: Stage,
@@ -98,9 +98,9 @@ pub(crate) struct Course {
     pub(crate) hooks: Vec<Hook>,
 }
 
-impl Course {
-    /// Reads the course that a configuration gives a deployment; `None` for ROLLING.
-    fn of(configuration: &Value, reconciles: bool) -> Option<Self> {
+impl Lifecycle {
+    /// Reads the lifecycle that a configuration gives a deployment; `None` for ROLLING.
+    fn parse(configuration: &Value, reconciles: bool) -> Option<Self> {
         let minutes = |value: &Value, default: u64| value.as_u64().unwrap_or(default);
         let steps = match configuration["strategy"].as_str() {
             Some("BLUE_GREEN") => Steps::AtOnce,
@@ -170,19 +170,19 @@ impl Course {
 }
 
 impl Service {
-    /// Returns the course of a deployment that is about to begin; `None` where it rolls.
-    pub(super) fn course(&self) -> Option<Course> {
+    /// Returns the lifecycle of a deployment that is about to begin; `None` where it rolls.
+    pub(super) fn lifecycle(&self) -> Option<Lifecycle> {
         // Nothing has traffic to give away before the first deployment completed.
         self.candidate.as_ref()?;
         let reconciles = self.deployments.len() > 1;
-        self.settings.get("deploymentConfiguration").and_then(|it| Course::of(it, reconciles))
+        self.settings.get("deploymentConfiguration").and_then(|it| Lifecycle::parse(it, reconciles))
     }
 
     /// Whether the PRIMARY deployment goes by stages now: not once it is rolled back.
     pub(super) fn goes_by_stages(&self, primary: &Deployment) -> bool {
         let record = self.records.iter().find(|record| record.id == primary.record);
         primary.progress == RolloutState::InProgress
-            && record.is_some_and(|record| record.course.is_some() && record.deployment == primary.id)
+            && record.is_some_and(|record| record.lifecycle.is_some() && record.deployment == primary.id)
     }
 
     /// Takes the PRIMARY deployment as far through its stages as it goes now.
@@ -192,14 +192,14 @@ impl Service {
             if self.records[index].status != Status::InProgress {
                 return;
             }
-            let Some(course) = self.records[index].course.as_mut() else { return };
-            if course.until == 0 {
-                let stage = course.stage;
+            let Some(lifecycle) = self.records[index].lifecycle.as_mut() else { return };
+            if lifecycle.until == 0 {
+                let stage = lifecycle.stage;
                 self.enter(index, stage, primary, at, pace);
                 continue;
             }
-            let (stage, production) = (course.stage, course.production);
-            let (over, verdict) = (at >= course.until, Hook::settle(&mut course.hooks, stage, at));
+            let (stage, production) = (lifecycle.stage, lifecycle.production);
+            let (over, verdict) = (at >= lifecycle.until, Hook::settle(&mut lifecycle.hooks, stage, at));
             if let Verdict::Fails(reason) = verdict {
                 self.give_up("hook execution failure(s) detected", &reason, at, pace);
                 return;
@@ -237,10 +237,10 @@ impl Service {
         let Some(record) = self.records.get_mut(index) else { return };
         let configuration = record.configuration.clone();
         record.updated = at;
-        let Some(course) = record.course.as_mut() else { return };
-        let shifted = course.production > 0.0;
-        course.enter(stage, &configuration, primary.hooks.clone(), at, pace, &name);
-        let shifts = !shifted && course.production > 0.0;
+        let Some(lifecycle) = record.lifecycle.as_mut() else { return };
+        let shifted = lifecycle.production > 0.0;
+        lifecycle.enter(stage, &configuration, primary.hooks.clone(), at, pace, &name);
+        let shifts = !shifted && lifecycle.production > 0.0;
         let id = record.id.clone();
         if shifts && primary.alarms {
             self.acts.push((at + millis(pace.timing.schedule).max(1), Act::Alarm(id)));
@@ -261,7 +261,7 @@ impl Service {
         primary.progress = RolloutState::Failed;
         primary.reason = format!("ECS deployment {id} failed: {what}.");
         primary.lingers = at + millis(pace.timing.drain);
-        self.say(at, &format!("(deployment {id}) deployment failed: {what}."));
+        self.add_event(at, &format!("(deployment {id}) deployment failed: {what}."));
         Some(record)
     }
 
@@ -282,7 +282,7 @@ impl Service {
     }
 }
 
-impl Course {
+impl Lifecycle {
     /// Adds what DescribeServiceDeployments says of it to a service deployment.
     pub(crate) fn describe(&self, body: &mut Value) {
         body["lifecycleStage"] = json!(self.stage.shown());

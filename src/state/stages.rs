@@ -1,20 +1,20 @@
-//! The course of a deployment that has stages: each of them, and each PAUSE hook at which it waited.
+//! The stages of a deployment that has some, and the PAUSE hooks at which it waited.
 
 use jiff::Timestamp;
 
 use crate::event::Hook;
 use crate::state::{Pause, Stage};
 
-/// The course of a deployment that has stages, in the order of its events; ROLLING leaves it empty.
+/// The stages of a deployment and its PAUSE hooks, in the order of their events; empty for ROLLING.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Course {
+pub struct Stages {
     /// The stages, the newest last.
     pub stages: Vec<Stage>,
     /// The PAUSE hooks at which it waits or waited, the newest last.
     pub pauses: Vec<Pause>,
 }
 
-impl Course {
+impl Stages {
     /// Returns the newest stage, also once it is over.
     pub fn stage(&self) -> Option<&Stage> {
         self.stages.last()
@@ -40,7 +40,7 @@ impl Course {
     }
 
     /// A hook waits no longer, as ECS says.
-    pub(super) fn go_on(&mut self, hook: &str, status: &str, at: Timestamp) {
+    pub(super) fn end_hook(&mut self, hook: &str, status: &str, at: Timestamp) {
         if let Some(pause) = self.pauses.iter_mut().rfind(|pause| pause.hook.id == hook && pause.status.is_none()) {
             pause.ended_at.get_or_insert(at);
             pause.status = Some(status.to_owned());
@@ -48,7 +48,7 @@ impl Course {
     }
 
     /// The deployment goes on no more: its stage is over, and its hooks wait for nobody.
-    pub(super) fn end(&mut self, at: Timestamp) {
+    pub(super) fn finish(&mut self, at: Timestamp) {
         self.end_stage(at);
         for pause in &mut self.pauses {
             pause.ended_at.get_or_insert(at);

@@ -19,7 +19,7 @@ pub(crate) type Keys = BTreeMap<String, Vec<String>>;
 
 /// One question to IAM.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct IamRequest {
     /// The action, as policies name it.
     pub(crate) action: String,
     /// The resource's ARN, or `*`.
@@ -28,7 +28,7 @@ pub(crate) struct Asked {
     pub(crate) keys: Keys,
 }
 
-impl Asked {
+impl IamRequest {
     fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
         Self { action: action.into(), resource: resource.into(), keys: Keys::new() }
     }
@@ -39,8 +39,9 @@ impl Asked {
 }
 
 /// Returns what a call asks.
-pub(crate) fn of(api: Api, world: &World, call: &Call, input: &Value) -> Vec<Asked> {
-    let one = |service: &str, resource: String| vec![Asked::new(format!("{service}:{}", call.operation), resource)];
+pub(crate) fn from_call(api: Api, world: &World, call: &Call, input: &Value) -> Vec<IamRequest> {
+    let one =
+        |service: &str, resource: String| vec![IamRequest::new(format!("{service}:{}", call.operation), resource)];
     match api {
         Api::Ecs => ecs(world, call, input),
         Api::Ecr => one("ecr", ecr::resource(call, input)),
@@ -57,39 +58,39 @@ fn arn(call: &Call, service: &str, resource: &str) -> String {
     format!("arn:{}:{service}:{}:{}:{resource}", partition(&call.region), call.region, call.account)
 }
 
-fn by_codedeploy(world: &World, call: &Call, input: &Value) -> Vec<Asked> {
+fn by_codedeploy(world: &World, call: &Call, input: &Value) -> Vec<IamRequest> {
     let action = |operation: &str| format!("codedeploy:{operation}");
-    let mut asked = vec![Asked::new(action(&call.operation), codedeploy::resource(world, call, input))];
+    let mut asked = vec![IamRequest::new(action(&call.operation), codedeploy::resource(world, call, input))];
     if call.operation == "CreateDeployment" {
         let configuration = text_of(input, "deploymentConfigName").unwrap_or("CodeDeployDefault.ECSAllAtOnce");
         let configuration = arn(call, "codedeploy", &format!("deploymentconfig:{configuration}"));
-        asked.push(Asked::new(action("GetDeploymentConfig"), configuration));
+        asked.push(IamRequest::new(action("GetDeploymentConfig"), configuration));
         let application = format!("application:{}", text_of(input, "applicationName").unwrap_or_default());
-        asked.push(Asked::new(action("RegisterApplicationRevision"), arn(call, "codedeploy", &application)));
+        asked.push(IamRequest::new(action("RegisterApplicationRevision"), arn(call, "codedeploy", &application)));
     }
     asked
 }
 
-fn ecs(world: &World, call: &Call, input: &Value) -> Vec<Asked> {
+fn ecs(world: &World, call: &Call, input: &Value) -> Vec<IamRequest> {
     let keys = condition_keys(call, input);
     let action = format!("ecs:{}", call.operation);
     let resources = resources(call, input);
-    let own = resources.iter().map(|resource| Asked::new(&action, resource).with(&keys));
-    let mut asked: Vec<Asked> = own.collect();
+    let own = resources.iter().map(|resource| IamRequest::new(&action, resource).with(&keys));
+    let mut asked: Vec<IamRequest> = own.collect();
     let creates =
         matches!(call.operation.as_str(), "RegisterTaskDefinition" | "CreateService" | "CreateCluster" | "RunTask");
     let is_tagged = input.get("tags").and_then(Value::as_array).is_some_and(|tags| !tags.is_empty());
     if creates && is_tagged {
         let mut keys = keys;
         keys.insert("ecs:createaction".to_owned(), vec![call.operation.clone()]);
-        asked.extend(resources.iter().map(|resource| Asked::new("ecs:TagResource", resource).with(&keys)));
+        asked.extend(resources.iter().map(|resource| IamRequest::new("ecs:TagResource", resource).with(&keys)));
     }
     asked.extend(passed(world, call, input));
     asked
 }
 
 /// Returns the roles that a call hands on.
-fn passed(world: &World, call: &Call, input: &Value) -> Vec<Asked> {
+fn passed(world: &World, call: &Call, input: &Value) -> Vec<IamRequest> {
     let named = |definition: &Value| -> BTreeSet<String> {
         let members = ["taskRoleArn", "executionRoleArn"].into_iter();
         members.filter_map(|member| text_of(definition, member).map(str::to_owned)).collect()
@@ -112,7 +113,7 @@ fn passed(world: &World, call: &Call, input: &Value) -> Vec<Asked> {
         true => role,
         false => format!("arn:{}:iam::{}:role/{role}", partition(&call.region), call.account),
     };
-    roles.into_iter().map(|role| Asked::new("iam:PassRole", whole(role)).with(&keys)).collect()
+    roles.into_iter().map(|role| IamRequest::new("iam:PassRole", whole(role)).with(&keys)).collect()
 }
 
 /// Returns the resources that a call of ECS is authorised on.

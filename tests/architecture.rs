@@ -2,6 +2,8 @@
 
 #[path = "architecture/imports.rs"]
 mod imports;
+#[path = "architecture/names.rs"]
+mod names;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -191,4 +193,13 @@ fn an_import_that_is_turned_is_found() {
         file("fleet", "pub use crate::fleet::a::C;"),
     ];
     assert_eq!(Imports::read(&circle).circles().len(), 1);
+}
+
+#[test]
+fn functions_are_verbs() {
+    let refused = names::refused(&sources());
+    assert!(refused.is_empty(), "name what it does:\n{}", refused.join("\n"));
+    let planted =
+        [("src/plan.rs".to_owned(), "impl Plan { pub fn of(service: &Service) -> Self { Self } }".to_owned())];
+    assert_eq!(names::refused(&planted), ["src/plan.rs: of"]);
 }

@@ -33,7 +33,7 @@ impl World {
             Queried::Iam => ("iam", IAM_NAMESPACE, "global"),
             Queried::Elb => ("elasticloadbalancing", ELB_NAMESPACE, place.as_str()),
         };
-        self.calls.count(&account, counted, &operation);
+        self.calls.record(&account, counted, &operation);
         let services = match api {
             Queried::Iam => Vec::new(),
             Queried::Elb => elb::services(self.region(&account, &place), form),

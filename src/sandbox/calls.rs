@@ -69,6 +69,7 @@ impl Calls {
     }
 
     /// Returns the number of calls of an operation in an account (by id) and region.
+    #[must_use]
     pub fn count(&self, account: &str, region: &str, operation: &str) -> u64 {
         let key = (account.to_owned(), region.to_owned(), operation.to_owned());
         self.by_place.get(&key).copied().unwrap_or_default()

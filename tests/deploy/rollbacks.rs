@@ -469,7 +469,7 @@ async fn the_scope_says_what_else_goes_back_and_the_newest_goes_first() {
         }
         assert_contract(&ran);
         assert_eq!(ran.state.totals().all(), 6);
-        assert_eq!(ran.said.contains("returned, since a4/eu-west-1/s0 failed"), scope != "target", "{}", ran.said);
+        assert_eq!(ran.said.contains("rolled back, since a4/eu-west-1/s0 failed"), scope != "target", "{}", ran.said);
         if scope == "run" {
             scene.sandbox.clear_faults();
             assert_eq!(scene.deploy().await.count(Outcome::Succeeded), 6, "and it can be deployed again");

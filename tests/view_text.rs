@@ -445,8 +445,8 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
     11:00 a3/eu-west-1/api  ✔ succeeded in 10m 59s, runs api:13
     11:01 a2/eu-west-1/api  ↩ goes back to api:12: what it ran before is deployed, because of a1/eu-west-1/api
     11:01 a0/eu-west-1/api  ↩ goes back to api:12: what it ran before is deployed, because of a1/eu-west-1/api
-    12:00 a2/eu-west-1/api  ✖ rolled back, runs api:12: returned, since a1/eu-west-1/api failed
-    12:05 a0/eu-west-1/api  ✖ rolled back, runs api:12: returned, since a1/eu-west-1/api failed
+    12:00 a2/eu-west-1/api  ✖ rolled back, runs api:12: rolled back, since a1/eu-west-1/api failed
+    12:05 a0/eu-west-1/api  ✖ rolled back, runs api:12: rolled back, since a1/eu-west-1/api failed
     12:05 a3/eu-west-1/api  ! stays as it is: nothing else had completed
     12:05 ✖ wave all: did not pass, 1 failed
 
@@ -462,7 +462,7 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
 
     ✖ rolled back, the same in 2 targets:
         a0/eu-west-1/api, a2/eu-west-1/api
-        returned, since a1/eu-west-1/api failed
+        rolled back, since a1/eu-west-1/api failed
 
     ✖ rolled back  a1/eu-west-1/api after 10m 59s, runs api:12
         not complete within 10m: 0 of 4 tasks run

@@ -140,7 +140,7 @@ impl Run {
     }
 
     pub fn returned(&mut self, ms: i64, target: &str) -> &mut Self {
-        let (outcome, reason) = (Outcome::RolledBack, reason("returned, since a1/eu-west-1/api failed"));
+        let (outcome, reason) = (Outcome::RolledBack, reason("rolled back, since a1/eu-west-1/api failed"));
         let cause = Some(id("a1/eu-west-1/api"));
         self.at(
             ms,

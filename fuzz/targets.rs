@@ -142,7 +142,9 @@ pub fn ecs_answer(data: &[u8]) {
         let permit = Permit::default();
         let _ = ecs.register_task_definition(&serde_json::json!({ "family": "web" }), &permit).await;
         let _ = ecs.list_service_deployments("main", "web").await;
-        let _ = ecs.describe_service_deployments(&["arn:aws:ecs:eu-west-1:111111111111:service-deployment/main/web/a"]).await;
+        let _ = ecs
+            .describe_service_deployments(&["arn:aws:ecs:eu-west-1:111111111111:service-deployment/main/web/a"])
+            .await;
         let _ = ecs.look_at_task("main", "a").await;
         let _ = ecs.stopped_tasks("main", "ecs-svc/1").await;
     });

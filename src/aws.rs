@@ -22,6 +22,7 @@ pub mod others;
 #[cfg(feature = "verify")]
 pub mod parameters;
 pub mod permit;
+pub mod recorder;
 #[cfg(feature = "verify")]
 pub mod secrets;
 pub mod settings;
@@ -171,6 +172,14 @@ impl Aws {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .build();
         Self::new(base, clock)
+    }
+
+    /// Returns the same with every answer recorded, but those of the STS clients that exist already.
+    #[must_use]
+    pub fn recorded(self, recorder: &Arc<recorder::Recorder>) -> Self {
+        let Some(client) = self.base.http_client() else { return self };
+        let base = self.base.to_builder().http_client(recorder.wrap(client)).build();
+        Self { base, clients: Arc::default(), ..self }
     }
 
     fn new(base: SdkConfig, clock: Clock) -> Self {

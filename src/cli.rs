@@ -7,6 +7,7 @@ mod hooks;
 mod iam;
 mod init;
 pub mod pipeline;
+mod record;
 mod report;
 mod sandbox;
 mod status;
@@ -17,6 +18,7 @@ pub use crate::cli::hooks::Continue;
 pub use crate::cli::iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
 pub use crate::cli::init::Init;
 pub use crate::cli::pipeline::{Pipeline, ShardArgs};
+pub use crate::cli::record::RecordArgs;
 pub use crate::cli::report::{Folding, PlanReports, Report, Reports, Sections};
 pub use crate::cli::sandbox::Sandbox;
 pub use crate::cli::status::{Status, StatusFormat};
@@ -298,6 +300,9 @@ pub struct Deploy {
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,
+    /// Besides
+    #[command(flatten)]
+    pub recording: RecordArgs,
 }
 
 /// The values of `--on-busy`.
@@ -345,6 +350,9 @@ pub struct Watch {
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,
+    /// Besides
+    #[command(flatten)]
+    pub recording: RecordArgs,
 }
 
 /// `roleout rollback`
@@ -395,6 +403,9 @@ pub struct Rollback {
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,
+    /// Besides
+    #[command(flatten)]
+    pub recording: RecordArgs,
 }
 
 /// `roleout plan`
@@ -455,6 +466,9 @@ pub struct Plan {
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,
+    /// Besides
+    #[command(flatten)]
+    pub recording: RecordArgs,
 }
 
 /// The values of `plan --format`.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use crate::aws::recorder::Recorder;
 use crate::aws::{Aws, SharedCredentialsProvider};
 use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::secrets;
-use crate::cli::{SandboxArgs, Selection};
+use crate::cli::{RecordArgs, SandboxArgs, Selection};
 use crate::engine::context::Clients;
 use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
@@ -109,6 +110,18 @@ impl Connection {
         let sts = aws.sts(&identity.region);
         let sessions = Sessions::new(sts, aws.clock(), identity.session_name.clone(), token, ambient);
         Self { aws, sessions }
+    }
+
+    /// Records what AWS answers from here on, where that is asked for. What STS answers is not: it is nothing but keys.
+    ///
+    /// # Errors
+    /// The directory holds something already, or cannot be written to.
+    pub fn recording(self, args: &RecordArgs, view: &mut View) -> Result<Self, Error> {
+        let Some(directory) = &args.record else { return Ok(self) };
+        let recorder = Recorder::begin(directory)
+            .map_err(|error| Error::new(Exit::Usage, format!("--record: {error}")).help("name a new directory"))?;
+        view.note(&format!("what AWS answers is recorded in {}; read it before you pass it on", directory.display()));
+        Ok(Self { aws: self.aws.recorded(&Arc::new(recorder)), sessions: self.sessions })
     }
 
     /// Says where calls go that do not go to AWS: whoever can set an endpoint gets the ID token.

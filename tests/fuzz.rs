@@ -10,8 +10,30 @@ use proptest::test_runner::{Config, TestRunner};
 
 /// What YAML, JSON, XML and policies are made of.
 const WORDS: [&str; 24] = [
-    "{", "}", "[", "]", "\"", ":", ",", "\n", "  ", "- ", "null", "true", "-1", "1e999", "18446744073709551616", "\u{0}", "\\u0000",
-    "\\ud800", "${CI_COMMIT_SHA}", "&a ", "*a", "<!--", "é", "arn:aws:iam::111111111111:role/",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ":",
+    ",",
+    "\n",
+    "  ",
+    "- ",
+    "null",
+    "true",
+    "-1",
+    "1e999",
+    "18446744073709551616",
+    "\u{0}",
+    "\\u0000",
+    "\\ud800",
+    "${CI_COMMIT_SHA}",
+    "&a ",
+    "*a",
+    "<!--",
+    "é",
+    "arn:aws:iam::111111111111:role/",
 ];
 
 /// One piece of damage: where, how much is cut there, which word is put in its place, and how often.
@@ -33,7 +55,8 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     let mut files: Vec<_> =
         std::fs::read_dir(directory).expect("a corpus").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
-    let mut corpus: Vec<Vec<u8>> = files.into_iter().map(|file| std::fs::read(file).expect("a readable file")).collect();
+    let mut corpus: Vec<Vec<u8>> =
+        files.into_iter().map(|file| std::fs::read(file).expect("a readable file")).collect();
     if name == "manifest" {
         corpus.push(include_bytes!("../deploy.yaml.example").to_vec());
     }
@@ -45,7 +68,8 @@ fn survives((name, run): targets::Target) {
     assert!(!corpus.is_empty(), "{name} has no corpus");
     corpus.iter().for_each(|seed| run(seed));
     (0..=8).for_each(|status| run(&[status]));
-    let damage = (any::<prop::sample::Index>(), 0..40_usize, 0..WORDS.len(), prop_oneof![8 => 0..3_usize, 1 => 200..2000_usize]);
+    let damage =
+        (any::<prop::sample::Index>(), 0..40_usize, 0..WORDS.len(), prop_oneof![8 => 0..3_usize, 1 => 200..2000_usize]);
     let inputs = (0..corpus.len(), prop::collection::vec(damage, 1..6));
     let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::{ImageOverrides, SandboxArgs, Selection};
+use crate::cli::{ImageOverrides, RecordArgs, SandboxArgs, Selection};
 
 /// `roleout status`
 #[derive(Clone, Debug, Args)]
@@ -31,6 +31,9 @@ pub struct Status {
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,
+    /// Besides
+    #[command(flatten)]
+    pub recording: RecordArgs,
 }
 
 /// The values of `status --format`.

@@ -32,6 +32,7 @@ mod plan;
 mod processes;
 #[cfg(feature = "verify")]
 mod quick_start;
+mod record;
 mod reports;
 mod rollback;
 mod rollbacks;

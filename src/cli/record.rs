@@ -1,0 +1,13 @@
+//! `--record`: what AWS answers, as files.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What AWS answers, as files.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RecordArgs {
+    /// Record what AWS answers in this new directory, without secrets and account ids
+    #[arg(long, value_name = "DIR", env = "ROLEOUT_RECORD")]
+    pub record: Option<PathBuf>,
+}

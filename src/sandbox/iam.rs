@@ -39,9 +39,7 @@ pub(crate) fn answer(
         "GetPolicy" => asking.policy()?,
         "GetPolicyVersion" => asking.policy_version()?,
         "ListOpenIDConnectProviders" => providers::list(world, caller, denied)?,
-        "GetOpenIDConnectProvider" => {
-            providers::get(world, asking.text("OpenIDConnectProviderArn"), caller, denied)?
-        }
+        "GetOpenIDConnectProvider" => providers::get(world, asking.text("OpenIDConnectProviderArn"), caller, denied)?,
         _ => {
             let text = format!("Could not find operation {operation} for version {VERSION}");
             return Err(AwsError::new("InvalidAction", text));

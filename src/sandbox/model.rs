@@ -121,7 +121,9 @@ impl Shape {
 
 /// Translates what only Java's regular expressions have. Letters and numbers of other languages are all that is not ASCII.
 fn from_java(pattern: &str) -> String {
-    pattern.replace(r"\p{L}\p{Z}\p{N}", r"A-Za-z0-9 \x{80}-\x{10FFFF}").replace(r"\u10000-\u10FFFF", r"\x{10000}-\x{10FFFF}")
+    pattern
+        .replace(r"\p{L}\p{Z}\p{N}", r"A-Za-z0-9 \x{80}-\x{10FFFF}")
+        .replace(r"\u10000-\u10FFFF", r"\x{10000}-\x{10FFFF}")
 }
 
 #[cfg(test)]

@@ -27,8 +27,12 @@ pub(crate) fn accept(service: &str, operation: &str, input: &mut Value) -> Resul
     if let Some(Value::Array(tags)) = input.get("tags").filter(|_| service == "ecs") {
         tag::check(tags)?;
     }
-    // Of task definitions `task_definition` knows more than the model.
-    if operation == "RegisterTaskDefinition" { Ok(()) } else { judge(service, model, shape, input) }
+    let mut violations = violations(service, model, shape, input);
+    if operation == "RegisterTaskDefinition" {
+        // `task_definition` judges the rest: only what it leaves out of a request before is not for it to refuse.
+        violations.retain(|it| matches!(it.rule, Rule::OneOf(_)) && it.value.is_some_and(|value| *value == ""));
+    }
+    refusal(service, operation, &violations).map_or(Ok(()), Err)
 }
 
 /// Checks the parameters of an operation in awsQuery.
@@ -38,7 +42,7 @@ pub(crate) fn accept(service: &str, operation: &str, input: &mut Value) -> Resul
 pub(crate) fn accept_form(service: &str, operation: &str, form: &BTreeMap<String, String>) -> Result<(), AwsError> {
     let Some((model, shape)) = find(service, operation) else { return Ok(()) };
     let input = read_form(model, shape, form, "")?.unwrap_or_else(|| Value::Object(Map::new()));
-    judge(service, model, shape, &input)
+    refusal(service, operation, &violations(service, model, shape, &input)).map_or(Ok(()), Err)
 }
 
 fn find(service: &str, operation: &str) -> Option<(&'static ServiceModel, &'static Shape)> {
@@ -59,8 +63,12 @@ fn wrong_type(model: &ServiceModel, shape: &Shape, value: &Value) -> Option<Stri
             let member = shape.members.get(name)?;
             wrong_type(model, model.shape(member), value)
         }),
-        (Kind::List, Value::Array(items)) => items.iter().find_map(|item| wrong_type(model, model.shape(&shape.of), item)),
-        (Kind::Map, Value::Object(items)) => items.values().find_map(|item| wrong_type(model, model.shape(&shape.of), item)),
+        (Kind::List, Value::Array(items)) => {
+            items.iter().find_map(|item| wrong_type(model, model.shape(&shape.of), item))
+        }
+        (Kind::Map, Value::Object(items)) => {
+            items.values().find_map(|item| wrong_type(model, model.shape(&shape.of), item))
+        }
         (Kind::Integer | Kind::Long, Value::Number(number)) if number.is_i64() || number.is_u64() => None,
         (_, Value::Array(_)) => Some("Start of list found where not expected".to_owned()),
         (_, Value::Object(_)) => Some("Start of structure or map found where not expected.".to_owned()),
@@ -166,10 +174,10 @@ struct Violation<'a> {
     rule: Rule<'a>,
 }
 
-fn judge(service: &str, model: &ServiceModel, shape: &Shape, input: &Value) -> Result<(), AwsError> {
+fn violations<'a>(service: &'a str, model: &'a ServiceModel, shape: &'a Shape, input: &'a Value) -> Vec<Violation<'a>> {
     let mut judge = Judge { service, model, path: Vec::new(), violations: Vec::new() };
     judge.value(shape, input);
-    refusal(service, &judge.violations).map_or(Ok(()), Err)
+    judge.violations
 }
 
 struct Judge<'a> {
@@ -253,7 +261,7 @@ fn length(count: usize) -> i64 {
 }
 
 /// Returns the error that a service answers with.
-fn refusal(service: &str, violations: &[Violation]) -> Option<AwsError> {
+fn refusal(service: &str, operation: &str, violations: &[Violation]) -> Option<AwsError> {
     // Of these a missing parameter is refused by the operation, in words of its own.
     let by_operation = ["ecs", "elbv2", "secretsmanager"].contains(&service);
     let is_of_operation =
@@ -261,21 +269,25 @@ fn refusal(service: &str, violations: &[Violation]) -> Option<AwsError> {
     let violations: Vec<&Violation> = violations.iter().filter(|violation| !is_of_operation(violation)).collect();
     let first = violations.first()?;
     let code = match service {
+        "ecs" if operation == "RegisterTaskDefinition" => "ClientException",
         "ecs" | "ecr" | "logs" => "InvalidParameterException",
         "codedeploy" | "secretsmanager" | "ssm" => "ValidationException",
         _ => "ValidationError",
     };
     Some(match (service, &first.rule) {
         ("ecs", Rule::Required) => AwsError::invalid(format!("{} can not be blank.", first.name())),
-        ("ecs", Rule::OneOf(values)) => AwsError::invalid(format!(
-            "{} is not a valid value for {}. The value must be one of [{}]",
-            first.shown(),
-            first.name(),
-            values.join(",")
-        )),
+        ("ecs", Rule::OneOf(values)) => {
+            let (value, name) = (first.shown(), first.name());
+            let text =
+                format!("{value} is not a valid value for {name}. The value must be one of [{}]", values.join(","));
+            AwsError::new(code, text)
+        }
         ("ecr", rule) => {
             let rule = rule.text().replace("Member must", "must");
-            AwsError::invalid(format!("Invalid parameter at '{}' failed to satisfy constraint: '{rule}'", first.place()))
+            AwsError::invalid(format!(
+                "Invalid parameter at '{}' failed to satisfy constraint: '{rule}'",
+                first.place()
+            ))
         }
         ("codedeploy", Rule::Required) => {
             let (initial, rest) = first.name().split_at_checked(1).unwrap_or_default();

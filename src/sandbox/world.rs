@@ -229,13 +229,7 @@ impl World {
         validation::accept(api.model(), operation, input)
     }
 
-    fn json_call(
-        &mut self,
-        api: Api,
-        call: &Call,
-        mut input: Value,
-        faults: &[Fault],
-    ) -> Result<String, AwsError> {
+    fn json_call(&mut self, api: Api, call: &Call, mut input: Value, faults: &[Fault]) -> Result<String, AwsError> {
         let throttled = || AwsError::new("ThrottlingException", "Rate exceeded");
         let rates = faults.iter().filter_map(|fault| match fault {
             Fault::Throttle(rate) => Some(Group::throttled(*rate, &call.operation)),

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use crate::task_definition::normalise::is_absent_when_blank;
 use crate::task_definition::{Finding, Kind, Step, describe, member};
 
 static MODEL: LazyLock<Value> =
@@ -104,8 +105,9 @@ impl Judge<'_> {
             Step::Member(name) => Some(name.as_str()),
             Step::Entry(_) => None,
         });
-        // A blank one is left out of the request.
-        if text.is_empty() || values.iter().any(|value| value == text) {
+        // A blank one of these is left out of the request.
+        let absent = text.is_empty() && name.is_some_and(is_absent_when_blank);
+        if absent || values.iter().any(|value| value == text) {
             return;
         }
         let is_case = values.iter().filter_map(Value::as_str).find(|value| value.eq_ignore_ascii_case(text));
@@ -118,7 +120,8 @@ impl Judge<'_> {
         if open && (is_case.is_none() || name == Some("protocol")) {
             self.push(path, Kind::Dropped, &format!("is `{text}`, which is not one of AWS's values"), help);
         } else {
-            self.push(path, Kind::Refused, &format!("cannot be `{text}`"), help);
+            let message = if text.is_empty() { "cannot be blank".to_owned() } else { format!("cannot be `{text}`") };
+            self.push(path, Kind::Refused, &message, help);
         }
     }
 

@@ -19,7 +19,7 @@ use roleout::sandbox::Sandbox;
 use roleout::task_definition::compose::{same, without_read_only};
 use serde_json::{Map, Value, json};
 
-use crate::house::{advance, fleet};
+use crate::house::{PROD, REGION, advance, fleet};
 
 /// The members of CreateService that a described service has.
 const SETTINGS: [&str; 15] = [
@@ -194,8 +194,7 @@ async fn a_recorded_service_equals_the_sandboxs() {
     let mut found = BTreeMap::new();
     let services = services();
     for (path, read) in &services {
-        let settled = read["deployments"].as_array().is_some_and(|deployments| deployments.len() == 1);
-        if read["status"] != "ACTIVE" || !settled {
+        if read["status"] != "ACTIVE" || !has_settled(read) {
             continue;
         }
         let mut differences = BTreeSet::new();
@@ -205,6 +204,13 @@ async fn a_recorded_service_equals_the_sandboxs() {
     if !services.is_empty() {
         assert_known("service", found);
     }
+}
+
+/// Whether a service has one deployment, which is over and has all of its tasks.
+fn has_settled(service: &Value) -> bool {
+    let over = |deployment: &Value| deployment.get("rolloutState").is_none_or(|state| state == "COMPLETED");
+    let one = |deployments: &Vec<Value>| deployments.len() == 1 && over(&deployments[0]);
+    service["deployments"].as_array().is_some_and(one) && service["runningCount"] == service["desiredCount"]
 }
 
 /// Creates a service as one was described, and returns how the sandbox describes it when it has settled.
@@ -253,8 +259,11 @@ fn a_recorded_service_is_read_and_planned_to_nothing() {
         assert_eq!(Some(service.name.as_str()), read["serviceName"].as_str(), "{path}");
         assert_eq!(Some(service.status.as_str()), read["status"].as_str(), "{path}");
         let primary = service.primary();
-        let busy = read["deployments"].as_array().is_some_and(|deployments| deployments.len() > 1);
-        if service.status != "ACTIVE" || service.controller != "ECS" || primary.is_none() || busy {
+        if service.status != "ACTIVE"
+            || service.controller != "ECS"
+            || primary.is_none()
+            || service.in_progress().is_some()
+        {
             continue;
         }
         let arn = service.task_definition.clone();
@@ -281,4 +290,91 @@ fn a_recorded_service_is_read_and_planned_to_nothing() {
         let plan = build::plan(&fleet, &[Ok(seen)]);
         assert_eq!(plan.outline.changes[0].action, Action::Unchanged, "{path}: {:#?}", plan.outline.changes);
     }
+}
+
+/// A definition with what recordings show that ECS keeps, fills in or gives back in another order.
+fn fargate() -> Value {
+    json!({
+        "family": "shop", "networkMode": "awsvpc", "cpu": "512", "memory": "1024", "requiresCompatibilities": ["FARGATE"],
+        "executionRoleArn": "arn:aws:iam::222222222222:role/execution", "taskRoleArn": "arn:aws:iam::222222222222:role/task",
+        "volumes": [{ "name": "cache", "host": {} }],
+        "containerDefinitions": [{
+            "name": "web", "image": "registry.example.com/shop:1", "essential": true, "links": [], "entryPoint": [],
+            "portMappings": [{ "containerPort": 8080, "name": "web", "appProtocol": "http" }],
+            "environment": [{ "name": "ZONE", "value": "b" }, { "name": "EMPTY", "value": "" }, { "name": "COLOUR", "value": "red" }],
+            "linuxParameters": { "capabilities": {}, "devices": [] }, "readonlyRootFilesystem": false,
+            "mountPoints": [{ "sourceVolume": "cache", "containerPath": "/cache" }],
+            "logConfiguration": { "logDriver": "awslogs", "options": {
+                "awslogs-group": "/shop", "awslogs-region": "eu-west-1", "awslogs-stream-prefix": "web",
+            } },
+        }],
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_reads_back_with_awss_defaults_and_is_the_same() {
+    let sandbox = Sandbox::new(1, Clock::tokio());
+    sandbox.add_account(PROD, "prod");
+    let registered = register(&sandbox, PROD, REGION, &fargate());
+    assert!(same(&fargate(), &registered), "{registered:#}");
+    assert_eq!(without_read_only(&register(&sandbox, PROD, REGION, &registered)), without_read_only(&registered));
+    let container = &registered["containerDefinitions"][0];
+    for (name, value) in [
+        ("cpu", json!(0)),
+        ("volumesFrom", json!([])),
+        ("systemControls", json!([])),
+        ("linuxParameters", json!({ "capabilities": {}, "devices": [] })),
+        (
+            "portMappings",
+            json!([{
+                "containerPort": 8080, "name": "web", "appProtocol": "http", "protocol": "tcp", "hostPort": 8080,
+            }]),
+        ),
+    ] {
+        assert_eq!(container[name], value, "{name}");
+    }
+    assert_eq!(container["environment"].as_array().map(Vec::len), Some(3), "a blank value stays");
+    assert_eq!(registered["volumes"], json!([{ "name": "cache", "host": {} }]));
+    assert_eq!(registered["placementConstraints"], json!([]));
+    assert_eq!(registered["compatibilities"], json!(["EC2", "FARGATE"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_reads_back_with_awss_defaults_for_its_kind() {
+    let network = json!({ "awsvpcConfiguration": { "subnets": ["subnet-1"], "assignPublicIp": "DISABLED" } });
+    let balancer = json!({
+        "targetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:222222222222:targetgroup/shop/0123456789abcdef",
+        "containerName": "app", "containerPort": 80,
+    });
+    let provider = json!([{ "capacityProvider": "FARGATE", "weight": 1, "base": 0 }]);
+    let described = |more: Value| async move {
+        let mut read = json!({
+            "clusterArn": format!("arn:aws:ecs:{REGION}:{PROD}:cluster/shop"), "serviceName": "shop", "desiredCount": 1,
+            "taskDefinition": format!("arn:aws:ecs:{REGION}:{PROD}:task-definition/shop:1"),
+        });
+        read.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
+        created("a service", &read).await
+    };
+    let ec2 = described(json!({})).await;
+    assert_eq!((&ec2["launchType"], &ec2["schedulingStrategy"]), (&json!("EC2"), &json!("REPLICA")));
+    for absent in
+        ["roleArn", "platformVersion", "platformFamily", "healthCheckGracePeriodSeconds", "networkConfiguration"]
+    {
+        assert_eq!(ec2.get(absent), None, "{absent}");
+    }
+    let fargate = described(json!({ "launchType": "FARGATE", "networkConfiguration": network })).await;
+    assert!(fargate["roleArn"].as_str().is_some_and(|arn| arn.ends_with("/AWSServiceRoleForECS")), "{fargate}");
+    let versions = |service: &Value| {
+        let deployment = &service["deployments"][0];
+        json!([service["platformVersion"], service["platformFamily"], deployment["platformVersion"]])
+    };
+    assert_eq!(versions(&fargate), json!(["LATEST", "Linux", "1.4.0"]));
+    assert_eq!(fargate["deployments"][0]["networkConfiguration"], network);
+    let balanced = json!({
+        "capacityProviderStrategy": provider, "networkConfiguration": network, "loadBalancers": [balancer],
+    });
+    let balanced = described(balanced).await;
+    assert_eq!((&balanced["healthCheckGracePeriodSeconds"], balanced.get("launchType")), (&json!(0), None));
+    assert_eq!(balanced["deployments"][0]["capacityProviderStrategy"], provider);
+    assert_eq!(versions(&balanced), json!(["LATEST", "Linux", "1.4.0"]));
 }

@@ -106,6 +106,12 @@ fn constraints_are_refused_in_the_words_of_the_service() {
                 .to_owned(),
         ),
         (
+            "ecs",
+            "RegisterTaskDefinition",
+            json!({ "family": "api", "pidMode": "" }),
+            "ClientException:  is not a valid value for pidMode. The value must be one of [host,task]".to_owned(),
+        ),
+        (
             "ecr",
             "DescribeImages",
             json!({ "repositoryName": "Shop" }),

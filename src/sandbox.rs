@@ -41,6 +41,7 @@ mod issuer;
 mod jwt;
 mod lifecycle;
 mod logs;
+mod model;
 mod moment;
 mod one_off;
 mod parameters;
@@ -65,6 +66,7 @@ mod tag;
 mod task;
 mod taskdef;
 mod timing;
+mod validation;
 mod wire;
 mod world;
 
@@ -88,6 +90,7 @@ use crate::base::clock::Clock;
 use crate::fleet::Fleet;
 use crate::iam::Setup;
 use crate::references::need::Need;
+use crate::sandbox::api::Api;
 use crate::sandbox::moment::{Moment, moment};
 use crate::sandbox::wire::{Fate, Request};
 use crate::sandbox::world::{Call, World};
@@ -348,8 +351,11 @@ impl Sandbox {
             now,
         };
         world.requests += 1;
-        let text =
-            ecs::answer(&mut world, &call, input).map_err(|error| format!("{}: {}", error.code, error.message))?;
+        let mut input = input.clone();
+        let text = world
+            .accept(Api::Ecs, operation, &mut input)
+            .and_then(|()| ecs::answer(&mut world, &call, &input))
+            .map_err(|error| format!("{}: {}", error.code, error.message))?;
         serde_json::from_str(&text).map_err(|error| error.to_string())
     }
 

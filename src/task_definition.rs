@@ -13,7 +13,6 @@ use std::fmt;
 use serde_json::Value;
 
 pub use crate::task_definition::model::{is_member, strip_comments};
-pub(crate) use crate::task_definition::model::{keep, refuse_types};
 pub use crate::task_definition::placeholder::find as find_placeholder;
 pub use crate::task_definition::rules::check_secret;
 

@@ -10,6 +10,8 @@ mod house;
 mod identity;
 #[path = "sandbox/limits.rs"]
 mod limits;
+#[path = "sandbox/recorded.rs"]
+mod recorded;
 #[path = "sandbox/strategies.rs"]
 mod strategies;
 #[path = "sandbox/tasks.rs"]

@@ -70,11 +70,6 @@ impl World {
 
 pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let names = list_of(input, "AlarmNames");
-    if names.len() > 100 {
-        let text = "1 validation error detected: Value at 'alarmNames' failed to satisfy constraint: Member must have \
-                    length less than or equal to 100";
-        return Err(AwsError::new("ValidationError", text));
-    }
     let prefix = text_of(input, "AlarmNamePrefix").unwrap_or_default();
     let types = list_of(input, "AlarmTypes");
     let limit = input.get("MaxRecords").and_then(Value::as_u64).unwrap_or(PAGE).clamp(1, MOST);

@@ -35,6 +35,19 @@ impl Api {
         TARGETS.iter().find_map(|(prefix, api)| Some((*api, target.strip_prefix(prefix)?)))
     }
 
+    /// Returns the name of the service's model.
+    pub(crate) fn model(self) -> &'static str {
+        match self {
+            Self::Ecs => "ecs",
+            Self::Ecr => "ecr",
+            Self::Logs => "logs",
+            Self::Secrets => "secretsmanager",
+            Self::Parameters => "ssm",
+            Self::Alarms => "cloudwatch",
+            Self::CodeDeploy => "codedeploy",
+        }
+    }
+
     /// Whether an operation changes something.
     pub(crate) fn changes(self, operation: &str) -> bool {
         match self {

@@ -27,8 +27,7 @@ fn registry<'a>(call: &'a Call, input: &'a Value) -> &'a str {
 
 pub(crate) fn images(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let registry = registry(call, input);
-    let name = text_of(input, "repositoryName")
-        .ok_or_else(|| AwsError::new("InvalidParameterException", "repositoryName must not be null"))?;
+    let name = text_of(input, "repositoryName").unwrap_or_default();
     let things: Vec<&Image> = world
         .things(registry)
         .filter_map(|(need, _)| match need {

@@ -11,6 +11,7 @@ use crate::sandbox::service::{RolloutState, Service};
 use crate::sandbox::session::Principal;
 use crate::sandbox::sts::Form;
 use crate::sandbox::task::{Nature, Pace, Phase, Task};
+use crate::sandbox::validation;
 use crate::sandbox::wire::{AwsError, ELB_NAMESPACE, escape};
 use crate::sandbox::world::World;
 
@@ -41,6 +42,7 @@ pub(crate) fn answer(
         let text = format!("Could not find operation {operation} for version {VERSION}");
         return Err(AwsError::new("InvalidAction", text));
     }
+    validation::accept_form("elbv2", operation, form)?;
     // DescribeTargetHealth knows no resources.
     world.permit(caller, "elasticloadbalancing:DescribeTargetHealth", "*", denied)?;
     let arn = form

@@ -11,6 +11,7 @@ use crate::sandbox::moment::iso;
 use crate::sandbox::providers;
 use crate::sandbox::session::Principal;
 use crate::sandbox::sts::Form;
+use crate::sandbox::validation;
 use crate::sandbox::wire::{AwsError, IAM_NAMESPACE, escape};
 use crate::sandbox::world::World;
 
@@ -28,6 +29,7 @@ pub(crate) fn answer(
     denied: Option<Barrier>,
 ) -> Result<String, AwsError> {
     let operation = form.get("Action").map(String::as_str).unwrap_or_default();
+    validation::accept_form("iam", operation, form)?;
     let asking = Asking { world, form, caller, denied, operation };
     let result = match operation {
         "GetRole" => asking.role()?,
@@ -37,9 +39,7 @@ pub(crate) fn answer(
         "GetPolicy" => asking.policy()?,
         "GetPolicyVersion" => asking.policy_version()?,
         "ListOpenIDConnectProviders" => providers::list(world, caller, denied)?,
-        "GetOpenIDConnectProvider" => {
-            providers::get(world, asking.required("OpenIDConnectProviderArn")?, caller, denied)?
-        }
+        "GetOpenIDConnectProvider" => providers::get(world, asking.text("OpenIDConnectProviderArn"), caller, denied)?,
         _ => {
             let text = format!("Could not find operation {operation} for version {VERSION}");
             return Err(AwsError::new("InvalidAction", text));
@@ -70,20 +70,13 @@ impl<'a> Asking<'a> {
         self.world.permit(self.caller, &format!("iam:{}", self.operation), resource, self.denied)
     }
 
-    fn required(&self, field: &str) -> Result<&'a str, AwsError> {
-        self.form.get(field).filter(|text| !text.is_empty()).map(String::as_str).ok_or_else(|| {
-            let member = format!("{}{}", field[..1].to_lowercase(), &field[1..]);
-            let text = format!(
-                "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be \
-                 null"
-            );
-            AwsError::new("ValidationError", text)
-        })
+    fn text(&self, field: &str) -> &'a str {
+        self.form.get(field).map(String::as_str).unwrap_or_default()
     }
 
     /// Returns the role that the request names, if the caller may read it.
     fn named_role(&self) -> Result<&'a Role, AwsError> {
-        let name = self.required("RoleName")?;
+        let name = self.text("RoleName");
         let role = self.account().and_then(|account| account.roles.values().find(|role| short(&role.arn) == name));
         let role = role.filter(|_| !self.world.is_role_taken(&self.caller.account, name));
         let (partition, account) = parts(&self.caller.arn);
@@ -120,7 +113,7 @@ impl<'a> Asking<'a> {
 
     fn inline_policy(&self) -> Result<String, AwsError> {
         let role = self.named_role()?;
-        let name = self.required("PolicyName")?;
+        let name = self.text("PolicyName");
         let policy = role.policy.as_ref().filter(|_| name == INLINE);
         let policy = policy.ok_or_else(|| missing(format!("The role policy with name {name} cannot be found.")))?;
         Ok(format!(
@@ -147,7 +140,7 @@ impl<'a> Asking<'a> {
 
     /// Returns the ARN of the managed policy that the request names and its document, if the caller may read it.
     fn named_policy(&self) -> Result<(&'a str, &'a Value), AwsError> {
-        let arn = self.required("PolicyArn")?;
+        let arn = self.text("PolicyArn");
         self.permit(arn)?;
         let roles = self.account().into_iter().flat_map(|account| account.roles.values());
         let policy = roles.filter_map(|role| role.attached.get(short(arn))).next();

@@ -61,13 +61,8 @@ pub(crate) fn events(world: &mut World, call: &Call, input: &Value) -> Result<Va
         let text = format!("The specified log {what} does not exist.");
         AwsError::new("ResourceNotFoundException", text)
     };
-    let required = |key: &str| {
-        text_of(input, key).ok_or_else(|| {
-            let text = format!("1 validation error detected: Value null at '{key}' failed to satisfy constraint");
-            AwsError::new("InvalidParameterException", text)
-        })
-    };
-    let (group, stream) = (required("logGroupName")?, required("logStreamName")?);
+    let text = |key: &str| text_of(input, key).unwrap_or_default();
+    let (group, stream) = (text("logGroupName"), text("logStreamName"));
     let pace = world.pace();
     let region = world.region(&call.account, &call.region);
     region.clusters.values_mut().for_each(|cluster| cluster.advance(call.now, pace));

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::sandbox::ecs::{list_of, page, short, text_of};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::region::Cluster;
+use crate::sandbox::services::NO_NETWORK;
 use crate::sandbox::task::{Nature, Pace, Phase, Task, word};
 use crate::sandbox::wire::AwsError;
 use crate::sandbox::world::{Call, World};
@@ -116,9 +117,7 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
     let launch = text_of(input, "launchType").unwrap_or("FARGATE").to_owned();
     let needs_network = definition["networkMode"] == "awsvpc";
     if needs_network && input.get("networkConfiguration").is_none_or(Value::is_null) {
-        return Err(AwsError::invalid(
-            "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
-        ));
+        return Err(AwsError::invalid(NO_NETWORK));
     }
     let family = definition["family"].as_str().unwrap_or_default().to_owned();
     if let Some(name) = unknown_container(&definition, input) {

@@ -332,7 +332,9 @@ impl Service {
         } else {
             put("deployments", Value::Array(deployments));
         }
-        put("roleArn", json!(self.role_arn()));
+        if let Some(arn) = self.role_arn() {
+            put("roleArn", json!(arn));
+        }
         let events = self.events.iter().filter(|(at, _)| *at <= now).map(|(_, event)| event.clone());
         put("events", events.collect());
         put("createdAt", epoch(self.created));
@@ -405,10 +407,15 @@ impl Service {
         self.place.arn(&format!("service/{}/{}", self.cluster, self.name))
     }
 
-    fn role_arn(&self) -> String {
+    /// Returns the ARN of the service-linked role, of a service that needs it: for networks, load balancers or registries.
+    fn role_arn(&self) -> Option<String> {
+        let lists =
+            ["loadBalancers", "serviceRegistries"].iter().filter_map(|list| self.settings.get(*list)?.as_array());
+        let needed =
+            self.settings.contains_key("networkConfiguration") || lists.into_iter().any(|list| !list.is_empty());
         let partition = crate::sandbox::account::partition(&self.place.region);
         let role = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS";
-        format!("arn:{partition}:iam::{}:role/{role}", self.place.account)
+        needed.then(|| format!("arn:{partition}:iam::{}:role/{role}", self.place.account))
     }
 
     /// Returns the ARN of a deployment's service revision.

@@ -44,6 +44,9 @@ const SETTLING: &[&str] = &[
     "deploymentController",
 ];
 
+/// What ECS says to a service or a task that needs a network.
+pub(crate) const NO_NETWORK: &str = "Network Configuration must be provided when networkMode 'awsvpc' is specified.";
+
 impl World {
     /// Returns how fast things go.
     pub(crate) fn pace(&self) -> Pace {
@@ -152,6 +155,11 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
         return Err(AwsError::invalid("Invalid service name."));
     }
     let wanted = reference.map(|reference| world.deployable(call, reference)).transpose()?;
+    if wanted.as_ref().is_some_and(|(_, definition)| definition["networkMode"] == "awsvpc")
+        && input.get("networkConfiguration").is_none_or(Value::is_null)
+    {
+        return Err(AwsError::invalid(NO_NETWORK));
+    }
     let desired = count_of(input)?.unwrap_or(1);
     let pace = world.pace();
     let wanted = wanted.map(|(arn, definition)| (arn, world.behaviour(call, name, &definition, false), definition));
@@ -375,8 +383,12 @@ fn check_controller(service: &Service, input: &Value, force: bool) -> Result<(),
     Ok(())
 }
 
+fn has_entries(input: &Value, list: &str) -> bool {
+    input.get(list).and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+}
+
 fn defaults(input: &Value) -> Map<String, Value> {
-    let strategy = input.get("capacityProviderStrategy").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let strategy = has_entries(input, "capacityProviderStrategy");
     let launch = text_of(input, "launchType").unwrap_or("EC2");
     let mut settings = Map::new();
     let mut put = |key: &str, value: Value| drop(settings.insert(key.to_owned(), value));
@@ -391,7 +403,9 @@ fn defaults(input: &Value) -> Map<String, Value> {
     put("serviceRegistries", json!([]));
     put("placementConstraints", json!([]));
     put("placementStrategy", json!([]));
-    put("healthCheckGracePeriodSeconds", json!(0));
+    if has_entries(input, "loadBalancers") {
+        put("healthCheckGracePeriodSeconds", json!(0));
+    }
     put("schedulingStrategy", input.get("schedulingStrategy").cloned().unwrap_or_else(|| json!("REPLICA")));
     put("deploymentController", json!({ "type": "ECS" }));
     put("enableECSManagedTags", json!(false));

@@ -14,6 +14,7 @@ use crate::sandbox::moment::{Moment, iso};
 use crate::sandbox::policy::{Ask, Decision, decide};
 use crate::sandbox::rng::KEY_LETTERS;
 use crate::sandbox::session::{Principal, Session};
+use crate::sandbox::validation;
 use crate::sandbox::wire::{AwsError, STS_NAMESPACE, escape};
 use crate::sandbox::world::World;
 
@@ -31,9 +32,8 @@ struct Granted {
 const CHAINED_LIMIT: u64 = 3600;
 
 pub(crate) fn assume_role_with_web_identity(world: &mut World, form: &Form, now: Moment) -> Result<String, AwsError> {
-    let (arn, name) = role_and_name(form)?;
-    let text = required(form, "WebIdentityToken", "webIdentityToken")?;
-    let duration = requested_duration(form)?;
+    let (arn, name, duration) = read(form, "AssumeRoleWithWebIdentity")?;
+    let text = form.get("WebIdentityToken").map(String::as_str).unwrap_or_default();
     let invalid = |text: &str| AwsError::new("InvalidIdentityToken", text);
     let not_a_token = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)";
     let token = jwt::parse(text).ok_or_else(|| invalid(not_a_token))?;
@@ -119,20 +119,12 @@ pub(crate) fn assume_role_with_web_identity(world: &mut World, form: &Form, now:
 }
 
 pub(crate) fn assume_role(world: &mut World, form: &Form, caller: &Principal, now: Moment) -> Result<String, AwsError> {
-    let (arn, name) = role_and_name(form)?;
-    let duration = requested_duration(form)?;
+    let (arn, name, duration) = read(form, "AssumeRole")?;
     if caller.role.is_some() && duration.is_some_and(|seconds| seconds > CHAINED_LIMIT) {
         let text = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(AwsError::new("ValidationError", text));
     }
     let tags = pairs(form, "Tags.member.");
-    if tags.len() > 50 {
-        return Err(constraint(
-            &format!("{} tags", tags.len()),
-            "tags",
-            "Member must have length less than or equal to 50",
-        ));
-    }
     let transitive: BTreeSet<String> = list(form, "TransitiveTagKeys.member.").into_iter().collect();
     let source_identity = form.get("SourceIdentity").cloned();
     let denied = |action: &str| {
@@ -370,52 +362,15 @@ pub(crate) fn issuer(form: &Form) -> String {
     token.and_then(|token| token.claims["iss"].as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn role_and_name(form: &Form) -> Result<(&str, &str), AwsError> {
-    let arn = required(form, "RoleArn", "roleArn")?;
-    let name = required(form, "RoleSessionName", "roleSessionName")?;
-    if arn.len() < 20 {
-        return Err(constraint(arn, "roleArn", "Member must have length greater than or equal to 20"));
-    }
+/// Returns the role and the session name of a request, and the length that it wants.
+fn read<'a>(form: &'a Form, operation: &str) -> Result<(&'a str, &'a str, Option<u64>), AwsError> {
+    validation::accept_form("sts", operation, form)?;
+    let text = |field: &str| form.get(field).map(String::as_str).unwrap_or_default();
+    let arn = text("RoleArn");
     if arn.parse::<crate::fleet::role_arn::RoleArn>().is_err() {
         return Err(AwsError::new("ValidationError", format!("{arn} is invalid")));
     }
-    let letter = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    if !name.chars().all(letter) {
-        let text = r"Member must satisfy regular expression pattern: [\w+=,.@-]*";
-        return Err(constraint(name, "roleSessionName", text));
-    }
-    if name.len() < 2 {
-        return Err(constraint(name, "roleSessionName", "Member must have length greater than or equal to 2"));
-    }
-    if name.len() > 64 {
-        return Err(constraint(name, "roleSessionName", "Member must have length less than or equal to 64"));
-    }
-    Ok((arn, name))
-}
-
-fn required<'a>(form: &'a Form, field: &str, member: &str) -> Result<&'a str, AwsError> {
-    form.get(field).map(String::as_str).ok_or_else(|| {
-        let text = format!(
-            "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must not be null"
-        );
-        AwsError::new("ValidationError", text)
-    })
-}
-
-fn constraint(value: &str, member: &str, rule: &str) -> AwsError {
-    let text =
-        format!("1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: {rule}");
-    AwsError::new("ValidationError", text)
-}
-
-fn requested_duration(form: &Form) -> Result<Option<u64>, AwsError> {
-    let Some(text) = form.get("DurationSeconds") else { return Ok(None) };
-    let seconds: u64 = text.parse().map_err(|_| AwsError::new("MalformedInput", "DurationSeconds is not a number"))?;
-    match seconds {
-        0..900 => Err(constraint(text, "durationSeconds", "Member must have value greater than or equal to 900")),
-        900..=43_200 => Ok(Some(seconds)),
-        _ => Err(constraint(text, "durationSeconds", "Member must have value less than or equal to 43200")),
-    }
+    Ok((arn, text("RoleSessionName"), form.get("DurationSeconds").and_then(|seconds| seconds.parse().ok())))
 }
 
 fn bounded(duration: Option<u64>, limit: u64) -> Result<u64, AwsError> {

@@ -32,7 +32,7 @@ use crate::sandbox::session::{Principal, Refusal, Session, verify};
 use crate::sandbox::signature::{self, Claimed};
 use crate::sandbox::timing::Timing;
 use crate::sandbox::wire::{Answer, AwsError, Fate, Request, XML};
-use crate::sandbox::{elb, iam, sts};
+use crate::sandbox::{elb, iam, sts, validation};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -202,7 +202,7 @@ impl World {
                 input.ok_or_else(|| AwsError::new("SerializationException", "The request body is not valid JSON"))?;
             let (account, region) = (account.clone(), region.clone());
             let call = Call { account, region, operation: operation.to_owned(), principal, sent, now };
-            self.json_call(api, &call, &input, &faults)
+            self.json_call(api, &call, input, &faults)
         });
         let lost = |percent: u8| self.chance.happens(percent, &format!("lost/{name}"));
         for fault in faults.iter().filter(|_| is_write(operation) && outcome.is_ok()) {
@@ -221,7 +221,15 @@ impl World {
         })
     }
 
-    fn json_call(&mut self, api: Api, call: &Call, input: &Value, faults: &[Fault]) -> Result<String, AwsError> {
+    /// Checks an input by the service's model, and leaves of it what AWS reads.
+    pub(crate) fn accept(&self, api: Api, operation: &str, input: &mut Value) -> Result<(), AwsError> {
+        if self.takes_everything && operation == "RegisterTaskDefinition" {
+            return Ok(());
+        }
+        validation::accept(api.model(), operation, input)
+    }
+
+    fn json_call(&mut self, api: Api, call: &Call, mut input: Value, faults: &[Fault]) -> Result<String, AwsError> {
         let throttled = || AwsError::new("ThrottlingException", "Rate exceeded");
         let rates = faults.iter().filter_map(|fault| match fault {
             Fault::Throttle(rate) => Some(Group::throttled(*rate, &call.operation)),
@@ -235,7 +243,8 @@ impl World {
                 return Err(throttled());
             }
         }
-        for IamRequest { action, resource, keys } in iam_request::from_call(api, self, call, input) {
+        self.accept(api, &call.operation, &mut input)?;
+        for IamRequest { action, resource, keys } in iam_request::from_call(api, self, call, &input) {
             self.authorize(&call.principal, &action, &resource, &keys)?;
             let unread = matches!(call.operation.as_str(), "ListServiceDeployments" | "DescribeServiceDeployments");
             let denied = faults.iter().find_map(|fault| match fault {
@@ -246,14 +255,14 @@ impl World {
                 return Err(not_allowed(&call.principal, &action, &resource, barrier));
             }
         }
-        let output = api.answer(self, call, input);
+        let output = api.answer(self, call, &input);
         if api.changes(&call.operation) {
             self.calls.writes.push(Write {
                 at: call.now,
                 account: call.account.clone(),
                 region: call.region.clone(),
                 operation: call.operation.clone(),
-                input: input.clone(),
+                input,
                 error: output.as_ref().err().map(|error| error.code.clone()),
             });
         }

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use crate::task_definition::normalise::is_absent_when_blank;
 use crate::task_definition::{Finding, Kind, Step, describe, member};
 
 static MODEL: LazyLock<Value> =
@@ -104,8 +105,9 @@ impl Judge<'_> {
             Step::Member(name) => Some(name.as_str()),
             Step::Entry(_) => None,
         });
-        // A blank one is left out of the request.
-        if text.is_empty() || values.iter().any(|value| value == text) {
+        // A blank one of these is left out of the request.
+        let absent = text.is_empty() && name.is_some_and(is_absent_when_blank);
+        if absent || values.iter().any(|value| value == text) {
             return;
         }
         let is_case = values.iter().filter_map(Value::as_str).find(|value| value.eq_ignore_ascii_case(text));
@@ -118,7 +120,8 @@ impl Judge<'_> {
         if open && (is_case.is_none() || name == Some("protocol")) {
             self.push(path, Kind::Dropped, &format!("is `{text}`, which is not one of AWS's values"), help);
         } else {
-            self.push(path, Kind::Refused, &format!("cannot be `{text}`"), help);
+            let message = if text.is_empty() { "cannot be blank".to_owned() } else { format!("cannot be `{text}`") };
+            self.push(path, Kind::Refused, &message, help);
         }
     }
 
@@ -201,64 +204,5 @@ fn strip(shape: &Value, value: &mut Value) {
         }
         (Some("list"), Value::Array(items)) => items.iter_mut().for_each(|item| strip(&shape["of"], item)),
         _ => {}
-    }
-}
-
-/// Returns what AWS's front end says of the first value of a wrong type. For the sandbox.
-pub(crate) fn refuse_types(definition: &Value) -> Option<String> {
-    refuse(&MODEL, definition)
-}
-
-fn refuse(shape: &Value, value: &Value) -> Option<String> {
-    match (shape["type"].as_str().unwrap_or_default(), value) {
-        (_, Value::Null) | ("string", Value::String(_)) | ("boolean", Value::Bool(_)) => None,
-        ("structure", Value::Object(members)) => {
-            members.iter().find_map(|(name, value)| refuse(shape["members"].get(name)?, value))
-        }
-        ("list", Value::Array(items)) => items.iter().find_map(|item| refuse(&shape["of"], item)),
-        ("map", Value::Object(items)) => items.values().find_map(|item| refuse(&shape["of"], item)),
-        ("integer", Value::Number(number)) if number.is_i64() || number.is_u64() => None,
-        (_, Value::Array(_)) => Some("Start of list found where not expected".to_owned()),
-        (_, Value::Object(_)) => Some("Start of structure or map found where not expected.".to_owned()),
-        (wanted, value) => {
-            let found = match value {
-                Value::String(_) => "STRING_VALUE",
-                Value::Number(number) if number.is_f64() => "DECIMAL_VALUE",
-                Value::Number(_) => "NUMBER_VALUE",
-                Value::Bool(true) => "TRUE_VALUE",
-                _ => "FALSE_VALUE",
-            };
-            Some(match wanted {
-                "string" => format!("{found} cannot be converted to String"),
-                "integer" => format!("{found} cannot be converted to Integer"),
-                "boolean" => format!("{found} cannot be converted to Boolean"),
-                "list" => "Expected list or null".to_owned(),
-                _ => "Expected map or null".to_owned(),
-            })
-        }
-    }
-}
-
-/// Returns the definition as AWS keeps it of a request: without unknown members and without nulls. For the sandbox.
-pub(crate) fn keep(definition: &Value) -> Value {
-    keep_known(&MODEL, definition)
-}
-
-fn keep_known(shape: &Value, value: &Value) -> Value {
-    match (shape["type"].as_str(), value) {
-        (Some("structure"), Value::Object(members)) => {
-            let known = members.iter().filter(|(_, value)| !value.is_null());
-            let known =
-                known.filter_map(|(name, value)| Some((name.clone(), keep_known(shape["members"].get(name)?, value))));
-            Value::Object(known.collect())
-        }
-        (Some("list"), Value::Array(items)) => {
-            let items = items.iter().filter(|item| !item.is_null());
-            Value::Array(items.map(|item| keep_known(&shape["of"], item)).collect())
-        }
-        (Some("map"), Value::Object(entries)) => Value::Object(
-            entries.iter().filter(|(_, item)| !item.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect(),
-        ),
-        _ => value.clone(),
     }
 }

@@ -93,6 +93,11 @@ pub fn is_set(list: &str) -> bool {
     SETS.contains(&list)
 }
 
+/// Whether a member says nothing where it is blank, so that it is not sent.
+pub(super) fn is_absent_when_blank(member: &str) -> bool {
+    BLANK_IS_ABSENT.contains(&member)
+}
+
 /// Returns the canonical form of a definition, or of DescribeTaskDefinition's answer. Tags are no part of it.
 pub fn normalise(definition: &Value) -> Value {
     let mut definition = registrable(definition);

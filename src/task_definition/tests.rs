@@ -58,6 +58,11 @@ fn each_fault_is_found_at_its_place() {
         ("/networkMode".into(), json!("AwsVpc"), "Refused: `networkMode` cannot be `AwsVpc` (write `awsvpc`)"),
         ("/pidMode".into(), json!("container"), "Refused: `pidMode` cannot be `container`"),
         (
+            "/requiresCompatibilities".into(),
+            json!(["FARGATE", ""]),
+            "Refused: `requiresCompatibilities[1]` cannot be blank",
+        ),
+        (
             "/family".into(),
             json!("api:4"),
             "Refused: `family` is not a task definition's family (write \"family\": \"api\"",

@@ -344,7 +344,8 @@ async fn where_nothing_had_completed_before_it_says_so() {
     behind(
         "CreateService",
         json!({ "cluster": "main", "serviceName": "s0", "taskDefinition": "s0", "desiredCount": 2,
-            "deploymentConfiguration": breaker }),
+            "deploymentConfiguration": breaker,
+            "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } } }),
     );
     tokio::time::sleep(Duration::from_secs(10)).await;
     let service = scene.sandbox.service(account, region, "main", "s0").expect("a service");

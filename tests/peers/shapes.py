@@ -32,6 +32,7 @@ COMMON = {
     "UnknownOperationException",
     "UnrecognizedClientException",
     "ValidationError",
+    "ValidationException",
 }
 
 

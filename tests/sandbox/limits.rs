@@ -348,8 +348,13 @@ async fn nine_hundred_services_for_hours_cost_little() {
 async fn another_deployment_controller_refuses_a_new_task_definition() {
     let house = House::new().await;
     let ask = |operation: &str, input| house.sandbox.behind_the_back(PROD, REGION, operation, &input);
-    let service = json!({ "cluster": CLUSTER, "serviceName": "blue", "taskDefinition": "api",
+    let mut service = json!({ "cluster": CLUSTER, "serviceName": "blue", "taskDefinition": "api",
         "deploymentController": { "type": "CODE_DEPLOY" } });
+    assert_eq!(
+        ask("CreateService", service.clone()).expect_err("refused"),
+        "InvalidParameterException: Network Configuration must be provided when networkMode 'awsvpc' is specified."
+    );
+    service["networkConfiguration"] = json!({ "awsvpcConfiguration": { "subnets": ["subnet-1"] } });
     let created = ask("CreateService", service).expect("a service");
     assert!(created["service"]["deployments"][0].get("rolloutState").is_none());
     let force = json!({ "cluster": CLUSTER, "service": "blue", "forceNewDeployment": true });

@@ -176,7 +176,7 @@ async fn what_ecs_refuses_of_a_configuration() {
     let house = House::new().await;
     for (configuration, wanted) in [
         (json!({ "strategy": "LINEAR" }), "needs a load balancer"),
-        (json!({ "strategy": "GREEN" }), "Invalid deployment strategy"),
+        (json!({ "strategy": "GREEN" }), "GREEN is not a valid value for strategy. The value must be one of [ROLLING,"),
         (json!({ "linearConfiguration": { "stepPercent": 10 } }), "only valid when the deployment strategy is LINEAR"),
         (json!({ "bakeTimeInMinutes": 1441 }), "between 0 and 1440"),
         (
@@ -186,7 +186,7 @@ async fn what_ecs_refuses_of_a_configuration() {
         (json!({ "lifecycleHooks": [{ "lifecycleStages": ["PRE_SCALE_UP"] }] }), "hookTargetArn"),
         (
             json!({ "lifecycleHooks": [{ "hookTargetArn": "a", "lifecycleStages": ["CLEAN_UP"] }] }),
-            "Invalid lifecycle stage",
+            "CLEAN_UP is not a valid value for lifecycleStages",
         ),
     ] {
         let error = update(&house, json!({ "deploymentConfiguration": configuration })).expect_err(wanted);

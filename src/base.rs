@@ -4,6 +4,7 @@ pub mod clock;
 pub mod error;
 pub mod exit;
 pub mod file;
+pub mod iam_pattern;
 pub mod json;
 pub mod json_schema;
 pub mod markdown;

@@ -10,7 +10,7 @@ pub mod desired;
 pub(crate) mod duration;
 pub mod identity_provider;
 pub mod image;
-pub mod image_name;
+pub mod image_ref;
 mod policy;
 mod revision;
 pub mod role_arn;

@@ -7,6 +7,7 @@ pub mod file;
 pub mod iam_pattern;
 pub mod json;
 pub mod json_schema;
+pub mod jwt;
 pub mod markdown;
 pub mod redact;
 pub mod secrets;

@@ -1,5 +1,6 @@
 //! What every part may use and what knows nothing of deployments: texts, files, time, exit codes.
 
+pub mod arn;
 pub mod clock;
 pub mod error;
 pub mod exit;

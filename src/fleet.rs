@@ -138,6 +138,21 @@ pub struct RoleChain {
     pub hops: Vec<Hop>,
 }
 
+impl RoleChain {
+    /// Returns the role whose permissions an account's calls have; `None` where the SDK's own identity makes them.
+    pub fn role(&self) -> Option<&RoleArn> {
+        self.hops.last().map(|hop| &hop.arn)
+    }
+
+    /// Returns that role's name, for people.
+    pub fn role_name(&self) -> &str {
+        self.role().map_or(OWN_IDENTITY, RoleArn::name)
+    }
+}
+
+/// What calls where there is no role, for people.
+pub const OWN_IDENTITY: &str = "the SDK's own identity";
+
 /// One role of a chain and the parameters with which it is assumed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

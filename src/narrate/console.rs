@@ -2,6 +2,7 @@
 //!
 //! Both are made of what the plan says of a target; neither holds a credential.
 
+use crate::base::arn;
 use crate::base::text::clean;
 use crate::state::TargetState;
 
@@ -28,17 +29,21 @@ pub fn logs(target: &TargetState) -> String {
 /// Returns the address of one of the service's pages in the console of its partition, which the region's name tells.
 fn page(target: &TargetState, page: &str) -> String {
     let region = clean(&target.target.region);
-    let host = if region.starts_with("cn-") {
+    let host = host(&region);
+    // A cluster may be given by its ARN; the console wants its name.
+    let (cluster, service) = (clean(arn::name(&target.cluster)), clean(&target.service));
+    format!("https://{region}.{host}/ecs/v2/clusters/{cluster}/services/{service}/{page}?region={region}")
+}
+
+/// Returns the console's host in a region's partition.
+pub fn host(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
         "console.amazonaws.cn"
     } else if region.starts_with("us-gov-") {
         "console.amazonaws-us-gov.com"
     } else {
         "console.aws.amazon.com"
-    };
-    // A cluster may be given by its ARN; the console wants its name.
-    let cluster = target.cluster.rsplit('/').next().unwrap_or(&target.cluster);
-    let (cluster, service) = (clean(cluster), clean(&target.service));
-    format!("https://{region}.{host}/ecs/v2/clusters/{cluster}/services/{service}/{page}?region={region}")
+    }
 }
 
 /// Quotes a word for a POSIX shell unless none of its characters means anything to one.

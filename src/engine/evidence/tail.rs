@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::aws::denial;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::Kind;
+use crate::base::arn;
 use crate::base::redact;
 use crate::fleet::TargetSpec;
 use crate::references::log::Log;
@@ -59,8 +60,7 @@ async fn tail(ecs: &Ecs, target: &TargetSpec, task: &Value, definition: &Value) 
     match ecs.aux().logs(&group.0).tail(&group.1, &stream, LINES).await {
         Ok(lines) => Ok(shown(&lines)),
         Err(error) if error.kind == Kind::Denied => {
-            let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.name());
-            let why = denial::unanswered(&error, "logs", Some(role));
+            let why = denial::unanswered(&error, "logs", Some(target.account.chain.role_name()));
             Err(format!("the log of {container} could not be read: {why}"))
         }
         Err(_) => Ok(Vec::new()),
@@ -73,7 +73,7 @@ fn log_location(task: &Value, definition: &Value, region: &str) -> Option<((Stri
     let name = container["name"].as_str()?;
     let mut containers = definition["containerDefinitions"].as_array()?.iter();
     let log = Log::from_container(containers.find(|one| one["name"] == name)?, region)?;
-    let id = task["taskArn"].as_str()?.rsplit('/').next()?;
+    let id = arn::name(task["taskArn"].as_str()?);
     let stream = log.stream(name, id, container["runtimeId"].as_str())?;
     Some(((log.group.region, log.group.name), stream, name.to_owned()))
 }

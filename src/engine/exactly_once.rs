@@ -211,7 +211,7 @@ mod tests {
         }
 
         async fn took_effect(&self) -> Result<Option<Value>, CallError> {
-            Ok((self.0.elapsed() >= Duration::from_secs(2)).then(|| json!("landed")))
+            Ok((self.0.elapsed() >= Duration::from_secs(2)).then(|| json!("done")))
         }
     }
 

@@ -3,16 +3,16 @@
 //! Both are made of what the plan says of a target; neither holds a credential.
 
 use crate::base::arn;
-use crate::base::text::clean;
+use crate::base::text::{clean, shell_word};
 use crate::state::TargetState;
 
 /// Returns a command that can be pasted into a shell with a session in the target's account.
 pub fn command(target: &TargetState) -> String {
     format!(
         "aws ecs describe-services --region {} --cluster {} --services {}",
-        quote(&target.target.region),
-        quote(&target.cluster),
-        quote(&target.service)
+        shell_word(&clean(&target.target.region)),
+        shell_word(&clean(&target.cluster)),
+        shell_word(&clean(&target.service))
     )
 }
 
@@ -43,16 +43,5 @@ pub fn host(region: &str) -> &'static str {
         "console.amazonaws-us-gov.com"
     } else {
         "console.aws.amazon.com"
-    }
-}
-
-/// Quotes a word for a POSIX shell unless none of its characters means anything to one.
-fn quote(word: &str) -> String {
-    let word = clean(word);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -94,21 +95,9 @@ fn shown(lines: &[String]) -> Vec<String> {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
     };
-    let lines: Vec<String> = lines.iter().map(|line| uncoloured(line.trim_end())).collect();
+    let lines: Vec<String> = lines.iter().map(|line| strip_str(line.trim_end()).to_string()).collect();
     // A secret is looked for in the whole line: a part of it need not look like one.
     redact::lines(&lines).into_iter().filter(|line| !line.is_empty()).map(cut).collect()
-}
-
-/// Leaves out the escape sequences by which programs colour what they write.
-fn uncoloured(line: &str) -> String {
-    let mut parts = line.split("\u{1b}[");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        // Parameters, and the letter that ends the sequence.
-        let end = part.find(|char: char| char.is_ascii_alphabetic()).map_or(part.len(), |at| at + 1);
-        plain.push_str(&part[end..]);
-    }
-    plain
 }
 
 #[cfg(test)]

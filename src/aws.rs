@@ -27,7 +27,6 @@ pub mod recorder;
 pub mod secrets;
 pub mod settings;
 pub mod sts;
-pub mod web;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,7 +42,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -261,6 +260,15 @@ fn https_client() -> Result<SharedHttpClient, Error> {
         connector(&tls, settings.cloned(), components.and_then(|components| components.sleep_impl()))
     });
     Ok(SharedHttpClient::new(Bounded(client)))
+}
+
+/// Makes what opens connections to servers that are not AWS's, as those to AWS are opened.
+///
+/// # Errors
+/// `AWS_CA_BUNDLE` cannot be read.
+pub fn connector_of_others() -> Result<SharedHttpConnector, Error> {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    Ok(SharedHttpConnector::new(connector(&tls()?, Some(settings), None)))
 }
 
 /// Makes what opens connections.

@@ -22,6 +22,7 @@ pub mod lifecycle_hooks;
 mod messages;
 mod poller;
 mod register;
+mod retry;
 mod rollback;
 mod rollout;
 mod rollout_result;

@@ -10,7 +10,7 @@ pub mod desired;
 pub(crate) mod duration;
 pub mod identity_provider;
 pub mod image;
-pub mod image_name;
+pub mod image_ref;
 mod policy;
 mod revision;
 pub mod role_arn;
@@ -137,6 +137,21 @@ pub struct RoleChain {
     /// The hops. With a web identity the first is AssumeRoleWithWebIdentity and the others are AssumeRole.
     pub hops: Vec<Hop>,
 }
+
+impl RoleChain {
+    /// Returns the role whose permissions an account's calls have; `None` where the SDK's own identity makes them.
+    pub fn role(&self) -> Option<&RoleArn> {
+        self.hops.last().map(|hop| &hop.arn)
+    }
+
+    /// Returns that role's name, for people.
+    pub fn role_name(&self) -> &str {
+        self.role().map_or(OWN_IDENTITY, RoleArn::name)
+    }
+}
+
+/// What calls where there is no role, for people.
+pub const OWN_IDENTITY: &str = "the SDK's own identity";
 
 /// One role of a chain and the parameters with which it is assumed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -15,9 +15,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::aws::web::{Answer, Method, Request, Web, WebError};
 use crate::base::secrets;
 use crate::base::text::clean;
+use crate::web::{Answer, Method, Request, Web, WebError};
 
 /// How long GitLab may take to answer one request.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -228,7 +228,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aws::web::pretended::{Fate, Server};
+    use crate::web::pretended::{Fate, Server};
 
     fn api(server: &Server) -> Api {
         Api::new(server.web(), "https://gitlab.example.com/api/v4/", "7", JOB_TOKEN, "secret".into())

@@ -35,3 +35,4 @@ pub mod state;
 pub mod status;
 pub mod task_definition;
 pub mod view;
+pub mod web;

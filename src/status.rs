@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::event::Hook;
-use crate::fleet::image_name::Image;
+use crate::fleet::image_ref::ImageRef;
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Commit, Fleet, Revision, TargetId};
 use crate::identity::preflight::Unreachable;
@@ -272,6 +272,24 @@ impl DeploymentStatus {
     }
 }
 
+/// A container's image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Image {
+    /// As the task definition has it.
+    pub image: String,
+    /// Its tag; absent where only a digest is given, or nothing at all.
+    pub tag: Option<String>,
+    /// Its digest.
+    pub digest: Option<String>,
+}
+
+impl Image {
+    fn read(image: &str) -> Self {
+        let ImageRef { tag, digest, .. } = ImageRef::parse(image);
+        Self { image: image.to_owned(), tag: tag.map(str::to_owned), digest: digest.map(str::to_owned) }
+    }
+}
+
 impl Live {
     fn read(observed: &Observed) -> Self {
         let (service, definition) = (&observed.service, &observed.live);
@@ -358,20 +376,6 @@ pub fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn images_are_taken_apart() {
-        for (image, tag, digest) in [
-            ("api", None, None),
-            ("api:v1", Some("v1"), None),
-            ("localhost:5000/api", None, None),
-            ("localhost:5000/api:v1@sha256:0a", Some("v1"), Some("sha256:0a")),
-            ("r/api@sha256:0a", None, Some("sha256:0a")),
-        ] {
-            let read = Image::read(image);
-            assert_eq!((read.tag.as_deref(), read.digest.as_deref()), (tag, digest), "{image}");
-        }
-    }
 
     #[test]
     fn times_of_aws_are_read_to_the_millisecond() {

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["task_definition"],
     &["references"],
     &["manifest", "aws"],
-    &["doctor"],
+    &["doctor", "web"],
     &["identity", "observe", "issuer"],
     &["plan"],
     &["event"],
@@ -99,7 +99,7 @@ fn manifest_plan_event_state_and_fleet_are_synchronous_and_do_no_io() {
 
 #[test]
 fn only_aws_and_the_sandbox_name_the_sdk() {
-    let outside = |name: &str| !is_in(name, &["aws", "sandbox"]);
+    let outside = |name: &str| !is_in(name, &["aws", "sandbox", "web"]);
     forbid(&["aws_sdk_", "aws_config", "aws_smithy", "aws_types", "aws_credential_types"], outside, "rule 2");
 }
 

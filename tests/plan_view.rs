@@ -758,8 +758,8 @@ fn text_of_others_can_neither_command_a_terminal_nor_format_a_note() {
         target.account = evil.into();
         target.from = Some(evil.into());
     }
-    preview.waves[0].name = evil.into();
-    preview.waves[0].gate = true;
+    preview.waves[0].outline.name = evil.into();
+    preview.waves[0].outline.gate = true;
     let text = shown(&preview, Form::Text, Options::default());
     assert!(!text.contains('\u{1b}') && !text.contains('\r') && text.contains("evil"));
     let note = shown(&preview, Form::Markdown, Options::default());

@@ -8,6 +8,7 @@ use aws_sdk_codedeploy::types::{
 
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::{Gate, Permit};
+use crate::base::arn;
 use crate::fleet::codedeploy::CodeDeploy as Group;
 
 /// Deployments in one BatchGetDeployments call (CodeDeploy API Reference).
@@ -94,7 +95,7 @@ const OURS: &str = "roleout ";
 
 /// What a deployment of a task definition is described as: at most 100 characters of it.
 fn description(arn: &str) -> String {
-    let revision = arn.rsplit('/').next().unwrap_or(arn);
+    let revision = arn::name(arn);
     let skip = revision.chars().count().saturating_sub(90);
     format!("{OURS}{}", revision.chars().skip(skip).collect::<String>())
 }

@@ -4,7 +4,7 @@
 //! where an identity-based policy is missing does it help to allow the action to the role.
 
 use crate::aws::error::{CallError, Kind, is_cross_account_pass};
-use crate::fleet::{Hop, TargetSpec};
+use crate::fleet::{Hop, OWN_IDENTITY, TargetSpec};
 
 /// A kind of policy, as AWS's messages name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +222,7 @@ impl<'a> Caller<'a> {
     }
 
     fn role(&self) -> &'a str {
-        self.hop.map_or("the SDK's own identity", |hop| hop.arn.as_str())
+        self.hop.map_or(OWN_IDENTITY, |hop| hop.arn.as_str())
     }
 }
 

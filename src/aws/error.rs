@@ -116,6 +116,11 @@ impl CallError {
         Self::plain(operation, Kind::Withdrawn, "it was not sent")
     }
 
+    /// Whether the same call may be answered later: AWS throttled it, or there was no answer.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, Kind::Throttled | Kind::Unknown)
+    }
+
     /// Whether AWS answered with this code, with or without its `Exception`.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref().is_some_and(|own| own.trim_end_matches("Exception") == code.trim_end_matches("Exception"))

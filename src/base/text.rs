@@ -34,6 +34,11 @@ pub fn clean_lines(text: &str) -> String {
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }
 
+/// Returns a text as one word for a POSIX shell. A NUL, which no shell takes, is left out.
+pub fn shell_word(text: &str) -> String {
+    shlex::try_quote(&text.replace('\0', "")).unwrap_or_default().into_owned()
+}
+
 /// Whether a terminal or a job log could obey a character, or a reader could not see it.
 pub fn is_unsafe(char: char) -> bool {
     // Directional marks, embeddings and isolates reorder what is read, 2028 and 2029 break lines, and the rest is not seen.
@@ -213,6 +218,21 @@ mod tests {
         let text = "\u{1b}[31ma\u{1b}[0m\n\u{1b}[2J\u{1b}[1;4m\u{1b}]0;x\u{7}\u{202e}\u{1b}[";
         let safe = "\u{1b}[31ma\u{1b}[0m\n\\u{1b}[2J\u{1b}[1;4m\\u{1b}]0;x\\u{7}\\u{202e}\\u{1b}[";
         assert_eq!(clean_styled(text), safe);
+    }
+
+    #[test]
+    fn words_for_a_shell_are_words() {
+        for (text, wanted) in [
+            ("deploy/fleet.yaml", "deploy/fleet.yaml"),
+            ("prod-*/*/api", "'prod-*/*/api'"),
+            ("$(id); `id` \\\n", "'$(id); `id` \\\n'"),
+            ("it's", r#""it's""#),
+            ("it's $HOME", r#""it's "'$HOME'"#),
+            ("a\0b", "ab"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), wanted);
+        }
     }
 
     #[test]

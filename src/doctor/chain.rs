@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::base::arn;
+use crate::base::iam_pattern::matches;
 use crate::doctor::finding::Finding;
-use crate::doctor::policy::{Ask, Clause, ClauseResult, Known, Statement, Wants, is_operator, judge, like};
+use crate::doctor::policy::{Ask, Clause, ClauseResult, Known, Statement, Wants, is_operator, judge};
 use crate::doctor::trust::{WRITE, lines, malformed, names, nearest};
-use crate::fleet::Hop;
 use crate::fleet::role_arn::RoleArn;
+use crate::fleet::{Hop, OWN_IDENTITY};
 
 /// A session that asks for the next role of its chain.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +32,7 @@ impl Step<'_> {
 
     /// Returns the caller in words.
     pub fn caller_words(&self) -> String {
-        self.caller().map_or_else(|| "the SDK's own identity".to_owned(), ToString::to_string)
+        self.caller().map_or_else(|| OWN_IDENTITY.to_owned(), ToString::to_string)
     }
 
     /// Returns the tags that the session inherits: those that earlier hops passed on.
@@ -235,10 +237,10 @@ fn principal(place: &str, named: &[(String, String)], step: Step<'_>) -> Finding
         return finding.fix("name the user or role of the SDK's own credentials there");
     };
     let session = named.iter().any(|(_, name)| name.contains(&format!(":assumed-role/{}/", own.name())));
-    let pattern = named.iter().any(|(_, name)| name.contains('*') && like(name, own.as_str()));
+    let pattern = named.iter().any(|(_, name)| name.contains('*') && matches(name, own.as_str()));
     let pathless = named.iter().any(|(_, name)| {
         name.starts_with("arn:")
-            && name.rsplit('/').next() == Some(own.name())
+            && arn::name(name) == own.name()
             && name.contains(&format!("::{}:role/", own.account()))
     });
     let fix = if session {

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use crate::base::jwt;
 use crate::doctor::finding::Finding;
 use crate::fleet::IdentitySource;
 
@@ -52,12 +51,8 @@ impl Token {
         let malformed = |what: String| Finding::fault("token-malformed", what);
         let found = |what: &str| malformed(format!("what {source} holds {what}"));
         let parts: Vec<&str> = text.split('.').collect();
-        let json = |part: &str| match serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()? {
-            Value::Object(map) => Some(map),
-            _ => None,
-        };
         if let [header, claims, _] = parts[..]
-            && let (Some(header), Some(claims)) = (json(header), json(claims))
+            && let (Some(header), Some(claims)) = (jwt::decode(header), jwt::decode(claims))
         {
             if text.len() > LONGEST {
                 let what = format!("has {} characters, and STS takes at most {LONGEST}", text.len());
@@ -399,6 +394,9 @@ pub fn date(seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     fn token(claims: &str) -> Token {

@@ -5,8 +5,9 @@
 
 use serde_json::{Value, json};
 
+use crate::base::iam_pattern::matches;
 use crate::doctor::finding::Finding;
-use crate::doctor::policy::{Ask, Clause, ClauseResult, Known, Statement, Wants, is_operator, judge, like};
+use crate::doctor::policy::{Ask, Clause, ClauseResult, Known, Statement, Wants, is_operator, judge};
 use crate::doctor::token::{Token, components};
 use crate::fleet::role_arn::RoleArn;
 
@@ -284,7 +285,7 @@ fn condition(
     let has = format!("the token has {}", had.join(" and "));
     let wild = |value: &String| value.contains(['*', '?']);
     if operator.contains("StringEquals")
-        && values.iter().any(|value| wild(value) && had.iter().any(|had| like(value, had)))
+        && values.iter().any(|value| wild(value) && had.iter().any(|had| matches(value, had)))
     {
         let what = format!(
             "the trust policy of {role} compares a wildcard by StringEquals, which takes it \
@@ -412,10 +413,10 @@ fn differs<'p>(pattern: &'p str, own: &[(&str, &str)]) -> Option<(usize, &'p str
     for (at, (name, value)) in own.iter().enumerate() {
         // A wildcard in the place of a name covers all that follows.
         let (wanted_name, wanted) = (parts.get(2 * at)?, parts.get(2 * at + 1)?);
-        if !like(wanted_name, name) {
+        if !matches(wanted_name, name) {
             return None;
         }
-        if !like(wanted, value) {
+        if !matches(wanted, value) {
             return Some((at, wanted));
         }
     }

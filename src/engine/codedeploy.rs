@@ -14,6 +14,7 @@ use crate::aws::denial;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
+use crate::base::arn;
 use crate::engine::blind::Blind;
 use crate::engine::context::Run;
 use crate::engine::evidence;
@@ -30,6 +31,7 @@ use crate::event::{Event, Evidence, Reason};
 use crate::fleet::codedeploy::CodeDeploy as Group;
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{OnCancel, Outcome, TargetSpec};
+use crate::narrate::console::host;
 use crate::observe::service::LiveService;
 use crate::plan::work::Work;
 
@@ -174,7 +176,7 @@ async fn watched(
                 ..ended(Outcome::Succeeded, None)
             },
             Some((_, running)) => {
-                let revision = running.rsplit('/').next().unwrap_or(&running);
+                let revision = arn::name(&running);
                 let summary = format!("its deployment succeeded, and {revision} has the traffic all the same");
                 RolloutResult { revision: running.parse().ok(), ..ended(Outcome::Superseded, because(summary)) }
             }
@@ -333,7 +335,7 @@ impl<'a> Watch<'a> {
                             service.primary().map(|primary| (primary.id.clone(), primary.task_definition.clone()))
                         });
                     }
-                    Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => {}
+                    Err(error) if error.is_transient() => {}
                     // Asking again gives the same answer.
                     Err(_) => return None,
                 }
@@ -382,12 +384,8 @@ impl<'a> Watch<'a> {
     /// Returns the deployment's page in the AWS console.
     pub fn console(&self, id: &str) -> String {
         let region = &self.target.id.region;
-        let domain = match region.split('-').next() {
-            Some("cn") => "console.amazonaws.cn",
-            _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
-            _ => "console.aws.amazon.com",
-        };
-        format!("https://{region}.{domain}/codesuite/codedeploy/deployments/{id}?region={region}")
+        let host = host(region);
+        format!("https://{region}.{host}/codesuite/codedeploy/deployments/{id}?region={region}")
     }
 
     async fn report_progress(&mut self, service: &LiveService, arn: &str) {

@@ -15,8 +15,8 @@ use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
 pub use crate::engine::batched_reads::BatchedReads;
 use crate::engine::context::Run;
-use crate::engine::exactly_once::{Unread, until_answered};
 use crate::engine::known_deployments::KnownDeployments;
+use crate::engine::retry::{self, Unread};
 use crate::engine::rollout_result::RolloutResult;
 use crate::engine::timing::{MISSES, POLL_INTERVAL};
 use crate::engine::update::settings;
@@ -142,7 +142,7 @@ impl<'a> DriftGuard<'a> {
         let deadline = permit.deadline().unwrap_or_else(|| Instant::now() + self.target.timeout);
         let answer = tokio::select! {
             biased;
-            answer = until_answered(deadline, read) => answer,
+            answer = retry::read(deadline, read) => answer,
             () = permit.ended() => return Err(RolloutResult::stopped(self.run, permit, self.target)),
         };
         answer.map_err(|unread| {

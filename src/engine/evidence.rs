@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::aws::ecs::Ecs;
 use crate::engine::messages::Messages;
+use crate::engine::service_deployments::is_of;
 use crate::event::{Evidence, Reason, is_trouble};
 use crate::fleet::TargetSpec;
 
@@ -125,12 +126,9 @@ fn general(text: &str) -> String {
 
 /// Returns what the service deployment says of its end: it says so a moment after the service does.
 async fn status_reason(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Option<String> {
-    let number = deployment.rsplit('/').next()?;
     for _ in 0..LOOKS {
         let newest = ecs.list_service_deployments(&target.cluster, &target.service).await.ok()?;
-        let ours = newest.iter().find(|brief| {
-            brief["targetServiceRevisionArn"].as_str().and_then(|arn| arn.rsplit('/').next()) == Some(number)
-        })?;
+        let ours = newest.iter().find(|brief| is_of(brief, deployment))?;
         if let Some(reason) = ours["statusReason"].as_str().filter(|reason| !reason.is_empty()) {
             return Some(reason.trim_end_matches('.').to_owned());
         }

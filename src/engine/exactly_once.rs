@@ -3,7 +3,6 @@
 //! RegisterTaskDefinition and UpdateService have no idempotency token, so neither is ever repeated blindly. What AWS
 //! refused before acting is sent again; where it is not known whether AWS acted, the state is read first.
 
-use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
+use crate::engine::retry::{self, Unread, backoff};
 
 /// How often a write is sent at the most after answers that were lost. What was throttled is sent until its deadline.
 const ATTEMPTS: u32 = 8;
@@ -18,9 +18,6 @@ const ATTEMPTS: u32 = 8;
 const VERIFY_DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 /// Where nothing may be sent any more, whether a write whose answer was lost took effect is read for so long.
 const LAST_LOOK: Duration = Duration::from_secs(10);
-/// The longest wait between attempts.
-const MAX_BACKOFF: Duration = Duration::from_secs(20);
-
 /// A write without an idempotency token.
 pub trait Write: Sync {
     /// What it comes to.
@@ -51,7 +48,7 @@ pub async fn carry_out<W: Write>(write: &W, permit: &Permit) -> Result<W::Answer
                     let last = Instant::now() + LAST_LOOK;
                     let until =
                         permit.deadline().filter(|_| !permit.is_over()).map_or(last, |deadline| deadline.max(last));
-                    match until_answered(until, || write.took_effect()).await {
+                    match retry::read(until, || write.took_effect()).await {
                         Ok(Some(answer)) => return Ok(answer),
                         Ok(None) => {}
                         Err(blind) => return Err(unread(error, &blind)),
@@ -82,54 +79,10 @@ fn unread(lost: CallError, blind: &Unread) -> CallError {
     CallError { message, ..lost }
 }
 
-/// Why something could not be read.
-#[derive(Debug)]
-pub enum Unread {
-    /// AWS refused.
-    Refused(CallError),
-    /// There was no answer in time; the error of the last one that was no answer.
-    Late(Option<CallError>),
-}
-
-impl fmt::Display for Unread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(error) | Self::Late(Some(error)) => error.fmt(f),
-            Self::Late(None) => f.write_str("no answer in time"),
-        }
-    }
-}
-
-/// Reads for as long as AWS puts the read off, until the deadline and no longer: not to know is no reason to give up.
-pub async fn until_answered<T, F>(deadline: Instant, read: impl Fn() -> F) -> Result<T, Unread>
-where
-    F: Future<Output = Result<T, CallError>>,
-{
-    let (mut put_off, mut last) = (0, None);
-    loop {
-        match tokio::time::timeout_at(deadline, read()).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => last = Some(error),
-            Ok(Err(error)) => return Err(Unread::Refused(error)),
-            Err(_) => return Err(Unread::Late(last)),
-        }
-        put_off += 1;
-        let wait = backoff(put_off);
-        if Instant::now() + wait > deadline {
-            return Err(Unread::Late(last));
-        }
-        tokio::time::sleep(wait).await;
-    }
-}
-
 /// Whether ECS refused because two revisions of one family were registered at the same moment. It says so with a
 /// ClientException, which the SDK does not repeat.
 fn is_race(error: &CallError) -> bool {
     error.message.contains("Too many concurrent attempts")
-}
-
-fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(500).saturating_mul(1 << attempt.min(10)).min(MAX_BACKOFF)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
-use crate::fleet::TargetSpec;
+use crate::fleet::role_arn::RoleArn;
+use crate::fleet::{OWN_IDENTITY, TargetSpec};
 
 /// Says what to do about a write that ECS refused, or whose fate is not known.
 pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
@@ -18,5 +19,5 @@ pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
 
 /// Returns whose permissions a target's calls have.
 pub fn role(target: &TargetSpec) -> &str {
-    target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.as_str())
+    target.account.chain.role().map_or(OWN_IDENTITY, RoleArn::as_str)
 }

@@ -2,7 +2,8 @@
 //! first of them forgets a deployment that it has gone back from.
 
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs};
-use crate::aws::error::{CallError, Kind};
+use crate::aws::error::CallError;
+use crate::base::arn;
 use crate::fleet::TargetSpec;
 use crate::observe::service::{Deployment, LiveService};
 
@@ -53,7 +54,7 @@ impl KnownDeployments {
             return Ok(Some(listed));
         }
         match self.recorded(ecs, target, wanted).await {
-            Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => Err(error),
+            Err(error) if error.is_transient() => Err(error),
             Ok(Some(recorded)) => Ok(recorded),
             Ok(None) | Err(_) => Ok(self.failed(service)),
         }
@@ -77,7 +78,7 @@ impl KnownDeployments {
         }
         let described = ecs.describe_service_revisions(revisions).await?;
         let ours = described.iter().find(|revision| revision["taskDefinition"] == wanted);
-        let number = ours.and_then(|revision| revision["serviceRevisionArn"].as_str()?.rsplit('/').next());
+        let number = ours.and_then(|revision| revision["serviceRevisionArn"].as_str()).map(arn::name);
         Ok(Some(number.map(|number| format!("ecs-svc/{number}"))))
     }
 

@@ -21,12 +21,13 @@ use crate::engine::blind::Blind;
 use crate::engine::context::Run;
 use crate::engine::deployment_tracker::{DeploymentTracker, Verdict};
 use crate::engine::evidence;
-use crate::engine::exactly_once::{carry_out, until_answered};
+use crate::engine::exactly_once::carry_out;
 use crate::engine::hints::help;
 use crate::engine::known_deployments::KnownDeployments;
 use crate::engine::last_look::LastLook;
 use crate::engine::messages::Messages;
 use crate::engine::poller::Snapshot;
+use crate::engine::retry;
 use crate::engine::rollback::stop::{StopDeployment, is_returning, service_deployment};
 use crate::engine::rollout_result::RollbackResult;
 use crate::engine::timing::{MISSES, POLL_INTERVAL};
@@ -169,7 +170,7 @@ impl<'a> Rollback<'a> {
             let found = tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => None,
-                found = until_answered(deadline, find) => found.ok().flatten(),
+                found = retry::read(deadline, find) => found.ok().flatten(),
             };
             self.from.deployment = found;
         }

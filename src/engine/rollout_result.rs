@@ -3,8 +3,8 @@
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
 use crate::engine::context::Run;
-use crate::engine::exactly_once::Unread;
 use crate::engine::hints::help;
+use crate::engine::retry::Unread;
 use crate::event::{Evidence, Reason};
 use crate::fleet::{Outcome, Revision, TargetSpec};
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs};
 use crate::aws::error::{CallError, Kind};
+use crate::base::arn;
 use crate::engine::timing::POLL_INTERVAL;
 
 /// The longest time for which an API that did not answer is left alone.
@@ -35,6 +36,12 @@ impl ServiceDeployment {
 #[derive(Debug, Default)]
 pub struct ServiceDeploymentReader {
     answers: Mutex<Answers>,
+}
+
+/// Whether a service deployment is of a deployment: the number of its target revision is that deployment's, which AWS shows
+/// and does not promise.
+pub fn is_of(brief: &Value, deployment: &str) -> bool {
+    brief["targetServiceRevisionArn"].as_str().is_some_and(|revision| arn::name(revision) == arn::name(deployment))
 }
 
 /// How the API answered lately.

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::fleet::image_ref::ImageRef;
 use crate::fleet::select::{near_misses, nearest};
 use crate::fleet::{Base, Fleet, TargetSpec};
 
@@ -167,10 +168,7 @@ pub fn check(image: &str) -> Result<(), String> {
     if image.contains(char::is_whitespace) || image.contains("://") {
         return wrong("write it as `docker pull` takes it, without a scheme and spaces");
     }
-    let (name, digest) = match image.split_once('@') {
-        Some((name, digest)) => (name, Some(digest)),
-        None => (image, None),
-    };
+    let ImageRef { registry, repository, tag, digest, .. } = ImageRef::parse(image);
     if let Some(digest) = digest {
         let is_digest = digest.split_once(':').is_some_and(|(algorithm, digits)| {
             !algorithm.is_empty() && digits.len() >= 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
@@ -179,29 +177,20 @@ pub fn check(image: &str) -> Result<(), String> {
             return wrong("a digest is `@sha256:` and 64 hexadecimal digits");
         }
     }
-    let (name, tag) = match name.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (name, None),
-    };
     let in_tag = |char: char| char.is_ascii_alphanumeric() || "_.-".contains(char);
     if tag
         .is_some_and(|tag| tag.is_empty() || tag.len() > 128 || !tag.chars().all(in_tag) || tag.starts_with(['.', '-']))
     {
         return wrong("a tag is up to 128 letters, digits, `_`, `.` and `-`, and begins with one of the first three");
     }
-    let (host, path) = match name.split_once('/') {
-        // Docker's own rule of telling a registry from the first part of a path.
-        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (Some(host), path),
-        _ => (None, name),
-    };
     let in_host = |char: char| char.is_ascii_alphanumeric() || ".-:[]".contains(char);
-    if host.is_some_and(|host| !host.chars().all(in_host)) {
+    if registry.is_some_and(|host| !host.chars().all(in_host)) {
         return wrong("its registry is no host's name");
     }
     let in_path = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || "._-".contains(char);
     let is_edge = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
     let is_part = |part: &str| part.chars().all(in_path) && part.starts_with(is_edge) && part.ends_with(is_edge);
-    if !path.split('/').all(is_part) {
+    if !repository.split('/').all(is_part) {
         return wrong("a repository is of lower-case letters, digits, `.`, `_`, `-` and `/`");
     }
     Ok(())

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::arn;
+
 /// A revision of a task definition: `family:number`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -21,8 +23,8 @@ impl FromStr for Revision {
 
     /// Reads `family:n` or a task definition's ARN.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let name = text.rsplit('/').next().unwrap_or(text);
-        name.rsplit_once(':')
+        arn::name(text)
+            .rsplit_once(':')
             .and_then(|(family, number)| Some(Self { family: family.to_owned(), number: number.parse().ok()? }))
             .filter(|revision| !revision.family.is_empty())
             .ok_or_else(|| format!("`{text}` is not a task definition's family:revision"))

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::base::arn;
 use crate::fleet::AccountId;
 
 /// The ARN of an IAM role, of any partition.
@@ -35,7 +36,7 @@ impl RoleArn {
 
     /// Returns the role's name without its path.
     pub fn name(&self) -> &str {
-        self.text.rsplit('/').next().unwrap_or(&self.text)
+        arn::name(&self.text)
     }
 }
 

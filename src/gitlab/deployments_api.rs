@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use crate::aws::web::Method;
 use crate::gitlab::deployments::Status;
 use crate::gitlab::job::Job;
 use crate::gitlab::{Api, CallError, REDIRECT, id_of};
+use crate::web::Method;
 
 /// What is read of a deployment.
 #[derive(Deserialize)]
@@ -135,8 +135,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::aws::web::pretended::{Fate, Server};
     use crate::gitlab::JOB_TOKEN;
+    use crate::web::pretended::{Fate, Server};
 
     const DEPLOYMENTS: &str = "https://gitlab.example.com/api/v4/projects/7/deployments";
 

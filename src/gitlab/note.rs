@@ -6,9 +6,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::aws::web::Method;
 use crate::gitlab::job::MergeRequest;
 use crate::gitlab::{Api, CallError, REDIRECT, id_of};
+use crate::web::Method;
 
 /// The most notes that GitLab gives in one page.
 const PAGE: usize = 100;
@@ -154,8 +154,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::aws::web::pretended::{Arrived, Fate, Server};
     use crate::gitlab::PRIVATE_TOKEN;
+    use crate::web::pretended::{Arrived, Fate, Server};
 
     const USER: &str = "https://gitlab.example.com/api/v4/user";
     const NOTES: &str = "https://gitlab.example.com/api/v4/projects/7/merge_requests/12/notes";

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::base::iam_pattern::covers;
 use crate::base::json::each;
 use crate::fleet::identity_provider::Provider;
 use crate::iam::RoleSetup;
-use crate::iam::grant::covers;
 
 /// How many resources of one action are told.
 const RESOURCES: usize = 3;

@@ -19,7 +19,7 @@ const ALL: &str = "*";
 
 /// Grants what an account's targets need. Returns what is not known of which service, by the manifest's name for it.
 pub fn of_account(fleet: &Fleet, account: &Account, choice: IamOptions, grants: &mut Grants) -> Vec<(String, String)> {
-    let partition = account.chain.hops.last().map_or("aws", |hop| hop.arn.partition());
+    let partition = account.chain.role().map_or("aws", RoleArn::partition);
     let mut notes = Vec::new();
     for (index, target) in fleet.targets.iter().enumerate().filter(|(_, target)| target.account.name == account.name) {
         let waves = || fleet.waves.iter().filter(|wave| wave.targets.contains(&index));

@@ -6,12 +6,10 @@
 use std::fmt;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::base::secrets;
+use crate::base::{jwt, secrets};
 use crate::fleet::IdentitySource;
 
 /// Where ID tokens come from: read anew at each exchange, since a file may be replaced.
@@ -133,7 +131,7 @@ impl Claims {
     /// Decodes the payload of a JWT; `None` where the text is not one.
     pub fn decode(token: &SecretString) -> Option<Self> {
         let payload = token.expose_secret().split('.').nth(1)?;
-        let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let payload = Value::Object(jwt::decode(payload)?);
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let audience = match &payload["aud"] {
             Value::Array(items) => items.iter().filter_map(text).collect(),
@@ -163,6 +161,9 @@ impl fmt::Display for Claims {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     #[test]

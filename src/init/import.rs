@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::base::json;
+use crate::fleet::image_ref::ImageRef;
 use crate::fleet::role_arn::RoleArn;
 use crate::fleet::{AccountId, IdentitySource, RoleChain};
 use crate::init::agree::{Own, agree, tidy};
@@ -309,12 +310,5 @@ fn service_text(
 /// Returns the first container's name and the repository of its image.
 fn image(definition: &Value) -> Option<(String, String)> {
     let container = definition["containerDefinitions"].get(0)?;
-    let read = crate::fleet::image_name::Image::read(container["image"].as_str()?);
-    let mut repository = read.image;
-    for part in [read.digest.map(|digest| format!("@{digest}")), read.tag.map(|tag| format!(":{tag}"))] {
-        if let Some(short) = part.and_then(|part| repository.strip_suffix(&part).map(str::to_owned)) {
-            repository = short;
-        }
-    }
-    Some((container["name"].as_str()?.to_owned(), repository))
+    Some((container["name"].as_str()?.to_owned(), ImageRef::parse(container["image"].as_str()?).name.to_owned()))
 }

@@ -2,16 +2,17 @@
 //!
 //! Both are made of what the plan says of a target; neither holds a credential.
 
-use crate::base::text::clean;
+use crate::base::arn;
+use crate::base::text::{clean, shell_word};
 use crate::state::TargetState;
 
 /// Returns a command that can be pasted into a shell with a session in the target's account.
 pub fn command(target: &TargetState) -> String {
     format!(
         "aws ecs describe-services --region {} --cluster {} --services {}",
-        quote(&target.target.region),
-        quote(&target.cluster),
-        quote(&target.service)
+        shell_word(&clean(&target.target.region)),
+        shell_word(&clean(&target.cluster)),
+        shell_word(&clean(&target.service))
     )
 }
 
@@ -28,26 +29,19 @@ pub fn logs(target: &TargetState) -> String {
 /// Returns the address of one of the service's pages in the console of its partition, which the region's name tells.
 fn page(target: &TargetState, page: &str) -> String {
     let region = clean(&target.target.region);
-    let host = if region.starts_with("cn-") {
+    let host = host(&region);
+    // A cluster may be given by its ARN; the console wants its name.
+    let (cluster, service) = (clean(arn::name(&target.cluster)), clean(&target.service));
+    format!("https://{region}.{host}/ecs/v2/clusters/{cluster}/services/{service}/{page}?region={region}")
+}
+
+/// Returns the console's host in a region's partition.
+pub fn host(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
         "console.amazonaws.cn"
     } else if region.starts_with("us-gov-") {
         "console.amazonaws-us-gov.com"
     } else {
         "console.aws.amazon.com"
-    };
-    // A cluster may be given by its ARN; the console wants its name.
-    let cluster = target.cluster.rsplit('/').next().unwrap_or(&target.cluster);
-    let (cluster, service) = (clean(cluster), clean(&target.service));
-    format!("https://{region}.{host}/ecs/v2/clusters/{cluster}/services/{service}/{page}?region={region}")
-}
-
-/// Quotes a word for a POSIX shell unless none of its characters means anything to one.
-fn quote(word: &str) -> String {
-    let word = clean(word);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::aws::error::CallError;
 use crate::aws::others::AuxClients;
 use crate::aws::{denial, ecr, secrets};
-use crate::fleet::{Fleet, TargetSpec};
+use crate::fleet::{Fleet, OWN_IDENTITY, TargetSpec};
 use crate::references::finding::Finding;
 use crate::references::image::Image;
 use crate::references::need::Need;
@@ -112,8 +112,8 @@ impl<'a> ReferenceReader<'a> {
 
 async fn read_one(need: &Need, others: &AuxClients, target: &TargetSpec) -> Result<Option<Finding>, Unchecked> {
     let own = target.account.id.as_str();
-    let whom = target.account.chain.hops.last();
-    let whom = whom.map_or_else(|| "the SDK's own identity".to_owned(), |hop| format!("the role {}", hop.arn.name()));
+    let whom = target.account.chain.role();
+    let whom = whom.map_or_else(|| OWN_IDENTITY.to_owned(), |role| format!("the role {}", role.name()));
     let failed = |service: &'static str| {
         let whom = &whom;
         move |error: CallError| Unchecked(denial::unanswered(&error, service, Some(whom)))

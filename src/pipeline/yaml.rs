@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::base::json::literal as quoted;
+use crate::base::text::shell_word;
 use crate::pipeline::{Layout, duration};
 
 /// The most bytes of a configuration that GitLab takes out of an artifact.
@@ -65,7 +66,7 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
     let mut text = head(layout, jobs);
     text.push_str(&preflight(jobs));
     for (place, stage) in layout.stages.iter().enumerate() {
-        let (wave, word, number) = (&stage.wave, shell(&stage.wave), stage.number);
+        let (wave, word, number) = (&stage.wave, shell_word(&stage.wave), stage.number);
         if stage.gate {
             let name = quoted(&format!("start {wave}"));
             text.push_str(&format!(
@@ -168,7 +169,8 @@ fn preflight(jobs: &Jobs) -> String {
 /// What it all came to, whatever became of the jobs before.
 fn last(jobs: &Jobs) -> String {
     let merged = format!("{REPORTS}/merged");
-    let command = format!("roleout pipeline merge --file {} --reports-dir {merged} {REPORTS}", shell(&jobs.manifest));
+    let command =
+        format!("roleout pipeline merge --file {} --reports-dir {merged} {REPORTS}", shell_word(&jobs.manifest));
     format!(
         "\nreport:\n  extends: .roleout\n{}  stage: report\n  when: always\n  script:\n    - {}\n  allow_failure:\n    \
          exit_codes: [6, 13]                    # stopped at a gate; failures within the tolerance of their waves\n  artifacts:\n    \
@@ -182,31 +184,7 @@ fn last(jobs: &Jobs) -> String {
 
 /// The arguments that every job which reads the manifest has.
 fn shared(jobs: &Jobs, arguments: &[String]) -> String {
-    let words = ["--file".to_owned(), shell(&jobs.manifest), "--fingerprint".to_owned(), jobs.fingerprint.clone()];
-    let words: Vec<String> = words.into_iter().chain(arguments.iter().map(|word| shell(word))).collect();
+    let words = ["--file".to_owned(), shell_word(&jobs.manifest), "--fingerprint".to_owned(), jobs.fingerprint.clone()];
+    let words: Vec<String> = words.into_iter().chain(arguments.iter().map(|word| shell_word(word))).collect();
     words.join(" ")
-}
-
-/// A text as one word of a shell's.
-fn shell(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:@,+%".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_for_a_shell_are_words() {
-        assert_eq!(shell("deploy/fleet.yaml"), "deploy/fleet.yaml");
-        assert_eq!(shell("prod-*/*/api"), "'prod-*/*/api'");
-        assert_eq!(shell("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(shell(""), "''");
-        assert_eq!(quoted("a: \"b\"\n"), r#""a: \"b\"\n""#);
-    }
 }

@@ -27,7 +27,7 @@ impl Outline {
 }
 
 /// What a plan says of a wave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WaveOutline {
     /// The wave's name.
     pub name: String,

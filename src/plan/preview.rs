@@ -10,11 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::fleet::{Fleet, OnCancel, OnFailure, TargetSpec};
+use crate::fleet::{Fleet, TargetSpec};
 use crate::observe::Observation;
 use crate::plan::diff::{Differences, Line, Values};
 use crate::plan::group::{Agreement, agreements};
-use crate::plan::outline::{Action, ChangeOutline, Outline};
+use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 use crate::plan::placeholders::{PlaceholderScope, Placeholders};
 use crate::plan::time_estimate::{Limits, TargetEstimate, TimeEstimate, budget};
 use crate::plan::work::{Definition, Plan, Work};
@@ -139,31 +139,9 @@ pub struct Group {
 /// A wave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Wave {
-    /// Its name.
-    pub name: String,
-    /// How many targets it has.
-    pub targets: usize,
-    /// How many of them change.
-    pub changing: usize,
-    /// How many run at once, as the manifest says it.
-    pub max_parallel: String,
-    /// How many may fail before the run halts.
-    pub max_failures: usize,
-    /// How many of its own can have failed, at the worst, when the run halts in it.
-    pub worst_case_failures: usize,
-    /// The bake.
-    pub bake_seconds: u64,
-    /// How many CloudWatch alarms the bake looks at.
-    #[serde(default)]
-    pub alarms: usize,
-    /// Whether the run stops before it.
-    pub gate: bool,
-    /// What is done with a target of it that fails.
-    #[serde(default)]
-    pub on_failure: OnFailure,
-    /// What is done with what of it is under way when the run is cancelled.
-    #[serde(default)]
-    pub on_cancel: OnCancel,
+    /// What the plan says of it.
+    #[serde(flatten)]
+    pub outline: WaveOutline,
     /// How long it can take, bake included; absent where that is not known.
     pub worst_case_seconds: Option<u64>,
     /// How long it takes, bake included, if its rollouts take as long as the last ones did; absent where that is not
@@ -276,21 +254,8 @@ impl Preview {
                 Kind::Blocked => &mut totals.blocked,
             } += 1;
         }
-        let wave = |wave: &crate::plan::outline::WaveOutline| Wave {
-            name: wave.name.clone(),
-            targets: wave.targets,
-            changing: wave.changing,
-            max_parallel: wave.max_parallel.clone(),
-            max_failures: wave.max_failures,
-            worst_case_failures: wave.worst_case_failures,
-            bake_seconds: wave.bake_seconds,
-            alarms: wave.alarms,
-            gate: wave.gate,
-            on_failure: wave.on_failure,
-            on_cancel: wave.on_cancel,
-            worst_case_seconds: None,
-            expected_seconds: None,
-        };
+        let wave =
+            |outline: &WaveOutline| Wave { outline: outline.clone(), worst_case_seconds: None, expected_seconds: None };
         let waves: Vec<Wave> = outline.waves.iter().map(wave).collect();
         Self {
             version: VERSION,
@@ -314,7 +279,7 @@ impl Preview {
 /// one wave can add.
 fn blast_radius(waves: &[Wave]) -> usize {
     let (mut tolerated, mut worst) = (0, 0);
-    for wave in waves {
+    for Wave { outline: wave, .. } in waves {
         worst = worst.max(tolerated + wave.worst_case_failures);
         tolerated += wave.max_failures.min(wave.changing);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::fleet::image_ref::ImageRef;
 use crate::references::finding::Finding;
 
 /// The tag of an image that is named without one.
@@ -35,7 +36,8 @@ impl Image {
     /// Reads `ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG@DIGEST`, of every partition, with FIPS and dual-stack
     /// endpoints; `None` for any other registry. Where there is a digest the tag says nothing, as for Docker.
     pub fn read(name: &str) -> Option<Self> {
-        let (host, rest) = name.split_once('/')?;
+        let ImageRef { registry: host, repository, tag, digest, .. } = ImageRef::parse(name);
+        let host = host?;
         let (registry, endpoint) = host.split_once('.')?;
         let region = match endpoint.strip_prefix("dkr.ecr.").or_else(|| endpoint.strip_prefix("dkr.ecr-fips.")) {
             Some(rest) => rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn")),
@@ -47,8 +49,6 @@ impl Image {
             }
         }?;
         let is_account = registry.len() == 12 && registry.bytes().all(|byte| byte.is_ascii_digit());
-        let (tagged, digest) = rest.split_once('@').map_or((rest, None), |(tagged, digest)| (tagged, Some(digest)));
-        let (repository, tag) = tagged.split_once(':').map_or((tagged, LATEST), |(name, tag)| (name, tag));
         if !is_account || region.is_empty() || region.contains('.') || repository.is_empty() {
             return None;
         }
@@ -57,7 +57,10 @@ impl Image {
             registry: registry.to_owned(),
             host: host.to_owned(),
             repository: repository.to_owned(),
-            version: digest.map_or_else(|| Version::Tag(tag.to_owned()), |digest| Version::Digest(digest.to_owned())),
+            version: match digest {
+                Some(digest) => Version::Digest(digest.to_owned()),
+                None => Version::Tag(tag.unwrap_or(LATEST).to_owned()),
+            },
         })
     }
 

@@ -1,5 +1,6 @@
 //! What must exist for a task to start.
 
+use crate::base::arn;
 use crate::fleet::role_arn::partition_of;
 use crate::references::finding::Finding;
 use crate::references::image::Image;
@@ -31,10 +32,10 @@ pub(crate) const PUBLISHED: &str = "/aws/";
 /// Reads a `valueFrom`; `region` is the service's, for what is named without an ARN. `None` where it names nothing that
 /// an account has.
 pub fn read(text: &str, region: &str) -> Option<Need> {
-    if crate::references::arn_parts::arn(text, "secretsmanager").is_some() {
+    if arn::parts(text, "secretsmanager").is_some() {
         return Some(Need::Secret(Secret::read(text, region)));
     }
-    let (region, account, name) = match crate::references::arn_parts::arn(text, "ssm") {
+    let (region, account, name) = match arn::parts(text, "ssm") {
         Some((region, account, resource)) => {
             let path = resource.strip_prefix("parameter/")?;
             // In an ARN the slash that a name begins with is that of `parameter/`.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::base::arn;
 use crate::base::json::each;
 use crate::fleet::role_arn::partition_of;
 use crate::references::finding::Finding;
@@ -25,11 +26,11 @@ pub struct Role {
 impl Role {
     /// Reads `taskRoleArn` or `executionRoleArn`: a role's ARN, or its name in the task's own account.
     pub fn read(text: &str, account: &str) -> Option<Self> {
-        let Some((_, owner, resource)) = crate::references::arn_parts::arn(text, "iam") else {
+        let Some((_, owner, resource)) = arn::parts(text, "iam") else {
             let named = !text.is_empty() && !text.contains([':', '/']);
             return named.then(|| Self { account: account.to_owned(), name: text.to_owned(), arn: None });
         };
-        let name = resource.strip_prefix("role/")?.rsplit('/').next().filter(|name| !name.is_empty())?;
+        let name = Some(arn::name(resource.strip_prefix("role/")?)).filter(|name| !name.is_empty())?;
         Some(Self { account: owner.to_owned(), name: name.to_owned(), arn: Some(text.to_owned()) })
     }
 

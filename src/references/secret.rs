@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::base::arn;
 use crate::references::finding::Finding;
 
 /// A secret.
@@ -28,7 +29,7 @@ pub struct Parameter {
 impl Secret {
     /// Reads a secret's ARN, without what names a part or version of it, or a name.
     pub fn read(text: &str, region: &str) -> Self {
-        match crate::references::arn_parts::arn(text, "secretsmanager") {
+        match arn::parts(text, "secretsmanager") {
             Some((region, _, _)) => {
                 // arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY:STAGE:VERSION]
                 let id: Vec<&str> = text.split(':').take(7).collect();

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::arn;
 use crate::base::text::clean;
 use crate::event;
 use crate::event::{RollbackStep, TaskEnd};
@@ -295,8 +296,7 @@ impl Target {
 
     /// Returns its name among those of its wave and account: `cluster/service (region)`.
     pub fn label(&self) -> String {
-        let cluster = self.cluster.rsplit('/').next().unwrap_or(&self.cluster);
-        format!("{cluster}/{} ({})", self.service, self.region)
+        format!("{}/{} ({})", arn::name(&self.cluster), self.service, self.region)
     }
 
     /// Returns its revisions in words: `api:12 -> api:13`.

@@ -9,7 +9,6 @@ use secrecy::SecretString;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::aws::web::Web;
 use crate::engine::cancel::Cancel;
 use crate::event::Event;
 use crate::fleet::Fleet;
@@ -20,6 +19,7 @@ use crate::gitlab::{Api, CallError, JOB_TOKEN};
 use crate::load::environment;
 use crate::state::RunState;
 use crate::view::View;
+use crate::web::Web;
 
 /// How many requests are on their way at once.
 const CONCURRENCY: usize = 4;
@@ -219,11 +219,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::aws::web::pretended::{Arrived, Fate, Server};
     use crate::engine::cancel::Signal;
     use crate::event::Stamper;
     use crate::fleet::{OnCancel, OnFailure, Outcome, TargetId};
     use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
+    use crate::web::pretended::{Arrived, Fate, Server};
 
     const ACCOUNTS: usize = 12;
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::aws::web::Web;
 use crate::base::exit::Exit;
 use crate::gitlab::job::{MergeRequest, given};
 use crate::gitlab::note::{self, Written};
@@ -14,6 +13,7 @@ use crate::load::environment;
 use crate::plan::diff::Values;
 use crate::plan::preview::Preview;
 use crate::view::{View, markdown};
+use crate::web::Web;
 
 /// How long all of it may take: a merge request has a page of notes or two.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::aws::web::{Web, WebError};
 use crate::base::secrets;
 use crate::event::Event;
 use crate::fleet::Fleet;
@@ -13,6 +12,7 @@ use crate::load::environment;
 use crate::notify::body;
 use crate::state::RunState;
 use crate::view::View;
+use crate::web::{Web, WebError};
 
 /// How long a webhook may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,162 +2,64 @@
 //!
 //! Byte strings, which none of the sandbox's operations takes, are refused.
 
-use serde_json::{Map, Number, Value};
+use ciborium::Value as Cbor;
+use ciborium::de::from_reader_with_recursion_limit;
+use serde_json::{Number, Value};
 
 /// Deeper nesting is refused.
 const MAX_DEPTH: usize = 16;
+/// The tag of a time in epoch seconds.
+const EPOCH_SECONDS: u64 = 1;
 
 /// Reads one value that takes all of the bytes.
-pub(crate) fn read(bytes: &[u8]) -> Option<Value> {
-    let mut reader = Reader { bytes };
-    let value = reader.value(0)?;
-    reader.bytes.is_empty().then_some(value)
+pub(crate) fn read(mut bytes: &[u8]) -> Option<Value> {
+    let value = from_reader_with_recursion_limit(&mut bytes, MAX_DEPTH).ok()?;
+    json(value).filter(|_| bytes.is_empty())
 }
 
 /// Writes a value. Numbers of members whose names end in `Timestamp` are epoch seconds.
 pub(crate) fn write(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    put(&mut bytes, value);
+    ciborium::into_writer(&cbor(value), &mut bytes).expect("a vector takes everything");
     bytes
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
+fn json(value: Cbor) -> Option<Value> {
+    Some(match value {
+        Cbor::Null => Value::Null,
+        Cbor::Bool(value) => value.into(),
+        Cbor::Integer(number) => Number::from_i128(number.into())?.into(),
+        Cbor::Float(number) => Number::from_f64(number)?.into(),
+        Cbor::Text(text) => text.into(),
+        Cbor::Array(items) => items.into_iter().map(json).collect::<Option<_>>()?,
+        Cbor::Map(members) => {
+            let member = |(key, value): (Cbor, Cbor)| Some((key.into_text().ok()?, json(value)?));
+            Value::Object(members.into_iter().map(member).collect::<Option<_>>()?)
+        }
+        // A tag says how to read what it is on: none is needed here.
+        Cbor::Tag(_, value) => json(*value)?,
+        _ => return None,
+    })
 }
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(count)?;
-        self.bytes = rest;
-        Some(taken)
-    }
-
-    fn number(&mut self, count: usize) -> Option<u64> {
-        Some(self.take(count)?.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
-    }
-
-    /// Reads an argument; `None` inside where the length is not said beforehand.
-    fn argument(&mut self, info: u8) -> Option<Option<u64>> {
-        Some(match info {
-            0..=23 => Some(info.into()),
-            24..=27 => Some(self.number(1 << (info - 24))?),
-            31 => None,
-            _ => return None,
-        })
-    }
-
-    /// Whether a collection goes on; takes the break that ends one whose length was not said.
-    fn goes_on(&mut self, left: &mut Option<u64>) -> Option<bool> {
-        match left {
-            Some(0) => Some(false),
-            Some(left) => {
-                *left -= 1;
-                Some(true)
-            }
-            None if *self.bytes.first()? == 0xff => self.take(1).map(|_| false),
-            None => Some(true),
-        }
-    }
-
-    fn value(&mut self, depth: usize) -> Option<Value> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        let head = *self.take(1)?.first()?;
-        let info = head & 0x1f;
-        if head >> 5 == 7 {
-            return self.simple(info);
-        }
-        let mut argument = self.argument(info)?;
-        match head >> 5 {
-            0 => Some(argument?.into()),
-            1 => i64::try_from(argument?).ok().map(|number| Value::from(-1 - number)),
-            3 => {
-                let Some(length) = argument else {
-                    let mut text = String::new();
-                    while self.goes_on(&mut argument)? {
-                        text.push_str(self.value(depth + 1)?.as_str()?);
-                    }
-                    return Some(text.into());
-                };
-                let text = self.take(usize::try_from(length).ok()?)?;
-                std::str::from_utf8(text).ok().map(Value::from)
-            }
-            4 => {
-                let mut items = Vec::new();
-                while self.goes_on(&mut argument)? {
-                    items.push(self.value(depth + 1)?);
-                }
-                Some(items.into())
-            }
-            5 => {
-                let mut members = Map::new();
-                while self.goes_on(&mut argument)? {
-                    let key = self.value(depth + 1)?.as_str()?.to_owned();
-                    members.insert(key, self.value(depth + 1)?);
-                }
-                Some(members.into())
-            }
-            // A tag says how to read what it is on: none is needed here.
-            6 => self.value(depth + 1),
-            _ => None,
-        }
-    }
-
-    fn simple(&mut self, info: u8) -> Option<Value> {
-        let float = |number: f64| Number::from_f64(number).map(Value::from);
-        match info {
-            20 => Some(false.into()),
-            21 => Some(true.into()),
-            22 | 23 => Some(Value::Null),
-            26 => float(f32::from_bits(u32::try_from(self.number(4)?).ok()?).into()),
-            27 => float(f64::from_bits(self.number(8)?)),
-            _ => None,
-        }
-    }
-}
-
-fn put(bytes: &mut Vec<u8>, value: &Value) {
+fn cbor(value: &Value) -> Cbor {
     match value {
-        Value::Null => bytes.push(0xf6),
-        Value::Bool(value) => bytes.push(0xf4 + u8::from(*value)),
+        Value::Null => Cbor::Null,
+        Value::Bool(value) => Cbor::Bool(*value),
         Value::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(number), _) => head(bytes, 0, number),
-            (None, Some(number)) => head(bytes, 1, number.unsigned_abs() - 1),
-            (None, None) => {
-                bytes.push(0xfb);
-                bytes.extend(number.as_f64().unwrap_or_default().to_be_bytes());
-            }
+            (Some(number), _) => number.into(),
+            (None, Some(number)) => number.into(),
+            (None, None) => number.as_f64().unwrap_or_default().into(),
         },
-        Value::String(text) => put_text(bytes, text),
-        Value::Array(items) => {
-            head(bytes, 4, items.len() as u64);
-            items.iter().for_each(|item| put(bytes, item));
-        }
+        Value::String(text) => text.as_str().into(),
+        Value::Array(items) => Cbor::Array(items.iter().map(cbor).collect()),
         Value::Object(members) => {
-            head(bytes, 5, members.len() as u64);
-            for (key, value) in members {
-                put_text(bytes, key);
-                if key.ends_with("Timestamp") && value.is_number() {
-                    head(bytes, 6, 1);
-                }
-                put(bytes, value);
-            }
-        }
-    }
-}
-
-fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    head(bytes, 3, text.len() as u64);
-    bytes.extend(text.as_bytes());
-}
-
-fn head(bytes: &mut Vec<u8>, major: u8, argument: u64) {
-    match u8::try_from(argument) {
-        Ok(small @ 0..=23) => bytes.push(major << 5 | small),
-        _ => {
-            bytes.push(major << 5 | 27);
-            bytes.extend(argument.to_be_bytes());
+            let member = |(key, value): (&String, &Value)| {
+                let is_time = key.ends_with("Timestamp") && value.is_number();
+                let value = cbor(value);
+                (key.as_str().into(), if is_time { Cbor::Tag(EPOCH_SECONDS, value.into()) } else { value })
+            };
+            Cbor::Map(members.iter().map(member).collect())
         }
     }
 }

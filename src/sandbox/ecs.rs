@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use crate::base::arn::name as short;
 use crate::sandbox::wire::AwsError;
 use crate::sandbox::world::{Call, World};
 use crate::sandbox::{cluster, history, hook, one_off, services, taskdef};
@@ -57,11 +58,6 @@ pub(crate) fn text_of<'a>(input: &'a Value, key: &str) -> Option<&'a str> {
 /// Returns a member that is a list of texts; empty where it is absent.
 pub(crate) fn list_of<'a>(input: &'a Value, key: &str) -> Vec<&'a str> {
     input.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-/// Returns the name in a name or an ARN.
-pub(crate) fn short(reference: &str) -> &str {
-    reference.rsplit('/').next().unwrap_or(reference)
 }
 
 /// Returns one page of a list. The token is the index of the next item.

@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use ring::rand::SystemRandom;
 use ring::signature::{self, EcdsaKeyPair, KeyPair as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use crate::base::jwt::decode;
 
 /// A signing key of the curve P-256.
 pub(crate) struct SigningKey {
@@ -54,7 +56,7 @@ impl SigningKey {
 /// A token taken apart; nothing of it is verified yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
-    header: Value,
+    header: Map<String, Value>,
     /// What it claims.
     pub(crate) claims: Value,
     signed: String,
@@ -68,10 +70,9 @@ pub(crate) fn parse(text: &str) -> Option<Token> {
     if parts.next().is_some() {
         return None;
     }
-    let json = |part: &str| serde_json::from_slice::<Value>(&BASE64URL.decode(part).ok()?).ok();
     Some(Token {
-        header: json(header)?,
-        claims: json(claims).filter(Value::is_object)?,
+        header: decode(header)?,
+        claims: decode(claims)?.into(),
         signed: format!("{header}.{claims}"),
         signature: BASE64URL.decode(signature).ok()?,
     })

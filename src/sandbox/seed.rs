@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::fleet::image_ref::ImageRef;
 use crate::fleet::{Base, Desired, Fleet, IdentitySource, TargetSpec};
 use crate::sandbox::account::{Provider, Role, parts};
 use crate::sandbox::behaviour::Behaviour;
@@ -183,7 +184,7 @@ impl World {
             let mut definition = older(&target.desired, &target.service);
             for container in definition["containerDefinitions"].as_array_mut().into_iter().flatten() {
                 let image = container["image"].as_str().unwrap_or_default();
-                container["image"] = json!(format!("{}:present", repository(image)));
+                container["image"] = json!(format!("{}:present", ImageRef::parse(image).name));
             }
             let family = definition["family"].as_str().unwrap_or(&target.service).to_owned();
             let (account, at) = (target.account.id.as_str(), now.saturating_sub(RECENT));
@@ -300,7 +301,7 @@ fn older(desired: &Desired, service: &str) -> Value {
 fn released(older: &Value, number: u32) -> Value {
     let mut definition = older.clone();
     for container in definition["containerDefinitions"].as_array_mut().into_iter().flatten() {
-        let image = repository(container["image"].as_str().unwrap_or_default()).to_owned();
+        let image = ImageRef::parse(container["image"].as_str().unwrap_or_default()).name.to_owned();
         container["image"] = json!(format!("{image}:{number}"));
     }
     definition
@@ -310,7 +311,7 @@ fn age(container: &mut Map<String, Value>, desired: &Desired) {
     let name = container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let given = container.get("image").and_then(Value::as_str).map(str::to_owned);
     if let Some(image) = desired.images.get(&name).cloned().or(given) {
-        container.insert("image".into(), json!(format!("{}:previous", repository(&image))));
+        container.insert("image".into(), json!(format!("{}:previous", ImageRef::parse(&image).name)));
     }
     for (key, set) in [("environment", &desired.environment), ("secrets", &desired.secrets)] {
         if let (Some(set), Some(Value::Array(items))) = (set.get(&name), container.get_mut(key)) {
@@ -319,32 +320,11 @@ fn age(container: &mut Map<String, Value>, desired: &Desired) {
     }
 }
 
-/// Returns an image without its tag and digest. A port of the registry's host is no tag.
-fn repository(image: &str) -> &str {
-    let image = image.split_once('@').map_or(image, |(name, _)| name);
-    match image.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => name,
-        _ => image,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-
-    #[test]
-    fn images_lose_their_tag_and_digest_but_not_the_registrys_port() {
-        for (image, wanted) in [
-            ("api", "api"),
-            ("api:1", "api"),
-            ("localhost:5000/api", "localhost:5000/api"),
-            ("localhost:5000/api:1@sha256:0", "localhost:5000/api"),
-        ] {
-            assert_eq!(repository(image), wanted);
-        }
-    }
 
     #[test]
     fn the_older_definition_keeps_the_file_and_lacks_what_the_manifest_sets() {

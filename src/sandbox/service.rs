@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::base::arn;
 use crate::sandbox::hook::Verdict;
 use crate::sandbox::moment::{Moment, epoch};
 use crate::sandbox::record::{Record, ServiceRevision};
@@ -420,7 +421,7 @@ impl Service {
 
     /// Returns the ARN of a deployment's service revision.
     pub(crate) fn revision_arn(&self, deployment: &str) -> String {
-        let number = deployment.rsplit('/').next().unwrap_or(deployment);
+        let number = arn::name(deployment);
         self.place.arn(&format!("service-revision/{}/{}/{number}", self.cluster, self.name))
     }
 }

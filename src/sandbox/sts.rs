@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::base::arn;
 use crate::sandbox::account::{parts, provider_arn};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::jwt;
@@ -267,7 +268,7 @@ fn assume_context(
 
 fn assumed(world: &World, arn: &str, name: &str) -> Principal {
     let (partition, account) = parts(arn);
-    let role_name = arn.rsplit('/').next().unwrap_or(arn);
+    let role_name = arn::name(arn);
     let wrong = world.account_fault(account, |fault| matches!(fault, Fault::WrongAccount)).is_some();
     let account = if wrong { WRONG_ACCOUNT } else { account };
     Principal {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::fleet::image_ref::ImageRef;
 use crate::sandbox::moment::{Moment, epoch, millis};
 use crate::sandbox::region::Region;
 use crate::sandbox::rng::Chance;
@@ -364,7 +365,6 @@ impl Task {
 
 /// Whether an image's tag holds the word, as in `:1.4-crash`.
 pub(crate) fn word(image: &str, word: &str) -> bool {
-    let name = image.rsplit('/').next().unwrap_or(image);
-    let tag = name.split_once(':').map_or("", |(_, tag)| tag);
+    let tag = ImageRef::parse(image).tag.unwrap_or_default();
     tag.split(['-', '_', '.']).any(|part| part == word)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::base::arn;
 use crate::sandbox::ecs::{list_of, page, text_of};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::moment::{Moment, epoch};
@@ -146,7 +147,7 @@ pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<
 pub(crate) fn deregister(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let reference =
         text_of(input, "taskDefinition").ok_or_else(|| AwsError::client("Task definition can not be blank."))?;
-    if !reference.rsplit('/').next().is_some_and(|name| name.contains(':')) {
+    if !arn::name(reference).contains(':') {
         return Err(AwsError::client("Unrecognized task definition revision: a revision is needed"));
     }
     let region = world.region(&call.account, &call.region);

@@ -72,7 +72,7 @@ fn waves(preview: &Preview) -> String {
     if let Some(budget) = &preview.budget {
         text.push_str(&format!(" In time: {}.", escaped(&time(budget))));
     }
-    for wave in preview.waves.iter().filter(|wave| wave.gate && wave.targets > 0) {
+    for wave in preview.waves.iter().map(|wave| &wave.outline).filter(|wave| wave.gate && wave.targets > 0) {
         text.push_str(&format!(" The run stops at a gate before wave {}.", code(&wave.name)));
     }
     text + "\n\n"

@@ -10,6 +10,7 @@ use crate::base::text::{clean, count, duration};
 use crate::fleet::OnCancel;
 use crate::narrate::outcome::Tone;
 use crate::plan::diff::Line;
+use crate::plan::outline::WaveOutline;
 use crate::plan::preview::{Group, Kind, Preview, Target, Wave};
 use crate::plan::time_estimate::{Limited, TimeEstimate};
 use crate::view::style::Paint;
@@ -150,7 +151,7 @@ impl Page {
         for row in &rows {
             self.line(Tone::Plain, &line(&row.each_ref().map(String::as_str)));
         }
-        for wave in preview.waves.iter().filter(|wave| wave.gate && wave.targets > 0) {
+        for wave in preview.waves.iter().map(|wave| &wave.outline).filter(|wave| wave.gate && wave.targets > 0) {
             self.wrap(Tone::Warn, &format!("the run stops at a gate before wave {}", wave.name), 0);
         }
         self.text.push('\n');
@@ -178,7 +179,7 @@ pub(super) const RIGHT: [bool; COLUMNS] = [false, true, true, true, true, true, 
 
 /// Returns the table of waves that have targets.
 pub(super) fn table(preview: &Preview) -> Vec<[String; COLUMNS]> {
-    let row = |wave: &Wave| {
+    let row = |Wave { outline: wave, worst_case_seconds, expected_seconds }: &Wave| {
         let bake = match wave.bake_seconds {
             0 => String::new(),
             seconds => {
@@ -199,18 +200,19 @@ pub(super) fn table(preview: &Preview) -> Vec<[String; COLUMNS]> {
             wave.changing.to_string(),
             wave.max_failures.to_string(),
             wave.worst_case_failures.to_string(),
-            time(wave.expected_seconds),
-            time(wave.worst_case_seconds),
+            time(*expected_seconds),
+            time(*worst_case_seconds),
             format!("{}{bake}", text::parallel(&wave.max_parallel)),
         ]
     };
-    preview.waves.iter().filter(|wave| wave.targets > 0).map(row).collect()
+    preview.waves.iter().filter(|wave| wave.outline.targets > 0).map(row).collect()
 }
 
 /// Returns what is done on failure and on cancel, where that is more than to stop: `on failure: back to what ran before
 /// (target)`. Waves that differ are named.
 pub(super) fn policies(preview: &Preview) -> Vec<String> {
-    let waves: Vec<&Wave> = preview.waves.iter().filter(|wave| wave.changing > 0).collect();
+    let waves: Vec<&WaveOutline> =
+        preview.waves.iter().map(|wave| &wave.outline).filter(|wave| wave.changing > 0).collect();
     let mut lines: IndexMap<(&str, String), Vec<String>> = IndexMap::new();
     for wave in &waves {
         let failure = wave.on_failure.words().map(|words| ("on failure", words));

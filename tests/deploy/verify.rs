@@ -121,7 +121,10 @@ async fn what_is_missing_blocks_its_targets_and_no_others() {
         assert_eq!(message.contains("a0/"), other == 2, "{fault}: {message}");
         assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{fault}");
         let (exit, preview) = planned(&scene).await;
-        assert_eq!((exit, preview.totals.blocked, preview.waves[0].changing), (Exit::Blocked, other, 2 - other));
+        assert_eq!(
+            (exit, preview.totals.blocked, preview.waves[0].outline.changing),
+            (Exit::Blocked, other, 2 - other)
+        );
         assert_eq!(reasons(&preview).len(), 1, "{preview:?}");
     }
 }

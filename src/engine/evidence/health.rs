@@ -57,8 +57,7 @@ fn name(arn: &str) -> &str {
 fn note(group: &str, target: &TargetSpec, error: &CallError) -> String {
     match error.kind {
         Kind::Denied => {
-            let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.name());
-            let why = denial::unanswered(error, "elasticloadbalancing", Some(role));
+            let why = denial::unanswered(error, "elasticloadbalancing", Some(target.account.chain.role_name()));
             format!("the health of its targets could not be read: {why}")
         }
         Kind::Throttled => format!("the health of its targets is not known: {ACTION} is throttled"),

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::aws::denial;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::Kind;
+use crate::base::arn;
 use crate::base::redact;
 use crate::fleet::TargetSpec;
 use crate::references::log::Log;
@@ -59,8 +61,7 @@ async fn tail(ecs: &Ecs, target: &TargetSpec, task: &Value, definition: &Value) 
     match ecs.aux().logs(&group.0).tail(&group.1, &stream, LINES).await {
         Ok(lines) => Ok(shown(&lines)),
         Err(error) if error.kind == Kind::Denied => {
-            let role = target.account.chain.hops.last().map_or("the SDK's own identity", |hop| hop.arn.name());
-            let why = denial::unanswered(&error, "logs", Some(role));
+            let why = denial::unanswered(&error, "logs", Some(target.account.chain.role_name()));
             Err(format!("the log of {container} could not be read: {why}"))
         }
         Err(_) => Ok(Vec::new()),
@@ -73,7 +74,7 @@ fn log_location(task: &Value, definition: &Value, region: &str) -> Option<((Stri
     let name = container["name"].as_str()?;
     let mut containers = definition["containerDefinitions"].as_array()?.iter();
     let log = Log::from_container(containers.find(|one| one["name"] == name)?, region)?;
-    let id = task["taskArn"].as_str()?.rsplit('/').next()?;
+    let id = arn::name(task["taskArn"].as_str()?);
     let stream = log.stream(name, id, container["runtimeId"].as_str())?;
     Some(((log.group.region, log.group.name), stream, name.to_owned()))
 }
@@ -94,21 +95,9 @@ fn shown(lines: &[String]) -> Vec<String> {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
     };
-    let lines: Vec<String> = lines.iter().map(|line| uncoloured(line.trim_end())).collect();
+    let lines: Vec<String> = lines.iter().map(|line| strip_str(line.trim_end()).to_string()).collect();
     // A secret is looked for in the whole line: a part of it need not look like one.
     redact::lines(&lines).into_iter().filter(|line| !line.is_empty()).map(cut).collect()
-}
-
-/// Leaves out the escape sequences by which programs colour what they write.
-fn uncoloured(line: &str) -> String {
-    let mut parts = line.split("\u{1b}[");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        // Parameters, and the letter that ends the sequence.
-        let end = part.find(|char: char| char.is_ascii_alphabetic()).map_or(part.len(), |at| at + 1);
-        plain.push_str(&part[end..]);
-    }
-    plain
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::aws::ecs::Ecs;
-use crate::aws::error::{CallError, Kind};
+use crate::aws::error::CallError;
 use crate::aws::permit::Permit;
 use crate::engine::exactly_once::Write;
+use crate::engine::service_deployments::is_of;
 use crate::fleet::TargetSpec;
 
 /// How long ECS is asked to roll back after a signal. The process must be gone within five seconds of it.
@@ -47,19 +48,15 @@ pub async fn service_deployment(
     deployment: &str,
     until: Instant,
 ) -> Result<(String, String), String> {
-    let number = deployment.rsplit('/').next();
     loop {
         match ecs.list_service_deployments(&target.cluster, &target.service).await {
             Ok(briefs) => {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                let ours = |brief: &&Value| {
-                    brief["targetServiceRevisionArn"].as_str().and_then(|arn| arn.rsplit('/').next()) == number
-                };
-                if let Some(brief) = briefs.iter().find(ours) {
+                if let Some(brief) = briefs.iter().find(|brief| is_of(brief, deployment)) {
                     return Ok((text(&brief["serviceDeploymentArn"]), text(&brief["status"])));
                 }
             }
-            Err(error) if matches!(error.kind, Kind::Throttled | Kind::Unknown) => {}
+            Err(error) if error.is_transient() => {}
             Err(error) => return Err(error.to_string()),
         }
         let pause = Duration::from_millis(400);

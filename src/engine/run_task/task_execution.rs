@@ -13,6 +13,7 @@ use crate::aws::permit::Permit;
 use crate::engine::context::Run;
 use crate::engine::evidence;
 use crate::engine::hints::help;
+use crate::engine::retry::{self, Unread};
 use crate::event::{Event, Reason, TaskEnd};
 use crate::fleet::{Launch, Moment, Per, RunTask, TargetSpec};
 
@@ -173,7 +174,7 @@ impl TaskExecution<'_> {
         let revision = task["taskDefinitionArn"].as_str().unwrap_or_default();
         let deadline = Instant::now() + READ;
         let read = async {
-            let definition = retry_read(deadline, || self.ecs.describe_task_definition(revision)).await;
+            let definition = retry::read(deadline, || self.ecs.describe_task_definition(revision)).await;
             definition.is_ok_and(|definition| succeeded(task, Some(&definition)))
         };
         let good = succeeded(task, None)
@@ -238,8 +239,11 @@ impl TaskExecution<'_> {
     /// Returns RunTask's input: what the task does not say, the service does.
     async fn request(self, deadline: Instant) -> Result<Value, Reason> {
         let names = [self.target.service.as_str()];
-        let services = retry_read(deadline, || self.ecs.describe_services(&self.target.cluster, &names)).await;
-        let services = services.map_err(|error| self.refused(&error))?;
+        let services = retry::read(deadline, || self.ecs.describe_services(&self.target.cluster, &names)).await;
+        let services = services.map_err(|unread| match unread {
+            Unread::Refused(error) | Unread::Late(Some(error)) => self.refused(&error),
+            Unread::Late(None) => summary(&unread.to_string()),
+        })?;
         let Some(service) = services.found.first() else {
             return Err(summary("ECS does not know the service any more"));
         };
@@ -292,23 +296,6 @@ impl TaskExecution<'_> {
 
 fn summary(text: &str) -> Reason {
     Reason { summary: text.to_owned(), ..Reason::default() }
-}
-
-/// Repeats a read that was throttled or got no answer, until a deadline.
-async fn retry_read<T, F>(deadline: Instant, read: impl Fn() -> F) -> Result<T, CallError>
-where
-    F: Future<Output = Result<T, CallError>>,
-{
-    loop {
-        match read().await {
-            Err(error)
-                if matches!(error.kind, Kind::Throttled | Kind::Unknown) && Instant::now() + INTERVAL < deadline =>
-            {
-                tokio::time::sleep(INTERVAL).await;
-            }
-            answer => return answer,
-        }
-    }
 }
 
 /// Whether a stopped task ended by itself, and every essential container of it with 0. Without its definition all of them

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::base::arn;
 use crate::fleet::{self, Launch, Revision, RunTasks};
 use crate::manifest::check::draft::{Layer, Written};
 use crate::manifest::check::{Checker, entries, given, is_name, items};
@@ -149,7 +150,7 @@ impl Checker<'_> {
     fn definition_of_task(self, written: &Option<Spanned<Template>>, scope: &Scope<'_>) -> Option<String> {
         let text = self.word(written, scope, "task_definition")?;
         let is_arn = text.starts_with("arn:") && text.contains(":task-definition/");
-        let name = text.rsplit('/').next().filter(|_| is_arn).unwrap_or(&text);
+        let name = if is_arn { arn::name(&text) } else { &text };
         let family = name.parse::<Revision>().map_or_else(|_| name.to_owned(), |revision| revision.family);
         if family.is_empty() || !family.chars().all(|char| char.is_ascii_alphanumeric() || "_-".contains(char)) {
             let help = "write `family`, `family:revision` or a task definition's ARN; a file cannot be named here";

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use crate::base::arn;
 use crate::fleet::{Desired, TargetId, image};
 use crate::manifest::check::accounts::Accounts;
 use crate::manifest::check::definition::Definitions;
@@ -108,7 +109,7 @@ impl Checker<'_> {
                     };
                     let name = name.unwrap_or_else(|| service.name.to_owned());
                     let id = account.id.as_ref().map(ToString::to_string).unwrap_or_default();
-                    let short = cluster.rsplit('/').next().unwrap_or(&cluster).to_owned();
+                    let short = arn::name(&cluster).to_owned();
                     let place = (id, region.clone(), short, name.clone());
                     if let Some(first) = places.get(&place).filter(|_| account.id.is_some()) {
                         if clashes.insert((*first, number)) {

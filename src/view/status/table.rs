@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use crate::base::text;
 use crate::base::text::clean;
 use crate::fleet::Commit;
-use crate::fleet::image_name::Image;
 use crate::narrate::outcome::Tone;
-use crate::status::{Live, TargetStatus};
+use crate::status::{Image, Live, TargetStatus};
 use crate::view::status::{Accounts, Condition, Page};
 
 /// Columns that the mark and the condition take, with what stands before and after them.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::aws::connector;
+use crate::aws::connector_of_others;
 use crate::aws::settings::is_loopback;
 use crate::base::error::Error;
 use crate::base::secrets;
@@ -117,9 +117,7 @@ impl Web {
     /// # Errors
     /// `AWS_CA_BUNDLE` cannot be read.
     pub fn new(allow_http: bool) -> Result<Self, Error> {
-        let settings = HttpConnectorSettings::builder().connect_timeout(crate::aws::CONNECT_TIMEOUT).build();
-        let connector = SharedHttpConnector::new(connector(&crate::aws::tls()?, Some(settings), None));
-        Ok(Self { connector, allow_http })
+        Ok(Self { connector: connector_of_others()?, allow_http })
     }
 
     /// Makes a request to where it may go.

@@ -20,7 +20,8 @@ use tokio::time::Instant;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::text::count;
-use crate::connect::Connection;
+use crate::connect::{CommandContext, Connection};
+use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Fleet, TargetId, TargetSpec};
 use crate::identity::preflight::{self, OnLoss, Unreachable};
 use crate::load::environment;
@@ -28,9 +29,7 @@ use crate::observe::{self, Observation, ObserveError};
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::outline::{Action, Outline};
-use crate::plan::preview::{Preview, PreviewOptions};
 use crate::plan::time_estimate::Limits;
-use crate::plan::work::Plan;
 use crate::view::View;
 
 /// How many faults of one kind are listed before the rest is only counted.
@@ -41,7 +40,19 @@ const NOT_READ: &str = "it was not read, since the preflight had failed";
 
 /// Walks every chain, and then reads every target whose account can be reached. Where one cannot, `on_loss` says whether
 /// anything more is asked of AWS.
+///
+/// # Errors
+/// A signal.
 pub async fn prepare(
+    fleet: &Fleet,
+    on_loss: OnLoss,
+    context: &mut CommandContext<'_>,
+) -> Result<(Vec<Unreachable>, Vec<Observation>), Error> {
+    let CommandContext { connection, view, cancel } = context;
+    unless_cancelled(read(fleet, connection, on_loss, view), cancel).await
+}
+
+async fn read(
     fleet: &Fleet,
     reach: &Connection,
     on_loss: OnLoss,
@@ -185,19 +196,6 @@ pub fn check_from(fleet: &Fleet, from: Option<&str>) -> Result<(), Error> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Makes what is shown of a plan: with the differences, and the time of this job.
-pub fn preview(
-    fleet: &Fleet,
-    seen: &[Observation],
-    plan: &Plan,
-    reach: &Connection,
-    from: Option<&str>,
-    values: &Values,
-) -> Preview {
-    let limits = limits(reach);
-    Preview::new(fleet, seen, plan, PreviewOptions { values, limits: &limits, from })
 }
 
 /// Returns when what a run needs comes to its end: the ID token and the job.

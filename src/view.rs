@@ -12,6 +12,8 @@ use crate::base::secrets::Scrubbed;
 use crate::doctor::report::Report;
 use crate::event::Stamped;
 use crate::exec::relay::{Line, Stream};
+use crate::outputs::journal::Journal;
+use crate::outputs::reports::Reports;
 use crate::plan::outline::Outline;
 use crate::plan::preview::Preview;
 use crate::state::RunState;
@@ -24,14 +26,12 @@ pub mod children;
 pub mod crash;
 pub mod doctor;
 pub mod hooks;
-pub mod journal;
 pub mod jsonl;
 pub mod lines;
 pub mod live;
 pub mod markdown;
 pub mod options;
 pub mod plan;
-pub mod reports;
 pub mod row;
 pub mod sections;
 pub mod status;
@@ -41,11 +41,9 @@ pub mod summary;
 
 use crate::base::text::clean;
 use crate::narrate::outcome::Tone;
-use crate::view::journal::Journal;
 use crate::view::jsonl::Jsonl;
 use crate::view::lines::Lines;
 use crate::view::live::Live;
-use crate::view::reports::Reports;
 use crate::view::style::Paint;
 
 /// How a plan is written.
@@ -127,7 +125,7 @@ impl View {
 
     /// Writes the reports of a plan. What cannot be written is a warning.
     pub fn report_plan(&mut self, preview: &Preview) {
-        self.reports.write_plan(preview);
+        self.reports.write_plan(preview, markdown::text);
         for fault in self.reports.take_faults() {
             self.warning(&fault);
         }

@@ -22,12 +22,14 @@ const LAYERS: &[&[&str]] = &[
     &["state"],
     &["narrate"],
     &["report", "gitlab", "status", "iam", "pipeline", "exec", "init"],
+    &["outputs"],
     &["notify", "engine", "view"],
     &["cli", "sandbox"],
     &["load"],
     &["connect"],
     &["preflight"],
     &["run"],
+    &["operations"],
     &["commands"],
 ];
 
@@ -133,6 +135,26 @@ fn no_task_is_spawned_and_forgotten_and_no_file_outgrows_its_noun() {
         .map(|(name, text)| format!("{name}: {} lines", text.lines().count()))
         .collect();
     assert!(long.is_empty(), "split along a noun: {long:?}");
+}
+
+#[test]
+fn a_command_parses_its_arguments_makes_one_call_and_returns_an_exit_code() {
+    let long = longer_than(120, &sources());
+    assert!(
+        long.is_empty(),
+        "a command has logic, which belongs to `run`, `operations` or below:\n{}",
+        long.join("\n")
+    );
+    let command = |lines: usize| [("src/commands/plan.rs".to_owned(), "x\n".repeat(lines))];
+    assert_eq!(longer_than(120, &command(120)), [""; 0]);
+    assert_eq!(longer_than(120, &command(121)), ["src/commands/plan.rs: 121 lines"]);
+}
+
+/// Returns the files of commands with more lines.
+fn longer_than(most: usize, sources: &[(String, String)]) -> Vec<String> {
+    let commands = sources.iter().filter(|(name, _)| name.starts_with("src/commands/"));
+    let lines = commands.map(|(name, text)| (name, text.lines().count()));
+    lines.filter(|(_, lines)| *lines > most).map(|(name, lines)| format!("{name}: {lines} lines")).collect()
 }
 
 /// Returns every import that does not point down, and every part without a layer.

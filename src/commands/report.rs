@@ -6,10 +6,10 @@ use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::text::count;
 use crate::cli;
+use crate::outputs::reports::Reports;
 use crate::report::record::runs;
 use crate::report::{Kind, Report};
 use crate::view::View;
-use crate::view::reports::Reports;
 
 /// Makes the reports. Its exit code says whether they were made, and not what the runs came to.
 pub fn report(args: &cli::Report, mut view: View) -> Result<Exit, Error> {

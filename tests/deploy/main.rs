@@ -35,6 +35,7 @@ mod quick_start;
 mod reports;
 mod rollback;
 mod rollbacks;
+mod runs;
 mod saved;
 mod scale;
 mod shards;

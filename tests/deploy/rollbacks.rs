@@ -638,7 +638,7 @@ async fn a_saved_plan_is_undone_as_it_was_planned() {
         origin: Default::default(),
     };
     let (start, cancel) = (scene.start.clone(), scene.cancel.clone());
-    let ran = scene.ran(async |reach, view| saved_plan::run(saved, reach, terms, start, view, cancel).await).await;
+    let ran = scene.ran(async |reach, view| crate::runs::apply(saved, reach, terms, start, view, cancel).await).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
     assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
 }

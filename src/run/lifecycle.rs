@@ -12,7 +12,7 @@ use crate::connect::CommandContext;
 use crate::engine;
 use crate::engine::Start;
 use crate::engine::cancel::unless_cancelled;
-use crate::engine::context::EVENTS;
+use crate::engine::context::{EVENTS, Handles};
 use crate::event::{Job, Stamper};
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::OnLoss;
@@ -119,7 +119,8 @@ pub async fn carry_out(fleet: Fleet, plan: Plan, start: Start, context: &mut Com
     let mut tick = tokio::time::interval(view.pace());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let start = Start { run, job: Job::read(&environment), ..start };
-    let engine = engine::run(fleet, plan, reach.clients(), events, (*cancel).clone(), start);
+    let handles = Handles { clients: reach.clients(), events, cancel: (*cancel).clone() };
+    let engine = engine::run(fleet, plan, handles, start);
     let watch = async {
         loop {
             tokio::select! {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use roleout::base::exit::Exit;
 use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
+use roleout::engine::context::Handles;
 use roleout::engine::{self, Start};
 use roleout::event::{Event, RollbackStep};
 use roleout::fleet::Outcome;
@@ -518,7 +519,8 @@ async fn read_slowly(scene: &Scene, cancel_at: u64) -> Vec<Event> {
     let seen: Vec<Observation> = seen.into_iter().map(|(_, seen)| seen).collect();
     let plan = build::plan(&scene.fleet, &seen);
     let (events, mut received) = tokio::sync::mpsc::channel(1);
-    let run = engine::run(scene.fleet.clone(), plan, clients, events, scene.cancel.clone(), Start::default());
+    let handles = Handles { clients, events, cancel: scene.cancel.clone() };
+    let run = engine::run(scene.fleet.clone(), plan, handles, Start::default());
     let mut told = Vec::new();
     let reader = async {
         while let Some(event) = received.recv().await {

@@ -6,5 +6,6 @@ pub mod exec;
 pub mod iam_check;
 pub mod iam_files;
 pub mod init;
+pub mod journal;
 pub mod pipeline;
 pub mod status;

@@ -48,33 +48,28 @@ pub async fn prepare(
     on_loss: OnLoss,
     context: &mut CommandContext<'_>,
 ) -> Result<(Vec<Unreachable>, Vec<Observation>), Error> {
-    let CommandContext { connection, view, cancel } = context;
-    unless_cancelled(read(fleet, connection, on_loss, view), cancel).await
-}
-
-async fn read(
-    fleet: &Fleet,
-    reach: &Connection,
-    on_loss: OnLoss,
-    view: &mut View,
-) -> (Vec<Unreachable>, Vec<Observation>) {
-    view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
-    let unreachable = preflight::walk(&reach.sessions, &fleet.accounts, on_loss).await;
-    let unreachable = crate::preflight::diagnosis::explained(fleet, reach, unreachable).await;
-    if on_loss == OnLoss::Stop && !unreachable.is_empty() {
-        let seen = fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
-        return (unreachable, seen);
-    }
-    view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
-    let clients = reach.clients();
-    let reachable = |index: &usize| account(&fleet.targets[*index], &unreachable).is_none();
-    let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
-    let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
-    let mut seen: Vec<Observation> = fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
-    for (index, result) in observed {
-        seen[index] = result;
-    }
-    (unreachable, seen)
+    let CommandContext { connection: reach, view, cancel } = context;
+    let reads = async {
+        view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
+        let unreachable = preflight::walk(&reach.sessions, &fleet.accounts, on_loss).await;
+        let unreachable = crate::preflight::diagnosis::explained(fleet, reach, unreachable).await;
+        if on_loss == OnLoss::Stop && !unreachable.is_empty() {
+            let seen = fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
+            return (unreachable, seen);
+        }
+        view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
+        let clients = reach.clients();
+        let reachable = |index: &usize| account(&fleet.targets[*index], &unreachable).is_none();
+        let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
+        let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
+        let mut seen: Vec<Observation> =
+            fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
+        for (index, result) in observed {
+            seen[index] = result;
+        }
+        (unreachable, seen)
+    };
+    unless_cancelled(reads, cancel).await
 }
 
 /// Returns why a target's account cannot be reached, if it cannot.

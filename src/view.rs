@@ -182,12 +182,8 @@ impl View {
         };
         match self.options.format {
             Format::Text => {
-                if let Screen::Live(live) = &mut self.screen {
-                    live.flush();
-                }
                 let text = written(self.options.color_stdout, self.options.width);
-                // A reader that has seen enough is no error.
-                let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+                self.data(&text);
             }
             Format::Jsonl => {
                 let text = written(self.options.color, self.options.width);
@@ -198,40 +194,28 @@ impl View {
 
     /// Shows a status on stdout.
     pub fn status(&mut self, status: &Status, layout: status::Layout) {
-        if let Screen::Live(live) = &mut self.screen {
-            live.flush();
-        }
         let paint = Paint(self.options.color_stdout);
         let text = match layout {
             status::Layout::Table => status::text(status, paint, self.options.width, false),
             status::Layout::Whole => status::text(status, paint, self.options.width, true),
             status::Layout::Json => status::json(status),
         };
-        // A reader that has seen enough is no error.
-        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.data(&text);
     }
 
     /// Shows on stdout what `doctor` found.
     pub fn doctor(&mut self, report: &Report, layout: doctor::Layout) {
-        if let Screen::Live(live) = &mut self.screen {
-            live.flush();
-        }
         let text = match layout {
             doctor::Layout::Text => doctor::text(report, Paint(self.options.color_stdout), self.options.width),
             doctor::Layout::Json => doctor::json(report),
         };
-        // A reader that has seen enough is no error.
-        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.data(&text);
     }
 
     /// Shows on stdout the hooks at which deployments wait; with `rollback` these are rolled back instead of continued.
     pub fn hooks(&mut self, waiting: &[hooks::Waiting], rollback: bool) {
-        if let Screen::Live(live) = &mut self.screen {
-            live.flush();
-        }
         let text = hooks::text(waiting, rollback, Paint(self.options.color_stdout));
-        // A reader that has seen enough is no error.
-        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.data(&text);
     }
 
     /// Passes on a line that an account's child said, with the account before it, to the stream on which it said so.

@@ -1,5 +1,7 @@
 //! `roleout deploy`: preflight, plan, and the rollouts.
 
+use std::path::Path;
+
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::cli;
@@ -8,9 +10,11 @@ use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::fleet::OnBusy;
 use crate::load::{choose_images, environment};
+use crate::plan::saved::Origin;
 use crate::run::lifecycle::{PlanInput, plan_and_decide};
 use crate::run::outputs::{OutputKind, Outputs};
-use crate::run::{saved_file, saved_plan};
+use crate::run::saved_file;
+use crate::run::saved_plan::{ApplyOptions, apply_plan};
 use crate::view::View;
 
 /// Deploys the fleet of a manifest, or carries out a saved plan.
@@ -29,7 +33,7 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
 async fn open_and_deploy(args: &cli::Deploy, view: &mut View, cancel: &Cancel) -> Result<Exit, Error> {
     refuse_in_a_freeze(args)?;
     if let Some(path) = &args.plan {
-        return saved_plan::deploy(path, args, view, cancel).await;
+        return apply_saved(path, args, view, cancel).await;
     }
     let (mut fleet, connection) = Connection::open(&args.selection, &args.embedded, view).await?;
     if args.embedded.sandbox && !args.dry_run {
@@ -50,6 +54,28 @@ async fn open_and_deploy(args: &cli::Deploy, view: &mut View, cancel: &Cancel) -
     };
     let context = &mut CommandContext { connection: &connection, view, cancel };
     plan_and_decide(fleet, choice, start, context).await
+}
+
+/// Carries out the plan in a file.
+async fn apply_saved(path: &Path, args: &cli::Deploy, view: &mut View, cancel: &Cancel) -> Result<Exit, Error> {
+    let key = saved_file::key(args.sign_env.as_deref())?;
+    let saved = saved_file::read_signed(path, key.as_ref())?;
+    if args.selection.file != Path::new(cli::MANIFEST) {
+        view.note(&format!("{} is not read: the plan holds all that is needed", args.selection.file.display()));
+    }
+    let terms = ApplyOptions {
+        dry_run: args.dry_run,
+        skip_blocked: args.skip_blocked,
+        skip_stale: args.skip_stale,
+        max_age: args.max_age,
+        no_verify: args.no_verify,
+        origin: Origin::read(&environment),
+    };
+    let connection = Connection::by_identity(saved.identity(), None, args.selection.allow_http).await?;
+    connection.warn_custom_endpoints(view);
+    let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
+    let context = &mut CommandContext { connection: &connection, view, cancel };
+    apply_plan(saved, terms, start, context).await
 }
 
 /// Refuses to deploy while GitLab says that the project is in a deploy freeze.

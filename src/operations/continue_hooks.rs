@@ -85,16 +85,12 @@ pub async fn run(
     }
     view.hooks(&waiting, choice.rollback);
     let refused = waiting.iter().filter(|it| matches!(it.ended, Some(Err(_)))).count();
+    let what = format!("{} not {}", count(refused, "PAUSE hook"), hooks::action_words(choice.rollback));
     if let Some(signal) = cancel.signal() {
-        let what =
-            format!("{}: {} not {}", signal.name(), count(refused, "PAUSE hook"), hooks::action_words(choice.rollback));
-        return Err(Error::new(signal.exit(), what));
+        return Err(Error::new(signal.exit(), format!("{}: {what}", signal.name())));
     }
     if refused > 0 {
-        return Err(Error::new(
-            Exit::Failed,
-            format!("{} not {}", count(refused, "PAUSE hook"), hooks::action_words(choice.rollback)),
-        ));
+        return Err(Error::new(Exit::Failed, what));
     }
     let unread = fleet.targets.iter().zip(&seen).filter_map(|(target, seen)| Some((target, seen.as_ref().err()?)));
     let unread: Vec<String> = unread.map(|(target, unseen)| format!("{}: {}", target.id, unseen.reason)).collect();

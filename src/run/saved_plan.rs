@@ -4,7 +4,6 @@
 //! The manifest is not read: the plan holds all that is needed but the ID token.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,13 +11,10 @@ use tokio::time::Instant;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::text::count;
-use crate::cli;
-use crate::connect::{CommandContext, Connection, hold_external_ids};
+use crate::connect::{CommandContext, hold_external_ids};
 use crate::engine::Start;
-use crate::engine::cancel::Cancel;
 use crate::fleet::Fleet;
 use crate::identity::preflight::{OnLoss, Unreachable};
-use crate::load::environment;
 use crate::observe::{Observation, ObserveError};
 use crate::plan::diff::Values;
 use crate::plan::drift::Drift;
@@ -30,8 +26,7 @@ use crate::plan::{description, drift};
 use crate::preflight::references::verify;
 use crate::preflight::{LISTED, check_from, hashed, limits, prepare, refusal};
 use crate::run::lifecycle::carry_out;
-use crate::run::saved_file::{key, read_signed};
-use crate::view::{Form, View};
+use crate::view::Form;
 
 /// What a person decided beforehand.
 #[derive(Clone, Debug)]
@@ -48,27 +43,6 @@ pub struct ApplyOptions {
     pub no_verify: bool,
     /// The job that carries it out.
     pub origin: Origin,
-}
-
-/// Carries out the plan in a file.
-pub async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, cancel: &Cancel) -> Result<Exit, Error> {
-    let key = key(args.sign_env.as_deref())?;
-    let saved = read_signed(path, key.as_ref())?;
-    if args.selection.file != Path::new(cli::MANIFEST) {
-        view.note(&format!("{} is not read: the plan holds all that is needed", args.selection.file.display()));
-    }
-    let terms = ApplyOptions {
-        dry_run: args.dry_run,
-        skip_blocked: args.skip_blocked,
-        skip_stale: args.skip_stale,
-        max_age: args.max_age,
-        no_verify: args.no_verify,
-        origin: Origin::read(&environment),
-    };
-    let reach = Connection::by_identity(saved.identity(), None, args.selection.allow_http).await?;
-    reach.warn_custom_endpoints(view);
-    let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
-    apply_plan(saved, terms, start, &mut CommandContext { connection: &reach, view, cancel }).await
 }
 
 /// Carries out a saved plan, or says why not.

@@ -1,4 +1,4 @@
-//! The commands: one file a verb. Each wires the parts together and returns an exit code; none decides anything itself.
+//! The commands: one file a verb. Each parses its arguments, makes one call, and returns an exit code.
 
 pub mod check;
 pub mod continue_hook;

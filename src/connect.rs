@@ -12,6 +12,7 @@ use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::secrets;
 use crate::cli::{RecordArgs, SandboxArgs, Selection};
+use crate::engine::cancel::Cancel;
 use crate::engine::context::Clients;
 use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
@@ -42,23 +43,33 @@ impl Connection {
         view: &mut View,
         furnish: impl FnOnce(&Sandbox, &Fleet),
     ) -> Result<(Fleet, Self), Error> {
-        let variables = if embedded.sandbox { job_environment } else { environment };
-        let fleet = selected(selection, &variables)?;
-        hold_external_ids(&fleet);
+        let fleet = selected(selection, &variables(embedded.sandbox))?;
+        let connection = Self::of_fleet(&fleet, selection.allow_http, embedded, view, furnish).await?;
+        Ok((fleet, connection))
+    }
+
+    /// Warns of what is odd in a fleet that is loaded already, and finds the way to its AWS.
+    pub async fn of_fleet(
+        fleet: &Fleet,
+        allow_http: bool,
+        embedded: &SandboxArgs,
+        view: &mut View,
+        furnish: impl FnOnce(&Sandbox, &Fleet),
+    ) -> Result<Self, Error> {
+        hold_external_ids(fleet);
         for warning in &fleet.warnings {
             view.warning(warning);
         }
-        let reach = if embedded.sandbox {
+        if embedded.sandbox {
             view.note("this is the embedded sandbox, and nothing is sent to AWS");
-            let sandbox = seeded(&fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
-            furnish(&sandbox, &fleet);
-            Self::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
+            let sandbox = seeded(fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
+            furnish(&sandbox, fleet);
+            Ok(Self::sandbox(fleet, &sandbox, sandbox.id_token(Claims::default())))
         } else {
-            let reach = Self::production(&fleet, selection.allow_http).await?;
-            reach.warn_custom_endpoints(view);
-            reach
-        };
-        Ok((fleet, reach))
+            let connection = Self::production(fleet, allow_http).await?;
+            connection.warn_custom_endpoints(view);
+            Ok(connection)
+        }
     }
 
     /// Reaches AWS with the identity that the manifest names.
@@ -141,6 +152,16 @@ impl Connection {
     }
 }
 
+/// What a command works with, once it knows its fleet.
+pub struct CommandContext<'a> {
+    /// Its way to AWS.
+    pub connection: &'a Connection,
+    /// What people and programs see of it.
+    pub view: &'a mut View,
+    /// What ends it early.
+    pub cancel: &'a Cancel,
+}
+
 /// Holds the external ids of a fleet's roles as secrets, but for those that are part of a name: without its names a report is
 /// no report.
 pub fn hold_external_ids(fleet: &Fleet) {
@@ -178,6 +199,11 @@ pub fn seeded(fleet: &Fleet, seed: u64, clock: Clock, faults: &[String]) -> Resu
         sandbox.fault(&pattern, fault).map_err(|error| Error::new(Exit::Usage, error))?;
     }
     Ok(sandbox)
+}
+
+/// Returns how variables are looked up: in the sandbox also among those of its pretended job.
+pub fn variables(sandbox: bool) -> impl Fn(&str) -> Option<String> {
+    if sandbox { job_environment } else { environment }
 }
 
 /// Looks a variable up in the environment, and then among those of the sandbox's pretended GitLab job.

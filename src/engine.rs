@@ -36,13 +36,11 @@ mod wave;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::cancel::Cancel;
-use crate::engine::context::{Clients, Run};
+use crate::engine::context::{Handles, Run};
 use crate::engine::drift_guard::BatchedReads;
 use crate::engine::poller::Pollers;
 use crate::engine::register::Families;
@@ -78,14 +76,8 @@ enum Stop {
 }
 
 /// Carries out `plan`. Returns once everything that was started has ended or was let go.
-pub async fn run(
-    fleet: Fleet,
-    plan: Plan,
-    clients: Clients,
-    events: mpsc::Sender<Event>,
-    cancel: Cancel,
-    start: Start,
-) {
+pub async fn run(fleet: Fleet, plan: Plan, handles: Handles, start: Start) {
+    let Handles { clients, events, cancel } = handles;
     let first = first_wave(&fleet, &start).unwrap_or_default();
     let shared_tasks = SharedTasks::new(start.run.clone(), &fleet, &plan, first);
     let run = Arc::new(Run {

@@ -24,6 +24,8 @@ pub mod manifest;
 pub mod narrate;
 pub mod notify;
 pub mod observe;
+pub mod operations;
+pub mod outputs;
 pub mod pipeline;
 pub mod plan;
 pub mod preflight;

@@ -79,7 +79,8 @@ pub fn selected_as_written(selection: &Selection, variables: &dyn Fn(&str) -> Op
     narrow(whole_as(selection, variables, true)?, selection)
 }
 
-fn narrow(fleet: Fleet, selection: &Selection) -> Result<Fleet, Error> {
+/// Keeps the targets of a fleet that the command line selects.
+pub fn narrow(fleet: Fleet, selection: &Selection) -> Result<Fleet, Error> {
     if let Some(wanted) = &selection.share.fingerprint {
         fleet.matches(wanted).map_err(|error| {
             let error = Error::new(Exit::Blocked, format!("{}: {error}", selection.file.display()));

@@ -128,9 +128,8 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
         Command::Iam(args) => match &args.action {
             None => iam::write(&args, &mut std::io::stdout(), &mut anstream::stderr()),
             Some(IamAction::Check(args)) => {
-                let out = &mut std::io::stdout();
                 let talk = talk(args.quiet, false);
-                with_view(&talk, async |view, cancel| iam::check(args, view, out, cancel).await).await
+                with_view(&talk, async |view, cancel| iam::check(args, view, cancel).await).await
             }
         },
         Command::Doctor(args) => {

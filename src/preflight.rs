@@ -20,7 +20,8 @@ use tokio::time::Instant;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::text::count;
-use crate::connect::Connection;
+use crate::connect::{CommandContext, Connection};
+use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Fleet, TargetId, TargetSpec};
 use crate::identity::preflight::{self, OnLoss, Unreachable};
 use crate::load::environment;
@@ -28,9 +29,7 @@ use crate::observe::{self, Observation, ObserveError};
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::outline::{Action, Outline};
-use crate::plan::preview::{Preview, PreviewOptions};
 use crate::plan::time_estimate::Limits;
-use crate::plan::work::Plan;
 use crate::view::View;
 
 /// How many faults of one kind are listed before the rest is only counted.
@@ -41,29 +40,36 @@ const NOT_READ: &str = "it was not read, since the preflight had failed";
 
 /// Walks every chain, and then reads every target whose account can be reached. Where one cannot, `on_loss` says whether
 /// anything more is asked of AWS.
+///
+/// # Errors
+/// A signal.
 pub async fn prepare(
     fleet: &Fleet,
-    reach: &Connection,
     on_loss: OnLoss,
-    view: &mut View,
-) -> (Vec<Unreachable>, Vec<Observation>) {
-    view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
-    let unreachable = preflight::walk(&reach.sessions, &fleet.accounts, on_loss).await;
-    let unreachable = crate::preflight::diagnosis::explained(fleet, reach, unreachable).await;
-    if on_loss == OnLoss::Stop && !unreachable.is_empty() {
-        let seen = fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
-        return (unreachable, seen);
-    }
-    view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
-    let clients = reach.clients();
-    let reachable = |index: &usize| account(&fleet.targets[*index], &unreachable).is_none();
-    let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
-    let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
-    let mut seen: Vec<Observation> = fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
-    for (index, result) in observed {
-        seen[index] = result;
-    }
-    (unreachable, seen)
+    context: &mut CommandContext<'_>,
+) -> Result<(Vec<Unreachable>, Vec<Observation>), Error> {
+    let CommandContext { connection: reach, view, cancel } = context;
+    let reads = async {
+        view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
+        let unreachable = preflight::walk(&reach.sessions, &fleet.accounts, on_loss).await;
+        let unreachable = crate::preflight::diagnosis::explained(fleet, reach, unreachable).await;
+        if on_loss == OnLoss::Stop && !unreachable.is_empty() {
+            let seen = fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
+            return (unreachable, seen);
+        }
+        view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
+        let clients = reach.clients();
+        let reachable = |index: &usize| account(&fleet.targets[*index], &unreachable).is_none();
+        let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
+        let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
+        let mut seen: Vec<Observation> =
+            fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
+        for (index, result) in observed {
+            seen[index] = result;
+        }
+        (unreachable, seen)
+    };
+    unless_cancelled(reads, cancel).await
 }
 
 /// Returns why a target's account cannot be reached, if it cannot.
@@ -185,19 +191,6 @@ pub fn check_from(fleet: &Fleet, from: Option<&str>) -> Result<(), Error> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Makes what is shown of a plan: with the differences, and the time of this job.
-pub fn preview(
-    fleet: &Fleet,
-    seen: &[Observation],
-    plan: &Plan,
-    reach: &Connection,
-    from: Option<&str>,
-    values: &Values,
-) -> Preview {
-    let limits = limits(reach);
-    Preview::new(fleet, seen, plan, PreviewOptions { values, limits: &limits, from })
 }
 
 /// Returns when what a run needs comes to its end: the ID token and the job.

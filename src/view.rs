@@ -12,6 +12,8 @@ use crate::base::secrets::Scrubbed;
 use crate::doctor::report::Report;
 use crate::event::Stamped;
 use crate::exec::relay::{Line, Stream};
+use crate::outputs::journal::Journal;
+use crate::outputs::reports::Reports;
 use crate::plan::outline::Outline;
 use crate::plan::preview::Preview;
 use crate::state::RunState;
@@ -24,14 +26,12 @@ pub mod children;
 pub mod crash;
 pub mod doctor;
 pub mod hooks;
-pub mod journal;
 pub mod jsonl;
 pub mod lines;
 pub mod live;
 pub mod markdown;
 pub mod options;
 pub mod plan;
-pub mod reports;
 pub mod row;
 pub mod sections;
 pub mod status;
@@ -41,11 +41,9 @@ pub mod summary;
 
 use crate::base::text::clean;
 use crate::narrate::outcome::Tone;
-use crate::view::journal::Journal;
 use crate::view::jsonl::Jsonl;
 use crate::view::lines::Lines;
 use crate::view::live::Live;
-use crate::view::reports::Reports;
 use crate::view::style::Paint;
 
 /// How a plan is written.
@@ -127,7 +125,7 @@ impl View {
 
     /// Writes the reports of a plan. What cannot be written is a warning.
     pub fn report_plan(&mut self, preview: &Preview) {
-        self.reports.write_plan(preview);
+        self.reports.write_plan(preview, markdown::text);
         for fault in self.reports.take_faults() {
             self.warning(&fault);
         }
@@ -184,12 +182,8 @@ impl View {
         };
         match self.options.format {
             Format::Text => {
-                if let Screen::Live(live) = &mut self.screen {
-                    live.flush();
-                }
                 let text = written(self.options.color_stdout, self.options.width);
-                // A reader that has seen enough is no error.
-                let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+                self.data(&text);
             }
             Format::Jsonl => {
                 let text = written(self.options.color, self.options.width);
@@ -200,40 +194,28 @@ impl View {
 
     /// Shows a status on stdout.
     pub fn status(&mut self, status: &Status, layout: status::Layout) {
-        if let Screen::Live(live) = &mut self.screen {
-            live.flush();
-        }
         let paint = Paint(self.options.color_stdout);
         let text = match layout {
             status::Layout::Table => status::text(status, paint, self.options.width, false),
             status::Layout::Whole => status::text(status, paint, self.options.width, true),
             status::Layout::Json => status::json(status),
         };
-        // A reader that has seen enough is no error.
-        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.data(&text);
     }
 
     /// Shows on stdout what `doctor` found.
     pub fn doctor(&mut self, report: &Report, layout: doctor::Layout) {
-        if let Screen::Live(live) = &mut self.screen {
-            live.flush();
-        }
         let text = match layout {
             doctor::Layout::Text => doctor::text(report, Paint(self.options.color_stdout), self.options.width),
             doctor::Layout::Json => doctor::json(report),
         };
-        // A reader that has seen enough is no error.
-        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.data(&text);
     }
 
     /// Shows on stdout the hooks at which deployments wait; with `rollback` these are rolled back instead of continued.
     pub fn hooks(&mut self, waiting: &[hooks::Waiting], rollback: bool) {
-        if let Screen::Live(live) = &mut self.screen {
-            live.flush();
-        }
         let text = hooks::text(waiting, rollback, Paint(self.options.color_stdout));
-        // A reader that has seen enough is no error.
-        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.data(&text);
     }
 
     /// Passes on a line that an account's child said, with the account before it, to the stream on which it said so.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use imports::Imports;
+use syn::visit::{self, Visit};
 
 /// The parts of the crate, the lowest first: what one imports lies in a line above its own.
 const LAYERS: &[&[&str]] = &[
@@ -24,12 +25,14 @@ const LAYERS: &[&[&str]] = &[
     &["state"],
     &["narrate"],
     &["report", "gitlab", "status", "iam", "pipeline", "exec", "init"],
+    &["outputs"],
     &["notify", "engine", "view"],
     &["cli", "sandbox"],
     &["load"],
     &["connect"],
     &["preflight"],
     &["run"],
+    &["operations"],
     &["commands"],
 ];
 
@@ -135,6 +138,68 @@ fn no_task_is_spawned_and_forgotten_and_no_file_outgrows_its_noun() {
         .map(|(name, text)| format!("{name}: {} lines", text.lines().count()))
         .collect();
     assert!(long.is_empty(), "split along a noun: {long:?}");
+}
+
+#[test]
+fn a_command_parses_its_arguments_makes_one_call_and_returns_an_exit_code() {
+    let long = longer_than(120, &sources());
+    assert!(
+        long.is_empty(),
+        "a command has logic, which belongs to `run`, `operations` or below:\n{}",
+        long.join("\n")
+    );
+    let command = |lines: usize| [("src/commands/plan.rs".to_owned(), "x\n".repeat(lines))];
+    assert_eq!(longer_than(120, &command(120)), [""; 0]);
+    assert_eq!(longer_than(120, &command(121)), ["src/commands/plan.rs: 121 lines"]);
+}
+
+/// Returns the files of commands with more lines.
+fn longer_than(most: usize, sources: &[(String, String)]) -> Vec<String> {
+    let commands = sources.iter().filter(|(name, _)| name.starts_with("src/commands/"));
+    let lines = commands.map(|(name, text)| (name, text.lines().count()));
+    lines.filter(|(_, lines)| *lines > most).map(|(name, lines)| format!("{name}: {lines} lines")).collect()
+}
+
+#[test]
+fn no_function_takes_more_than_five_parameters() {
+    let own = |name: &str| !name.starts_with("src/sandbox") && !name.ends_with("/tests.rs");
+    let sources = sources().into_iter().filter(|(name, _)| own(name)).collect::<Vec<_>>();
+    let many = with_more_parameters(5, &sources);
+    assert!(many.is_empty(), "what belongs together is a context, such as `CommandContext`:\n{}", many.join("\n"));
+    let planted = |text: &str| with_more_parameters(5, &[("src/plan.rs".to_owned(), text.to_owned())]);
+    assert_eq!(planted("fn five(a: u8, b: u8, c: u8, d: u8, e: u8) {}"), [""; 0]);
+    assert_eq!(planted("impl A { fn five(&self, a: u8, b: u8, c: u8, d: u8, e: u8) {} }"), [""; 0]);
+    assert_eq!(planted("impl A { fn f(self, a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {} }"), ["src/plan.rs: f"]);
+    assert_eq!(planted("#[cfg(test)] mod tests { fn f(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {} }"), [""; 0]);
+}
+
+/// Returns the functions with more parameters, besides `self`, but for those of tests.
+fn with_more_parameters(most: usize, sources: &[(String, String)]) -> Vec<String> {
+    struct Functions {
+        most: usize,
+        found: Vec<String>,
+    }
+    impl<'ast> Visit<'ast> for Functions {
+        fn visit_signature(&mut self, signature: &'ast syn::Signature) {
+            let inputs = signature.inputs.iter().filter(|input| matches!(input, syn::FnArg::Typed(_)));
+            if inputs.count() > self.most {
+                self.found.push(signature.ident.to_string());
+            }
+        }
+
+        fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+            if module.ident != "tests" {
+                visit::visit_item_mod(self, module);
+            }
+        }
+    }
+    let mut many = Vec::new();
+    for (name, text) in sources.iter().filter(|(name, _)| name.ends_with(".rs")) {
+        let mut functions = Functions { most, found: Vec::new() };
+        functions.visit_file(&syn::parse_file(text).unwrap_or_else(|error| panic!("{name}: {error}")));
+        many.extend(functions.found.into_iter().map(|function| format!("{name}: {function}")));
+    }
+    many
 }
 
 /// Returns every import that does not point down, and every part without a layer.

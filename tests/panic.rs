@@ -8,13 +8,13 @@ use std::process::{Command, Output};
 use roleout::base::exit::Exit;
 use roleout::event::{Event, Job, Stamper};
 use roleout::fleet::{OnCancel, OnFailure};
+use roleout::outputs::reports::Reports;
 use roleout::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 use roleout::report::Kind;
 use roleout::report::kind::Wanted;
 use roleout::view::View;
 use roleout::view::crash::guarded;
 use roleout::view::options::Options;
-use roleout::view::reports::Reports;
 
 const CANARY: &str = "canary-0123456789";
 const WHERE: &str = "PANIC_TEST_WHERE";

@@ -6,11 +6,11 @@ use std::slice;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::cli::{self, CredentialsFormat};
-use crate::commands::exec::reached;
 use crate::connect::Connection;
 use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::exec::keys::Keys;
 use crate::load::{environment, fleet};
+use crate::operations::exec::reached;
 use crate::view::View;
 
 /// Prints the keys on `out`, and on `view` what else is to say, unless that is a terminal or a job's, where they would stay to be read.

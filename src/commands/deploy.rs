@@ -1,17 +1,20 @@
 //! `roleout deploy`: preflight, plan, and the rollouts.
 
-use crate::base::clock::Clock;
+use std::path::Path;
+
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::cli;
-use crate::connect::{Connection, shorten_bakes};
+use crate::connect::{CommandContext, Connection, shorten_bakes};
 use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::fleet::OnBusy;
 use crate::load::{choose_images, environment};
+use crate::plan::saved::Origin;
 use crate::run::lifecycle::{PlanInput, plan_and_decide};
-use crate::run::outputs::{OutputKind, finish, open_outputs};
-use crate::run::{saved_file, saved_plan};
+use crate::run::outputs::{OutputKind, Outputs};
+use crate::run::saved_file;
+use crate::run::saved_plan::{ApplyOptions, apply_plan};
 use crate::view::View;
 
 /// Deploys the fleet of a manifest, or carries out a saved plan.
@@ -21,17 +24,18 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
         view.warning("a dry run of a saved plan writes no reports; `roleout plan` writes those of a plan");
         reports = cli::Reports::default();
     }
-    open_outputs(&mut view, args.journal.as_deref(), &reports, args.folding, OutputKind::for_run(args.dry_run))?;
-    let result = attempt(args, &mut view, cancel).await;
-    finish(view, result, Clock::system(), (!args.dry_run).then_some(args.embedded.sandbox))
+    let kind = OutputKind::for_run(args.dry_run);
+    let outputs = Outputs { journal: args.journal.as_deref(), reports: &reports, folding: args.folding, kind };
+    let run = (!args.dry_run).then_some(args.embedded.sandbox);
+    outputs.around(view, run, async |view| open_and_deploy(args, view, &cancel).await).await
 }
 
-async fn attempt(args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
+async fn open_and_deploy(args: &cli::Deploy, view: &mut View, cancel: &Cancel) -> Result<Exit, Error> {
     refuse_in_a_freeze(args)?;
     if let Some(path) = &args.plan {
-        return saved_plan::deploy(path, args, view, cancel).await;
+        return apply_saved(path, args, view, cancel).await;
     }
-    let (mut fleet, reach) = Connection::open(&args.selection, &args.embedded, view).await?;
+    let (mut fleet, connection) = Connection::open(&args.selection, &args.embedded, view).await?;
     if args.embedded.sandbox && !args.dry_run {
         shorten_bakes(&mut fleet, view);
     }
@@ -48,7 +52,30 @@ async fn attempt(args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<
         out: args.out.clone(),
         key: saved_file::key(args.sign_env.as_deref().filter(|_| args.out.is_some()))?,
     };
-    plan_and_decide(fleet, &reach, choice, start, view, cancel).await
+    let context = &mut CommandContext { connection: &connection, view, cancel };
+    plan_and_decide(fleet, choice, start, context).await
+}
+
+/// Carries out the plan in a file.
+async fn apply_saved(path: &Path, args: &cli::Deploy, view: &mut View, cancel: &Cancel) -> Result<Exit, Error> {
+    let key = saved_file::key(args.sign_env.as_deref())?;
+    let saved = saved_file::read_signed(path, key.as_ref())?;
+    if args.selection.file != Path::new(cli::MANIFEST) {
+        view.note(&format!("{} is not read: the plan holds all that is needed", args.selection.file.display()));
+    }
+    let terms = ApplyOptions {
+        dry_run: args.dry_run,
+        skip_blocked: args.skip_blocked,
+        skip_stale: args.skip_stale,
+        max_age: args.max_age,
+        no_verify: args.no_verify,
+        origin: Origin::read(&environment),
+    };
+    let connection = Connection::by_identity(saved.identity(), None, args.selection.allow_http).await?;
+    connection.warn_custom_endpoints(view);
+    let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
+    let context = &mut CommandContext { connection: &connection, view, cancel };
+    apply_plan(saved, terms, start, context).await
 }
 
 /// Refuses to deploy while GitLab says that the project is in a deploy freeze.

@@ -9,10 +9,10 @@ use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::cli::{self, DoctorFormat};
-use crate::connect::{Connection, job_environment, seeded};
+use crate::connect::{Connection, seeded, variables};
 use crate::engine::cancel::Cancel;
 use crate::issuer;
-use crate::load::{environment, selected};
+use crate::load::selected;
 use crate::preflight::diagnosis::{DiagnosisInput, run};
 use crate::sandbox::Claims;
 use crate::view::View;
@@ -22,7 +22,7 @@ use crate::view::doctor::Layout;
 pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     let policy = args.trust_policy.as_deref().map(read_policy).transpose()?;
     let embedded = &args.embedded;
-    let mut fleet = selected(&args.selection, if embedded.sandbox { &job_environment } else { &environment })?;
+    let mut fleet = selected(&args.selection, &variables(embedded.sandbox))?;
     fleet.warnings.iter().for_each(|warning| view.warning(warning));
     let reach = if embedded.sandbox {
         // The sandbox has an issuer of its own.

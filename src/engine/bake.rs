@@ -14,11 +14,11 @@ use crate::engine::alarms::{AlarmStates, AlarmSubscription, Alarms};
 use crate::engine::context::Run;
 use crate::engine::last_look::LastLook;
 use crate::engine::poller::Snapshot;
-use crate::engine::rollback::succeeded::SucceededRollbacks;
+use crate::engine::rollback::succeeded::{Deployed, SucceededRollbacks};
 use crate::engine::timing::{MISSES, POLL_INTERVAL};
 use crate::engine::wave::WaveEnd;
 use crate::event::{Event, Reason};
-use crate::fleet::{Scope, TargetSpec, Wave};
+use crate::fleet::{Scope, Wave};
 use crate::observe::service::LiveService;
 
 /// A task may be replaced for good reasons: missing tasks count once they have been missing for so long, and a look that is
@@ -41,7 +41,7 @@ pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: 
     let targets = deployed.iter().map(|deployed| {
         let target = &run.fleet.targets[deployed.0];
         let alarms = alarms.follow(target);
-        async move { (deployed, watch(run, target, deployed.1.as_deref(), alarms, deadline, wave.bake).await) }
+        async move { (deployed, watch(run, deployed, alarms, deadline, wave.bake).await) }
     });
     let mut watching = std::pin::pin!(alarms.watch(wave.bake));
     let mut baking: FuturesUnordered<_> = targets.collect();
@@ -80,15 +80,15 @@ pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: 
 /// Returns why a target did not stay healthy, or `None` once a look at the end of the bake shows that it did.
 async fn watch(
     run: &Run,
-    target: &TargetSpec,
-    deployment: Option<&str>,
+    (index, deployment): &Deployed,
     mut alarms: Option<AlarmSubscription>,
     deadline: Instant,
     bake: Duration,
 ) -> Option<Reason> {
+    let target = &run.fleet.targets[*index];
     let pace = (bake / 4).clamp(Duration::from_millis(500), INTERVAL);
     let mut looks = run.watches.follow(target, pace, false);
-    let mut health = Health::new(deployment);
+    let mut health = Health::new(deployment.as_deref());
     let mut sight_of_alarms = alarms.is_some().then(AlarmVisibility::new);
     // What is not full when the bake begins has as long for that as its deployment had.
     let full = Instant::now() + target.timeout;

@@ -59,6 +59,7 @@ pub struct Watch<'a> {
     /// Of its account and region.
     pub api: CodeDeploy,
     group: &'a Group,
+    on_cancel: OnCancel,
     messages: Messages,
     tasks: Option<Tasks>,
     /// The task set of the revision that is deployed, once ECS shows it.
@@ -66,19 +67,11 @@ pub struct Watch<'a> {
 }
 
 /// Carries the work of one target out. Its revision exists.
-pub async fn rollout(
-    run: &Run,
-    target: &TargetSpec,
-    work: &Work,
-    group: &Group,
-    registered: Registered,
-    on_cancel: OnCancel,
-    permit: &Permit,
-) -> RolloutResult {
+pub async fn rollout(watch: Watch<'_>, work: &Work, registered: Registered, permit: &Permit) -> RolloutResult {
+    let (run, target) = (watch.run, watch.target);
     let deadline = Instant::now() + target.timeout;
     let unused = (registered.revision.clone(), permit.with_deadline(deadline));
     let (unused, permit) = (&unused.0, &unused.1);
-    let watch = Watch::new(run, target, group);
     let (ecs, update) = (Arc::clone(&watch.ecs), settings(work, None));
     let update = Update {
         ecs: &ecs,
@@ -113,25 +106,17 @@ pub async fn rollout(
     let event = (target.id.clone(), id.clone(), revision.clone());
     run.emit(Event::DeploymentStarted { target: event.0, deployment: event.1, revision: event.2, attached }).await;
     let from = work.from.clone();
-    watched(watch, &id, &arn, on_cancel, deadline, |running| *running == from && *running != arn).await
+    watched(watch, &id, &arn, deadline, |running| *running == from && *running != arn).await
 }
 
 /// Watches a deployment that is under way to its end: of what `work` says that it deploys, where that is known.
-pub async fn follow(
-    run: &Run,
-    target: &TargetSpec,
-    work: &Work,
-    group: &Group,
-    id: &str,
-    on_cancel: OnCancel,
-) -> RolloutResult {
-    let deadline = Instant::now() + target.timeout;
-    let watch = Watch::new(run, target, group);
+pub async fn follow(watch: Watch<'_>, work: &Work, id: &str) -> RolloutResult {
+    let deadline = Instant::now() + watch.target.timeout;
     if let Ok(revision) = work.from.parse() {
-        let (target, deployment) = (target.id.clone(), id.to_owned());
-        run.emit(Event::DeploymentStarted { target, deployment, revision, attached: true }).await;
+        let (target, deployment) = (watch.target.id.clone(), id.to_owned());
+        watch.run.emit(Event::DeploymentStarted { target, deployment, revision, attached: true }).await;
     }
-    watched(watch, id, &work.from, on_cancel, deadline, |running| *running != work.from).await
+    watched(watch, id, &work.from, deadline, |running| *running != work.from).await
 }
 
 /// Watches the deployment of `arn`, empty where that is not known, to its end. `is_back` says whether what runs then is what
@@ -140,7 +125,6 @@ async fn watched(
     mut watch: Watch<'_>,
     id: &str,
     arn: &str,
-    on_cancel: OnCancel,
     deadline: Instant,
     is_back: impl Fn(&String) -> bool,
 ) -> RolloutResult {
@@ -155,7 +139,7 @@ async fn watched(
     };
     let because = |summary: String| Some(Reason { summary, ..Reason::default() });
     match watch.until_over(id, arn, deadline).await {
-        Watched::Cancelled => ended(Outcome::Detached, because(watch.after_cancel(id, on_cancel).await)),
+        Watched::Cancelled => ended(Outcome::Detached, because(watch.after_cancel(id, watch.on_cancel).await)),
         Watched::TimedOut(error) => {
             let limit = humantime::format_duration(target.timeout);
             let summary = match error {
@@ -212,10 +196,11 @@ pub fn failure(deployment: &Deployment) -> String {
 
 impl<'a> Watch<'a> {
     /// Prepares for a target's deployments.
-    pub fn new(run: &'a Run, target: &'a TargetSpec, group: &'a Group) -> Self {
+    pub fn new(run: &'a Run, target: &'a TargetSpec, group: &'a Group, on_cancel: OnCancel) -> Self {
         let ecs = run.ecs(target);
         let api = ecs.aux().codedeploy(&target.id.region);
-        Self { run, target, ecs, api, group, messages: Messages::default(), tasks: None, task_set: None }
+        let (messages, tasks, task_set) = (Messages::default(), None, None);
+        Self { run, target, ecs, api, group, on_cancel, messages, tasks, task_set }
     }
 
     /// Starts the deployment of a task definition, or attaches to one that is under way; returns its id, and whether it was

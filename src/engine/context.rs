@@ -25,6 +25,16 @@ pub type Clients = Arc<dyn Fn(&TargetSpec) -> Arc<Ecs> + Send + Sync>;
 /// How many events may wait for a slow reader before the engine waits for it.
 pub const EVENTS: usize = 1024;
 
+/// What a run is given by whoever starts it.
+pub struct Handles {
+    /// The ECS client of each target.
+    pub clients: Clients,
+    /// Where its events go.
+    pub events: mpsc::Sender<Event>,
+    /// What stops it.
+    pub cancel: Cancel,
+}
+
 /// A run: what it works on and what it shares between its rollouts.
 pub struct Run {
     pub(crate) fleet: Fleet,

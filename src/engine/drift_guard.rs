@@ -33,7 +33,8 @@ const RECENT: Duration = Duration::from_secs(5);
 /// A target's work, by the last look at its service.
 pub struct DriftGuard<'a> {
     run: &'a Run,
-    index: usize,
+    /// The target's index.
+    pub index: usize,
     /// The target.
     pub target: &'a TargetSpec,
     /// Of its account and region.

@@ -41,6 +41,16 @@ struct Family {
 /// Account, region and family.
 type Key = (String, String, String);
 
+/// A revision that is wanted.
+pub struct NewRevision<'a> {
+    /// What it says.
+    pub definition: &'a Arc<Value>,
+    /// Its tags, which may be left out.
+    pub tags: &'a [Tag],
+    /// The number of the family's newest revision when the plan was made.
+    pub newest: u64,
+}
+
 /// All families of a run.
 #[derive(Debug, Default)]
 pub struct Families {
@@ -52,17 +62,15 @@ pub struct Families {
 }
 
 impl Families {
-    /// Registers a definition for a target, or finds that this run has done so already. `tags` may be left out; `newest`
-    /// is the number of the family's newest revision when the plan was made.
+    /// Registers a definition for a target, or finds that this run has done so already.
     pub async fn register(
         &self,
         target: &TargetSpec,
         ecs: &Ecs,
-        definition: &Arc<Value>,
-        tags: &[Tag],
-        newest: u64,
+        wanted: NewRevision<'_>,
         permit: &Permit,
     ) -> Result<Registered, CallError> {
+        let NewRevision { definition, tags, newest } = wanted;
         let name = definition["family"].as_str().unwrap_or_default().to_owned();
         let key = (target.account.id.to_string(), target.id.region.to_string(), name.clone());
         let family = {

@@ -99,16 +99,8 @@ enum Watched {
 }
 
 impl<'a> Rollback<'a> {
-    /// Prepares the way back of a target from its work. Each way has `timeout` in all; `cause` is the target whose
-    /// failure is the reason, unless it is its own.
-    pub fn new(
-        run: &'a Run,
-        target: &'a TargetSpec,
-        work: &'a Work,
-        from: RollbackFrom,
-        timeout: Duration,
-        cause: Option<TargetId>,
-    ) -> Self {
+    /// Prepares the way back of a target from its work. Each way has `timeout` in all.
+    pub fn new(run: &'a Run, target: &'a TargetSpec, work: &'a Work, from: RollbackFrom, timeout: Duration) -> Self {
         Self {
             run,
             target,
@@ -116,7 +108,7 @@ impl<'a> Rollback<'a> {
             work,
             from,
             timeout,
-            cause,
+            cause: None,
             announced: false,
             asked: false,
             unstoppable: None,

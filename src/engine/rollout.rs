@@ -23,7 +23,7 @@ use crate::engine::hints::role;
 use crate::engine::lifecycle_hooks::Stages;
 use crate::engine::messages::Messages;
 use crate::engine::poller::Snapshot;
-use crate::engine::register::Registered;
+use crate::engine::register::{NewRevision, Registered};
 use crate::engine::rollback::{self, Rollback, RollbackFrom};
 use crate::engine::rollout_result::RolloutResult;
 use crate::engine::run_task;
@@ -47,7 +47,7 @@ pub async fn rollout(
     failing: &(dyn Fn() + Sync),
 ) -> RolloutResult {
     let mut current = DriftGuard::planned(run, index);
-    let ended = forward(run, index, &mut current, wave.on_cancel, permit, failing).await;
+    let ended = forward(run, &mut current, wave.on_cancel, permit, failing).await;
     let (target, work) = (current.target, &*current.work);
     let ended = run_task::run_after(run, target, work, ended, permit).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
@@ -55,7 +55,7 @@ pub async fn rollout(
         let late = ended.outcome == Outcome::TimedOut;
         let (deployment, wanted) = (ended.deployment.clone(), ended.wanted.clone());
         let from = RollbackFrom { deployment, wanted, past: current.past.clone(), late };
-        Rollback::new(run, target, work, from, timeout, None)
+        Rollback::new(run, target, work, from, timeout)
     };
     match ended.outcome {
         Outcome::Failed | Outcome::TimedOut if ended.acted => {
@@ -75,17 +75,16 @@ pub async fn rollout(
 /// Carries out the work of one target.
 async fn forward(
     run: &Run,
-    index: usize,
     current: &mut DriftGuard<'_>,
     on_cancel: OnCancel,
     permit: &Permit,
     failing: &(dyn Fn() + Sync),
 ) -> RolloutResult {
-    let (target, ecs) = (&run.fleet.targets[index], run.ecs(&run.fleet.targets[index]));
+    let (index, target, ecs) = (current.index, current.target, Arc::clone(&current.ecs));
     if let (Definition::Return { deployment }, false) = (&current.work.definition, permit.is_over()) {
         let (ours, wanted) = (Some(deployment.clone()), Some(current.work.from.clone()));
         let from = RollbackFrom { deployment: ours, wanted, ..RollbackFrom::default() };
-        let result = Rollback::new(run, target, &current.work, from, target.timeout, None).run().await;
+        let result = Rollback::new(run, target, &current.work, from, target.timeout).run().await;
         return RolloutResult::from_rollback(result, deployment);
     }
     if permit.is_over() {
@@ -100,7 +99,7 @@ async fn forward(
         Err(error) => return RolloutResult::not_registered(&error, run, &within, target),
     };
     if let Some(registered) = &registered
-        && let Err(ended) = run_task::run_before(run, target, &ecs, &current.work, registered, permit).await
+        && let Err(ended) = run_task::run_before(run, current, registered, permit).await
     {
         return ended;
     }
@@ -116,13 +115,14 @@ async fn forward(
     run.with_progress(index, |known| known.asked = true);
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
-        return codedeploy::rollout(run, target, work, group, registered.clone(), on_cancel, permit).await;
+        let watch = codedeploy::Watch::new(run, target, group, on_cancel);
+        return codedeploy::rollout(watch, work, registered.clone(), permit).await;
     }
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
-        return codedeploy::follow(run, target, work, group, deployment, on_cancel).await;
+        return codedeploy::follow(codedeploy::Watch::new(run, target, group, on_cancel), work, deployment).await;
     }
-    let mut rollout = Rollout::new(run, index, &ecs, work, on_cancel, failing);
+    let mut rollout = Rollout::new(run, current, on_cancel, failing);
     rollout.stages = Stages::under(&within);
     let primary = work.deployments.first().cloned();
     match &work.definition {
@@ -201,7 +201,8 @@ async fn definition(
             Registered { arn: arn.clone(), revision, reused: true, untagged: None, altered: Vec::new() }
         }
         Definition::Register { definition, newest, tags } => {
-            run.families.register(target, ecs, definition, tags, *newest, permit).await?
+            let wanted = NewRevision { definition, tags, newest: *newest };
+            run.families.register(target, ecs, wanted, permit).await?
         }
     };
     if let Some(error) = &registered.untagged {
@@ -244,20 +245,13 @@ struct Rollout<'a> {
 }
 
 impl<'a> Rollout<'a> {
-    fn new(
-        run: &'a Run,
-        index: usize,
-        ecs: &'a Arc<Ecs>,
-        work: &'a Work,
-        on_cancel: OnCancel,
-        failing: &'a (dyn Fn() + Sync),
-    ) -> Self {
+    fn new(run: &'a Run, current: &'a DriftGuard<'_>, on_cancel: OnCancel, failing: &'a (dyn Fn() + Sync)) -> Self {
         Self {
             run,
-            index,
-            target: &run.fleet.targets[index],
-            ecs,
-            work,
+            index: current.index,
+            target: current.target,
+            ecs: &current.ecs,
+            work: &current.work,
             followed: None,
             revision: None,
             announced: false,

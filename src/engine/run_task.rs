@@ -5,9 +5,9 @@
 
 mod task_execution;
 
-use crate::aws::ecs::Ecs;
 use crate::aws::permit::Permit;
 use crate::engine::context::Run;
+use crate::engine::drift_guard::DriftGuard;
 use crate::engine::register::Registered;
 use crate::engine::rollout_result::RolloutResult;
 use crate::engine::run_task::task_execution::{TaskExecution, Unfinished};
@@ -20,13 +20,12 @@ use crate::plan::work::Work;
 /// Runs a target's tasks before UpdateService, with the revision that it gets.
 pub async fn run_before(
     run: &Run,
-    target: &TargetSpec,
-    ecs: &Ecs,
-    work: &Work,
+    current: &DriftGuard<'_>,
     registered: &Registered,
     permit: &Permit,
 ) -> Result<(), RolloutResult> {
-    for task in &work.run_tasks.before {
+    let (target, ecs) = (current.target, &*current.ecs);
+    for task in &current.work.run_tasks.before {
         let errand =
             TaskExecution { run, target, ecs, task, moment: Moment::Before, definition: &registered.arn, permit };
         let ended = match Shared::key(target, Moment::Before, task) {

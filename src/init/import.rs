@@ -84,7 +84,9 @@ pub fn import(found: &[Found], identity: &IdentitySource, region: &str) -> Resul
             };
             let placed: Vec<&Placed<'_>> = placed.iter().filter(|one| places.contains(&one.place)).collect();
             let hint = group.first().and_then(|one| image(&one.found.definition));
-            text.push_str(&service_text(&entry, cluster, service, selector.as_deref(), &placed, &files, hint));
+            let selector = selector.as_deref();
+            let written = ServiceEntry { name: &entry, cluster, service, selector, hint };
+            text.push_str(&written.text(&placed, &files));
             names.insert(entry);
         }
     }
@@ -263,48 +265,56 @@ fn path(own: &str, members: &[Member<'_>], files: &[File]) -> String {
     format!("deploy/{}.json", stem.unwrap_or_else(|| yaml::unique(own, taken)))
 }
 
-fn service_text(
-    entry: &str,
-    cluster: &str,
-    service: &str,
-    selector: Option<&str>,
-    placed: &[&Placed<'_>],
-    files: &[File],
+/// A service's entry in the manifest.
+struct ServiceEntry<'a> {
+    name: &'a str,
+    cluster: &'a str,
+    service: &'a str,
+    selector: Option<&'a str>,
+    /// A container and the repository of its image.
     hint: Option<(String, String)>,
-) -> String {
-    let mut text = format!("  - name: {}\n    cluster: {}\n", yaml::literal(entry), yaml::literal(cluster));
-    if entry != service {
-        text.push_str(&format!("    service: {}\n", yaml::literal(service)));
-    }
-    if let Some(selector) = selector {
-        text.push_str(&format!("    select: {selector}\n"));
-    }
-    let mut used: IndexMap<usize, Vec<Place<'_>>> = IndexMap::new();
-    for one in placed {
-        used.entry(one.file).or_default().push(one.place);
-    }
-    used.sort_by(|_, a, _, b| b.len().cmp(&a.len()));
-    let all: Vec<Place<'_>> = placed.iter().map(|one| one.place).collect();
-    let path = |file: usize| files.get(file).map(|file| yaml::literal(&file.path)).unwrap_or_default();
-    let mut used = used.into_iter();
-    if let Some((file, _)) = used.next() {
-        text.push_str(&format!("    task_definition: {}\n", path(file)));
-    }
-    if let Some((container, repository)) = hint {
-        let image = yaml::template(&format!("{}:${{CI_COMMIT_SHA}}", repository.replace("${", "$${")));
-        text.push_str(&format!("    # images: {{ {}: {image} }}   # what the job built\n", yaml::literal(&container)));
-    }
-    let mut overrides = String::new();
-    for (file, places) in used {
-        for (selector, _) in selectors(&all, &places) {
-            let selector = selector.unwrap_or_else(|| "{}".to_owned());
-            overrides.push_str(&format!("      - select: {selector}\n        task_definition: {}\n", path(file)));
+}
+
+impl ServiceEntry<'_> {
+    fn text(&self, placed: &[&Placed<'_>], files: &[File]) -> String {
+        let mut text =
+            format!("  - name: {}\n    cluster: {}\n", yaml::literal(self.name), yaml::literal(self.cluster));
+        if self.name != self.service {
+            text.push_str(&format!("    service: {}\n", yaml::literal(self.service)));
         }
+        if let Some(selector) = self.selector {
+            text.push_str(&format!("    select: {selector}\n"));
+        }
+        let mut used: IndexMap<usize, Vec<Place<'_>>> = IndexMap::new();
+        for one in placed {
+            used.entry(one.file).or_default().push(one.place);
+        }
+        used.sort_by(|_, a, _, b| b.len().cmp(&a.len()));
+        let all: Vec<Place<'_>> = placed.iter().map(|one| one.place).collect();
+        let path = |file: usize| files.get(file).map(|file| yaml::literal(&file.path)).unwrap_or_default();
+        let mut used = used.into_iter();
+        if let Some((file, _)) = used.next() {
+            text.push_str(&format!("    task_definition: {}\n", path(file)));
+        }
+        if let Some((container, repository)) = &self.hint {
+            let image = yaml::template(&format!("{}:${{CI_COMMIT_SHA}}", repository.replace("${", "$${")));
+            text.push_str(&format!(
+                "    # images: {{ {}: {image} }}   # what the job built\n",
+                yaml::literal(container)
+            ));
+        }
+        let mut overrides = String::new();
+        for (file, places) in used {
+            for (selector, _) in selectors(&all, &places) {
+                let selector = selector.unwrap_or_else(|| "{}".to_owned());
+                overrides.push_str(&format!("      - select: {selector}\n        task_definition: {}\n", path(file)));
+            }
+        }
+        if !overrides.is_empty() {
+            text.push_str(&format!("    overrides:\n{overrides}"));
+        }
+        text
     }
-    if !overrides.is_empty() {
-        text.push_str(&format!("    overrides:\n{overrides}"));
-    }
-    text
 }
 
 /// Returns the first container's name and the repository of its image.

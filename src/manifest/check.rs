@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fleet::role_arn::partition_of;
-use crate::fleet::{Account, Commit, Fleet, OnBusy, Release, RoleChain, TargetSpec};
+use crate::fleet::{Account, Commit, Fleet, Release, RoleChain, TargetSpec};
 use crate::manifest::Manifest;
 use crate::manifest::fault::Context;
 use crate::manifest::interpolate::{Scope, Template};
@@ -86,8 +86,9 @@ pub fn check(
     };
     deployment::warn_of_bakes(&targets.list, timeout, &mut warnings);
     deployment::warn_of_counts(&targets.list, &mut warnings);
-    let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, timeout, &mut warnings);
+    let waves = checker.waves(manifest, &targets, &accounts, &vocabulary, timeout);
     if let Some(waves) = &waves {
+        waves::warn_of_empty(manifest, waves, &mut warnings);
         checker.alarms_of_waves(manifest, waves, &mut targets, &accounts);
     }
     let notify = checker.notify(manifest);
@@ -95,20 +96,19 @@ pub fn check(
     if context.count() > 0 {
         return None;
     }
-    let fleet = assemble(identity?, &accounts.list, targets.list, timeout, waves?, release, warnings);
+    let (accounts, targets) = assemble(&accounts.list, targets.list, timeout, &mut warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
-    Some(Fleet { allow, on_busy, notify, environments, ..fleet })
+    let (identity, waves) = (identity?, waves?);
+    Some(Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings })
 }
 
+/// Joins the accounts that have targets with those targets.
 fn assemble(
-    identity: crate::fleet::Identity,
     drafts: &[accounts::Draft],
     targets: Vec<draft::Target>,
     timeout: Duration,
-    waves: Vec<crate::fleet::Wave>,
-    release: Release,
-    mut warnings: Vec<String>,
-) -> Fleet {
+    warnings: &mut Vec<String>,
+) -> (Vec<Arc<Account>>, Vec<TargetSpec>) {
     let used: BTreeSet<(usize, &str)> = targets.iter().map(|target| (target.account, &*target.id.region)).collect();
     let mut accounts: Vec<Option<Arc<Account>>> = Vec::new();
     for (index, draft) in drafts.iter().enumerate() {
@@ -135,9 +135,7 @@ fn assemble(
             Some(TargetSpec { id, account, cluster, service, desired, timeout, alarms })
         })
         .collect();
-    let accounts = accounts.into_iter().flatten().collect();
-    let (allow, on_busy, notify, environments) = (None, OnBusy::Fail, Vec::new(), BTreeMap::new());
-    Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings }
+    (accounts.into_iter().flatten().collect(), targets)
 }
 
 /// What every check needs.

@@ -293,7 +293,7 @@ impl Walk<'_> {
             self.members(path, secret, old, new, None);
         } else if let Some((_, key)) = KEYED.iter().find(|(list, _)| *list == member).filter(|_| is(Value::is_array)) {
             for (name, (old, new)) in paired(old, new, key) {
-                self.entry(path, &name, key, secret, old, new);
+                self.entry(path, (&name, key), secret, old, new);
             }
         } else if is(Value::is_array) && !old.items().is_empty() && !new.items().is_empty() {
             self.list(path, member, secret, old, new);
@@ -319,7 +319,7 @@ impl Walk<'_> {
     }
 
     /// Compares two entries of a list that are told apart by `key`.
-    fn entry(&mut self, path: &str, name: &str, key: &str, secret: bool, old: Side<'_>, new: Side<'_>) {
+    fn entry(&mut self, path: &str, (name, key): (&str, &str), secret: bool, old: Side<'_>, new: Side<'_>) {
         if old.filled == new.filled {
             return;
         }

@@ -113,7 +113,7 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &DiagnosisInput) -> 
         found.into_iter().for_each(|finding| gathered.add_finding(finding, None, []));
     }
     let failures = failures(&lost);
-    let explained = explain(fleet, reach, &failures, choice.policy.as_ref(), token.as_ref(), true).await;
+    let explained = explain(fleet, reach, &failures, token.as_ref(), Depth::Whole(choice.policy.as_ref())).await;
     let mut codes: IndexMap<Vec<Hop>, Vec<String>> = IndexMap::new();
     for (failure, findings) in explained {
         codes.insert(failure.hops.clone(), findings.iter().map(|finding| finding.code.to_owned()).collect());
@@ -279,15 +279,26 @@ fn timestamp(session: &Session) -> jiff::Timestamp {
     session.grant.expires.try_into().unwrap_or_default()
 }
 
+/// How much is asked in order to explain.
+enum Depth<'a> {
+    /// Whatever may be read, with the trust policy of a file if there is one.
+    Whole(Option<&'a (String, Value)>),
+    /// What a run that is refused asks.
+    Quick,
+}
+
 /// Explains every refused hop, with what a session of this run may read of its account.
 async fn explain<'a>(
     fleet: &Fleet,
     reach: &Connection,
     failures: &'a [Failure],
-    policy: Option<&(String, Value)>,
     token: Option<&Token>,
-    thorough: bool,
+    depth: Depth<'_>,
 ) -> Vec<(&'a Failure, Vec<Finding>)> {
+    let (policy, thorough) = match depth {
+        Depth::Whole(policy) => (policy, true),
+        Depth::Quick => (None, false),
+    };
     let lives = live::read_roles(fleet, reach, failures.iter().map(|it| (&*it.hops, &*it.cause)), thorough).await;
     // A file is the policy of the first role where that is refused, and otherwise of the one that is.
     let first = failures.iter().any(|failure| failure.hops.len() == 1);
@@ -332,7 +343,7 @@ pub async fn explained(fleet: &Fleet, reach: &Connection, mut lost: Vec<Unreacha
         },
         Some(Err(_)) | None => None,
     };
-    let looked = explain(fleet, reach, &failures, None, token.as_ref(), false);
+    let looked = explain(fleet, reach, &failures, token.as_ref(), Depth::Quick);
     let Ok(explained) = tokio::time::timeout(BRIEFLY, looked).await else { return lost };
     let mut gathered = Gathered::default();
     for (failure, findings) in explained {

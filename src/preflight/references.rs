@@ -1,7 +1,9 @@
 //! What `plan`, `deploy` and saved plans check before anything is changed: that what the task definitions name exists, and
 //! the alarms of bakes.
 
-use crate::connect::Connection;
+use crate::base::error::Error;
+use crate::connect::{CommandContext, Connection};
+use crate::engine::cancel::unless_cancelled;
 use crate::fleet::Fleet;
 use crate::observe::{Observation, Observed};
 use crate::plan::work::Plan;
@@ -19,22 +21,28 @@ pub fn observed(seen: &[Observation]) -> impl Iterator<Item = (usize, &Observed)
 }
 
 /// Looks for what the targets with work need, and at the alarms of their bakes; blocks those that need what is missing.
+///
+/// # Errors
+/// A signal.
 pub async fn verify(
     fleet: &Fleet,
     plan: &mut Plan,
     observed: impl Iterator<Item = (usize, &Observed)>,
-    reach: &Connection,
     skip: bool,
-    view: &mut View,
-) -> Verified {
+    context: &mut CommandContext<'_>,
+) -> Result<Verified, Error> {
     if skip {
-        return Verified::default();
+        return Ok(Verified::default());
     }
-    let mut verified = definitions(fleet, plan, observed, reach, view).await;
-    alarms::check(fleet, plan, reach, view, &mut verified).await;
-    #[cfg(feature = "codedeploy")]
-    codedeploy::check(fleet, plan, reach, view, &mut verified).await;
-    verified
+    let CommandContext { connection: reach, view, cancel } = context;
+    let reads = async {
+        let mut verified = definitions(fleet, plan, observed, reach, view).await;
+        alarms::check(fleet, plan, reach, view, &mut verified).await;
+        #[cfg(feature = "codedeploy")]
+        codedeploy::check(fleet, plan, reach, view, &mut verified).await;
+        verified
+    };
+    unless_cancelled(reads, cancel).await
 }
 
 /// Looks for what task definitions name.

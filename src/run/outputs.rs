@@ -9,10 +9,10 @@ use crate::base::file;
 use crate::cli;
 use crate::event::{Event, JOURNAL, Job, Stamper};
 use crate::load::environment;
+use crate::outputs::journal::Journal;
+use crate::outputs::reports::Reports;
 use crate::report::Kind;
 use crate::view::View;
-use crate::view::journal::Journal;
-use crate::view::reports::Reports;
 
 /// Which output files a command leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,37 +32,58 @@ impl OutputKind {
     }
 }
 
-/// Opens the journal and the reports before anything is changed, and has the view write to them.
-pub fn open_outputs(
-    view: &mut View,
-    journal: Option<&Path>,
-    reports: &cli::Reports,
-    folding: cli::Folding,
-    remains: OutputKind,
-) -> Result<(), Error> {
-    let usage = |what: &str, error: String| Error::new(Exit::Usage, format!("{what} cannot be written: {error}"));
-    let beside = reports.reports_dir.as_ref().filter(|_| remains == OutputKind::Run && journal.is_none());
-    let beside = beside.map(|directory| directory.join(JOURNAL));
-    let opened = match (&beside, journal) {
-        // As every file there: what an earlier run left is taken away.
-        (Some(path), _) => {
-            file::check(path).and_then(|()| file::write(path, b"")).and_then(|()| Journal::open(path)).map(Some)
-        }
-        (None, named) => named.map(Journal::open).transpose(),
-    };
-    opened.map_err(|error| usage("the journal", error.to_string()))?.into_iter().for_each(|it| view.record(it));
-    let kinds: &[Kind] = if remains == OutputKind::Plan { &Kind::OF_PLANS } else { &Kind::ALL };
-    let reports = Reports::open(&reports.report, reports.reports_dir.as_deref(), kinds);
-    view.report(reports.map_err(|error| usage("a report", error))?);
-    let folds = match folding.sections {
-        cli::Sections::Auto => environment("GITLAB_CI").is_some_and(|value| !value.is_empty()),
-        cli::Sections::Always => true,
-        cli::Sections::Never => false,
-    };
-    if folds {
-        view.fold();
+/// The files that the command line asks for.
+pub struct Outputs<'a> {
+    /// Where the journal goes, if that is named.
+    pub journal: Option<&'a Path>,
+    /// The reports.
+    pub reports: &'a cli::Reports,
+    /// Whether lines are folded.
+    pub folding: cli::Folding,
+    /// Which of them there are.
+    pub kind: OutputKind,
+}
+
+impl Outputs<'_> {
+    /// Opens the outputs, does the work of a command, and ends it. `run` is as [`finish`] has it.
+    pub async fn around(
+        &self,
+        mut view: View,
+        run: Option<bool>,
+        work: impl AsyncFnOnce(&mut View) -> Result<Exit, Error>,
+    ) -> Result<Exit, Error> {
+        self.open(&mut view)?;
+        let result = work(&mut view).await;
+        finish(view, result, Clock::system(), run)
     }
-    Ok(())
+
+    /// Opens the journal and the reports before anything is changed, and has the view write to them.
+    pub fn open(&self, view: &mut View) -> Result<(), Error> {
+        let usage = |what: &str, error: String| Error::new(Exit::Usage, format!("{what} cannot be written: {error}"));
+        let beside =
+            self.reports.reports_dir.as_ref().filter(|_| self.kind == OutputKind::Run && self.journal.is_none());
+        let beside = beside.map(|directory| directory.join(JOURNAL));
+        let opened = match (&beside, self.journal) {
+            // As every file there: what an earlier run left is taken away.
+            (Some(path), _) => {
+                file::check(path).and_then(|()| file::write(path, b"")).and_then(|()| Journal::open(path)).map(Some)
+            }
+            (None, named) => named.map(Journal::open).transpose(),
+        };
+        opened.map_err(|error| usage("the journal", error.to_string()))?.into_iter().for_each(|it| view.record(it));
+        let kinds: &[Kind] = if self.kind == OutputKind::Plan { &Kind::OF_PLANS } else { &Kind::ALL };
+        let reports = Reports::open(&self.reports.report, self.reports.reports_dir.as_deref(), kinds);
+        view.report(reports.map_err(|error| usage("a report", error))?);
+        let folds = match self.folding.sections {
+            cli::Sections::Auto => environment("GITLAB_CI").is_some_and(|value| !value.is_empty()),
+            cli::Sections::Always => true,
+            cli::Sections::Never => false,
+        };
+        if folds {
+            view.fold();
+        }
+        Ok(())
+    }
 }
 
 /// Ends a command. A run that was refused before anything was changed is recorded as a `RunRefused` event, so that reports say

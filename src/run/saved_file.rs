@@ -5,16 +5,13 @@ use std::path::Path;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::{file, secrets};
-use crate::connect::Connection;
-use crate::fleet::Fleet;
+use crate::connect::CommandContext;
 use crate::load::{environment, variable_name};
-use crate::observe::Observation;
 use crate::plan::description;
 use crate::plan::diff::Values;
 use crate::plan::saved::{Key, Origin, ReadError, Saved};
-use crate::plan::work::Plan;
 use crate::preflight::salt;
-use crate::view::View;
+use crate::run::planned::Planned;
 
 /// Returns the key that signs saved plans, out of the variable of that name.
 ///
@@ -36,22 +33,20 @@ pub fn key(variable: Option<&str>) -> Result<Option<Key>, Error> {
 /// Saves a plan that was just made, and says how it is carried out.
 pub fn save(
     path: &Path,
-    fleet: &Fleet,
-    seen: &[Observation],
-    plan: &Plan,
+    planned: &Planned,
     (key, values): (Option<&Key>, &Values),
-    reach: &Connection,
-    view: &mut View,
+    context: &mut CommandContext<'_>,
 ) -> Result<(), Error> {
-    let mut plan = plan.clone();
-    description::retell(fleet, seen, &mut plan);
-    let saved = Saved::new(fleet, &plan, reach.aws.clock().timestamp(), env!("CARGO_PKG_VERSION"));
+    let mut plan = planned.plan.clone();
+    description::retell(&planned.fleet, &planned.seen, &mut plan);
+    let now = context.connection.aws.clock().timestamp();
+    let saved = Saved::new(&planned.fleet, &plan, now, env!("CARGO_PKG_VERSION"));
     let salted = match values {
         Values::Hashed { salt } => saved.salted(salt),
         Values::Shown => saved.salted(&salt()),
     };
     write(path, &salted.bound_to(Origin::read(&environment)), key)?;
-    view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
+    context.view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
     Ok(())
 }
 

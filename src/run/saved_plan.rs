@@ -4,7 +4,6 @@
 //! The manifest is not read: the plan holds all that is needed but the ID token.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,26 +11,22 @@ use tokio::time::Instant;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::text::count;
-use crate::cli;
-use crate::connect::{Connection, hold_external_ids};
+use crate::connect::{CommandContext, hold_external_ids};
 use crate::engine::Start;
-use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::fleet::Fleet;
 use crate::identity::preflight::{OnLoss, Unreachable};
-use crate::load::environment;
 use crate::observe::{Observation, ObserveError};
 use crate::plan::diff::Values;
 use crate::plan::drift::Drift;
 use crate::plan::outline::{Action, Outline};
+use crate::plan::preview::{Preview, PreviewOptions};
 use crate::plan::saved::{Origin, Saved};
 use crate::plan::work::Plan;
 use crate::plan::{description, drift};
 use crate::preflight::references::verify;
-use crate::preflight::{LISTED, check_from, hashed, prepare, preview, refusal};
+use crate::preflight::{LISTED, check_from, hashed, limits, prepare, refusal};
 use crate::run::lifecycle::carry_out;
-use crate::run::outputs::finish;
-use crate::run::saved_file::{key, read_signed};
-use crate::view::{Form, View};
+use crate::view::Form;
 
 /// What a person decided beforehand.
 #[derive(Clone, Debug)]
@@ -50,61 +45,28 @@ pub struct ApplyOptions {
     pub origin: Origin,
 }
 
-/// Carries out the plan in a file.
-pub async fn deploy(path: &Path, args: &cli::Deploy, view: &mut View, cancel: Cancel) -> Result<Exit, Error> {
-    let key = key(args.sign_env.as_deref())?;
-    let saved = read_signed(path, key.as_ref())?;
-    if args.selection.file != Path::new(cli::MANIFEST) {
-        view.note(&format!("{} is not read: the plan holds all that is needed", args.selection.file.display()));
-    }
-    let terms = ApplyOptions {
-        dry_run: args.dry_run,
-        skip_blocked: args.skip_blocked,
-        skip_stale: args.skip_stale,
-        max_age: args.max_age,
-        no_verify: args.no_verify,
-        origin: Origin::read(&environment),
-    };
-    let reach = Connection::by_identity(saved.identity(), None, args.selection.allow_http).await?;
-    reach.warn_custom_endpoints(view);
-    let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
-    apply_plan(saved, &reach, terms, start, view, cancel).await
-}
-
-/// Carries out a saved plan by a way to AWS that is given: what `deploy` and the tests of whole fleets have in common.
-pub async fn run(
+/// Carries out a saved plan, or says why not.
+///
+/// # Errors
+/// The run is refused, or a signal came before anything was changed.
+pub async fn apply_plan(
     saved: Saved,
-    reach: &Connection,
     terms: ApplyOptions,
     start: Start,
-    mut view: View,
-    cancel: Cancel,
+    context: &mut CommandContext<'_>,
 ) -> Result<Exit, Error> {
-    let run = (!terms.dry_run).then_some(start.sandbox);
-    let result = apply_plan(saved, reach, terms, start, &mut view, cancel).await;
-    finish(view, result, reach.aws.clock(), run)
-}
-
-async fn apply_plan(
-    saved: Saved,
-    reach: &Connection,
-    terms: ApplyOptions,
-    start: Start,
-    view: &mut View,
-    cancel: Cancel,
-) -> Result<Exit, Error> {
-    let now = reach.aws.clock().timestamp();
+    let now = context.connection.aws.clock().timestamp();
     saved.check_age(now, terms.max_age).map_err(|error| {
         let error = Error::new(Exit::Blocked, error.to_string());
         error.help("nothing was changed; plan again, or accept older plans with --max-age")
     })?;
     let age = humantime::format_duration(Duration::from_secs(saved.age(now).as_secs()));
-    view.phase(&format!("a plan that roleout {} made {age} ago", saved.made_by));
+    context.view.phase(&format!("a plan that roleout {} made {age} ago", saved.made_by));
     let other = saved
         .origin()
         .check(&terms.origin)
         .map_err(|why| Error::new(Exit::Blocked, why).help("nothing was changed; plan in the project that deploys"))?;
-    other.iter().for_each(|other| view.warning(other));
+    other.iter().for_each(|other| context.view.warning(other));
     let said = saved.terms();
     let values = match saved.salt() {
         "" => hashed(),
@@ -118,12 +80,15 @@ async fn apply_plan(
     }
     check_from(&fleet, start.from.as_deref())?;
     let start = Start { read_at: Some(Instant::now()), ..start };
-    let compared = unless_cancelled(compare(&fleet, &mut plan, reach, &start, terms.no_verify, view), &cancel).await?;
+    let compared = compare(&fleet, &mut plan, &start, terms.no_verify, context).await?;
     if !compared.untrue.is_empty() {
         return Err(untrue(&compared.untrue));
     }
-    let mut preview = preview(&fleet, &compared.seen, &plan, reach, start.from.as_deref(), &values);
+    let limits = &limits(context.connection);
+    let options = PreviewOptions { values: &values, limits, from: start.from.as_deref() };
+    let mut preview = Preview::new(&fleet, &compared.seen, &plan, options);
     preview.notes = said;
+    let view = &mut *context.view;
     view.preview(&preview, Form::Text);
     // It is the largest thing in memory, and the plan holds what is still needed of it.
     drop(compared.seen);
@@ -146,7 +111,7 @@ async fn apply_plan(
     if terms.dry_run {
         return Ok(Exit::Done);
     }
-    Ok(carry_out(fleet, plan, reach, start, view, cancel).await)
+    Ok(carry_out(fleet, plan, start, context).await)
 }
 
 /// Why the run may not start.
@@ -171,19 +136,18 @@ struct Compared {
 async fn compare(
     fleet: &Fleet,
     plan: &mut Plan,
-    reach: &Connection,
     start: &Start,
     no_verify: bool,
-    view: &mut View,
-) -> Compared {
+    context: &mut CommandContext<'_>,
+) -> Result<Compared, Error> {
     let working: Vec<bool> = plan.work.iter().map(Option::is_some).collect();
     let unseen = || Err(ObserveError { reason: "it has no work".to_owned(), help: None, answered: true });
     let mut all: Vec<Observation> = working.iter().map(|_| unseen()).collect();
     if !working.contains(&true) {
-        return Compared { seen: all, ..Compared::default() };
+        return Ok(Compared { seen: all, ..Compared::default() });
     }
     let narrowed = fleet.clone().retain(&working);
-    let (mut unreachable, seen) = prepare(&narrowed, reach, OnLoss::GoOn, view).await;
+    let (mut unreachable, seen) = prepare(&narrowed, OnLoss::GoOn, context).await?;
     let first = start.from.as_ref().and_then(|from| fleet.waves.iter().position(|wave| wave.name == *from));
     let begun: HashSet<usize> =
         fleet.waves.iter().skip(first.unwrap_or_default()).flat_map(|wave| wave.targets.iter().copied()).collect();
@@ -233,7 +197,7 @@ async fn compare(
         }
     }
     let observed = places().zip(&seen).filter_map(|(index, seen)| Some((index, seen.as_ref().ok()?)));
-    let verified = verify(fleet, plan, observed, reach, no_verify, view).await;
+    let verified = verify(fleet, plan, observed, no_verify, context).await?;
     let found = plan.outline.changes.iter().filter(|change| verified.blocked.contains(&change.target));
     blocked.changes.extend(found.cloned());
     plan.outline.recount();
@@ -241,7 +205,7 @@ async fn compare(
     unreachable.retain(|it| concerned.contains(it.account.name.as_str()));
     let blocked = refused(&narrowed, &unreachable, &seen, &blocked);
     places().zip(seen).for_each(|(index, seen)| all[index] = seen);
-    Compared { blocked, stale: moved(stale), notes: verified.notes, untrue, seen: all }
+    Ok(Compared { blocked, stale: moved(stale), notes: verified.notes, untrue, seen: all })
 }
 
 /// Refuses a plan that shows something else than it does.

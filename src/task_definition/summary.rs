@@ -89,7 +89,7 @@ pub fn summary(live: &Value, wanted: &Value) -> Vec<String> {
         if member == "containerDefinitions" {
             containers(old, new, &mut lines);
         } else {
-            difference(member, member, false, old, new, &mut lines);
+            lines.extend(difference(member, member, false, old, new));
         }
     });
     if lines.is_empty() {
@@ -105,12 +105,12 @@ fn containers(old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<String>)
         match (old, new) {
             (Some(old), Some(new)) => {
                 // The image first: in most deployments it is all that changes.
-                difference(&format!("{name}: image"), "image", false, old.get("image"), new.get("image"), lines);
+                lines.extend(difference(&format!("{name}: image"), "image", false, old.get("image"), new.get("image")));
                 members(old, new, |member, old, new| match member {
                     "image" => {}
                     "environment" => variables(&name, old, new, lines),
                     "secrets" => secrets(&name, old, new, lines),
-                    _ => difference(&format!("{name}: {member}"), member, false, old, new, lines),
+                    _ => lines.extend(difference(&format!("{name}: {member}"), member, false, old, new)),
                 });
             }
             (None, Some(new)) => lines.push(format!("container {name} added (image {})", image(new))),
@@ -131,40 +131,30 @@ fn variables(container: &str, old: Option<&Value>, new: Option<&Value>, lines: &
 fn secrets(container: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<String>) {
     for (name, (old, new)) in paired(old, new, "name") {
         let from = |entry: Option<&Value>| entry.and_then(|entry| entry.get("valueFrom")).cloned();
-        difference(
-            &format!("{container}: secret {name}"),
-            "valueFrom",
-            false,
-            from(old).as_ref(),
-            from(new).as_ref(),
-            lines,
-        );
+        let path = format!("{container}: secret {name}");
+        lines.extend(difference(&path, "valueFrom", false, from(old).as_ref(), from(new).as_ref()));
     }
 }
 
 /// Writes the differences of any two values. `member` is the name under which they are found, `opaque` whether what
 /// they hold must not be shown.
-fn difference(
-    path: &str,
-    member: &str,
-    opaque: bool,
-    old: Option<&Value>,
-    new: Option<&Value>,
-    lines: &mut Vec<String>,
-) {
-    let Some(verb) = verb(old, new) else { return };
+fn difference(path: &str, member: &str, opaque: bool, old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
+    let Some(verb) = verb(old, new) else { return Vec::new() };
+    let mut lines = Vec::new();
     let opaque = opaque || is_opaque(member);
     if let (Some(old @ Value::Object(_)), Some(new @ Value::Object(_))) = (old, new) {
-        members(old, new, |member, old, new| difference(&format!("{path}.{member}"), member, opaque, old, new, lines));
-        return;
+        members(old, new, |member, old, new| {
+            lines.extend(difference(&format!("{path}.{member}"), member, opaque, old, new));
+        });
+        return lines;
     }
     if let Some((_, key)) = KEYED.iter().find(|(list, _)| *list == member)
         && [old, new].into_iter().flatten().all(|list| is_keyed(list, key))
     {
         for (name, (old, new)) in paired(old, new, key) {
-            difference(&format!("{path}[{name}]"), "", opaque, old, new, lines);
+            lines.extend(difference(&format!("{path}[{name}]"), "", opaque, old, new));
         }
-        return;
+        return lines;
     }
     let text = |value: Option<&Value>| value.filter(|_| !opaque).and_then(|value| shown(member, value));
     lines.push(match (text(old), text(new)) {
@@ -173,6 +163,7 @@ fn difference(
         (Some(old), None) if new.is_none() => format!("{path} removed: {old}"),
         _ => format!("{path} {verb}"),
     });
+    lines
 }
 
 /// Returns `added`, `removed` or `changed`, or nothing for what is the same.

@@ -122,12 +122,8 @@ impl Lines {
             sections.calm(target);
         }
         match &event.event {
-            Event::RolloutFinished { reason, .. } => {
-                self.section(target, sentence, reason.as_ref(), log, event.at, state)
-            }
-            Event::RollbackFinished { reason, .. } => {
-                self.section(target, sentence, Some(reason), log, event.at, state)
-            }
+            Event::RolloutFinished { reason, .. } => self.section(sentence, reason.as_ref(), log, event.at, state),
+            Event::RollbackFinished { reason, .. } => self.section(sentence, Some(reason), log, event.at, state),
             Event::RolloutSkipped { .. }
             | Event::TargetDegraded { .. }
             | Event::RollbackImpossible { .. }
@@ -157,13 +153,13 @@ impl Lines {
 
     fn section(
         &mut self,
-        target: &TargetId,
         sentence: &Sentence,
         reason: Option<&Reason>,
         log: &[String],
         at: Timestamp,
         state: &RunState,
     ) {
+        let Some(target) = &sentence.target else { return };
         self.last_at = Some(at);
         let header = self.line(sentence, at, state);
         let found = state.target(target);
@@ -189,9 +185,8 @@ impl Lines {
         let left = self.sections.as_ref().map(Sections::open_targets).unwrap_or_default();
         for target in left {
             let text = "not ended when the run was over".to_owned();
-            let sentence =
-                Sentence { tone: Tone::Warn, mark: "!", target: Some(target.clone()), text, progress: false };
-            self.section(&target, &sentence, None, &[], at, state);
+            let sentence = Sentence { tone: Tone::Warn, mark: "!", target: Some(target), text, progress: false };
+            self.section(&sentence, None, &[], at, state);
         }
     }
 

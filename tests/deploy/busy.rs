@@ -104,9 +104,8 @@ async fn a_saved_plan_takes_the_place_of_just_that_deployment() {
             origin: Default::default(),
         };
         let (saved, start, cancel) = (saved.clone(), scene.start.clone(), scene.cancel.clone());
-        let ran = scene
-            .ran(async |reach, view| roleout::run::saved_plan::run(saved, reach, terms, start, view, cancel).await)
-            .await;
+        let ran =
+            scene.ran(async |reach, view| crate::runs::apply(saved, reach, terms, start, view, cancel).await).await;
         assert_eq!(ran.code(), Exit::Done, "after {wait}: {:?}", ran.exit);
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use roleout::base::exit::Exit;
-use roleout::commands::{rollback, watch};
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::event::Event;
 use roleout::fleet::Outcome;
@@ -230,14 +229,15 @@ async fn rolled_back(scene: &Scene) -> Ran {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     scene
         .ran(async |reach, view| {
-            rollback::run(fleet, reach, choice, crate::harness::everything(), start, view, Cancel::default()).await
+            crate::runs::roll_back(fleet, reach, choice, crate::harness::everything(), start, view, Cancel::default())
+                .await
         })
         .await
 }
 
 async fn watched(scene: &Scene) -> Ran {
     let (fleet, start) = (scene.fleet.clone(), scene.start.clone());
-    scene.ran(async |reach, view| watch::run(fleet, reach, false, start, view, Cancel::default()).await).await
+    scene.ran(async |reach, view| crate::runs::watch(fleet, reach, false, start, view, Cancel::default()).await).await
 }
 
 /// The image of the task set that has the traffic.

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use roleout::base::exit::Exit;
-use roleout::commands::plan::{self, PlanOptions};
-use roleout::commands::status;
 use roleout::connect::Connection;
 use roleout::event::Event;
 use roleout::fleet::{Base, Commit, ImageError, Outcome};
+use roleout::operations::status;
 use roleout::plan::saved::Saved;
-use roleout::run::saved_plan;
+use roleout::run::plan::{self, PlanOptions};
 use roleout::run::saved_plan::ApplyOptions;
 use roleout::status::{Drift, Status};
 use roleout::view::View;
@@ -182,7 +181,7 @@ async fn a_revision_that_is_not_there_or_not_active_blocks_before_anything_is_ch
     };
     let ran = scene
         .ran(async |reach, view| {
-            saved_plan::run(plan, reach, terms, scene.start.clone(), view, scene.cancel.clone()).await
+            crate::runs::apply(plan, reach, terms, scene.start.clone(), view, scene.cancel.clone()).await
         })
         .await;
     assert_eq!(ran.code(), Exit::Blocked);
@@ -405,7 +404,7 @@ async fn an_older_commit_does_not_take_the_place_of_a_newer_one() {
     );
     let view = View::new(Options::default(), Box::new(std::io::sink()), Box::new(std::io::sink()));
     let reach = Connection::sandbox(&older.fleet, &older.sandbox, older.token.clone());
-    let planned = plan::run(&older.fleet, &reach, &PlanOptions::default(), view, older.cancel.clone()).await;
+    let planned = plan::run(older.fleet.clone(), &reach, &PlanOptions::default(), view, older.cancel.clone()).await;
     assert_eq!(planned.map_err(|error| error.exit), Err(Exit::Blocked));
     assert_eq!(newer.sandbox.calls().writes.len(), writes, "nothing was changed");
     // What a status says of the differences is not hidden by it.

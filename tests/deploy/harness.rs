@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use roleout::base::clock::Clock;
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
-use roleout::commands::rollback::Going;
 use roleout::connect::Connection;
 use roleout::engine::Start;
 use roleout::engine::cancel::Cancel;
@@ -15,12 +14,15 @@ use roleout::event::{Event, Stamped};
 use roleout::fleet::{Fleet, Outcome};
 use roleout::manifest::load::load_str;
 use roleout::plan::rollback_target::deployed::DeployedBy;
-use roleout::run::lifecycle::{PlanInput, run};
+use roleout::run::lifecycle::PlanInput;
+use roleout::run::rollback::RollbackScope;
 use roleout::sandbox::{Claims, Sandbox, parse_fault};
 use roleout::state::RunState;
 use roleout::view::View;
 use roleout::view::options::{Format, Options};
 use secrecy::SecretString;
+
+use crate::runs;
 
 /// A fleet, and the AWS in which it exists.
 pub struct Scene {
@@ -33,8 +35,8 @@ pub struct Scene {
 }
 
 /// A rollback of every target, whatever it runs.
-pub fn everything() -> Going {
-    Going { further: false, which: DeployedBy::All }
+pub fn everything() -> RollbackScope {
+    RollbackScope { further: false, which: DeployedBy::All }
 }
 
 /// What a run came to.
@@ -117,7 +119,7 @@ impl Scene {
     /// Deploys.
     pub async fn deploy(&self) -> Ran {
         let (fleet, choice, start) = (self.fleet.clone(), self.choice.clone(), self.start.clone());
-        self.ran(async |reach, view| run(fleet, reach, choice, start, view, self.cancel.clone()).await).await
+        self.ran(async |reach, view| runs::deploy(fleet, reach, choice, start, view, self.cancel.clone()).await).await
     }
 
     /// Runs a command as a job of its own: with new clients and sessions.

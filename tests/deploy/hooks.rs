@@ -6,8 +6,8 @@ use roleout::base::exit::Exit;
 use roleout::engine::cancel::Signal;
 use roleout::event::{Event, TaskEnd};
 use roleout::fleet::{Moment, Outcome};
+use roleout::run::saved_file;
 use roleout::run::saved_plan::ApplyOptions;
-use roleout::run::{saved_file, saved_plan};
 use roleout::sandbox::Write;
 use serde_json::{Value, json};
 
@@ -362,7 +362,7 @@ async fn the_plan_names_the_tasks_and_a_saved_one_runs_them() {
     };
     let (saved, start) = (saved_file::read(&directory.plan()).expect("a saved plan"), scene.start.clone());
     let ran = scene
-        .ran(async |reach, view| saved_plan::run(saved, reach, terms, start, view, scene.cancel.clone()).await)
+        .ran(async |reach, view| crate::runs::apply(saved, reach, terms, start, view, scene.cancel.clone()).await)
         .await;
     assert_eq!((ran.code(), runs(&scene).len()), (Exit::Done, 2), "{}", ran.said);
 }

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roleout::base::exit::Exit;
-use roleout::commands::{iam, plan, rollback, status};
+use roleout::connect::CommandContext;
 use roleout::engine::cancel::Cancel;
 use roleout::event::Event;
 use roleout::fleet::{Allow, Fleet, Outcome, Subject};
 use roleout::iam::{IamOptions, Permissions, Setup, setup};
+use roleout::operations::{iam_check, status};
+use roleout::run::plan;
 use roleout::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
 use roleout::view::options::Options;
 use roleout::view::{Form, View};
@@ -148,7 +150,16 @@ async fn back(scene: &Scene) -> Ran {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     scene
         .ran(async |reach, view| {
-            rollback::run(fleet, reach, choice, crate::harness::everything(), start, view, scene.cancel.clone()).await
+            crate::runs::roll_back(
+                fleet,
+                reach,
+                choice,
+                crate::harness::everything(),
+                start,
+                view,
+                scene.cancel.clone(),
+            )
+            .await
         })
         .await
 }
@@ -159,7 +170,7 @@ async fn shown(scene: &Scene, does: Does) -> (Exit, String) {
     let reach = roleout::connect::Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let exit = if does == Does::Plan {
         let choice = plan::PlanOptions { form: Form::Text, ..plan::PlanOptions::default() };
-        plan::run(&scene.fleet, &reach, &choice, view, Cancel::default()).await
+        plan::run(scene.fleet.clone(), &reach, &choice, view, Cancel::default()).await
     } else {
         status::run(&scene.fleet, &reach, status::StatusOptions::default(), view, Cancel::default()).await
     };
@@ -372,13 +383,14 @@ async fn every_condition_of_a_trust_policy_counts() {
 
 /// Compares what is live with what the scene's manifest needs.
 async fn compared(scene: &Scene) -> (Exit, String) {
-    let (out, mut text) = (Shared::default(), Vec::new());
-    let view = View::new(Options::default(), Box::new(out.clone()), Box::new(out));
+    let out = Shared::default();
+    let view = &mut View::new(Options::default(), Box::new(out.clone()), Box::new(std::io::sink()));
     let reach = roleout::connect::Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let wanted = needed(&scene.fleet, IamOptions::default());
     let most = needed(&scene.fleet, IamOptions { check: true, ..IamOptions::default() });
-    let exit = iam::compare(&scene.fleet, (&wanted, &most), &reach, view, &mut text, Cancel::default()).await;
-    (exit.unwrap_or_else(|error| error.exit), String::from_utf8(text).expect("UTF-8"))
+    let context = &mut CommandContext { connection: &reach, view, cancel: &Cancel::default() };
+    let exit = iam_check::compare(&scene.fleet, (&wanted, &most), context).await;
+    (exit.unwrap_or_else(|error| error.exit), out.text())
 }
 
 #[tokio::test(start_paused = true)]

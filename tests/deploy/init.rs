@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use roleout::aws::{Aws, SharedCredentialsProvider};
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
-use roleout::commands::init::{empty, imported, write};
-use roleout::connect::Connection;
+use roleout::connect::{CommandContext, Connection};
+use roleout::engine::cancel::Cancel;
 use roleout::fleet::{Fleet, IdentitySource};
-use roleout::identity::preflight::OnLoss;
+use roleout::identity::preflight::{OnLoss, Unreachable};
 use roleout::identity::session::Sessions;
 use roleout::init::{File, Source, starter};
 use roleout::manifest::load::load;
+use roleout::observe::Observation;
+use roleout::operations::init::{empty, imported, write};
 use roleout::plan::build;
 use roleout::plan::outline::Action;
 use roleout::preflight::prepare;
@@ -75,7 +77,7 @@ async fn closes(scene: &Scene, name: &str, sources: &[String]) -> Vec<File> {
     let fleet = loaded(&path);
     assert_eq!((fleet.targets.len(), &fleet.warnings), (sources.len(), &Vec::new()), "{}", files[0].text);
     let reach = Connection::sandbox(&fleet, &scene.sandbox, scene.token.clone());
-    let (unreachable, seen) = prepare(&fleet, &reach, OnLoss::GoOn, &mut view()).await;
+    let (unreachable, seen) = prepared(&fleet, &reach).await;
     assert_eq!(unreachable, Vec::new());
     for change in build::plan(&fleet, &seen).outline.changes {
         assert_eq!(change.action, Action::Unchanged, "{}: {:?}\n{}", change.target, change.summary, files[0].text);
@@ -113,6 +115,12 @@ fn the_manifest_to_start_from_passes_the_check_and_says_so_by_its_schema() {
     let error = write(&path, &files, false).expect_err("it exists");
     assert!(error.exit == Exit::Usage && error.help[0].contains("--force"), "{error}");
     write(&path, &files, true).expect("written over");
+}
+
+/// Reads every target of a fleet.
+async fn prepared(fleet: &Fleet, connection: &Connection) -> (Vec<Unreachable>, Vec<Observation>) {
+    let context = &mut CommandContext { connection, view: &mut view(), cancel: &Cancel::default() };
+    prepare(fleet, OnLoss::GoOn, context).await.expect("no signal")
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +251,7 @@ async fn one_service_by_the_credentials_at_hand_is_written_as_it_is() {
     assert_eq!(fleet.identity.source, IdentitySource::Ambient);
     assert_eq!(fleet.targets[0].id.to_string(), "account-200000000001/eu-west-1/api");
     assert!(files[1].text.contains("arn:aws:iam::200000000001:role/"), "{}", files[1].text);
-    let (_, seen) = prepare(&fleet, &reach, OnLoss::GoOn, &mut view()).await;
+    let (_, seen) = prepared(&fleet, &reach).await;
     assert_eq!(build::plan(&fleet, &seen).outline.changes[0].action, Action::Unchanged);
 }
 

@@ -9,12 +9,12 @@ use roleout::base::exit::Exit;
 use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
 use roleout::fleet::Outcome;
-use roleout::run::lifecycle::run;
 use roleout::view::View;
 use roleout::view::options::{Format, Options};
 use tokio::sync::Notify;
 
 use crate::harness::{Scene, manifest};
+use crate::runs;
 
 /// Takes events, and says when so many have been written.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ async fn interrupted_after(scene: &Scene, events: usize, by: By) -> bool {
     let view = View::new(options, Box::new(counting.clone()), Box::new(io::sink()));
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
-    let ran = run(fleet, &reach, choice, start, view, scene.cancel.clone());
+    let ran = runs::deploy(fleet, &reach, choice, start, view, scene.cancel.clone());
     let mut ran = std::pin::pin!(ran);
     tokio::select! {
         biased;

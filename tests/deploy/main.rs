@@ -36,6 +36,7 @@ mod record;
 mod reports;
 mod rollback;
 mod rollbacks;
+mod runs;
 mod saved;
 mod scale;
 mod shards;

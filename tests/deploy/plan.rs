@@ -2,11 +2,10 @@
 
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
-use roleout::commands::plan::{PlanOptions, run};
 use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
 use roleout::plan::preview::{Kind, Preview};
-use roleout::run::lifecycle;
+use roleout::run::plan::{PlanOptions, run};
 use roleout::view::options::Options;
 use roleout::view::{Form, View};
 use serde_json::json;
@@ -43,7 +42,7 @@ async fn plan(scene: &Scene) -> Planned {
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let choice = PlanOptions { form: Form::Json, detailed_exitcode: true, ..PlanOptions::default() };
     let began = tokio::time::Instant::now();
-    let exit = run(&scene.fleet, &reach, &choice, view, scene.cancel.clone()).await;
+    let exit = run(scene.fleet.clone(), &reach, &choice, view, scene.cancel.clone()).await;
     let preview = serde_json::from_str(&out.text()).expect("the plan is shown");
     assert_eq!(scene.sandbox.calls().writes, Vec::new(), "a plan only reads");
     Planned { exit, preview, seconds: began.elapsed().as_secs() }
@@ -125,9 +124,10 @@ async fn a_dry_run_shows_the_same() {
         let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
         let cancel = scene.cancel.clone();
         let exit = if dry_run {
-            lifecycle::run(scene.fleet.clone(), &reach, scene.choice.clone(), scene.start.clone(), view, cancel).await
+            crate::runs::deploy(scene.fleet.clone(), &reach, scene.choice.clone(), scene.start.clone(), view, cancel)
+                .await
         } else {
-            run(&scene.fleet, &reach, &PlanOptions::default(), view, cancel).await
+            run(scene.fleet.clone(), &reach, &PlanOptions::default(), view, cancel).await
         };
         assert_eq!(exit, Ok(Exit::Done));
         out.text()
@@ -141,11 +141,13 @@ async fn a_cancelled_plan_says_so_and_an_unknown_wave_is_a_usage_error() {
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let view = || View::new(Options::default(), Box::new(std::io::sink()), Box::new(std::io::sink()));
     let choice = PlanOptions { from: Some("nowhere".into()), ..PlanOptions::default() };
-    let error = run(&scene.fleet, &reach, &choice, view(), scene.cancel.clone()).await.expect_err("no such wave");
+    let error =
+        run(scene.fleet.clone(), &reach, &choice, view(), scene.cancel.clone()).await.expect_err("no such wave");
     assert_eq!(error.exit, Exit::Usage);
     scene.cancel.cancel(Signal::Interrupt);
-    let error =
-        run(&scene.fleet, &reach, &PlanOptions::default(), view(), scene.cancel.clone()).await.expect_err("cancelled");
+    let error = run(scene.fleet.clone(), &reach, &PlanOptions::default(), view(), scene.cancel.clone())
+        .await
+        .expect_err("cancelled");
     assert_eq!(error.exit, Exit::Interrupted);
 }
 

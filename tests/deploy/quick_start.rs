@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use roleout::base::exit::Exit;
-use roleout::commands::plan;
 use roleout::connect::Connection;
 use roleout::engine::cancel::Cancel;
 use roleout::fleet::Fleet;
 use roleout::iam::{IamOptions, Permissions, setup, terraform};
 use roleout::manifest::load::load_str;
+use roleout::run::plan;
 use roleout::sandbox::{AUDIENCE, Claims, PROJECT_PATH, Sandbox};
 use roleout::view::options::Options;
 use roleout::view::{Form, View};
@@ -60,7 +60,7 @@ async fn planned(scene: &Scene) -> Exit {
     let view = View::new(Options::default(), Box::new(Shared::default()), Box::new(Shared::default()));
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let choice = plan::PlanOptions { form: Form::Text, ..plan::PlanOptions::default() };
-    plan::run(&scene.fleet, &reach, &choice, view, Cancel::default()).await.unwrap_or_else(|error| error.exit)
+    plan::run(scene.fleet.clone(), &reach, &choice, view, Cancel::default()).await.unwrap_or_else(|error| error.exit)
 }
 
 #[tokio::test(start_paused = true)]

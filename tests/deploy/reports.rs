@@ -4,16 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use roleout::base::exit::Exit;
-use roleout::commands::rollback;
 use roleout::engine::cancel::Signal;
 use roleout::event::{Stamped, TaskEnd};
+use roleout::outputs::journal::Journal;
+use roleout::outputs::reports::Reports;
 use roleout::report::record::runs;
 use roleout::report::{Ending, Kind, Record, Report, log};
-use roleout::run::lifecycle::run;
 use roleout::view::View;
-use roleout::view::journal::Journal;
 use roleout::view::options::Options;
-use roleout::view::reports::Reports;
 use schemars::generate::SchemaSettings;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -38,7 +36,7 @@ async fn deploy_to(scene: &Scene, directory: &Path) -> Ran {
         .ran(async |reach, mut view| {
             view.record(Journal::open(&directory.join("journal.jsonl")).expect("a journal"));
             view.report(Reports::open(&[], Some(&directory.join("out")), &Kind::ALL).expect("reports"));
-            run(fleet, reach, choice, start, view, scene.cancel.clone()).await
+            crate::runs::deploy(fleet, reach, choice, start, view, scene.cancel.clone()).await
         })
         .await
 }
@@ -210,7 +208,16 @@ async fn a_rollback_and_an_unchanged_fleet_have_reports() {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     let back = scene
         .ran(async |reach, view| {
-            rollback::run(fleet, reach, choice, crate::harness::everything(), start, view, scene.cancel.clone()).await
+            crate::runs::roll_back(
+                fleet,
+                reach,
+                choice,
+                crate::harness::everything(),
+                start,
+                view,
+                scene.cancel.clone(),
+            )
+            .await
         })
         .await;
     assert_eq!(report(&back).counts(), "2 succeeded", "{}", back.said);
@@ -389,7 +396,7 @@ async fn a_folded_log_has_one_whole_section_for_each_target_and_failures_are_ope
     let ran = scene
         .ran(async |reach, mut view| {
             view.fold();
-            run(fleet, reach, choice, start, view, scene.cancel.clone()).await
+            crate::runs::deploy(fleet, reach, choice, start, view, scene.cancel.clone()).await
         })
         .await;
     let sections = sections(&ran.said);
@@ -431,7 +438,7 @@ async fn a_report_that_cannot_be_written_is_a_warning_and_changes_no_exit_code()
             view.report(Reports::open(&[], Some(&out), &Kind::ALL).expect("reports"));
             fs_err::remove_dir_all(&out).expect("removed");
             fs_err::write(&out, "in the way").expect("written");
-            run(fleet, reach, choice, start, view, scene.cancel.clone()).await
+            crate::runs::deploy(fleet, reach, choice, start, view, scene.cancel.clone()).await
         })
         .await;
     assert_eq!(ran.code(), Exit::Done, "{}", ran.said);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use roleout::base::exit::Exit;
-use roleout::commands::rollback::{Going, run};
 use roleout::engine::cancel::Signal;
 use roleout::fleet::Outcome;
 use roleout::plan::rollback_target::deployed::DeployedBy;
+use roleout::run::rollback::RollbackScope;
 use serde_json::json;
 
 use crate::harness::{Ran, Scene, manifest};
@@ -22,17 +22,21 @@ fn scene(accounts: usize, services: usize, rollout: &str) -> Scene {
 }
 
 async fn rollback(scene: &Scene, further: bool) -> Ran {
-    going(scene, Going { further, which: DeployedBy::All }).await
+    by_scope(scene, RollbackScope { further, which: DeployedBy::All }).await
 }
 
-async fn going(scene: &Scene, going: Going) -> Ran {
+async fn by_scope(scene: &Scene, scope: RollbackScope) -> Ran {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
-    scene.ran(async |reach, view| run(fleet, reach, choice, going, start, view, scene.cancel.clone()).await).await
+    scene
+        .ran(async |reach, view| {
+            crate::runs::roll_back(fleet, reach, choice, scope, start, view, scene.cancel.clone()).await
+        })
+        .await
 }
 
 /// As `roleout rollback` does without a flag.
 async fn by_manifest(scene: &Scene) -> Ran {
-    going(scene, Going::default()).await
+    by_scope(scene, RollbackScope::default()).await
 }
 
 /// Another job, in which every service is to run this image.
@@ -134,7 +138,7 @@ async fn where_nothing_tells_what_was_deployed_a_rollback_is_refused_and_a_repor
     let run = record.report().deployed();
     for _ in 0..2 {
         let which = DeployedBy::Run(Box::new(run.clone()));
-        let ran = going(&later, Going { further: false, which }).await;
+        let ran = by_scope(&later, RollbackScope { further: false, which }).await;
         assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
         assert_eq!(images(&scene), ["registry.example.com/s0:v2"; 3], "{}", ran.said);
     }

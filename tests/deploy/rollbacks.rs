@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use roleout::base::exit::Exit;
 use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
+use roleout::engine::context::Handles;
 use roleout::engine::{self, Start};
 use roleout::event::{Event, RollbackStep};
 use roleout::fleet::Outcome;
@@ -519,7 +520,8 @@ async fn read_slowly(scene: &Scene, cancel_at: u64) -> Vec<Event> {
     let seen: Vec<Observation> = seen.into_iter().map(|(_, seen)| seen).collect();
     let plan = build::plan(&scene.fleet, &seen);
     let (events, mut received) = tokio::sync::mpsc::channel(1);
-    let run = engine::run(scene.fleet.clone(), plan, clients, events, scene.cancel.clone(), Start::default());
+    let handles = Handles { clients, events, cancel: scene.cancel.clone() };
+    let run = engine::run(scene.fleet.clone(), plan, handles, Start::default());
     let mut told = Vec::new();
     let reader = async {
         while let Some(event) = received.recv().await {
@@ -639,7 +641,7 @@ async fn a_saved_plan_is_undone_as_it_was_planned() {
         origin: Default::default(),
     };
     let (start, cancel) = (scene.start.clone(), scene.cancel.clone());
-    let ran = scene.ran(async |reach, view| saved_plan::run(saved, reach, terms, start, view, cancel).await).await;
+    let ran = scene.ran(async |reach, view| crate::runs::apply(saved, reach, terms, start, view, cancel).await).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
     assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
 }

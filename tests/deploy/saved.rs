@@ -6,8 +6,8 @@ use roleout::base::error::Error;
 use roleout::base::exit::Exit;
 use roleout::fleet::Outcome;
 use roleout::plan::saved::{Origin, Saved, schema};
+use roleout::run::saved_file;
 use roleout::run::saved_plan::ApplyOptions;
-use roleout::run::{saved_file, saved_plan};
 use serde_json::{Value, json};
 
 use crate::harness::{Directory, Ran, Scene, fleet, manifest};
@@ -43,7 +43,9 @@ pub async fn plan(scene: &Scene, name: &str) -> (Directory, Saved) {
 /// Carries a saved plan out in another job: it knows nothing of the first but the file.
 pub async fn carry_out(scene: &Scene, saved: &Saved, terms: ApplyOptions) -> Ran {
     let (saved, start) = (saved.clone(), scene.start.clone());
-    scene.ran(async |reach, view| saved_plan::run(saved, reach, terms, start, view, scene.cancel.clone()).await).await
+    scene
+        .ran(async |reach, view| crate::runs::apply(saved, reach, terms, start, view, scene.cancel.clone()).await)
+        .await
 }
 
 fn move_target(scene: &Scene, account: &str) {

@@ -2,7 +2,7 @@
 
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
-use roleout::commands::status::{StatusOptions, run};
+use roleout::operations::status::{StatusOptions, run};
 use roleout::status::{Drift, Status, schema};
 use roleout::view::View;
 use roleout::view::options::Options;

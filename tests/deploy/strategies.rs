@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
-use roleout::commands::{continue_hook, status};
 use roleout::connect::Connection;
 use roleout::engine::cancel::Signal;
 use roleout::event::Event;
 use roleout::fleet::Outcome;
 use roleout::narrate::stage;
+use roleout::operations::{continue_hooks, status};
 use roleout::sandbox::{Fault, ServiceSnapshot};
 use roleout::view::View;
 use roleout::view::options::Options;
@@ -46,11 +46,11 @@ async fn job(scene: &Scene, command: impl AsyncFnOnce(&Connection, View) -> Resu
 
 /// `roleout continue`
 async fn go_on(scene: &Scene, dry_run: bool) -> (Exit, String) {
-    answer(scene, continue_hook::HookFilter { dry_run, rollback: false }).await
+    answer(scene, continue_hooks::HookFilter { dry_run, rollback: false }).await
 }
 
-async fn answer(scene: &Scene, choice: continue_hook::HookFilter) -> (Exit, String) {
-    job(scene, async |reach, view| continue_hook::run(&scene.fleet, reach, choice, view, scene.cancel.clone()).await)
+async fn answer(scene: &Scene, choice: continue_hooks::HookFilter) -> (Exit, String) {
+    job(scene, async |reach, view| continue_hooks::run(&scene.fleet, reach, choice, view, scene.cancel.clone()).await)
         .await
 }
 
@@ -260,11 +260,11 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
     let mut scene = scene(1, &[BLUE_GREEN, PAUSE]);
     scene.fleet.targets[0].timeout = Duration::from_secs(480);
     assert_eq!(scene.deploy().await.code(), Exit::TimedOut);
-    let (exit, listed) = answer(&scene, continue_hook::HookFilter { dry_run: true, rollback: true }).await;
+    let (exit, listed) = answer(&scene, continue_hooks::HookFilter { dry_run: true, rollback: true }).await;
     assert_eq!(exit, Exit::Done);
     assert!(listed.contains("then ROLLBACK; --rollback goes back to s0:9"), "{listed}");
     assert_eq!(scene.sandbox.calls().operation("ContinueServiceDeployment"), 0);
-    let (exit, said) = answer(&scene, continue_hook::HookFilter { dry_run: false, rollback: true }).await;
+    let (exit, said) = answer(&scene, continue_hooks::HookFilter { dry_run: false, rollback: true }).await;
     assert_eq!(exit, Exit::Done);
     assert!(said.contains(&format!("✔ {ONE}  goes back to s0:9; it waited at a PAUSE hook")), "{said}");
     assert!(said.contains("1 of 1 PAUSE hook rolled back"), "{said}");
@@ -283,7 +283,7 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
         )
         .expect("updated");
     tokio::time::sleep(Duration::from_secs(240)).await;
-    let (exit, said) = answer(&scene, continue_hook::HookFilter { dry_run: false, rollback: true }).await;
+    let (exit, said) = answer(&scene, continue_hooks::HookFilter { dry_run: false, rollback: true }).await;
     assert_eq!(exit, Exit::Failed, "{said}");
     assert!(said.contains("was not rolled back: ContinueServiceDeployment: AccessDenied"), "{said}");
 }

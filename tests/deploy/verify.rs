@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roleout::base::exit::Exit;
-use roleout::commands::plan::{self, PlanOptions};
 use roleout::connect::Connection;
 use roleout::engine::Start;
 use roleout::engine::cancel::Cancel;
@@ -16,8 +15,9 @@ use roleout::references::log::LogGroup;
 use roleout::references::need::Need;
 use roleout::references::secret::Secret;
 use roleout::report::Record;
+use roleout::run::plan::{self, PlanOptions};
+use roleout::run::saved_file;
 use roleout::run::saved_plan::ApplyOptions;
-use roleout::run::{saved_file, saved_plan};
 use roleout::sandbox::Role;
 use roleout::view::options::Options;
 use roleout::view::style::Paint;
@@ -47,7 +47,7 @@ async fn shown(scene: &Scene, form: Form) -> (Exit, String) {
     let view = View::new(Options::default(), Box::new(out.clone()), Box::new(err));
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let choice = PlanOptions { form, no_verify: scene.choice.no_verify, ..PlanOptions::default() };
-    let exit = plan::run(&scene.fleet, &reach, &choice, view, scene.cancel.clone()).await;
+    let exit = plan::run(scene.fleet.clone(), &reach, &choice, view, scene.cancel.clone()).await;
     assert_eq!(scene.sandbox.calls().writes, Vec::new(), "a plan only reads");
     (exit.unwrap_or_else(|error| error.exit), out.text())
 }
@@ -318,7 +318,7 @@ async fn a_saved_plan_is_checked_again_when_it_is_carried_out() {
             origin: Default::default(),
         };
         let run = async |reach: &Connection, view| {
-            saved_plan::run(saved, reach, terms, Start::default(), view, Cancel::default()).await
+            crate::runs::apply(saved, reach, terms, Start::default(), view, Cancel::default()).await
         };
         scene.ran(run).await
     };

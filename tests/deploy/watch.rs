@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use roleout::base::exit::Exit;
-use roleout::commands::watch;
 use roleout::engine::Start;
 use roleout::engine::cancel::Signal;
 use roleout::fleet::Outcome;
@@ -16,7 +15,7 @@ async fn watched(scene: &Scene, skip_blocked: bool) -> Ran {
     scene.sandbox.forget_calls();
     let (fleet, cancel) = (scene.fleet.clone(), scene.cancel.clone());
     let ran = scene
-        .ran(async |reach, view| watch::run(fleet, reach, skip_blocked, Start::default(), view, cancel).await)
+        .ran(async |reach, view| crate::runs::watch(fleet, reach, skip_blocked, Start::default(), view, cancel).await)
         .await;
     assert_eq!(scene.sandbox.calls().writes, Vec::new(), "watching only reads");
     ran

@@ -8,6 +8,7 @@ use crate::engine::codedeploy::{Watch, Watched, failure};
 use crate::engine::rollback::Rollback;
 use crate::engine::rollout_result::RollbackResult;
 use crate::event::{Reason, RollbackStep};
+use crate::fleet::OnCancel;
 use crate::fleet::codedeploy::CodeDeploy as Group;
 use crate::plan::work::Definition;
 
@@ -37,7 +38,7 @@ impl Rollback<'_> {
         if self.run.cancel.is_cancelled() {
             return RollbackResult::Cancelled;
         }
-        let mut watch = Watch::new(self.run, self.target, group);
+        let mut watch = Watch::new(self.run, self.target, group, OnCancel::Detach);
         // A halt does not end an rollback.
         let permit = self.run.cancel.permit().with_deadline(deadline);
         let last = permit.hold(watch.api.last(group)).await;

@@ -52,7 +52,8 @@ impl<'a> SucceededRollbacks<'a> {
         let task = self.tasks.spawn(async move {
             let work = run.work(index);
             let from = RollbackFrom { deployment, ..RollbackFrom::default() };
-            Rollback::new(&run, &run.fleet.targets[index], &work, from, timeout, whose).run().await
+            let rollback = Rollback::new(&run, &run.fleet.targets[index], &work, from, timeout);
+            Rollback { cause: whose, ..rollback }.run().await
         });
         self.targets.insert(task.id(), InFlight { index, cause, reason });
     }

@@ -19,8 +19,13 @@ use crate::references;
 /// ECS's longest name of a family.
 const LONGEST_FAMILY: usize = 255;
 
-/// Task definition files that were read, by path; `None` = its faults are recorded.
-pub type Definitions = BTreeMap<String, Option<Rc<TaskDefinition>>>;
+/// Task definition files, each read once.
+pub struct Definitions<'a> {
+    /// How they are reached.
+    pub files: &'a Files<'a>,
+    /// What was read, by path; `None` = its faults are recorded.
+    pub known: BTreeMap<String, Option<Rc<TaskDefinition>>>,
+}
 
 impl Checker<'_> {
     /// Records what a source lacks, whatever the target.
@@ -40,18 +45,17 @@ impl Checker<'_> {
         source: &Spanned<DefinitionSource>,
         layers: &[Layer<'_>],
         scope: &Scope<'_>,
-        files: &Files<'_>,
-        definitions: &mut Definitions,
+        definitions: &mut Definitions<'_>,
     ) -> Option<Base> {
         let file = match source.get()? {
             DefinitionSource::File(file) => file,
             DefinitionSource::Revision(revision) => return self.revision(revision, scope),
         };
-        let definition = self.file(file, source.span, scope, files, definitions)?;
+        let definition = self.file(file, source.span, scope, definitions)?;
         layers.iter().for_each(|layer| self.containers(layer, definition.containers()));
         let refused = |faults: Vec<_>| faults.into_iter().for_each(|fault| self.context.push(fault));
         let value = definition.resolve(scope).map_err(refused).ok()?;
-        let faults = definition.judge(&value, desired, files.images);
+        let faults = definition.judge(&value, desired, definitions.files.images);
         faults.into_iter().for_each(|fault| self.context.push(fault));
         if let Some((_, account, _)) = scope.account.filter(|(_, id, _)| !id.is_empty())
             && let Some((path, foreign)) = references::foreign(&value, account, scope.region.unwrap_or_default())
@@ -99,14 +103,13 @@ impl Checker<'_> {
         file: &Template,
         span: Span,
         scope: &Scope<'_>,
-        files: &Files<'_>,
-        definitions: &mut Definitions,
+        definitions: &mut Definitions<'_>,
     ) -> Option<Rc<TaskDefinition>> {
         let path = self.resolve_at(file, span, scope)?;
-        if let Some(known) = definitions.get(&path) {
+        if let Some(known) = definitions.known.get(&path) {
             return known.clone();
         }
-        let (name, text) = (files.read)(&path);
+        let (name, text) = (definitions.files.read)(&path);
         let definition = match text {
             Err(reason) => {
                 let help = match path.parse::<Revision>() {
@@ -126,7 +129,7 @@ impl Checker<'_> {
                 }
             },
         };
-        definitions.insert(path, definition.clone());
+        definitions.known.insert(path, definition.clone());
         definition
     }
 

@@ -82,7 +82,7 @@ impl Checker<'_> {
                 whole &= self.selector(&other.select, vocabulary);
             }
         }
-        let mut definitions = Definitions::new();
+        let mut definitions = Definitions { files, known: BTreeMap::new() };
         let mut room = Room::default();
         let mut list: Vec<Target> = Vec::new();
         let mut places: BTreeMap<(String, String, String, String), usize> = BTreeMap::new();
@@ -102,7 +102,7 @@ impl Checker<'_> {
                     }
                     let scope = Scope { region: Some(region), service: Some(service.name), ..account.scope() };
                     let Some((cluster, name, desired)) =
-                        self.target(service.written, candidate, &scope, files, &mut definitions)
+                        self.target(service.written, candidate, &scope, &mut definitions)
                     else {
                         whole = false;
                         continue;
@@ -138,7 +138,7 @@ impl Checker<'_> {
                 }
             }
         }
-        warnings.extend(definitions.values().flatten().flat_map(|definition| definition.warnings()));
+        warnings.extend(definitions.known.values().flatten().flat_map(|definition| definition.warnings()));
         for (number, service) in services.iter().enumerate() {
             if !selected.contains(&number) && whole {
                 warnings.push(format!("service `{}` is in no account: its `select` matches nothing", service.name));
@@ -190,8 +190,7 @@ impl Checker<'_> {
         service: &Service,
         candidate: Candidate<'_>,
         scope: &Scope<'_>,
-        files: &Files<'_>,
-        definitions: &mut Definitions,
+        definitions: &mut Definitions<'_>,
     ) -> Option<(String, Option<String>, Desired)> {
         let before = self.context.count();
         let overrides = items(&service.overrides).iter().filter_map(Spanned::get);
@@ -246,7 +245,7 @@ impl Checker<'_> {
                 }
             }
             if let Some(written) = layer.codedeploy {
-                desired.codedeploy = self.codedeploy(written, scope, files);
+                desired.codedeploy = self.codedeploy(written, scope, definitions.files);
             }
             if let Some(settings) = self.settings(layer.deployment, scope) {
                 match &mut desired.deployment {
@@ -263,8 +262,7 @@ impl Checker<'_> {
             self.own_place(arn, place.span, scope);
         }
         if let Some(source) = source {
-            desired.task_definition =
-                self.base(&desired, source, &layers, scope, files, definitions).unwrap_or_default();
+            desired.task_definition = self.base(&desired, source, &layers, scope, definitions).unwrap_or_default();
         }
         desired.run_tasks = self.tasks_of(&layers, scope);
         self.both(&layers);

@@ -29,6 +29,13 @@ struct Defaults {
     policy: Policy,
 }
 
+/// Warns of waves that are written and have no targets.
+pub fn warn_of_empty(manifest: &Manifest, waves: &[Wave], warnings: &mut Vec<String>) {
+    let written = given(&manifest.rollout).is_some_and(|rollout| rollout.waves.is_some());
+    let empty = waves.iter().filter(|wave| written && wave.targets.is_empty());
+    warnings.extend(empty.map(|wave| format!("wave `{}` has no targets", wave.name)));
+}
+
 impl Checker<'_> {
     /// Returns how long each target may take.
     pub fn timeout(self, manifest: &Manifest) -> Duration {
@@ -50,7 +57,6 @@ impl Checker<'_> {
         accounts: &Accounts,
         vocabulary: &Vocabulary,
         timeout: Duration,
-        warnings: &mut Vec<String>,
     ) -> Option<Vec<Wave>> {
         let rollout = match &manifest.rollout {
             Some(rollout) => Some(rollout.get()?),
@@ -109,11 +115,7 @@ impl Checker<'_> {
         if whole {
             self.assign(span, targets, accounts, rest.map(|(index, _)| index), &mut waves);
         }
-        let waves: Vec<Wave> = waves.into_iter().map(|(wave, _, _)| wave).collect();
-        for wave in waves.iter().filter(|wave| wave.targets.is_empty()) {
-            warnings.push(format!("wave `{}` has no targets", wave.name));
-        }
-        Some(waves)
+        Some(waves.into_iter().map(|(wave, _, _)| wave).collect())
     }
 
     fn defaults(self, rollout: Option<&Rollout>, timeout: Duration) -> Defaults {

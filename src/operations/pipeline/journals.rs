@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::file;
-use crate::base::text::count;
-use crate::event::Stamped;
+use crate::operations::journal::last_run;
 use crate::pipeline::join::Part;
 use crate::pipeline::yaml::{JOURNAL, STARTED};
 use crate::view::View;
@@ -37,11 +36,11 @@ pub fn read(directory: &Path, view: &mut View) -> Result<JobArtifacts, Error> {
     let started = started.collect::<std::io::Result<_>>().map_err(unread)?;
     paths.retain(|path| *path != first);
     let preflight = if first.is_file() {
-        part(&first, view)?
+        last_run(&first, view)?
     } else {
         Part { name: first.display().to_string(), events: Vec::new() }
     };
-    let parts = paths.iter().map(|path| part(path, view)).collect::<Result<_, _>>()?;
+    let parts = paths.iter().map(|path| last_run(path, view)).collect::<Result<_, _>>()?;
     Ok(JobArtifacts { preflight, parts, started })
 }
 
@@ -55,27 +54,4 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Reads the last run of a journal.
-fn part(path: &Path, view: &mut View) -> Result<Part, Error> {
-    let bytes =
-        file::read(path, file::LARGEST).map_err(|error| Error::new(Exit::Usage, format!("the journal: {error}")))?;
-    let (mut events, mut foreign) = (Vec::<Stamped>::new(), 0);
-    for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.trim().is_empty()) {
-        match serde_json::from_str::<Stamped>(line) {
-            Ok(event) => {
-                if events.last().is_some_and(|last| last.run != event.run) {
-                    events.clear();
-                }
-                events.push(event);
-            }
-            Err(_) => foreign += 1,
-        }
-    }
-    if foreign > 0 {
-        let lines = count(foreign, "line");
-        view.warning(&format!("{}: {lines} that no run can have written whole; going on without", path.display()));
-    }
-    Ok(Part { name: path.display().to_string(), events })
 }

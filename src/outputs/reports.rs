@@ -11,7 +11,6 @@ use crate::event::Stamped;
 use crate::plan::preview::Preview;
 use crate::report::kind::Wanted;
 use crate::report::{Kind, Record, Report, log, terraform};
-use crate::view::markdown;
 
 /// The files of one run.
 #[derive(Default)]
@@ -104,14 +103,14 @@ impl Reports {
         }
     }
 
-    /// Writes a plan in every form that is wanted.
-    pub fn write_plan(&mut self, preview: &Preview) {
+    /// Writes a plan in every form that is wanted. `markdown` writes it for people.
+    pub fn write_plan(&mut self, preview: &Preview, markdown: fn(&Preview) -> String) {
         self.room.clear();
         for wanted in std::mem::take(&mut self.wanted) {
             let text = match wanted.kind {
                 Kind::Json => json::pretty(preview).unwrap_or_default(),
                 Kind::Terraform => terraform::of_plan(preview),
-                Kind::Markdown => markdown::text(preview),
+                Kind::Markdown => markdown(preview),
                 Kind::Junit | Kind::Dotenv | Kind::Annotations | Kind::Html => continue,
             };
             self.put(&wanted, Ok(text));

@@ -1,0 +1,11 @@
+//! What the commands do that deploy nothing: each finds its account, its services or its journals, and says what it found.
+
+pub mod continue_hooks;
+pub mod exec;
+#[cfg(feature = "verify")]
+pub mod iam_check;
+pub mod iam_files;
+pub mod init;
+pub mod journal;
+pub mod pipeline;
+pub mod status;

@@ -1,0 +1,198 @@
+//! What `roleout rollback` does: which targets go back, to what, and by whose word. The plan then goes the way of every plan.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::text::count;
+use crate::connect::{CommandContext, Connection};
+use crate::engine::Start;
+use crate::engine::cancel::unless_cancelled;
+use crate::fleet::{Fleet, OnCancel, OnFailure};
+use crate::identity::preflight::OnLoss;
+use crate::observe::codedeploy;
+use crate::observe::history::{self, Definitions, Past};
+use crate::plan::rollback_target::RollbackTarget;
+use crate::plan::rollback_target::deployed::{Deployed, DeployedBy, DeployedRun, deployed};
+use crate::plan::{build, rollback_target};
+use crate::preflight::{check_from, prepare};
+use crate::report::Report;
+use crate::report::record::runs;
+use crate::run::lifecycle::{PlanInput, decide};
+use crate::run::planned::Planned;
+use crate::view::View;
+
+/// Which targets go back, and how far.
+#[derive(Clone, Debug, Default)]
+pub struct RollbackScope {
+    /// Targets that are back already go back to what ran before that.
+    pub further: bool,
+    /// Which targets.
+    pub which: DeployedBy,
+}
+
+/// Reads what a run deployed, out of its report or the last run of its journal.
+pub fn read_run(path: &Path, view: &mut View) -> Result<DeployedRun, Error> {
+    let failed = |error: String| Error::new(Exit::Usage, format!("--of: {error}"));
+    let text = fs_err::read(path).map_err(|error| failed(error.to_string()))?;
+    let text = String::from_utf8_lossy(&text);
+    let report = match serde_json::from_str::<Report>(&text) {
+        Ok(report) => report,
+        Err(_) => match runs(&text).0.pop() {
+            Some((_, record)) => record.report(),
+            None => {
+                let error = failed(format!("{} is neither a report nor a journal", path.display()));
+                return Err(error.help("give the report.json or the journal.jsonl of the run that is to be taken back"));
+            }
+        },
+    };
+    view.note(&format!("what {} deployed goes back", report.run.id.as_deref().unwrap_or("the run")));
+    Ok(report.deployed())
+}
+
+/// Returns the targets of a fleet to what they ran before.
+///
+/// # Errors
+/// The run is refused, or a signal came before anything was changed.
+pub async fn roll_back(
+    mut fleet: Fleet,
+    choice: PlanInput,
+    scope: RollbackScope,
+    start: Start,
+    context: &mut CommandContext<'_>,
+) -> Result<Exit, Error> {
+    check_from(&fleet, start.from.as_deref())?;
+    let start = Start { read_at: Some(Instant::now()), ..start };
+    // What is gone back to is not the job's commit, and GitLab would show it as that.
+    fleet.environments.clear();
+    // A rollback that is rolled back would bring again what is to go.
+    fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
+    // An alarm may be the very reason to go back, and clears only some time after.
+    fleet.targets.iter_mut().for_each(|target| target.alarms.clear());
+    let (unreachable, mut seen) = prepare(&fleet, choice.on_loss(), context).await?;
+    if choice.on_loss() == OnLoss::Stop && !unreachable.is_empty() {
+        let plan = build::plan(&fleet, &seen);
+        return decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await;
+    }
+    let CommandContext { connection: reach, view, cancel } = &mut *context;
+    view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));
+    let read = async {
+        codedeploy::under_way(&fleet, &mut seen, &|target| reach.clients()(target)).await;
+        let clients = reach.clients();
+        let past: Vec<Option<Past>> = history::targets(&fleet, &seen, &|target| clients(target)).await;
+        let ways: Vec<Option<RollbackTarget>> = seen
+            .iter()
+            .zip(&past)
+            .map(|(seen, past)| {
+                Some(rollback_target::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, scope.further))
+            })
+            .collect();
+        let is_back = ways.iter().flatten().any(RollbackTarget::is_back);
+        let deployed = deployed(&fleet, &seen, &scope.which, is_back).map_err(|why| {
+            Error::new(Exit::Blocked, why).help(
+                "nothing was changed; name the report or the journal of the run that is to be taken back with --of FILE, \
+                 or go back in every selected target with --all",
+            )
+        })?;
+        let ways: Vec<Option<RollbackTarget>> = ways
+            .into_iter()
+            .zip(&deployed)
+            .map(|(way, deployed)| match (way, deployed) {
+                (Some(way), Some(deployed)) => Some(way.of_deployed(deployed)),
+                // What it ran before needs not be known where it stays.
+                (None, Some(Deployed::No(why))) => Some(RollbackTarget::Untouched(why.clone())),
+                (way, _) => way,
+            })
+            .collect();
+        for ((seen, past), way) in seen.iter_mut().zip(past).zip(&ways) {
+            if let (Some(Err(unseen)), None) = (past, way) {
+                *seen = Err(unseen);
+            }
+        }
+        let definitions = definitions(&fleet, &ways, reach).await;
+        Ok::<_, Error>((ways, deployed, definitions))
+    };
+    let (ways, deployed, definitions) = unless_cancelled(read, cancel).await??;
+    let plan = rollback_target::plan(&fleet, &seen, &ways, &deployed, &definitions);
+    // The differences that are shown are those to what is gone back to.
+    for (index, found) in &definitions {
+        if let (Ok(observed), Ok(found)) = (&mut seen[*index], found) {
+            observed.newest = Some(Arc::clone(found));
+        }
+    }
+    print_sources(&fleet, &ways, view);
+    decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await
+}
+
+/// Reads what is gone back to, by the targets' indices.
+async fn definitions(fleet: &Fleet, ways: &[Option<RollbackTarget>], reach: &Connection) -> Definitions {
+    use futures::StreamExt;
+
+    let clients = reach.clients();
+    let wanted = ways.iter().enumerate().filter_map(|(index, way)| match way {
+        Some(RollbackTarget::To { arn, .. }) => Some((index, arn.as_str())),
+        _ => None,
+    });
+    let reads = wanted.map(|(index, arn)| {
+        let target = &fleet.targets[index];
+        let ecs = clients(target);
+        async move { (index, history::definition(&ecs, target, arn).await) }
+    });
+    futures::stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(32).collect().await
+}
+
+/// Says where the past is known from, where it is not from service deployments, and what is back already.
+fn print_sources(fleet: &Fleet, ways: &[Option<RollbackTarget>], view: &mut View) {
+    let mut guessed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut already: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut untouched: BTreeMap<&str, usize> = BTreeMap::new();
+    for (target, way) in fleet.targets.iter().zip(ways) {
+        match way {
+            Some(RollbackTarget::To { because: Some(because), support, .. }) => {
+                let by = if support.is_some() { &mut told } else { &mut guessed };
+                by.entry(because).or_default().push(target.id.to_string());
+            }
+            Some(RollbackTarget::Untouched(why)) => *untouched.entry(why).or_default() += 1,
+            Some(RollbackTarget::Already(why)) => already.entry(why).or_default().push(target.id.to_string()),
+            _ => {}
+        }
+    }
+    for (because, targets) in guessed {
+        view.warning(&format!(
+            "{}: what it goes back to is the next older revision of its family, and whether that ever ran is not known: \
+             {because}",
+            targets.join(", ")
+        ));
+    }
+    for (because, targets) in told {
+        view.note(&format!(
+            "{}: what ran before is told from the service's messages and the tags of its revisions: {because}",
+            targets.join(", ")
+        ));
+    }
+    for (why, targets) in already {
+        view.note(&format!("{}: {why}; --further goes on to what ran before that", targets.join(", ")));
+    }
+    for (why, number) in untouched {
+        view.note(&format!("{} left as it is, {why}; --all takes it back too", count(number, "target")));
+    }
+    let known = |by_codedeploy: bool| {
+        let mut known = fleet
+            .targets
+            .iter()
+            .zip(ways)
+            .filter(|(_, way)| matches!(way, Some(RollbackTarget::To { because: None, .. })));
+        known.any(|(target, _)| target.desired.codedeploy.is_some() == by_codedeploy)
+    };
+    if known(false) {
+        view.note("what ran before is known from the service deployments that ECS keeps for 90 days");
+    }
+    if known(true) {
+        view.note("what services under CODE_DEPLOY ran before is known from the newest deployments of their groups");
+    }
+}

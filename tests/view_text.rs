@@ -171,13 +171,13 @@ fn nothing_of_others_reaches_a_terminal_as_a_command() {
         run.events.iter().for_each(|event| view.event(event));
         view.finish();
         for text in [out.text(), err.text()] {
-            assert!(text.contains("evil"));
+            assert!(text.contains("evil"), "{live}, {text:?}");
             // A live view moves the cursor itself, by sequences that end in A, B or K.
             assert!(
                 !text.contains("\u{1b}[31m") && !text.contains(['\u{9b}', '\u{202e}', '\u{7f}', '\u{7}']),
-                "{text:?}"
+                "{live}: {text:?}"
             );
-            assert!(live || !text.contains(['\u{1b}', '\r']), "{text:?}");
+            assert!(live || !text.contains(['\u{1b}', '\r']), "{live}: {text:?}");
         }
     }
 }
@@ -578,8 +578,8 @@ fn a_stdout_that_goes_away_stops_nothing() {
         let options = Options { format: Format::Jsonl, ..Options::default() };
         let mut view = View::new(options, Box::new(Leaving(3, kind)), Box::new(err.clone()));
         story().events.iter().for_each(|event| view.event(event));
-        assert_eq!(view.finish().exit(), Exit::Tolerated);
-        assert_eq!(err.text().matches("warning: events are no longer written").count(), warnings);
+        assert_eq!(view.finish().exit(), Exit::Tolerated, "{kind:?}");
+        assert_eq!(err.text().matches("warning: events are no longer written").count(), warnings, "{kind:?}");
     }
 }
 
@@ -590,6 +590,6 @@ fn a_stderr_that_goes_away_stops_nothing() {
         let err = Box::new(Leaving(2, io::ErrorKind::BrokenPipe));
         let mut view = View::new(options, Box::new(io::sink()), err);
         story().events.iter().for_each(|event| view.event(event));
-        assert_eq!(view.finish().exit(), Exit::Tolerated);
+        assert_eq!(view.finish().exit(), Exit::Tolerated, "{live}");
     }
 }

@@ -342,7 +342,7 @@ mod tests {
             ("localhost:5000/api", "localhost:5000/api"),
             ("localhost:5000/api:1@sha256:0", "localhost:5000/api"),
         ] {
-            assert_eq!(repository(image), wanted);
+            assert_eq!(repository(image), wanted, "{image}");
         }
     }
 

@@ -462,7 +462,7 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
       ✖ rolled back  a2/eu-west-1/api  api:12 -> api:13 -> api:12  1m 01s
       ✔ succeeded    a3/eu-west-1/api  api:12 -> api:13            10m 59s
 
-    not returned: 1 target
+    not rolled back: 1 target
       nothing else had completed
       a3/eu-west-1/api
 

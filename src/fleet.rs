@@ -365,7 +365,7 @@ mod tests {
             "arn:aws-us-gov:iam::011111111111:role/hub",
         ] {
             let arn: RoleArn = text.parse().expect(text);
-            assert_eq!((arn.as_str(), arn.name()), (text, "hub"));
+            assert_eq!((arn.as_str(), arn.name()), (text, "hub"), "{text}");
         }
     }
 
@@ -380,7 +380,7 @@ mod tests {
             ("arn:aws:iam::111111111111:role/", "does not name a role"),
         ] {
             let error = text.parse::<RoleArn>().expect_err(text);
-            assert!(error.contains(reason), "{error}");
+            assert!(error.contains(reason), "{text}: {error}");
         }
     }
 

@@ -136,7 +136,7 @@ mod tests {
             (":eu-west-1/main/api", "is not `ambient`, a profile or a role's ARN"),
         ] {
             let error = text.parse::<Source>().expect_err(text);
-            assert!(error.contains(reason) && error.contains("ambient:REGION"), "{error}");
+            assert!(error.contains(reason) && error.contains("ambient:REGION"), "{text}: {error}");
         }
     }
 

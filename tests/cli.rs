@@ -37,10 +37,14 @@ fn project(name: &str, rollout: &str) -> PathBuf {
 }
 
 #[test]
-fn help_lists_the_exit_codes() {
+fn help_lists_every_exit_code() {
     let output = run(&["--help"]);
     assert!(output.status.success());
-    assert!(text(&output.stdout).contains("  143  cancelled by SIGTERM"), "{}", text(&output.stdout));
+    let help = text(&output.stdout);
+    for exit in roleout::base::exit::Exit::ALL {
+        let line = format!("{:>5}  {}", exit.code(), exit.words());
+        assert!(help.lines().any(|it| it == line), "{line}: {help}");
+    }
 }
 
 #[test]
@@ -80,13 +84,13 @@ fn a_second_set_of_roles_leaves_the_identity_provider_to_the_first() {
         let written = |more: &[&str]| {
             let arguments = ["iam", "-f", "deploy.yaml.example", "--format", format];
             let output = run(&[&arguments, more].concat());
-            assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+            assert_eq!(output.status.code(), Some(0), "{format}: {}", text(&output.stderr));
             text(&output.stdout).to_owned()
         };
         let provider = if format == "json" { "ClientIDList" } else { "aws_iam_openid_connect_provider" };
         let (first, second) = (written(&[]), written(&["--permissions", "plan", "--no-provider"]));
-        assert!(first.contains(provider) && !second.contains(provider), "{second}");
-        assert!(second.contains("oidc-provider/"), "the first role still trusts it");
+        assert!(first.contains(provider) && !second.contains(provider), "{format}: {second}");
+        assert!(second.contains("oidc-provider/"), "{format}: the first role still trusts it");
     }
 }
 
@@ -207,8 +211,8 @@ fn an_image_of_the_command_line_is_planned_and_a_slip_in_it_is_exit_2() {
         ("apo/app=example.com/api:3", "no selected target is of a service `apo`; did you mean `api`?"),
     ] {
         let output = plan(image);
-        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{image}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(said), "{image}: {}", text(&output.stderr));
     }
     let mut command = roleout();
     command
@@ -245,14 +249,14 @@ fn signals_end_a_run_and_name_what_goes_on() {
             .expect("the binary runs");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let started = lines.by_ref().map(|line| line.expect("UTF-8")).find(|line| line.contains("deploys api:"));
-        assert!(started.is_some(), "the rollout never started");
+        assert!(started.is_some(), "{signal}: the rollout never started");
         let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
-        assert!(kill.success());
+        assert!(kill.success(), "{signal}");
         let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
         let status = child.wait().expect("it ends");
-        assert_eq!(status.code(), Some(code), "{}", rest.join("\n"));
+        assert_eq!(status.code(), Some(code), "{signal}: {}", rest.join("\n"));
         let rest = rest.join("\n");
-        assert!(rest.contains("detached") && rest.contains("aws ecs describe-services"), "{rest}");
+        assert!(rest.contains("detached") && rest.contains("aws ecs describe-services"), "{signal}: {rest}");
     }
 }
 
@@ -269,10 +273,10 @@ fn a_second_signal_ends_the_process_at_once() {
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
     let started = lines.by_ref().map(|line| line.expect("UTF-8")).find(|line| line.contains("deploys api:"));
     assert!(started.is_some(), "the rollout never started");
-    let kill = |signal: &str| Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
-    assert!(kill("-INT").success());
     // The first one is being acted on, and ECS takes its time to be asked to roll back: the second one waits for nothing.
-    assert!(kill("-TERM").success());
+    // One shell sends both, so that no other process comes between them.
+    let both = format!("kill -INT {0} && kill -TERM {0}", child.id());
+    assert!(Command::new("sh").args(["-c", &both]).status().expect("a shell runs").success());
     let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
     let status = child.wait().expect("it ends");
     assert_eq!(status.code(), Some(143), "{}", rest.join("\n"));
@@ -625,6 +629,34 @@ fn reports_are_asked_for_before_anything_starts_and_made_again_from_a_journal() 
 }
 
 #[test]
+fn a_journal_with_the_old_words_for_a_rollback_makes_the_same_report() {
+    let old = "tests/journals/with_the_old_words_for_a_rollback.jsonl";
+    let words = [
+        ("undo_started", "rollback_started"),
+        ("target_returned", "rollback_finished"),
+        ("undo_impossible", "rollback_impossible"),
+    ];
+    let mut journal = std::fs::read_to_string(old).expect("a journal");
+    for (old, new) in words.map(|(old, new)| (format!(r#""kind":"{old}""#), format!(r#""kind":"{new}""#))) {
+        assert!(journal.contains(&old), "{old}");
+        journal = journal.replace(&old, &new);
+    }
+    let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-words.jsonl");
+    std::fs::write(&new, journal).expect("written");
+    let [old, new] = [Path::new(old), &new].map(|journal| {
+        let output = roleout().arg("report").arg(journal).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), "", "nothing of it is unknown");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    });
+    assert_eq!(old, new);
+    let outcomes: Vec<_> =
+        old["targets"].as_array().expect("targets").iter().map(|target| &target["outcome"]).collect();
+    assert_eq!(outcomes, ["succeeded", "rolled_back", "rolled_back"]);
+    assert_eq!(old["verdict"]["exit_code"], 11);
+}
+
+#[test]
 fn a_cancelled_job_has_its_reports() {
     let file = project("cancelled-reports", "");
     let out = file.with_file_name("out");
@@ -740,7 +772,7 @@ fn every_endpoint_that_is_not_awss_is_said_and_plain_http_is_a_choice() {
             said.contains("endpoint_url of the profile `default` sends calls to iam.example"),
             "{arguments:?}: {said}"
         );
-        assert!(!said.contains("secret"), "{said}");
+        assert!(!said.contains("secret"), "{arguments:?}: {said}");
     }
 }
 
@@ -752,8 +784,12 @@ fn a_region_of_the_environment_is_a_region() {
     std::fs::write(&file, manifest).expect("a file");
     for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
         let output = planned_with(&file, "", &[(name, "a@127.0.0.1:9443/")], &[]);
-        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
-        assert!(text(&output.stderr).contains(&format!("{name} is `a@127.0.0.1:9443/`")), "{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(3), "{name}: {}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains(&format!("{name} is `a@127.0.0.1:9443/`")),
+            "{name}: {}",
+            text(&output.stderr)
+        );
     }
 }
 
@@ -791,8 +827,11 @@ fn a_secret_in_the_place_of_a_variables_name_is_not_repeated() {
     ] {
         let output = roleout().args(arguments).args(["-f", &file]).output().expect("it runs");
         let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("takes the name of a variable, and this is none") && !said.contains(secret), "{said}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(
+            said.contains("takes the name of a variable, and this is none") && !said.contains(secret),
+            "{arguments:?}: {said}"
+        );
     }
 }
 
@@ -817,7 +856,7 @@ fn no_image_and_no_manifest_shows_the_credentials_that_the_command_line_names() 
         std::fs::write(&file, manifest.replace("api:2", &format!("api:${{{name}}}"))).expect("a file");
         let (code, said) = plan(flags);
         let weak = said.contains("the key is weak");
-        assert!(code == Some(3) && said.contains("holds a credential") || weak, "{said}");
+        assert!(code == Some(3) && said.contains("holds a credential") || weak, "{name}: {said}");
     }
 }
 
@@ -864,14 +903,18 @@ fn no_output_goes_through_a_link() {
 fn a_saved_plan_is_not_planned_anew_by_flags_that_it_cannot_honour() {
     for flag in ["--allow-older", "--force-new-deployment", "--ambient"] {
         let output = run(&["deploy", "plan.json", flag]);
-        assert_eq!(output.status.code(), Some(2));
-        assert!(text(&output.stderr).contains(&format!("{flag} has no effect here")), "{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{flag}");
+        assert!(
+            text(&output.stderr).contains(&format!("{flag} has no effect here")),
+            "{flag}: {}",
+            text(&output.stderr)
+        );
     }
     assert_eq!(run(&["deploy", "plan.json", "--on-busy", "wait"]).status.code(), Some(2));
     for flag in [&["--only", "*"][..], &["--wave", "x"], &["--image", "app=x/y:1"], &["--sandbox"]] {
         let output = run(&[&["deploy", "plan.json"], flag].concat());
-        assert_eq!(output.status.code(), Some(2));
-        assert!(text(&output.stderr).contains("cannot be used with"), "{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{flag:?}");
+        assert!(text(&output.stderr).contains("cannot be used with"), "{flag:?}: {}", text(&output.stderr));
     }
     // Their variables are those of all jobs of a pipeline: the plan that is not there is all that is wrong.
     let mut command = roleout();

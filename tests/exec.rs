@@ -169,7 +169,7 @@ fn streams_and_exit_codes_are_the_commands_own() {
         let output = sandbox.exec(&[&["--account", "staging", "--"], command].concat());
         assert_eq!(output.status.code(), Some(code), "{command:?}: {}", text(&output.stderr));
         let said = text(&output.stderr);
-        assert_eq!(said.contains("cannot be run: "), code == 126 || code == 127, "{said}");
+        assert_eq!(said.contains("cannot be run: "), code == 126 || code == 127, "{command:?}: {said}");
     }
 }
 
@@ -187,12 +187,12 @@ fn signals_reach_the_command_and_its_answer_counts() {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             let mut child = command.spawn().expect("the binary runs");
             let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-            assert!(lines.next().is_some_and(|line| line.ends_with("ready")));
+            assert!(lines.next().is_some_and(|line| line.ends_with("ready")), "{arguments:?}, {signal}");
             let kill = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
-            assert!(kill.expect("kill runs").success());
+            assert!(kill.expect("kill runs").success(), "{arguments:?}, {signal}");
             let last = lines.last().unwrap_or_default();
-            assert!(last.ends_with(&format!("got {signal}")), "{last}");
-            assert_eq!(child.wait().expect("it ends").code(), Some(20 + number), "{signal}");
+            assert!(last.ends_with(&format!("got {signal}")), "{arguments:?}, {signal}: {last}");
+            assert_eq!(child.wait().expect("it ends").code(), Some(20 + number), "{arguments:?}: {signal}");
         }
     }
 }
@@ -223,7 +223,7 @@ fn all_accounts_are_told_apart_and_the_first_failure_is_the_exit_code() {
                   case $ROLEOUT_ACCOUNT_NAME in prod) exit 3;; audit) exit 9;; esac";
     for parallel in [&[][..], &["--parallel", "3"]] {
         let output = sandbox.exec(&[&["--all"], parallel, &["--", "sh", "-c", script]].concat());
-        assert_eq!(output.status.code(), Some(3), "the first in the manifest's order");
+        assert_eq!(output.status.code(), Some(3), "{parallel:?}: the first in the manifest's order");
         let stdout = text(&output.stdout);
         let mut lines: Vec<&str> = stdout.lines().collect();
         lines.sort_unstable();
@@ -236,16 +236,16 @@ fn all_accounts_are_told_apart_and_the_first_failure_is_the_exit_code() {
             "audit   | no end",
         ];
         if parallel.is_empty() {
-            assert_eq!(stdout, expected.join("\n") + "\n", "each account in turn");
+            assert_eq!(stdout, expected.join("\n") + "\n", "{parallel:?}: each account in turn");
         }
         expected.sort_unstable();
-        assert_eq!(lines, expected);
+        assert_eq!(lines, expected, "{parallel:?}");
         let said = text(&output.stderr);
-        assert_eq!(said.matches("| err\n").count(), 3, "{said}");
+        assert_eq!(said.matches("| err\n").count(), 3, "{parallel:?}: {said}");
         for row in
             ["✔ staging  exit code 0, after ", "✖ prod     exit code 3, after ", "3 accounts: 1 with exit code 0\n"]
         {
-            assert!(said.contains(row), "{said}");
+            assert!(said.contains(row), "{parallel:?}: {said}");
         }
     }
     let output = sandbox.exec(&["--only", "{prod,audit}/*/api", "--quiet", "--", "true"]);
@@ -369,7 +369,7 @@ fn a_wrong_command_line_is_exit_2() {
     ] {
         let output = sandbox.exec(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
-        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(said), "{arguments:?}: {}", text(&output.stderr));
     }
 }
 
@@ -388,11 +388,11 @@ fn keys_are_printed_for_a_profile_and_not_in_a_job_unless_that_is_wanted() {
     assert!(text(&output.stderr).contains("keys are not printed to a job"), "{}", text(&output.stderr));
     for (arguments, job) in [(&[][..], false), (&["--print-keys", "--format", "credential-process"], true)] {
         let output = print(arguments, job);
-        assert_eq!((output.status.code(), said(&output.stderr)), (Some(0), String::new()));
+        assert_eq!((output.status.code(), said(&output.stderr)), (Some(0), String::new()), "{arguments:?}");
         let body: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(body["Version"], 1);
-        assert!(body["AccessKeyId"].as_str().is_some_and(|key| key.starts_with("ASIA")), "{body}");
+        assert_eq!(body["Version"], 1, "{arguments:?}");
+        assert!(body["AccessKeyId"].as_str().is_some_and(|key| key.starts_with("ASIA")), "{arguments:?}: {body}");
         let names: Vec<&String> = body.as_object().expect("an object").keys().collect();
-        assert_eq!(names, ["Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"]);
+        assert_eq!(names, ["Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"], "{arguments:?}");
     }
 }

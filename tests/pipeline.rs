@@ -76,7 +76,7 @@ impl Ran {
 }
 
 #[test]
-fn the_jobs_are_one_run() {
+fn the_jobs_of_a_pipeline_merge_into_one_run() {
     let project = Project::new("whole", ", max_failures: 1");
     let made = project.run("pipeline --shards 2 --out child.yml").ends(0);
     assert_eq!(
@@ -162,7 +162,7 @@ fn a_refused_preflight_is_what_the_run_came_to() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
+fn a_missing_journal_plan_or_wave_is_named() {
     let project = Project::new("nothing", "");
     let missing = project.run("pipeline gate --wave canary reports").ends(2);
     assert!(missing.err.starts_with("error: the journals: "), "{}", missing.err);

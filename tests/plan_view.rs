@@ -662,8 +662,8 @@ fn json_is_valid_by_the_schema_and_reads_back() {
         let preview = preview(MANIFEST, &values);
         let json: Value = serde_json::from_str(&shown(&preview, Form::Json, Options::default())).expect("JSON");
         let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
-        assert_eq!(errors, Vec::<String>::new());
-        assert_eq!(serde_json::from_value::<Preview>(json).expect("reads back"), preview);
+        assert_eq!(errors, Vec::<String>::new(), "{values:?}");
+        assert_eq!(serde_json::from_value::<Preview>(json).expect("reads back"), preview, "{values:?}");
     }
     assert!(!validator.is_valid(&json!({"version": 1})));
 }
@@ -684,10 +684,10 @@ fn the_schema_in_the_repository_is_the_current_one() {
 fn values_are_masked_everywhere_unless_they_are_asked_for() {
     for form in [Form::Text, Form::Json, Form::Markdown] {
         let masked = written(form);
-        assert!(!masked.contains("amazonaws.com/") && !masked.contains("debug"), "{masked}");
+        assert!(!masked.contains("amazonaws.com/") && !masked.contains("debug"), "{form:?}: {masked}");
         let open = shown(&preview(MANIFEST, &Values::Shown), form, Options::default());
-        assert!(open.contains("amazonaws.com/") && open.contains("debug"), "{open}");
-        assert!(!open.contains("(value "), "{open}");
+        assert!(open.contains("amazonaws.com/") && open.contains("debug"), "{form:?}: {open}");
+        assert!(!open.contains("(value "), "{form:?}: {open}");
     }
 }
 
@@ -699,7 +699,7 @@ fn colours_say_nothing_that_words_do_not() {
     assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), written(Form::Text));
     for form in [Form::Json, Form::Markdown] {
         let coloured = shown(&preview, form, Options { color_stdout: true, ..Options::default() });
-        assert!(!coloured.contains('\u{1b}'));
+        assert!(!coloured.contains('\u{1b}'), "{form:?}");
     }
 }
 

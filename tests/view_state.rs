@@ -6,9 +6,9 @@ mod fixture;
 use fixture::{Run, change, id, outline, reason, revision, time};
 use proptest::prelude::*;
 use roleout::base::exit::Exit;
-use roleout::event::{Event, Evidence, Hook, Stamped};
-use roleout::fleet::Outcome;
+use roleout::event::{Event, Evidence, Hook, Job, Reason, RollbackStep, Stamped, TaskEnd};
 use roleout::fleet::tasks::Tasks;
+use roleout::fleet::{Moment, Outcome};
 use roleout::plan::outline::{Action, Outline};
 use roleout::state::{Phase, RunState, Totals};
 
@@ -94,7 +94,7 @@ fn a_gate_is_told_before_tolerated_failures() {
     for outcome in [Outcome::Succeeded, Outcome::Failed] {
         let mut run = ended(&[outcome]);
         run.wave_ends(3, "all", 0, true).at(4, Event::GateReached { wave: "rest".into() }).finished(5);
-        assert_eq!(fold(&run.events).exit(), Exit::Gate);
+        assert_eq!(fold(&run.events).exit(), Exit::Gate, "{outcome:?}");
     }
 }
 
@@ -344,52 +344,141 @@ fn kinds_of_a_newer_version_are_read_and_ignored() {
     assert_eq!(after, state);
 }
 
-#[test]
-fn every_kind_of_event_survives_its_written_form() {
-    let target = id("a0/eu-west-1/api");
-    let mut run = ended(&[Outcome::Succeeded]);
-    let full = roleout::event::Reason {
-        summary: "tasks failed \u{1b}[31m\n\"quoted\"".into(),
+/// Makes a sample of every kind of event. The `match` names the kinds that have one: without a sample for a new kind, it does
+/// not compile.
+macro_rules! samples {
+    ($($kind:ident { $($field:ident: $value:expr),* $(,)? }),* $(,)?) => {{
+        const fn has_a_sample(event: &Event) {
+            match event {
+                $(Event::$kind { .. })|* => {}
+            }
+        }
+        let samples = vec![$(Event::$kind { $($field: $value),* }),*];
+        samples.iter().for_each(has_a_sample);
+        samples
+    }};
+}
+
+fn one_event_of_each_kind() -> Vec<Event> {
+    let target = || id("a0/eu-west-1/api");
+    let (why, help) = (|| "no\u{7} \u{1b}[31m\n\"quoted\"".to_owned(), || "일".to_owned());
+    let full = || Reason {
+        summary: why(),
         evidence: vec![Evidence { text: "하나".into(), tasks: 2, ..String::new().into() }, String::new().into()],
-        help: Some("look".into()),
+        help: Some(help()),
     };
-    run.at(3, Event::ServiceMessage { target: target.clone(), text: "일\u{7}".into() });
-    run.at(3, Event::TargetDegraded { target: target.clone(), reason: full.clone() });
-    run.ends(3, "a0/eu-west-1/api", Outcome::Stuck, Some(full));
-    let skipped = Outcome::NotStarted;
-    run.at(
-        3,
-        Event::RolloutSkipped {
-            target: target.clone(),
-            outcome: skipped,
-            cause: Some(target.clone()),
-            reason: "no".into(),
+    let job = || Job { pipeline_id: Some("4711".into()), ..Job::default() };
+    let hook = Hook { id: "h".into(), stage: None, expires_at: Some(time(9)), timeout_action: Some("CONTINUE".into()) };
+    let task = || "arn:aws:ecs:eu-west-1:111122223333:task/web/1".to_owned();
+    samples![
+        RunStarted { plan: plan(2), sandbox: true, job: job() },
+        RunRefused { plan: None, sandbox: false, job: job(), exit_code: 3, message: why(), help: vec![help()] },
+        WaveStarted { wave: "all".into() },
+        RolloutStarted { target: target() },
+        RevisionRegistered { target: target(), revision: revision("api:13"), reused: true },
+        TagsRefused { account: "prod".into(), reason: why(), help: help() },
+        SessionLost { account: "prod".into(), reason: why() },
+        DefinitionAltered { family: "api".into(), differences: vec![why()], help: help() },
+        RunTaskStarted { target: target(), name: "migrate".into(), moment: Moment::Before, task: task() },
+        RunTaskFinished { target: target(), name: "migrate".into(), moment: Moment::After, end: TaskEnd::Cancelled },
+        RunTaskAwaited { target: target(), name: "migrate".into() },
+        RunTaskNotRun { service: "api".into(), name: "migrate".into(), account_id: None, missing: 2 },
+        DeploymentStarted {
+            target: target(),
+            deployment: "ecs-svc/1".into(),
+            revision: revision("api:13"),
+            attached: true,
         },
-    );
-    run.at(
-        3,
-        Event::StageChanged {
-            target: target.clone(),
+        TasksChanged { target: target(), tasks: Tasks { desired: 4, running: 1, pending: 3, failed: 2 } },
+        StageChanged {
+            target: target(),
             stage: "PRODUCTION_TRAFFIC_SHIFT".into(),
             production_percent: Some(12.5),
             test_percent: None,
             bake_minutes: 10,
         },
-    );
-    let hook = Hook { id: "h".into(), stage: None, expires_at: Some(time(9)), timeout_action: Some("CONTINUE".into()) };
-    run.at(3, Event::HookWaiting { target: target.clone(), hook, continued: true });
-    run.at(3, Event::HookNotContinued { target: target.clone(), hook: "h".into(), reason: "no".into() });
-    run.at(3, Event::HookEnded { target: target.clone(), hook: "h".into(), status: "SUCCEEDED".into() });
-    run.at(3, Event::BakeStarted { wave: "all".into(), seconds: u64::MAX });
-    run.at(3, halt()).at(3, Event::GateReached { wave: "x".into() });
-    run.at(3, Event::RunCancelled { signal: "SIGINT".into() }).at(3, Event::Unknown).wave_ends(3, "all", 1, false);
-    run.rolls_back(3, "a0/eu-west-1/api", None).rolls_back(3, "a0/eu-west-1/api", Some("a1/eu-west-1/api"));
-    run.returned(3, "a0/eu-west-1/api");
-    run.at(3, Event::RollbackImpossible { target: id("a0/eu-west-1/api"), reason: "nothing".into() });
-    run.tasks(3, "a0/eu-west-1/api", 1, 2).finished(3);
+        HookWaiting { target: target(), hook: hook, continued: true },
+        HookEnded { target: target(), hook: "h".into(), status: "SUCCEEDED".into() },
+        HookNotContinued { target: target(), hook: "h".into(), reason: why() },
+        ServiceMessage { target: target(), text: help() },
+        RolloutFinished { target: target(), outcome: Outcome::Stuck, reason: Some(full()), revision: None },
+        RolloutSkipped { target: target(), outcome: Outcome::NotStarted, cause: Some(target()), reason: why() },
+        TargetDegraded { target: target(), reason: full() },
+        RollbackStarted { target: target(), how: RollbackStep::Settings, to: Some(revision("api:12")), cause: None },
+        RollbackFinished {
+            target: target(),
+            outcome: Outcome::RolledBack,
+            cause: Some(target()),
+            reason: full(),
+            revision: Some(revision("api:12")),
+        },
+        RollbackImpossible { target: target(), reason: why() },
+        BakeStarted { wave: "all".into(), seconds: u64::MAX },
+        WaveFinished { wave: "all".into(), failed: 1, passed: false },
+        RunHalted { wave: "all".into(), cause: target(), failed: 1, max_failures: 0 },
+        GateReached { wave: "rest".into() },
+        RunCancelled { signal: "SIGINT".into() },
+        RunFinished {},
+        Unknown {},
+    ]
+}
+
+#[test]
+fn every_kind_of_event_survives_its_written_form() {
+    let mut run = ended(&[Outcome::Succeeded]);
+    for event in one_event_of_each_kind() {
+        run.at(3, event);
+    }
     for event in &run.events {
         let line = serde_json::to_string(event).expect("events are JSON");
         assert!(!line.contains('\n'), "{line}");
         assert_eq!(&serde_json::from_str::<Stamped>(&line).expect(&line), event);
+    }
+}
+
+#[test]
+fn the_old_words_for_a_rollback_are_read_and_the_new_ones_are_written() {
+    let (target, cause) = ("prod/eu-west-1/api", "staging/eu-west-1/api");
+    for (old, new, fields, means) in [
+        (
+            "undo_started",
+            "rollback_started",
+            format!(r#""target":"{target}","how":"deploy","to":"api:12","cause":"{cause}""#),
+            Event::RollbackStarted {
+                target: id(target),
+                how: RollbackStep::Deploy,
+                to: Some(revision("api:12")),
+                cause: Some(id(cause)),
+            },
+        ),
+        (
+            "target_returned",
+            "rollback_finished",
+            format!(
+                r#""target":"{target}","outcome":"rolled_back","cause":"{cause}","reason":{{"summary":"returned","evidence":[],"help":null}},"revision":"api:12""#
+            ),
+            Event::RollbackFinished {
+                target: id(target),
+                outcome: Outcome::RolledBack,
+                cause: Some(id(cause)),
+                reason: reason("returned"),
+                revision: Some(revision("api:12")),
+            },
+        ),
+        (
+            "undo_impossible",
+            "rollback_impossible",
+            format!(r#""target":"{target}","reason":"nothing ran before""#),
+            Event::RollbackImpossible { target: id(target), reason: "nothing ran before".into() },
+        ),
+    ] {
+        let line = |kind: &str| {
+            format!(
+                r#"{{"version":1,"run":"run-1","seq":0,"at":"2026-11-02T09:00:00Z","event":{{"kind":"{kind}",{fields}}}}}"#
+            )
+        };
+        let read: Stamped = serde_json::from_str(&line(old)).expect(old);
+        assert_eq!(read.event, means, "{old}");
+        assert_eq!(serde_json::to_string(&read).expect(new), line(new), "{old}");
     }
 }

@@ -7,10 +7,16 @@ use std::io::{self, Write};
 
 use fixture::{Run, Shared, change, id, outline, reason, revision, small, time, view};
 use insta::assert_snapshot;
+use proptest::prelude::*;
 use roleout::base::exit::Exit;
-use roleout::event::{Event, Reason, Stamped};
+use roleout::event::{Event, Evidence, Reason, Stamped};
 use roleout::fleet::Outcome;
+use roleout::fleet::webhook::{Format as WebhookFormat, Occasion};
+use roleout::notify;
 use roleout::plan::outline::Action;
+use roleout::report::Report;
+use roleout::report::kind::Kind;
+use roleout::state::RunState;
 use roleout::view::View;
 use roleout::view::options::{Format, Options};
 
@@ -171,13 +177,13 @@ fn nothing_of_others_reaches_a_terminal_as_a_command() {
         run.events.iter().for_each(|event| view.event(event));
         view.finish();
         for text in [out.text(), err.text()] {
-            assert!(text.contains("evil"));
+            assert!(text.contains("evil"), "{live}, {text:?}");
             // A live view moves the cursor itself, by sequences that end in A, B or K.
             assert!(
                 !text.contains("\u{1b}[31m") && !text.contains(['\u{9b}', '\u{202e}', '\u{7f}', '\u{7}']),
-                "{text:?}"
+                "{live}: {text:?}"
             );
-            assert!(live || !text.contains(['\u{1b}', '\r']), "{text:?}");
+            assert!(live || !text.contains(['\u{1b}', '\r']), "{live}: {text:?}");
         }
     }
 }
@@ -456,7 +462,7 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
       ✖ rolled back  a2/eu-west-1/api  api:12 -> api:13 -> api:12  1m 01s
       ✔ succeeded    a3/eu-west-1/api  api:12 -> api:13            10m 59s
 
-    not returned: 1 target
+    not rolled back: 1 target
       nothing else had completed
       a3/eu-west-1/api
 
@@ -578,8 +584,8 @@ fn a_stdout_that_goes_away_stops_nothing() {
         let options = Options { format: Format::Jsonl, ..Options::default() };
         let mut view = View::new(options, Box::new(Leaving(3, kind)), Box::new(err.clone()));
         story().events.iter().for_each(|event| view.event(event));
-        assert_eq!(view.finish().exit(), Exit::Tolerated);
-        assert_eq!(err.text().matches("warning: events are no longer written").count(), warnings);
+        assert_eq!(view.finish().exit(), Exit::Tolerated, "{kind:?}");
+        assert_eq!(err.text().matches("warning: events are no longer written").count(), warnings, "{kind:?}");
     }
 }
 
@@ -590,6 +596,72 @@ fn a_stderr_that_goes_away_stops_nothing() {
         let err = Box::new(Leaving(2, io::ErrorKind::BrokenPipe));
         let mut view = View::new(options, Box::new(io::sink()), err);
         story().events.iter().for_each(|event| view.event(event));
-        assert_eq!(view.finish().exit(), Exit::Tolerated);
+        assert_eq!(view.finish().exit(), Exit::Tolerated, "{live}");
+    }
+}
+
+/// A failure of one of two causes, as one target has it: the counts, the names and the log lines are its own.
+fn failure(cause: u8, number: usize, tasks: u32) -> Reason {
+    let crash = Evidence {
+        tasks,
+        log: vec![format!("logged by cause-{cause} in {number}")],
+        ..format!("exit code {cause}").into()
+    };
+    let health = Evidence {
+        cause: Some("target group: initial".into()),
+        ..format!("target group web-{number}: {tasks} initial").into()
+    };
+    Reason { summary: "tasks failed to start".into(), evidence: vec![crash, health], help: Some("look".into()) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn one_cause_is_one_group_whatever_its_order_its_times_and_its_counts(
+        ends in prop::collection::vec((0..2_u8, 1..9_u32, 1_000..900_000_i64), 1..12),
+    ) {
+        let names: Vec<String> = (0..ends.len()).map(|number| format!("a{number}/eu-west-1/api")).collect();
+        let mut run = Run::of(outline(names.iter().map(|name| change(name, "all", Action::Register)).collect()));
+        run.wave(0, "all");
+        for name in &names {
+            run.deploys(500, name);
+        }
+        let mut order: Vec<usize> = (0..ends.len()).collect();
+        order.sort_by_key(|&number| ends[number].2);
+        for number in order {
+            let (cause, tasks, ms) = ends[number];
+            run.ends(ms, &names[number], Outcome::RolledBack, Some(failure(cause, number, tasks)));
+        }
+        run.wave_ends(900_000, "all", ends.len(), false).finished(900_100);
+
+        let of_cause = |cause: u8| ends.iter().filter(|end| end.0 == cause).collect::<Vec<_>>();
+        let causes: Vec<u8> = (0..2).filter(|cause| !of_cause(*cause).is_empty()).collect();
+        let mut state = RunState::new();
+        run.events.iter().for_each(|event| state.apply(event));
+        let report = Report::from_state(&state);
+        prop_assert_eq!(report.reasons.len(), causes.len());
+        let (_, log) = shown(Options::default(), &run.events);
+        let groups = log.lines().filter(|line| line.starts_with("✖ rolled back")).count();
+        prop_assert_eq!(groups, causes.len(), "{}", log);
+        for &cause in &causes {
+            let of_cause = of_cause(cause);
+            let tasks: u32 = of_cause.iter().map(|end| end.1).sum();
+            let text = format!("exit code {cause}");
+            let reason = report.reasons.iter().find(|reason| reason.evidence[0].text == text).expect("a reason of it");
+            prop_assert_eq!((reason.targets, reason.evidence[0].tasks), (of_cause.len(), tasks));
+            if of_cause.len() > 1 {
+                prop_assert!(log.contains(&format!("✖ rolled back, the same in {} targets:", of_cause.len())), "{}", log);
+            }
+            // A log line is an example: each form has one of a cause.
+            for kind in [Kind::Json, Kind::Junit, Kind::Markdown] {
+                let text = kind.text(&report).expect("a report");
+                let examples = text.matches(&format!("logged by cause-{cause} in ")).count();
+                prop_assert_eq!(examples, 1, "{:?}: {}", kind, text);
+            }
+        }
+        let body = notify::body(&state, Occasion::End, WebhookFormat::Json);
+        prop_assert_eq!(body["reasons"].as_array().map(Vec::len), Some(causes.len()));
+        let message = notify::body(&state, Occasion::End, WebhookFormat::Slack)["text"].to_string();
+        prop_assert_eq!(message.matches("• ").count(), causes.len(), "{}", message);
     }
 }

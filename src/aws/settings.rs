@@ -302,7 +302,7 @@ mod tests {
             ("AWS_MAX_ATTEMPTS", "99999999999"),
         ] {
             let message = retry(&[(name, value)], "").await.expect_err(value);
-            assert!(message.starts_with(&format!("{name} is ")), "{message}");
+            assert!(message.starts_with(&format!("{name} is ")), "{name}: {message}");
         }
         let message = retry(&[], "[default]\nretry_mode = fast\n").await.expect_err("refused");
         assert!(message.starts_with("retry_mode of the profile `default` is \"fast\""), "{message}");
@@ -315,8 +315,8 @@ mod tests {
                 let settings = settings(&[(name, value)], "").await;
                 if name.contains("FIPS") { settings.fips() } else { settings.dual_stack() }
             };
-            assert_eq!(read("TRUE").await, Ok(true));
-            assert_eq!(read("").await, Ok(false));
+            assert_eq!(read("TRUE").await, Ok(true), "{name}");
+            assert_eq!(read("").await, Ok(false), "{name}");
             assert!(read("yes").await.is_err_and(|error| error.message.starts_with(name)), "{name}");
         }
     }
@@ -345,11 +345,11 @@ mod tests {
             let name = variable_of(service);
             for url in refused {
                 let message = at(&[(&name, url)], "").await.expect_err(url);
-                assert!(message.starts_with(&format!("{name} is not a URL: ")), "{url}: {message}");
-                assert!(!message.contains("pass"), "{message}");
+                assert!(message.starts_with(&format!("{name} is not a URL: ")), "{service}: {url}: {message}");
+                assert!(!message.contains("pass"), "{service}, {url}: {message}");
             }
             let endpoints = at(&[(&name, ""), ("AWS_ENDPOINT_URL", "")], "").await;
-            assert_eq!(endpoints, Ok(Endpoints::default()), "{name}");
+            assert_eq!(endpoints, Ok(Endpoints::default()), "{service}: {name}");
         }
         let message = at(&[("AWS_ENDPOINT_URL", "localhost:4566")], "").await.expect_err("refused");
         assert_eq!(message, "AWS_ENDPOINT_URL is not a URL: it needs a scheme, as in http://localhost:4566");

@@ -84,7 +84,7 @@ mod tests {
         let text = "a\u{1b}[2J\u{9b}1m\u{7f}\u{202e}\u{61c}\u{200b}\u{feff}\u{2028}\u{e0041}\r\n 일 ✔ é";
         for json in [line(&text).expect("JSON"), pretty(&[text]).expect("JSON")] {
             assert!(!json.contains(|char| char != '\n' && is_unsafe(char)), "{json:?}");
-            assert!(json.contains("일 ✔ é"));
+            assert!(json.contains("일 ✔ é"), "{json:?}");
         }
         assert_eq!(serde_json::from_str::<String>(&line(&text).expect("JSON")).expect("JSON"), text);
     }

@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(cut("abc", 0), "");
         assert_eq!(cut_middle("prod-eu/eu-west-1/api", 11), "prod-…1/api");
         for columns in 0..30 {
-            assert!(width(&cut_middle("결제-서비스-1/ap-northeast-2/주문", columns)) <= columns);
+            assert!(width(&cut_middle("결제-서비스-1/ap-northeast-2/주문", columns)) <= columns, "{columns}");
         }
         assert_eq!(pad("결제", 6), "결제  ");
     }

@@ -445,7 +445,7 @@ mod tests {
         ] {
             let finding = Token::parse(&SecretString::from(text), "T").expect_err(text);
             assert!(finding.what.contains(wanted), "{text}: {finding:?}");
-            assert!(!format!("{finding:?}").contains("hush"), "{finding:?}");
+            assert!(!format!("{finding:?}").contains("hush"), "{text}: {finding:?}");
         }
     }
 
@@ -458,7 +458,7 @@ mod tests {
         ] {
             let against = Against { now: 1000, issuer: Some(issuer), ..Against::default() };
             let findings = token(GOOD).examine(&against);
-            assert!(findings[0].evidence[1].contains(wanted), "{findings:?}");
+            assert!(findings[0].evidence[1].contains(wanted), "{issuer}: {findings:?}");
         }
     }
 

@@ -259,7 +259,7 @@ mod tests {
                 "(port 80) is unhealthy in (target-group web) due to (reason Timeout)",
             ),
         ] {
-            assert_eq!(general(text), general_text);
+            assert_eq!(general(text), general_text, "{text}");
         }
     }
 }

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_gives_up_after_some_lost_answers_or_at_its_deadline() {
+    async fn a_write_is_given_up_after_some_lost_answers_or_at_its_deadline() {
         let write = Script::new(Kind::Unknown, "timeout", 99);
         assert!(carry_out(&write, &soon()).await.is_err());
         assert_eq!(write.sent.into_inner(), ATTEMPTS);
@@ -195,7 +195,7 @@ mod tests {
             };
             let start = Instant::now();
             let (answer, ()) = tokio::join!(carry_out(&write, &permit), withdraw);
-            assert_eq!(answer.expect_err("withdrawn").kind, Kind::Withdrawn);
+            assert_eq!(answer.expect_err("withdrawn").kind, Kind::Withdrawn, "{kind:?}");
             assert_eq!((write.sent.into_inner(), start.elapsed().as_millis()), (1, millis), "{kind:?}");
         }
     }

@@ -42,14 +42,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn its_time_begins_when_the_deadline_is_noticed() {
+    async fn the_time_for_the_last_look_begins_when_the_deadline_is_noticed() {
         for stands_still in [0, 5, 3_600] {
             let mut last = LastLook::default();
             let deadline = Instant::now() + Duration::from_secs(1);
             tokio::time::advance(Duration::from_secs(1 + stands_still)).await;
-            assert!(!last.is_due() && last.next(deadline).await && last.is_due());
+            assert!(!last.is_due() && last.next(deadline).await && last.is_due(), "{stands_still}");
             let noticed = Instant::now();
-            assert!(!last.next(deadline).await);
+            assert!(!last.next(deadline).await, "{stands_still}");
             assert_eq!(noticed.elapsed(), LONGEST, "after {stands_still} s");
         }
     }

@@ -125,7 +125,7 @@ mod tests {
             (Kind::Denied, "AccessDeniedException", false),
         ] {
             let mut answers = Answers::default();
-            assert!(answers.may_be_asked(now));
+            assert!(answers.may_be_asked(now), "{kind:?}");
             for _ in 0..40 {
                 answers.failed(error(kind, code), now);
                 assert!(!answers.may_be_asked(now + POLL_INTERVAL), "{code}");

@@ -106,7 +106,7 @@ mod tests {
             ("https://user@gitlab.com", "host is no name"),
         ] {
             let (message, _) = check_url(url).expect_err(url);
-            assert!(message.contains(why), "{message}");
+            assert!(message.contains(why), "{url}: {message}");
         }
         assert!(check_url(&format!("https://gitlab.com/{}", "a".repeat(250))).is_err());
     }
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn audiences_are_literal() {
         for audience in ["https://gitlab.com", "sts.amazonaws.com"] {
-            assert_eq!(check_audience(audience), Ok(()));
+            assert_eq!(check_audience(audience), Ok(()), "{audience}");
         }
         for audience in ["", "a b", "*", "${x}"] {
             assert!(check_audience(audience).is_err(), "{audience}");

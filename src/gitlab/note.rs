@@ -253,7 +253,10 @@ mod tests {
             let server = Server::new(move |_, _| Fate::answering(status, json!({ "message": format!("{status} No") })));
             let error = write(&api(&server), "12", "plan", "new").await.expect_err("refused");
             let said = explained(&error, "ROLEOUT_GITLAB_TOKEN");
-            assert!(said.contains(words) && said.contains("ROLEOUT_GITLAB_TOKEN") && !said.contains("glpat"), "{said}");
+            assert!(
+                said.contains(words) && said.contains("ROLEOUT_GITLAB_TOKEN") && !said.contains("glpat"),
+                "{status}: {said}"
+            );
         }
         // An endless list ends.
         let server = server(|it, _| match it.line.starts_with("GET") {

@@ -125,10 +125,10 @@ mod tests {
     fn a_long_statement_is_split_and_loses_nothing() {
         for (resources, policies) in [(10, 1), (90, 1), (120, 2), (400, 5)] {
             let packed = pack(&role(), "r-deploy", vec![statement(resources)]).expect("it fits");
-            assert!(packed.iter().all(|policy| size(&policy.document) <= POLICY));
+            assert!(packed.iter().all(|policy| size(&policy.document) <= POLICY), "{resources}");
             let all = packed.iter().flat_map(|policy| policy.document["Statement"].as_array().expect("a list"));
             let count: usize = all.map(|one| one["Resource"].as_array().expect("a list").len()).sum();
-            assert_eq!(count, resources);
+            assert_eq!(count, resources, "{resources}");
             assert!(packed.len() >= policies, "{resources}: {}", packed.len());
         }
     }

@@ -142,9 +142,9 @@ mod tests {
         ] {
             let (place, found) = read(&json!({ "issuer": own, "jwks_uri": keys, "response_types_supported": lists,
                 "subject_types_supported": lists, "id_token_signing_alg_values_supported": lists }));
-            assert_eq!(place.as_deref(), Ok(keys));
-            assert_eq!(found.len(), usize::from(said.is_some()), "{found:?}");
-            assert!(found.iter().all(|found| found.contains(said.unwrap_or_default())), "{found:?}");
+            assert_eq!(place.as_deref(), Ok(keys), "{own:?}");
+            assert_eq!(found.len(), usize::from(said.is_some()), "{own:?}: {found:?}");
+            assert!(found.iter().all(|found| found.contains(said.unwrap_or_default())), "{own:?}: {found:?}");
         }
         let (place, found) = read(&json!({ "issuer": ISSUER, "jwks_uri": "http://a/keys" }));
         assert_eq!((place, found.len()), (Err("discovery-keys-address"), 1));

@@ -105,7 +105,7 @@ mod tests {
             let value = variables(name);
             let problem = credentials.refuse(name, value.as_deref()).expect(name);
             let text = format!("{} {}", problem.message, problem.help);
-            assert!(value.is_none_or(|value| !text.contains(&value)), "{text}");
+            assert!(value.is_none_or(|value| !text.contains(&value)), "{name}: {text}");
         }
         for name in ["CI_COMMIT_SHA", "IMAGE_TAG", "UNSET", "CI_REGISTRY_IMAGE", "TOKEN_COUNT"] {
             assert_eq!(credentials.refuse(name, variables(name).as_deref()), None, "{name}");

@@ -142,8 +142,8 @@ mod tests {
             r#"{ "value": "hunter2é€😀"#,
         ] {
             let shown = of_anything(text);
-            assert!(!shown.contains("hunter2"), "{shown}");
-            assert_eq!((shown.len(), shown.chars().count()), (text.len(), text.chars().count()), "{shown}");
+            assert!(!shown.contains("hunter2"), "{text}: {shown}");
+            assert_eq!((shown.len(), shown.chars().count()), (text.len(), text.chars().count()), "{text}: {shown}");
         }
         assert_eq!(of_anything(r#"{ "image": "api:1", }"#), r#"{ "image": "*****", }"#);
     }

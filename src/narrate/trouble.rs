@@ -81,7 +81,7 @@ mod tests {
             ("was unable to place a task. Reason: CannotPullContainerError: x.", "CannotPullContainerError: x."),
             ("is unable to consistently start tasks.", "CannotPullContainerError: x."),
         ] {
-            assert_eq!(heard(text).as_deref(), Some(kept));
+            assert_eq!(heard(text).as_deref(), Some(kept), "{text}");
         }
     }
 }

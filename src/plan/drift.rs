@@ -325,7 +325,11 @@ mod tests {
     fn a_deployment_that_is_followed_may_go_on_or_end_but_not_be_replaced() {
         let follow = work(Definition::Follow { deployment: "ecs-svc/1".to_owned() });
         for state in ["IN_PROGRESS", "COMPLETED"] {
-            assert_eq!(check(&follow, &observed(7, "ecs-svc/1", state, "r:1")), Drift::Ready(follow.clone()));
+            assert_eq!(
+                check(&follow, &observed(7, "ecs-svc/1", state, "r:1")),
+                Drift::Ready(follow.clone()),
+                "{state}"
+            );
         }
         moved(&follow, &observed(7, "ecs-svc/2", "COMPLETED", "r:1"));
     }

@@ -423,7 +423,7 @@ mod tests {
             (format!("{text}{text}"), "this is not a saved plan"),
         ] {
             let said = Saved::parse(&text).expect_err(error).to_string();
-            assert!(said.starts_with(error), "{said}");
+            assert!(said.starts_with(error), "{text:?}: {said}");
         }
     }
 

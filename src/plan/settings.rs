@@ -90,10 +90,10 @@ mod tests {
     #[test]
     fn only_what_is_declared_counts() {
         for live in [live(), older()] {
-            assert!(settings_hold(&json!({}), &live));
-            assert!(settings_hold(&json!({"maximumPercent": 200, "strategy": null}), &live));
-            assert!(!settings_hold(&json!({"maximumPercent": 150}), &live));
-            assert!(!settings_hold(&json!({"deploymentCircuitBreaker": {"enable": true}}), &live));
+            assert!(settings_hold(&json!({}), &live), "{live:?}");
+            assert!(settings_hold(&json!({"maximumPercent": 200, "strategy": null}), &live), "{live:?}");
+            assert!(!settings_hold(&json!({"maximumPercent": 150}), &live), "{live:?}");
+            assert!(!settings_hold(&json!({"deploymentCircuitBreaker": {"enable": true}}), &live), "{live:?}");
         }
     }
 

@@ -356,7 +356,7 @@ mod tests {
             ("yesterday", "1"),
             ("2026-11-02T10:00:00Z", "18446744073709551615"),
         ] {
-            assert_eq!(read(started, timeout).job_ends, None);
+            assert_eq!(read(started, timeout).job_ends, None, "{started}");
         }
     }
 }

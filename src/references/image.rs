@@ -116,7 +116,7 @@ mod tests {
         ] {
             let image = Image::read(name).expect(name);
             assert_eq!((&*image.region, &*image.repository, &image.version), (region, repository, &version), "{name}");
-            assert_eq!(image.registry, "111111111111");
+            assert_eq!(image.registry, "111111111111", "{name}");
         }
     }
 

@@ -67,7 +67,7 @@ mod tests {
             ("identity", "with an explicit deny in an identity-based policy"),
             ("no-endpoint", "because no VPC endpoint policy allows the ecs:X action"),
         ] {
-            assert_eq!(Barrier::parse(text).expect(text).clause("ecs:X"), wanted);
+            assert_eq!(Barrier::parse(text).expect(text).clause("ecs:X"), wanted, "{text}");
         }
         assert_eq!(Barrier::parse("nobody"), None);
     }

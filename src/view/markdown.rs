@@ -148,7 +148,7 @@ mod tests {
             ("/approve a/b", r"\/approve a/b"),
             ("a\nb", "a b"),
         ] {
-            assert_eq!(escaped(text), wanted);
+            assert_eq!(escaped(text), wanted, "{text}");
         }
         assert_eq!(code("a|`b`</code>@all"), "<code>a&#124;&#96;b&#96;&lt;/code&gt;&#64;all</code>");
         assert_eq!(code("https://www.x"), "<code>https&#58;//www&#46;x</code>");

@@ -69,13 +69,16 @@ async fn what_is_in_alarm_or_missing_beforehand_stops_the_run_before_any_change(
         let scene = Scene::of(2, 1, &watching("a"));
         scene.sandbox.set_alarm(A0, REGION, "a", state);
         let ran = scene.deploy().await;
-        assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+        assert_eq!(ran.code(), Exit::Blocked, "{state:?}: {}", ran.said);
         let message = ran.exit.expect_err("refused").message;
-        assert!(message.contains(&format!("a0/eu-west-1/s0: {reason}")) && !message.contains("a1/"), "{message}");
-        assert_eq!(scene.sandbox.calls().writes, Vec::new());
+        assert!(
+            message.contains(&format!("a0/eu-west-1/s0: {reason}")) && !message.contains("a1/"),
+            "{state:?}: {message}"
+        );
+        assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{state:?}");
         let mut scene = scene.planning();
         scene.choice.skip_blocked = true;
-        assert_eq!(scene.deploy().await.count(Outcome::Succeeded), 1);
+        assert_eq!(scene.deploy().await.count(Outcome::Succeeded), 1, "{state:?}");
     }
 }
 

@@ -98,7 +98,7 @@ async fn a_task_that_is_missing_for_long_fails_its_target_also_at_the_end() {
     for seconds in [10, 58] {
         let scene = Scene::of(1, 1, &rollout("1m"));
         let ran = disturbed(&scene, seconds, || replace_a_task(&scene, 180)).await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Tolerated, Some(Outcome::Failed)), "{}", ran.said);
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Tolerated, Some(Outcome::Failed)), "{seconds}: {}", ran.said);
         assert_eq!(ran.reason(ONE), "1 of 2 tasks run", "{seconds}");
     }
 }
@@ -118,9 +118,10 @@ async fn what_succeeded_early_may_fill_up_in_the_bake() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bake_of_a_second_looks_once() {
-    for scene in [Scene::of(1, 2, &rollout("1s")), Scene::of(1, 2, &rollout("1s")).quick()] {
+    let scene = || Scene::of(1, 2, &rollout("1s"));
+    for (timing, scene) in [("realistic", scene()), ("quick", scene().quick())] {
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{timing}: {}", ran.said);
     }
 }
 

@@ -27,7 +27,7 @@ fn scene(on_busy: &str) -> Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_blocks_by_default() {
+async fn a_strangers_deployment_in_progress_blocks_by_default() {
     let scene = scene("");
     let ran = scene.deploy().await;
     let error = ran.exit.as_ref().expect_err("refused");
@@ -38,7 +38,7 @@ async fn it_blocks_by_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_waited_for_before_anything_is_changed_and_then_planned_anew() {
+async fn on_busy_wait_waits_before_any_change_and_plans_again() {
     let scene = scene("on_busy: wait");
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 3), "{}", ran.said);
@@ -50,7 +50,7 @@ async fn it_is_waited_for_before_anything_is_changed_and_then_planned_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_waited_for_no_longer_than_the_timeout() {
+async fn on_busy_wait_ends_at_the_timeout_and_blocks() {
     let scene = scene("on_busy: wait, timeout: 20s").fault("a1/*/s0=hang");
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
@@ -59,7 +59,7 @@ async fn it_is_waited_for_no_longer_than_the_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_gives_way_and_ours_is_followed() {
+async fn on_busy_supersede_deploys_over_a_strangers_deployment() {
     let scene = scene("on_busy: supersede");
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 3), "{}", ran.said);
@@ -73,7 +73,7 @@ async fn it_gives_way_and_ours_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_of_what_took_its_place_goes_back_to_what_had_completed() {
+async fn a_failed_deployment_over_a_strangers_rolls_back_to_what_had_completed() {
     let scene = scene("on_busy: supersede, on_failure: rollback").fault("a1/*/s0=crash");
     let ran = scene.deploy().await;
     assert_eq!(ran.outcome("a1/eu-west-1/s0"), Some(Outcome::RolledBack), "{}", ran.said);
@@ -82,7 +82,7 @@ async fn a_failure_of_what_took_its_place_goes_back_to_what_had_completed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_saved_plan_takes_the_place_of_just_that_deployment() {
+async fn a_saved_plan_supersedes_only_the_deployment_that_it_names() {
     let scene = scene("on_busy: supersede");
     let directory = Directory::new("busy");
     assert_eq!(scene.planning().dry_run_to(directory.plan()).deploy().await.code(), Exit::Done);

@@ -93,9 +93,9 @@ async fn what_never_ends_times_out_and_goes_back_where_that_is_wished_for() {
         let rollout = format!("rollout: {{ timeout: 10m, on_failure: {policy} }}\n");
         let scene = by_codedeploy(1, 1, &rollout).fault("*=hang");
         let ran = scene.deploy().await;
-        assert_eq!(ran.outcome(S0), Some(outcome), "{}", ran.said);
-        assert!(ran.reason(S0).starts_with("not complete within 10m: "), "{}", ran.reason(S0));
-        assert_eq!(sent(&scene, "StopDeployment").len(), stops);
+        assert_eq!(ran.outcome(S0), Some(outcome), "{policy}: {}", ran.said);
+        assert!(ran.reason(S0).starts_with("not complete within 10m: "), "{policy}: {}", ran.reason(S0));
+        assert_eq!(sent(&scene, "StopDeployment").len(), stops, "{policy}");
     }
 }
 

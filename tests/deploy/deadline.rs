@@ -39,19 +39,19 @@ async fn a_process_that_stood_still_past_its_deadline_looks_before_it_judges() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undo_that_stood_still_past_its_deadline_looks_before_it_judges() {
+async fn a_rollback_that_stood_still_past_its_deadline_looks_before_it_judges() {
     let rollout = "rollout: { timeout: 5m, on_failure: rollback, rollback_timeout: 6m }\n";
     for (breaker, fault, at) in [(OFF, "hang", 310_000), ("enable: true, rollback: false", "crash", 240_000)] {
         for after in (at..at + 1_300).step_by(130) {
             let ran = standing_still(&one(breaker, rollout).fault(&format!("*={fault}")), after).await;
             assert_eq!(ran.outcome(ONE), Some(Outcome::RolledBack), "{fault}, after {after}: {}", ran.said);
-            assert_eq!(ran.code(), Exit::RolledBack);
+            assert_eq!(ran.code(), Exit::RolledBack, "{after}: {breaker:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undo_that_completed_before_its_deadline_is_seen_after_it() {
+async fn a_rollback_that_completed_before_its_deadline_is_seen_after_it() {
     let scene = one(OFF, "rollout: { timeout: 5m, on_failure: rollback, rollback_timeout: 5m }\n").fault("*=hang");
     let sandbox = scene.sandbox.clone();
     let (ran, ()) = tokio::join!(scene.deploy(), async {
@@ -73,7 +73,7 @@ async fn a_bake_that_stood_still_past_its_end_looks_before_it_judges() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_return_that_waits_for_its_turn_past_its_deadline_is_not_sent_and_says_so() {
+async fn a_rollback_that_waits_for_its_turn_past_its_deadline_is_not_sent_and_says_so() {
     let rollout = "rollout:\n  timeout: 5m\n  on_failure: rollback\n  rollback_scope: run\n  rollback_timeout: 4s\n  waves:\n    \
                    - { name: canary, select: { ring: canary } }\n    - { name: rest }\n";
     let keys = format!("    cluster: main\n    deployment: {{ circuit_breaker: {{ {OFF} }} }}\n");

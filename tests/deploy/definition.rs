@@ -155,8 +155,8 @@ async fn a_revision_that_is_not_there_or_not_active_blocks_before_anything_is_ch
         ("{ family: other }", "the family `other` has no ACTIVE revision"),
     ] {
         let ran = later(&scene, &format!("    task_definition: {more}\n"), false).deploy().await;
-        assert_eq!(ran.code(), Exit::Blocked);
-        assert!(message(&ran).contains(reason), "{}", message(&ran));
+        assert_eq!(ran.code(), Exit::Blocked, "{more}");
+        assert!(message(&ran).contains(reason), "{more}: {}", message(&ran));
     }
     let directory = Directory::new("retired");
     let ran = scene.planning().dry_run_to(directory.plan()).deploy().await;
@@ -282,13 +282,13 @@ async fn a_role_that_may_not_tag_deploys_without_and_says_so_once() {
                 { "Effect": "Allow", "Action": "ecs:*", "Resource": "*" },
                 { "Effect": "Deny", "Action": "ecs:TagResource", "Resource": "*" },
             ] });
-            assert!(scene.sandbox.change_role(LEAF, |role| role.policy = Some(policy)));
+            assert!(scene.sandbox.change_role(LEAF, |role| role.policy = Some(policy)), "{denied_by_policy}");
             scene
         } else {
             scene.fault("*=deny:ecs:TagResource")
         };
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 3), "{}", ran.said);
+        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 3), "{denied_by_policy}: {}", ran.said);
         let refusals: Vec<_> = ran
             .events
             .iter()
@@ -298,12 +298,21 @@ async fn a_role_that_may_not_tag_deploys_without_and_says_so_once() {
             })
             .collect();
         let [(account, reason, help)] = refusals[..] else { panic!("{refusals:?}") };
-        assert_eq!(account, "a0");
-        assert!(reason.contains("not authorized to perform: ecs:TagResource"), "{reason}");
-        assert_eq!(*help, format!("allow ecs:TagResource to {LEAF}, or write `tag_revisions: false`"));
-        assert_eq!(ran.said.matches("! revisions in a0 are registered without tags: ").count(), 1, "{}", ran.said);
-        assert_eq!(tags(&scene, "s0"), []);
-        assert_eq!(scene.sandbox.calls().operation("UpdateService"), 3);
+        assert_eq!(account, "a0", "{denied_by_policy}");
+        assert!(reason.contains("not authorized to perform: ecs:TagResource"), "{denied_by_policy}: {reason}");
+        assert_eq!(
+            *help,
+            format!("allow ecs:TagResource to {LEAF}, or write `tag_revisions: false`"),
+            "{denied_by_policy}"
+        );
+        assert_eq!(
+            ran.said.matches("! revisions in a0 are registered without tags: ").count(),
+            1,
+            "{denied_by_policy}: {}",
+            ran.said
+        );
+        assert_eq!(tags(&scene, "s0"), [], "{denied_by_policy}");
+        assert_eq!(scene.sandbox.calls().operation("UpdateService"), 3, "{denied_by_policy}");
     }
 }
 
@@ -319,7 +328,7 @@ async fn what_ecs_keeps_otherwise_than_it_was_sent_is_told_once() {
         let scene = Scene::seeded(fleet).quick();
         let scene = fault.into_iter().fold(scene, Scene::fault);
         let ran = scene.deploy().await;
-        assert_eq!(ran.count(Outcome::Succeeded), 2, "{}", ran.said);
+        assert_eq!(ran.count(Outcome::Succeeded), 2, "{fault:?}: {}", ran.said);
         let altered: Vec<_> = ran
             .events
             .iter()
@@ -328,13 +337,13 @@ async fn what_ecs_keeps_otherwise_than_it_was_sent_is_told_once() {
                 _ => None,
             })
             .collect();
-        assert_eq!(altered, vec![("shop", "app: stopTimeout added: 30".to_owned()); told]);
+        assert_eq!(altered, vec![("shop", "app: stopTimeout added: 30".to_owned()); told], "{fault:?}");
         let words =
             "! ECS keeps the definition of shop otherwise than it was sent: app: stopTimeout added: 30; write that";
-        assert_eq!(ran.said.matches(words).count(), told, "{}", ran.said);
+        assert_eq!(ran.said.matches(words).count(), told, "{fault:?}: {}", ran.said);
         // What is told of is what each run would do again.
         let again = if told == 0 { Outcome::Unchanged } else { Outcome::Succeeded };
-        assert_eq!(scene.deploy().await.count(again), 2);
+        assert_eq!(scene.deploy().await.count(again), 2, "{fault:?}");
     }
 }
 

@@ -52,7 +52,7 @@ async fn a_deployment_names_what_refuses_a_write() {
     for (policy, wanted) in kinds() {
         for action in ["ecs:UpdateService", "ecs:RegisterTaskDefinition"] {
             let ran = Scene::of(1, 1, "").fault(&format!("*=deny:{action}{policy}")).deploy().await;
-            assert_eq!(ran.outcome("a0/eu-west-1/s0"), Some(Outcome::Failed), "{policy}: {}", ran.said);
+            assert_eq!(ran.outcome("a0/eu-west-1/s0"), Some(Outcome::Failed), "{action}: {policy}: {}", ran.said);
             let state = ran.state.targets().find_map(|target| target.reason.clone()?.help).unwrap_or_default();
             assert!(state.contains(&wanted.replace("ACTION", action)), "{action}{policy}: {state}");
         }
@@ -78,9 +78,9 @@ async fn the_session_policy_of_the_manifest_is_named_by_its_place() {
         ),
     ] {
         let ran = Scene::new(&narrowed(&statements)).deploy().await;
-        assert_eq!(ran.outcome("a0/eu-west-1/s0"), Some(Outcome::Failed), "{}", ran.said);
+        assert_eq!(ran.outcome("a0/eu-west-1/s0"), Some(Outcome::Failed), "{statements:?}: {}", ran.said);
         let said = ran.said.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(said.contains(wanted), "{}", ran.said);
+        assert!(said.contains(wanted), "{statements:?}: {}", ran.said);
     }
     let mut scene = Scene::new(&narrowed(r#"{"Effect":"Allow","Action":"ecs:List*","Resource":"*"}"#));
     scene.choice.dry_run = true;
@@ -95,9 +95,9 @@ async fn a_region_that_is_not_enabled_is_named() {
         let mut scene = Scene::new(&text).fault("a0/af-south-1=region-off");
         scene.choice.dry_run = dry_run;
         let help = help(scene.deploy().await);
-        assert!(help.contains("af-south-1 must be enabled in account 200000000000 first"), "{help}");
-        assert!(!help.contains("allow "), "{help}");
-        assert_eq!(scene.sandbox.calls().writes, Vec::new());
+        assert!(help.contains("af-south-1 must be enabled in account 200000000000 first"), "{dry_run}: {help}");
+        assert!(!help.contains("allow "), "{dry_run}: {help}");
+        assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{dry_run}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roleout::base::exit::Exit;
 use roleout::engine::cancel::Signal;
@@ -209,27 +209,21 @@ fn the_binary_records_a_deployment_of_each_account_by_the_job_s_token() {
     assert_eq!(gitlab.requests().len(), 3);
 }
 
+/// That a slow GitLab delays the end by no more than is promised is held in `src/run/deployments.rs`, on the paused clock.
 #[test]
-fn a_cancelled_job_says_so_to_a_slow_gitlab_and_is_gone_in_time() {
+fn a_cancelled_job_tells_gitlab_so_of_each_deployment() {
     let directory = Directory::new("gitlab-cancel");
     let here = directory.0.as_path();
     fs_err::write(here.join("deploy.yaml"), manifest(2, 1, RECORDED)).expect("written");
     let server = Server::start(here);
-    let gitlab = GitLab::start(|_| {
-        #[expect(clippy::disallowed_methods, reason = "the server is slow, not the test")]
-        std::thread::sleep(Duration::from_millis(100));
-        (201, json!({ "id": 42 }))
-    });
+    let gitlab = GitLab::start(|_| (201, json!({ "id": 42 })));
     let child = gitlab.job(here, &server, &["deploy"]).stderr(Stdio::piped()).spawn().expect("it starts");
     for _ in 0..2 {
         gitlab.answered.recv_timeout(Duration::from_secs(60)).expect("both accounts are told");
     }
-    #[expect(clippy::disallowed_methods, reason = "the promise is one of real time")]
-    let asked = Instant::now();
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
     assert!(killed.success());
     let output = child.wait_with_output().expect("it ends");
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!(output.status.code(), Some(143), "{}", said(&output));
     let ends = gitlab.requests().iter().filter(|it| it.body == json!({ "status": "canceled" })).count();
     assert_eq!(ends, 2, "{}", said(&output));

@@ -161,14 +161,14 @@ async fn what_may_not_be_run_or_seen_says_what_to_allow() {
     ] {
         let scene = scene(1, 1, MIGRATE, ROLLOUT).fault(&format!("*=deny:{action}"));
         let ran = scene.deploy().await;
-        assert_eq!(ran.code(), Exit::Failed, "{}", ran.said);
+        assert_eq!(ran.code(), Exit::Failed, "{action}: {}", ran.said);
         assert!(ran.reason(ONE).starts_with(reason), "{}", ran.reason(ONE));
         assert!(
             ran.said.contains(&format!("help: allow {action} to arn:aws:iam::200000000000:role/leaf")),
-            "{}",
+            "{action}: {}",
             ran.said
         );
-        assert!(!operations(&scene).contains(&"UpdateService".to_owned()));
+        assert!(!operations(&scene).contains(&"UpdateService".to_owned()), "{action}");
     }
 }
 
@@ -198,14 +198,14 @@ async fn a_shared_task_runs_once_before_all_of_its_targets() {
         let scene =
             Scene::new(&text.replace("    cluster: main\n", &format!("    cluster: main\n    {}\n", shared(per))));
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 6), "{}", ran.said);
-        assert_eq!((runs(&scene).len(), started(&ran)), (wanted, wanted));
+        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 6), "{per}: {}", ran.said);
+        assert_eq!((runs(&scene).len(), started(&ran)), (wanted, wanted), "{per}");
         let waits = ran.said.matches("waits for the task migrate, which runs for another target").count();
-        assert_eq!(waits, 6 - wanted, "{}", ran.said);
+        assert_eq!(waits, 6 - wanted, "{per}: {}", ran.said);
         if per == "run" {
             let operations = operations(&scene);
             let place = |name: &str| operations.iter().position(|it| it == name);
-            assert!(place("RunTask") < place("UpdateService"), "{operations:?}");
+            assert!(place("RunTask") < place("UpdateService"), "{per}: {operations:?}");
         }
     }
 }

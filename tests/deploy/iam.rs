@@ -127,7 +127,7 @@ impl Scenario {
                 let mut before = scene.planning();
                 let images = &mut before.fleet.targets[0].desired.images;
                 images.insert("app".to_owned(), format!("registry.example.com/s0:{image}"));
-                assert_eq!(before.deploy().await.code(), Exit::Done);
+                assert_eq!(before.deploy().await.code(), Exit::Done, "{image}");
             }
             scene.sandbox.forget_calls();
         }

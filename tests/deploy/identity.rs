@@ -45,14 +45,14 @@ async fn every_refused_chain_is_named_and_nothing_is_changed() {
     let scene = Scene::of(4, 1, "");
     for account in ["200000000001", "200000000003"] {
         let arn = format!("arn:aws:iam::{account}:role/leaf");
-        assert!(scene.sandbox.change_role(&arn, |role| role.trust["Statement"] = json!([])), "{arn}");
+        assert!(scene.sandbox.change_role(&arn, |role| role.trust["Statement"] = json!([])), "{account}: {arn}");
     }
     let ran = scene.deploy().await;
     let error = ran.exit.expect_err("refused");
     assert_eq!(error.exit, Exit::Preflight);
     for account in ["a1", "a3"] {
         let hop = format!("{account} (20000000000{}): hop 2 (leaf, arn:aws:iam::", &account[1..]);
-        assert!(error.message.contains(&hop), "{error}");
+        assert!(error.message.contains(&hop), "{account}: {error}");
     }
     assert!(error.help.iter().any(|help| help.contains("sts:AssumeRole")), "{:?}", error.help);
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
@@ -66,14 +66,14 @@ async fn a_refused_token_says_what_the_token_claims_and_is_not_tried_again() {
         (Claims { forged: true, ..Claims::default() }, "InvalidIdentityToken"),
         (Claims { lifetime: Duration::ZERO, ..Claims::default() }, "ExpiredToken"),
     ] {
-        let scene = Scene::of(2, 1, "").claims(claims);
+        let scene = Scene::of(2, 1, "").claims(claims.clone());
         let ran = scene.deploy().await;
         let error = ran.exit.expect_err(text);
-        assert_eq!(error.exit, Exit::Preflight);
-        assert!(error.message.contains("hop 1 (hub, ") && error.message.contains(text), "{error}");
-        assert!(error.help.iter().any(|help| help.starts_with("the token says: iss ")), "{:?}", error.help);
+        assert_eq!(error.exit, Exit::Preflight, "{claims:?}");
+        assert!(error.message.contains("hop 1 (hub, ") && error.message.contains(text), "{claims:?}: {error}");
+        assert!(error.help.iter().any(|help| help.starts_with("the token says: iss ")), "{claims:?}: {:?}", error.help);
         assert_eq!(scene.sandbox.calls().operation("AssumeRoleWithWebIdentity"), 1, "{text} is tried once");
-        assert_eq!(scene.sandbox.calls().writes, Vec::new());
+        assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{claims:?}");
     }
 }
 
@@ -159,14 +159,17 @@ async fn once_the_token_is_over_a_run_says_so_and_does_not_wait_for_what_it_cann
         let rollout = format!("rollout: {{ timeout: 20m{policy} }}\n");
         let scene = Scene::of(2, 2, &rollout).fault("*=slow:100").fault("*=short-sessions:30").fault("*=token-ends:60");
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.count(Outcome::TimedOut)), (Exit::TimedOut, 4), "{}", ran.said);
-        assert!((60..200).contains(&ran.seconds), "{} s", ran.seconds);
+        assert_eq!((ran.code(), ran.count(Outcome::TimedOut)), (Exit::TimedOut, 4), "{policy}: {}", ran.said);
+        assert!((60..200).contains(&ran.seconds), "{policy}: {} s", ran.seconds);
         let lost = |stamped: &&Stamped| matches!(stamped.event, Event::SessionLost { .. });
-        assert_eq!(ran.events.iter().filter(lost).count(), 1, "{}", ran.said);
-        assert_eq!(ran.said.matches("there is no session in a").count(), 1, "{}", ran.said);
+        assert_eq!(ran.events.iter().filter(lost).count(), 1, "{policy}: {}", ran.said);
+        assert_eq!(ran.said.matches("there is no session in a").count(), 1, "{policy}: {}", ran.said);
         let reason = ran.reason("a0/eu-west-1/s0");
-        assert!(reason.starts_with("there is no session any more") && reason.contains("Token expired"), "{reason}");
-        assert!(ran.said.contains("; last seen "), "{}", ran.said);
+        assert!(
+            reason.starts_with("there is no session any more") && reason.contains("Token expired"),
+            "{policy}: {reason}"
+        );
+        assert!(ran.said.contains("; last seen "), "{policy}: {}", ran.said);
     }
 }
 
@@ -194,7 +197,12 @@ async fn a_run_that_the_token_may_not_last_for_is_warned_of_before_it_begins() {
     for (minutes, warned) in [(10, true), (600, false)] {
         let claims = Claims { lifetime: Duration::from_secs(minutes * 60), ..Claims::default() };
         let ran = Scene::of(1, 1, "rollout: { timeout: 3h }\n").claims(claims).deploy().await;
-        assert_eq!(ran.said.contains("warning: the worst case of 3h 00m does not fit"), warned, "{}", ran.said);
-        assert_eq!(ran.code(), Exit::Done);
+        assert_eq!(
+            ran.said.contains("warning: the worst case of 3h 00m does not fit"),
+            warned,
+            "{minutes}: {}",
+            ran.said
+        );
+        assert_eq!(ran.code(), Exit::Done, "{minutes}");
     }
 }

@@ -273,7 +273,7 @@ async fn everything_that_cannot_be_imported_is_named_at_once() {
         "api in 200000000001: named twice",
         "bare in 200000000001: the service runs no task definition",
     ] {
-        assert!(error.message.contains(text), "{error}");
+        assert!(error.message.contains(text), "{text}: {error}");
     }
     scene.sandbox.change_role("arn:aws:iam::200000000001:role/ci/leaf", |role| role.trust["Statement"] = json!([]));
     let error = import(&scene, &sources).await.expect_err("refused");

@@ -134,13 +134,13 @@ async fn a_run_that_is_killed_after_any_event_is_finished_by_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_is_one_with_tasks_before_and_after() {
+async fn a_killed_run_with_tasks_before_and_after_is_finished_by_the_next_one() {
     let keys = "    before: [ { run_task: migrate, per: account } ]\n    after: [ { run_task: smoke }, { run_task: told, per: run } ]\n";
     assert!(interrupted_at_every((2, keys), 1, 1, By::Kill, "detach").await > 40);
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_are_sixty_targets() {
+async fn a_killed_run_of_sixty_targets_is_finished_by_the_next_one() {
     assert!(interrupted_at_every((30, ""), 5, step(), By::Kill, "detach").await > 400);
 }
 
@@ -151,7 +151,7 @@ async fn a_run_that_is_cancelled_after_any_event_is_finished_by_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_is_one_that_has_ecs_roll_back() {
+async fn a_run_that_is_cancelled_with_on_cancel_rollback_is_finished_by_the_next_one() {
     assert!(interrupted_at_every((3, ""), 1, 1, By::Signal, "rollback").await > 40);
     assert!(interrupted_at_every((30, ""), 17, step(), By::Signal, "rollback").await > 400);
 }

@@ -36,7 +36,7 @@ async fn lost(scene: &Scene, millis: u64, fault: Option<Fault>) -> Ran {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_ecs_rolls_back_or_has_rolled_back_is_told_as_that_and_not_sent_again() {
+async fn an_update_with_a_lost_answer_that_ecs_rolls_back_is_not_sent_again() {
     for fault in [None, Some(Fault::NoServiceDeployments)] {
         let mut seen = Vec::new();
         for millis in (100..20_000).step_by(250) {
@@ -48,18 +48,18 @@ async fn one_that_ecs_rolls_back_or_has_rolled_back_is_told_as_that_and_not_sent
             assert!(ran.seconds < 60, "{fault:?}, {millis}: {} s", ran.seconds);
             seen.push(ran.seconds);
         }
-        assert!(seen.iter().max() > seen.iter().min(), "{seen:?}");
+        assert!(seen.iter().max() > seen.iter().min(), "{fault:?}: {seen:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undo_finds_what_ecs_has_rolled_back_while_nobody_could_look() {
+async fn a_rollback_finds_what_ecs_has_rolled_back_while_nobody_could_look() {
     for fault in [None, Some(Fault::NoServiceDeployments)] {
         let scene = scene("rollout: { timeout: 5s, on_failure: rollback, rollback_timeout: 5m }\n");
         let ran = lost(&scene, 60_000, fault.clone()).await;
         let came_to = (ran.code(), ran.outcome(ONE));
         assert_eq!(came_to, (Exit::RolledBack, Some(Outcome::RolledBack)), "{fault:?}: {}", ran.said);
         assert_eq!(scene.sandbox.calls().operation("UpdateService"), 1, "{fault:?}: {}", ran.said);
-        assert!(ran.reason(ONE).contains("whether it took effect could not be read"), "{}", ran.reason(ONE));
+        assert!(ran.reason(ONE).contains("whether it took effect could not be read"), "{fault:?}: {}", ran.reason(ONE));
     }
 }

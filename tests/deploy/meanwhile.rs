@@ -63,14 +63,24 @@ async fn what_somebody_deployed_since_the_plan_is_not_overwritten() {
     for (rollout, wait) in [("", 300), ("  on_failure: rollback\n", 300), ("", 600)] {
         let scene = scene(rollout, "");
         let ran = deploy(&scene, wait, || drop(hotfix(&scene, HOTFIX, Value::Null))).await;
-        assert_eq!((ran.code(), ran.outcome(LATER)), (Exit::Failed, Some(Outcome::Superseded)), "{}", ran.said);
-        assert_eq!(ran.count(Outcome::Succeeded), 1, "{}", ran.said);
-        assert_eq!(asked(&scene, "UpdateService") + asked(&scene, "RegisterTaskDefinition"), 0, "{}", ran.said);
+        assert_eq!(
+            (ran.code(), ran.outcome(LATER)),
+            (Exit::Failed, Some(Outcome::Superseded)),
+            "{rollout}: {}",
+            ran.said
+        );
+        assert_eq!(ran.count(Outcome::Succeeded), 1, "{rollout}: {}", ran.said);
+        assert_eq!(
+            asked(&scene, "UpdateService") + asked(&scene, "RegisterTaskDefinition"),
+            0,
+            "{rollout}: {}",
+            ran.said
+        );
         let reason = ran.reason(LATER);
-        assert!(reason.starts_with("it moved since the plan was made: it ran s0:"), "{reason}");
-        assert!(reason.ends_with("; nothing was changed"), "{reason}");
+        assert!(reason.starts_with("it moved since the plan was made: it ran s0:"), "{rollout}: {reason}");
+        assert!(reason.ends_with("; nothing was changed"), "{rollout}: {reason}");
         tokio::time::sleep(Duration::from_secs(600)).await;
-        assert_eq!(scene.image("a1", "eu-west-1", "s0"), HOTFIX);
+        assert_eq!(scene.image("a1", "eu-west-1", "s0"), HOTFIX, "{rollout}");
     }
 }
 
@@ -83,7 +93,7 @@ async fn where_others_give_way_ours_takes_their_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undo_goes_back_to_what_somebody_deployed_since_the_plan() {
+async fn a_rollback_goes_back_to_what_somebody_deployed_since_the_plan() {
     let scene = scene("  on_busy: supersede\n  on_failure: rollback\n", "").fault("*=deny:ecs:StopServiceDeployment");
     let sandbox = scene.sandbox.clone();
     let (ran, ()) = tokio::join!(scene.deploy(), async {
@@ -114,12 +124,12 @@ async fn what_somebody_deployed_as_planned_is_followed_or_is_done() {
         let scene = scene("", "");
         let ran = deploy(&scene, wait, || drop(hotfix(&scene, "registry.example.com/s0:v2", Value::Null))).await;
         assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "after {wait}: {}", ran.said);
-        assert_eq!(asked(&scene, "UpdateService") + asked(&scene, "RegisterTaskDefinition"), 0, "{}", ran.said);
+        assert_eq!(asked(&scene, "UpdateService") + asked(&scene, "RegisterTaskDefinition"), 0, "{wait}: {}", ran.said);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undo_gives_back_the_count_that_there_was_right_before() {
+async fn a_rollback_restores_the_count_from_right_before_the_update() {
     let base = Scene::of(2, 1, "");
     let changed = scene("  on_failure: rollback\n", "    desired_count: 4\n");
     let scene = Scene { fleet: changed.fleet, ..base };
@@ -197,7 +207,7 @@ async fn two_jobs_that_deploy_the_same_at_once_deploy_each_target_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whose_place_was_taken_after_the_last_look_is_told() {
+async fn a_deployment_that_came_after_the_last_look_is_named() {
     let scene = scene("", "").fault("a1=latency:2000");
     let calls = |operation: &str| scene.sandbox.calls().count("200000000001", "eu-west-1", operation);
     let until = async |operation: &str, more_than: u64| {

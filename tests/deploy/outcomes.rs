@@ -1,6 +1,7 @@
 //! How one target ends, and why: each with the exit code that a pipeline sees.
 
 use roleout::base::exit::Exit;
+use roleout::event::{Event, Stamped};
 use roleout::fleet::Outcome;
 use serde_json::json;
 
@@ -63,13 +64,15 @@ async fn a_new_deployment_of_what_runs_can_fail_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_changes_nothing() {
+async fn a_dry_run_shows_the_difference_and_changes_nothing() {
     let mut scene = Scene::of(1, 2, TIMEOUT);
     scene.choice.dry_run = true;
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Done);
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
-    assert!(ran.said.contains("image"), "{}", ran.said);
+    for line in ["- image: registry.example.com/s0:previous", "+ image: registry.example.com/s0:v2"] {
+        assert!(ran.said.contains(line), "{line}: {}", ran.said);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,19 +144,19 @@ async fn a_service_that_vanishes_fails() {
 #[tokio::test(start_paused = true)]
 async fn a_deployment_of_somebody_else_supersedes() {
     let scene = || breaker(ROLLBACK).fault("*=supersede");
-    for scene in [scene(), scene().quick()] {
+    for (timing, scene) in [("realistic", scene()), ("quick", scene().quick())] {
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Superseded)), "{}", ran.said);
-        assert!(ran.reason(ONE).contains("took its place"), "{}", ran.reason(ONE));
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Superseded)), "{timing}: {}", ran.said);
+        assert!(ran.reason(ONE).contains("took its place"), "{timing}: {}", ran.reason(ONE));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rollback_that_fails_is_stuck() {
     let scene = || breaker(ROLLBACK).fault("*=stuck");
-    for scene in [scene(), scene().quick()] {
+    for (timing, scene) in [("realistic", scene()), ("quick", scene().quick())] {
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{timing}: {}", ran.said);
     }
 }
 
@@ -172,7 +175,7 @@ async fn a_bake_without_trouble_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_service_deployment_api_the_outcome_is_the_same() {
+async fn the_outcome_is_the_same_without_the_service_deployment_api() {
     let ran = one("no-service-deployments").await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::Succeeded), "{}", ran.said);
     let ran = breaker(ROLLBACK).fault("*=no-service-deployments").fault("*=crash").deploy().await;
@@ -216,17 +219,19 @@ async fn blocked_targets_can_be_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deployment_in_progress_blocks_and_our_own_is_followed() {
+async fn a_deployment_of_another_revision_in_progress_blocks() {
     let scene = Scene::of(1, 1, TIMEOUT);
     let update = json!({"cluster": "main", "service": "s0", "forceNewDeployment": true});
     scene.sandbox.behind_the_back("200000000000", "eu-west-1", "UpdateService", &update).expect("updated");
+    scene.sandbox.forget_calls();
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
     assert!(ran.exit.expect_err("refused").message.contains("is in progress"));
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_deployment_is_followed_by_the_next_run() {
+async fn our_own_deployment_in_progress_is_followed_by_the_next_run() {
     use roleout::engine::cancel::{Cancel, Signal};
 
     let mut scene = Scene::of(1, 1, TIMEOUT);
@@ -243,6 +248,8 @@ async fn an_interrupted_deployment_is_followed_by_the_next_run() {
     let again = scene.deploy().await;
     assert_eq!((again.code(), again.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", again.said);
     assert_eq!(scene.sandbox.calls().writes, Vec::new(), "nothing is started twice");
+    let followed = |stamped: &&Stamped| matches!(stamped.event, Event::DeploymentStarted { attached: true, .. });
+    assert_eq!(again.events.iter().filter(followed).count(), 1, "{}", again.said);
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,7 +342,7 @@ fn lagging(settings: &str, on_failure: &str, fault: &str, quick: bool) -> Scene 
 
 /// DescribeServices may show for seconds what was before an UpdateService: that is no rollback, and no failure to go back.
 #[tokio::test(start_paused = true)]
-async fn looks_that_lag_behind_change_no_outcome() {
+async fn reads_that_lag_behind_change_no_outcome() {
     const FAULTS: &[&str] = &[
         "slow:1",
         "crash",

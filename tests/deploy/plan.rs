@@ -56,7 +56,7 @@ async fn a_role_that_may_only_describe_is_enough() {
     for number in 0..3 {
         let arn = format!("arn:aws:iam::20000000000{number}:role/leaf");
         let actions = READ.iter().map(ToString::to_string).collect();
-        assert!(scene.sandbox.change_role(&arn, |role| role.actions = Some(actions)));
+        assert!(scene.sandbox.change_role(&arn, |role| role.actions = Some(actions)), "{number}");
     }
     let planned = plan(&scene).await;
     assert_eq!((planned.code(), planned.preview.totals.register), (Exit::Pending, 6));
@@ -115,7 +115,7 @@ async fn blocked_targets_are_five_and_a_deployed_fleet_is_nothing_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_shows_the_same() {
+async fn a_dry_run_of_deploy_shows_the_same_as_plan() {
     let mut scene = Scene::of(3, 2, "");
     scene.choice.dry_run = true;
     let shown = async |dry_run: bool| {
@@ -157,8 +157,8 @@ async fn the_time_is_held_against_the_id_token() {
         let scene = Scene::of(2, 1, &format!("rollout: {{ timeout: {timeout} }}\n"));
         let planned = plan(&scene).await;
         let budget = planned.preview.budget.expect("known");
-        assert_eq!(budget.fits, fits, "{budget:?}");
-        assert!(budget.limits.iter().any(|limit| (3500..=3600).contains(&limit.seconds)), "{budget:?}");
+        assert_eq!(budget.fits, fits, "{timeout}: {budget:?}");
+        assert!(budget.limits.iter().any(|limit| (3500..=3600).contains(&limit.seconds)), "{timeout}: {budget:?}");
     }
 }
 

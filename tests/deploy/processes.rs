@@ -142,18 +142,22 @@ fn a_job_that_a_signal_ends_is_finished_by_the_next_one() {
         let mut lines = BufReader::new(child.stdout.take().expect("its stdout")).lines();
         while !lines.next().expect("it goes on").expect("a line").contains("\"deployment_started\"") {}
         let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
-        assert!(killed.success());
+        assert!(killed.success(), "{signal}");
         let rest: Vec<String> = lines.map_while(Result::ok).collect();
         let output = child.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), exit, "{said}");
-        assert_eq!(rest.iter().any(|line| line.contains("\"run_finished\"")), exit.is_some(), "{said}");
-        assert_eq!(said.contains("console.aws.amazon.com"), exit.is_some(), "what goes on has its address: {said}");
+        assert_eq!(output.status.code(), exit, "{signal}: {said}");
+        assert_eq!(rest.iter().any(|line| line.contains("\"run_finished\"")), exit.is_some(), "{signal}: {said}");
+        assert_eq!(
+            said.contains("console.aws.amazon.com"),
+            exit.is_some(),
+            "{signal}: what goes on has its address: {said}"
+        );
 
         let next = job(here, &server, &["deploy", "--format", "jsonl"]);
-        assert_eq!(code(&next), Some(0), "{}", String::from_utf8_lossy(&next.stderr));
+        assert_eq!(code(&next), Some(0), "{signal}: {}", String::from_utf8_lossy(&next.stderr));
         let again = job(here, &server, &["deploy", "--format", "jsonl"]);
-        assert_eq!(kinds(&again.stdout), ["run_started", "run_finished"], "nothing is left");
+        assert_eq!(kinds(&again.stdout), ["run_started", "run_finished"], "{signal}: nothing is left");
     }
 }
 

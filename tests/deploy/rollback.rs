@@ -73,7 +73,7 @@ const CANARY: &str = "rollout:\n  timeout: 10m\n  waves:\n    - { name: canary, 
 async fn halted() -> (Scene, Ran) {
     let scene = Scene::of(3, 1, CANARY);
     for tag in ["v1", "v2"] {
-        assert_eq!(with_image(&scene, tag).deploy().await.code(), Exit::Done);
+        assert_eq!(with_image(&scene, tag).deploy().await.code(), Exit::Done, "{tag}");
     }
     let scene = with_image(&scene, "v3").fault("a0=hang");
     let ran = scene.deploy().await;
@@ -100,7 +100,7 @@ async fn what_a_halted_run_never_touched_stays() {
 async fn what_ecs_rolled_back_tells_that_the_others_were_not_deployed() {
     let scene = Scene::of(3, 1, CANARY);
     for tag in ["v1", "v2"] {
-        assert_eq!(with_image(&scene, tag).deploy().await.code(), Exit::Done);
+        assert_eq!(with_image(&scene, tag).deploy().await.code(), Exit::Done, "{tag}");
     }
     let scene = with_image(&scene, "v3").fault("a0=crash");
     assert_eq!(scene.deploy().await.code(), Exit::RolledBack);
@@ -155,7 +155,7 @@ async fn what_an_earlier_commit_deployed_stays_where_only_some_changed() {
     };
     let scene = Scene::of(1, 2, ROLLOUT);
     for (sha, pipeline, tag) in [("aaaaaaaaaa", "8", "v1"), ("bbbbbbbbbb", "9", "v2")] {
-        assert_eq!(of(&with_image(&scene, tag), sha, pipeline).deploy().await.code(), Exit::Done);
+        assert_eq!(of(&with_image(&scene, tag), sha, pipeline).deploy().await.code(), Exit::Done, "{sha}");
     }
     let mut third = of(&with_image(&scene, "v2"), "cccccccccc", "10");
     third.fleet.targets[0].desired.images.insert("app".to_owned(), "registry.example.com/s0:v3".to_owned());
@@ -173,7 +173,7 @@ async fn what_an_earlier_commit_deployed_stays_where_only_some_changed() {
 async fn a_manifest_without_images_takes_back_a_fleet_that_runs_the_same_and_refuses_a_mixed_one() {
     let scene = Scene::of(2, 1, ROLLOUT);
     for tag in ["v1", "v2"] {
-        assert_eq!(with_image(&scene, tag).deploy().await.code(), Exit::Done);
+        assert_eq!(with_image(&scene, tag).deploy().await.code(), Exit::Done, "{tag}");
     }
     let mut silent = scene.planning();
     silent.fleet.targets.iter_mut().for_each(|target| target.desired = Default::default());

@@ -89,18 +89,23 @@ async fn a_target_that_times_out_is_stopped_and_rolled_back_by_ecs() {
     for fault in ["crash", "hang", "nopull"] {
         let scene = with(OFF, BACK).fault(&format!("*={fault}"));
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
-        assert_eq!(steps(&ran), [RollbackStep::StopDeployment], "{}", ran.said);
-        assert_eq!((writes(&scene, "UpdateService"), writes(&scene, "StopServiceDeployment")), (1, 1));
-        assert!(ran.reason(ONE).starts_with("not complete within 10m: "), "{}", ran.reason(ONE));
-        assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
-        assert!(ran.said.contains("goes back to s0:"), "{}", ran.said);
+        assert_eq!(
+            (ran.code(), ran.outcome(ONE)),
+            (Exit::RolledBack, Some(Outcome::RolledBack)),
+            "{fault}: {}",
+            ran.said
+        );
+        assert_eq!(steps(&ran), [RollbackStep::StopDeployment], "{fault}: {}", ran.said);
+        assert_eq!((writes(&scene, "UpdateService"), writes(&scene, "StopServiceDeployment")), (1, 1), "{fault}");
+        assert!(ran.reason(ONE).starts_with("not complete within 10m: "), "{fault}: {}", ran.reason(ONE));
+        assert!(is_back(&scene, &ran, "a0"), "{fault}: {}", ran.said);
+        assert!(ran.said.contains("goes back to s0:"), "{fault}: {}", ran.said);
         assert_contract(&ran);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_on_failure_nothing_is_undone() {
+async fn without_on_failure_nothing_is_rolled_back() {
     let scene = with(OFF, "rollout: { timeout: 10m }\n").fault("*=crash");
     let ran = scene.deploy().await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::TimedOut), "{}", ran.said);
@@ -133,8 +138,12 @@ async fn a_deadline_in_the_middle_of_a_rollback_of_ecs_waits_for_it() {
         let rollout = format!("rollout: {{ timeout: {timeout}s, rollback_timeout: 20m, on_failure: rollback }}\n");
         let scene = with("", &rollout).fault("*=stuck");
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
-        assert!(writes(&scene, "UpdateService") + writes(&scene, "StopServiceDeployment") <= 2, "{}", ran.said);
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{timeout}: {}", ran.said);
+        assert!(
+            writes(&scene, "UpdateService") + writes(&scene, "StopServiceDeployment") <= 2,
+            "{timeout}: {}",
+            ran.said
+        );
         assert_contract(&ran);
     }
 }
@@ -148,7 +157,7 @@ async fn a_rollback_of_ecs_that_fails_is_stuck_and_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undo_that_hangs_is_stuck_at_its_own_deadline() {
+async fn a_rollback_that_hangs_is_stuck_at_its_own_deadline() {
     let rollout = "rollout: { timeout: 10m, on_failure: rollback, rollback_timeout: 5m }\n";
     for (own, step) in [
         (OFF, RollbackStep::StopDeployment),
@@ -156,12 +165,15 @@ async fn an_undo_that_hangs_is_stuck_at_its_own_deadline() {
     ] {
         let scene = with(own, rollout).fault("*=no-return");
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
-        assert_eq!(steps(&ran), [step]);
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{own:?}: {}", ran.said);
+        assert_eq!(steps(&ran), [step], "{own:?}");
         let reason = ran.reason(ONE);
-        assert!(reason.starts_with("the rollback failed: not back within 5m: "), "{reason}");
-        assert!(reason.contains("not complete within 10m") || reason.contains("tasks failed to start"), "{reason}");
-        assert!(ran.said.contains("look at the service now"), "{}", ran.said);
+        assert!(reason.starts_with("the rollback failed: not back within 5m: "), "{own:?}: {reason}");
+        assert!(
+            reason.contains("not complete within 10m") || reason.contains("tasks failed to start"),
+            "{own:?}: {reason}"
+        );
+        assert!(ran.said.contains("look at the service now"), "{own:?}: {}", ran.said);
         assert_contract(&ran);
     }
 }
@@ -171,16 +183,21 @@ async fn where_stopping_is_denied_what_ran_before_is_deployed() {
     for fault in ["deny:ecs:StopServiceDeployment", "no-service-deployments", "deny:ecs:ListServiceDeployments"] {
         let scene = with(OFF, BACK).fault("*=hang").fault(&format!("*={fault}"));
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
-        assert_eq!(steps(&ran).last(), Some(&RollbackStep::Deploy), "{}", ran.said);
-        assert_eq!(writes(&scene, "StopServiceDeployment"), 0);
-        assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
+        assert_eq!(
+            (ran.code(), ran.outcome(ONE)),
+            (Exit::RolledBack, Some(Outcome::RolledBack)),
+            "{fault}: {}",
+            ran.said
+        );
+        assert_eq!(steps(&ran).last(), Some(&RollbackStep::Deploy), "{fault}: {}", ran.said);
+        assert_eq!(writes(&scene, "StopServiceDeployment"), 0, "{fault}");
+        assert!(is_back(&scene, &ran, "a0"), "{fault}: {}", ran.said);
         assert_contract(&ran);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_is_allowed_it_is_stuck_and_says_what_to_allow() {
+async fn a_rollback_without_permissions_is_stuck_and_says_what_to_allow() {
     let scene = with("", BACK).fault("*=hang").fault("*=deny:ecs:StopServiceDeployment");
     let sandbox = scene.sandbox.clone();
     let (ran, ()) = tokio::join!(scene.deploy(), async {
@@ -207,7 +224,7 @@ async fn lost_answers_and_throttling_stop_once_and_end_back() {
         assert_eq!(ran.count(Outcome::RolledBack), 8, "{fault:?}: {}", ran.said);
         assert!(writes(&scene, "StopServiceDeployment") <= 8, "{fault:?}");
         for account in 0..8 {
-            assert!(is_back(&scene, &ran, &format!("a{account}")), "{}", ran.said);
+            assert!(is_back(&scene, &ran, &format!("a{account}")), "{account}: {fault:?}: {}", ran.said);
         }
         assert_contract(&ran);
     }
@@ -229,7 +246,7 @@ async fn a_deployment_of_somebody_else_is_not_fought() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_who_deploys_while_the_undo_is_put_off_is_not_fought() {
+async fn a_deployment_of_somebody_else_before_a_late_rollback_is_not_fought() {
     for at in (596..680).step_by(4) {
         let scene = with(OFF, BACK).fault("*=hang").fault("*=no-service-deployments");
         let sandbox = scene.sandbox.clone();
@@ -248,12 +265,12 @@ async fn somebody_who_deploys_while_the_undo_is_put_off_is_not_fought() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_never_reached_ecs_is_not_undone() {
+async fn a_target_whose_write_was_denied_is_not_rolled_back() {
     for fault in ["deny:ecs:UpdateService", "deny:ecs:RegisterTaskDefinition"] {
         let scene = with("", BACK).fault(&format!("*={fault}"));
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
-        assert_eq!(steps(&ran), []);
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{fault}: {}", ran.said);
+        assert_eq!(steps(&ran), [], "{fault}");
     }
 }
 
@@ -275,7 +292,7 @@ async fn lost_and_unread(scene: &Scene, fault: Fault, seconds: u64) -> Ran {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_whose_fate_could_not_be_read_is_undone_as_soon_as_it_can() {
+async fn an_update_with_a_lost_answer_is_rolled_back_once_the_service_can_be_read() {
     let rollout = "rollout: { timeout: 20s, rollback_timeout: 10m, on_failure: rollback }\n";
     let scene = with(OFF, rollout).fault("*=hang");
     let ran = lost_and_unread(&scene, Fault::Unavailable(100), 60).await;
@@ -286,7 +303,7 @@ async fn an_update_whose_fate_could_not_be_read_is_undone_as_soon_as_it_can() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_whose_fate_must_not_be_read_is_said_to_be_unknown() {
+async fn an_update_with_a_lost_answer_is_unknown_where_the_service_may_not_be_read() {
     let denied = || Fault::Deny("ecs:DescribeServices".to_owned());
     let scene = with(OFF, "rollout: { timeout: 20s }\n").fault("*=hang");
     let ran = lost_and_unread(&scene, denied(), 60).await;
@@ -313,13 +330,13 @@ async fn unanswered(scene: &Scene, from: u64, until: u64) -> Ran {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_completed_is_not_undone_because_nobody_could_see_it() {
+async fn a_deployment_that_completed_unseen_is_not_rolled_back() {
     for policy in ["on_failure: rollback, rollback_timeout: 20m", "on_failure: stop"] {
         let rollout = format!("rollout: {{ timeout: 5m, {policy} }}\n");
         let scene = with(OFF, &rollout);
         let ran = unanswered(&scene, 10, 305).await;
         assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{policy}: {}", ran.said);
-        assert_eq!((writes(&scene, "UpdateService"), steps(&ran)), (1, vec![]), "{}", ran.said);
+        assert_eq!((writes(&scene, "UpdateService"), steps(&ran)), (1, vec![]), "{policy}: {}", ran.said);
     }
     // Nobody waits longer than some seconds for that; but what is seen to have completed then stays.
     let scene = with(OFF, "rollout: { timeout: 5m, rollback_timeout: 20m, on_failure: rollback }\n");
@@ -332,7 +349,7 @@ async fn what_completed_is_not_undone_because_nobody_could_see_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_had_completed_before_it_says_so() {
+async fn a_target_without_an_earlier_deployment_says_that_it_cannot_be_rolled_back() {
     // A service whose first deployment never completed.
     let scene = with(OFF, BACK).fault("*=hang");
     let (account, region) = ("a0", "eu-west-1");
@@ -365,7 +382,7 @@ async fn where_nothing_had_completed_before_it_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_settings_go_back_too() {
+async fn a_rollback_restores_the_settings() {
     let own = "    desired_count: 5\n    deployment: { maximum_percent: 150, circuit_breaker: { enable: false, rollback: false } }\n";
     let base = Scene::of(1, 1, BACK);
     let changed = manifest(1, 1, BACK).replace("    cluster: main\n", &format!("    cluster: main\n{own}"));
@@ -412,7 +429,7 @@ async fn a_new_count_that_is_never_reached_goes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_counts_when_it_happens_and_not_when_it_is_undone() {
+async fn a_failure_counts_when_it_happens_and_not_when_it_is_rolled_back() {
     let rollout = "rollout: { timeout: 10m, on_failure: rollback, rollback_timeout: 30m, waves: [ { name: all, max_parallel: 2 } ] }\n";
     let ran = many(6, rollout).fault("a0=no-return").fault("a1=slow:3").deploy().await;
     assert_eq!(ran.code(), Exit::Stuck, "{}", ran.said);
@@ -438,7 +455,7 @@ async fn a_rollback_of_ecs_itself_counts_when_it_begins() {
         let ended = at(&|event| matches!(event, Event::RolloutFinished { target, .. } if target.to_string() == ONE));
         let (goes_back, halted, ended) =
             (goes_back.expect("it goes back"), halted.expect("halted"), ended.expect("ended"));
-        assert!(halted - goes_back <= 2 && ended - halted > 5, "{goes_back}, {halted}, {ended}: {}", ran.said);
+        assert!(halted - goes_back <= 2 && ended - halted > 5, "{fault}: {goes_back}, {halted}, {ended}: {}", ran.said);
         assert_contract(&ran);
     }
 }
@@ -465,22 +482,27 @@ async fn the_scope_says_what_else_goes_back_and_the_newest_goes_first() {
         assert_eq!(ran.code(), Exit::RolledBack, "{scope}: {}", ran.said);
         assert_eq!(returned(&ran), wanted, "{scope}: {}", ran.said);
         assert_eq!(ran.count(Outcome::RolledBack), wanted.len() + 1, "{scope}: {}", ran.said);
-        assert_eq!((ran.count(Outcome::Succeeded), ran.count(Outcome::NotStarted)), (4 - wanted.len(), 1));
+        assert_eq!((ran.count(Outcome::Succeeded), ran.count(Outcome::NotStarted)), (4 - wanted.len(), 1), "{scope}");
         for account in wanted.iter().chain([&"a4"]) {
             assert!(is_back(&scene, &ran, account), "{scope}: {account}: {}", ran.said);
         }
         assert_contract(&ran);
-        assert_eq!(ran.state.totals().all(), 6);
-        assert_eq!(ran.said.contains("rolled back, since a4/eu-west-1/s0 failed"), scope != "target", "{}", ran.said);
+        assert_eq!(ran.state.totals().all(), 6, "{scope}");
+        assert_eq!(
+            ran.said.contains("rolled back, since a4/eu-west-1/s0 failed"),
+            scope != "target",
+            "{scope}: {}",
+            ran.said
+        );
         if scope == "run" {
             scene.sandbox.clear_faults();
-            assert_eq!(scene.deploy().await.count(Outcome::Succeeded), 6, "and it can be deployed again");
+            assert_eq!(scene.deploy().await.count(Outcome::Succeeded), 6, "{scope}: and it can be deployed again");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_return_that_fails_is_stuck() {
+async fn a_rollback_of_a_succeeded_target_that_fails_is_stuck() {
     let rollout = "rollout: { timeout: 10m, on_failure: rollback, rollback_scope: wave, waves: [ { name: all, max_parallel: 1 } ] }\n";
     let scene = many(3, rollout).fault("a1=hang");
     let sandbox = scene.sandbox.clone();
@@ -502,10 +524,10 @@ async fn a_target_that_degrades_in_the_bake_goes_back() {
         );
         let scene = many(3, &rollout).fault("a1=degrade");
         let ran = scene.deploy().await;
-        assert_eq!(ran.code(), Exit::RolledBack, "{}", ran.said);
-        assert_eq!(ran.outcome("a1/eu-west-1/s0"), Some(Outcome::RolledBack), "{}", ran.said);
-        assert_eq!(ran.count(Outcome::RolledBack), backs, "{}", ran.said);
-        assert!(is_back(&scene, &ran, "a1"), "{}", ran.said);
+        assert_eq!(ran.code(), Exit::RolledBack, "{scope}: {}", ran.said);
+        assert_eq!(ran.outcome("a1/eu-west-1/s0"), Some(Outcome::RolledBack), "{scope}: {}", ran.said);
+        assert_eq!(ran.count(Outcome::RolledBack), backs, "{scope}: {}", ran.said);
+        assert!(is_back(&scene, &ran, "a1"), "{scope}: {}", ran.said);
         assert_contract(&ran);
     }
 }
@@ -538,7 +560,7 @@ async fn read_slowly(scene: &Scene, cancel_at: u64) -> Vec<Event> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_return_is_told_of_however_slowly_that_is_read() {
+async fn a_rollback_of_a_succeeded_target_has_its_event_with_slow_reads() {
     let rollout = "rollout: { timeout: 3m, on_failure: rollback, rollback_scope: wave, waves: [ { name: all, max_parallel: 1 } ] }\n";
     let mut returns = 0;
     for cancel_at in (330..420).step_by(7) {
@@ -565,7 +587,7 @@ async fn cancelled(scene: &Scene, after: u64) -> Ran {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_during_an_undo_leaves_it_to_ecs_and_says_so() {
+async fn a_cancel_during_a_rollback_leaves_it_to_ecs_and_says_so() {
     let scene = with(OFF, BACK).fault("*=no-return");
     let ran = cancelled(&scene, 700).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Terminated, Some(Outcome::Detached)), "{}", ran.said);
@@ -614,7 +636,7 @@ async fn a_cancel_names_every_deployment_that_is_known() {
             tokio::time::sleep(Duration::from_millis(250 * quarters)).await;
             cancel.cancel(Signal::Terminate);
         });
-        assert!(ran.seconds <= 250 * quarters / 1000 + 4, "{} s", ran.seconds);
+        assert!(ran.seconds <= 250 * quarters / 1000 + 4, "{quarters}: {} s", ran.seconds);
         for stamped in &ran.events {
             let Event::DeploymentStarted { target, deployment, .. } = &stamped.event else { continue };
             let reason = ran.reason(&target.to_string());
@@ -626,7 +648,7 @@ async fn a_cancel_names_every_deployment_that_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_saved_plan_is_undone_as_it_was_planned() {
+async fn a_saved_plan_is_rolled_back_as_it_was_planned() {
     let directory = Directory::new("rolled-back");
     let scene = with(OFF, BACK).fault("*=hang");
     assert_eq!(scene.planning().dry_run_to(directory.plan()).deploy().await.code(), Exit::Done);

@@ -326,9 +326,9 @@ async fn a_cut_edited_or_foreign_file_is_refused_and_says_what_it_is() {
     ] {
         fs_err::write(&path, content).expect("written");
         let error = saved_file::read(&path).expect_err(says);
-        assert_eq!(error.exit, Exit::Blocked);
-        assert!(error.message.contains(says) && error.message.contains("plan.json: "), "{error}");
-        assert_eq!(error.help.len(), 1);
+        assert_eq!(error.exit, Exit::Blocked, "{says}");
+        assert!(error.message.contains(says) && error.message.contains("plan.json: "), "{says}: {error}");
+        assert_eq!(error.help.len(), 1, "{says}");
     }
     fs_err::write(&path, b"\xff\xfe").expect("written");
     assert_eq!(saved_file::read(&path).expect_err("no text").exit, Exit::Blocked);
@@ -420,9 +420,9 @@ async fn a_changed_plan_with_a_new_digest_is_refused_wherever_its_work_is_not_wh
         let saved = resealed(&directory, change).unwrap_or_else(|error| panic!("{what}: {error}"));
         for dry_run in [true, false] {
             let ran = carry_out(&scene, &saved, ApplyOptions { dry_run, ..terms() }).await;
-            assert_eq!(error(&ran).exit, Exit::Blocked, "{what}: {}", ran.said);
-            assert!(error(&ran).message.contains("its outline says something else than its work"), "{what}");
-            assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{what}");
+            assert_eq!(error(&ran).exit, Exit::Blocked, "{dry_run}: {what}: {}", ran.said);
+            assert!(error(&ran).message.contains("its outline says something else than its work"), "{dry_run}: {what}");
+            assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{dry_run}: {what}");
         }
     }
     // What contradicts itself without a look at AWS is not read at all.

@@ -201,7 +201,7 @@ async fn a_job_that_is_run_again_does_only_what_is_left() {
     for number in 1..=3 {
         let ran = job(&scene, "rest", number, 3).await;
         let worked = ran.count(Outcome::Succeeded);
-        assert!(worked <= 1, "only what had failed: {worked}");
+        assert!(worked <= 1, "{number}: only what had failed: {worked}");
         many.parts[number].events = ran.events;
     }
     let last = job(&scene, "never", 1, 1).await;
@@ -269,8 +269,8 @@ async fn a_gate_that_somebody_passed_hides_no_lost_jobs() {
     for (started, until) in [(vec![], Some("rest")), (vec!["rest".to_owned()], None)] {
         let joined = join(&many.preflight, &many.parts, &started, until).expect("one run");
         assert_eq!(joined.gaps, [gap], "{started:?} {until:?}");
-        assert!(!joined.events.iter().any(|it| matches!(it.event, Event::GateReached { .. })));
-        assert_eq!(folded(&joined.events).exit(), Exit::Unexpected);
+        assert!(!joined.events.iter().any(|it| matches!(it.event, Event::GateReached { .. })), "{started:?}");
+        assert_eq!(folded(&joined.events).exit(), Exit::Unexpected, "{started:?}");
     }
 }
 

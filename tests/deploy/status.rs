@@ -255,7 +255,7 @@ async fn a_table_fits_its_page_however_narrow() {
         for line in table.lines() {
             assert!(roleout::base::text::width(line) <= width, "{width}: {line}");
         }
-        assert!(table.contains("eu-"), "{table}");
+        assert!(table.contains("eu-"), "{width}: {table}");
     }
 }
 

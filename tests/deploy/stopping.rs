@@ -80,7 +80,7 @@ async fn who_waits_when_a_signal_comes_is_cancelled_and_not_detached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_return_that_a_signal_ends_says_whether_it_was_asked_for() {
+async fn a_rollback_that_a_signal_ends_says_whether_it_was_asked_for() {
     let rollout = "rollout:\n  on_failure: rollback\n  rollback_scope: run\n  waves:\n    \
                    - { name: canary, select: { ring: canary } }\n    - { name: rest }\n";
     let keys = "    cluster: main\n    deployment: { circuit_breaker: { enable: false, rollback: false } }\n";
@@ -143,22 +143,22 @@ async fn nothing_is_sent_after_a_signal_whatever_the_writes_wait_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_where_what_runs_is_started_anew() {
+async fn no_forced_deployment_is_sent_after_a_signal_whatever_the_writes_wait_for() {
     for faults in TROUBLES {
         let mut scene = Scene::of(1, 60, "").quick();
-        assert_eq!(scene.deploy().await.code(), Exit::Done);
+        assert_eq!(scene.deploy().await.code(), Exit::Done, "{faults:?}");
         scene.sandbox.forget_calls();
         scene.fleet.release.force_new_deployment = true;
         let scene = troubled(scene, faults);
         let (ran, at) = terminated(&scene, Duration::from_millis(3_100)).await;
         assert_eq!(ran.code(), Exit::Terminated, "{faults:?}");
         keeps_its_word(&scene, &ran, at);
-        assert_eq!(scene.sandbox.calls().operation("RegisterTaskDefinition"), 0);
+        assert_eq!(scene.sandbox.calls().operation("RegisterTaskDefinition"), 0, "{faults:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_after_a_halt() {
+async fn nothing_is_sent_after_a_halt_whatever_the_writes_wait_for() {
     for faults in TROUBLES {
         let scene = troubled(Scene::of(1, 60, "").quick(), faults).fault("*/*/s0=crash").fault("*/*/s1=crash");
         let ran = scene.deploy().await;
@@ -168,7 +168,7 @@ async fn nor_after_a_halt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_after_the_deadline_of_a_target() {
+async fn nothing_is_sent_after_the_deadline_of_a_target_whatever_the_writes_wait_for() {
     for faults in TROUBLES {
         let scene = troubled(Scene::of(1, 60, "rollout: { timeout: 9s, max_failures: 100% }\n").quick(), faults);
         let ran = scene.deploy().await;
@@ -198,10 +198,10 @@ async fn a_halt_begins_no_task_after_a_deployment_that_had_completed() {
         let ran = scene.deploy().await;
         let at = halted_at(&ran);
         let tasks = scene.sandbox.calls().attempts;
-        assert_eq!(tasks.iter().filter(|it| it.operation == "RunTask").count(), 0, "after {at}");
-        assert_eq!(ran.outcome("a0/eu-west-1/s1"), Some(outcome), "{}", ran.said);
+        assert_eq!(tasks.iter().filter(|it| it.operation == "RunTask").count(), 0, "{scope}: after {at}");
+        assert_eq!(ran.outcome("a0/eu-west-1/s1"), Some(outcome), "{scope}: {}", ran.said);
         let words = "the run was halted before the task smoke was started; the deployment had completed";
-        assert!(ran.said.contains(words), "{}", ran.said);
+        assert!(ran.said.contains(words), "{scope}: {}", ran.said);
     }
 }
 
@@ -299,7 +299,7 @@ async fn a_signal_is_told_of_when_it_comes_and_not_when_the_run_is_over() {
 
 #[cfg(feature = "codedeploy")]
 #[tokio::test(start_paused = true)]
-async fn nor_of_codedeploy() {
+async fn no_deployment_by_codedeploy_begins_after_a_signal() {
     let keys = "codedeploy: { application: shop, deployment_group: \"${service.name}\", container: app, port: 8080 }";
     for faults in TROUBLES {
         for after in [400, 1_300, 2_900].map(Duration::from_millis) {

@@ -120,9 +120,9 @@ async fn a_lambda_hook_passes_fails_or_times_out() {
         let ran = scene(1, &[BLUE_GREEN, &hook]).fault(fault).deploy().await;
         assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
         let reason = ran.reason(ONE);
-        assert!(reason.contains(said) && reason.contains(evidence), "{reason}");
-        assert!(reason.contains("it was at POST_SCALE_UP"), "{reason}");
-        assert_eq!(stages(&ran).last().map(String::as_str), Some("ROLLBACK_IN_PROGRESS"));
+        assert!(reason.contains(said) && reason.contains(evidence), "{fault}: {reason}");
+        assert!(reason.contains("it was at POST_SCALE_UP"), "{fault}: {reason}");
+        assert_eq!(stages(&ran).last().map(String::as_str), Some("ROLLBACK_IN_PROGRESS"), "{fault}");
     }
 }
 
@@ -132,19 +132,24 @@ async fn a_deployment_alarm_rolls_back_and_is_named() {
         |rollback: bool| format!("alarms: {{ alarm_names: [api-5xx, slow], enable: true, rollback: {rollback} }}");
     for strategy in [CANARY, LINEAR, BLUE_GREEN, "strategy: ROLLING"] {
         let ran = scene(1, &[strategy, &alarms(true)]).fault("*=alarm").deploy().await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+        assert_eq!(
+            (ran.code(), ran.outcome(ONE)),
+            (Exit::RolledBack, Some(Outcome::RolledBack)),
+            "{strategy:?}: {}",
+            ran.said
+        );
         let reason = ran.reason(ONE);
         assert!(
             reason.contains("alarm detected") && reason.contains("the CloudWatch alarm api-5xx went off"),
-            "{reason}"
+            "{strategy:?}: {reason}"
         );
     }
     let ran = scene(1, &[CANARY, &alarms(true)]).fault("*=alarm").deploy().await;
     assert!(ran.reason(ONE).contains("PRODUCTION_TRAFFIC_SHIFT with 12.5 % of the production traffic"), "{}", ran.said);
     for strategy in [CANARY, "strategy: ROLLING"] {
         let ran = scene(1, &[strategy, &alarms(false)]).fault("*=alarm").deploy().await;
-        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
-        assert!(ran.reason(ONE).contains("alarm detected"), "{}", ran.reason(ONE));
+        assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{strategy:?}: {}", ran.said);
+        assert!(ran.reason(ONE).contains("alarm detected"), "{strategy:?}: {}", ran.reason(ONE));
     }
     let ran = scene(1, &[CANARY]).fault("*=alarm").deploy().await;
     assert_eq!(ran.code(), Exit::Done, "without alarms none goes off: {}", ran.said);
@@ -237,7 +242,7 @@ async fn targets_that_wait_at_hooks_share_their_reason() {
     for target in ["s0", "s1", "s2"] {
         let place = "      waits at a PAUSE hook in POST_TEST_TRAFFIC_SHIFT until ";
         let command = format!("      roleout continue --only a0/eu-west-1/{target}\n");
-        assert!(ran.said.contains(place) && ran.said.contains(&command), "{}", ran.said);
+        assert!(ran.said.contains(place) && ran.said.contains(&command), "{target}: {}", ran.said);
     }
 }
 
@@ -376,9 +381,9 @@ async fn the_plan_names_the_strategy_and_what_ecs_would_refuse() {
         scene.fleet.targets[0].desired.deployment = other.fleet.targets[0].desired.deployment.clone();
         scene.choice.dry_run = true;
         let ran = scene.deploy().await;
-        assert_eq!(ran.code(), exit, "{}", ran.said);
+        assert_eq!(ran.code(), exit, "{settings:?}: {}", ran.said);
         let said = format!("{}{:?}", ran.said, ran.exit);
-        assert!(said.contains(wanted), "{said}");
+        assert!(said.contains(wanted), "{settings:?}: {said}");
     }
     assert_eq!(plain.sandbox.calls().writes, Vec::new());
 }

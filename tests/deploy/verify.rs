@@ -123,14 +123,15 @@ async fn what_is_missing_blocks_its_targets_and_no_others() {
         let (exit, preview) = planned(&scene).await;
         assert_eq!(
             (exit, preview.totals.blocked, preview.waves[0].outline.changing),
-            (Exit::Blocked, other, 2 - other)
+            (Exit::Blocked, other, 2 - other),
+            "{fault}"
         );
-        assert_eq!(reasons(&preview).len(), 1, "{preview:?}");
+        assert_eq!(reasons(&preview).len(), 1, "{fault}: {preview:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_others_are_deployed_when_the_blocked_are_skipped() {
+async fn the_other_targets_are_deployed_when_the_blocked_are_skipped() {
     let mut scene = named(3).fault("a1=log-group-missing");
     scene.choice.skip_blocked = true;
     let ran = scene.deploy().await;
@@ -140,7 +141,7 @@ async fn the_others_are_deployed_when_the_blocked_are_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_shows_it_too() {
+async fn a_dry_run_shows_what_blocks_and_what_was_not_checked() {
     let mut scene = named(2).fault("a1=role-missing").fault("a0=deny:ssm:*");
     scene.choice.dry_run = true;
     let ran = scene.deploy().await;
@@ -155,7 +156,7 @@ async fn what_may_not_be_asked_is_a_note_and_no_failure() {
     for number in 0..4 {
         let arn = format!("arn:aws:iam::20000000000{number}:role/leaf");
         let actions = ["ecs:*", "iam:PassRole", "logs:*", "secretsmanager:*", "ssm:*"].map(str::to_owned).into();
-        assert!(scene.sandbox.change_role(&arn, |role| role.actions = Some(actions)));
+        assert!(scene.sandbox.change_role(&arn, |role| role.actions = Some(actions)), "{number}");
     }
     let scene = scene.fault("a3=deny:logs:DescribeLogGroups");
     let (exit, preview) = planned(&scene).await;
@@ -176,7 +177,7 @@ async fn what_may_not_be_asked_is_a_note_and_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_asked_for_without_the_checks() {
+async fn no_verify_makes_no_calls_for_what_a_definition_names() {
     let mut scene = named(2).fault("*=role-missing");
     scene.choice.no_verify = true;
     let (exit, _) = planned(&scene).await;
@@ -383,9 +384,9 @@ async fn a_tasks_own_definition_that_cannot_be_used_blocks_its_targets() {
         let scene = with_task(definition, container);
         let ran = scene.deploy().await;
         let error = ran.exit.as_ref().expect_err("refused");
-        assert_eq!(error.exit, Exit::Blocked, "{}", ran.said);
-        assert!(error.message.contains(reason), "{error}");
-        assert_eq!(scene.sandbox.calls().writes, Vec::new());
+        assert_eq!(error.exit, Exit::Blocked, "{definition}: {}", ran.said);
+        assert!(error.message.contains(reason), "{definition}: {error}");
+        assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{definition}");
     }
     let scene = with_task("\"migrate:1\"", "job");
     let input = serde_json::json!({ "taskDefinition": "migrate:1" });
@@ -404,12 +405,12 @@ async fn counts_that_leave_no_task_to_move_are_warned_of() {
     ] {
         let more = format!("    cluster: main\n    desired_count: {count}\n{bounds}");
         let scene = Scene::new(&manifest(1, 1, "").replace("    cluster: main\n", &more)).quick();
-        assert_eq!(scene.fleet.warnings.len(), checked, "{:?}", scene.fleet.warnings);
+        assert_eq!(scene.fleet.warnings.len(), checked, "{count}: {:?}", scene.fleet.warnings);
         let (exit, text) = shown(&scene, Form::Text).await;
-        assert_eq!(exit, Exit::Done, "{text}");
+        assert_eq!(exit, Exit::Done, "{count}: {text}");
         let notes = ["no task can move", "its desired count is 0"].iter().filter(|note| text.contains(**note)).count();
-        assert_eq!(notes, usize::from(planned_note.is_some()), "{text}");
-        assert!(planned_note.is_none_or(|note| text.contains(note)), "{text}");
+        assert_eq!(notes, usize::from(planned_note.is_some()), "{count}: {text}");
+        assert!(planned_note.is_none_or(|note| text.contains(note)), "{count}: {text}");
     }
 }
 
@@ -419,7 +420,7 @@ async fn a_success_without_a_task_is_said_to_be_one() {
         let more = format!("    cluster: main\n    desired_count: {count}\n");
         let scene = Scene::new(&manifest(1, 1, "").replace("    cluster: main\n", &more)).quick();
         let ran = scene.deploy().await;
-        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{}", ran.said);
+        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{count}: {}", ran.said);
         let mut record = Record::new();
         ran.events.iter().for_each(|event| record.apply(event));
         let report = record.report();
@@ -434,8 +435,8 @@ async fn a_success_without_a_task_is_said_to_be_one() {
             "no task ran the revision in 1 target, whose desired count is 0",
         ];
         for (text, words) in texts.iter().zip(words) {
-            assert_eq!(text.matches(words).count(), told, "{text}");
+            assert_eq!(text.matches(words).count(), told, "{count}: {text}");
         }
-        assert_eq!(report.targets[0].ran_no_task, told == 1);
+        assert_eq!(report.targets[0].ran_no_task, told == 1, "{count}");
     }
 }

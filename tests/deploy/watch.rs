@@ -45,7 +45,7 @@ async fn what_a_cancelled_run_left_is_followed_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rollback_that_is_under_way_is_one() {
+async fn watch_tells_a_rollback_that_is_under_way() {
     let scene = Scene::of(1, 2, "rollout: { timeout: 2m }\n").fault("*/*/s0=crash");
     // Both have begun, the first crashes, and the run leaves it in the middle of ECS's rollback.
     let ran = scene.deploy().await;

@@ -51,7 +51,7 @@ async fn a_web_identity_is_refused_as_sts_does_it() {
     ];
     for (claims, code, text) in cases {
         let error = house.hub_session(&claims, None).await.expect_err(text);
-        assert_eq!(told(&error), (code.to_owned(), text.to_owned()));
+        assert_eq!(told(&error), (code.to_owned(), text.to_owned()), "{code}");
     }
     let error = house.web_identity(HUB, "not.a.token", None).await.expect_err("no token");
     assert_eq!(

@@ -213,7 +213,7 @@ async fn tags_of_a_revision_are_kept_beside_it_and_checked() {
         (json!([tag("k", "1"), tag("k", "2")]), "Duplicate tag keys found."),
     ] {
         let error = register(tags).expect_err(said);
-        assert!(format!("{error:?}").contains(said), "{error:?}");
+        assert!(format!("{error:?}").contains(said), "{said}: {error:?}");
     }
 }
 
@@ -270,8 +270,8 @@ async fn run_task_ends_with_its_exit_code_and_honours_its_token() {
     for (task, exit) in [(first, 0), (failing, 3)] {
         let call = ecs.describe_tasks().cluster(CLUSTER).tasks(task.task_arn().expect("an ARN"));
         let task = call.send().await.expect("tasks").tasks.expect("tasks").remove(0);
-        assert_eq!((task.last_status(), task.containers()[0].exit_code()), (Some("STOPPED"), Some(exit)));
-        assert_eq!(task.stop_code(), Some(&TaskStopCode::EssentialContainerExited));
+        assert_eq!((task.last_status(), task.containers()[0].exit_code()), (Some("STOPPED"), Some(exit)), "{task:?}");
+        assert_eq!(task.stop_code(), Some(&TaskStopCode::EssentialContainerExited), "{task:?}");
     }
     let call = ecs.list_tasks().cluster(CLUSTER).started_by("roleout").desired_status(DesiredStatus::Stopped);
     assert_eq!(call.send().await.expect("a list").task_arns().len(), 2);
@@ -413,7 +413,7 @@ async fn a_task_definition_is_judged_as_aws_judges_it() {
         ),
     ] {
         let error = register(member, value).expect_err(said);
-        assert!(error.starts_with(said), "{error}");
+        assert!(error.starts_with(said), "{member}: {error}");
     }
     let kept = register("enviroment", json!([])).expect("registered");
     assert!(kept["taskDefinition"]["containerDefinitions"][0].get("enviroment").is_none(), "{kept}");

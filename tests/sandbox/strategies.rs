@@ -190,6 +190,9 @@ async fn what_ecs_refuses_of_a_configuration() {
         ),
     ] {
         let error = update(&house, json!({ "deploymentConfiguration": configuration })).expect_err(wanted);
-        assert!(error.starts_with("InvalidParameterException: ") && error.contains(wanted), "{error}");
+        assert!(
+            error.starts_with("InvalidParameterException: ") && error.contains(wanted),
+            "{configuration:?}: {error}"
+        );
     }
 }

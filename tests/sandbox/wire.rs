@@ -133,7 +133,7 @@ async fn every_answer_is_of_the_shape_that_the_model_says() {
         if tasks.get(0).is_some() {
             ask("DescribeTasks", json!({ "cluster": CLUSTER, "tasks": tasks }));
         }
-        assert_eq!(all["failures"][0]["reason"], "MISSING");
+        assert_eq!(all["failures"][0]["reason"], "MISSING", "{second}");
     }
     ask("StopTask", json!({ "cluster": CLUSTER, "task": task }));
     ask("ListServices", json!({ "cluster": CLUSTER }));

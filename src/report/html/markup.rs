@@ -88,7 +88,7 @@ mod tests {
     fn only_an_address_of_the_web_becomes_a_link() {
         assert_eq!(link("job", Some("https://h/a?b&c")), "<a href=\"https://h/a?b&amp;c\" rel=\"noreferrer\">job</a>");
         for address in [None, Some("javascript:alert(1)"), Some("https://h/ \"onclick"), Some("data:text/html,x")] {
-            assert_eq!(link("<job>", address), "&lt;job&gt;");
+            assert_eq!(link("<job>", address), "&lt;job&gt;", "{address:?}");
         }
     }
 }

@@ -73,9 +73,9 @@ async fn a_policy_file_is_held_against_a_set_up_that_works() {
     ] {
         let (exit, report) =
             Setup::new(&manifest(&[("tools", "111111111111", "reader")], "")).policy(policy).report().await;
-        assert_eq!(exit, Exit::Done, "{report:#}");
-        assert_eq!(report["findings"][0]["finding"]["code"], code, "{report:#}");
-        assert_eq!(report["findings"][0]["finding"]["severity"], "note");
+        assert_eq!(exit, Exit::Done, "{code}: {report:#}");
+        assert_eq!(report["findings"][0]["finding"]["code"], code, "{code}: {report:#}");
+        assert_eq!(report["findings"][0]["finding"]["severity"], "note", "{code}");
     }
 }
 

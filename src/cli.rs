@@ -73,7 +73,7 @@ pub struct Cli {
 
 impl Cli {
     /// Reads the command line and its variables. An empty variable counts as not set, because GitLab's forms leave variables
-/// empty. The variable of a flag may also be `1` or `0`, `yes` or `no`, `on` or `off`.
+    /// empty. The variable of a flag may also be `1` or `0`, `yes` or `no`, `on` or `off`.
     ///
     /// # Errors
     /// A wrong argument, or a request for help.

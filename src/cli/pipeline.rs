@@ -84,7 +84,7 @@ pub struct Make {
     #[arg(long, value_name = "AUD", env = "ROLEOUT_AUD", default_value = "$CI_SERVER_URL")]
     pub aud: String,
     /// A GitLab environment: the jobs get its variables, and only users who may deploy to it can start them. The jobs are not
-/// deployments, so they do not wait for its approvals
+    /// deployments, so they do not wait for its approvals
     #[arg(long, value_name = "NAME", env = "ROLEOUT_ENVIRONMENT")]
     pub environment: Option<String>,
     /// How long GitLab keeps the artifacts of the jobs

@@ -47,10 +47,10 @@ pub const MANIFEST: &str = "deploy.yaml";
 /// The version, and what this build leaves out.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let features = [
-        (cfg!(feature = "alarms"), "alarms: bakes cannot look at CloudWatch alarms"),
+        (cfg!(feature = "alarms"), "alarms: bakes cannot read CloudWatch alarms"),
         (cfg!(feature = "codedeploy"), "codedeploy: services under the CODE_DEPLOY controller are blocked"),
-        (cfg!(feature = "health"), "health: a failure does not tell the health of load balancers' targets"),
-        (cfg!(feature = "verify"), "verify: that roles, images, log groups and secrets exist is not checked"),
+        (cfg!(feature = "health"), "health: a failure does not show the target health of load balancers"),
+        (cfg!(feature = "verify"), "verify: there is no check that roles, images, log groups and secrets exist"),
     ];
     let missing = features.iter().filter(|(built, _)| !built);
     let missing: String = missing.map(|(_, what)| format!("\nbuilt without the feature {what}")).collect();
@@ -63,7 +63,7 @@ static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
     format!("Exit codes:\n{}", rows.collect::<Vec<_>>().join("\n"))
 });
 
-/// Rolls Amazon ECS services out in many AWS accounts from one GitLab job.
+/// Deploy Amazon ECS services to many AWS accounts from one GitLab job.
 #[derive(Debug, Parser)]
 #[command(name = "roleout", version, long_version = LONG_VERSION.as_str(), styles = STYLES)]
 #[command(after_help = EXIT_CODES.as_str(), max_term_width = 100)]
@@ -74,11 +74,11 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line and its variables. As GitLab's forms leave them, an empty variable is one that is not set, and
-    /// that of a flag may also be `1` or `0`, `yes` or `no`, `on` or `off`.
+    /// Reads the command line and its variables. An empty variable counts as not set, because GitLab's forms leave variables
+    /// empty. The variable of a flag may also be `1` or `0`, `yes` or `no`, `on` or `off`.
     ///
     /// # Errors
-    /// What is wrong with them, or the help that was asked for.
+    /// A wrong argument, or a request for help.
     pub fn read() -> Result<Self, clap::Error> {
         let mut command = empty_env_is_unset(Self::command());
         let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
@@ -104,31 +104,31 @@ fn empty_env_is_unset(command: clap::Command) -> clap::Command {
 pub enum Command {
     /// Roll out every target of the manifest, in waves, and watch each to its end
     Deploy(Deploy),
-    /// Return every target to the last revision that completed before the present one
+    /// Roll every target back to its previous successful revision
     Rollback(Rollback),
-    /// Show what a deploy would do to each target, by calls that only read
+    /// Show what a deploy would do to each target, using read-only calls
     Plan(Plan),
-    /// Follow the deployments that are under way to their ends, and change nothing
+    /// Follow the deployments that are under way to their end, and change nothing
     Watch(Watch),
-    /// Make reports of runs again, or one of several, out of their journals
+    /// Regenerate reports from journals, or merge several runs into one
     Report(Report),
-    /// Let deployments that wait at a PAUSE hook go on, or roll them back
+    /// Continue deployments that wait at a PAUSE hook, or roll them back
     Continue(Continue),
-    /// Show every target as it is now, and how it differs from the manifest
+    /// Show what every target runs now, and how it differs from the manifest
     Status(Status),
-    /// Run a command with the session of an account, or of each of several
+    /// Run a command with the session of one account, or of several
     Exec(Exec),
-    /// Print the keys of an account's session, for the `credential_process` of a profile
+    /// Print the keys of an account's session, for `credential_process` in an AWS profile
     Credentials(Credentials),
-    /// Walk every role chain, and explain what fails: the ID token, trust policies, identity providers
+    /// Walk every role chain, and explain failures of ID tokens, trust policies and identity providers
     Doctor(Doctor),
-    /// Check the manifest alone, offline
+    /// Validate the manifest, offline
     Check(Check),
-    /// Make a GitLab child pipeline of a fleet that is past one job: a stage for each wave, shared by several jobs
+    /// Write a GitLab child pipeline for a fleet too large for one job: a stage for each wave, with several jobs
     Pipeline(Box<Pipeline>),
-    /// Write a manifest to start from, or one of services that exist
+    /// Write a manifest to start from, or import live services
     Init(Init),
-    /// Write the IAM roles, trust policies and permissions that the manifest needs, or compare them with what is live
+    /// Write the IAM roles, trust policies and permissions that the manifest needs, or compare them with the live ones
     Iam(Iam),
     /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
     Sandbox(Sandbox),
@@ -153,16 +153,17 @@ pub struct Selection {
     /// The manifest
     #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = MANIFEST)]
     pub file: PathBuf,
-    /// Only targets that match ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/SERVICE, with globs; repeatable, or spaces between
+    /// Only targets that match ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/SERVICE, with globs; repeat it, or separate with
+    /// spaces
     #[arg(long, value_name = "GLOB", env = "ROLEOUT_ONLY", value_delimiter = ' ')]
     pub only: Vec<String>,
-    /// Only this wave; repeatable
+    /// Only this wave; repeat it, or separate with spaces
     #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ' ')]
     pub wave: Vec<String>,
     /// Start from the AWS SDK's own credentials, such as a profile on a laptop, instead of an ID token
     #[arg(long, env = "ROLEOUT_AMBIENT")]
     pub ambient: bool,
-    /// Use endpoints and webhooks of plain HTTP that are not on this machine; the network can read the tokens
+    /// Allow plain HTTP endpoints and webhooks that are not on this machine; the network can read the tokens
     #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
     pub allow_http: bool,
     /// Which part of them
@@ -180,24 +181,24 @@ impl Selection {
     }
 }
 
-/// What one run deploys otherwise than the manifest says.
+/// Images of one run that override the manifest.
 #[derive(Clone, Debug, Args)]
 pub struct ImageOverrides {
-    /// This image for a container: [SERVICE/]CONTAINER=IMAGE; repeatable, or spaces between
+    /// Use this image for a container: [SERVICE/]CONTAINER=IMAGE; repeat it, or separate with spaces
     #[arg(long, value_name = "[SERVICE/]CONTAINER=IMAGE", env = "ROLEOUT_IMAGE", value_delimiter = ' ')]
     pub image: Vec<ImageChoice>,
 }
 
-/// How much is said, and how.
+/// How much is printed, and in which format.
 #[derive(Clone, Debug, Args)]
 pub struct Verbosity {
-    /// Say only what failed, and the verdict
+    /// Print only failures and the verdict
     #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say everything that ECS says, line by line
+    /// Print every message of ECS, line by line
     #[arg(short, long, env = "ROLEOUT_VERBOSE")]
     pub verbose: bool,
-    /// What stdout gets: nothing but the plan, or each event as a line of JSON
+    /// What stdout gets: only the plan, or each event as a line of JSON
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_FORMAT", default_value = "text")]
     pub format: OutputFormat,
 }
@@ -226,10 +227,10 @@ pub struct SandboxArgs {
     /// Use the embedded AWS, seeded from the manifest: no account, no token, no network
     #[arg(long, env = "ROLEOUT_SANDBOX")]
     pub sandbox: bool,
-    /// Make the sandbox fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable, or spaces between
+    /// Make the sandbox fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeat it, or separate with spaces
     #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ', requires = "sandbox")]
     pub sandbox_fault: Vec<String>,
-    /// The seed of the sandbox's chances
+    /// The seed of the sandbox's random choices
     #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
     pub sandbox_seed: u64,
 }
@@ -237,7 +238,7 @@ pub struct SandboxArgs {
 /// `roleout deploy`
 #[derive(Clone, Debug, Args)]
 pub struct Deploy {
-    /// A plan that --out saved: carried out exactly, without the manifest, or refused where a target moved since
+    /// A plan saved by --out: carried out exactly, without the manifest; refused if a target changed since
     #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "shard", "fingerprint", "image", "out", "sandbox"])]
     pub plan: Option<PathBuf>,
     /// Which targets
@@ -255,37 +256,37 @@ pub struct Deploy {
     /// Save the plan to this file, for another job to carry out with `deploy FILE`
     #[arg(long, value_name = "FILE", env = "ROLEOUT_OUT", requires = "dry_run")]
     pub out: Option<PathBuf>,
-    /// The name of the variable that holds the key which signs saved plans: one that is not signed with it is refused
+    /// The name of the variable with the key that signs saved plans; a plan without its signature is refused
     #[arg(long, value_name = "VARIABLE", env = "ROLEOUT_SIGN_ENV")]
     pub sign_env: Option<String>,
     /// Refuse a saved plan that is older than this
     #[arg(long, value_name = "TIME", env = "ROLEOUT_MAX_AGE", default_value = "24h", value_parser = humantime::parse_duration)]
     pub max_age: Duration,
-    /// Go on without the targets of a saved plan that moved since it was made
+    /// Go on without the targets of a saved plan that changed since it was made
     #[arg(long, env = "ROLEOUT_SKIP_STALE")]
     pub skip_stale: bool,
-    /// Begin at this wave, and pass its gate
+    /// Start at this wave, and pass its gate
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
     pub from: Option<String>,
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
-    /// Deploy this commit even where a newer one is out already
+    /// Deploy this commit even if a newer one is deployed already
     #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
     pub allow_older: bool,
-    /// Start a new deployment of targets that run what the manifest says already, as for a mutable tag or a rotated secret
+    /// Start a new deployment even of targets that are up to date, such as for a mutable tag or a rotated secret
     #[arg(long, env = "ROLEOUT_FORCE_NEW_DEPLOYMENT")]
     pub force_new_deployment: bool,
-    /// What to do with a target on which somebody else's deployment is in progress, instead of what the manifest says
+    /// What to do with a target on which another deployment is in progress; overrides the manifest
     #[arg(long, value_name = "WHAT", env = "ROLEOUT_ON_BUSY")]
     pub on_busy: Option<Busy>,
-    /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
+    /// Do not check that the roles, images, log groups and secrets of new task definitions exist
     #[arg(long, env = "ROLEOUT_NO_VERIFY")]
     pub no_verify: bool,
     /// Continue each PAUSE hook at which a deployment of this run waits, instead of waiting for `roleout continue`
     #[arg(long, env = "ROLEOUT_CONTINUE_HOOKS")]
     pub continue_hooks: bool,
-    /// Deploy although GitLab says that the project is in a deploy freeze
+    /// Deploy even if GitLab reports a deploy freeze for the project
     #[arg(long, env = "ROLEOUT_OVERRIDE_FREEZE")]
     pub override_freeze: bool,
     /// Append every event to this file as a line of JSON, however the run ends
@@ -308,11 +309,11 @@ pub struct Deploy {
 /// The values of `--on-busy`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Busy {
-    /// It is blocked
+    /// Block the target
     Fail,
-    /// Wait until it has ended, and then plan
+    /// Wait until the other deployment has ended, and then plan
     Wait,
-    /// Take its place
+    /// Replace the other deployment
     Supersede,
 }
 
@@ -361,7 +362,7 @@ pub struct Rollback {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
-    /// What the deploy that is taken back deployed instead
+    /// The image overrides of the deploy that is rolled back
     #[command(flatten)]
     pub instead: ImageOverrides,
     /// How much is said
@@ -370,22 +371,22 @@ pub struct Rollback {
     /// Print what would happen to each target, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,
-    /// Targets that are back already go back to what ran before that
+    /// Roll targets that were already rolled back one revision further back
     #[arg(long, env = "ROLEOUT_FURTHER")]
     pub further: bool,
-    /// Take back what this run deployed, and nothing else: its report.json or its journal
+    /// Roll back only what this run deployed; FILE is its report.json or its journal
     #[arg(long, value_name = "FILE", env = "ROLEOUT_OF", conflicts_with = "all")]
     pub of: Option<PathBuf>,
-    /// Take every selected target back, also those that do not run what the manifest deploys
+    /// Roll back every selected target, even if it does not run what the manifest deploys
     #[arg(long, env = "ROLEOUT_ROLLBACK_ALL")]
     pub all: bool,
-    /// Begin at this wave, and pass its gate
+    /// Start at this wave, and pass its gate
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
     pub from: Option<String>,
-    /// Go on without the targets that cannot be reached, or that have nothing to go back to
+    /// Go on without the targets that cannot be reached, or that have no earlier revision
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
-    /// Do not check by reads that the roles, images, log groups and secrets of what is gone back to still exist
+    /// Do not check that the roles, images, log groups and secrets of the earlier revisions still exist
     #[arg(long, env = "ROLEOUT_NO_VERIFY")]
     pub no_verify: bool,
     /// Continue each PAUSE hook at which a deployment of this run waits, instead of waiting for `roleout continue`
@@ -423,41 +424,41 @@ pub struct Plan {
     /// Exit with 20 if changes are pending, and with 0 only if there is nothing to do
     #[arg(long, env = "ROLEOUT_DETAILED_EXITCODE")]
     pub detailed_exitcode: bool,
-    /// Show the values of environment variables, and not salted hashes of them
+    /// Show the values of environment variables instead of salted hashes
     #[arg(long, env = "ROLEOUT_SHOW_VALUES")]
     pub show_values: bool,
-    /// Reckon with a deploy that begins at this wave
+    /// Plan as if deploying from this wave on
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
     pub from: Option<String>,
     /// Save the plan to this file, for another job to carry out with `deploy FILE`
     #[arg(long, value_name = "FILE", env = "ROLEOUT_OUT")]
     pub out: Option<PathBuf>,
-    /// The name of the variable that holds the key which signs the saved plan
+    /// The name of the variable with the key that signs the saved plan
     #[arg(long, value_name = "VARIABLE", env = "ROLEOUT_SIGN_ENV")]
     pub sign_env: Option<String>,
     /// Do not fail because of the targets that cannot be reached or deployed; a saved plan leaves them out
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
     pub skip_blocked: bool,
-    /// Plan this commit even where a newer one is out already
+    /// Plan this commit even if a newer one is deployed already
     #[arg(long, env = "ROLEOUT_ALLOW_OLDER")]
     pub allow_older: bool,
-    /// Plan a new deployment of targets that run what the manifest says already, as for a mutable tag or a rotated secret
+    /// Plan a new deployment even of targets that are up to date, such as for a mutable tag or a rotated secret
     #[arg(long, env = "ROLEOUT_FORCE_NEW_DEPLOYMENT")]
     pub force_new_deployment: bool,
-    /// What to do with a target on which somebody else's deployment is in progress, instead of what the manifest says
+    /// What to do with a target on which another deployment is in progress; overrides the manifest
     #[arg(long, value_name = "WHAT", env = "ROLEOUT_ON_BUSY")]
     pub on_busy: Option<Busy>,
-    /// Do not check by reads that the roles, images, log groups and secrets which new task definitions name exist
+    /// Do not check that the roles, images, log groups and secrets of new task definitions exist
     #[arg(long, env = "ROLEOUT_NO_VERIFY")]
     pub no_verify: bool,
-    /// Write the plan as a note on the merge request for which the job runs, in the place of the note of that NAME
+    /// Write the plan as a note on the job's merge request, or update the note with that NAME
     #[arg(long, value_name = "NAME", env = "ROLEOUT_MR_NOTE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "plan", value_parser = crate::gitlab::note::name)]
     pub mr_note: Option<String>,
-    /// The name of the variable that holds the token for that: one of the project's, with the scope `api`
+    /// The name of the variable with the token for --mr-note: a project access token with the scope `api`
     #[arg(long, value_name = "VARIABLE", env = "ROLEOUT_MR_NOTE_TOKEN_ENV", default_value = "ROLEOUT_GITLAB_TOKEN")]
     pub mr_note_token_env: String,
-    /// Say nothing but the plan
+    /// Print only the plan
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
     /// What is written of it
@@ -476,7 +477,7 @@ pub struct Plan {
 pub enum PlanFormat {
     /// For people
     Text,
-    /// For programs; docs/plan.schema.json says what is in it
+    /// For programs; see docs/plan.schema.json
     Json,
     /// For a note on a merge request
     Markdown,

@@ -191,9 +191,9 @@ pub enum Event {
         /// ECS's lifecycle stage, such as `BAKE_TIME`; or the status of a deployment that goes back or is being stopped,
         /// such as `ROLLBACK_IN_PROGRESS`.
         stage: String,
-        /// The share of the production traffic that goes to the new revision, in per cent.
+        /// The share of the production traffic that goes to the new revision, in percent.
         production_percent: Option<f64>,
-        /// The share of the test traffic, in per cent.
+        /// The share of the test traffic, in percent.
         test_percent: Option<f64>,
         /// For how many minutes ECS bakes at this point; 0 where it does not.
         bake_minutes: u64,

@@ -272,13 +272,13 @@ pub enum Parallelism {
     Batches(Vec<Amount>),
 }
 
-/// A number of targets, or a per cent of a wave.
+/// A number of targets, or a percentage of a wave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Amount {
     /// Just so many.
     Count(usize),
-    /// A per cent, 0 to 100, of the wave's targets.
+    /// A percentage, 0 to 100, of the wave's targets.
     Percent(u8),
 }
 

@@ -43,7 +43,7 @@ use crate::manifest::scalar::{AmountValue, Count, DurationValue, Json, Scalar};
 use crate::manifest::select::Selector;
 use crate::manifest::spanned::{Entries, OneOrMany, Spanned};
 
-/// Which ECS services are deployed to which AWS accounts, how those are reached, and in what order.
+/// The ECS services, the AWS accounts that they are deployed to, the way to reach these accounts, and the order.
 ///
 /// Every text value may use `${NAME}`, `${NAME:-default}` and `${NAME:?message}` for environment variables; `$${` is a
 /// literal `${`. Where a target is known, its own names work the same way: `${account.id}`, `${account.name}`,
@@ -66,9 +66,9 @@ pub struct Manifest {
     pub services: Option<Spanned<Vec<Spanned<Service>>>>,
     /// The order of the rollout, and how much of it may fail. Default: every target at once, in one wave named `all`.
     pub rollout: Option<Spanned<Rollout>>,
-    /// Webhooks that are told when a run halts and when it is over. One that fails changes nothing.
+    /// Webhooks that get a message when a run halts and when it ends. A webhook that fails changes nothing.
     pub notify: Option<Spanned<Vec<Spanned<Webhook>>>>,
-    /// What GitLab is told besides. What it does not take changes nothing.
+    /// What is recorded in GitLab as well. If GitLab refuses it, the run goes on.
     pub gitlab: Option<Spanned<GitLab>>,
 }
 
@@ -83,22 +83,22 @@ pub struct Identity {
     pub token_file: Option<Spanned<String>>,
     /// `true`: use the AWS SDK's own credentials, such as a profile. For a laptop.
     pub ambient: Option<Spanned<bool>>,
-    /// The region whose STS endpoint is used. Default: `AWS_REGION`, then `AWS_DEFAULT_REGION`, then the first
-    /// account's first region.
+    /// The region of the STS endpoint. Default: `AWS_REGION`, then `AWS_DEFAULT_REGION`, then the first account's first
+    /// region.
     pub region: Option<Spanned<String>>,
     /// The role session name of every hop, as CloudTrail shows it: 2 to 64 of letters, digits and `_+=,.@-`. Default:
     /// `gl-${CI_PROJECT_ID}-${CI_PIPELINE_ID}-${CI_JOB_ID}` in a GitLab job, otherwise `roleout`.
     pub session_name: Option<Spanned<String>>,
-    /// The address of the GitLab that makes the ID tokens, as their `iss` has it, such as `https://gitlab.com`. `roleout iam`
-    /// writes trust policies for it, and `roleout doctor` compares it with the token and looks at it where there is none.
-    /// Default: `CI_SERVER_URL` for the one, the token's own for the other.
+    /// The address of the GitLab that issues the ID tokens, exactly as in their `iss`, such as `https://gitlab.com`.
+    /// `roleout iam` writes trust policies for it. `roleout doctor` compares it with the token, and checks it if there is
+    /// no token. Default: `CI_SERVER_URL` for `iam`, the token's own for `doctor`.
     pub issuer: Option<Spanned<String>>,
-    /// Which GitLab jobs may assume the first role of every chain: what `roleout iam` writes trust policies from.
+    /// Which GitLab jobs may assume the first role of every chain. `roleout iam` writes trust policies from it.
     pub allow: Option<Spanned<Allow>>,
 }
 
-/// An IAM role and the parameters with which it is assumed. `${account.id}`, `${account.name}` and `${vars.x}` are those
-/// of the account whose chain it is in.
+/// An IAM role and the parameters with which it is assumed. `${account.id}`, `${account.name}` and `${vars.x}` are those of
+/// the chain's account.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
@@ -113,12 +113,12 @@ pub struct Role {
     pub transitive_tags: Option<Spanned<Vec<Spanned<String>>>>,
     /// The source identity, which CloudTrail keeps through the whole chain. Not for the first role of a web identity.
     pub source_identity: Option<Spanned<Template>>,
-    /// A session policy that narrows the role: an IAM policy document, written inline as YAML or as a string of JSON.
-    /// An IAM policy variable is written with two dollars: `$${aws:username}`.
+    /// A session policy that narrows the role: an IAM policy document, inline as YAML or as a string of JSON. Write an IAM
+    /// policy variable with two dollars: `$${aws:username}`.
     pub policy: Option<Spanned<Json>>,
     /// The ARNs of managed session policies, at most 10.
     pub policy_arns: Option<Spanned<Vec<Spanned<Template>>>>,
-    /// How long the session lasts, 15m to 12h; a role that is assumed from another role, at most 1h. Default: 1h.
+    /// How long the session lasts: 15m to 12h, or at most 1h for a role that is assumed from another role. Default: 1h.
     pub duration: Option<Spanned<DurationValue>>,
 }
 
@@ -141,7 +141,7 @@ pub struct Account {
     pub regions: Option<Spanned<Vec<Spanned<String>>>>,
     /// Labels for `select`, such as `env: prod`.
     pub labels: Option<Spanned<Entries<Scalar>>>,
-    /// Values that `${vars.x}` stands for in this account's targets.
+    /// The values of `${vars.x}` in this account's targets.
     pub vars: Option<Spanned<Entries<Scalar>>>,
     /// `false`: leave the account out, with all of its targets. Default: true.
     pub enabled: Option<Spanned<bool>>,
@@ -161,12 +161,12 @@ pub struct Service {
     pub cluster: Option<Spanned<Template>>,
     /// The service's name in ECS. Default: `name`.
     pub service: Option<Spanned<Template>>,
-    /// The path, relative to the manifest, of a task definition in AWS's own JSON: what `aws ecs
-    /// register-task-definition --cli-input-json` takes or `describe-task-definition` gives back. In its text values
-    /// only the target's own names are put in (`${account.id}`, `${account.name}`, `${region}`, `${service.name}`,
-    /// `${vars.x}`); every other `$` is left to the container, and `$${region}` is a literal `${region}`. Or a revision
-    /// that exists: `{ family: api, revision: 12 }`, which is deployed as it is, or with the changes below as a new
-    /// revision of that family. Default: the revision that runs now, with the changes below.
+    /// The path, relative to the manifest, of a task definition in AWS's own JSON: the input of `aws ecs
+    /// register-task-definition --cli-input-json`, or the output of `describe-task-definition`. In its text values only the
+    /// target's own names are filled in (`${account.id}`, `${account.name}`, `${region}`, `${service.name}`, `${vars.x}`);
+    /// every other `$` is left to the container, and `$${region}` is a literal `${region}`. Or an existing revision: `{
+    /// family: api, revision: 12 }`. It is deployed as it is, or with the changes below as a new revision of that family.
+    /// Default: the revision that runs now, with the changes below.
     pub task_definition: Option<Spanned<DefinitionSource>>,
     /// The image of each container that changes.
     pub images: Option<Spanned<Entries<Template>>>,
@@ -174,34 +174,34 @@ pub struct Service {
     pub environment: Option<Spanned<Entries<Entries<Scalar>>>>,
     /// Secrets by container: the ARN of a Secrets Manager secret or an SSM parameter for each variable.
     pub secrets: Option<Spanned<Entries<Entries<Template>>>>,
-    /// How many tasks should run. Default: never touched, since autoscaling may own it.
+    /// How many tasks should run. Default: never changed, because autoscaling may own it.
     pub desired_count: Option<Spanned<Count>>,
     /// ECS's deployment configuration, with its names in snake case. Default: as it is.
     pub deployment: Option<Spanned<Deployment>>,
-    /// Tasks that run, one after the other, once the new revision is registered and before the service gets it, such as a
-    /// migration. Where one fails, the target has failed and nothing of it is deployed.
+    /// Tasks that run, one after the other, after the new revision is registered and before the service runs it, such as a
+    /// migration. If one fails, the target has failed and nothing of it is deployed.
     pub before: Option<Spanned<Vec<Spanned<RunTask>>>>,
-    /// Tasks that run, one after the other, once the deployment succeeded, such as a smoke test. Where one fails, the target
+    /// Tasks that run, one after the other, after the deployment succeeded, such as a smoke test. If one fails, the target
     /// has failed.
     pub after: Option<Spanned<Vec<Spanned<RunTask>>>>,
-    /// For a service whose deployment controller is CODE_DEPLOY: how CodeDeploy deploys it.
+    /// How CodeDeploy deploys a service with the deployment controller CODE_DEPLOY.
     pub codedeploy: Option<Spanned<CodeDeploy>>,
-    /// What differs on some targets: applied in order, each on top of the ones before.
+    /// Settings that differ on some targets: applied in order, each on top of the ones before.
     pub overrides: Option<Spanned<Vec<Spanned<Override>>>>,
 }
 
-/// What differs on the targets that it selects. Mappings are merged key by key; anything else is replaced.
+/// Settings for the targets that it selects. Mappings are merged key by key; anything else is replaced.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Override {
-    /// Which of the service's targets it is for.
+    /// Which of the service's targets it changes.
     #[schemars(required)]
     pub select: Option<Spanned<Selector>>,
     /// Another cluster.
     pub cluster: Option<Spanned<Template>>,
     /// Another name in ECS.
     pub service: Option<Spanned<Template>>,
-    /// Another task definition, as a whole: a revision here takes no family from above.
+    /// Another task definition, as a whole: a revision here does not inherit the family.
     pub task_definition: Option<Spanned<DefinitionSource>>,
     /// Other images.
     pub images: Option<Spanned<Entries<Template>>>,
@@ -213,11 +213,11 @@ pub struct Override {
     pub desired_count: Option<Spanned<Count>>,
     /// More or other deployment settings.
     pub deployment: Option<Spanned<Deployment>>,
-    /// Other tasks before the deployment, in place of all of them.
+    /// Other tasks before the deployment; they replace the whole list.
     pub before: Option<Spanned<Vec<Spanned<RunTask>>>>,
-    /// Other tasks after the deployment, in place of all of them.
+    /// Other tasks after the deployment; they replace the whole list.
     pub after: Option<Spanned<Vec<Spanned<RunTask>>>>,
-    /// Another way by CodeDeploy, as a whole.
+    /// Other CodeDeploy settings, as a whole.
     pub codedeploy: Option<Spanned<CodeDeploy>>,
 }
 
@@ -225,49 +225,52 @@ pub struct Override {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
-    /// How long each target may take, from the last look before UpdateService on. What comes before has as long. Default: 20m.
+    /// How long each target may take, from the last read before UpdateService on. The steps before that have the same time.
+    /// Default: 20m.
     pub timeout: Option<Spanned<DurationValue>>,
-    /// What to do with a target that fails. `stop`: leave it as ECS's circuit breaker leaves it. `rollback`: return it
-    /// to what it ran before, unless ECS does, and watch that to its end. Default: stop.
+    /// What to do with a target that fails. `stop`: leave it as ECS's circuit breaker leaves it. `rollback`: roll it back
+    /// to what it ran before, unless ECS does, and watch the rollback to its end. Default: stop.
     pub on_failure: Option<Spanned<OnFailure>>,
-    /// With `on_failure: rollback`, what else goes back when a wave has more failures than it may: `target`, nothing;
-    /// `wave`, what had succeeded in that wave; `run`, what had succeeded in any wave. Default: target.
+    /// With `on_failure: rollback`, what else is rolled back when a wave exceeds its failure budget. `target`: nothing.
+    /// `wave`: the targets that had succeeded in that wave. `run`: the targets that had succeeded in any wave. Default:
+    /// target.
     pub rollback_scope: Option<Spanned<RollbackScope>>,
-    /// With `on_failure: rollback`, how long each return may take. Default: `timeout`.
+    /// With `on_failure: rollback`, how long each rollback may take. Default: `timeout`.
     pub rollback_timeout: Option<Spanned<DurationValue>>,
     /// What to do with deployments that are under way when the job is cancelled. `detach`: let them go on.
     /// `rollback`: ask ECS to roll them back, without waiting for it. Default: detach.
     pub on_cancel: Option<Spanned<OnCancel>>,
-    /// What to do with a target on which somebody else's deployment is in progress. `fail`: it is blocked. `wait`: `deploy`
-    /// waits until it has ended, for the target's timeout at the most, and then plans. `supersede`: our deployment takes its
-    /// place. Default: fail.
+    /// What to do with a target on which another deployment is in progress. `fail`: block the target. `wait`: `deploy`
+    /// waits until that deployment has ended, for at most the target's timeout, and then plans. `supersede`: our deployment
+    /// replaces it. Default: fail.
     pub on_busy: Option<Spanned<OnBusy>>,
-    /// How many targets of a wave run at once: a number or a per cent, or a list of batches. Default: 100%.
+    /// How many targets of a wave run at once: a number or a percentage, or a list of batches. Default: 100%.
     pub max_parallel: Option<Spanned<OneOrMany<AmountValue>>>,
-    /// How many targets of one account run at once. Default: no bound of its own.
+    /// How many targets of one account run at once. Default: no separate limit.
     pub max_parallel_per_account: Option<Spanned<Count>>,
-    /// How many targets of a wave may fail before nothing new is started: a number or a per cent. Default: 0.
+    /// The failure budget: how many targets of a wave may fail before nothing new starts, as a number or a percentage.
+    /// Default: 0.
     pub max_failures: Option<Spanned<AmountValue>>,
     /// `true`: never run more targets at once than may still fail, plus one. Default: false.
     pub strict: Option<Spanned<bool>>,
-    /// The CloudWatch alarms that each wave's bake looks at, by name, such as `api-5xx-${region}`: in the account and region
-    /// of every deployed target. One in ALARM fails every target that names it. Default: none.
+    /// The CloudWatch alarms that each wave's bake reads, by name, such as `api-5xx-${region}`, in the account and region
+    /// of every deployed target. An alarm in ALARM fails every target that names it. Default: none.
     pub alarms: Option<Spanned<Vec<Spanned<Template>>>>,
-    /// `false`: do not tag the revisions that are registered with the commit and the pipeline. Default: true.
+    /// `false`: do not tag new revisions with the commit and the pipeline. Default: true.
     pub tag_revisions: Option<Spanned<bool>>,
     /// The waves, in order. Every target is in exactly one of them. Default: one wave named `all`.
     pub waves: Option<Spanned<Vec<Spanned<Wave>>>>,
 }
 
-/// A URL that is posted to.
+/// A webhook: a URL that gets the run's messages.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// The name of the variable that holds the URL. The name, not `${NAME}`: who has the URL can post.
+    /// The name of the variable that holds the URL. The name, not `${NAME}`: anyone with the URL can post.
     #[schemars(required)]
     pub url_env: Option<Spanned<String>>,
-    /// `json`: the run in numbers and its failures. `slack`: a message as the incoming webhooks of Slack and Mattermost
-    /// take it. Default: json.
+    /// `json`: the run in numbers and its failures. `slack`: a message for the incoming webhooks of Slack and Mattermost.
+    /// Default: json.
     pub format: Option<Spanned<Format>>,
     /// When: `halt`, as soon as the failure budget is exceeded, and `end`. Default: both.
     pub on: Option<Spanned<Vec<Spanned<Occasion>>>>,
@@ -280,28 +283,29 @@ pub struct Wave {
     /// A unique name of your own: letters, digits, `.`, `_` and `-`.
     #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
     pub name: Option<Spanned<String>>,
-    /// Which targets are in it. One wave may go without: it takes the rest.
+    /// Which targets are in it. One wave may omit it: that wave gets the rest.
     pub select: Option<Spanned<Selector>>,
-    /// How many targets run at once. A number or a per cent of the wave is a sliding window; a list such as
-    /// `[1, 5, 25%]` is a row of batches, each of which waits for the one before, and the last repeats.
+    /// How many targets run at once. A number or a percentage of the wave is a sliding window. A list such as `[1, 5, 25%]`
+    /// is a sequence of batches: each waits for the one before, and the last one repeats.
     pub max_parallel: Option<Spanned<OneOrMany<AmountValue>>>,
     /// How many targets of one account run at once.
     pub max_parallel_per_account: Option<Spanned<Count>>,
-    /// How many targets may fail before nothing new is started in this or any later wave: a number or a per cent.
+    /// The failure budget: how many targets may fail before nothing new starts in this or any later wave, as a number or a
+    /// percentage.
     pub max_failures: Option<Spanned<AmountValue>>,
     /// `true`: never run more targets at once than may still fail, plus one.
     pub strict: Option<Spanned<bool>>,
     /// How long every deployed target must stay healthy before the next wave starts. Default: 0s.
     pub bake: Option<Spanned<DurationValue>>,
-    /// The CloudWatch alarms that this wave's bake looks at, instead of the rollout's.
+    /// The CloudWatch alarms that this wave's bake reads, instead of the rollout's.
     pub alarms: Option<Spanned<Vec<Spanned<Template>>>>,
     /// `manual`: stop the run before this wave. `deploy --from WAVE` goes on with it, for example from a manual job.
     pub gate: Option<Spanned<Gate>>,
     /// What to do with a target of this wave that fails.
     pub on_failure: Option<Spanned<OnFailure>>,
-    /// What else goes back when this wave has more failures than it may.
+    /// What else is rolled back when this wave exceeds its failure budget.
     pub rollback_scope: Option<Spanned<RollbackScope>>,
-    /// How long each return of this wave's targets may take.
+    /// How long each rollback of this wave's targets may take.
     pub rollback_timeout: Option<Spanned<DurationValue>>,
     /// What to do with this wave's deployments that are under way when the job is cancelled.
     pub on_cancel: Option<Spanned<OnCancel>>,
@@ -313,19 +317,19 @@ pub struct Wave {
 pub enum OnFailure {
     /// Leave it as ECS's circuit breaker leaves it.
     Stop,
-    /// Return it to what it ran before.
+    /// Roll it back to what it ran before.
     Rollback,
 }
 
-/// What goes back when a wave has more failures than it may.
+/// What is rolled back when a wave exceeds its failure budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RollbackScope {
     /// The targets that failed.
     Target,
-    /// Those that succeeded in the wave too.
+    /// Also the targets that succeeded in the wave.
     Wave,
-    /// Those that succeeded in any wave of the run too.
+    /// Also the targets that succeeded in any wave of the run.
     Run,
 }
 
@@ -343,6 +347,6 @@ pub enum OnCancel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
-    /// A person lets it start.
+    /// A person starts it.
     Manual,
 }

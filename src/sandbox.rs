@@ -9,7 +9,7 @@
 //!
 //! Codes, texts and orders are AWS's where they are documented or were recorded. Not known and made up in the same
 //! style: why a service deployment is STOPPED (superseded, stopped by a person, circuit breaker without rollback), the
-//! words of StopServiceDeployment's ConflictException, of a token whose `nbf` is in the future, and the per cent of
+//! words of StopServiceDeployment's ConflictException, of a token whose `nbf` is in the future, and the percentage of
 //! PackedPolicySize. Of BLUE_GREEN, LINEAR and CANARY `lifecycle` says what is not known. Deployment alarms go off by a fault
 //! only and prolong no deployment, those of CloudWatch for a bake by another, and services under EXTERNAL stand still. What
 //! task definitions name exists or does not, and has no content; the logs of tasks follow from what became of them.

@@ -124,7 +124,7 @@ pub struct DeploymentStatus {
     /// Its lifecycle stage, or `ROLLBACK_IN_PROGRESS` and the like; absent for ROLLING.
     #[serde(default)]
     pub stage: Option<String>,
-    /// The share of the production traffic that its revision has, in per cent.
+    /// The share of the production traffic that its revision has, in percent.
     #[serde(default)]
     pub production_percent: Option<f64>,
     /// The PAUSE hooks at which it waits.

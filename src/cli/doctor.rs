@@ -12,25 +12,25 @@ pub struct Doctor {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
-    /// Hold this trust policy against the token: of the first role that is refused, or of one that is still to be made
+    /// Check this trust policy against the token; for a role that refuses it, or one that does not exist yet
     #[arg(long, value_name = "FILE", env = "ROLEOUT_TRUST_POLICY")]
     pub trust_policy: Option<PathBuf>,
-    /// Ask again for so long where a role refuses: IAM takes some seconds to know one that was just made
+    /// Retry this long if a role refuses: IAM needs some seconds to know a new role
     #[arg(long, value_name = "DURATION", env = "ROLEOUT_WAIT_FOR_IAM")]
     pub wait_for_iam: Option<humantime::Duration>,
-    /// Trust the authorities of this PEM file for the issuer, too
+    /// Also trust the certificate authorities in this PEM file for the issuer
     #[arg(long, value_name = "FILE", env = "ROLEOUT_CA_FILE", conflicts_with = "offline")]
     pub ca_file: Option<PathBuf>,
     /// Do not connect to the issuer of the ID token
     #[arg(long, env = "ROLEOUT_OFFLINE")]
     pub offline: bool,
-    /// Connect to the issuer at loopback, private and link-local addresses, too
+    /// Also connect to an issuer at loopback, private and link-local addresses
     #[arg(long, env = "ROLEOUT_ALLOW_PRIVATE", conflicts_with = "offline")]
     pub allow_private: bool,
     /// What stdout gets: text, or JSON
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_DOCTOR_FORMAT", default_value = "text")]
     pub format: DoctorFormat,
-    /// Say nothing of what is being done
+    /// Print no progress
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
     /// Instead of AWS
@@ -43,6 +43,6 @@ pub struct Doctor {
 pub enum DoctorFormat {
     /// For people
     Text,
-    /// All of it, for programs; docs/doctor.schema.json says what is in it
+    /// Everything, for programs; see docs/doctor.schema.json
     Json,
 }

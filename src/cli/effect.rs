@@ -1,12 +1,12 @@
-//! Flags that have no effect on a command line: they are refused, and not ignored.
+//! Refuses flags that have no effect on a command line.
 
-/// Flags without effect beside, or without, another argument. Their variables may be set for all jobs of a pipeline, and are
-/// then ignored.
+/// Flags that have no effect with, or without, another argument. Their variables may be set for all jobs of a pipeline, and
+/// are then ignored.
 const WITHOUT_EFFECT: [(&[&str], Beside, &str); 4] = [
     (
         &["allow_older", "force_new_deployment", "on_busy", "ambient"],
         Beside::With("plan"),
-        "a saved plan is carried out as it was made; plan again with it, and --out",
+        "a saved plan is carried out as it was made; use it with plan --out instead",
     ),
     (&["max_age", "skip_stale"], Beside::Without("plan"), "it is for a saved plan: roleout deploy PLAN"),
     (&["mr_note_token_env"], Beside::Without("mr_note"), "it is for --mr-note"),

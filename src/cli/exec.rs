@@ -14,25 +14,25 @@ pub struct Exec {
     /// Which targets: their accounts
     #[command(flatten)]
     pub selection: Selection,
-    /// The account, by its name in the manifest; the command has the terminal to itself
+    /// The account, by its name in the manifest; the command uses the terminal directly
     #[arg(long, value_name = "NAME", env = "ROLEOUT_ACCOUNT", conflicts_with_all = ["all", "only", "wave"])]
     pub account: Option<String>,
-    /// Every account, one after another; --only and --wave leave some out. Each line is told with its account before it
+    /// Every account, one after another; --only and --wave select some. Each output line starts with its account
     #[arg(long, env = "ROLEOUT_ALL")]
     pub all: bool,
-    /// So many accounts at once
+    /// How many accounts at a time
     #[arg(long, value_name = "N", env = "ROLEOUT_PARALLEL", conflicts_with = "account")]
     pub parallel: Option<NonZeroUsize>,
-    /// The region that the command gets, instead of the first one of the account
+    /// The region for the command, instead of the account's first one
     #[arg(long, value_name = "REGION", env = "ROLEOUT_REGION")]
     pub region: Option<String>,
-    /// Put the keys into the command's environment, for tools that know nothing else: they are not renewed
+    /// Put the keys into the command's environment, for tools that need them there; they are not renewed
     #[arg(long = "env", env = "ROLEOUT_KEYS_IN_ENV")]
     pub keys_in_environment: bool,
     /// Go on without the accounts that cannot be reached
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED", conflicts_with = "account")]
     pub skip_blocked: bool,
-    /// Say nothing of one's own but what failed
+    /// Print only roleout's own errors
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
     /// The command and its arguments
@@ -52,10 +52,10 @@ pub struct Credentials {
     /// How the keys are written
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_CREDENTIALS_FORMAT", default_value = "credential-process")]
     pub format: CredentialsFormat,
-    /// Print the keys to a terminal, or in a job, where they may end up in its log
+    /// Print the keys even to a terminal or in a job, where its log may show them
     #[arg(long, env = "ROLEOUT_PRINT_KEYS")]
     pub print_keys: bool,
-    /// Use endpoints of plain HTTP that are not on this machine; the network can read the tokens
+    /// Allow plain HTTP endpoints that are not on this machine; the network can read the tokens
     #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
     pub allow_http: bool,
 }
@@ -63,6 +63,6 @@ pub struct Credentials {
 /// The values of `credentials --format`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum CredentialsFormat {
-    /// JSON, as the AWS CLI and the SDKs want it of a profile's `credential_process`
+    /// The JSON that the AWS CLI and the SDKs expect from a profile's `credential_process`
     CredentialProcess,
 }

@@ -10,13 +10,13 @@ pub struct Continue {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
-    /// Have ECS roll these deployments back instead
+    /// Make ECS roll these deployments back instead
     #[arg(long, env = "ROLEOUT_ROLLBACK")]
     pub rollback: bool,
     /// List the hooks at which deployments wait, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,
-    /// Say nothing of what is being done
+    /// Print no progress
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
     /// Instead of AWS

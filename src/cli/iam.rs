@@ -16,10 +16,10 @@ pub struct Iam {
     /// Which manifest and roles
     #[command(flatten)]
     pub scope: IamScope,
-    /// The form: documents, a Terraform module, or a CloudFormation template for each of the manifest's roles
+    /// The format: JSON documents, a Terraform module, or a CloudFormation template for each of the manifest's roles
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_IAM_FORMAT", default_value = "json")]
     pub format: IamFormat,
-    /// Write files to this directory, and nothing to stdout
+    /// Write files to this directory instead of stdout
     #[arg(long, value_name = "DIR", env = "ROLEOUT_IAM_OUT")]
     pub out: Option<PathBuf>,
 }
@@ -30,30 +30,30 @@ pub struct IamScope {
     /// The manifest
     #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = MANIFEST)]
     pub file: PathBuf,
-    /// Only this account, by its name or id; repeatable
+    /// Only this account, by its name or id; repeat it, or separate with spaces
     #[arg(long, value_name = "ACCOUNT", env = "ROLEOUT_ACCOUNT", value_delimiter = ' ')]
     pub account: Vec<String>,
-    /// Only this role, by the manifest's name for it; repeatable
+    /// Only this role, by its name in the manifest; repeat it, or separate with spaces
     #[arg(long, value_name = "ROLE", env = "ROLEOUT_ROLE", value_delimiter = ' ')]
     pub role: Vec<String>,
     /// What the roles may do
     #[arg(long, value_name = "WHAT", env = "ROLEOUT_PERMISSIONS", default_value = "deploy")]
     pub permissions: IamPermissions,
-    /// Leave out what only the checks of roles, images, log groups and secrets need
+    /// Leave out the permissions for the checks of roles, images, log groups and secrets
     #[arg(long, env = "ROLEOUT_NO_VERIFY")]
     pub no_verify: bool,
-    /// Let each role read what `roleout iam check` compares in its account
+    /// Add the permissions that `roleout iam check` needs
     #[arg(long, env = "ROLEOUT_WITH_CHECK")]
     pub with_check: bool,
-    /// Leave the identity provider out, where another set of roles has brought it into the account
+    /// Leave the identity provider out, if the account already has it
     #[arg(long, env = "ROLEOUT_NO_PROVIDER")]
     pub no_provider: bool,
 }
 
-/// What `roleout iam` does besides writing.
+/// The subcommands of `roleout iam`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum IamAction {
-    /// Compare what the manifest needs with what is live, through the chains' own sessions, by calls that only read
+    /// Compare what the manifest needs with the live roles, using the chains' own sessions and read-only calls
     Check(IamCheck),
 }
 
@@ -63,10 +63,10 @@ pub struct IamCheck {
     /// Which manifest and roles
     #[command(flatten)]
     pub scope: IamScope,
-    /// Use endpoints of plain HTTP that are not on this machine; the network can read the tokens
+    /// Allow plain HTTP endpoints that are not on this machine; the network can read the tokens
     #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
     pub allow_http: bool,
-    /// Say nothing of what is being done
+    /// Print no progress
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
     /// Instead of AWS
@@ -79,7 +79,7 @@ pub struct IamCheck {
 pub enum IamFormat {
     /// IAM's own documents
     Json,
-    /// A module that takes a provider for each account
+    /// A module with a provider for each account
     Terraform,
     /// Templates, ready for stack sets
     Cloudformation,
@@ -88,8 +88,8 @@ pub enum IamFormat {
 /// The values of `iam --permissions`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum IamPermissions {
-    /// What every command needs
+    /// The permissions that every command needs
     Deploy,
-    /// What commands need that only read
+    /// The permissions that read-only commands need
     Plan,
 }

@@ -10,16 +10,17 @@ pub struct Init {
     /// The manifest to write; task definitions go to deploy/ beside it
     #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = "deploy.yaml")]
     pub file: PathBuf,
-    /// Write over files that exist
+    /// Overwrite existing files
     #[arg(long, env = "ROLEOUT_FORCE")]
     pub force: bool,
-    /// Import a live service; repeatable. ACCOUNT is a profile, or `ambient`, or a role's ARN, or ARNs with commas between them
+    /// Import a live service; repeatable. ACCOUNT is a profile, `ambient`, a role's ARN, or several ARNs separated by
+    /// commas
     #[arg(long, value_name = "ACCOUNT:REGION/CLUSTER/SERVICE", env = "ROLEOUT_FROM_SERVICE", value_delimiter = ' ')]
     pub from_service: Vec<String>,
     /// The external id that the last of the roles asks for
     #[arg(long, value_name = "ID", env = "ROLEOUT_EXTERNAL_ID", requires = "from_service")]
     pub external_id: Option<String>,
-    /// Use endpoints and webhooks of plain HTTP that are not on this machine; the network can read the tokens
+    /// Allow plain HTTP endpoints and webhooks that are not on this machine; the network can read the tokens
     #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
     pub allow_http: bool,
 }

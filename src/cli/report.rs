@@ -1,4 +1,4 @@
-//! The flags of what remains of a run: its reports, and the sections of its log.
+//! The flags of a run's outputs: its reports, and the sections of its log.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use crate::report::kind::Wanted;
 /// Which reports are written.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Reports {
-    /// Write a report: json, junit, terraform, dotenv, annotations, markdown or html; repeatable, or spaces between
+    /// Write a report: json, junit, terraform, dotenv, annotations, markdown or html; repeat it, or separate with spaces
     #[arg(long, value_name = "KIND=PATH", env = "ROLEOUT_REPORT", value_delimiter = ' ')]
     pub report: Vec<Wanted>,
-    /// Write all reports into this directory, the log of each target to log/ in it, and every event to journal.jsonl
+    /// Write all reports to this directory, the log of each target to log/ in it, and every event to journal.jsonl
     #[arg(long, value_name = "DIR", env = "ROLEOUT_REPORTS_DIR")]
     pub reports_dir: Option<PathBuf>,
 }
@@ -27,10 +27,10 @@ impl Reports {
 /// What is written of a plan.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlanReports {
-    /// Write a report of the plan: json, markdown or terraform; repeatable, or spaces between
+    /// Write a report of the plan: json, markdown or terraform; repeat it, or separate with spaces
     #[arg(long, value_name = "KIND=PATH", env = "ROLEOUT_REPORT", value_delimiter = ' ')]
     pub report: Vec<Wanted>,
-    /// Write those three into this directory
+    /// Write these three reports to this directory
     #[arg(long, value_name = "DIR", env = "ROLEOUT_REPORTS_DIR")]
     pub reports_dir: Option<PathBuf>,
 }
@@ -38,7 +38,7 @@ pub struct PlanReports {
 /// Whether the log is folded.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Folding {
-    /// Whether the log has one of GitLab's collapsible sections for each target that ended; auto: in a GitLab job
+    /// Whether the log has a collapsible GitLab section for each finished target; auto: only in a GitLab job
     #[arg(long, value_name = "WHEN", env = "ROLEOUT_SECTIONS", default_value = "auto")]
     pub sections: Sections,
 }
@@ -46,9 +46,9 @@ pub struct Folding {
 /// The values of `--sections`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Sections {
-    /// Where GITLAB_CI is set
+    /// If GITLAB_CI is set
     Auto,
-    /// Wherever lines are written
+    /// Whenever lines are written
     Always,
     /// A line for each change, as it happens
     Never,
@@ -57,13 +57,13 @@ pub enum Sections {
 /// `roleout report`
 #[derive(Clone, Debug, Args)]
 pub struct Report {
-    /// The journals, of one run each or of several that become one report; of each the last run that it has
+    /// The journals; several become one report. The last run of each journal counts
     #[arg(value_name = "JOURNAL", required = true)]
     pub journals: Vec<PathBuf>,
-    /// This run of the journals, and not the last one
+    /// Use this run of the journals instead of the last one
     #[arg(long, value_name = "ID", env = "ROLEOUT_RUN")]
     pub run: Option<String>,
-    /// What is written; without it the JSON report goes to stdout
+    /// Which reports are written; without any, the JSON report goes to stdout
     #[command(flatten)]
     pub reports: Reports,
 }

@@ -11,7 +11,7 @@ pub struct Sandbox {
     /// The address to listen on; a loopback address, unless --allow-remote is given
     #[arg(long, value_name = "ADDRESS", env = "ROLEOUT_SANDBOX_LISTEN", default_value = "127.0.0.1:4566")]
     pub listen: SocketAddr,
-    /// Listen on an address that other machines can reach; the sandbox has no protection of its own
+    /// Listen on an address that other machines can reach; the sandbox has no protection
     #[arg(long, env = "ROLEOUT_SANDBOX_ALLOW_REMOTE")]
     pub allow_remote: bool,
     /// Seed it from this manifest: its accounts, roles, clusters and services
@@ -20,7 +20,7 @@ pub struct Sandbox {
     /// Make it fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
     #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ')]
     pub sandbox_fault: Vec<String>,
-    /// The seed of its chances
+    /// The seed of its random choices
     #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
     pub sandbox_seed: u64,
     /// Write an ID token of its issuer to this file, for `web_identity_token_file`

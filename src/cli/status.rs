@@ -19,10 +19,10 @@ pub struct Status {
     /// What stdout gets: a table, or JSON
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_STATUS_FORMAT", default_value = "text")]
     pub format: StatusFormat,
-    /// Exit with 20 where a target differs from the manifest, for a scheduled job
+    /// Exit with 20 if a target differs from the manifest, for a scheduled job
     #[arg(long, env = "ROLEOUT_DETAILED_EXITCODE")]
     pub detailed_exitcode: bool,
-    /// Say nothing of what is being done
+    /// Print no progress
     #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
     pub quiet: bool,
     /// List every target, however many there are
@@ -41,6 +41,6 @@ pub struct Status {
 pub enum StatusFormat {
     /// A table, for people
     Text,
-    /// All of it, for programs; docs/status.schema.json says what is in it
+    /// Everything, for programs; see docs/status.schema.json
     Json,
 }

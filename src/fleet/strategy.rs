@@ -20,7 +20,7 @@ pub fn bakes(configuration: &Value) -> Duration {
         "LINEAR" => {
             let linear = &configuration["linearConfiguration"];
             let percent = linear["stepPercent"].as_f64().unwrap_or(10.0).max(1.0);
-            // No bake follows the step that reaches 100 per cent.
+            // No bake follows the step that reaches 100 percent.
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a hundred steps")]
             let between = (100.0 / percent).ceil() as u64 - 1;
             between * minutes(&linear["stepBakeTimeInMinutes"], 6)

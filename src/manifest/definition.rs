@@ -21,11 +21,11 @@ pub const DEFINITION_SOURCE: &str = "$definition_source";
 pub enum DefinitionSource {
     /// The path of a file.
     File(Template),
-    /// A revision that exists.
+    /// An existing revision.
     Revision(ExistingRevision),
 }
 
-/// A revision that exists.
+/// An existing revision.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExistingRevision {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::manifest::interpolate::Template;
 use crate::manifest::spanned::Spanned;
 
-/// ECS's deployment configuration, with its names in snake case. What is not named stays as it is.
+/// ECS's deployment configuration, with its names in snake case. Settings that are not named stay as they are.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all(serialize = "camelCase"))]
 pub struct Deployment {
@@ -20,10 +20,10 @@ pub struct Deployment {
     /// ECS's own detection of a deployment that fails.
     #[serde(rename(serialize = "deploymentCircuitBreaker"), skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<Spanned<CircuitBreaker>>,
-    /// How much of the desired count must stay healthy, in per cent.
+    /// How much of the desired count must stay healthy, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum_healthy_percent: Option<Spanned<u32>>,
-    /// How much of the desired count may run at once, in per cent.
+    /// How much of the desired count may run at once, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum_percent: Option<Spanned<u32>>,
     /// CloudWatch alarms that fail a deployment, whatever its strategy.
@@ -80,7 +80,7 @@ pub struct CircuitBreaker {
     /// Whether ECS stops a deployment whose tasks do not become healthy.
     #[schemars(required)]
     pub enable: Option<Spanned<bool>>,
-    /// Whether ECS then goes back to the last deployment that succeeded.
+    /// Whether ECS then rolls back to the last successful deployment.
     #[schemars(required)]
     pub rollback: Option<Spanned<bool>>,
     /// Whether a healthy task sets the count of failures back to zero.
@@ -95,11 +95,11 @@ pub struct CircuitBreaker {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
-    /// What `value` counts, in ECS's words: `BOUNDED_PERCENT` (at least 3, at most 200 tasks), `UNBOUNDED_PERCENT` or
+    /// What `value` counts, by ECS's names: `BOUNDED_PERCENT` (at least 3, at most 200 tasks), `UNBOUNDED_PERCENT` or
     /// `COUNT`.
     #[schemars(required)]
     pub r#type: Option<Spanned<Template>>,
-    /// The number, or the per cent of the desired count.
+    /// The number, or the percentage of the desired count.
     #[schemars(required)]
     pub value: Option<Spanned<u32>>,
 }
@@ -111,10 +111,10 @@ pub struct Alarms {
     /// The alarms' names.
     #[schemars(required)]
     pub alarm_names: Option<Spanned<Vec<Spanned<Template>>>>,
-    /// Whether they are looked at.
+    /// Whether ECS reads them.
     #[schemars(required)]
     pub enable: Option<Spanned<bool>>,
-    /// Whether ECS then goes back to the last deployment that succeeded.
+    /// Whether ECS then rolls back to the last successful deployment.
     #[schemars(required)]
     pub rollback: Option<Spanned<bool>>,
 }
@@ -123,7 +123,7 @@ pub struct Alarms {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all(serialize = "camelCase"))]
 pub struct CanaryConfiguration {
-    /// The share of traffic that moves first, in per cent: 0.1 to 100. Default in ECS: 5.
+    /// The share of traffic that moves first, in percent: 0.1 to 100. Default in ECS: 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary_percent: Option<Spanned<f64>>,
     /// How long before the rest follows, in minutes: at most 1440. Default in ECS: 10.
@@ -135,7 +135,7 @@ pub struct CanaryConfiguration {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all(serialize = "camelCase"))]
 pub struct LinearConfiguration {
-    /// The share of traffic that each step moves, in per cent: 3 to 100. Default in ECS: 10.
+    /// The share of traffic that each step moves, in percent: 3 to 100. Default in ECS: 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_percent: Option<Spanned<f64>>,
     /// How long between two steps, in minutes: at most 1440. Default in ECS: 6.
@@ -150,7 +150,7 @@ pub struct EarlySuccessCriteria {
     /// Whether it applies.
     #[schemars(required)]
     pub enable: Option<Spanned<bool>>,
-    /// The share of the desired count that must be healthy, in per cent.
+    /// The share of the desired count that must be healthy, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthy_percent: Option<Spanned<u32>>,
     /// Whether the old tasks must be gone first: `BLOCKING` or `DEFERRED`.
@@ -171,7 +171,7 @@ pub struct LifecycleHook {
     /// The ARN of the role with which ECS calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<Spanned<Template>>,
-    /// The stages, in ECS's words; `PAUSE` does not go with `TEST_TRAFFIC_SHIFT` and `PRODUCTION_TRAFFIC_SHIFT`.
+    /// The stages, by ECS's names; `PAUSE` cannot be used with `TEST_TRAFFIC_SHIFT` and `PRODUCTION_TRAFFIC_SHIFT`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifecycle_stages: Option<Spanned<Vec<Spanned<Template>>>>,
     /// What the Lambda function gets with each call.

@@ -16,12 +16,12 @@ pub struct RunTask {
     /// A name of your own, unique in the service: letters, digits, `.`, `_` and `-`.
     #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
     pub run_task: Option<Spanned<String>>,
-    /// What it runs: `family` (its newest ACTIVE revision), `family:revision` or an ARN. Default: the revision that the
-    /// service gets.
+    /// The task definition: `family` (its newest ACTIVE revision), `family:revision` or an ARN. Default: the new revision
+    /// of the service.
     pub task_definition: Option<Spanned<Template>>,
     /// The container that `command` and `environment` are for.
     pub container: Option<Spanned<Template>>,
-    /// What takes the place of the container's command.
+    /// The command that replaces the container's own.
     pub command: Option<Spanned<Vec<Spanned<Scalar>>>>,
     /// Environment variables on top of the container's own.
     pub environment: Option<Spanned<Entries<Scalar>>>,
@@ -77,7 +77,7 @@ pub struct CapacityProvider {
     /// Its share of the tasks, 0 to 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<Spanned<u32>>,
-    /// How many tasks it has at least, 0 to 100000.
+    /// The minimum number of tasks on it, 0 to 100000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<Spanned<u32>>,
 }

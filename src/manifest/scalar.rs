@@ -160,7 +160,7 @@ impl JsonSchema for Flag {
     }
 }
 
-/// A number of targets, or a per cent of a wave.
+/// A number of targets, or a percentage of a wave.
 #[derive(Clone, Copy, Debug)]
 pub struct AmountValue(pub Amount);
 
@@ -189,11 +189,11 @@ impl JsonSchema for AmountValue {
 
 fn parse_amount(text: &str) -> Result<Amount, String> {
     let wrong =
-        || format!("`{text}` is not an amount\nwrite a number of targets, `5`, or a per cent of the wave, `25%`");
+        || format!("`{text}` is not an amount\nwrite a number of targets, `5`, or a percentage of the wave, `25%`");
     match text.strip_suffix('%') {
         Some(percent) => match percent.trim().parse::<u8>() {
             Ok(percent) if percent <= 100 => Ok(Amount::Percent(percent)),
-            _ => Err(format!("`{text}` is not a per cent\nwrite `0%` to `100%`, in whole numbers")),
+            _ => Err(format!("`{text}` is not a percentage\nwrite `0%` to `100%`, in whole numbers")),
         },
         None => text.parse().map(Amount::Count).map_err(|_| wrong()),
     }

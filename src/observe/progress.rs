@@ -14,9 +14,9 @@ pub struct Progress {
     pub status: String,
     /// Its lifecycle stage, `BAKE_TIME` for one.
     pub stage: Option<String>,
-    /// The share of the production traffic that goes to the new revision, in per cent.
+    /// The share of the production traffic that goes to the new revision, in percent.
     pub production_percent: Option<f64>,
-    /// The share of the test traffic, in per cent.
+    /// The share of the test traffic, in percent.
     pub test_percent: Option<f64>,
     /// For how many minutes the stage bakes; 0 where it does not.
     pub bake_minutes: u64,

@@ -62,7 +62,7 @@ pub struct Saved {
     identity: Identity,
     /// The accounts, each with the role chain that reaches it.
     accounts: Vec<Account>,
-    /// Every target, also those without work: per cent amounts count them.
+    /// Every target, also those without work: percentages count them.
     targets: Vec<Target>,
     /// The waves; their `targets` are places in `targets`, from 0.
     waves: Vec<Wave>,

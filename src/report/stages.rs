@@ -19,9 +19,9 @@ pub struct Stage {
     /// run left it.
     #[schemars(with = "Option<String>")]
     pub ended_at: Option<Timestamp>,
-    /// The share of the production traffic that went to the new revision, in per cent.
+    /// The share of the production traffic that went to the new revision, in percent.
     pub production_percent: Option<f64>,
-    /// The share of the test traffic, in per cent.
+    /// The share of the test traffic, in percent.
     pub test_percent: Option<f64>,
     /// For how many minutes ECS baked at it; 0 where it did not.
     pub bake_minutes: u64,

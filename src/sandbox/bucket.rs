@@ -52,7 +52,7 @@ impl Group {
         Self { by_fault: true, name, burst: rate.max(1.0), rate }
     }
 
-    /// Returns what is left of it where others use so many per cent.
+    /// Returns what is left of it where others use a percentage.
     pub(crate) fn without(self, percent: u8) -> Self {
         let left = f64::from(100 - percent.min(100)) / 100.0;
         Self { burst: (self.burst * left).max(1.0), rate: self.rate * left, ..self }

@@ -64,7 +64,7 @@ pub enum Fault {
     Broken(u8),
     /// `blind:SECONDS`: those writes happen, their answers are lost, and no call is answered for so long after each.
     Blind(Duration),
-    /// `busy:PERCENT`: others use so many per cent of what ECS allows in the account and region.
+    /// `busy:PERCENT`: others use a percentage of what ECS allows in the account and region.
     Busy(u8),
     /// `unavailable:PERCENT`: so many calls are answered with HTTP 503.
     Unavailable(u8),
@@ -144,7 +144,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         argument
             .and_then(|text| text.trim_end_matches('%').parse::<u8>().ok())
             .filter(|percent| *percent <= 100)
-            .ok_or_else(|| format!("`{name}` takes a per cent, 0 to 100, after a colon, in `{text}`"))
+            .ok_or_else(|| format!("`{name}` takes a percentage, 0 to 100, after a colon, in `{text}`"))
     };
     let fault = match name {
         "crash" => Fault::Crash,
@@ -325,7 +325,7 @@ mod tests {
         for (text, wanted) in [
             ("crash", "is not GLOB=FAULT"),
             ("*=explode", "is not a fault; they are crash"),
-            ("*=lost:101", "takes a per cent"),
+            ("*=lost:101", "takes a percentage"),
             ("*=throttle", "takes a rate per second"),
             ("*=crash:3", "takes nothing after it"),
             ("*=deny:UpdateService", "takes an action"),

@@ -89,7 +89,7 @@ pub(crate) struct Lifecycle {
     steps: Steps,
     bake: u64,
     pub(crate) stage: Stage,
-    /// The share of the traffic that the new revision has, in per cent.
+    /// The share of the traffic that the new revision has, in percent.
     pub(crate) production: f64,
     pub(crate) test: f64,
     /// Its stage does not end before.

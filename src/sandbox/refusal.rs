@@ -1,6 +1,6 @@
 //! STS's refusals that no set-up of the sandbox leads to by itself, or that are quicker asked for by a fault.
 //!
-//! Codes and texts are AWS's, but for the per cent of a packed policy.
+//! Codes and texts are AWS's, but for the percentage of a packed policy.
 
 use crate::sandbox::wire::AwsError;
 

@@ -1,4 +1,4 @@
-//! Everything that looks random: ids, jitter and the per cent of faults, derived from the seed and a name.
+//! Everything that looks random: ids, jitter and the percentage of faults, derived from the seed and a name.
 //!
 //! Each value is a hash of what it is for, never the next of a common sequence: so two runs agree even when their
 //! requests arrive in another order.
@@ -31,7 +31,7 @@ impl Chance {
         hash ^ (hash >> 31)
     }
 
-    /// Returns whether an event of so many per cent happens.
+    /// Returns whether an event of a percentage happens.
     pub(crate) fn happens(self, percent: u8, name: &str) -> bool {
         self.bits(name) % 100 < u64::from(percent)
     }

@@ -57,7 +57,7 @@ pub(crate) struct World {
     pub(crate) timing: Timing,
     pub(crate) latency: Duration,
     pub(crate) calls: Calls,
-    /// How many requests came in: request ids and per cents derive from it.
+    /// How many requests came in: request ids and percentages derive from it.
     pub(crate) requests: u64,
     /// Whether task definitions are taken as they are, as an AWS of another year might.
     pub(crate) takes_everything: bool,

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 pub struct Stage {
     /// ECS's word for it.
     pub name: String,
-    /// The share of the production traffic that goes to the new revision, in per cent.
+    /// The share of the production traffic that goes to the new revision, in percent.
     pub production_percent: Option<f64>,
-    /// The share of the test traffic, in per cent.
+    /// The share of the test traffic, in percent.
     pub test_percent: Option<f64>,
     /// For how many minutes ECS bakes at it; 0 where it does not.
     pub bake_minutes: u64,

@@ -42,11 +42,11 @@ fn page() -> String {
     let mut cli = Cli::command();
     cli.build();
     let mut page = String::from(
-        "# Commands\n\nMade from the command line itself by `ROLEOUT_BLESS=1 cargo test --test docs`; `roleout help COMMAND` \
-         says the same.\nEvery flag has a variable, and overrides it. An empty variable counts as not set; that of a flag without \
-         a value is `true` or\n`false`, `1` or `0`, `yes` or `no`, `on` or `off`.\n\n",
+        "# Commands\n\nGenerated from the command line by `ROLEOUT_BLESS=1 cargo test --test docs`. `roleout help COMMAND` \
+         prints the same.\nEvery flag has a variable, and a flag overrides its variable. An empty variable counts as not set. The variable of a flag \
+         without a value is `true` or\n`false`, `1` or `0`, `yes` or `no`, `on` or `off`.\n\n",
     );
-    page.push_str("| command | does |\n|---|---|\n");
+    page.push_str("| command | what it does |\n|---|---|\n");
     let commands: Vec<&Command> = cli.get_subcommands().filter(|command| command.get_name() != "help").collect();
     for command in &commands {
         let name = command.get_name();
@@ -55,7 +55,7 @@ fn page() -> String {
     for command in commands {
         section(&mut page, command, command.get_name());
     }
-    page.push_str("\n## Exit codes\n\n[exit-codes.md](exit-codes.md) says what to do at each.\n\n| code | meaning |\n|---:|---|\n");
+    page.push_str("\n## Exit codes\n\n[exit-codes.md](exit-codes.md) says what to do for each.\n\n| code | meaning |\n|---:|---|\n");
     for exit in Exit::ALL {
         writeln!(page, "| {} | {} |", exit.code(), cell(exit.words())).unwrap();
     }

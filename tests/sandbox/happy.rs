@@ -55,8 +55,8 @@ async fn a_rollout_goes_as_ecs_does_it() {
         }
         let primary = &service.deployments()[0];
         assert_eq!(primary.id(), Some(id.as_str()));
-        assert!(service.running_count() >= 2, "100 per cent stay");
-        assert!(service.running_count() + service.pending_count() <= 4, "200 per cent are not exceeded");
+        assert!(service.running_count() >= 2, "100 percent stay");
+        assert!(service.running_count() + service.pending_count() <= 4, "200 percent are not exceeded");
         seen_both |= service.running_count() == 4;
         if primary.rollout_state() == Some(&DeploymentRolloutState::Completed) {
             assert_eq!(primary.rollout_state_reason(), Some(format!("ECS deployment {id} completed.").as_str()));

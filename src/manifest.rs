@@ -232,7 +232,7 @@ pub struct Rollout {
     pub on_failure: Option<Spanned<OnFailure>>,
     /// With `on_failure: rollback`, what else goes back when a wave has more failures than it may: `target`, nothing;
     /// `wave`, what had succeeded in that wave; `run`, what had succeeded in any wave. Default: target.
-    pub rollback_scope: Option<Spanned<RollbackScope>>,
+    pub rollback_scope: Option<Spanned<RollbackOptions>>,
     /// With `on_failure: rollback`, how long each return may take. Default: `timeout`.
     pub rollback_timeout: Option<Spanned<DurationValue>>,
     /// What to do with deployments that are under way when the job is cancelled. `detach`: let them go on.
@@ -300,7 +300,7 @@ pub struct Wave {
     /// What to do with a target of this wave that fails.
     pub on_failure: Option<Spanned<OnFailure>>,
     /// What else goes back when this wave has more failures than it may.
-    pub rollback_scope: Option<Spanned<RollbackScope>>,
+    pub rollback_scope: Option<Spanned<RollbackOptions>>,
     /// How long each return of this wave's targets may take.
     pub rollback_timeout: Option<Spanned<DurationValue>>,
     /// What to do with this wave's deployments that are under way when the job is cancelled.
@@ -320,7 +320,7 @@ pub enum OnFailure {
 /// What goes back when a wave has more failures than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum RollbackScope {
+pub enum RollbackOptions {
     /// The targets that failed.
     Target,
     /// Those that succeeded in the wave too.

@@ -129,7 +129,7 @@ fn title(name: &str) -> String {
         "OnFailure" => "`on_failure`".to_owned(),
         "OnBusy" => "`on_busy`".to_owned(),
         "OnCancel" => "`on_cancel`".to_owned(),
-        "RollbackScope" => "`rollback_scope`".to_owned(),
+        "RollbackOptions" => "`rollback_scope`".to_owned(),
         "Per" => "`per`".to_owned(),
         "Network" => "`network`".to_owned(),
         "Allow" => "`allow`".to_owned(),

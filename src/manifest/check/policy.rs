@@ -6,7 +6,7 @@ use crate::fleet;
 use crate::manifest::check::{Checker, given};
 use crate::manifest::scalar::DurationValue;
 use crate::manifest::spanned::Spanned;
-use crate::manifest::{OnCancel, OnFailure, RollbackScope, Rollout, Wave};
+use crate::manifest::{OnCancel, OnFailure, RollbackOptions, Rollout, Wave};
 
 /// What a wave begins with, or has.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Policy {
 /// The keys, as the rollout or a wave has them.
 struct Written<'m> {
     on_failure: &'m Option<Spanned<OnFailure>>,
-    scope: &'m Option<Spanned<RollbackScope>>,
+    scope: &'m Option<Spanned<RollbackOptions>>,
     timeout: &'m Option<Spanned<DurationValue>>,
     on_cancel: &'m Option<Spanned<OnCancel>>,
 }
@@ -88,9 +88,9 @@ impl Checker<'_> {
         Policy {
             rolls_back,
             scope: match given(written.scope) {
-                Some(RollbackScope::Target) => fleet::Scope::Target,
-                Some(RollbackScope::Wave) => fleet::Scope::Wave,
-                Some(RollbackScope::Run) => fleet::Scope::Run,
+                Some(RollbackOptions::Target) => fleet::Scope::Target,
+                Some(RollbackOptions::Wave) => fleet::Scope::Wave,
+                Some(RollbackOptions::Run) => fleet::Scope::Run,
                 None => defaults.scope,
             },
             timeout,

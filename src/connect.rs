@@ -44,12 +44,12 @@ impl Connection {
         furnish: impl FnOnce(&Sandbox, &Fleet),
     ) -> Result<(Fleet, Self), Error> {
         let fleet = selected(selection, &variables(embedded.sandbox))?;
-        let connection = Self::of_fleet(&fleet, selection.allow_http, embedded, view, furnish).await?;
+        let connection = Self::open_loaded(&fleet, selection.allow_http, embedded, view, furnish).await?;
         Ok((fleet, connection))
     }
 
     /// Warns of what is odd in a fleet that is loaded already, and finds the way to its AWS.
-    pub async fn of_fleet(
+    pub async fn open_loaded(
         fleet: &Fleet,
         allow_http: bool,
         embedded: &SandboxArgs,

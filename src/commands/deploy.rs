@@ -27,7 +27,7 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     let kind = OutputKind::for_run(args.dry_run);
     let outputs = Outputs { journal: args.journal.as_deref(), reports: &reports, folding: args.folding, kind };
     let run = (!args.dry_run).then_some(args.embedded.sandbox);
-    outputs.around(view, run, async |view| open_and_deploy(args, view, &cancel).await).await
+    outputs.wrap(view, run, async |view| open_and_deploy(args, view, &cancel).await).await
 }
 
 async fn open_and_deploy(args: &cli::Deploy, view: &mut View, cancel: &Cancel) -> Result<Exit, Error> {

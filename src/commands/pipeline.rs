@@ -28,7 +28,7 @@ async fn preflight_job(args: &Preflight, view: View, cancel: Cancel) -> Result<E
     let reports = cli::Reports::default();
     let outputs = outputs(Some(&args.journal), &reports, OutputKind::Run);
     let run = Some(args.embedded.sandbox);
-    outputs.around(view, run, async |view| plan_pipeline(args, view, &cancel).await).await
+    outputs.wrap(view, run, async |view| plan_pipeline(args, view, &cancel).await).await
 }
 
 async fn merge_job(args: &Merge, mut view: View) -> Result<Exit, Error> {

@@ -11,7 +11,7 @@ use crate::load::choose_images;
 use crate::plan::rollback_target::deployed::DeployedBy;
 use crate::run::lifecycle::PlanInput;
 use crate::run::outputs::{OutputKind, Outputs};
-use crate::run::rollback::{RollbackScope, read_run, roll_back};
+use crate::run::rollback::{RollbackOptions, read_run, roll_back};
 use crate::sandbox::Sandbox;
 use crate::view::View;
 
@@ -20,7 +20,7 @@ pub async fn rollback(args: &cli::Rollback, view: View, cancel: Cancel) -> Resul
     let kind = OutputKind::for_run(args.dry_run);
     let outputs = Outputs { journal: args.journal.as_deref(), reports: &args.reports, folding: args.folding, kind };
     let run = (!args.dry_run).then_some(args.embedded.sandbox);
-    outputs.around(view, run, async |view| open_and_roll_back(args, view, &cancel).await).await
+    outputs.wrap(view, run, async |view| open_and_roll_back(args, view, &cancel).await).await
 }
 
 async fn open_and_roll_back(args: &cli::Rollback, view: &mut View, cancel: &Cancel) -> Result<Exit, Error> {
@@ -50,7 +50,7 @@ async fn open_and_roll_back(args: &cli::Rollback, view: &mut View, cancel: &Canc
         no_verify: args.no_verify,
         ..PlanInput::default()
     };
-    let scope = RollbackScope { further: args.further, which };
+    let options = RollbackOptions { further: args.further, which };
     let context = &mut CommandContext { connection: &connection, view, cancel };
-    roll_back(fleet, choice, scope, start, context).await
+    roll_back(fleet, choice, options, start, context).await
 }

@@ -21,5 +21,5 @@ pub async fn watch(args: &cli::Watch, view: View, cancel: Cancel) -> Result<Exit
         let context = &mut CommandContext { connection: &connection, view, cancel: &cancel };
         run::watch::watch(fleet, args.skip_blocked, start, context).await
     };
-    outputs.around(view, Some(sandbox), follow).await
+    outputs.wrap(view, Some(sandbox), follow).await
 }

@@ -46,7 +46,7 @@ pub struct Outputs<'a> {
 
 impl Outputs<'_> {
     /// Opens the outputs, does the work of a command, and ends it. `run` is as [`finish`] has it.
-    pub async fn around(
+    pub async fn wrap(
         &self,
         mut view: View,
         run: Option<bool>,

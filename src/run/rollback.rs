@@ -28,7 +28,7 @@ use crate::view::View;
 
 /// Which targets go back, and how far.
 #[derive(Clone, Debug, Default)]
-pub struct RollbackScope {
+pub struct RollbackOptions {
     /// Targets that are back already go back to what ran before that.
     pub further: bool,
     /// Which targets.
@@ -61,7 +61,7 @@ pub fn read_run(path: &Path, view: &mut View) -> Result<DeployedRun, Error> {
 pub async fn roll_back(
     mut fleet: Fleet,
     choice: PlanInput,
-    scope: RollbackScope,
+    options: RollbackOptions,
     start: Start,
     context: &mut CommandContext<'_>,
 ) -> Result<Exit, Error> {
@@ -88,11 +88,11 @@ pub async fn roll_back(
             .iter()
             .zip(&past)
             .map(|(seen, past)| {
-                Some(rollback_target::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, scope.further))
+                Some(rollback_target::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, options.further))
             })
             .collect();
         let is_back = ways.iter().flatten().any(RollbackTarget::is_back);
-        let deployed = deployed(&fleet, &seen, &scope.which, is_back).map_err(|why| {
+        let deployed = deployed(&fleet, &seen, &options.which, is_back).map_err(|why| {
             Error::new(Exit::Blocked, why).help(
                 "nothing was changed; name the report or the journal of the run that is to be taken back with --of FILE, \
                  or go back in every selected target with --all",

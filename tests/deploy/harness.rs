@@ -15,7 +15,7 @@ use roleout::fleet::{Fleet, Outcome};
 use roleout::manifest::load::load_str;
 use roleout::plan::rollback_target::deployed::DeployedBy;
 use roleout::run::lifecycle::PlanInput;
-use roleout::run::rollback::RollbackScope;
+use roleout::run::rollback::RollbackOptions;
 use roleout::sandbox::{Claims, Sandbox, parse_fault};
 use roleout::state::RunState;
 use roleout::view::View;
@@ -35,8 +35,8 @@ pub struct Scene {
 }
 
 /// A rollback of every target, whatever it runs.
-pub fn everything() -> RollbackScope {
-    RollbackScope { further: false, which: DeployedBy::All }
+pub fn everything() -> RollbackOptions {
+    RollbackOptions { further: false, which: DeployedBy::All }
 }
 
 /// What a run came to.

@@ -6,7 +6,7 @@ use roleout::base::exit::Exit;
 use roleout::engine::cancel::Signal;
 use roleout::fleet::Outcome;
 use roleout::plan::rollback_target::deployed::DeployedBy;
-use roleout::run::rollback::RollbackScope;
+use roleout::run::rollback::RollbackOptions;
 use serde_json::json;
 
 use crate::harness::{Ran, Scene, manifest};
@@ -22,21 +22,21 @@ fn scene(accounts: usize, services: usize, rollout: &str) -> Scene {
 }
 
 async fn rollback(scene: &Scene, further: bool) -> Ran {
-    by_scope(scene, RollbackScope { further, which: DeployedBy::All }).await
+    by_scope(scene, RollbackOptions { further, which: DeployedBy::All }).await
 }
 
-async fn by_scope(scene: &Scene, scope: RollbackScope) -> Ran {
+async fn by_scope(scene: &Scene, options: RollbackOptions) -> Ran {
     let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
     scene
         .ran(async |reach, view| {
-            crate::runs::roll_back(fleet, reach, choice, scope, start, view, scene.cancel.clone()).await
+            crate::runs::roll_back(fleet, reach, choice, options, start, view, scene.cancel.clone()).await
         })
         .await
 }
 
 /// As `roleout rollback` does without a flag.
 async fn by_manifest(scene: &Scene) -> Ran {
-    by_scope(scene, RollbackScope::default()).await
+    by_scope(scene, RollbackOptions::default()).await
 }
 
 /// Another job, in which every service is to run this image.
@@ -138,7 +138,7 @@ async fn where_nothing_tells_what_was_deployed_a_rollback_is_refused_and_a_repor
     let run = record.report().deployed();
     for _ in 0..2 {
         let which = DeployedBy::Run(Box::new(run.clone()));
-        let ran = by_scope(&later, RollbackScope { further: false, which }).await;
+        let ran = by_scope(&later, RollbackOptions { further: false, which }).await;
         assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
         assert_eq!(images(&scene), ["registry.example.com/s0:v2"; 3], "{}", ran.said);
     }

@@ -9,7 +9,7 @@ use roleout::fleet::Fleet;
 use roleout::plan::saved::Saved;
 use roleout::run::lifecycle::{PlanInput, plan_and_decide};
 use roleout::run::outputs::finish;
-use roleout::run::rollback::RollbackScope;
+use roleout::run::rollback::RollbackOptions;
 use roleout::run::saved_plan::{self, ApplyOptions};
 use roleout::view::View;
 
@@ -33,14 +33,14 @@ pub async fn roll_back(
     fleet: Fleet,
     connection: &Connection,
     choice: PlanInput,
-    scope: RollbackScope,
+    options: RollbackOptions,
     start: Start,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let run = (!choice.dry_run).then_some(start.sandbox);
     let context = &mut CommandContext { connection, view: &mut view, cancel: &cancel };
-    let result = roleout::run::rollback::roll_back(fleet, choice, scope, start, context).await;
+    let result = roleout::run::rollback::roll_back(fleet, choice, options, start, context).await;
     finish(view, result, connection.aws.clock(), run)
 }
 

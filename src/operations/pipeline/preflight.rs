@@ -21,7 +21,8 @@ use crate::view::{Form, View};
 pub async fn plan_pipeline(args: &Preflight, view: &mut View, cancel: &Cancel) -> Result<Exit, Error> {
     let whole = load_unfiltered(&args.selection, &variables(args.embedded.sandbox))?;
     let mut fleet = narrow_from(whole, &args.selection, args.from.as_deref())?;
-    let connection = Connection::of_fleet(&fleet, args.selection.allow_http, &args.embedded, view, |_, _| {}).await?;
+    let connection =
+        Connection::open_loaded(&fleet, args.selection.allow_http, &args.embedded, view, |_, _| {}).await?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     fleet.release.allow_older = args.decided.allow_older;
     fleet.release.force_new_deployment = args.decided.force_new_deployment;

@@ -2,10 +2,10 @@
 
 #[path = "sandbox/failing.rs"]
 mod failing;
+#[path = "sandbox/fixture.rs"]
+mod fixture;
 #[path = "sandbox/happy.rs"]
 mod happy;
-#[path = "sandbox/house.rs"]
-mod house;
 #[path = "sandbox/identity.rs"]
 mod identity;
 #[path = "sandbox/limits.rs"]

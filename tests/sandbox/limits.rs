@@ -8,7 +8,7 @@ use roleout::sandbox::{Fault, Timing};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
-use crate::house::{CLUSTER, House, PROD, REGION, advance};
+use crate::fixture::{CLUSTER, Fixture, PROD, REGION, advance};
 
 fn code(error: &impl ProvideErrorMetadata) -> &str {
     error.code().unwrap_or_default()
@@ -16,8 +16,8 @@ fn code(error: &impl ProvideErrorMetadata) -> &str {
 
 #[tokio::test(start_paused = true)]
 async fn ten_services_a_describe_and_missing_ones_are_failures() {
-    let house = House::with_services(12).await;
-    let ecs = house.ecs().await;
+    let fixture = Fixture::with_services(12).await;
+    let ecs = fixture.ecs().await;
     let names: Vec<String> = (0..11).map(|n| format!("api-{n}")).collect();
     let describe =
         |names: &[String]| ecs.describe_services().cluster(CLUSTER).set_services(Some(names.to_vec())).send();
@@ -40,8 +40,8 @@ async fn ten_services_a_describe_and_missing_ones_are_failures() {
 
 #[tokio::test(start_paused = true)]
 async fn lists_come_in_pages() {
-    let house = House::with_services(25).await;
-    let ecs = house.ecs().await;
+    let fixture = Fixture::with_services(25).await;
+    let ecs = fixture.ecs().await;
     let first = ecs.list_services().cluster(CLUSTER).send().await.expect("a page");
     assert_eq!((first.service_arns().len(), first.next_token().is_some()), (10, true));
     let mut all = Vec::new();
@@ -60,9 +60,9 @@ async fn lists_come_in_pages() {
 
 #[tokio::test(start_paused = true)]
 async fn the_published_buckets_throttle_and_refill() {
-    let house = House::new().await;
-    house.sandbox.set_latency(Duration::ZERO);
-    let ecs = house.ecs().await;
+    let fixture = Fixture::new().await;
+    fixture.sandbox.set_latency(Duration::ZERO);
+    let ecs = fixture.ecs().await;
     let scale = || ecs.update_service().cluster(CLUSTER).service("api").desired_count(2).send();
     for call in 0..50 {
         scale().await.unwrap_or_else(|error| panic!("call {call}: {error:?}"));
@@ -73,8 +73,8 @@ async fn the_published_buckets_throttle_and_refill() {
     assert_eq!(error.message(), Some("Rate exceeded"));
     advance(Duration::from_millis(250)).await;
     scale().await.expect("five a second");
-    assert_eq!(house.sandbox.calls().throttled, 1);
-    house.sandbox.set_limits(false);
+    assert_eq!(fixture.sandbox.calls().throttled, 1);
+    fixture.sandbox.set_limits(false);
     for _ in 0..100 {
         scale().await.expect("no limits");
     }
@@ -82,10 +82,10 @@ async fn the_published_buckets_throttle_and_refill() {
 
 #[tokio::test(start_paused = true)]
 async fn a_throttle_fault_is_for_its_account_and_region() {
-    let house = House::new().await;
-    house.sandbox.fault("prod/eu-west-1", Fault::Throttle(2.0)).expect("a pattern");
-    house.sandbox.fault("other", Fault::Silent).expect("a pattern");
-    let ecs = house.ecs().await;
+    let fixture = Fixture::new().await;
+    fixture.sandbox.fault("prod/eu-west-1", Fault::Throttle(2.0)).expect("a pattern");
+    fixture.sandbox.fault("other", Fault::Silent).expect("a pattern");
+    let ecs = fixture.ecs().await;
     let mut answered = 0;
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(10) {
@@ -99,48 +99,48 @@ async fn a_throttle_fault_is_for_its_account_and_region() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_leaves_its_write_behind() {
-    let house = House::new().await;
-    house.sandbox.fault("prod/*/api", Fault::Lost(100)).expect("a pattern");
-    let ecs = house.ecs().await;
-    let before = house.sandbox.revisions(PROD, REGION, "api");
+    let fixture = Fixture::new().await;
+    fixture.sandbox.fault("prod/*/api", Fault::Lost(100)).expect("a pattern");
+    let ecs = fixture.ecs().await;
+    let before = fixture.sandbox.revisions(PROD, REGION, "api");
     let container = aws_sdk_ecs::types::ContainerDefinition::builder().name("app").image("api:2").memory(64).build();
     let call = ecs.register_task_definition().family("api").container_definitions(container);
     let error = call.send().await.expect_err("the answer is lost");
     assert!(matches!(&error, SdkError::DispatchFailure(failure) if failure.is_io()), "{error:?}");
-    let after = house.sandbox.revisions(PROD, REGION, "api");
+    let after = fixture.sandbox.revisions(PROD, REGION, "api");
     assert_eq!(after.len(), before.len() + 1);
     let call = ecs.update_service().cluster(CLUSTER).service("api").task_definition("api");
     assert!(matches!(call.send().await.expect_err("lost"), SdkError::DispatchFailure(_)));
-    assert_eq!(house.service().await.deployments().len(), 2, "the update happened");
-    let calls = house.sandbox.calls();
+    assert_eq!(fixture.service().await.deployments().len(), 2, "the update happened");
+    let calls = fixture.sandbox.calls();
     let writes: Vec<&str> = calls.writes.iter().map(|write| write.operation.as_str()).collect();
     assert_eq!(writes, ["RegisterTaskDefinition", "UpdateService"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_can_break_stall_and_drag() {
-    let house = House::new().await;
-    let ecs = house.ecs().await;
+    let fixture = Fixture::new().await;
+    let ecs = fixture.ecs().await;
     let list = || ecs.list_clusters().send();
-    house.sandbox.fault("prod", Fault::Unavailable(100)).expect("a pattern");
+    fixture.sandbox.fault("prod", Fault::Unavailable(100)).expect("a pattern");
     let error = list().await.expect_err("unavailable");
     assert_eq!(error.raw_response().map(|raw| raw.status().as_u16()), Some(503));
-    house.sandbox.clear_faults();
-    house.sandbox.fault(PROD, Fault::Reset).expect("a pattern");
+    fixture.sandbox.clear_faults();
+    fixture.sandbox.fault(PROD, Fault::Reset).expect("a pattern");
     assert!(matches!(list().await.expect_err("reset"), SdkError::DispatchFailure(failure) if failure.is_io()));
-    house.sandbox.clear_faults();
-    house.sandbox.fault("*", Fault::Silent).expect("a pattern");
+    fixture.sandbox.clear_faults();
+    fixture.sandbox.fault("*", Fault::Silent).expect("a pattern");
     let start = Instant::now();
     let nothing = timeout(Duration::from_secs(60), list()).await;
     assert!(!matches!(nothing, Ok(Ok(_))), "nothing ever comes");
     assert!(start.elapsed() >= Duration::from_secs(5), "only the SDK's own stalled-stream protection may give up");
-    house.sandbox.clear_faults();
-    house.sandbox.fault("*", Fault::Latency(Duration::from_secs(2))).expect("a pattern");
+    fixture.sandbox.clear_faults();
+    fixture.sandbox.fault("*", Fault::Latency(Duration::from_secs(2))).expect("a pattern");
     let start = Instant::now();
     list().await.expect("late");
     assert_eq!(start.elapsed().as_millis(), 2040);
-    house.sandbox.clear_faults();
-    house.sandbox.fault("*", Fault::NoServiceDeployments).expect("a pattern");
+    fixture.sandbox.clear_faults();
+    fixture.sandbox.fault("*", Fault::NoServiceDeployments).expect("a pattern");
     let call = ecs.list_service_deployments().cluster(CLUSTER).service("api");
     assert!(call.send().await.expect_err("denied").into_service_error().is_access_denied_exception());
     ecs.describe_services().cluster(CLUSTER).services("api").send().await.expect("the rest is allowed");
@@ -148,10 +148,10 @@ async fn calls_can_break_stall_and_drag() {
 
 #[tokio::test(start_paused = true)]
 async fn a_per_cent_of_faults_is_what_the_seed_says() {
-    let house = House::new().await;
-    house.sandbox.set_limits(false);
-    house.sandbox.fault("*", Fault::Unavailable(30)).expect("a pattern");
-    let ecs = house.ecs().await;
+    let fixture = Fixture::new().await;
+    fixture.sandbox.set_limits(false);
+    fixture.sandbox.fault("*", Fault::Unavailable(30)).expect("a pattern");
+    let ecs = fixture.ecs().await;
     let mut failed = 0;
     for _ in 0..300 {
         failed += u32::from(ecs.list_clusters().send().await.is_err());
@@ -161,13 +161,13 @@ async fn a_per_cent_of_faults_is_what_the_seed_says() {
 
 #[tokio::test(start_paused = true)]
 async fn ecs_refuses_what_it_does_not_find() {
-    let house = House::new().await;
-    let ecs = house.ecs().await;
+    let fixture = Fixture::new().await;
+    let ecs = fixture.ecs().await;
     let update =
         |definition: &str| ecs.update_service().cluster(CLUSTER).service("api").task_definition(definition).send();
     let error = update("nothing:1").await.expect_err("unknown").into_service_error();
     assert!(error.is_client_exception() && error.message() == Some("TaskDefinition not found."));
-    let revision = house.register("api:2").await;
+    let revision = fixture.register("api:2").await;
     ecs.deregister_task_definition().task_definition(&revision).send().await.expect("it exists");
     let error = update(&revision).await.expect_err("inactive").into_service_error();
     assert!(error.is_client_exception() && error.message() == Some("TaskDefinition is inactive"));
@@ -187,18 +187,18 @@ async fn ecs_refuses_what_it_does_not_find() {
 
 #[tokio::test(start_paused = true)]
 async fn tags_of_a_revision_are_kept_beside_it_and_checked() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let register = |tags: serde_json::Value| {
         let container = json!([{ "name": "app", "image": "r/api:1", "memory": 64 }]);
         let input = json!({ "family": "tagged", "containerDefinitions": container, "tags": tags });
-        house.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &input)
+        fixture.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &input)
     };
     let tag = |key: &str, value: &str| json!({ "key": key, "value": value });
     let answer = register(json!([tag("team", "shop"), tag("roleout:committed-at", "2026-11-02T09:00:00Z")]));
     let answer = answer.expect("registered");
     assert_eq!((answer["tags"].as_array().map(Vec::len), &answer["taskDefinition"]["tags"]), (Some(2), &json!(null)));
     let describe =
-        |input| house.sandbox.behind_the_back(PROD, REGION, "DescribeTaskDefinition", &input).expect("there");
+        |input| fixture.sandbox.behind_the_back(PROD, REGION, "DescribeTaskDefinition", &input).expect("there");
     assert_eq!(describe(json!({ "taskDefinition": "tagged", "include": ["TAGS"] }))["tags"], answer["tags"]);
     assert_eq!(describe(json!({ "taskDefinition": "tagged" }))["tags"], json!(null));
     let many: Vec<_> = (0..51).map(|number| tag(&number.to_string(), "")).collect();
@@ -219,13 +219,13 @@ async fn tags_of_a_revision_are_kept_beside_it_and_checked() {
 
 #[tokio::test(start_paused = true)]
 async fn update_service_merges_and_deploys_only_for_what_deploys() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let ask = |input: serde_json::Value| {
         let mut whole = json!({ "cluster": CLUSTER, "service": "api" });
         for (key, value) in input.as_object().expect("a map") {
             whole[key] = value.clone();
         }
-        house.sandbox.behind_the_back(PROD, REGION, "UpdateService", &whole).expect("an update")["service"].clone()
+        fixture.sandbox.behind_the_back(PROD, REGION, "UpdateService", &whole).expect("an update")["service"].clone()
     };
     let count = |service: &serde_json::Value| service["deployments"].as_array().map_or(0, Vec::len);
     let service = ask(json!({ "desiredCount": 3, "propagateTags": "SERVICE", "healthCheckGracePeriodSeconds": 9 }));
@@ -246,8 +246,8 @@ async fn update_service_merges_and_deploys_only_for_what_deploys() {
 
 #[tokio::test(start_paused = true)]
 async fn run_task_ends_with_its_exit_code_and_honours_its_token() {
-    let house = House::new().await;
-    let ecs = house.ecs().await;
+    let fixture = Fixture::new().await;
+    let ecs = fixture.ecs().await;
     let network = aws_sdk_ecs::types::AwsVpcConfiguration::builder().subnets("subnet-1").build().expect("a subnet");
     let run = |word: &str, token: &str| {
         let container = ContainerOverride::builder().name("app").command(word).build();
@@ -281,17 +281,17 @@ async fn run_task_ends_with_its_exit_code_and_honours_its_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_task_of_a_service_is_replaced() {
-    let house = House::new().await;
-    let ecs = house.ecs().await;
+    let fixture = Fixture::new().await;
+    let ecs = fixture.ecs().await;
     let arns =
         ecs.list_tasks().cluster(CLUSTER).service_name("api").send().await.expect("a list").task_arns.expect("arns");
     assert_eq!(arns.len(), 2);
     let stopped = ecs.stop_task().cluster(CLUSTER).task(&arns[0]).reason("a drill").send().await.expect("it runs");
     assert_eq!(stopped.task().and_then(|task| task.stopped_reason()), Some("a drill"));
     advance(Duration::from_secs(3)).await;
-    assert_eq!(house.service().await.running_count(), 1);
+    assert_eq!(fixture.service().await.running_count(), 1);
     advance(Duration::from_secs(180)).await;
-    let service = house.service().await;
+    let service = fixture.service().await;
     assert_eq!((service.running_count(), service.deployments().len()), (2, 1));
 }
 
@@ -299,10 +299,10 @@ async fn a_stopped_task_of_a_service_is_replaced() {
 async fn a_sandbox_repeats_exactly() {
     let mut runs = Vec::new();
     for _ in 0..2 {
-        let house = House::new().await;
-        house.deploy("registry.example.com/api:2-crash").await;
+        let fixture = Fixture::new().await;
+        fixture.deploy("registry.example.com/api:2-crash").await;
         advance(Duration::from_secs(300)).await;
-        let snapshot = house.sandbox.service("prod", REGION, CLUSTER, "api").expect("a service");
+        let snapshot = fixture.sandbox.service("prod", REGION, CLUSTER, "api").expect("a service");
         runs.push(snapshot.body.to_string());
     }
     assert_eq!(runs[0], runs[1]);
@@ -310,11 +310,11 @@ async fn a_sandbox_repeats_exactly() {
 
 #[tokio::test(start_paused = true)]
 async fn a_default_rollout_takes_two_or_three_seconds() {
-    let house = House::new().await;
-    house.sandbox.set_timing(Timing::default());
+    let fixture = Fixture::new().await;
+    fixture.sandbox.set_timing(Timing::default());
     let start = Instant::now();
-    house.deploy("registry.example.com/api:2").await;
-    while house.service().await.deployments().len() > 1 {
+    fixture.deploy("registry.example.com/api:2").await;
+    while fixture.service().await.deployments().len() > 1 {
         advance(Duration::from_millis(50)).await;
     }
     let took = start.elapsed();
@@ -323,22 +323,22 @@ async fn a_default_rollout_takes_two_or_three_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn nine_hundred_services_for_hours_cost_little() {
-    let house = House::with_services(900).await;
-    house.sandbox.set_limits(false);
+    let fixture = Fixture::with_services(900).await;
+    fixture.sandbox.set_limits(false);
     let update = |n: usize| {
         let name = if n == 0 { "api".to_owned() } else { format!("api-{n}") };
         json!({ "cluster": CLUSTER, "service": name, "forceNewDeployment": true })
     };
-    house.sandbox.fault("*/*/api-1*", Fault::NoPull).expect("a pattern");
+    fixture.sandbox.fault("*/*/api-1*", Fault::NoPull).expect("a pattern");
     for n in 0..900 {
-        house.sandbox.behind_the_back(PROD, REGION, "UpdateService", &update(n)).expect("an update");
+        fixture.sandbox.behind_the_back(PROD, REGION, "UpdateService", &update(n)).expect("an update");
     }
     let names: Vec<String> = (1..900).map(|n| format!("api-{n}")).collect();
     for _ in 0..12 {
         advance(Duration::from_secs(1200)).await;
         for ten in names.chunks(10) {
             let input = json!({ "cluster": CLUSTER, "services": ten });
-            let output = house.sandbox.behind_the_back(PROD, REGION, "DescribeServices", &input).expect("services");
+            let output = fixture.sandbox.behind_the_back(PROD, REGION, "DescribeServices", &input).expect("services");
             assert_eq!(output["services"].as_array().map(Vec::len), Some(ten.len()));
         }
     }
@@ -346,8 +346,8 @@ async fn nine_hundred_services_for_hours_cost_little() {
 
 #[tokio::test(start_paused = true)]
 async fn another_deployment_controller_refuses_a_new_task_definition() {
-    let house = House::new().await;
-    let ask = |operation: &str, input| house.sandbox.behind_the_back(PROD, REGION, operation, &input);
+    let fixture = Fixture::new().await;
+    let ask = |operation: &str, input| fixture.sandbox.behind_the_back(PROD, REGION, operation, &input);
     let mut service = json!({ "cluster": CLUSTER, "serviceName": "blue", "taskDefinition": "api",
         "deploymentController": { "type": "CODE_DEPLOY" } });
     assert_eq!(
@@ -370,15 +370,15 @@ async fn another_deployment_controller_refuses_a_new_task_definition() {
 
 #[tokio::test(start_paused = true)]
 async fn a_big_fleet_is_furnished_quickly() {
-    let house = House::with_services(3000).await;
-    let service = house.sandbox.service("prod", REGION, CLUSTER, "api-2999").expect("a service");
+    let fixture = Fixture::with_services(3000).await;
+    let service = fixture.sandbox.service("prod", REGION, CLUSTER, "api-2999").expect("a service");
     assert_eq!((service.running, service.deployments.len()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn registering_a_family_twice_at_once_is_refused() {
-    let house = House::new().await;
-    let ecs = house.ecs().await;
+    let fixture = Fixture::new().await;
+    let ecs = fixture.ecs().await;
     let register = |family: &str| {
         let container =
             aws_sdk_ecs::types::ContainerDefinition::builder().name("app").image("api:2").memory(64).build();
@@ -394,12 +394,12 @@ async fn registering_a_family_twice_at_once_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_definition_is_judged_as_aws_judges_it() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let register = |member: &str, value: serde_json::Value| {
         let mut container = json!({ "name": "app", "image": "r/api:1", "memory": 64 });
         container[member] = value;
         let input = json!({ "family": "judged", "containerDefinitions": [container] });
-        house.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &input)
+        fixture.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &input)
     };
     for (member, value, said) in [
         ("memory", json!("64"), "SerializationException: STRING_VALUE cannot be converted to Integer"),

@@ -7,7 +7,7 @@ use aws_sdk_ecs::operation::run_task::builders::RunTaskFluentBuilder;
 use aws_sdk_ecs::types::{AwsVpcConfiguration, ContainerOverride, NetworkConfiguration, Task, TaskOverride};
 use roleout::sandbox::Fault;
 
-use crate::house::{CLUSTER, House, advance};
+use crate::fixture::{CLUSTER, Fixture, advance};
 
 fn run(ecs: &Client, revision: &str, command: &str) -> RunTaskFluentBuilder {
     let vpc = AwsVpcConfiguration::builder().subnets("subnet-1").build().expect("subnets");
@@ -20,9 +20,9 @@ fn run(ecs: &Client, revision: &str, command: &str) -> RunTaskFluentBuilder {
 }
 
 /// Runs a task and looks at it after an hour at the most.
-async fn settled(house: &House, command: &str) -> Task {
-    let ecs = house.ecs().await;
-    let revision = house.service().await.task_definition().expect("a revision").to_owned();
+async fn settled(fixture: &Fixture, command: &str) -> Task {
+    let ecs = fixture.ecs().await;
+    let revision = fixture.service().await.task_definition().expect("a revision").to_owned();
     let task = run(&ecs, &revision, command).send().await.expect("a task").tasks().first().cloned().expect("a task");
     advance(Duration::from_secs(600)).await;
     let arn = task.task_arn().expect("an ARN");
@@ -32,20 +32,20 @@ async fn settled(house: &House, command: &str) -> Task {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_runs_to_its_end_unless_a_fault_says_otherwise() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let code = |task: &Task| task.containers()[0].exit_code();
-    let sound = settled(&house, "./migrate").await;
+    let sound = settled(&fixture, "./migrate").await;
     assert_eq!((sound.last_status(), code(&sound)), (Some("STOPPED"), Some(0)));
-    assert_eq!(code(&settled(&house, "exit-7").await), Some(7));
-    house.sandbox.fault("prod/*/api", Fault::TaskFails).expect("a pattern");
-    assert_eq!(code(&settled(&house, "./migrate").await), Some(1));
-    house.sandbox.clear_faults();
-    house.sandbox.fault("prod/*/other", Fault::TaskFails).expect("a pattern");
-    assert_eq!(code(&settled(&house, "./migrate").await), Some(0), "the fault is another service's");
-    house.sandbox.fault("prod/*/api", Fault::TaskHangs).expect("a pattern");
-    let hangs = settled(&house, "./migrate").await;
+    assert_eq!(code(&settled(&fixture, "exit-7").await), Some(7));
+    fixture.sandbox.fault("prod/*/api", Fault::TaskFails).expect("a pattern");
+    assert_eq!(code(&settled(&fixture, "./migrate").await), Some(1));
+    fixture.sandbox.clear_faults();
+    fixture.sandbox.fault("prod/*/other", Fault::TaskFails).expect("a pattern");
+    assert_eq!(code(&settled(&fixture, "./migrate").await), Some(0), "the fault is another service's");
+    fixture.sandbox.fault("prod/*/api", Fault::TaskHangs).expect("a pattern");
+    let hangs = settled(&fixture, "./migrate").await;
     assert_eq!((hangs.last_status(), code(&hangs)), (Some("RUNNING"), None));
-    let ecs = house.ecs().await;
+    let ecs = fixture.ecs().await;
     let stop = ecs.stop_task().cluster(CLUSTER).task(hangs.task_arn().expect("an ARN")).reason("enough");
     stop.send().await.expect("it stops");
     advance(Duration::from_secs(60)).await;
@@ -57,9 +57,9 @@ async fn a_task_runs_to_its_end_unless_a_fault_says_otherwise() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_gives_the_same_task_back_and_takes_no_other_request() {
-    let house = House::new().await;
-    let ecs = house.ecs().await;
-    let revision = house.service().await.task_definition().expect("a revision").to_owned();
+    let fixture = Fixture::new().await;
+    let ecs = fixture.ecs().await;
+    let revision = fixture.service().await.task_definition().expect("a revision").to_owned();
     let send = async |command: &str| run(&ecs, &revision, command).client_token("one").send().await;
     let arn = |tasks: &[Task]| tasks[0].task_arn().expect("an ARN").to_owned();
     let first = arn(send("./migrate").await.expect("a task").tasks());

@@ -28,7 +28,7 @@ pub(crate) const PROD: &str = "222222222222";
 pub(crate) const REGION: &str = "eu-west-1";
 pub(crate) const CLUSTER: &str = "web";
 
-/// The house clock, as the SDK wants it.
+/// The clock of the sandbox, as the SDK wants it.
 #[derive(Debug)]
 struct Time(Clock);
 
@@ -38,7 +38,7 @@ impl TimeSource for Time {
     }
 }
 
-pub(crate) struct House {
+pub(crate) struct Fixture {
     pub(crate) sandbox: Sandbox,
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
     }
 }
 
-impl House {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         Self::with_services(1).await
     }

@@ -19,7 +19,7 @@ use roleout::sandbox::Sandbox;
 use roleout::task_definition::compose::{same, without_read_only};
 use serde_json::{Map, Value, json};
 
-use crate::house::{PROD, REGION, advance, fleet};
+use crate::fixture::{PROD, REGION, advance, fleet};
 
 /// The members of CreateService that a described service has.
 const SETTINGS: [&str; 15] = [

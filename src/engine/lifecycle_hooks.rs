@@ -160,7 +160,7 @@ impl Stages {
     }
 }
 
-/// Returns the event of a stage; a deployment that goes back or stops is at its status.
+/// Returns the event of a stage; a deployment that rolls back or stops has its status as the stage.
 fn changed(target: &TargetSpec, progress: &Progress) -> Option<Event> {
     Some(Event::StageChanged {
         target: target.id.clone(),

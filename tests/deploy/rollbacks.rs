@@ -93,7 +93,7 @@ async fn a_target_that_times_out_is_stopped_and_rolled_back_by_ecs() {
         assert_eq!((writes(&scene, "UpdateService"), writes(&scene, "StopServiceDeployment")), (1, 1));
         assert!(ran.reason(ONE).starts_with("not complete within 10m: "), "{}", ran.reason(ONE));
         assert!(is_back(&scene, &ran, "a0"), "{}", ran.said);
-        assert!(ran.said.contains("goes back to s0:"), "{}", ran.said);
+        assert!(ran.said.contains("rolls back to s0:"), "{}", ran.said);
         assert_contract(&ran);
     }
 }
@@ -158,9 +158,9 @@ async fn an_undo_that_hangs_is_stuck_at_its_own_deadline() {
         assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
         assert_eq!(steps(&ran), [step]);
         let reason = ran.reason(ONE);
-        assert!(reason.starts_with("the rollback failed: not back within 5m: "), "{reason}");
+        assert!(reason.starts_with("the rollback failed: not rolled back within 5m: "), "{reason}");
         assert!(reason.contains("not complete within 10m") || reason.contains("tasks failed to start"), "{reason}");
-        assert!(ran.said.contains("look at the service now"), "{}", ran.said);
+        assert!(ran.said.contains("check the service now"), "{}", ran.said);
         assert_contract(&ran);
     }
 }
@@ -291,7 +291,7 @@ async fn an_update_whose_fate_must_not_be_read_is_said_to_be_unknown() {
     let ran = lost_and_unread(&scene, denied(), 60).await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::Failed), "{}", ran.said);
     assert!(ran.reason(ONE).starts_with("UpdateService: "), "{}", ran.reason(ONE));
-    assert!(ran.said.contains("look at the service before running again: ECS may have acted"), "{}", ran.said);
+    assert!(ran.said.contains("check the service before running again: ECS may have acted"), "{}", ran.said);
     let scene = with(OFF, BACK).fault("*=hang");
     let ran = lost_and_unread(&scene, denied(), 60).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
@@ -354,7 +354,7 @@ async fn where_nothing_had_completed_before_it_says_so() {
     let ran = scene.deploy().await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::TimedOut), "{}", ran.said);
     assert!(
-        ran.said.contains("nothing else had completed before it, so there is nothing to go back to"),
+        ran.said.contains("no other revision had completed before, so there is nothing to roll back to"),
         "{}",
         ran.said
     );
@@ -566,7 +566,7 @@ async fn a_cancel_during_an_undo_leaves_it_to_ecs_and_says_so() {
     let scene = with(OFF, BACK).fault("*=no-return");
     let ran = cancelled(&scene, 700).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Terminated, Some(Outcome::Detached)), "{}", ran.said);
-    assert!(ran.reason(ONE).contains("the return to s0:"), "{}", ran.said);
+    assert!(ran.reason(ONE).contains("the rollback to s0:"), "{}", ran.said);
     assert!(ran.said.contains("console.aws.amazon.com/ecs/v2/clusters/main/services/s0/deployments"), "{}", ran.said);
 }
 
@@ -651,15 +651,12 @@ async fn the_plan_says_what_is_done_on_failure() {
         scene.deploy().await.said
     };
     let text = said("rollout: { on_failure: rollback, rollback_scope: run, on_cancel: rollback }\n").await;
-    assert!(
-        text.contains("\non failure: back to what ran before (run)\non cancel: ECS is asked to roll back\n"),
-        "{text}"
-    );
+    assert!(text.contains("\non failure: roll back (run)\non cancel: ECS is asked to roll back\n"), "{text}");
     let text = said(
         "rollout:\n  waves:\n    - { name: canary, select: { ring: canary } }\n    - { name: rest, on_failure: rollback }\n",
     )
     .await;
-    assert!(text.contains("\non failure in rest: back to what ran before (target)\n"), "{text}");
+    assert!(text.contains("\non failure in rest: roll back (target)\n"), "{text}");
     assert!(!said("").await.contains("on failure"), "nothing is said where nothing goes back");
 }
 

@@ -1,5 +1,5 @@
-//! The way back of a service under the CODE_DEPLOY controller: our deployment is stopped with a rollback while it is
-//! under way; otherwise what ran before is deployed.
+//! The rollback of a service under the CODE_DEPLOY controller: a deployment of ours that is under way is stopped with a
+//! rollback; otherwise the previous revision is deployed.
 
 use tokio::time::Instant;
 
@@ -32,7 +32,9 @@ impl Rollback<'_> {
             return RollbackResult::Superseded("another task set is PRIMARY".to_owned());
         }
         if before.is_empty() || before == wanted {
-            return RollbackResult::Nothing("nothing else ran before it, so there is nothing to go back to".to_owned());
+            return RollbackResult::Nothing(
+                "no other revision ran before, so there is nothing to roll back to".to_owned(),
+            );
         }
         if self.run.cancel.is_cancelled() {
             return RollbackResult::Cancelled;
@@ -96,6 +98,6 @@ impl Rollback<'_> {
 }
 
 async fn stuck(summary: String, watch: &Watch<'_>) -> RollbackResult {
-    let help = Some("it is not back on what ran before: look at the service and its deployment group now".to_owned());
+    let help = Some("it is not rolled back: check the service and its deployment group now".to_owned());
     RollbackResult::Stuck(Reason { summary, evidence: watch.evidence().await, help })
 }

@@ -1,4 +1,4 @@
-//! The desired count and the deployment settings that a change set, given back.
+//! Restores the desired count and the deployment settings that a change set.
 
 use tokio::time::Instant;
 
@@ -76,20 +76,18 @@ impl Rollback<'_> {
         }
     }
 
-    /// It is back, and its settings could not be given back.
+    /// It is rolled back, but its settings could not be restored.
     pub(super) fn unset(&self, error: &CallError) -> RollbackResult {
         let why = match error.kind {
             Kind::Withdrawn if self.run.cancel.is_cancelled() => {
-                return RollbackResult::Detached(
-                    "the run was cancelled before its settings were given back".to_owned(),
-                );
+                return RollbackResult::Detached("the run was cancelled before its settings were restored".to_owned());
             }
             Kind::Withdrawn => {
                 format!("UpdateService was not sent within {}", humantime::format_duration(self.timeout))
             }
             _ => error.to_string(),
         };
-        let summary = format!("it is back, but its settings could not be given back: {why}");
+        let summary = format!("it is rolled back, but its settings could not be restored: {why}");
         RollbackResult::Stuck(Reason { summary, evidence: Vec::new(), help: help(error, self.target) })
     }
 }

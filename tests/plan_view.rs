@@ -237,8 +237,8 @@ fn text() {
     rest         10          5          1         3        6m   1h 00m  1 first, then 2 at a time
 
     up to 4 targets can fail before this halts
-    estimated 13m, at worst 1h 25m; the job has
-    58m left; the sessions last 1h 00m, and the ID token that renews them ends before
+    estimated 13m, at worst 1h 25m; the job has 58m left; the sessions last 1h 00m, and the ID token
+    that renews them ends before
     warning: the worst case of 1h 25m does not fit the 58m that are left: GitLab ends the job before;
     raise the job's `timeout:`, lower `rollout.timeout`, let more targets run at once, or split the
     waves with gates

@@ -66,7 +66,7 @@ fn a_log_tells_each_change_once_and_the_summary_last() {
     00:12 staging/eu-west-1/api  ✔ succeeded in 11s, runs api:13
     00:12 wave canary: bakes for 5m
     05:12 ✔ wave canary: passed
-    05:12 wave rest (2 of 2): 2 targets, 1, then 5 first, then 25% at a time; tolerates 1 failure
+    05:12 wave rest (2 of 2): 2 targets, 1 first, then 5, then 25% at a time; tolerates 1 failure
     05:13 prod/eu-west-1/api     deploys api:13 as ecs-svc/313000
     05:13 prod/us-east-1/api     deploys api:13 as ecs-svc/313000
     05:15 prod/eu-west-1/api     PRIMARY api:13 desired:4 pending:3 running:1
@@ -141,7 +141,7 @@ fn a_verbose_view_tells_every_event() {
     00:12 staging/eu-west-1/api  ✔ succeeded in 11s, runs api:13
     00:12 wave canary: bakes for 5m
     05:12 ✔ wave canary: passed
-    05:12 wave rest (2 of 2): 2 targets, 1, then 5 first, then 25% at a time; tolerates 1 failure
+    05:12 wave rest (2 of 2): 2 targets, 1 first, then 5, then 25% at a time; tolerates 1 failure
     ");
 }
 
@@ -331,7 +331,7 @@ fn a_plan_says_what_is_the_same_once_and_what_is_blocked_last() {
 
     wave    targets  to change  tolerates  can fail  expected  at most  how
     canary        1          1          0         1         -        -  all at once, then 5m of bake
-    rest          4          2          1         4         -        -  1, then 5 first, then 25% at a time
+    rest          4          2          1         4         -        -  1 first, then 5, then 25% at a time
     the run stops at a gate before wave rest
 
     up to 4 targets can fail before this halts
@@ -456,7 +456,7 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
       ✖ rolled back  a2/eu-west-1/api  api:12 -> api:13 -> api:12  1m 01s
       ✔ succeeded    a3/eu-west-1/api  api:12 -> api:13            10m 59s
 
-    not returned: 1 target
+    not rolled back: 1 target
       nothing else had completed
       a3/eu-west-1/api
 

@@ -117,7 +117,7 @@ fn readable(operation: &'static str, policy: Option<Value>) -> Result<Value, Cal
     policy.ok_or_else(|| CallError::plain(operation, Kind::Refused, "the policy is not JSON"))
 }
 
-/// Undoes RFC 3986's encoding, in which IAM gives policies.
+/// Decodes RFC 3986's encoding, in which IAM returns policies.
 fn percent_decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -171,7 +171,7 @@ pub fn parallel(text: &str) -> String {
     if text == "100%" {
         "all at once".to_owned()
     } else {
-        format!("{} at a time", clean(text).replacen(", ", " first, then ", 1).replace(", ", ", then "))
+        format!("{} at a time", clean(text).replace(", ", ", then ").replacen(", then ", " first, then ", 1))
     }
 }
 

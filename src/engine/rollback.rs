@@ -123,7 +123,7 @@ impl<'a> Rollback<'a> {
         }
     }
 
-    /// Goes back, and returns once the service is there or cannot get there.
+    /// Rolls back, and returns once the service is rolled back or cannot be.
     pub async fn run(mut self) -> RollbackResult {
         #[cfg(feature = "codedeploy")]
         if let Some(group) = self.work.codedeploy.as_ref().filter(|_| self.work.definition != Definition::Keep) {

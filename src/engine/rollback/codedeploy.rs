@@ -12,7 +12,7 @@ use crate::fleet::codedeploy::CodeDeploy as Group;
 use crate::plan::work::Definition;
 
 impl Rollback<'_> {
-    /// Goes back by CodeDeploy.
+    /// Rolls back by CodeDeploy.
     pub(super) async fn go_back_by_codedeploy(mut self, group: &Group) -> RollbackResult {
         let deadline = Instant::now() + self.timeout;
         let service = match self.read_service(deadline).await {

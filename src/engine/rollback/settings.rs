@@ -16,7 +16,7 @@ use crate::event::{Reason, RollbackStep};
 use crate::observe::service::LiveService;
 
 impl Rollback<'_> {
-    /// Gives back only the settings, where ECS has rolled the deployment back itself. Returns how that ended, unless well.
+    /// Restores only the settings, after ECS has rolled the deployment back itself. Returns how that ended, unless well.
     pub async fn restore_settings(mut self) -> Option<RollbackResult> {
         let deadline = Instant::now() + self.timeout;
         if matches!((self.work.desired_count, &self.work.deployment), (None, None)) {
@@ -29,7 +29,7 @@ impl Rollback<'_> {
         self.unset.take().map(|error| self.unset(&error))
     }
 
-    /// Gives back the settings of a target whose work was nothing else.
+    /// Restores the settings of a target that had no other work.
     pub(super) async fn give_settings_back(&mut self, service: &LiveService, deadline: Instant) -> RollbackResult {
         self.announce(RollbackStep::Settings).await;
         let (count, _) = self.work.before.settings(self.work, service);
@@ -66,7 +66,7 @@ impl Rollback<'_> {
         self.finish(service.revision()).await
     }
 
-    /// Gives back the settings that the change set and that still are so.
+    /// Restores the settings that the change set, if they still have its values.
     pub(super) async fn restore(&mut self, service: &LiveService, deadline: Instant) {
         let (desired_count, deployment) = self.work.before.settings(self.work, service);
         let update = ServiceUpdate { desired_count, deployment, ..ServiceUpdate::default() };

@@ -188,7 +188,7 @@ pub enum Event {
     StageChanged {
         /// The target.
         target: TargetId,
-        /// ECS's lifecycle stage, such as `BAKE_TIME`; or the status of a deployment that goes back or is being stopped,
+        /// ECS's lifecycle stage, such as `BAKE_TIME`; or the status of a deployment that rolls back or is being stopped,
         /// such as `ROLLBACK_IN_PROGRESS`.
         stage: String,
         /// The share of the production traffic that goes to the new revision, in percent.

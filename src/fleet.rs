@@ -283,7 +283,7 @@ pub enum Amount {
 }
 
 impl Amount {
-    /// Returns the number of targets out of `total`. Per cent rounds down.
+    /// Returns the number of targets out of `total`. A percentage rounds down.
     pub fn out_of(self, total: usize) -> usize {
         match self {
             Self::Count(count) => count,

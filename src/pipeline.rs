@@ -24,9 +24,9 @@ pub const ACCOUNTS: usize = 50;
 /// How a fleet is divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Division {
-    /// How many jobs share a wave, at the most.
+    /// How many jobs share a wave, at most.
     pub shards: Option<usize>,
-    /// How many accounts one of them has, at the most.
+    /// How many accounts one of them has, at most.
     pub max_accounts: Option<usize>,
 }
 
@@ -84,9 +84,9 @@ pub enum LayoutError {
         /// Why there cannot be more jobs, as a lower-case fragment.
         reason: String,
     },
-    /// What goes back is the work of other jobs.
+    /// The rollback would be in other jobs.
     #[error(
-        "the wave `{wave}` has `rollback_scope: run`: what the waves before it deployed goes back when it halts, and they are other jobs"
+        "the wave `{wave}` has `rollback_scope: run`: it rolls back earlier waves when it halts, and these are other jobs"
     )]
     GoesBack {
         /// The wave.

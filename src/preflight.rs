@@ -99,11 +99,11 @@ pub fn explanations(unreachable: &[Unreachable]) -> Vec<String> {
     help
 }
 
-/// How often a busy service is looked at again.
+/// How often a busy service is polled.
 const BUSY_PACE: Duration = Duration::from_secs(5);
 
-/// Waits until nobody else deploys what this run changes, each for its target's timeout at the most. What is left then is
-/// blocked by the plan.
+/// Waits until nobody else deploys what this run changes, each for at most its target's timeout. The plan blocks targets
+/// that are still busy then.
 pub async fn wait_for_others(fleet: &Fleet, seen: &mut [Observation], reach: &Connection, view: &mut View) {
     let (start, clients) = (Instant::now(), reach.clients());
     let mut said = false;

@@ -62,7 +62,7 @@ pub enum Phase {
     Registered,
     /// ECS carries out its deployment.
     Deploying,
-    /// It goes back to what it ran before.
+    /// It is being rolled back.
     RollingBack,
     /// It has an outcome.
     Ended,

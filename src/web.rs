@@ -128,7 +128,7 @@ impl Web {
         if plain && !self.allow_http { Err(WebError::Plain) } else { Ok(request) }
     }
 
-    /// Sends a request once, and waits for the answer, for `limit` at the most.
+    /// Sends a request once, and waits for the answer, for at most `limit`.
     ///
     /// # Errors
     /// There was no answer: see [`WebError`].
@@ -138,7 +138,7 @@ impl Web {
         tokio::time::timeout(limit, answer).await.unwrap_or(Err(WebError::Timeout(limit)))
     }
 
-    /// Posts a body once, and waits for an answer of 200 to 299, for `limit` at the most. What else is in it does not count.
+    /// Posts a body once, and waits for an answer of 200 to 299, for at most `limit`. What else is in it does not count.
     ///
     /// # Errors
     /// See [`WebError`].

@@ -215,6 +215,88 @@ fn upward(imports: &Imports) -> Vec<String> {
     arrows.filter(|(from, to)| !points_down(from, to)).map(|(from, to)| format!("{from} imports {to}")).collect()
 }
 
+/// Words that nothing says any more, and the word that stands for each. The glossary is in CONTRIBUTING.md.
+const RETIRED: &[(&str, &str)] = &[
+    ("undo", "roll back"),
+    ("undone", "rolled back"),
+    ("undoes", "rolls back"),
+    ("go back", "roll back"),
+    ("goes back", "rolls back"),
+    ("going back", "rolling back"),
+    ("gone back", "rolled back"),
+    ("went back", "rolled back"),
+    ("way back", "rollback"),
+    ("take back", "roll back"),
+    ("taken back", "rolled back"),
+    ("give back", "restore"),
+    ("gives back", "restores"),
+    ("given back", "restored"),
+    ("moved since", "changed since"),
+    ("its past", "its deployment history"),
+    ("a person is needed", "somebody must look at it"),
+    ("errand", "task"),
+    ("at the most", "at most"),
+    ("per cent", "percent"),
+    ("mend", "fix"),
+    ("mended", "fixed"),
+];
+
+/// Whether a line has a word, whatever its case, and not only as a part of another or of a name.
+fn has_word(line: &str, word: &str) -> bool {
+    let inside = |char: Option<char>| char.is_some_and(|char| char.is_alphanumeric() || char == '_');
+    let ends = |at: usize| inside(line[..at].chars().next_back()) || inside(line[at + word.len()..].chars().next());
+    line.match_indices(word).any(|(at, _)| !ends(at))
+}
+
+/// Returns every line with a retired word, and the word that stands for it. A phrase may be broken between two lines.
+fn retired(files: &[(String, String)]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, text) in files {
+        let text = text.to_lowercase();
+        let lines: Vec<&str> =
+            text.lines().map(|line| line.trim_start_matches([' ', '/', '!', '#', '*', '>'])).collect();
+        for (number, line) in lines.iter().enumerate() {
+            let next = lines.get(number + 1).copied().unwrap_or_default();
+            let both = format!("{} {next}", line.trim_end());
+            for (word, better) in RETIRED.iter().filter(|(word, _)| has_word(&both, word) && !has_word(next, word)) {
+                found.push(format!("{name}:{}: {word}, better {better}", number + 1));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn retired_words_are_gone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = sources();
+    let mut pages = vec![root.to_path_buf()];
+    pages.extend(
+        ["docs", "examples/gitlab", "templates/deploy", "templates/plan", "templates/rollback"].map(|it| root.join(it)),
+    );
+    for directory in pages {
+        for entry in std::fs::read_dir(directory).expect("a readable directory") {
+            let path = entry.expect("a readable entry").path();
+            let name = path.strip_prefix(root).expect("below the root").display().to_string();
+            let is_page = [".md", ".yml", ".example"].iter().any(|end| name.ends_with(end));
+            if is_page && name != "CHANGELOG.md" {
+                files.push((name, std::fs::read_to_string(path).expect("a readable page")));
+            }
+        }
+    }
+    assert!(files.iter().any(|(name, _)| name == "docs/rollback.md"), "the pages are read");
+    let found = retired(&files);
+    assert!(found.is_empty(), "retired words:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_retired_word_is_found() {
+    let found = |text: &str| retired(&[("a".to_owned(), text.to_owned())]);
+    assert_eq!(found("/// It goes\n/// back.\n"), ["a:1: goes back, better rolls back"]);
+    assert_eq!(found("It is UNDONE, as `undo_started` says.\n\nAt the most.").len(), 2);
+    assert_eq!(found("Recommended: an_undo, undo_started and a paragraph that goes\n\nback."), [""; 0]);
+}
+
 /// The files of the sandbox are one thing: an AWS, of which each file is a service.
 fn outside_of_the_sandbox(circles: Vec<String>) -> Vec<String> {
     circles.into_iter().filter(|circle| !circle.starts_with("src/sandbox")).collect()

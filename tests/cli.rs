@@ -126,7 +126,7 @@ fn doctor_says_what_is_missing_and_takes_a_policy_file() {
 fn the_example_is_checked_offline() {
     let output = run(&["check", "-f", "deploy.yaml.example"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let said = "note: checked with `0` for what a job has: CI_COMMIT_SHA, CI_JOB_ID, CI_PIPELINE_ID, CI_PROJECT_ID\n";
+    let said = "note: checked with `0` in place of the job's variables: CI_COMMIT_SHA, CI_JOB_ID, CI_PIPELINE_ID, CI_PROJECT_ID\n";
     assert!(text(&output.stdout).ends_with(said), "{}", text(&output.stdout));
     // In a job they are there, or every one that is missing is named at once.
     let output = roleout().args(["check", "-f", "deploy.yaml.example"]).env("CI", "true").output().expect("it runs");
@@ -137,7 +137,7 @@ fn the_example_is_checked_offline() {
     let output = command.args(["check", "-f", "deploy.yaml.example"]).envs(variables.map(|name| (name, "1"))).output();
     let output = output.expect("the binary runs");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).starts_with("deploy.yaml.example: no faults; 19 targets in 6 accounts, 2 waves"));
+    assert!(text(&output.stdout).starts_with("deploy.yaml.example: valid; 19 targets in 6 accounts, 2 waves"));
 }
 
 #[test]

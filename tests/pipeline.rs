@@ -83,8 +83,8 @@ fn the_jobs_of_a_pipeline_merge_into_one_run() {
         (made.out.as_str(), made.err.as_str()),
         (
             "",
-            "note: wave canary: 1 target in 1 job; 0 may fail, and up to 1 can have before it halts\n\
-             note: wave rest: 3 targets in 2 jobs; 1 may fail, and up to 3 can have before it halts\n\
+            "note: wave canary: 1 target in 1 job; tolerates 0 failures, and up to 1 target can fail before it halts\n\
+             note: wave rest: 3 targets in 2 jobs; tolerates 1 failure, and up to 3 targets can fail before it halts\n\
              note: 6 jobs in all\n"
         )
     );
@@ -208,8 +208,8 @@ fn what_jobs_cannot_do_together_is_refused_or_explained() {
     let refused = project.run("pipeline").ends(2);
     assert_eq!(
         refused.err,
-        "error: the wave `rest` has `rollback_scope: run`: what the waves before it deployed goes back when it halts, and they are \
-         other jobs\n  help: write `rollback_scope: wave` or `target` for it, or deploy in one job\n"
+        "error: the wave `rest` has `rollback_scope: run`: it rolls back earlier waves when it halts, and these are other \
+         jobs\n  help: write `rollback_scope: wave` or `target` for it, or deploy in one job\n"
     );
     let project = Project::new("strict", ", strict: true, bake: 3h");
     let made = project.run("pipeline --shards 2").ends(0);

@@ -234,11 +234,11 @@ fn text() {
 
     wave    targets  to change  tolerates  can fail  expected  at most  how
     canary       11          4          0         4        7m      25m  all at once, then 5m of bake
-    rest         10          5          1         3        6m   1h 00m  1, then 2 at a time
+    rest         10          5          1         3        6m   1h 00m  1 first, then 2 at a time
 
     up to 4 targets can fail before this halts
-    13m if rollouts take as long as the last ones did, 1h 25m with every timeout used up; the job has
-    58m left; the sessions last 1h 00m, and the ID token that renews them ends before
+    estimated 13m, at worst 1h 25m; the job has 58m left; the sessions last 1h 00m, and the ID token
+    that renews them ends before
     warning: the worst case of 1h 25m does not fit the 58m that are left: GitLab ends the job before;
     raise the job's `timeout:`, lower `rollout.timeout`, let more targets run at once, or split the
     waves with gates
@@ -257,9 +257,9 @@ fn markdown() {
     | wave | targets | to change | tolerates | can fail | expected | at most | how |
     | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |
     | <code>canary</code> | 11 | 4 | 0 | 4 | 7m | 25m | all at once, then 5m of bake |
-    | <code>rest</code> | 10 | 5 | 1 | 3 | 6m | 1h 00m | 1, then 2 at a time |
+    | <code>rest</code> | 10 | 5 | 1 | 3 | 6m | 1h 00m | 1 first, then 2 at a time |
 
-    Up to 4 targets can fail before this halts. In time: 13m if rollouts take as long as the last ones did, 1h 25m with every timeout used up; the job has 58m left; the sessions last 1h 00m, and the ID token that renews them ends before.
+    Up to 4 targets can fail before this halts. In time: estimated 13m, at worst 1h 25m; the job has 58m left; the sessions last 1h 00m, and the ID token that renews them ends before.
 
     <details open><summary>new revision <code>staging/eu-west-1/api</code> <code>(api:7 -&gt; new)</code></summary>
 

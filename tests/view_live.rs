@@ -100,7 +100,7 @@ fn rows_of_active_targets_stand_below_what_is_finished() {
     watched.view.tick(time(42_000));
     assert_snapshot!(watched.look(), @"
     · run-1: 3 to deploy, 1 unchanged, 1 blocked
-    · wave canary (1 of 2): 1 target, all at once, none may fail
+    · wave canary (1 of 2): 1 target, all at once; tolerates no failure
     canary  staging/eu-west-1/api  ██████░░  3/4  api:13  deploying   00:41
     ⠼ 00:42  1 done, 1 running, 2 waiting  wave canary (1 of 2)
     ");
@@ -113,7 +113,7 @@ fn rows_of_active_targets_stand_below_what_is_finished() {
     watched.view.tick(time(60_000));
     assert_snapshot!(watched.look(), @"
     · run-1: 3 to deploy, 1 unchanged, 1 blocked
-    · wave canary (1 of 2): 1 target, all at once, none may fail
+    · wave canary (1 of 2): 1 target, all at once; tolerates no failure
     ✔ staging/eu-west-1/api  succeeded in 44s, runs api:13
     · wave canary: bakes for 5m
     ⠦ 01:00 of ~6m 40s  2 done, bakes 4m 45s more, 2 waiting  wave canary (1 of 2)
@@ -130,9 +130,9 @@ fn a_target_on_its_way_back_says_so_and_where_to() {
     watched.view.tick(time(65_000));
     assert_snapshot!(watched.look(), @"
     · run-1: 3 to deploy, 1 unchanged, 1 blocked
-    · wave canary (1 of 2): 1 target, all at once, none may fail
-    ↩ staging/eu-west-1/api  goes back to api:12: ECS is asked to roll its deployment back
-    canary  staging/eu-west-1/api  ██████░░  3/4  api:12  going back  01:04
+    · wave canary (1 of 2): 1 target, all at once; tolerates no failure
+    ↩ staging/eu-west-1/api  rolls back to api:12: ECS is asked to roll its deployment back
+    canary  staging/eu-west-1/api  ██████░░  3/4  api:12  rolling back  01:04
     ⠦ 01:05  1 done, 1 running, 2 waiting  wave canary (1 of 2)
     ");
 }
@@ -165,7 +165,7 @@ fn a_target_that_fails_says_why_where_there_is_room() {
     run.rolls_back(8_000, CANARY, None).tasks(9_000, CANARY, 2, 0);
     run.events[told..].iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(10_000));
-    assert!(row(&mut watched).ends_with("2/4  api:12  going back  00:09"), "{}", row(&mut watched));
+    assert!(row(&mut watched).ends_with("2/4  api:12  rolling back  00:09"), "{}", row(&mut watched));
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn a_log_has_a_line_a_stage() {
     run.ends(920_000, CANARY, Outcome::Succeeded, None).wave_ends(920_000, "canary", 0, true).finished(920_000);
     assert_snapshot!(log(&run), @r"
     00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
-    00:00 wave canary (1 of 2): 1 target, all at once, none may fail
+    00:00 wave canary (1 of 2): 1 target, all at once; tolerates no failure
     00:00 staging/eu-west-1/api  deploys api:13 as ecs-svc/900
     00:01 staging/eu-west-1/api  SCALE_UP
     00:09 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:0 running:4
@@ -100,7 +100,7 @@ fn a_target_that_is_left_waiting_says_how_to_go_on() {
         .finished(1_200_000);
     assert_snapshot!(log(&run), @r"
     00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
-    00:00 wave canary (1 of 2): 1 target, all at once, none may fail
+    00:00 wave canary (1 of 2): 1 target, all at once; tolerates no failure
     00:00 staging/eu-west-1/api  deploys api:13 as ecs-svc/900
     00:01 staging/eu-west-1/api  SCALE_UP
     00:09 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:0 running:4
@@ -109,7 +109,7 @@ fn a_target_that_is_left_waiting_says_how_to_go_on() {
     00:13 staging/eu-west-1/api  ! waits at a PAUSE hook in POST_TEST_TRAFFIC_SHIFT until 2026-11-02T10:00:00Z, then ROLLBACK; let it go on with `roleout continue --only staging/eu-west-1/api`
     00:14 staging/eu-west-1/api  ! the PAUSE hook was not continued: denied
     20:00 staging/eu-west-1/api  ✖ timed out after 19m 59s, runs api:12: not complete within 20m: it waits at a PAUSE hook in POST_TEST_TRAFFIC_SHIFT
-    20:00 ✖ wave canary: did not pass, 1 failed
+    20:00 ✖ wave canary failed: 1 target
 
     wave canary: 1 timed out
       ✖ timed out    staging/eu-west-1/api  api:12 -> api:13  19m 59s
@@ -207,14 +207,14 @@ fn a_log_tells_the_tasks_before_and_after_a_deployment() {
     run.ends(96_000, CANARY, Outcome::Failed, Some(why)).wave_ends(96_000, "canary", 1, false).finished(96_000);
     assert_snapshot!(log(&run), @r"
     00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
-    00:00 wave canary (1 of 2): 1 target, all at once, none may fail
+    00:00 wave canary (1 of 2): 1 target, all at once; tolerates no failure
     00:01 staging/eu-west-1/api  runs the task migrate before the deployment: 0a1b2c3d
     00:43 staging/eu-west-1/api  the task migrate succeeded after 42s
     00:44 staging/eu-west-1/api  deploys api:13 as ecs-svc/9
     01:30 staging/eu-west-1/api  runs the task smoke after the deployment: 0a1b2c3d
     01:35 staging/eu-west-1/api  the task smoke failed after 5s
     01:36 staging/eu-west-1/api  ✖ failed after 1m 35s, runs api:12: the task smoke failed; the deployment had completed
-    01:36 ✖ wave canary: did not pass, 1 failed
+    01:36 ✖ wave canary failed: 1 target
 
     wave canary: 1 failed
       ✖ failed       staging/eu-west-1/api  api:12 -> api:13  1m 35s

@@ -65,14 +65,14 @@ fn a_log_tells_each_change_once_and_the_summary_last() {
     assert_eq!(out, "");
     assert_snapshot!(err, @r"
     00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
-    00:00 wave canary (1 of 2): 1 target, all at once, none may fail
+    00:00 wave canary (1 of 2): 1 target, all at once; tolerates no failure
     00:00 staging/eu-west-1/api  deploys api:13 as ecs-svc/900
     00:02 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:4 running:0
     00:05 staging/eu-west-1/api  PRIMARY api:13 desired:4 pending:0 running:4
     00:12 staging/eu-west-1/api  ✔ succeeded in 11s, runs api:13
     00:12 wave canary: bakes for 5m
     05:12 ✔ wave canary: passed
-    05:12 wave rest (2 of 2): 2 targets, 1, then 5, then 25% at a time, 1 may fail
+    05:12 wave rest (2 of 2): 2 targets, 1 first, then 5, then 25% at a time; tolerates 1 failure
     05:13 prod/eu-west-1/api     deploys api:13 as ecs-svc/313000
     05:13 prod/us-east-1/api     deploys api:13 as ecs-svc/313000
     05:15 prod/eu-west-1/api     PRIMARY api:13 desired:4 pending:3 running:1
@@ -82,7 +82,7 @@ fn a_log_tells_each_change_once_and_the_summary_last() {
     05:20 prod/eu-west-1/api     PRIMARY api:13 desired:4 pending:0 running:4
     05:21 prod/eu-west-1/api     ✔ succeeded in 8s, runs api:13
     06:35 prod/us-east-1/api     ✖ rolled back after 1m 22s, runs api:12: tasks failed to start
-    06:35 ! wave rest: passed with 1 failed, within its tolerance
+    06:35 ! wave rest: passed with 1 failure, within its tolerance
 
     wave canary: 1 succeeded
       ✔ succeeded    staging/eu-west-1/api  api:12 -> api:13  11s
@@ -135,7 +135,7 @@ fn a_verbose_view_tells_every_event() {
     let lines: Vec<_> = err.lines().take_while(|line| !line.is_empty()).collect();
     assert_snapshot!(lines.join("\n"), @"
     00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
-    00:00 wave canary (1 of 2): 1 target, all at once, none may fail
+    00:00 wave canary (1 of 2): 1 target, all at once; tolerates no failure
     00:00 staging/eu-west-1/api  started, runs api:12 now
     00:00 staging/eu-west-1/api  registered api:13
     00:00 staging/eu-west-1/api  deploys api:13 as ecs-svc/900
@@ -147,7 +147,7 @@ fn a_verbose_view_tells_every_event() {
     00:12 staging/eu-west-1/api  ✔ succeeded in 11s, runs api:13
     00:12 wave canary: bakes for 5m
     05:12 ✔ wave canary: passed
-    05:12 wave rest (2 of 2): 2 targets, 1, then 5, then 25% at a time, 1 may fail
+    05:12 wave rest (2 of 2): 2 targets, 1 first, then 5, then 25% at a time; tolerates 1 failure
     ");
 }
 
@@ -337,7 +337,7 @@ fn a_plan_says_what_is_the_same_once_and_what_is_blocked_last() {
 
     wave    targets  to change  tolerates  can fail  expected  at most  how
     canary        1          1          0         1         -        -  all at once, then 5m of bake
-    rest          4          2          1         4         -        -  1, then 5, then 25% at a time
+    rest          4          2          1         4         -        -  1 first, then 5, then 25% at a time
     the run stops at a gate before wave rest
 
     up to 4 targets can fail before this halts
@@ -437,24 +437,24 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
     let (_, err) = shown(Options::default(), &run.events);
     assert_snapshot!(err, @"
     00:00 run-1: 4 to deploy
-    00:00 wave all (1 of 1): 4 targets, all at once, none may fail
+    00:00 wave all (1 of 1): 4 targets, all at once; tolerates no failure
     00:01 a0/eu-west-1/api  deploys api:13 as ecs-svc/1000
     00:01 a1/eu-west-1/api  deploys api:13 as ecs-svc/1000
     00:01 a2/eu-west-1/api  deploys api:13 as ecs-svc/1000
     00:01 a3/eu-west-1/api  deploys api:13 as ecs-svc/1000
     01:01 a0/eu-west-1/api  ✔ succeeded in 1m, runs api:13
     01:02 a2/eu-west-1/api  ✔ succeeded in 1m 01s, runs api:13
-    10:00 a1/eu-west-1/api  ↩ goes back to api:12: ECS is asked to roll its deployment back
+    10:00 a1/eu-west-1/api  ↩ rolls back to api:12: ECS is asked to roll its deployment back
     10:01 a1/eu-west-1/api  PRIMARY api:12 desired:4 pending:0 running:4
-    10:00 ✖ halted in wave all: 1 failed, 0 may, the first was a1/eu-west-1/api; nothing new starts; 2 still run to their end
+    10:00 ✖ halted in wave all: 1 failure (0 allowed), first a1/eu-west-1/api; nothing new will start; 2 still run to their end
     11:00 a1/eu-west-1/api  ✖ rolled back after 10m 59s, runs api:12: not complete within 10m: 0 of 4 tasks run
     11:00 a3/eu-west-1/api  ✔ succeeded in 10m 59s, runs api:13
-    11:01 a2/eu-west-1/api  ↩ goes back to api:12: what it ran before is deployed, because of a1/eu-west-1/api
-    11:01 a0/eu-west-1/api  ↩ goes back to api:12: what it ran before is deployed, because of a1/eu-west-1/api
+    11:01 a2/eu-west-1/api  ↩ rolls back to api:12: the previous revision is deployed, because of a1/eu-west-1/api
+    11:01 a0/eu-west-1/api  ↩ rolls back to api:12: the previous revision is deployed, because of a1/eu-west-1/api
     12:00 a2/eu-west-1/api  ✖ rolled back, runs api:12: rolled back, since a1/eu-west-1/api failed
     12:05 a0/eu-west-1/api  ✖ rolled back, runs api:12: rolled back, since a1/eu-west-1/api failed
     12:05 a3/eu-west-1/api  ! stays as it is: nothing else had completed
-    12:05 ✖ wave all: did not pass, 1 failed
+    12:05 ✖ wave all failed: 1 target
 
     wave all: 1 succeeded, 3 rolled back
       ✖ rolled back  a0/eu-west-1/api  api:12 -> api:13 -> api:12  1m

@@ -189,7 +189,7 @@ fn beside(path: &Path, secret: bool) -> io::Result<(PathBuf, fs_err::File)> {
     let mut random = [0_u8; 8];
     SystemRandom::new().fill(&mut random).map_err(|_| io::Error::other("the system has no random numbers"))?;
     let mut beside = OsString::from(".");
-    // A name has 255 bytes at the most; the random part alone keeps names apart.
+    // A name has at most 255 bytes; the random part alone keeps names apart.
     beside.push(name.to_string_lossy().chars().take(40).collect::<String>());
     beside.push(format!(".{:016x}", u64::from_be_bytes(random)));
     let beside = path.with_file_name(beside);

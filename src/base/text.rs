@@ -171,12 +171,12 @@ pub fn wrap(text: &str, indent: usize, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Returns a wave's `max_parallel` in words: `all at once`, `5 at a time`, `1, then 5, then 25% at a time`.
+/// Returns a wave's `max_parallel` in words: `all at once`, `5 at a time`, `1 first, then 5, then 25% at a time`.
 pub fn parallel(text: &str) -> String {
     if text == "100%" {
         "all at once".to_owned()
     } else {
-        format!("{} at a time", clean(text).replace(", ", ", then "))
+        format!("{} at a time", clean(text).replace(", ", ", then ").replacen(", then ", " first, then ", 1))
     }
 }
 

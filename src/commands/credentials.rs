@@ -28,7 +28,7 @@ pub async fn credentials(
     if (terminal || job) && !args.print_keys {
         let place = if terminal { "a terminal" } else { "a job, whose log others read" };
         return Err(Error::new(Exit::Usage, format!("keys are not printed to {place}"))
-            .help("this is for the credential_process of a profile: docs/exec.md has the lines; --print-keys prints them all the same")
+            .help("this is for the credential_process of a profile: docs/exec.md has the lines; --print-keys prints them anyway")
             .help("`roleout exec --account NAME -- COMMAND` gives a session to a command without printing it"));
     }
     let fleet = fleet(&args.file, &environment)?;

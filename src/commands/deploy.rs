@@ -85,5 +85,5 @@ fn refuse_in_a_freeze(args: &cli::Deploy) -> Result<(), Error> {
         return Ok(());
     }
     let error = Error::new(Exit::Blocked, "the project is in a deploy freeze: CI_DEPLOY_FREEZE is set");
-    Err(error.help("run this job again when the freeze is over, or deploy all the same with --override-freeze"))
+    Err(error.help("run this job again after the freeze, or deploy anyway with --override-freeze"))
 }

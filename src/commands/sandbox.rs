@@ -19,7 +19,7 @@ use crate::view::View;
 pub async fn sandbox(args: &cli::Sandbox, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
         let error = Error::new(Exit::Usage, format!("{} is not a loopback address", args.listen));
-        return Err(error.help("the sandbox has no protection of its own; --allow-remote listens there all the same"));
+        return Err(error.help("the sandbox has no protection of its own; --allow-remote listens there anyway"));
     }
     let clock = Clock::tokio_from_system();
     let fleet = args.file.as_deref().map(|path| fleet(path, &job_environment)).transpose()?;

@@ -46,7 +46,7 @@ pub fn web_identity(asker: TokenCaller<'_>, why: Option<&str>) -> Finding {
             token.subject()
         ),
     ));
-    causes.push((3, format!("the role does not exist, or its name or path is another than {role}")));
+    causes.push((3, format!("the role does not exist, or its name or path differs from {role}")));
     causes.push((
         6,
         "StringEquals stands where the value has a wildcard (* or ?), which it takes literally: write StringLike"
@@ -74,7 +74,7 @@ pub fn web_identity(asker: TokenCaller<'_>, why: Option<&str>) -> Finding {
     causes.sort_by_key(|(weight, _)| *weight);
     let finding =
         Finding::fault("not-authorized", format!("the role {role} refuses the ID token, and AWS does not say why"));
-    let mut finding = unread(finding, why).fix(format!("check in account {account}, the likeliest first:"));
+    let mut finding = unread(finding, why).fix(format!("check in account {account}, the most likely first:"));
     for (number, (_, cause)) in causes.into_iter().enumerate() {
         finding = finding.fix(format!("{}. {cause}", number + 1));
     }
@@ -106,18 +106,16 @@ pub fn assume(step: Step<'_>, error: &CallError, why: Option<&str>) -> Finding {
                     .to_owned(),
             );
         }
-        (_, Some(_)) => causes.push(format!(
-            "its sts:ExternalId condition is another text than `external_id` of the role `{}`",
-            step.hop.role
-        )),
+        (_, Some(_)) => causes
+            .push(format!("its sts:ExternalId condition does not match `external_id` of the role `{}`", step.hop.role)),
         (_, None) => causes
             .push(format!("it asks for an sts:ExternalId, and the manifest gives the role `{}` none", step.hop.role)),
     }
     if code == "assume-role-denied" {
-        causes.push(format!("the role does not exist, or its name or path is another than {role}"));
+        causes.push(format!("the role does not exist, or its name or path differs from {role}"));
         causes.push(
-            "the role before was deleted and made again: its principal in the trust policy is now an id \
-         (AROA…), to be written anew"
+            "the role before was deleted and recreated: its principal in the trust policy is now an id \
+         (AROA…); rewrite it"
                 .to_owned(),
         );
         causes.push(
@@ -125,7 +123,7 @@ pub fn assume(step: Step<'_>, error: &CallError, why: Option<&str>) -> Finding {
                 .to_owned(),
         );
     }
-    finding = finding.fix(format!("check in account {}, the likeliest first:", role.account()));
+    finding = finding.fix(format!("check in account {}, the most likely first:", role.account()));
     for (number, cause) in causes.into_iter().enumerate() {
         finding = finding.fix(format!("{}. {cause}", number + 1));
     }
@@ -165,7 +163,7 @@ fn unread(finding: Finding, why: Option<&str>) -> Finding {
 
 fn told_by_file(finding: Finding, name: &str) -> Finding {
     finding
-        .fix("who may read the role can have its clauses named:")
+        .fix("somebody who may read the role can find the clause with:")
         .fix(format!("  aws iam get-role --role-name {name} --query Role.AssumeRolePolicyDocument > trust.json"))
         .fix("  roleout doctor --trust-policy trust.json")
 }

@@ -226,7 +226,7 @@ fn principal(place: &str, named: &[(String, String)], step: Step<'_>) -> Finding
             format!("the trust policy of {role} names a role that was deleted"),
         )
         .evidence(format!("{place} names {id}, the id that AWS puts in place of the ARN of a role that is gone"))
-        .evidence("a role of the same name that is made again has another id")
+        .evidence("a recreated role of the same name has another id")
         .fix(format!("write {caller} into the trust policy again, in place of {id}"));
     }
     let finding =

@@ -126,7 +126,7 @@ impl AlarmSubscription {
         match look.as_deref() {
             Some(Ok(states)) => judge(&self.names, states),
             Some(Err(error)) => AlarmStates::Unknown(error.to_string()),
-            None => AlarmStates::Unknown("no look was possible".to_owned()),
+            None => AlarmStates::Unknown("it could not be read".to_owned()),
         }
     }
 }

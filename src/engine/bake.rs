@@ -1,7 +1,6 @@
-//! The bake: for some time after a wave's last success, every deployed target must stay what it became.
+//! The bake: for some time after a wave's last success, every deployed target must stay healthy.
 //!
-//! A look at the end has the last word. A third verdict besides good and bad: a target that could not be looked at then is
-//! not known to be good, and counts as degraded.
+//! The poll at the end decides. A target that cannot be read at the end is inconclusive, and counts as degraded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +26,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a baking target is looked at.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Why nothing is known where nobody said why.
-const UNSEEN: &str = "no look was possible";
+const UNSEEN: &str = "it could not be read";
 
-/// Watches the wave's deployed targets through its bake, and counts those that degrade as failures.
-///
-/// Where the wave rolls back, those that degrade go back at once; where everything that succeeded goes back too, the bake
-/// ends with the budget.
+/// Watches the wave's deployed targets through its bake, and counts those that degrade as failures. If the wave rolls back,
+/// degraded targets are rolled back at once. If its scope also rolls back the targets that succeeded, the bake ends as soon
+/// as the failure budget is exceeded.
 pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: usize) {
     let deadline = Instant::now() + wave.bake;
     run.emit(Event::BakeStarted { wave: wave.name.clone(), seconds: wave.bake.as_secs() }).await;
@@ -273,7 +271,7 @@ fn broken(service: &LiveService, deployment: Option<&str>, failed_before: &mut O
 }
 
 fn degraded(summary: String) -> Reason {
-    let help = "it was deployed and then did not stay healthy: look at its tasks before the next run";
+    let help = "it was deployed and then did not stay healthy: check its tasks before the next run";
     Reason { summary, evidence: Vec::new(), help: Some(help.to_owned()) }
 }
 

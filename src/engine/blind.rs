@@ -36,8 +36,8 @@ impl Blind {
     /// Says how a target ends that is left to ECS.
     pub fn reason(error: &CallError) -> Reason {
         Reason {
-            summary: format!("there is no session any more, so nothing is seen of it: {error}"),
-            help: Some("ECS goes on by itself; run `deploy` again, in a job with a new token, to follow it".to_owned()),
+            summary: format!("the session is lost, so it cannot be read: {error}"),
+            help: Some("ECS goes on; run `deploy` again, in a job with a new token, to follow it".to_owned()),
             ..Reason::default()
         }
     }

@@ -86,7 +86,7 @@ impl DeploymentTracker {
         Self { ours: Some(deployment), ..Self::new(wanted.clone(), wanted, before) }
     }
 
-    /// Takes in which deployment is ours, by a look at the service: what else is there, unless it is the PRIMARY, is older.
+    /// Records from a snapshot which deployment is ours. Any other one is older, unless it is the PRIMARY.
     pub fn bind(&mut self, ours: String, service: &LiveService) {
         let is_primary = service.primary().is_some_and(|primary| primary.id == ours);
         let older = service.deployments.iter().filter(|it| it.id != ours && (is_primary || it.status != "PRIMARY"));
@@ -94,7 +94,7 @@ impl DeploymentTracker {
         self.ours = Some(ours);
     }
 
-    /// Judges a look at the service, `elapsed` after the start, with ECS's service-deployment object where it answers.
+    /// Judges a snapshot of the service, `elapsed` after the start, with ECS's service-deployment object where it answers.
     pub fn judge(&mut self, service: &LiveService, object: Option<&Value>, elapsed: Duration) -> Verdict {
         if service.status != "ACTIVE" {
             return Verdict::Failed(format!("the service is {}: somebody is deleting it", service.status));
@@ -149,12 +149,12 @@ impl DeploymentTracker {
         }
         match state(primary, service) {
             State::Completed => Verdict::RolledBack,
-            State::Failed => Verdict::Stuck(words(primary, "the return to what ran before failed")),
+            State::Failed => Verdict::Stuck(words(primary, "the rollback failed")),
             State::InProgress => Verdict::RollingBack,
         }
     }
 
-    /// Returns somebody else's deployment that began after ours and that ECS has gone back from by now.
+    /// Returns somebody else's deployment that began after ours and that ECS has rolled back by now.
     fn newer<'a>(&self, primary: &Deployment, service: &'a LiveService) -> Option<&'a Deployment> {
         let is_newer = |it: &&Deployment| self.began.is_some() && it.created > self.began;
         let may = |it: &&Deployment| it.id != primary.id && it.task_definition != self.from;

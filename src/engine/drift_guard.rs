@@ -113,10 +113,10 @@ impl<'a> DriftGuard<'a> {
         if self.run.fleet.on_busy == OnBusy::Supersede && service.status == "ACTIVE" && !is_newer {
             return Ok(drift::rebase_superseding(&self.work, service));
         }
-        let summary = format!("it moved since the plan was made: {what}; nothing was changed");
+        let summary = format!("it changed since the plan was made: {what}; nothing was changed");
         let mut ended = RolloutResult::new(Outcome::Superseded, summary);
         if let Some(reason) = &mut ended.reason {
-            reason.help = Some("plan again, and deploy what is then to be deployed".to_owned());
+            reason.help = Some("plan again, and deploy the new plan".to_owned());
         }
         Err(ended)
     }

@@ -35,9 +35,9 @@ pub struct Found {
 }
 
 impl Found {
-    /// Returns the reason of a failure. `own` is what this program says of it. Where it says nothing, ECS's words are taken in
-    /// a fixed order, so that one cause is one reason whenever it was looked at: the service deployment's; those of the
-    /// deployment, `seen` while ECS went back; that it went back.
+    /// Returns the reason of a failure. `own` is what this program says of it. Where it says nothing, ECS's words are taken
+    /// in a fixed order, so that one cause is one reason whenever it was looked at: the service deployment's; those of the
+    /// deployment, `seen` while ECS rolled back; that it rolled back.
     pub fn reason(self, own: Option<String>, seen: Option<String>) -> Reason {
         let Self { status_reason, mut evidence } = self;
         let summary = match (own, status_reason) {

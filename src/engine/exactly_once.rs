@@ -12,7 +12,7 @@ use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
 use crate::engine::retry::{self, Unread, backoff};
 
-/// How often a write is sent at the most after answers that were lost. What was throttled is sent until its deadline.
+/// How often a write is sent at most after lost answers. A throttled write is sent until its deadline.
 const ATTEMPTS: u32 = 8;
 /// A write whose answer was lost may still be under way: the state is read after each of these waits.
 const VERIFY_DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];

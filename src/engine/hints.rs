@@ -12,7 +12,7 @@ pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
         Kind::Expired | Kind::NotSent | Kind::NoSession => {
             Some("the session could not be renewed; run again".to_owned())
         }
-        Kind::Unknown => Some("look at the service before running again: ECS may have acted".to_owned()),
+        Kind::Unknown => Some("check the service before running again: ECS may have acted".to_owned()),
         Kind::Throttled | Kind::Refused | Kind::Withdrawn => None,
     }
 }

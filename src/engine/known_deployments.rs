@@ -1,5 +1,5 @@
-//! What a service had before it was updated, and which deployment began since: ECS shows it in more than one place, and the
-//! first of them forgets a deployment that it has gone back from.
+//! The deployments that a service had before it was updated, and those that began since. ECS shows them in more than one
+//! place, and the first of these places forgets a deployment that was rolled back.
 
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs};
 use crate::aws::error::CallError;
@@ -41,8 +41,8 @@ impl KnownDeployments {
         others.filter(move |one| one.task_definition != wanted && !self.deployments.contains(&one.id))
     }
 
-    /// Returns the same as [`Self::listed`], also where ECS has gone back from it by then: its service deployments tell, and
-    /// where these cannot be read, its messages.
+    /// Returns the same as [`Self::listed`], even if ECS has rolled the deployment back by then: from its service
+    /// deployments, or from its messages if these cannot be read.
     pub async fn begun(
         &self,
         ecs: &Ecs,

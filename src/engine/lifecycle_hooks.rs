@@ -39,7 +39,7 @@ pub struct Stages {
     asked: BTreeMap<String, Asked>,
     /// The hooks that ECS is being asked to continue: whoever follows the deployment does not wait for that.
     asking: JoinSet<(String, Result<(), CallError>)>,
-    /// Where the deployment was last, before it went back.
+    /// The last stage of the deployment before it rolled back.
     at: Option<String>,
     /// Why the last look did not show them.
     unseen: Option<String>,
@@ -160,7 +160,7 @@ impl Stages {
     }
 }
 
-/// Returns the event of a stage; a deployment that goes back or stops is at its status.
+/// Returns the event of a stage; a deployment that rolls back or stops has its status as the stage.
 fn changed(target: &TargetSpec, progress: &Progress) -> Option<Event> {
     Some(Event::StageChanged {
         target: target.id.clone(),

@@ -198,7 +198,7 @@ impl Poller {
         loop {
             let Some((asked, pace)) = self.followers().interest() else {
                 self.joined.notified().await;
-                // Who joins has just had an answer from ECS: the next news is a pace away.
+                // A new subscriber has just read the service, so wait one interval first.
                 self.rest(POLL_INTERVAL).await;
                 continue;
             };

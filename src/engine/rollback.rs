@@ -1,8 +1,6 @@
-//! The rollback of one target to what it ran before its change, watched until it is there.
-//!
-//! One way at a time, the gentlest first: what ECS rolls back by itself is awaited, our deployment that is under way is
-//! stopped with a rollback, and otherwise what ran before is deployed again. Somebody else's deployment is never
-//! fought. What is gone back to was taken down when the work was planned.
+//! The rollback of one target to what it ran before its change, watched until it is there. It tries, in this order: wait
+//! for ECS's own rollback; stop our deployment with ROLLBACK; deploy the previous revision. It never works against somebody
+//! else's deployment. The previous revision was recorded when the work was planned.
 
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
@@ -44,9 +42,9 @@ pub use crate::engine::rollback::stop::stop_on_cancel;
 const APPEARS: Duration = Duration::from_secs(10);
 
 /// What is to be done where a return did not get there.
-const LOOK: &str = "it is not back on what ran before: look at the service now";
+const LOOK: &str = "it is not rolled back: check the service now";
 
-/// One target's way back.
+/// The rollback of one target.
 pub struct Rollback<'a> {
     run: &'a Run,
     target: &'a TargetSpec,
@@ -56,17 +54,17 @@ pub struct Rollback<'a> {
     timeout: Duration,
     cause: Option<TargetId>,
     announced: bool,
-    /// Whether ECS goes back, or was asked to.
+    /// Whether ECS rolls back, or was asked to.
     asked: bool,
     /// Why our deployment could not be stopped, once that was tried.
     unstoppable: Option<String>,
-    /// Why the settings could not be given back.
+    /// Why the settings could not be restored.
     unset: Option<CallError>,
     tasks: Option<Tasks>,
     messages: Messages,
 }
 
-/// What is gone back from.
+/// Where a rollback starts.
 #[derive(Clone, Debug, Default)]
 pub struct RollbackFrom {
     /// Our deployment's id; `None` where ECS has not shown it.
@@ -75,11 +73,11 @@ pub struct RollbackFrom {
     pub wanted: Option<String>,
     /// What the service had before it.
     pub past: KnownDeployments,
-    /// Whether it is gone back from for nothing but its deadline: if it has completed since, it stays.
+    /// Whether the only reason is the deadline: if the deployment has completed since, it stays.
     pub late: bool,
 }
 
-/// What a look at the service asks for.
+/// The next step after a read of the service.
 #[derive(Debug)]
 enum Step {
     Nothing(String),
@@ -118,7 +116,7 @@ impl<'a> Rollback<'a> {
         }
     }
 
-    /// Goes back, and returns once the service is there or cannot get there.
+    /// Rolls back, and returns once the service is rolled back or cannot be.
     pub async fn run(mut self) -> RollbackResult {
         #[cfg(feature = "codedeploy")]
         if let Some(group) = self.work.codedeploy.as_ref().filter(|_| self.work.definition != Definition::Keep) {
@@ -155,7 +153,7 @@ impl<'a> Rollback<'a> {
         }
     }
 
-    /// Finds our deployment where ECS has not shown it: it may have gone back from it by now.
+    /// Finds our deployment if ECS has not shown it: ECS may have rolled it back by now.
     async fn find_ours(&mut self, service: &LiveService, deadline: Instant) {
         if let (None, Some(wanted)) = (&self.from.deployment, &self.from.wanted) {
             let find = || self.from.past.begun(&self.ecs, self.target, service, wanted);
@@ -239,7 +237,9 @@ impl<'a> Rollback<'a> {
             };
         };
         let Some(back) = self.work.before.task_definition.clone() else {
-            return Step::Nothing("nothing else had completed before it, so there is nothing to go back to".to_owned());
+            return Step::Nothing(
+                "no other revision had completed before, so there is nothing to roll back to".to_owned(),
+            );
         };
         if primary.id == ours && primary.is("COMPLETED") && self.from.late && !self.announced {
             return Step::Nothing("it has completed since".to_owned());
@@ -305,7 +305,7 @@ impl<'a> Rollback<'a> {
         }
     }
 
-    /// Watches ECS go back; `None` where our deployment ended without a return.
+    /// Watches ECS's rollback; `None` if our deployment ended without one.
     async fn await_rollback(&mut self, deadline: Instant) -> Option<RollbackResult> {
         let ours = self.from.deployment.clone().unwrap_or_default();
         let mut followed = self.returning(&ours);
@@ -356,7 +356,7 @@ impl<'a> Rollback<'a> {
             Watched::Verdict(Verdict::Failed(summary) | Verdict::Stuck(summary), _) => self.stuck(summary, ours).await,
             Watched::Verdict(_, _) => {
                 let why = followed.why.take();
-                self.stuck(why.unwrap_or_else(|| "ECS rolled the return back".to_owned()), ours).await
+                self.stuck(why.unwrap_or_else(|| "ECS rolled this rollback back".to_owned()), ours).await
             }
             other => self.not_back(other, ours).await,
         }
@@ -433,7 +433,7 @@ impl<'a> Rollback<'a> {
     async fn not_back(&self, watched: Watched, deployment: Option<String>) -> RollbackResult {
         match watched {
             Watched::Cancelled => self.after_cancel(),
-            Watched::Gone => self.stuck("the service vanished on its way back".to_owned(), None).await,
+            Watched::Gone => self.stuck("the service vanished during the rollback".to_owned(), None).await,
             Watched::TimedOut(Some(error)) => {
                 self.stuck(self.too_late(&format!("ECS gave no answer: {error}")), None).await
             }
@@ -446,7 +446,7 @@ impl<'a> Rollback<'a> {
     }
 
     fn too_late(&self, why: &str) -> String {
-        format!("not back within {}: {why}", humantime::format_duration(self.timeout))
+        format!("not rolled back within {}: {why}", humantime::format_duration(self.timeout))
     }
 
     /// The write of the return was not sent in time, was refused, or its fate is not known.
@@ -473,9 +473,11 @@ impl<'a> Rollback<'a> {
         let back = self.work.before.revision().map(|to| format!(" to {to}")).unwrap_or_default();
         match (self.announced, self.asked) {
             (false, _) => RollbackResult::Cancelled,
-            (true, true) => RollbackResult::Detached(format!("the run was cancelled; the return{back} goes on in ECS")),
+            (true, true) => {
+                RollbackResult::Detached(format!("the run was cancelled; the rollback{back} goes on in ECS"))
+            }
             (true, false) => {
-                RollbackResult::Detached(format!("the run was cancelled before the return{back} was asked of ECS"))
+                RollbackResult::Detached(format!("the run was cancelled before the rollback{back} was sent to ECS"))
             }
         }
     }

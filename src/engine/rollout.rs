@@ -63,7 +63,7 @@ pub async fn rollout(
             let result = rollback(&ended).run().await;
             ended.after_rollback(result)
         }
-        // ECS went back by itself; what it does not go back on is the service's own settings.
+        // ECS rolled back by itself. It does not restore the service's own settings.
         Outcome::RolledBack => match rollback(&ended).restore_settings().await {
             Some(result) => ended.after_rollback(result),
             None => ended,
@@ -212,7 +212,8 @@ async fn definition(
     }
     if !registered.altered.is_empty() {
         let (family, differences) = (registered.revision.family.clone(), registered.altered.clone());
-        let help = "write that into the task definition file as ECS keeps it: else each run registers a new revision";
+        let help =
+            "write that into the task definition file as ECS keeps it: otherwise each run registers a new revision";
         run.emit(Event::DefinitionAltered { family, differences, help: help.to_owned() }).await;
     }
     let (revision, reused) = (registered.revision.clone(), registered.reused);
@@ -240,7 +241,7 @@ struct Rollout<'a> {
     misses: u32,
     stages: Stages,
     on_cancel: OnCancel,
-    /// Called when it has failed, also where ECS still goes back or its reasons are still looked for.
+    /// Called when it has failed, even if ECS still rolls back or the evidence is still collected.
     failing: &'a (dyn Fn() + Sync),
 }
 
@@ -302,7 +303,7 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// Takes in a look at the service; returns the end if this is it.
+    /// Applies a snapshot of the service; returns how the rollout ended, if it did.
     async fn apply(
         &mut self,
         service: &LiveService,
@@ -359,7 +360,7 @@ impl<'a> Rollout<'a> {
             Verdict::Stuck(summary) => {
                 let mut ended = self.explained(Outcome::Stuck, Some(summary)).await;
                 if let Some(reason) = &mut ended.reason {
-                    reason.help = Some("ECS could not return to what ran before: look at the service now".to_owned());
+                    reason.help = Some("ECS could not roll back: check the service now".to_owned());
                 }
                 ended
             }

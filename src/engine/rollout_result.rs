@@ -129,7 +129,7 @@ impl RolloutResult {
             RollbackResult::Superseded(by) => told(Outcome::Superseded, by, failure),
             RollbackResult::Detached(summary) => told(Outcome::Detached, summary, failure),
             RollbackResult::Cancelled => {
-                let help = Some("the run was cancelled before this was rolled back; look at the service".to_owned());
+                let help = Some("the run was cancelled before this was rolled back; check the service".to_owned());
                 (self.outcome, Reason { help, ..failure }, self.revision.clone())
             }
             RollbackResult::Nothing(why) => {

@@ -26,11 +26,11 @@ pub async fn run_before(
 ) -> Result<(), RolloutResult> {
     let (target, ecs) = (current.target, &*current.ecs);
     for task in &current.work.run_tasks.before {
-        let errand =
+        let execution =
             TaskExecution { run, target, ecs, task, moment: Moment::Before, definition: &registered.arn, permit };
         let ended = match Shared::key(target, Moment::Before, task) {
-            None => errand.run().await,
-            Some(shared) => once(&errand, run.shared_tasks.cell(shared)).await,
+            None => execution.run().await,
+            Some(shared) => once(&execution, run.shared_tasks.cell(shared)).await,
         };
         ended.map_err(|unfinished| match unfinished {
             Unfinished::Failed(reason) => {
@@ -47,25 +47,25 @@ pub async fn run_before(
 }
 
 /// Runs a task that targets share, or takes over what became of it.
-async fn once(errand: &TaskExecution<'_>, cell: Cell) -> Result<(), Unfinished> {
+async fn once(execution: &TaskExecution<'_>, cell: Cell) -> Result<(), Unfinished> {
     if cell.try_lock().is_err() {
-        let (target, name) = (errand.target.id.clone(), errand.task.name.clone());
-        errand.run.emit(Event::RunTaskAwaited { target, name }).await;
+        let (target, name) = (execution.target.id.clone(), execution.task.name.clone());
+        execution.run.emit(Event::RunTaskAwaited { target, name }).await;
     }
     let mut known = tokio::select! {
         biased;
-        () = errand.run.cancel.cancelled() => {
-            let place = format!("while the task {} ran for another target", errand.task.name);
+        () = execution.run.cancel.cancelled() => {
+            let place = format!("while the task {} ran for another target", execution.task.name);
             return Err(Unfinished::Cancelled(place));
         }
-        () = errand.permit.ended() => return Err(Unfinished::Stopped),
+        () = execution.permit.ended() => return Err(Unfinished::Stopped),
         // Held while the task runs, on purpose: whoever comes next waits for its end.
         known = cell.lock_owned() => known,
     };
     if let Some(known) = &*known {
         return known.clone().map_err(Unfinished::Failed);
     }
-    let ended = errand.run().await;
+    let ended = execution.run().await;
     *known = match &ended {
         Ok(()) => Some(Ok(())),
         Err(Unfinished::Failed(reason)) => Some(Err(without_counts(reason))),
@@ -102,9 +102,9 @@ pub async fn run_after(
         if !runs(task) {
             continue;
         }
-        let errand =
+        let execution =
             TaskExecution { run, target, ecs: &ecs, task, moment: Moment::After, definition: &definition, permit };
-        match errand.run().await {
+        match execution.run().await {
             Ok(()) => {}
             Err(Unfinished::Failed(reason)) => {
                 return RolloutResult { outcome: Outcome::Failed, reason: Some(reason), ..ended };

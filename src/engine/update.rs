@@ -64,7 +64,7 @@ impl Update<'_> {
         let others = wanted.into_iter().flat_map(|wanted| self.past.overtaken(&service, wanted));
         let took = others.map(|other| {
             let what = other.revision().map_or_else(|| other.task_definition.clone(), |it| it.to_string());
-            format!("took the place of {} of {what}, which somebody else began after the last look", other.id)
+            format!("replaced {} of {what}, which somebody else started after the last read", other.id)
         });
         let took = took.collect();
         Updated { service, ours, took }

@@ -249,7 +249,7 @@ fn broken(error: &JoinError, asked: bool, deployment: Option<String>) -> Rollout
         (Outcome::Failed, "this program failed in this rollout (a bug)")
     };
     let goes_on = deployment.as_ref().map(|deployment| format!("; {deployment} goes on")).unwrap_or_default();
-    let reason = Reason { summary: format!("{summary}{goes_on}; look at the service"), ..Reason::default() };
+    let reason = Reason { summary: format!("{summary}{goes_on}; check the service"), ..Reason::default() };
     RolloutResult { outcome, reason: Some(reason), revision: None, deployment, acted: true, wanted: None }
 }
 

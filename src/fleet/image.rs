@@ -50,7 +50,7 @@ pub enum ImageError {
     /// No service is known to have the container.
     #[error(
         "--image: no selected service has a container `{container}` in `images` or in its task definition file{}; \
-         SERVICE/{container}=... names a service all the same", near_misses(.near)
+         SERVICE/{container}=... names a service anyway", near_misses(.near)
     )]
     NowhereNamed {
         /// The container, as given.

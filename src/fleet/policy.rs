@@ -15,18 +15,18 @@ pub enum OnFailure {
     /// It stays as ECS leaves it.
     #[default]
     Stop,
-    /// It goes back to what it ran before.
+    /// It is rolled back to what it ran before.
     Rollback {
-        /// What else goes back when the wave's failure budget is exceeded.
+        /// What else is rolled back when the wave's failure budget is exceeded.
         scope: Scope,
-        /// How long each return may take.
+        /// How long each rollback may take.
         #[serde(with = "duration")]
         #[schemars(with = "String")]
         timeout: Duration,
     },
 }
 
-/// What goes back when a wave's failure budget is exceeded.
+/// What is rolled back when a wave's failure budget is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -67,11 +67,11 @@ impl OnFailure {
     pub fn words(self) -> Option<String> {
         match self {
             Self::Stop => None,
-            Self::Rollback { scope, .. } => Some(format!("back to what ran before ({scope})")),
+            Self::Rollback { scope, .. } => Some(format!("roll back ({scope})")),
         }
     }
 
-    /// Returns the scope; `None` where nothing goes back.
+    /// Returns the scope; `None` if nothing is rolled back.
     pub fn scope(self) -> Option<Scope> {
         match self {
             Self::Stop => None,

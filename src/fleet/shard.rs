@@ -202,7 +202,7 @@ impl Fleet {
         if wave.on_failure.scope().is_some_and(|scope| scope > Scope::Target) {
             let scope = wave.on_failure.scope().map(|scope| scope.to_string()).unwrap_or_default();
             return Some(format!(
-                "its `rollback_scope` is `{scope}`, and what had succeeded goes back with what failed"
+                "its `rollback_scope` is `{scope}`, and targets that succeeded are rolled back with those that failed"
             ));
         }
         let mut sharers: BTreeMap<(&str, &str), BTreeSet<&AccountId>> = BTreeMap::new();

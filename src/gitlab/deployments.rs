@@ -17,7 +17,7 @@ pub enum Status {
     Running,
     /// Every one of them succeeded.
     Success,
-    /// One of them failed, whether it went back or not.
+    /// One of them failed, whether it was rolled back or not.
     Failed,
     /// None failed, and one was not started or is watched no longer.
     Canceled,

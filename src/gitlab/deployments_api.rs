@@ -116,7 +116,7 @@ pub fn explained(error: &CallError) -> String {
     let why = match error.status() {
         Some(401) => "CI_JOB_TOKEN is not accepted; it is valid only while its job runs",
         Some(403) => {
-            "who runs the job may not deploy there: the environment is protected, or the role in the project is below \
+            "the user who runs the job may not deploy there: the environment is protected, or the role in the project is below \
              Developer"
         }
         Some(404) => {
@@ -252,7 +252,7 @@ mod tests {
             |status, said: &str| explained(&CallError::Refused { status, said: said.to_owned(), retry_after: None });
         assert_eq!(
             said(403, "403 Forbidden"),
-            "GitLab answered HTTP 403: 403 Forbidden; who runs the job may not deploy there: the environment is protected, or \
+            "GitLab answered HTTP 403: 403 Forbidden; the user who runs the job may not deploy there: the environment is protected, or \
              the role in the project is below Developer"
         );
         assert!(said(401, "").contains("valid only while its job runs"));

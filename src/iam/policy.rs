@@ -92,9 +92,8 @@ pub fn check_trust(role: &RoleArn, trust: &Value) -> Result<Option<String>, Refu
              {TRUST} at first, to {length} or more"
         ))),
         length => {
-            let message = format!(
-                "the trust policy of {role} has {length} characters, and IAM takes {LONGEST_TRUST} at the most"
-            );
+            let message =
+                format!("the trust policy of {role} has {length} characters, and IAM accepts at most {LONGEST_TRUST}");
             Err(Refusal::new(
                 message,
                 "name fewer branches and tags in `identity.allow`, by patterns such as `release/*`",

@@ -26,7 +26,7 @@ pub struct Unreachable {
 }
 
 impl Unreachable {
-    /// Returns the first line of each explanation: what is wrong, without how to mend it.
+    /// Returns the first line of each explanation: the problem, without the fix.
     pub fn summary(&self) -> Vec<String> {
         self.help.iter().filter_map(|help| help.lines().next()).map(str::to_owned).collect()
     }

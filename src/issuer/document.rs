@@ -80,7 +80,7 @@ pub fn keys(kid: Option<&str>, set: &Value, findings: &mut Vec<Finding>) {
     for kind in ["RSA", "EC"] {
         let number = keys.iter().filter(|key| key["kty"] == kind).count();
         if number > MOST_KEYS {
-            let what = format!("there are {number} keys of the kind {kind}; AWS takes {MOST_KEYS} at the most");
+            let what = format!("there are {number} keys of the kind {kind}; AWS accepts at most {MOST_KEYS}");
             findings.push(Finding::fault("keys-too-many", what).fix("take away keys that sign nothing any more"));
         }
     }

@@ -176,13 +176,13 @@ impl LoadError {
         Self { faults: vec![Fault::of_file(source, reason).help(help)], manifest: manifest.to_owned() }
     }
 
-    /// Returns how many faults there are, in which manifest.
+    /// Returns how many errors a manifest has.
     pub fn summary(&self) -> String {
         let manifest = clean(&self.manifest);
         match self.faults.len() {
-            1 => format!("{manifest}: 1 fault"),
-            COLLECTED => format!("{manifest}: {COLLECTED} faults or more"),
-            count => format!("{manifest}: {count} faults"),
+            1 => format!("{manifest}: 1 error"),
+            COLLECTED => format!("{manifest}: {COLLECTED} errors or more"),
+            count => format!("{manifest}: {count} errors"),
         }
     }
 }

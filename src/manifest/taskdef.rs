@@ -38,7 +38,8 @@ pub struct TaskDefinition {
 }
 
 impl TaskDefinition {
-    /// Parses a file: what `register-task-definition --cli-input-json` takes, or `describe-task-definition` gives back.
+    /// Parses a file: the input of `register-task-definition --cli-input-json`, or the output of
+    /// `describe-task-definition`.
     ///
     /// # Errors
     /// What is wrong with it, at its place.

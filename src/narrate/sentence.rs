@@ -68,13 +68,17 @@ impl Narrator {
                 let place = state.waves().position(|other| other.outline.name == *wave)?;
                 let outline = &state.waves().nth(place)?.outline;
                 Some(run(format!(
-                    "wave {} ({} of {}): {}, {}, {} may fail",
+                    "wave {} ({} of {}): {}, {}; tolerates {}",
                     clean(wave),
                     place + 1,
                     state.waves().count(),
                     count(outline.changing, "target"),
                     text::parallel(&outline.max_parallel),
-                    if outline.max_failures == 0 { "none".to_owned() } else { outline.max_failures.to_string() }
+                    if outline.max_failures == 0 {
+                        "no failure".to_owned()
+                    } else {
+                        count(outline.max_failures, "failure")
+                    }
                 )))
             }
             Event::RolloutStarted { target } => self.verbose.then(|| {
@@ -100,7 +104,7 @@ impl Narrator {
                 tone: Tone::Bad,
                 mark: "!",
                 ..run(format!(
-                    "there is no session in {} any more, so nothing more is seen or changed there; ECS goes on by itself: {}",
+                    "the session in {} is lost, so nothing more is read or changed there; ECS goes on: {}",
                     clean(account),
                     clean(reason)
                 ))
@@ -109,7 +113,7 @@ impl Narrator {
                 tone: Tone::Warn,
                 mark: "!",
                 ..run(format!(
-                    "ECS keeps the definition of {} otherwise than it was sent: {}; {}",
+                    "ECS changed the definition of {} when it registered it: {}; {}",
                     clean(family),
                     clean(&differences.join(", ")),
                     clean(help)
@@ -198,8 +202,9 @@ impl Narrator {
                 Some(Sentence {
                     tone: Tone::Bad,
                     text: format!(
-                        "halted in wave {}: {failed} failed, {max_failures} may, the first was {}; nothing new starts{rest}",
+                        "halted in wave {}: {} ({max_failures} allowed), first {}; nothing new will start{rest}",
                         clean(wave),
+                        count(*failed, "failure"),
                         clean(&cause.to_string())
                     ),
                     mark: "✖",
@@ -299,7 +304,7 @@ fn finished(target: &TargetState) -> Sentence {
     let after = if outcome == Outcome::Succeeded { "in" } else { "after" };
     let runs = target.runs.as_ref().map(|runs| format!(", runs {}", clean(&runs.to_string()))).unwrap_or_default();
     let why = target.reason.as_ref().map(|reason| format!(": {}", clean(&reason.summary))).unwrap_or_default();
-    let none = if target.ran_no_task() { "; its desired count is 0, so that no task ran it" } else { "" };
+    let none = if target.ran_no_task() { "; its desired count is 0, so no task ran it" } else { "" };
     let text = format!("{} {after} {time}{runs}{why}{none}", outcome.words());
     Sentence { tone, mark, target: Some(target.target.clone()), text, progress: false }
 }
@@ -318,21 +323,21 @@ fn task_finished(target: &TargetState) -> Option<Sentence> {
     Some(Sentence { tone, ..progress(&target.target, text) })
 }
 
-/// Returns how a target goes back: `goes back to api:12: ECS is asked to roll its deployment back`.
+/// Returns how a target is rolled back: `rolls back to api:12: ECS is asked to roll its deployment back`.
 fn rollback_started(target: &TargetId, how: RollbackStep, to: Option<&Revision>, cause: Option<&TargetId>) -> Sentence {
     let to = to.map(|to| format!(" to {}", clean(&to.to_string()))).unwrap_or_default();
     let how = match how {
         RollbackStep::Await => "ECS does so by itself",
         RollbackStep::StopDeployment => "ECS is asked to roll its deployment back",
-        RollbackStep::Deploy => "what it ran before is deployed",
-        RollbackStep::Settings => "its settings are given back",
+        RollbackStep::Deploy => "the previous revision is deployed",
+        RollbackStep::Settings => "its settings are restored",
     };
     let cause = cause.map(|cause| format!(", because of {}", clean(&cause.to_string()))).unwrap_or_default();
     Sentence {
         tone: Tone::Warn,
         mark: "↩",
         target: Some(target.clone()),
-        text: format!("goes back{to}: {how}{cause}"),
+        text: format!("rolls back{to}: {how}{cause}"),
         progress: false,
     }
 }
@@ -351,9 +356,11 @@ fn wave_finished(wave: &WaveState, failed: usize, passed: bool) -> Sentence {
     let name = clean(&wave.outline.name);
     let (tone, mark, text) = match (passed, failed) {
         (true, 0) => (Tone::Good, "✔", format!("wave {name}: passed")),
-        (true, _) => (Tone::Warn, "!", format!("wave {name}: passed with {failed} failed, within its tolerance")),
+        (true, _) => {
+            (Tone::Warn, "!", format!("wave {name}: passed with {}, within its tolerance", count(failed, "failure")))
+        }
         (false, 0) => (Tone::Warn, "!", format!("wave {name}: not finished")),
-        (false, _) => (Tone::Bad, "✖", format!("wave {name}: did not pass, {failed} failed")),
+        (false, _) => (Tone::Bad, "✖", format!("wave {name} failed: {}", count(failed, "target"))),
     };
     Sentence { tone, mark, ..run(text) }
 }

@@ -20,7 +20,7 @@ const CAUSE: u8 = 3;
 pub struct TroubleTracker(HashMap<TargetId, (u8, String)>);
 
 impl TroubleTracker {
-    /// Takes in what is said of a target. Another deployment of it, such as its way back, begins anew.
+    /// Applies an event. Another deployment of a target, such as its rollback, starts again without complaints.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::ServiceMessage { target, text } => {

@@ -1,7 +1,5 @@
-//! What a service ran before: the service deployments that ECS keeps for 90 days, or where these cannot be read, the
-//! older revisions of its family.
-//!
-//! Nothing here decides what is gone back to.
+//! What a service ran before: the service deployments that ECS keeps for 90 days, or where these cannot be read, the older
+//! revisions of its family. It does not choose the revision of a rollback.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +20,7 @@ const AT_ONCE: usize = 32;
 /// A target's past, or why it could not be read.
 pub type Past = Result<History, ObserveError>;
 
-/// What targets may go back to, by their indices.
+/// The revisions that targets may be rolled back to, by their indices.
 pub type Definitions = BTreeMap<usize, Result<Arc<Value>, ObserveError>>;
 
 /// What a service ran before.
@@ -55,7 +53,7 @@ pub async fn targets(
     futures::stream::iter(reads).buffered(AT_ONCE).collect().await
 }
 
-/// Reads a definition that a target may go back to, whatever its state.
+/// Reads a definition that a target may be rolled back to, whatever its state.
 pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Arc<Value>, ObserveError> {
     ecs.describe_task_definition(arn).await.map(Arc::new).map_err(|error| read_error(&error, target))
 }

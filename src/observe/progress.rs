@@ -86,8 +86,7 @@ impl Progress {
         matches!(self.status.as_str(), "PENDING" | "IN_PROGRESS")
     }
 
-    /// Returns where it is: its stage, or the status of one that goes back or is being stopped. `None` for ROLLING, and once
-    /// it has ended.
+    /// Returns its stage, or its status if it rolls back or is being stopped. `None` for ROLLING, and once it has ended.
     pub fn stage_or_status(&self) -> Option<&str> {
         let stage = self.stage.as_deref()?;
         match self.status.as_str() {

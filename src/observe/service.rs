@@ -132,7 +132,7 @@ impl LiveService {
         self.configuration["strategy"].as_str().is_some_and(|strategy| strategy != "ROLLING")
     }
 
-    /// Whether ECS goes back by itself after a failure: of tasks, of an alarm, or of a lifecycle hook.
+    /// Whether ECS rolls back by itself after a failure of tasks, of an alarm, or of a lifecycle hook.
     pub fn rolls_back(&self) -> bool {
         let alarms = &self.configuration["alarms"];
         self.breaker_rolls_back || self.has_stages() || alarms["enable"] == true && alarms["rollback"] == true
@@ -216,7 +216,8 @@ impl Deployment {
         self.rollout_state.as_deref() == Some(state)
     }
 
-    /// Whether it is what ECS goes back to: its state says so of its own id (`rolling back to deploymentId ecs-svc/M.`).
+    /// Whether it is the deployment of ECS's rollback: its state says so of its own id (`rolling back to deploymentId
+    /// ecs-svc/M.`).
     pub fn is_return(&self) -> bool {
         let goes_back = self.rollout_reason.as_deref().and_then(|reason| reason.split_once("rolling back"));
         goes_back.is_some_and(|(_, to)| to.split(' ').any(|word| word.trim_end_matches('.') == self.id))

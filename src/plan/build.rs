@@ -286,7 +286,7 @@ fn busy_with(primary: &Deployment, target: &TargetSpec, observed: &Observed, on_
         (true, _) => format!("it waits at a PAUSE hook: let it go on with `roleout continue --only {}`", target.id),
         (false, OnBusy::Wait) => {
             let limit = humantime::format_duration(target.timeout);
-            format!("`deploy` waits until it ends, for {limit} at the most (`on_busy: wait`)")
+            format!("`deploy` waits until it ends, for at most {limit} (`on_busy: wait`)")
         }
         (false, OnBusy::Fail | OnBusy::Supersede) => {
             "wait until it ends, or stop it with `aws ecs stop-service-deployment`, and run again; or say what to do \
@@ -328,7 +328,7 @@ fn tags(wanted: &mut Value, declared: &Base, release: &Release) -> Vec<Tag> {
     tags
 }
 
-/// Returns why a target must not go back: it runs a newer commit than this one.
+/// Returns why a target must not be deployed: it runs a newer commit than this one.
 fn overtaken(observed: &Observed, release: &Release) -> Option<Decision> {
     let live = Commit::of_revision(&observed.live);
     if release.allow_older || !live.is_newer_than(&release.commit) {
@@ -336,8 +336,8 @@ fn overtaken(observed: &Observed, release: &Release) -> Option<Decision> {
     }
     let of = live.at.map(|at| at.strftime("of %Y-%m-%d %H:%M UTC").to_string());
     let words: Vec<&str> = live.short_sha().into_iter().chain(of.as_deref()).collect();
-    let reason = format!("a newer commit ({}) is out already", words.join(" "));
-    Some(Decision::blocked(reason, "deploy the newer commit again, or go back to this one with --allow-older"))
+    let reason = format!("a newer commit ({}) is deployed already", words.join(" "));
+    Some(Decision::blocked(reason, "deploy the newer commit again, or deploy this one with --allow-older"))
 }
 
 /// Returns `family:number` of an ARN.

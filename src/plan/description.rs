@@ -81,7 +81,7 @@ pub fn contradiction(fleet: &Fleet, outline: &Outline, work: &[Option<Work>]) ->
     others.then(|| "its outline says something else of the waves".to_owned())
 }
 
-/// Whether an outline says of a target just what its work does, where nothing moved since it was made.
+/// Whether an outline describes exactly a target's work, if nothing has changed since it was made.
 pub fn is_true(change: &ChangeOutline, target: &TargetSpec, work: &Work, observed: &Observed) -> bool {
     // What is as it is to be already by now was not when the plan was made.
     let mut then = observed.clone();
@@ -113,7 +113,7 @@ fn summary(target: &TargetSpec, work: &Work, observed: &Observed) -> Vec<String>
             None => vec![format!("{arn} cannot be read")],
         },
         Definition::Follow { deployment } => vec![format!("its deployment {deployment} is under way and is followed")],
-        Definition::Return { deployment } => vec![format!("its deployment {deployment} is stopped and goes back")],
+        Definition::Return { deployment } => vec![format!("its deployment {deployment} is stopped and rolled back")],
     };
     if let Definition::Existing { arn, force } = &work.definition {
         let name = arn.rsplit('/').next().unwrap_or(arn);
@@ -168,7 +168,7 @@ pub fn notes(target: &TargetSpec, work: &Work, observed: &Observed) -> Vec<Strin
     }
     let seen = PreviousState::capture(&observed.service, &work.definition).task_definition;
     if let (Some(back), None) = (&work.before.task_definition, seen) {
-        notes.push(format!("a rollback goes back to {}", back.rsplit('/').next().unwrap_or(back)));
+        notes.push(format!("a rollback is to {}", back.rsplit('/').next().unwrap_or(back)));
     }
     notes.extend(work.chosen_by.clone());
     notes.extend(run_task::notes(&work.run_tasks));

@@ -85,7 +85,7 @@ pub fn rebase_superseding(work: &Work, service: &LiveService) -> Work {
 
 fn again(work: &Work, service: &LiveService) -> Work {
     match work.definition {
-        // What is gone back to from these was told by what their deployments had taken the place of.
+        // The previous revision of these is known from the deployments that theirs replaced.
         Definition::Follow { .. } | Definition::Return { .. } => work.clone(),
         Definition::Keep | Definition::Existing { .. } | Definition::Register { .. } => {
             let Work { from, deployments, before, .. } = Work::new(work.definition.clone(), service);
@@ -302,7 +302,7 @@ mod tests {
         green.rollout_state = Some("IN_PROGRESS".to_owned());
         staged.deployments.push(green);
         assert_eq!(rebase(&register(), &staged), None);
-        // Whose place is taken may end by itself, and is then what is gone back to.
+        // A deployment that ours replaces may complete first; then a rollback is to its revision.
         let going = observed(7, "ecs-svc/1", "IN_PROGRESS", "r:1").service;
         let work = Work { supersedes: Some("ecs-svc/1".to_owned()), ..Work::new(register().definition, &going) };
         assert_eq!(rebase(&work, &going), Some(work.clone()));

@@ -321,7 +321,7 @@ fn differences(target: &TargetSpec, seen: &Observation, work: Option<&Work>) -> 
         Definition::Follow { .. } => notes.push("its deployment is under way already, and is followed".to_owned()),
         Definition::Return { .. } => {
             let by = if work.codedeploy.is_some() { "CodeDeploy" } else { "ECS" };
-            notes.push(format!("the deployment that is under way is stopped, and {by} goes back"))
+            notes.push(format!("the deployment that is under way is stopped, and {by} rolls back"))
         }
         Definition::Existing { arn, force: true } if *arn == observed.service.task_definition => {
             notes.push(match build::unfinished(&observed.service) {

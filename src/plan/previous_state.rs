@@ -1,7 +1,5 @@
-//! What a target had before its change, so that a rollback can restore it.
-//!
-//! Pure. Only what the change touches is given back, and only where it is still as the change left it: what somebody
-//! else, or autoscaling, set since is theirs.
+//! What a target had before its change, so that a rollback can restore it. Pure. A rollback restores only settings that the
+//! change touched, and only if they still have its values: it keeps what somebody else, or autoscaling, has set since.
 
 use serde_json::{Map, Value, json};
 
@@ -30,8 +28,8 @@ impl PreviousState {
         self.task_definition.as_deref()?.parse().ok()
     }
 
-    /// Returns the settings that give back what the work changed and what still is as it left it: the desired count, and
-    /// the members of `deploymentConfiguration`.
+    /// Returns the settings to restore: those that the work changed and that still have its values. They are the desired
+    /// count and members of `deploymentConfiguration`.
     pub fn settings(&self, work: &Work, now: &LiveService) -> (Option<u32>, Option<Value>) {
         let count = work.desired_count.filter(|count| now.desired == *count && *count != self.desired_count);
         let changed = work.deployment.as_ref().filter(|declared| settings::settings_hold(declared, &now.configuration));

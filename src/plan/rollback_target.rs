@@ -1,7 +1,7 @@
-//! Which revision a target goes back to, and the plan of going there: what `roleout rollback` carries out.
+//! Chooses the revision that a rollback restores, and makes the plan that `roleout rollback` carries out.
 //!
-//! Pure. What is gone back to is the last revision that completed before the present one. A target that is back already
-//! stays: going back twice would else bring the newer revision again, and a job that is retried would take itself back.
+//! Pure. The revision is the last one that completed before the present one. A target that is rolled back already stays:
+//! otherwise a second rollback, such as that of a retried job, would bring the newer revision again.
 
 pub mod deployed;
 mod support;
@@ -22,19 +22,19 @@ use crate::plan::rollback_target::support::{WasHealthy, ran};
 use crate::plan::work::{Definition, Plan, Work};
 use crate::task_definition::compose;
 
-/// What going back means for a target.
+/// What a rollback means for a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RollbackTarget {
     /// An older revision is deployed.
     To {
         /// Its ARN.
         arn: String,
-        /// Why its past is not known from service deployments, where that is so.
+        /// Why its deployment history is not known from service deployments, if so.
         because: Option<String>,
         /// What speaks for it having run, where that is so.
         support: Option<HealthEvidence>,
     },
-    /// The deployment that is under way is stopped, and ECS goes back.
+    /// The deployment that is under way is stopped, and ECS rolls back.
     Return {
         /// The deployment's id.
         deployment: String,
@@ -43,23 +43,23 @@ pub enum RollbackTarget {
         /// The ARN of what a deployment by CodeDeploy deploys; ECS's deploys what the service says.
         deploys: Option<String>,
     },
-    /// The deployment that is under way goes back: it is followed.
+    /// The deployment that is under way is a rollback: it is followed.
     Follow {
         /// The deployment's id.
         deployment: String,
         /// The ARN of what a deployment by CodeDeploy deploys; ECS's deploys what the service says.
         deploys: Option<String>,
     },
-    /// It is back already.
+    /// It is rolled back already.
     Already(String),
-    /// There is nothing to go back to.
+    /// There is no revision to roll back to.
     Nowhere(String),
-    /// The deploy that is taken back has not changed it: it stays as it is.
+    /// The deploy that is rolled back has not changed it: it stays as it is.
     Untouched(String),
 }
 
 impl RollbackTarget {
-    /// Returns what going back means for a target, with what is known of the deploy that is taken back.
+    /// Returns what a rollback means for a target, if the deploy changed it or not.
     pub fn of_deployed(self, deployed: &Deployed) -> Self {
         match (deployed, self) {
             (Deployed::No(why), Self::To { .. } | Self::Return { .. } | Self::Nowhere(_)) => {
@@ -69,13 +69,14 @@ impl RollbackTarget {
         }
     }
 
-    /// Whether it is back, or on its way.
+    /// Whether it is rolled back, or rolling back.
     pub fn is_back(&self) -> bool {
         matches!(self, Self::Already(_) | Self::Follow { .. })
     }
 }
 
-/// Decides what going back means for a target with a past: as [`way`] does, unless a deployment by CodeDeploy is under way.
+/// Decides what a rollback means for a target with a deployment history: as [`decide`] does, unless a deployment by
+/// CodeDeploy is under way.
 pub fn way_of(observed: &Observed, past: &History, further: bool) -> RollbackTarget {
     let Some(under_way) = &observed.codedeploy else { return decide(&observed.service, past, further) };
     let (deployment, deploys) = (under_way.id.clone(), under_way.task_definition.clone());
@@ -101,8 +102,8 @@ pub fn way_of(observed: &Observed, past: &History, further: bool) -> RollbackTar
     }
 }
 
-/// Decides what going back means for a service with a past. With `further`, a target that is back already goes back to
-/// what ran before that.
+/// Decides what a rollback means for a service with a deployment history. With `further`, a target that is rolled back
+/// already is rolled back one revision further.
 pub fn decide(service: &LiveService, past: &History, further: bool) -> RollbackTarget {
     let Some(primary) = service.primary() else {
         return RollbackTarget::Nowhere("the service has no deployment".to_owned());
@@ -194,8 +195,8 @@ fn name(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-/// Builds the plan of going back. `ways` and `deployed` are indexed as the fleet's targets; `None` where a target could not be
-/// read. `definitions` has what is gone back to.
+/// Builds the plan of a rollback. `ways` and `deployed` are indexed as the fleet's targets; `None` if a target could not be
+/// read. `definitions` has the revisions that it restores.
 pub fn plan(
     fleet: &Fleet,
     seen: &[Observation],
@@ -209,14 +210,14 @@ pub fn plan(
             (_, Some(way @ RollbackTarget::Untouched(_))) => decision(observed, way, None),
             (Some(blocked), _) => blocked,
             (None, Some(way)) => decision(observed, way, definitions.get(&index)),
-            (None, None) => Decision::blocked("its past could not be read", "run again"),
+            (None, None) => Decision::blocked("its deployment history could not be read", "run again"),
         };
         if let (Some(work), Some(Deployed::Yes(why))) = (&mut decision.work, &deployed[index]) {
             let why = match &ways[index] {
                 Some(RollbackTarget::To { because: None, .. }) => {
-                    format!("it goes back to the last other revision that completed: {why}")
+                    format!("it is rolled back to its last other revision that completed: {why}")
                 }
-                _ => format!("it goes back: {why}"),
+                _ => format!("it is rolled back: {why}"),
             };
             decision.summary.push(why.clone());
             work.chosen_by = Some(work.chosen_by.take().map_or(why.clone(), |chosen| format!("{why}; {chosen}")));
@@ -245,10 +246,10 @@ fn decision(
         }
         RollbackTarget::Nowhere(why) => {
             let help = "deploy the revision that you want with `roleout deploy`, or leave the target out with --only";
-            Decision::blocked(format!("there is nothing to go back to: {why}"), help)
+            Decision::blocked(format!("there is nothing to roll back to: {why}"), help)
         }
         RollbackTarget::Follow { deployment, deploys } => {
-            let summary = vec![format!("its deployment {deployment} goes back already, and is followed")];
+            let summary = vec![format!("its deployment {deployment} is a rollback already, and is followed")];
             let revision = deploys.as_deref().and_then(to).or(service.revision());
             let mut decision = deploy(Definition::Follow { deployment: deployment.clone() }, revision, summary);
             if let (Some(work), Some(_)) = (&mut decision.work, &observed.codedeploy) {
@@ -258,7 +259,7 @@ fn decision(
         }
         RollbackTarget::Return { deployment, to: back, deploys } => {
             let by = if deploys.is_some() { "CodeDeploy" } else { "ECS" };
-            let summary = vec![format!("its deployment {deployment} is stopped, and {by} goes back")];
+            let summary = vec![format!("its deployment {deployment} is stopped, and {by} rolls back")];
             let mut decision =
                 deploy(Definition::Return { deployment: deployment.clone() }, back.as_deref().and_then(to), summary);
             if let (Some(work), Some(back)) = (&mut decision.work, back) {
@@ -273,7 +274,7 @@ fn decision(
             Some(Ok(found)) if found["status"] == "ACTIVE" => {
                 let chosen_by = because.as_ref().map(|_| match support {
                     Some(support) => format!("{} is chosen: {support}", name(arn)),
-                    None => format!("{} is chosen by its number alone: nothing says whether it ever ran", name(arn)),
+                    None => format!("{} is chosen by its number alone: it is not known whether it ever ran", name(arn)),
                 });
                 let mut summary = compose::summary(&observed.live, found);
                 summary.extend(chosen_by.clone());

@@ -114,8 +114,8 @@ pub fn budget(
             let takes = |index: usize| pace[index].last.unwrap_or(usual).min(worst(index));
             length(fleet, wave, queue.clone(), wave.max_failures.out_of(wave.targets.len()), &takes)
         });
-        // Once the tolerated failures have happened, a strict wave goes one by one.
-        // And those that fail last go back after their timeouts.
+        // Once the tolerated failures have happened, a strict wave goes one by one. And the targets that fail last are
+        // rolled back after their timeouts.
         let back = match wave.on_failure {
             OnFailure::Rollback { timeout, .. } if !queue.is_empty() => timeout,
             OnFailure::Rollback { .. } | OnFailure::Stop => Duration::ZERO,

@@ -128,7 +128,7 @@ pub enum Definition {
         /// The deployment's id.
         deployment: String,
     },
-    /// The one that completed last: the deployment that is under way is stopped, and ECS goes back.
+    /// The one that completed last: the deployment that is under way is stopped, and ECS rolls back.
     Return {
         /// The deployment's id.
         deployment: String,

@@ -189,7 +189,7 @@ fn callouts(report: &Report, page: &mut Page) {
     }
     if let Some(halt) = &verdict.halted {
         page.html("<section class=\"callout\" aria-label=\"Halted\"><p><b>Halted</b> in wave <b>").text(&halt.wave);
-        page.html("</b>: ").text(&format!("{} failed, {} may. ", halt.failed, halt.max_failures));
+        page.html("</b>: ").text(&format!("{} failed, {} allowed. ", halt.failed, halt.max_failures));
         page.html("The first was ").html(&markup::target(&halt.cause.to_string())).html(".</p></section>\n");
     }
     if let Some(signal) = &verdict.cancelled {
@@ -213,7 +213,7 @@ fn failures(report: &Report, page: &mut Page) {
         return;
     }
     page.html("<section id=\"why\" aria-labelledby=\"why-title\">\n");
-    page.html("<h2 id=\"why-title\">What did not succeed, and why</h2>\n");
+    page.html("<h2 id=\"why-title\">Failures</h2>\n");
     for targets in groups.values().take(FAILURES) {
         failure(report, targets, page);
     }
@@ -320,7 +320,7 @@ fn story(events: &[Line], start: Option<Timestamp>, page: &mut Page) {
     if events.is_empty() {
         return;
     }
-    page.html("<details class=\"more\"><summary>What the run said (").text(&count(events.len(), "event"));
+    page.html("<details class=\"more\"><summary>Run log (").text(&count(events.len(), "event"));
     page.html(")</summary>\n<ol class=\"story\">\n");
     for event in events {
         let since = start.map(|start| crate::state::milliseconds(start, event.at));

@@ -66,7 +66,7 @@ fn head(report: &Report) -> String {
     if let Some(halt) = &report.verdict.halted {
         let (wave, cause) = (code(&halt.wave), code(&halt.cause.to_string()));
         let (failed, may) = (halt.failed, halt.max_failures);
-        let halt = format!("halted in wave {wave}: {failed} failed, {may} may; ");
+        let halt = format!("halted in wave {wave}: {failed} failed, {may} allowed; ");
         facts.push(halt + &format!("the first was {cause}"));
     }
     let idle = report.targets.iter().filter(|target| target.ran_no_task).count();

@@ -10,13 +10,13 @@ use crate::state;
 /// A stage of a deployment, or a step of its traffic within one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stage {
-    /// ECS's word for it, such as `BAKE_TIME`; or the status of a deployment that goes back or is being stopped.
+    /// ECS's word for it, such as `BAKE_TIME`; or the status of a deployment that rolls back or is being stopped.
     pub name: String,
     /// When it was first seen.
     #[schemars(with = "String")]
     pub started_at: Timestamp,
-    /// When the next one was first seen, or when the deployment began to go back, or ended; absent where it had not when the
-    /// run left it.
+    /// When the next one was first seen, or when the deployment began to roll back, or ended; absent where it had not when
+    /// the run left it.
     #[schemars(with = "Option<String>")]
     pub ended_at: Option<Timestamp>,
     /// The share of the production traffic that went to the new revision, in percent.
@@ -37,7 +37,7 @@ pub struct Pause {
     /// When it was first seen to wait.
     #[schemars(with = "String")]
     pub started_at: Timestamp,
-    /// When it waited no longer, or when its deployment began to go back, or ended; absent where it was left waiting.
+    /// When it waited no longer, or when its deployment began to roll back, or ended; absent where it was left waiting.
     #[schemars(with = "Option<String>")]
     pub ended_at: Option<Timestamp>,
     /// How it ended: `SUCCEEDED` where it was continued, `FAILED` or `TIMED_OUT`; absent where it was left waiting, or where

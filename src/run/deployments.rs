@@ -326,7 +326,7 @@ mod tests {
         let warnings = recorded(&server, Outcome::Failed, &Cancel::default()).await;
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         let protected = "gitlab: no deployment is recorded in environment production/a0 and 10 more: GitLab answered HTTP \
-                         403: 403 Forbidden; who runs the job may not deploy there: the environment is protected, or the \
+                         403: 403 Forbidden; the user who runs the job may not deploy there: the environment is protected, or the \
                          role in the project is below Developer";
         assert!(warnings.contains(&protected.to_owned()), "{warnings:?}");
         let gone = "gitlab: the deployment keeps a status that is out of date in environment production/a1: ";

@@ -72,7 +72,7 @@ impl Note {
     /// Says in the note of an earlier plan, where there is one, that this commit has none: it would look like this one's.
     pub async fn write_unplanned(&self, exit: Exit, view: &mut View) {
         let why = match exit {
-            Exit::Manifest => "the manifest has faults",
+            Exit::Manifest => "the manifest has errors",
             Exit::Preflight => "the way to its accounts is not open",
             Exit::Blocked => "it is refused",
             _ => return,

@@ -26,10 +26,10 @@ use crate::run::lifecycle::{PlanInput, decide};
 use crate::run::planned::Planned;
 use crate::view::View;
 
-/// Which targets go back, and how far.
+/// Which targets are rolled back, and how far.
 #[derive(Clone, Debug, Default)]
 pub struct RollbackOptions {
-    /// Targets that are back already go back to what ran before that.
+    /// Whether targets that were rolled back already are rolled back one revision further.
     pub further: bool,
     /// Which targets.
     pub which: DeployedBy,
@@ -46,11 +46,11 @@ pub fn read_run(path: &Path, view: &mut View) -> Result<DeployedRun, Error> {
             Some((_, record)) => record.report(),
             None => {
                 let error = failed(format!("{} is neither a report nor a journal", path.display()));
-                return Err(error.help("give the report.json or the journal.jsonl of the run that is to be taken back"));
+                return Err(error.help("give the report.json or the journal.jsonl of the run to roll back"));
             }
         },
     };
-    view.note(&format!("what {} deployed goes back", report.run.id.as_deref().unwrap_or("the run")));
+    view.note(&format!("what {} deployed is rolled back", report.run.id.as_deref().unwrap_or("the run")));
     Ok(report.deployed())
 }
 
@@ -67,11 +67,11 @@ pub async fn roll_back(
 ) -> Result<Exit, Error> {
     check_from(&fleet, start.from.as_deref())?;
     let start = Start { read_at: Some(Instant::now()), ..start };
-    // What is gone back to is not the job's commit, and GitLab would show it as that.
+    // A rollback is not to the job's commit, but GitLab would show it as that.
     fleet.environments.clear();
     // A rollback that is rolled back would bring again what is to go.
     fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
-    // An alarm may be the very reason to go back, and clears only some time after.
+    // An alarm may be the very reason for the rollback, and clears only some time later.
     fleet.targets.iter_mut().for_each(|target| target.alarms.clear());
     let (unreachable, mut seen) = prepare(&fleet, choice.on_loss(), context).await?;
     if choice.on_loss() == OnLoss::Stop && !unreachable.is_empty() {
@@ -94,8 +94,8 @@ pub async fn roll_back(
         let is_back = ways.iter().flatten().any(RollbackTarget::is_back);
         let deployed = deployed(&fleet, &seen, &options.which, is_back).map_err(|why| {
             Error::new(Exit::Blocked, why).help(
-                "nothing was changed; name the report or the journal of the run that is to be taken back with --of FILE, \
-                 or go back in every selected target with --all",
+                "nothing was changed; name the report or the journal of the run to roll back with --of FILE, \
+                 or roll back every selected target with --all",
             )
         })?;
         let ways: Vec<Option<RollbackTarget>> = ways
@@ -118,7 +118,7 @@ pub async fn roll_back(
     };
     let (ways, deployed, definitions) = unless_cancelled(read, cancel).await??;
     let plan = rollback_target::plan(&fleet, &seen, &ways, &deployed, &definitions);
-    // The differences that are shown are those to what is gone back to.
+    // The differences are those to the revision of the rollback.
     for (index, found) in &definitions {
         if let (Ok(observed), Ok(found)) = (&mut seen[*index], found) {
             observed.newest = Some(Arc::clone(found));
@@ -128,7 +128,7 @@ pub async fn roll_back(
     decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await
 }
 
-/// Reads what is gone back to, by the targets' indices.
+/// Reads the revisions of the rollback, by the targets' indices.
 async fn definitions(fleet: &Fleet, ways: &[Option<RollbackTarget>], reach: &Connection) -> Definitions {
     use futures::StreamExt;
 
@@ -164,19 +164,19 @@ fn print_sources(fleet: &Fleet, ways: &[Option<RollbackTarget>], view: &mut View
     }
     for (because, targets) in guessed {
         view.warning(&format!(
-            "{}: what it goes back to is the next older revision of its family, and whether that ever ran is not known: \
+            "{}: the rollback is to the next older revision of its family, and it is not known whether that ever ran: \
              {because}",
             targets.join(", ")
         ));
     }
     for (because, targets) in told {
         view.note(&format!(
-            "{}: what ran before is told from the service's messages and the tags of its revisions: {because}",
+            "{}: the deployment history comes from the service's messages and the tags of its revisions: {because}",
             targets.join(", ")
         ));
     }
     for (why, targets) in already {
-        view.note(&format!("{}: {why}; --further goes on to what ran before that", targets.join(", ")));
+        view.note(&format!("{}: {why}; --further rolls back one revision further", targets.join(", ")));
     }
     for (why, number) in untouched {
         view.note(&format!("{} left as it is, {why}; --all takes it back too", count(number, "target")));

@@ -1,7 +1,7 @@
 //! `roleout deploy plan.json`: a saved plan, carried out exactly as it was made, or refused before anything is changed.
 //!
-//! Every target with work is read again. One whose live side moved since is named; `--skip-stale` goes on without it.
-//! The manifest is not read: the plan holds all that is needed but the ID token.
+//! Every target with work is read again. A target that changed since is named; `--skip-stale` goes on without it. The
+//! manifest is not read: the plan holds all that is needed but the ID token.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct ApplyOptions {
     pub dry_run: bool,
     /// Go on without the targets that cannot be reached.
     pub skip_blocked: bool,
-    /// Go on without the targets that moved since the plan was made.
+    /// Go on without the targets that changed since the plan was made.
     pub skip_stale: bool,
     /// Refuse a plan that is older.
     pub max_age: Duration,
@@ -119,7 +119,7 @@ pub async fn apply_plan(
 struct Compared {
     /// Accounts and targets that cannot be reached.
     blocked: Option<Error>,
-    /// Targets that moved since the plan was made.
+    /// Targets that changed since the plan was made.
     stale: Option<Error>,
     /// What was not checked.
     notes: Vec<String>,
@@ -213,14 +213,14 @@ fn untrue(targets: &[String]) -> Error {
     let more = targets.len().saturating_sub(LISTED);
     let named = targets[..targets.len() - more].join(", ");
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let what = "the saved plan contradicts itself: its outline says something else than its work";
+    let what = "the saved plan contradicts itself: its outline contradicts its work";
     let error = Error::new(Exit::Blocked, format!("{what}, of {named}{more}"));
     error.help("nothing was changed; roleout writes no such plan, so find out who changed it, and plan again")
 }
 
 fn left_out(what: &str) -> Action {
     let help = Some("plan again".to_owned());
-    Action::Blocked { reason: format!("it moved since the plan was made: {what}"), help }
+    Action::Blocked { reason: format!("it changed since the plan was made: {what}"), help }
 }
 
 fn refused(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Observation], outline: &Outline) -> Option<Error> {
@@ -233,7 +233,7 @@ fn moved(mut lines: Vec<String>) -> Option<Error> {
     if lines.is_empty() {
         return None;
     }
-    let what = format!("{} moved since the plan was made", count(lines.len(), "target"));
+    let what = format!("{} changed since the plan was made", count(lines.len(), "target"));
     let more = lines.len().saturating_sub(LISTED);
     lines.truncate(LISTED);
     if more > 0 {

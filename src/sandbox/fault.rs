@@ -41,7 +41,7 @@ pub enum Fault {
     Alarm,
     /// `stuck`: tasks of a new revision crash, and so do those of the revision that ECS rolls back to.
     Stuck,
-    /// `no-return`: tasks of a new revision crash, and those of what is gone back to never start, whoever goes back.
+    /// `no-return`: tasks of a new revision crash, and those of the previous revision never start in any rollback.
     NoReturn,
     /// `task-fails`: tasks of RunTask exit with 1.
     TaskFails,

@@ -23,8 +23,8 @@ enum Steps {
     Canary { percent: f64, minutes: u64 },
 }
 
-/// A lifecycle stage, in the order in which they come. LINEAR and CANARY go back from the seventh to the sixth at each
-/// step of the traffic.
+/// A lifecycle stage, in the order in which they come. LINEAR and CANARY return from the seventh to the sixth at each step
+/// of the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     ReconcileService,
@@ -126,7 +126,7 @@ impl Lifecycle {
         self.hooks.iter().filter_map(Hook::wakes).chain([self.until])
     }
 
-    /// All traffic goes back to what ran before, and hooks that were called count no more.
+    /// All traffic returns to what ran before, and hooks that were called count no more.
     pub(crate) fn turn_back(&mut self) {
         (self.production, self.test, self.until) = (0.0, 0.0, 0);
         self.hooks.iter_mut().for_each(Hook::forget);

@@ -42,7 +42,7 @@ pub(crate) struct Record {
 pub(crate) struct Rollback {
     pub(crate) reason: String,
     pub(crate) at: Moment,
-    /// The deployment that it goes back to.
+    /// The deployment that it rolls back to.
     pub(crate) deployment: String,
 }
 

@@ -247,7 +247,7 @@ pub(crate) fn update(world: &mut World, call: &Call, input: &Value) -> Result<Va
     let moves = current.is_none_or(|(old, _)| old != arn);
     deploys |= moves;
     let pace = world.pace();
-    // What worked before is spared, so that there is a way back; started anew where it runs, it can fail.
+    // What worked before is spared, so that a rollback is possible; started anew where it runs, it can fail.
     let spared = moves && world.service(call, cluster, name)?.good.contains(&arn);
     let behaviour = world.behaviour(call, short(name), &definition, spared);
     let lag = world.lag(call, short(name));

@@ -19,7 +19,7 @@ use crate::task_definition::{self, Finding, Kind};
 /// A family of task definitions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Family {
-    /// The newest number ever given; it never goes back.
+    /// The newest number ever given; it never decreases.
     pub(crate) last: u32,
     /// When that was.
     pub(crate) registered: Moment,

@@ -15,7 +15,7 @@ pub struct Stage {
     pub bake_minutes: u64,
     /// When it was first seen.
     pub since: Timestamp,
-    /// When the next one was first seen, or when its deployment began to go back, or ended; `None` while it lasts, and where
-    /// the run left it.
+    /// When the next one was first seen, or when its deployment began to roll back, or ended; `None` while it lasts, and
+    /// where the run left it.
     pub ended_at: Option<Timestamp>,
 }

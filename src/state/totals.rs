@@ -8,7 +8,7 @@ use crate::state::TargetState;
 pub struct Totals {
     /// Not started yet, and with something to do.
     pub waiting: usize,
-    /// Under way, or on the way back.
+    /// Under way, or rolling back.
     pub running: usize,
     /// Blocked by the plan, and skipped without a word of an event.
     pub blocked: usize,

@@ -168,12 +168,12 @@ impl Page {
             (true, 0) => (
                 Tone::Good,
                 format!(
-                    "a session can be had in {}",
+                    "there is a session in {}",
                     if report.accounts.len() == 1 { "the account".to_owned() } else { format!("all {all}") }
                 ),
             ),
             (true, faults) => {
-                (Tone::Bad, format!("a session can be had in each account, but {}", count(faults, "fault")))
+                (Tone::Bad, format!("there is a session in each account, but {}", count(faults, "error")))
             }
             (false, faults) => (
                 Tone::Bad,

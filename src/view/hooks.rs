@@ -36,10 +36,10 @@ pub fn text(waiting: &[Waiting], rollback: bool, paint: Paint) -> String {
         let to = it.back.as_ref().map(|back| format!(" to {}", clean(&back.to_string()))).unwrap_or_default();
         let place = stage::hook_words(&it.hook);
         let (tone, mark, words) = match &it.ended {
-            None if rollback => (Tone::Warn, "!", format!("{place}; --rollback goes back{to}")),
+            None if rollback => (Tone::Warn, "!", format!("{place}; --rollback rolls back{to}")),
             None => (Tone::Warn, "!", place),
             Some(Ok(())) => {
-                let goes = if rollback { format!("goes back{to}") } else { "continues".to_owned() };
+                let goes = if rollback { format!("rolls back{to}") } else { "continues".to_owned() };
                 (Tone::Good, "✔", format!("{goes}; it {}", place.replacen("waits", "waited", 1)))
             }
             Some(Err(reason)) => (Tone::Bad, "✖", format!("was not {done}: {}", clean(reason))),

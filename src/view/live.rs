@@ -253,7 +253,7 @@ impl Grid {
 /// Says what goes on: the stage where there is one.
 fn phase_word(target: &TargetState) -> String {
     let word = match target.phase {
-        Phase::RollingBack => "going back",
+        Phase::RollingBack => "rolling back",
         _ if target.is_failing() => "failing",
         Phase::Waiting => "waiting",
         Phase::Preparing => "preparing",

@@ -239,7 +239,7 @@ pub(super) fn time(budget: &TimeEstimate) -> String {
         .map(|limit| {
             let left = duration(limit.seconds.saturating_mul(1000));
             match limit.what {
-                Limited::IdToken => format!("the ID token, which renews the sessions, is valid for {left} more"),
+                Limited::IdToken => format!("the ID token is valid for another {left}"),
                 Limited::Sessions => format!("the sessions last {left}, and the ID token that renews them ends before"),
                 Limited::Job => format!("the job has {left} left"),
             }
@@ -248,11 +248,10 @@ pub(super) fn time(budget: &TimeEstimate) -> String {
     let limits = if limits.is_empty() { String::new() } else { format!("; {}", limits.join("; ")) };
     let gate = gate.unwrap_or_default();
     match budget.expected_seconds {
-        Some(expected) => format!(
-            "{} if rollouts take as long as the last ones did, {worst} with every timeout used up{gate}{limits}",
-            duration(expected.saturating_mul(1000))
-        ),
-        None => format!("with every timeout used up and every bake, this takes {worst}{gate}{limits}"),
+        Some(expected) => {
+            format!("estimated {}, at worst {worst}{gate}{limits}", duration(expected.saturating_mul(1000)))
+        }
+        None => format!("at worst {worst}{gate}{limits}"),
     }
 }
 

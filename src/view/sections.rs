@@ -182,11 +182,11 @@ mod tests {
              deploys api:2\n\
              \x1b[0Ksection_end:1560896394:roleout_prod_eu-west-1_api\r\x1b[0K\n"
         );
-        sections.line(&api, "goes back".to_owned());
+        sections.line(&api, "rolls back".to_owned());
         assert_eq!(
             sections.close(closed(&api, "api rolled back", true), 0),
             "\x1b[0Ksection_start:1560896352:roleout_prod_eu-west-1_api-2\r\x1b[0Kapi rolled back\n\
-             goes back\n\
+             rolls back\n\
              \x1b[0Ksection_end:1560896394:roleout_prod_eu-west-1_api-2\r\x1b[0K\n"
         );
         assert_eq!(sections.open_targets(), std::slice::from_ref(&hangul));

@@ -222,7 +222,7 @@ fn an_image_that_matches_nothing_names_near_misses() {
     assert_eq!(
         miss("ap=r:1").to_string(),
         "--image: no selected service has a container `ap` in `images` or in its task definition file; did you mean `app`?; \
-         SERVICE/ap=... names a service all the same"
+         SERVICE/ap=... names a service anyway"
     );
     assert_eq!(
         miss("s2/app=r:1").to_string(),
@@ -339,7 +339,7 @@ async fn what_ecs_keeps_otherwise_than_it_was_sent_is_told_once() {
             .collect();
         assert_eq!(altered, vec![("shop", "app: stopTimeout added: 30".to_owned()); told], "{fault:?}");
         let words =
-            "! ECS keeps the definition of shop otherwise than it was sent: app: stopTimeout added: 30; write that";
+            "! ECS changed the definition of shop when it registered it: app: stopTimeout added: 30; write that";
         assert_eq!(ran.said.matches(words).count(), told, "{fault:?}: {}", ran.said);
         // What is told of is what each run would do again.
         let again = if told == 0 { Outcome::Unchanged } else { Outcome::Succeeded };
@@ -398,7 +398,7 @@ async fn an_older_commit_does_not_take_the_place_of_a_newer_one() {
     at(&mut newer, "abc1234def", NEWER);
     assert_eq!(newer.deploy().await.code(), Exit::Done);
     let writes = newer.sandbox.calls().writes.len();
-    // The same content: there is nothing to go back to.
+    // The same content: there is nothing to roll back to.
     let mut older = newer.planning();
     at(&mut older, "0001111", OLDER);
     assert_eq!(older.deploy().await.outcome(ONE), Some(Outcome::Unchanged));
@@ -407,8 +407,8 @@ async fn an_older_commit_does_not_take_the_place_of_a_newer_one() {
     assert_eq!(ran.code(), Exit::Blocked);
     assert_eq!(
         message(&ran),
-        "targets are blocked:\n  a0/eu-west-1/s0: a newer commit (abc1234d of 2026-11-02 08:59 UTC) is out already \
-         help: deploy the newer commit again, or go back to this one with --allow-older; nothing was changed; \
+        "targets are blocked:\n  a0/eu-west-1/s0: a newer commit (abc1234d of 2026-11-02 08:59 UTC) is deployed already \
+         help: deploy the newer commit again, or deploy this one with --allow-older; nothing was changed; \
          --skip-blocked goes on without these targets"
     );
     let view = View::new(Options::default(), Box::new(std::io::sink()), Box::new(std::io::sink()));

@@ -194,7 +194,7 @@ fn the_binary_records_a_deployment_of_each_account_by_the_job_s_token() {
         (&json!("main"), &json!(false), &json!("running"))
     );
     let warning = "warning: gitlab: no deployment is recorded in environment production/a1: GitLab answered HTTP 403: 403 \
-                   Forbidden; who runs the job may not deploy there";
+                   Forbidden; the user who runs the job may not deploy there";
     assert!(said(&output).contains(warning) && !said(&output).contains("job-secret"), "{}", said(&output));
 
     // Outside of GitLab there is nobody to tell.
@@ -293,7 +293,7 @@ fn the_plan_is_one_note_of_the_merge_request() {
     );
     assert_eq!(
         notes.lock().expect("no panic")[0]["body"],
-        "<!-- roleout:plan -->\n### roleout plan: none\n\nCould not be planned for commit 5f2c9d7b: the manifest has faults. \
+        "<!-- roleout:plan -->\n### roleout plan: none\n\nCould not be planned for commit 5f2c9d7b: the manifest has errors. \
          [The job's log](https://x.example/9) says more.\n"
     );
     let output = plan(&["plan", "--mr-note=other"]);

@@ -131,7 +131,7 @@ async fn a_task_that_does_not_end_is_stopped_and_has_failed() {
     let scene = scene(1, 1, &MIGRATE.replace("container:", "timeout: 3m, container:"), ROLLOUT).fault("*=task-hangs");
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Failed, "{}", ran.said);
-    assert_eq!(ran.reason(ONE), "the task migrate did not end within 3m, and was asked to stop; nothing was deployed");
+    assert_eq!(ran.reason(ONE), "the task migrate timed out after 3m, and was stopped; nothing was deployed");
     assert_eq!(operations(&scene), ["RegisterTaskDefinition", "RunTask", "StopTask"]);
     assert!((180..190).contains(&ran.seconds), "{}", ran.seconds);
 }
@@ -157,7 +157,7 @@ async fn a_lost_answer_starts_no_second_task_and_another_run_starts_its_own() {
 async fn what_may_not_be_run_or_seen_says_what_to_allow() {
     for (action, reason) in [
         ("ecs:RunTask", "the task migrate could not be started: RunTask: AccessDeniedException"),
-        ("ecs:DescribeTasks", "the task migrate cannot be watched, and was asked to stop: DescribeTasks: AccessDenied"),
+        ("ecs:DescribeTasks", "the task migrate cannot be watched, and was stopped: DescribeTasks: AccessDenied"),
     ] {
         let scene = scene(1, 1, MIGRATE, ROLLOUT).fault(&format!("*=deny:{action}"));
         let ran = scene.deploy().await;
@@ -295,7 +295,7 @@ async fn a_cancel_stops_the_tasks_that_run_and_sends_no_update() {
     assert!(after < 5, "{after} s");
     let of = |name: &str| operations(&scene).iter().filter(|it| *it == name).count();
     assert_eq!((of("RunTask"), of("StopTask"), of("UpdateService")), (6, 6, 0));
-    let words = "the run was cancelled while the task migrate ran, which was asked to stop; UpdateService was not sent\n\
+    let words = "the run was cancelled while the task migrate ran, which was stopped; UpdateService was not sent\n\
                  s0:10 exists and is not used";
     assert_eq!(ran.reason(ONE), words);
     assert!(told(&ran).iter().all(|(_, _, _, end)| *end == TaskEnd::Cancelled));
@@ -321,7 +321,7 @@ async fn a_cancel_ends_those_who_wait_for_a_shared_task_and_those_after_their_de
     let (ran, after) = cancelled(&later, 600).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Terminated, Some(Outcome::Detached)), "{}", ran.said);
     assert!(after < 5, "{after} s");
-    let words = "the run was cancelled while the task smoke ran, which was asked to stop; the deployment had completed";
+    let words = "the run was cancelled while the task smoke ran, which was stopped; the deployment had completed";
     assert_eq!(ran.reason(ONE), words);
 }
 

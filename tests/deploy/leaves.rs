@@ -105,9 +105,9 @@ fn other(value: &Value) -> Value {
 fn shown(ran: &Ran) -> String {
     let words = ran.said.split_whitespace().collect::<Vec<_>>().join(" ");
     let (mut text, mut rest) = (String::new(), words.as_str());
-    while let Some((before, after)) = rest.split_once("is valid for ") {
+    while let Some((before, after)) = rest.split_once("is valid for another ") {
         text.push_str(before);
-        rest = after.split_once(" more").map_or("", |(_, after)| after);
+        rest = after.trim_start_matches(|char: char| char.is_ascii_digit() || " hms".contains(char));
     }
     let (before, after) = (text + rest)
         .split_once(" ago")

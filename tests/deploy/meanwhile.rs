@@ -77,7 +77,7 @@ async fn what_somebody_deployed_since_the_plan_is_not_overwritten() {
             ran.said
         );
         let reason = ran.reason(LATER);
-        assert!(reason.starts_with("it moved since the plan was made: it ran s0:"), "{rollout}: {reason}");
+        assert!(reason.starts_with("it changed since the plan was made: it ran s0:"), "{rollout}: {reason}");
         assert!(reason.ends_with("; nothing was changed"), "{rollout}: {reason}");
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert_eq!(scene.image("a1", "eu-west-1", "s0"), HOTFIX, "{rollout}");
@@ -224,7 +224,7 @@ async fn a_deployment_that_came_after_the_last_look_is_named() {
         (service.deployments[0].0.clone(), arn.rsplit('/').next().expect("a revision").to_owned())
     });
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
-    let text = format!("took the place of {} of {}, which somebody else began after the last look", taken.0, taken.1);
+    let text = format!("replaced {} of {}, which somebody else started after the last read", taken.0, taken.1);
     let told = ran.events.iter().filter(|it| {
         matches!(&it.event, Event::ServiceMessage { target, text: said } if target.to_string() == LATER && *said == text)
     });

@@ -85,7 +85,7 @@ fn a_change_between_the_planning_and_the_deploying_process_is_refused() {
     let refused = job(here, &server, &["deploy", "plan.json"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(code(&refused), Some(i32::from(Exit::Blocked.code())), "{said}");
-    assert!(said.contains("error: 1 target moved since the plan was made:\n  a1/eu-west-1/s0: it ran s0:"), "{said}");
+    assert!(said.contains("error: 1 target changed since the plan was made:\n  a1/eu-west-1/s0: it ran s0:"), "{said}");
     assert!(said.contains("help: nothing was changed"), "{said}");
 
     let done = job(here, &server, &["deploy", "plan.json", "--skip-stale", "--format", "jsonl"]);

@@ -99,7 +99,7 @@ async fn a_target_that_times_out_is_stopped_and_rolled_back_by_ecs() {
         assert_eq!((writes(&scene, "UpdateService"), writes(&scene, "StopServiceDeployment")), (1, 1), "{fault}");
         assert!(ran.reason(ONE).starts_with("not complete within 10m: "), "{fault}: {}", ran.reason(ONE));
         assert!(is_back(&scene, &ran, "a0"), "{fault}: {}", ran.said);
-        assert!(ran.said.contains("goes back to s0:"), "{fault}: {}", ran.said);
+        assert!(ran.said.contains("rolls back to s0:"), "{fault}: {}", ran.said);
         assert_contract(&ran);
     }
 }
@@ -168,12 +168,12 @@ async fn a_rollback_that_hangs_is_stuck_at_its_own_deadline() {
         assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{own:?}: {}", ran.said);
         assert_eq!(steps(&ran), [step], "{own:?}");
         let reason = ran.reason(ONE);
-        assert!(reason.starts_with("the rollback failed: not back within 5m: "), "{own:?}: {reason}");
+        assert!(reason.starts_with("the rollback failed: not rolled back within 5m: "), "{own:?}: {reason}");
         assert!(
             reason.contains("not complete within 10m") || reason.contains("tasks failed to start"),
             "{own:?}: {reason}"
         );
-        assert!(ran.said.contains("look at the service now"), "{own:?}: {}", ran.said);
+        assert!(ran.said.contains("check the service now"), "{own:?}: {}", ran.said);
         assert_contract(&ran);
     }
 }
@@ -309,7 +309,7 @@ async fn an_update_with_a_lost_answer_is_unknown_where_the_service_may_not_be_re
     let ran = lost_and_unread(&scene, denied(), 60).await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::Failed), "{}", ran.said);
     assert!(ran.reason(ONE).starts_with("UpdateService: "), "{}", ran.reason(ONE));
-    assert!(ran.said.contains("look at the service before running again: ECS may have acted"), "{}", ran.said);
+    assert!(ran.said.contains("check the service before running again: ECS may have acted"), "{}", ran.said);
     let scene = with(OFF, BACK).fault("*=hang");
     let ran = lost_and_unread(&scene, denied(), 60).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
@@ -373,7 +373,7 @@ async fn a_target_without_an_earlier_deployment_says_that_it_cannot_be_rolled_ba
     let ran = scene.deploy().await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::TimedOut), "{}", ran.said);
     assert!(
-        ran.said.contains("nothing else had completed before it, so there is nothing to go back to"),
+        ran.said.contains("no other revision had completed before, so there is nothing to roll back to"),
         "{}",
         ran.said
     );
@@ -591,7 +591,7 @@ async fn a_cancel_during_a_rollback_leaves_it_to_ecs_and_says_so() {
     let scene = with(OFF, BACK).fault("*=no-return");
     let ran = cancelled(&scene, 700).await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Terminated, Some(Outcome::Detached)), "{}", ran.said);
-    assert!(ran.reason(ONE).contains("the return to s0:"), "{}", ran.said);
+    assert!(ran.reason(ONE).contains("the rollback to s0:"), "{}", ran.said);
     assert!(ran.said.contains("console.aws.amazon.com/ecs/v2/clusters/main/services/s0/deployments"), "{}", ran.said);
 }
 
@@ -676,15 +676,12 @@ async fn the_plan_says_what_is_done_on_failure() {
         scene.deploy().await.said
     };
     let text = said("rollout: { on_failure: rollback, rollback_scope: run, on_cancel: rollback }\n").await;
-    assert!(
-        text.contains("\non failure: back to what ran before (run)\non cancel: ECS is asked to roll back\n"),
-        "{text}"
-    );
+    assert!(text.contains("\non failure: roll back (run)\non cancel: ECS is asked to roll back\n"), "{text}");
     let text = said(
         "rollout:\n  waves:\n    - { name: canary, select: { ring: canary } }\n    - { name: rest, on_failure: rollback }\n",
     )
     .await;
-    assert!(text.contains("\non failure in rest: back to what ran before (target)\n"), "{text}");
+    assert!(text.contains("\non failure in rest: roll back (target)\n"), "{text}");
     assert!(!said("").await.contains("on failure"), "nothing is said where nothing goes back");
 }
 

@@ -99,7 +99,7 @@ async fn a_target_that_moved_is_refused_alone_and_nothing_is_changed_anywhere() 
     let refused = error(&ran);
     assert_eq!(refused.exit, Exit::Blocked);
     let mut lines = refused.message.lines();
-    assert_eq!(lines.next(), Some("1 target moved since the plan was made:"));
+    assert_eq!(lines.next(), Some("1 target changed since the plan was made:"));
     let line = lines.next().unwrap_or_default();
     assert!(line.starts_with("  a2/eu-west-1/s0: its deployment was ecs-svc/"), "{line}");
     assert_eq!(lines.next(), None);
@@ -148,7 +148,7 @@ async fn what_moved_is_named_for_each_way_of_moving() {
     let ran = carry_out(&scene, &saved, terms()).await;
     insta::with_settings!({ filters => [(r"ecs-svc/\d+", "ecs-svc/[id]"), (r"s0:\d+", "s0:[n]")] }, {
         insta::assert_snapshot!(error(&ran).message, @r"
-        3 targets moved since the plan was made:
+        3 targets changed since the plan was made:
           a0/eu-west-1/s0: it ran s0:[n] (ecs-svc/[id]) and runs s0:[n] (ecs-svc/[id]) now
           a1/eu-west-1/s0: its deployment was ecs-svc/[id] and is ecs-svc/[id] now, of s0:[n] again, and in progress
           a2/eu-west-1/s0: the service is DRAINING now
@@ -165,7 +165,7 @@ async fn a_gate_splits_a_saved_plan_over_two_jobs() {
     let (_directory, saved) = plan(&scene, "gate").await;
     let ran = carry_out(&scene, &saved, terms()).await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Gate, 1), "{}", ran.said);
-    // The canary moved since the plan was made, by the plan: that is no reason to refuse.
+    // The canary changed since the plan was made, by the plan: that is no reason to refuse.
     let mut scene = scene;
     scene.start.from = Some("rest".into());
     let ran = carry_out(&scene, &saved, terms()).await;
@@ -232,7 +232,7 @@ async fn settings_that_others_changed_since_are_named() {
     let ran = carry_out(&scene, &saved, terms()).await;
     assert_eq!(
         error(&ran).message,
-        "2 targets moved since the plan was made:\n  a0/eu-west-1/s0: its desired count was 2 and is 10 now\n  \
+        "2 targets changed since the plan was made:\n  a0/eu-west-1/s0: its desired count was 2 and is 10 now\n  \
          a1/eu-west-1/s0: its deployment's maximumPercent was 200 and is 300 now"
     );
     let ran = carry_out(&scene, &saved, ApplyOptions { skip_stale: true, ..terms() }).await;
@@ -421,7 +421,7 @@ async fn a_changed_plan_with_a_new_digest_is_refused_wherever_its_work_is_not_wh
         for dry_run in [true, false] {
             let ran = carry_out(&scene, &saved, ApplyOptions { dry_run, ..terms() }).await;
             assert_eq!(error(&ran).exit, Exit::Blocked, "{dry_run}: {what}: {}", ran.said);
-            assert!(error(&ran).message.contains("its outline says something else than its work"), "{dry_run}: {what}");
+            assert!(error(&ran).message.contains("its outline contradicts its work"), "{dry_run}: {what}");
             assert_eq!(scene.sandbox.calls().writes, Vec::new(), "{dry_run}: {what}");
         }
     }

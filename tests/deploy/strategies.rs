@@ -267,11 +267,11 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
     assert_eq!(scene.deploy().await.code(), Exit::TimedOut);
     let (exit, listed) = answer(&scene, continue_hooks::HookFilter { dry_run: true, rollback: true }).await;
     assert_eq!(exit, Exit::Done);
-    assert!(listed.contains("then ROLLBACK; --rollback goes back to s0:9"), "{listed}");
+    assert!(listed.contains("then ROLLBACK; --rollback rolls back to s0:9"), "{listed}");
     assert_eq!(scene.sandbox.calls().operation("ContinueServiceDeployment"), 0);
     let (exit, said) = answer(&scene, continue_hooks::HookFilter { dry_run: false, rollback: true }).await;
     assert_eq!(exit, Exit::Done);
-    assert!(said.contains(&format!("✔ {ONE}  goes back to s0:9; it waited at a PAUSE hook")), "{said}");
+    assert!(said.contains(&format!("✔ {ONE}  rolls back to s0:9; it waited at a PAUSE hook")), "{said}");
     assert!(said.contains("1 of 1 PAUSE hook rolled back"), "{said}");
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert!(service(&scene).task_definition.ends_with("s0:9"), "{:?}", service(&scene));

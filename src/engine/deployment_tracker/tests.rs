@@ -141,7 +141,7 @@ fn a_strangers_failure_that_ecs_rolls_back_is_not_ours() {
     assert_eq!(followed.clone().judge(&look, None, at(2)), Verdict::Superseded(text.into()));
     let older = service(&[back(), dated(stranger, 150)]);
     assert_eq!(followed.judge(&older, None, at(2)), Verdict::RollingBack, "it began before ours");
-    // What is gone back to is not one that the service listed before: ECS says that it is the return, and ours is there.
+    // The service did not list the rollback's deployment before: ECS says that it is the rollback, and ours is there.
     let mut unknown = DeploymentTracker::new("td/api:2".into(), "td/api:9".into(), vec!["ecs-svc/9".into()]);
     assert_eq!(unknown.judge(&service(&[ours]), None, at(1)), Verdict::Wait);
     assert!(matches!(unknown.clone().judge(&service(&[back()]), None, at(2)), Verdict::Superseded(_)));

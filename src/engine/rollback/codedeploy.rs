@@ -1,5 +1,5 @@
-//! The way back of a service under the CODE_DEPLOY controller: our deployment is stopped with a rollback while it is
-//! under way; otherwise what ran before is deployed.
+//! The rollback of a service under the CODE_DEPLOY controller: a deployment of ours that is under way is stopped with a
+//! rollback; otherwise the previous revision is deployed.
 
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::fleet::codedeploy::CodeDeploy as Group;
 use crate::plan::work::Definition;
 
 impl Rollback<'_> {
-    /// Goes back by CodeDeploy.
+    /// Rolls back by CodeDeploy.
     pub(super) async fn go_back_by_codedeploy(mut self, group: &Group) -> RollbackResult {
         let deadline = Instant::now() + self.timeout;
         let service = match self.read_service(deadline).await {
@@ -33,7 +33,9 @@ impl Rollback<'_> {
             return RollbackResult::Superseded("another task set is PRIMARY".to_owned());
         }
         if before.is_empty() || before == wanted {
-            return RollbackResult::Nothing("nothing else ran before it, so there is nothing to go back to".to_owned());
+            return RollbackResult::Nothing(
+                "no other revision ran before, so there is nothing to roll back to".to_owned(),
+            );
         }
         if self.run.cancel.is_cancelled() {
             return RollbackResult::Cancelled;
@@ -97,6 +99,6 @@ impl Rollback<'_> {
 }
 
 async fn stuck(summary: String, watch: &Watch<'_>) -> RollbackResult {
-    let help = Some("it is not back on what ran before: look at the service and its deployment group now".to_owned());
+    let help = Some("it is not rolled back: check the service and its deployment group now".to_owned());
     RollbackResult::Stuck(Reason { summary, evidence: watch.evidence().await, help })
 }

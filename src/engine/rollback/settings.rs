@@ -1,4 +1,4 @@
-//! The desired count and the deployment settings that a change set, given back.
+//! Restores the desired count and the deployment settings that a change set.
 
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::event::{Reason, RollbackStep};
 use crate::observe::service::LiveService;
 
 impl Rollback<'_> {
-    /// Gives back only the settings, where ECS has rolled the deployment back itself. Returns how that ended, unless well.
+    /// Restores only the settings, after ECS has rolled the deployment back itself. Returns how that ended, unless well.
     pub async fn restore_settings(mut self) -> Option<RollbackResult> {
         let deadline = Instant::now() + self.timeout;
         if matches!((self.work.desired_count, &self.work.deployment), (None, None)) {
@@ -29,7 +29,7 @@ impl Rollback<'_> {
         self.unset.take().map(|error| self.unset(&error))
     }
 
-    /// Gives back the settings of a target whose work was nothing else.
+    /// Restores the settings of a target that had no other work.
     pub(super) async fn give_settings_back(&mut self, service: &LiveService, deadline: Instant) -> RollbackResult {
         self.announce(RollbackStep::Settings).await;
         let (count, _) = self.work.before.settings(self.work, service);
@@ -66,7 +66,7 @@ impl Rollback<'_> {
         self.finish(service.revision()).await
     }
 
-    /// Gives back the settings that the change set and that still are so.
+    /// Restores the settings that the change set, if they still have its values.
     pub(super) async fn restore(&mut self, service: &LiveService, deadline: Instant) {
         let (desired_count, deployment) = self.work.before.settings(self.work, service);
         let update = ServiceUpdate { desired_count, deployment, ..ServiceUpdate::default() };
@@ -76,20 +76,18 @@ impl Rollback<'_> {
         }
     }
 
-    /// It is back, and its settings could not be given back.
+    /// It is rolled back, but its settings could not be restored.
     pub(super) fn unset(&self, error: &CallError) -> RollbackResult {
         let why = match error.kind {
             Kind::Withdrawn if self.run.cancel.is_cancelled() => {
-                return RollbackResult::Detached(
-                    "the run was cancelled before its settings were given back".to_owned(),
-                );
+                return RollbackResult::Detached("the run was cancelled before its settings were restored".to_owned());
             }
             Kind::Withdrawn => {
                 format!("UpdateService was not sent within {}", humantime::format_duration(self.timeout))
             }
             _ => error.to_string(),
         };
-        let summary = format!("it is back, but its settings could not be given back: {why}");
+        let summary = format!("it is rolled back, but its settings could not be restored: {why}");
         RollbackResult::Stuck(Reason { summary, evidence: Vec::new(), help: help(error, self.target) })
     }
 }

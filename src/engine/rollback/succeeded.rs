@@ -169,10 +169,10 @@ pub async fn roll_back_wave(
 fn panicked(error: &JoinError) -> RollbackResult {
     if error.is_cancelled() {
         RollbackResult::Detached(
-            "the run was cancelled while ECS was being asked to roll it back; look at the service".to_owned(),
+            "the run was cancelled while ECS was being asked to roll it back; check the service".to_owned(),
         )
     } else {
-        let summary = "this program failed in this rollback (a bug); look at the service".to_owned();
+        let summary = "this program failed in this rollback (a bug); check the service".to_owned();
         RollbackResult::Stuck(Reason { summary, ..Reason::default() })
     }
 }

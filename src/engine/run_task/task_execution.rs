@@ -145,8 +145,8 @@ impl TaskExecution<'_> {
                 () = tokio::time::sleep_until(deadline) => {
                     let limit = humantime::format_duration(self.task.timeout);
                     let stopped = self.stop(arn, "it ran longer than its timeout", Instant::now() + STOP).await;
-                    let why = last.map(|error: CallError| format!("; the last look at it failed: {error}"));
-                    let what = format!("did not end within {limit}, and {stopped}{}", why.unwrap_or_default());
+                    let why = last.map(|error: CallError| format!("; the last read failed: {error}"));
+                    let what = format!("timed out after {limit}, and {stopped}{}", why.unwrap_or_default());
                     return Err(self.failed(&what, Reason::default()));
                 }
                 looked = look => looked,
@@ -207,7 +207,7 @@ impl TaskExecution<'_> {
             () = self.cancelled_for(CONCURRENCY) => Err(CallError::withdrawn("StopTask")),
         };
         match stopped {
-            Ok(()) => "was asked to stop".to_owned(),
+            Ok(()) => "was stopped".to_owned(),
             Err(error) if error.kind == Kind::Withdrawn => "may go on: ECS did not answer StopTask in time".to_owned(),
             Err(error) => format!("could not be stopped and goes on: {error}"),
         }
@@ -217,7 +217,7 @@ impl TaskExecution<'_> {
     fn failed(self, what: &str, reason: Reason) -> Unfinished {
         let per = match self.task.per {
             Per::Target => String::new(),
-            Per::Account | Per::Run => format!(", {},", self.task.per.words().unwrap_or_default()),
+            Per::Account | Per::Run => format!(" ({})", self.task.per.words().unwrap_or_default()),
         };
         let then = match self.moment {
             Moment::Before => "nothing was deployed",
@@ -321,7 +321,7 @@ fn no_task(answer: &Value) -> String {
     };
     let mut reasons: Vec<String> = failures.map(reason).collect();
     reasons.dedup();
-    if reasons.is_empty() { "ECS started no task and does not say why".to_owned() } else { reasons.join(", ") }
+    if reasons.is_empty() { "ECS started no task and gave no reason".to_owned() } else { reasons.join(", ") }
 }
 
 /// How a task ended that did not succeed.
@@ -367,6 +367,6 @@ mod tests {
         let failure = json!({ "arn": "arn:x", "reason": "RESOURCE:MEMORY", "detail": "none of 2 instances" });
         assert_eq!(no_task(&json!({ "failures": [failure, failure] })), "RESOURCE:MEMORY: none of 2 instances");
         assert_eq!(no_task(&json!({ "failures": [{ "reason": "AGENT" }] })), "AGENT");
-        assert_eq!(no_task(&json!({})), "ECS started no task and does not say why");
+        assert_eq!(no_task(&json!({})), "ECS started no task and gave no reason");
     }
 }

@@ -87,7 +87,7 @@ fn what_holds_for_a_whole_wave_is_the_work_of_one_job() {
         ("strict: true", "it is `strict`, and counts all that is under way"),
         (
             "on_failure: rollback, rollback_scope: wave",
-            "its `rollback_scope` is `wave`, and what had succeeded goes back with what failed",
+            "its `rollback_scope` is `wave`, and targets that succeeded are rolled back with those that failed",
         ),
     ] {
         let fleet = fleet(&[1, 1, 1], &format!("rollout:\n  waves:\n    - {{ name: all, {rollout} }}\n"));

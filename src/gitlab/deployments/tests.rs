@@ -92,7 +92,7 @@ fn an_environment_runs_from_its_first_target_to_its_last() {
         reason: Reason::default(),
         revision: None,
     };
-    assert_eq!(run.event(returned), "production/a0 failed", "what goes back afterwards did not succeed");
+    assert_eq!(run.event(returned), "production/a0 failed", "a later rollback is not a success");
     assert_eq!(run.event(Event::RunFinished), "");
 }
 

@@ -77,13 +77,13 @@ impl Checker<'_> {
         ];
         for (key, place) in places {
             if let Some(place) = place.filter(|_| !rolls_back && !broken && !excused) {
-                let message = format!("`{key}` says how to go back, and nothing goes back here");
+                let message = format!("`{key}` is about rollback, and nothing is rolled back here");
                 self.fault(place, message, "add `on_failure: rollback`, or remove the key");
             }
         }
         let timeout = given(written.timeout).map_or(defaults.timeout, |timeout| timeout.0);
         if let Some(place) = written.timeout.as_ref().map(|value| value.span).filter(|_| timeout.is_zero()) {
-            self.fault(place, "the timeout is 0: every return would time out", "write how long one may take");
+            self.fault(place, "the timeout is 0: every rollback would time out", "write how long one may take");
         }
         Policy {
             rolls_back,

@@ -63,11 +63,11 @@ fn print_layout(layout: &Layout, fleet: &Fleet, timeout: Duration, view: &mut Vi
         stage.notes.iter().for_each(|note| view.warning(note));
         let parts = count(stage.parts, "job");
         view.note(&format!(
-            "wave {}: {} in {parts}; {} may fail, and up to {} can have before it halts",
+            "wave {}: {} in {parts}; tolerates {}, and up to {} can fail before it halts",
             stage.wave,
             count(stage.targets, "target"),
-            stage.max_failures,
-            stage.worst_case_failures
+            count(stage.max_failures, "failure"),
+            count(stage.worst_case_failures, "target")
         ));
         if stage.worst_case > timeout {
             let written = |time: Duration| humantime::format_duration(time).to_string();

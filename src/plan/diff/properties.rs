@@ -1,4 +1,4 @@
-//! What must hold of every diff, tried on generated definitions that the sandbox registers and gives back.
+//! The properties of every diff, tested with generated definitions that the sandbox registers and returns.
 
 use proptest::prelude::*;
 use proptest::sample::Index;

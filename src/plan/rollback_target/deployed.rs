@@ -1,8 +1,8 @@
-//! Which targets the deploy that is taken back has changed: only those go back.
+//! Finds the targets that a deploy has changed: only those are rolled back.
 //!
-//! Pure. A run that halted or was cancelled has not touched every target, and what it did not touch runs what it should. The
-//! report of that run tells it exactly. Without one the manifest does: a target that neither runs nor has under way what the
-//! manifest deploys was not changed by that deploy. Of those that do, the tags of their revisions tell which commit did it.
+//! Pure. A run that halted or was cancelled has not touched every target, and the untouched ones run what they should. The
+//! report of that run shows them exactly. Without a report, the manifest decides: a target that neither runs nor deploys what
+//! the manifest deploys was not changed by that deploy. For the others, the tags of their revisions show which commit did it.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use crate::observe::{Observation, Observed};
 use crate::plan::build;
 use crate::plan::work::Definition;
 
-/// Which targets go back.
+/// Which targets are rolled back.
 #[derive(Clone, Debug, Default)]
 pub enum DeployedBy {
     /// Those that the deploy of this manifest has changed.
@@ -33,7 +33,7 @@ pub struct DeployedRun {
     pub targets: BTreeMap<TargetId, Result<Revision, String>>,
 }
 
-/// Whether the deploy that is taken back has changed a target, and how that is known.
+/// Whether the deploy has changed a target, and how that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deployed {
     /// It has.
@@ -61,10 +61,10 @@ impl DeployedRun {
     }
 }
 
-/// Says of every target whether the deploy that is taken back has changed it; `None` where it could not be read.
+/// Decides for every target whether the deploy has changed it; `None` if it could not be read.
 ///
 /// # Errors
-/// Nothing tells it, which the text says: then no target may be taken for one that was.
+/// It cannot be decided for any target, with the reason.
 pub fn deployed(
     fleet: &Fleet,
     seen: &[Observation],
@@ -76,7 +76,9 @@ pub fn deployed(
         pairs.map(|(target, seen)| Some(decide(target, seen.as_ref().ok()?))).collect()
     };
     match which {
-        DeployedBy::All => Ok(each(&|_, _| Deployed::Yes("every selected target goes back, as asked".to_owned()))),
+        DeployedBy::All => {
+            Ok(each(&|_, _| Deployed::Yes("every selected target is rolled back, as requested".to_owned())))
+        }
         DeployedBy::Run(run) => Ok(each(&|target, observed| run.judge(&target.id, observed))),
         DeployedBy::Manifest => by_manifest(fleet, seen, is_back),
     }
@@ -158,7 +160,7 @@ fn by_manifest(fleet: &Fleet, seen: &[Observation], is_back: bool) -> Result<Vec
         return match is_silent && !is_mixed {
             // Nothing tells them apart, and nothing has to: they are all in the same state.
             true => {
-                let yes = || Deployed::Yes("the manifest says nothing of its image, and all run the same".to_owned());
+                let yes = || Deployed::Yes("the manifest does not set its image, and all run the same".to_owned());
                 Ok(stands.iter().map(|stand| stand.as_ref().map(|_| yes())).collect())
             }
             false => Err(untold(seen)),
@@ -177,7 +179,7 @@ fn by_manifest(fleet: &Fleet, seen: &[Observation], is_back: bool) -> Result<Vec
         Stand::Silent(commit) if by_own_pipeline(commit) => {
             Deployed::Yes("its revision has the tag of this pipeline".to_owned())
         }
-        Stand::Silent(_) => Deployed::no("the manifest says nothing of its task definition"),
+        Stand::Silent(_) => Deployed::no("the manifest does not set its task definition"),
         Stand::Knows(_) | Stand::Other => Deployed::no("it does not run what the manifest deploys"),
         Stand::Unknown(why) => Deployed::no(format!("it cannot be compared with the manifest: {why}")),
     };
@@ -244,7 +246,7 @@ fn untold(seen: &[Observation]) -> String {
     let mut lines: Vec<String> = running.iter().take(LISTED).map(|(what, n)| format!("\n  {n}: {what}")).collect();
     lines.extend((more > 0).then(|| format!("\n  and {more} more")));
     let what =
-        "nothing tells which targets the last deploy changed: no target is known to run what this manifest deploys";
+        "it is not known which targets the last deploy changed: no target is known to run what this manifest deploys";
     format!("{what}. Targets run:{}", lines.concat())
 }
 

@@ -71,7 +71,7 @@ pub fn ran(service: &LiveService, revision: &Known) -> WasHealthy {
             steady |= !failed && text.ends_with("has reached a steady state.");
         }
     }
-    // ECS keeps the last hundred messages: where they go back so far, silence says something too.
+    // ECS keeps the last hundred messages: if they reach that far, their silence is evidence too.
     let complete = said.first().is_some_and(|(at, _)| *at <= from);
     match (steady, failed || complete) {
         (true, _) => WasHealthy::Yes(HealthEvidence::Steady),

@@ -1,6 +1,6 @@
 // One target, opened: why, what was changed, when, and what happened.
 
-const ROLLBACK = { await: 'ECS rolls it back by itself', stop_deployment: 'the deployment is stopped, and ECS rolls it back', deploy: 'what it ran before is deployed', settings: 'its settings are given back' };
+const ROLLBACK = { await: 'ECS rolls it back by itself', stop_deployment: 'the deployment is stopped, and ECS rolls it back', deploy: 'the previous revision is deployed', settings: 'its settings are restored' };
 
 function openTarget(name) {
   if (!byName.has(name)) return;

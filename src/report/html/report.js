@@ -58,7 +58,7 @@ function address() {
   return `#${said.join('&')}`;
 }
 
-// `push` leaves the present sight behind, so that the browser's way back returns to it.
+// `push` keeps the present view in the history, so that the browser's back button returns to it.
 function writeAddress(push = false) {
   const next = address();
   if (next === (location.hash || '#')) return;

@@ -60,7 +60,7 @@ async fn a_set_up_that_works_has_no_findings() {
         let (exit, report) = setup.report().await;
         assert_eq!((exit, &report["findings"]), (Exit::Done, &json!([])), "{name}: {report:#}");
         let (_, text) = setup.says(Layout::Text).await;
-        assert!(text.contains("a session can be had in "), "{name}:\n{text}");
+        assert!(text.contains("there is a session in "), "{name}:\n{text}");
     }
 }
 

@@ -28,6 +28,7 @@ pub mod journal;
 pub mod jsonl;
 pub mod lines;
 pub mod live;
+pub mod log;
 pub mod markdown;
 pub mod options;
 pub mod plan;

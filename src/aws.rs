@@ -5,6 +5,7 @@
 
 pub mod alarms;
 pub mod bounded;
+pub mod calls;
 #[cfg(feature = "codedeploy")]
 pub mod codedeploy;
 pub mod denial;
@@ -51,6 +52,7 @@ use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::Semaphore;
 
 use self::bounded::Bounded;
+use self::calls::CallLog;
 use self::settings::{Endpoints, Settings};
 use crate::base::clock::Clock;
 use crate::base::error::Error;
@@ -239,6 +241,7 @@ impl Aws {
                 // Sessions renew themselves; a second cache in front of them would only hide it.
                 .identity_cache(aws_sdk_ecs::config::IdentityCache::no_cache())
                 .retry_partition(partition)
+                .interceptor(CallLog::new(account, region))
                 .build();
             Arc::new(ecs::Ecs::new(aws_sdk_ecs::Client::from_conf(config), Arc::clone(&self.places), others))
         }))

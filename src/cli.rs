@@ -11,6 +11,7 @@ mod record;
 mod report;
 mod sandbox;
 mod status;
+mod verbosity;
 
 pub use crate::cli::doctor::{Doctor, DoctorFormat};
 pub use crate::cli::exec::{Credentials, CredentialsFormat, Exec};
@@ -22,6 +23,7 @@ pub use crate::cli::record::RecordArgs;
 pub use crate::cli::report::{Folding, PlanReports, Report, Reports, Sections};
 pub use crate::cli::sandbox::Sandbox;
 pub use crate::cli::status::{Status, StatusFormat};
+pub use crate::cli::verbosity::{OutputFormat, ShowCalls, Verbosity};
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -34,7 +36,6 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use crate::base::exit::Exit;
 use crate::fleet::{ImageChoice, OnBusy};
 use crate::view::Form;
-use crate::view::options::Format;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -89,12 +90,13 @@ impl Cli {
 
 fn empty_env_is_unset(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|arg| {
-        let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
+        let is_level = matches!(arg.get_action(), ArgAction::Count);
+        let is_flag = is_level || matches!(arg.get_action(), ArgAction::SetTrue);
         let value = arg.get_env().and_then(std::env::var_os).map(|value| value.to_string_lossy().to_lowercase());
         // A flag that is off contradicts no other.
         let off = |value: &str| value.is_empty() || is_flag && ["false", "0", "no", "off", "n", "f"].contains(&value);
         let arg = if value.as_deref().is_some_and(off) { arg.env(Resettable::Reset) } else { arg };
-        if is_flag { arg.value_parser(BoolishValueParser::new()) } else { arg }
+        if is_flag && !is_level { arg.value_parser(BoolishValueParser::new()) } else { arg }
     });
     command.mut_subcommands(empty_env_is_unset)
 }
@@ -187,38 +189,6 @@ pub struct ImageOverrides {
     /// Use this image for a container: [SERVICE/]CONTAINER=IMAGE; repeat it, or separate with spaces
     #[arg(long, value_name = "[SERVICE/]CONTAINER=IMAGE", env = "ROLEOUT_IMAGE", value_delimiter = ' ')]
     pub image: Vec<ImageChoice>,
-}
-
-/// How much is printed, and in which format.
-#[derive(Clone, Debug, Args)]
-pub struct Verbosity {
-    /// Print only failures and the verdict
-    #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// Print every message of ECS, line by line
-    #[arg(short, long, env = "ROLEOUT_VERBOSE")]
-    pub verbose: bool,
-    /// What stdout gets: only the plan, or each event as a line of JSON
-    #[arg(long, value_name = "FORMAT", env = "ROLEOUT_FORMAT", default_value = "text")]
-    pub format: OutputFormat,
-}
-
-/// The values of `--format`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum OutputFormat {
-    /// The plan, for people
-    Text,
-    /// Events, for programs
-    Jsonl,
-}
-
-impl From<OutputFormat> for Format {
-    fn from(format: OutputFormat) -> Self {
-        match format {
-            OutputFormat::Text => Self::Text,
-            OutputFormat::Jsonl => Self::Jsonl,
-        }
-    }
 }
 
 /// The embedded AWS instead of the real one.
@@ -461,6 +431,9 @@ pub struct Plan {
     /// Print only the plan
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
+    /// Whether the calls are shown
+    #[command(flatten)]
+    pub calls: ShowCalls,
     /// What is written of it
     #[command(flatten)]
     pub reports: PlanReports,

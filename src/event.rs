@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::text::without_request_ids;
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Moment, Outcome, Revision, TargetId};
 use crate::plan::outline::Outline;
@@ -392,12 +393,13 @@ pub struct Reason {
 
 impl Reason {
     /// Returns what makes two reasons the same: not how many tasks or targets were hit, nor what one of
-    /// them wrote last.
+    /// them wrote last, nor which request it was.
     #[must_use]
     pub fn cause(&self) -> Self {
         let text = |evidence: &Evidence| evidence.cause.as_ref().unwrap_or(&evidence.text).clone();
-        let evidence = self.evidence.iter().map(|evidence| text(evidence).into()).collect();
-        Self { evidence, ..self.clone() }
+        let evidence = self.evidence.iter().map(|evidence| without_request_ids(&text(evidence)).into_owned().into());
+        let summary = without_request_ids(&self.summary).into_owned();
+        Self { summary, evidence: evidence.collect(), help: self.help.clone() }
     }
 }
 

@@ -21,6 +21,7 @@ use roleout::engine::cancel::{Cancel, Signal};
 use roleout::manifest::schema;
 use roleout::view;
 use roleout::view::View;
+use roleout::view::log::Filter;
 use roleout::view::options::{Format, Options};
 use roleout::view::stream::Stream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -82,7 +83,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
     if !matches!(cli.command, Command::Exec(_)) {
         raise_open_files();
     }
-    let talk = |quiet, verbose| Verbosity { quiet, verbose, format: OutputFormat::Text };
+    let talk = |quiet, verbose: u8| Verbosity { quiet, verbose, format: OutputFormat::Text };
     let exit = match cli.command {
         Command::Deploy(args) => {
             with_view(&args.talk, async |view, cancel| deploy::deploy(&args, view, cancel).await).await
@@ -91,29 +92,33 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
             with_view(&args.talk, async |view, cancel| rollback::rollback(&args, view, cancel).await).await
         }
         Command::Plan(args) => {
-            with_view(&talk(args.quiet, false), async |view, cancel| plan::plan(&args, view, cancel).await).await
+            with_view(&talk(args.quiet, args.calls.verbose), async |view, cancel| plan::plan(&args, view, cancel).await)
+                .await
         }
         Command::Watch(args) => {
             with_view(&args.talk, async |view, cancel| watch::watch(&args, view, cancel).await).await
         }
         Command::Continue(args) => {
-            with_view(&talk(args.quiet, false), async |view, cancel| continue_hook::hooks(&args, view, cancel).await)
-                .await
+            with_view(&talk(args.quiet, args.calls.verbose), async |view, cancel| {
+                continue_hook::hooks(&args, view, cancel).await
+            })
+            .await
         }
         Command::Sandbox(args) => {
-            with_view(&talk(false, true), async |view, cancel| sandbox::sandbox(&args, view, cancel).await).await
+            with_view(&talk(false, 1), async |view, cancel| sandbox::sandbox(&args, view, cancel).await).await
         }
         Command::Status(args) => {
             let talk = talk(args.quiet, args.verbose);
             with_view(&talk, async |view, cancel| status::status(&args, view, cancel).await).await
         }
         Command::Init(args) => {
-            with_view(&talk(false, false), async |view, cancel| init::init(&args, view, cancel).await).await
+            with_view(&talk(false, 0), async |view, cancel| init::init(&args, view, cancel).await).await
         }
         Command::Exec(args) => {
             // The exit code is the command's own. Nothing is drawn beside what it says.
             let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
-            let view = View::new(options(&talk(args.quiet, true)), out, err);
+            log(Filter::read(args.calls.verbose)?, std::io::stderr());
+            let view = View::new(options(&talk(args.quiet, 1)), out, err);
             let by_terminal = std::io::stdin().is_terminal();
             return exec::exec(&args, view, by_terminal).await.map(ExitCode::from);
         }
@@ -121,24 +126,28 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
             let out = &mut std::io::stdout();
             let terminal = out.is_terminal();
             let err = Box::new(std::io::stderr());
-            let view = View::new(options(&talk(false, false)), Box::new(std::io::sink()), err);
+            log(Filter::read(0)?, std::io::stderr());
+            let view = View::new(options(&talk(false, 0)), Box::new(std::io::sink()), err);
             with_signals(async |cancel| credentials::credentials(&args, out, terminal, view, cancel).await).await
         }
-        Command::Report(args) => with_view(&talk(false, false), async |view, _| report::report(&args, view)).await,
+        Command::Report(args) => with_view(&talk(false, 0), async |view, _| report::report(&args, view)).await,
         Command::Iam(args) => match &args.action {
             None => iam::write(&args, &mut std::io::stdout(), &mut anstream::stderr()),
             Some(IamAction::Check(args)) => {
-                let talk = talk(args.quiet, false);
+                let talk = talk(args.quiet, args.calls.verbose);
                 with_view(&talk, async |view, cancel| iam::check(args, view, cancel).await).await
             }
         },
         Command::Doctor(args) => {
-            with_view(&talk(args.quiet, false), async |view, cancel| doctor::doctor(&args, view, cancel).await).await
+            with_view(&talk(args.quiet, args.calls.verbose), async |view, cancel| {
+                doctor::doctor(&args, view, cancel).await
+            })
+            .await
         }
         Command::Pipeline(args) => {
-            with_view(&talk(false, false), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
+            with_view(&talk(false, 0), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
         }
-        Command::Check(args) => with_view(&talk(false, false), async |view, _| check::check(&args, view)).await,
+        Command::Check(args) => with_view(&talk(false, 0), async |view, _| check::check(&args, view)).await,
         Command::Schema => {
             print(format!("{:#}\n", schema::schema()).as_bytes());
             Ok(Exit::Done)
@@ -186,7 +195,14 @@ fn print(bytes: &[u8]) {
 
 fn options(talk: &Verbosity) -> Options {
     let size = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, h)| (usize::from(w.0), usize::from(h.0)));
-    Options::detect(Format::from(talk.format), talk.quiet, talk.verbose, size)
+    Options::detect(Format::from(talk.format), talk.quiet, talk.verbose > 0, size)
+}
+
+/// Writes what a filter selects of the calls and of the SDK's log.
+fn log(filter: Option<Filter>, err: impl Write + Send + 'static) {
+    if let Some(filter) = filter {
+        filter.start(err);
+    }
 }
 
 /// Runs a command with a view of its streams, until their readers have taken everything, or a second after a signal.
@@ -195,7 +211,11 @@ async fn with_view(
     command: impl AsyncFnOnce(View, Cancel) -> Result<Exit, Error>,
 ) -> Result<Exit, Error> {
     let (out, err) = (Stream::new(std::io::stdout()), Stream::new(std::io::stderr()));
-    let options = Options { pending: Some(err.pending()), ..options(talk) };
+    let (filter, options) = (Filter::read(talk.verbose)?, options(talk));
+    // Lines that come between two frames would tear the drawing.
+    let live = options.live && filter.is_none();
+    let options = Options { pending: Some(err.pending()), live, ..options };
+    log(filter, err.clone());
     let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
     with_signals(async |cancel| {
         let result = command(view, cancel.clone()).await;

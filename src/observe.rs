@@ -250,5 +250,5 @@ fn read_error(error: &CallError, target: &TargetSpec) -> ObserveError {
         Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
         Kind::Expired | Kind::Refused | Kind::NotSent | Kind::NoSession | Kind::Withdrawn => None,
     };
-    ObserveError { reason: error.to_string(), help, answered: error.kind == Kind::Refused }
+    ObserveError { reason: format!("{error:#}"), help, answered: error.kind == Kind::Refused }
 }

@@ -10,6 +10,7 @@ pub mod references;
 pub mod run_tasks;
 pub mod verified;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
-use crate::base::text::count;
+use crate::base::text::{count, without_request_ids};
 use crate::connect::{CommandContext, Connection};
 use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Fleet, TargetId, TargetSpec};
@@ -129,10 +130,12 @@ pub async fn wait_for_others(fleet: &Fleet, seen: &mut [Observation], reach: &Co
 /// Returns why the run may not start: accounts and targets that cannot be reached (exit 4), or that cannot be deployed
 /// (exit 5). Every one of them is named, an unreachable account once.
 pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Observation], outline: &Outline) -> Option<Error> {
-    let mut reasons: IndexMap<&str, Vec<String>> = IndexMap::new();
+    // The first of those that are the same but for the request, and where they are.
+    let mut reasons: IndexMap<Cow<'_, str>, (&str, Vec<String>)> = IndexMap::new();
     let mut help: Vec<String> = Vec::new();
     for it in unreachable {
-        reasons.entry(&it.reason).or_default().push(format!("{} ({})", it.account.name, it.account.id));
+        let (_, places) = reasons.entry(without_request_ids(&it.reason)).or_insert((&it.reason, Vec::new()));
+        places.push(format!("{} ({})", it.account.name, it.account.id));
     }
     let lost: HashSet<&str> = unreachable.iter().map(|it| it.account.name.as_str()).collect();
     let unanswered: HashSet<&TargetId> = fleet
@@ -147,7 +150,8 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Observation],
             (&change.action, lost.contains(&*change.target.account))
             && reason != NOT_READ
         {
-            reasons.entry(reason).or_default().push(change.target.to_string());
+            let (_, places) = reasons.entry(without_request_ids(reason)).or_insert((reason, Vec::new()));
+            places.push(change.target.to_string());
             help.extend(hint.clone());
         }
     }
@@ -155,7 +159,7 @@ pub fn refusal(fleet: &Fleet, unreachable: &[Unreachable], seen: &[Observation],
         return None;
     }
     let mut lines: Vec<String> = reasons
-        .iter()
+        .values()
         .map(|(reason, places)| {
             let more = places.len().saturating_sub(LISTED);
             let places = places[..places.len() - more].join(", ");

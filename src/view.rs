@@ -29,6 +29,7 @@ pub mod hooks;
 pub mod jsonl;
 pub mod lines;
 pub mod live;
+pub mod log;
 pub mod markdown;
 pub mod options;
 pub mod plan;

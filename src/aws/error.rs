@@ -8,6 +8,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
 use http_body_util::LengthLimitError;
 use tokio_rustls::rustls;
 
@@ -46,6 +47,8 @@ pub struct CallError {
     pub code: Option<String>,
     /// AWS's words, or the transport's.
     pub message: String,
+    /// AWS's id of the request, where it answered.
+    pub request_id: Option<String>,
 }
 
 /// How a message says that there was an answer, but not one of AWS's form.
@@ -76,7 +79,7 @@ impl CallError {
                     true => Kind::Denied,
                     false => kind_of(code.as_deref(), status),
                 };
-                Self { operation, kind, code, message }
+                Self { code, request_id: request_id(error), ..Self::plain(operation, kind, message) }
             }
             SdkError::ConstructionFailure(_) => Self::plain(operation, Kind::NotSent, NOT_MADE),
             SdkError::TimeoutError(_) => Self::plain(operation, Kind::Unknown, "no answer in time"),
@@ -100,7 +103,8 @@ impl CallError {
             }
             SdkError::ResponseError(context) => {
                 let status = context.raw().status().as_u16();
-                Self::plain(operation, Kind::Unknown, format!("HTTP {status} with {UNREADABLE}"))
+                let unreadable = Self::plain(operation, Kind::Unknown, format!("HTTP {status} with {UNREADABLE}"));
+                Self { request_id: request_id(error), ..unreadable }
             }
             _ => Self::plain(operation, Kind::Unknown, "the call failed before there was an answer"),
         }
@@ -108,7 +112,7 @@ impl CallError {
 
     /// Makes an error that has no code of AWS's.
     pub fn plain(operation: &'static str, kind: Kind, message: impl Into<String>) -> Self {
-        Self { operation, kind, code: None, message: message.into() }
+        Self { operation, kind, code: None, message: message.into(), request_id: None }
     }
 
     /// The error of a write that was not sent, since its permission was over.
@@ -127,11 +131,16 @@ impl CallError {
     }
 }
 
+/// `{:#}` has the request's id at its end.
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.code {
-            Some(code) => write!(f, "{}: {code}: {}", self.operation, self.message),
-            None => write!(f, "{}: {}", self.operation, self.message),
+            Some(code) => write!(f, "{}: {code}: {}", self.operation, self.message)?,
+            None => write!(f, "{}: {}", self.operation, self.message)?,
+        }
+        match &self.request_id {
+            Some(id) if f.alternate() => write!(f, " (request id {id})"),
+            _ => Ok(()),
         }
     }
 }
@@ -144,6 +153,12 @@ const NOT_MADE: &str = "the request could not be made; is a setting of the SDK, 
 /// Returns a text of AWS without line breaks: where it stands among lines of ours, none of it may look like one of them.
 fn one_line(text: &str) -> String {
     text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns AWS's id of a request, if it has the form of one: a proxy can answer anything.
+fn request_id<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+    let is_id = |id: &&str| id.len() <= 64 && id.chars().all(|char| char.is_ascii_alphanumeric() || char == '-');
+    error.request_id().filter(is_id).map(str::to_owned)
 }
 
 /// Returns an error and what caused it, the outermost first.
@@ -208,7 +223,7 @@ pub fn credentials(error: &CredentialsError) -> &'static str {
     }
 }
 
-fn kind_of(code: Option<&str>, status: u16) -> Kind {
+pub(super) fn kind_of(code: Option<&str>, status: u16) -> Kind {
     match code.unwrap_or_default() {
         "Throttling"
         | "ThrottlingException"
@@ -255,9 +270,10 @@ pub struct HopError {
 impl fmt::Display for HopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.number {
-            0 => write!(f, "the SDK's own credentials: {}", self.error),
-            number => write!(f, "hop {number} ({}, {}): {}", self.role, self.arn, self.error),
+            0 => f.write_str("the SDK's own credentials: ")?,
+            number => write!(f, "hop {number} ({}, {}): ", self.role, self.arn)?,
         }
+        self.error.fmt(f)
     }
 }
 

@@ -8,6 +8,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_types::retry::RetryConfig;
 
 use crate::aws::alarms::States;
+use crate::aws::calls::CallLog;
 use crate::aws::error::CallError;
 use crate::aws::logs::Logs;
 #[cfg(feature = "verify")]
@@ -32,7 +33,8 @@ macro_rules! client {
         let config = $sdk::config::Builder::from(&$others.base)
             .region(Region::new($region.to_owned()))
             .identity_cache($sdk::config::IdentityCache::no_cache())
-            .retry_partition($sdk::config::retry::RetryPartition::custom(name).build());
+            .retry_partition($sdk::config::retry::RetryPartition::custom(name).build())
+            .interceptor(CallLog::new(&$others.account, $region));
         $sdk::Client::from_conf(config.build())
     }};
 }

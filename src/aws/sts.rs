@@ -7,6 +7,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sts::Client;
 use aws_sdk_sts::types::{AssumedRoleUser, PolicyDescriptorType, Tag};
 
+use crate::aws::calls::CallLog;
 use crate::aws::error::{CallError, Kind};
 use crate::base::secrets;
 use crate::fleet::{AccountId, Hop};
@@ -41,6 +42,11 @@ impl Sts {
         self.client.config().region().map_or("", AsRef::as_ref)
     }
 
+    /// Returns what writes the lines of a hop's calls: they are of the role's account.
+    fn log(&self, hop: &Hop) -> CallLog {
+        CallLog::new(hop.arn.as_str().split(':').nth(4).unwrap_or_default(), self.region())
+    }
+
     /// AssumeRoleWithWebIdentity: unsigned, by the ID token alone.
     pub async fn assume_with_web_identity(
         &self,
@@ -58,6 +64,8 @@ impl Sts {
             .set_duration_seconds(seconds(hop))
             .set_policy(hop.policy.clone())
             .set_policy_arns(policy_arns(hop))
+            .customize()
+            .interceptor(self.log(hop))
             .send()
             .await
             .map_err(|error| CallError::new(OPERATION, &error))?;
@@ -89,6 +97,7 @@ impl Sts {
             .set_policy(hop.policy.clone())
             .set_policy_arns(policy_arns(hop))
             .customize()
+            .interceptor(self.log(hop))
             .config_override(aws_sdk_sts::config::Config::builder().credentials_provider(from))
             .send()
             .await
@@ -103,6 +112,7 @@ impl Sts {
             .client
             .get_caller_identity()
             .customize()
+            .interceptor(CallLog::new("", self.region()))
             .config_override(aws_sdk_sts::config::Config::builder().credentials_provider(from))
             .send()
             .await

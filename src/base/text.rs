@@ -29,6 +29,31 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// Returns a text with an ellipsis for each request id in it, AWS's own words (`RequestID: 0a1b…`) and ours alike: what fails
+/// alike is the same text then.
+pub fn without_request_ids(text: &str) -> Cow<'_, str> {
+    let lower = text.to_ascii_lowercase();
+    let (mut general, mut kept, mut at) = (String::new(), 0, 0);
+    while let Some(found) = lower[at..].find("request") {
+        at += found + "request".len();
+        let rest = lower[at..].trim_start_matches([' ', '_', '-']);
+        let Some(rest) = rest.strip_prefix("id").map(|rest| rest.trim_start_matches([':', '=', ' '])) else { continue };
+        let length = rest.find(|char: char| !char.is_ascii_alphanumeric() && char != '-').unwrap_or(rest.len());
+        let start = text.len() - rest.len();
+        if rest[..length].contains(|char: char| char.is_ascii_digit()) {
+            general.push_str(&text[kept..start]);
+            general.push('…');
+            kept = start + length;
+        }
+        at = start + length;
+    }
+    if kept == 0 {
+        return Cow::Borrowed(text);
+    }
+    general.push_str(&text[kept..]);
+    Cow::Owned(general)
+}
+
 /// Neutralises a text that may have several lines of its own.
 pub fn clean_lines(text: &str) -> String {
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
@@ -201,6 +226,23 @@ pub fn clean_styled(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn request_ids_are_no_part_of_what_makes_texts_the_same() {
+        for (text, general) in [
+            (
+                "UpdateService: AccessDenied: no (request id 0a1b-2c3d)",
+                "UpdateService: AccessDenied: no (request id …)",
+            ),
+            ("Status Code: 400; Request ID: 0a1b; Proxy: null", "Status Code: 400; Request ID: …; Proxy: null"),
+            ("status code: 400, request id: 0a1b, RequestId=77", "status code: 400, request id: …, RequestId=…"),
+            ("the request is identical to 400", "the request is identical to 400"),
+            ("no request at all, and no request", "no request at all, and no request"),
+            ("é request id: 1", "é request id: …"),
+        ] {
+            assert_eq!(without_request_ids(text), general);
+        }
+    }
 
     #[test]
     fn text_of_others_cannot_command_a_terminal() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::{SandboxArgs, Selection};
+use crate::cli::{SandboxArgs, Selection, ShowCalls};
 
 /// `roleout doctor`
 #[derive(Clone, Debug, Args)]
@@ -33,6 +33,9 @@ pub struct Doctor {
     /// Print no progress
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
+    /// Whether the calls are shown
+    #[command(flatten)]
+    pub calls: ShowCalls,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::{MANIFEST, Selection};
+use crate::cli::{MANIFEST, Selection, ShowCalls};
 
 /// `roleout exec`
 #[derive(Clone, Debug, Args)]
@@ -35,6 +35,9 @@ pub struct Exec {
     /// Print only roleout's own errors
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
+    /// Whether the calls are shown
+    #[command(flatten)]
+    pub calls: ShowCalls,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::{SandboxArgs, Selection};
+use crate::cli::{SandboxArgs, Selection, ShowCalls};
 
 /// `roleout continue`
 #[derive(Clone, Debug, Args)]
@@ -19,6 +19,9 @@ pub struct Continue {
     /// Print no progress
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
+    /// Whether the calls are shown
+    #[command(flatten)]
+    pub calls: ShowCalls,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::{MANIFEST, SandboxArgs};
+use crate::cli::{MANIFEST, SandboxArgs, ShowCalls};
 
 /// `roleout iam`
 #[derive(Clone, Debug, Args)]
@@ -69,6 +69,9 @@ pub struct IamCheck {
     /// Print no progress
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
+    /// Whether the calls are shown
+    #[command(flatten)]
+    pub calls: ShowCalls,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,

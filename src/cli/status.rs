@@ -1,7 +1,8 @@
 //! The arguments of `roleout status`.
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
+use crate::cli::verbosity::level;
 use crate::cli::{ImageOverrides, RecordArgs, SandboxArgs, Selection};
 
 /// `roleout status`
@@ -25,9 +26,9 @@ pub struct Status {
     /// Print no progress
     #[arg(short, long, env = "ROLEOUT_QUIET", conflicts_with = "verbose")]
     pub quiet: bool,
-    /// List every target, however many there are
-    #[arg(short, long, env = "ROLEOUT_VERBOSE")]
-    pub verbose: bool,
+    /// List every target, however many there are, and show each call to AWS; -vv shows what the AWS SDK logs, too
+    #[arg(short, long, action = ArgAction::Count, env = "ROLEOUT_VERBOSE", value_parser = level)]
+    pub verbose: u8,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,

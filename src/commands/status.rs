@@ -21,7 +21,7 @@ pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Resul
         None => fleet,
     };
     let layout = match args.format {
-        StatusFormat::Text if args.verbose => Layout::Whole,
+        StatusFormat::Text if args.verbose > 0 => Layout::Whole,
         StatusFormat::Text => Layout::Table,
         StatusFormat::Json => Layout::Json,
     };

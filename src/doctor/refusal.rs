@@ -50,7 +50,7 @@ impl Refusal<'_> {
     /// Explains it: at least one finding, the likeliest first.
     pub fn explain(&self) -> Vec<Finding> {
         let (error, hop) = (self.error, self.hop);
-        let said = |finding: Finding| finding.evidence(format!("AWS: {error}"));
+        let said = |finding: Finding| finding.evidence(format!("AWS: {error:#}"));
         let one = |finding: Finding| vec![said(finding)];
         match error.kind {
             Kind::Denied if self.is_web_identity() => self.web_identity_denied(),
@@ -148,7 +148,7 @@ impl Refusal<'_> {
 
     /// "Not authorized to perform sts:AssumeRoleWithWebIdentity".
     fn web_identity_denied(&self) -> Vec<Finding> {
-        let (hop, said) = (self.hop, format!("AWS: {}", self.error));
+        let (hop, said) = (self.hop, format!("AWS: {:#}", self.error));
         let Some(token) = self.token else {
             return vec![Finding::fault("not-authorized", format!("AWS refuses the role {}", hop.arn)).evidence(said)];
         };
@@ -170,7 +170,7 @@ impl Refusal<'_> {
 
     /// "User: … is not authorized to perform: sts:AssumeRole on resource: …".
     fn assume_denied(&self) -> Vec<Finding> {
-        let (hop, said) = (self.hop, format!("AWS: {}", self.error));
+        let (hop, said) = (self.hop, format!("AWS: {:#}", self.error));
         let own = match &self.live.role {
             Look::Found(role) if role.arn.as_deref().is_none_or(|arn| arn == hop.arn.as_str()) => Some(role),
             _ => None,
@@ -338,7 +338,7 @@ impl Refusal<'_> {
                  renewed whenever GitLab's keys change",
                 )
         };
-        vec![finding.evidence(format!("AWS: {}", self.error))]
+        vec![finding.evidence(format!("AWS: {:#}", self.error))]
     }
 
     fn no_provider(&self, issuer: &str) -> Finding {

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::base::text::without_request_ids;
 use crate::doctor::finding::{Finding, Severity};
 use crate::doctor::token::Token;
 use crate::fleet::{Account, AccountId};
@@ -146,6 +147,7 @@ pub struct Gathered {
 #[derive(Clone, Debug)]
 struct Group {
     first: Finding,
+    general: Finding,
     varies: bool,
     accounts: Vec<String>,
 }
@@ -160,12 +162,13 @@ impl Gathered {
     ) {
         let general = home.map_or_else(|| finding.clone(), |home| without(&finding, home.as_str()));
         let names = accounts.into_iter().map(|account| account.name.clone());
-        let group = self.groups.entry(general).or_insert_with(|| Group {
+        let group = self.groups.entry(without_requests(&general)).or_insert_with(|| Group {
             first: finding.clone(),
+            general,
             varies: false,
             accounts: Vec::new(),
         });
-        group.varies |= group.first != finding;
+        group.varies |= without_requests(&group.first) != without_requests(&finding);
         for name in names {
             if !group.accounts.contains(&name) {
                 group.accounts.push(name);
@@ -180,8 +183,8 @@ impl Gathered {
 
     /// Returns them, faults first.
     pub fn finish(self) -> Vec<Told> {
-        let told = self.groups.into_iter().map(|(general, group)| {
-            let finding = if group.varies { general } else { group.first };
+        let told = self.groups.into_values().map(|group| {
+            let finding = if group.varies { group.general } else { group.first };
             Told { finding, accounts: group.accounts }
         });
         let mut told: Vec<Told> = told.collect();
@@ -192,11 +195,19 @@ impl Gathered {
 
 /// Returns a finding with something in the place of an account's id.
 fn without(finding: &Finding, id: &str) -> Finding {
-    let text = |text: &String| text.replace(id, ACCOUNT);
+    mapped(finding, |text| text.replace(id, ACCOUNT))
+}
+
+/// Returns a finding without the ids of the requests that AWS refused: what makes two the same.
+fn without_requests(finding: &Finding) -> Finding {
+    mapped(finding, |text| without_request_ids(text).into_owned())
+}
+
+fn mapped(finding: &Finding, text: impl Fn(&String) -> String) -> Finding {
     Finding {
         what: text(&finding.what),
-        evidence: finding.evidence.iter().map(text).collect(),
-        fix: finding.fix.iter().map(text).collect(),
+        evidence: finding.evidence.iter().map(&text).collect(),
+        fix: finding.fix.iter().map(&text).collect(),
         ..finding.clone()
     }
 }

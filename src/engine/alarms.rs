@@ -125,7 +125,7 @@ impl AlarmSubscription {
         let look = self.receiver.borrow_and_update().clone();
         match look.as_deref() {
             Some(Ok(states)) => judge(&self.names, states),
-            Some(Err(error)) => AlarmStates::Unknown(error.to_string()),
+            Some(Err(error)) => AlarmStates::Unknown(format!("{error:#}")),
             None => AlarmStates::Unknown("it could not be read".to_owned()),
         }
     }

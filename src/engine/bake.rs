@@ -215,7 +215,7 @@ impl<'a> Health<'a> {
                 return (self.misses == MISSES).then(|| "the service vanished".to_owned());
             }
             Snapshot::NoAnswer(error) => {
-                self.unseen = Some(error.to_string());
+                self.unseen = Some(format!("{error:#}"));
                 return None;
             }
         };

@@ -36,7 +36,7 @@ impl Blind {
     /// Says how a target ends that is left to ECS.
     pub fn reason(error: &CallError) -> Reason {
         Reason {
-            summary: format!("the session is lost, so it cannot be read: {error}"),
+            summary: format!("the session is lost, so it cannot be read: {error:#}"),
             help: Some("ECS goes on; run `deploy` again, in a job with a new token, to follow it".to_owned()),
             ..Reason::default()
         }
@@ -47,7 +47,7 @@ impl Run {
     /// Says, once, that there is no session any more.
     pub(super) async fn lost_session(&self, target: &TargetSpec, error: &CallError) {
         if error.kind == Kind::NoSession && !self.blind.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            let (account, reason) = (target.account.name.clone(), error.to_string());
+            let (account, reason) = (target.account.name.clone(), format!("{error:#}"));
             self.emit(Event::SessionLost { account, reason }).await;
         }
     }

@@ -143,7 +143,7 @@ async fn watched(
         Watched::TimedOut(error) => {
             let limit = humantime::format_duration(target.timeout);
             let summary = match error {
-                Some(error) => format!("CodeDeploy gave no answer until the timeout of {limit}: {error}"),
+                Some(error) => format!("CodeDeploy gave no answer until the timeout of {limit}: {error:#}"),
                 None => {
                     let tasks = watch.tasks.unwrap_or_default();
                     format!("not complete within {limit}: {} of {} tasks run", tasks.running, tasks.desired)
@@ -356,7 +356,7 @@ impl<'a> Watch<'a> {
             Ok(Ok(())) => format!("the run was cancelled; CodeDeploy was asked to roll it back: {id}, {console}"),
             other => {
                 let why = match other {
-                    Ok(Err(error)) => error.to_string(),
+                    Ok(Err(error)) => format!("{error:#}"),
                     _ => "CodeDeploy did not answer in time".to_owned(),
                 };
                 format!(

@@ -148,7 +148,7 @@ impl<'a> DriftGuard<'a> {
         };
         answer.map_err(|unread| {
             let Unread::Refused(error) = &unread else { return RolloutResult::not_begun(&unread, self.target) };
-            let summary = format!("it could not be read again before its update, and nothing was changed: {error}");
+            let summary = format!("it could not be read again before its update, and nothing was changed: {error:#}");
             let mut ended = RolloutResult::new(Outcome::Failed, summary);
             if let (Kind::Denied, Some(reason)) = (error.kind, &mut ended.reason) {
                 reason.help = Some(denial::help(error, "ecs", self.target));

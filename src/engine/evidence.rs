@@ -145,7 +145,7 @@ async fn status_reason(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Opti
 async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Evidence> {
     let mut tasks = match ecs.stopped_tasks(&target.cluster, deployment).await {
         Ok(tasks) => tasks,
-        Err(error) => return vec![format!("its stopped tasks could not be read: {error}").into()],
+        Err(error) => return vec![format!("its stopped tasks could not be read: {error:#}").into()],
     };
     let scheduled = |task: &Value| task["stopCode"] == "ServiceSchedulerInitiated";
     if !tasks.iter().all(scheduled) {

@@ -75,7 +75,7 @@ pub async fn carry_out<W: Write>(write: &W, permit: &Permit) -> Result<W::Answer
 
 /// The error of a write whose answer was lost, and of which it could not be read whether it took effect: it may have.
 fn unread(lost: CallError, blind: &Unread) -> CallError {
-    let message = format!("{}; whether it took effect could not be read: {blind}", lost.message);
+    let message = format!("{}; whether it took effect could not be read: {blind:#}", lost.message);
     CallError { message, ..lost }
 }
 

@@ -82,7 +82,7 @@ impl Stages {
     pub fn read_failed(&mut self, error: Option<&CallError>) {
         self.unseen = match error {
             Some(error) if error.kind == Kind::Denied => Some(denial::unanswered(error, "ecs", None)),
-            Some(error) => Some(error.to_string()),
+            Some(error) => Some(format!("{error:#}")),
             None if self.last.is_none() => Some("ECS shows no service deployment of it".to_owned()),
             None => None,
         };
@@ -103,7 +103,7 @@ impl Stages {
             self.asked.entry(hook.clone()).or_default().now = false;
             match ended {
                 Err(error) if error.kind != Kind::Withdrawn || !self.permit.is_withdrawn() => {
-                    let (target, reason) = (target.id.clone(), error.to_string());
+                    let (target, reason) = (target.id.clone(), format!("{error:#}"));
                     run.emit(Event::HookNotContinued { target, hook, reason }).await;
                 }
                 // It was answered, or who waits for it says that the run was halted.

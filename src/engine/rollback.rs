@@ -183,7 +183,7 @@ impl<'a> Rollback<'a> {
                     if begins {
                         continue;
                     }
-                    let why = last.map_or_else(|| "ECS gave no answer".to_owned(), |error: CallError| error.to_string());
+                    let why = last.map_or_else(|| "ECS gave no answer".to_owned(), |error: CallError| format!("{error:#}"));
                     return Err(self.stuck(self.too_late(&why), None).await);
                 }
                 answer = looked => answer,
@@ -204,7 +204,7 @@ impl<'a> Rollback<'a> {
                 Err(error) if error.kind == Kind::Denied => {
                     let help = help(&error, self.target);
                     return Err(RollbackResult::Stuck(Reason {
-                        summary: error.to_string(),
+                        summary: format!("{error:#}"),
                         evidence: Vec::new(),
                         help,
                     }));
@@ -299,7 +299,7 @@ impl<'a> Rollback<'a> {
                 true
             }
             Err(error) => {
-                self.unstoppable = Some(error.to_string());
+                self.unstoppable = Some(format!("{error:#}"));
                 false
             }
         }
@@ -435,7 +435,7 @@ impl<'a> Rollback<'a> {
             Watched::Cancelled => self.after_cancel(),
             Watched::Gone => self.stuck("the service vanished during the rollback".to_owned(), None).await,
             Watched::TimedOut(Some(error)) => {
-                self.stuck(self.too_late(&format!("ECS gave no answer: {error}")), None).await
+                self.stuck(self.too_late(&format!("ECS gave no answer: {error:#}")), None).await
             }
             Watched::TimedOut(None) | Watched::Verdict(_, _) => {
                 let tasks = self.tasks.unwrap_or_default();
@@ -454,7 +454,7 @@ impl<'a> Rollback<'a> {
         let mut evidence: Vec<Evidence> = self.unstoppable.take().map(Evidence::from).into_iter().collect();
         if error.kind != Kind::Withdrawn {
             return RollbackResult::Stuck(Reason {
-                summary: error.to_string(),
+                summary: format!("{error:#}"),
                 evidence,
                 help: help(error, self.target),
             });
@@ -464,7 +464,7 @@ impl<'a> Rollback<'a> {
         }
         let limit = humantime::format_duration(self.timeout);
         let summary = format!("{operation} was not sent within {limit}");
-        evidence.extend(error.code.is_some().then(|| error.to_string().into()));
+        evidence.extend(error.code.is_some().then(|| format!("{error:#}").into()));
         RollbackResult::Stuck(Reason { summary, evidence, help: Some(LOOK.to_owned()) })
     }
 

@@ -463,7 +463,7 @@ impl<'a> Rollout<'a> {
         let limit = humantime::format_duration(self.target.timeout);
         let followed = self.followed.as_ref();
         let summary = match (&self.last_error, followed.map(|followed| followed.ours.is_some())) {
-            (Some(error), _) => format!("ECS gave no answer until the timeout of {limit}: {error}"),
+            (Some(error), _) => format!("ECS gave no answer until the timeout of {limit}: {error:#}"),
             (None, Some(false)) => format!("ECS did not start a deployment of the new revision within {limit}"),
             (None, _) if self.misses > 0 => format!("ECS did not find the service until the timeout of {limit}"),
             (None, _) => {

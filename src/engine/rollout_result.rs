@@ -39,7 +39,7 @@ impl RolloutResult {
 
     /// A write that ECS refused, or whose fate is not known.
     pub fn refused(error: &CallError, target: &TargetSpec) -> Self {
-        let mut ended = Self::new(Outcome::Failed, error.to_string());
+        let mut ended = Self::new(Outcome::Failed, format!("{error:#}"));
         if let Some(reason) = &mut ended.reason {
             reason.help = help(error, target);
         }
@@ -67,7 +67,7 @@ impl RolloutResult {
     /// ECS did not say in time how the service stands, so nothing was asked of it.
     pub fn not_begun(unread: &Unread, target: &TargetSpec) -> Self {
         let limit = humantime::format_duration(target.timeout);
-        Self::new(Outcome::TimedOut, format!("not started within {limit}, and nothing was changed: {unread}"))
+        Self::new(Outcome::TimedOut, format!("not started within {limit}, and nothing was changed: {unread:#}"))
     }
 
     /// The revision could not be registered while `permit` lasted, or was refused: UpdateService was not sent.
@@ -76,7 +76,7 @@ impl RolloutResult {
             let limit = humantime::format_duration(target.timeout);
             return Self::new(
                 Outcome::TimedOut,
-                format!("not started within {limit}, UpdateService was not sent: {error}"),
+                format!("not started within {limit}, UpdateService was not sent: {error:#}"),
             );
         }
         Self::withdrawn(error, run, permit, target).unwrap_or_else(|| Self::refused(error, target))

@@ -68,6 +68,6 @@ async fn check(sessions: &Sessions, account: &Arc<Account>) -> Option<Unreachabl
             vec![format!("correct the id or the chain of `{}` in the manifest", account.name)],
             None,
         ),
-        Err(error) => unreachable(error.to_string(), error.help.clone(), Some(error)),
+        Err(error) => unreachable(format!("{error:#}"), error.help.clone(), Some(error)),
     }
 }

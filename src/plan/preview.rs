@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::base::text::without_request_ids;
 use crate::fleet::{Fleet, TargetSpec};
 use crate::observe::Observation;
 use crate::plan::diff::{Differences, Line, Values};
@@ -224,7 +225,7 @@ impl Preview {
             at += 1;
             targets[at - 1].action != Kind::Unchanged
         });
-        let mut agreements = agreements(&told);
+        let mut agreements = agreements(&told.iter().map(without_requests).collect::<Vec<_>>());
         // What can be done comes before what cannot, and services stay together.
         let mut services: Vec<&str> = Vec::new();
         for target in &targets {
@@ -301,6 +302,15 @@ fn target(change: &ChangeOutline) -> Target {
         to: change.to.as_ref().map(ToString::to_string),
         group: None,
     }
+}
+
+/// Returns what makes targets agree: not which request AWS refused.
+fn without_requests(levels: &[GroupKey; 3]) -> [GroupKey; 3] {
+    let mut levels = levels.clone();
+    for reason in levels.iter_mut().filter_map(|(.., reason, _)| reason.as_mut()) {
+        *reason = without_request_ids(reason).into_owned();
+    }
+    levels
 }
 
 fn why(action: &Action, own: &Placeholders<'_>, level: PlaceholderScope) -> (Option<String>, Option<String>) {

@@ -51,7 +51,7 @@ pub async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Connection, view: &mu
             Ok(_) => {}
             Err(error) if error.kind == Kind::Refused => {
                 let help = "correct `codedeploy` in the manifest, or create the deployment group".to_owned();
-                reasons.insert(index, (error.to_string(), help));
+                reasons.insert(index, (format!("{error:#}"), help));
             }
             Err(error) => notes.add(denial::unanswered(&error, "codedeploy", None), &fleet.targets[index].id.account),
         }

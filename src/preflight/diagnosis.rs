@@ -324,7 +324,7 @@ async fn explain<'a>(
 /// An account without a chain, whose own credentials do not work.
 fn no_hop(cause: &HopError) -> Finding {
     let mut finding = Finding::fault("no-credentials", "the SDK's own credentials do not work")
-        .evidence(format!("AWS: {}", cause.error));
+        .evidence(format!("AWS: {:#}", cause.error));
     finding.fix.clone_from(&cause.help);
     finding
 }

@@ -7,7 +7,7 @@ mod table;
 use indexmap::IndexMap;
 
 use crate::base::text;
-use crate::base::text::{clean, count};
+use crate::base::text::{clean, count, without_request_ids};
 use crate::narrate::outcome::Tone;
 use crate::narrate::stage;
 use crate::plan::placeholders::{PlaceholderScope, Placeholders};
@@ -332,11 +332,12 @@ impl Alike {
             region: &target.target.region,
         };
         let general = |line: &String| own.template(line, PlaceholderScope::Place);
-        let key: Vec<String> = lines.iter().map(general).collect();
+        let general: Vec<String> = lines.iter().map(general).collect();
+        let key = general.iter().map(|line| without_request_ids(line).into_owned()).collect();
         let first = || Group { lines: lines.to_vec(), names: Vec::new() };
-        let group = self.0.entry(key.clone()).or_insert_with(first);
-        for ((line, own), general) in group.lines.iter_mut().zip(lines).zip(key) {
-            if line != own {
+        let group = self.0.entry(key).or_insert_with(first);
+        for ((line, own), general) in group.lines.iter_mut().zip(lines).zip(general) {
+            if without_request_ids(line) != without_request_ids(own) {
                 *line = general;
             }
         }

@@ -4,6 +4,7 @@
 mod alarms;
 mod bake;
 mod busy;
+mod calls;
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
 mod deadline;

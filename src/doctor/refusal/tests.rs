@@ -18,7 +18,7 @@ fn hop(role: &str) -> Hop {
 }
 
 fn findings(operation: &'static str, kind: Kind, code: &str, message: &str, live: &Live) -> Vec<Finding> {
-    let error = CallError { operation, kind, code: Some(code.to_owned()), message: message.to_owned() };
+    let error = CallError { code: Some(code.to_owned()), ..CallError::plain(operation, kind, message) };
     let (leaf, hub) = (hop("leaf"), hop("hub"));
     let before = if operation == "AssumeRole" { std::slice::from_ref(&hub) } else { &[] };
     let token = Token::default();
@@ -233,6 +233,7 @@ fn a_region_that_may_not_be_enabled_is_named() {
         kind: Kind::Denied,
         code: Some("InvalidClientTokenId".to_owned()),
         message: "The security token included in the request is invalid.".to_owned(),
+        request_id: None,
     };
     let before = std::slice::from_ref(&hub);
     let (session_name, region, live) = ("gl-1", "ap-east-1", &Live::default());

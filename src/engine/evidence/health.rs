@@ -63,7 +63,7 @@ fn note(group: &str, target: &TargetSpec, error: &CallError) -> String {
         Kind::Throttled => format!("the health of its targets is not known: {ACTION} is throttled"),
         Kind::Unknown => format!("the health of its targets is not known: AWS did not answer {ACTION}"),
         Kind::Expired | Kind::Refused | Kind::NotSent | Kind::NoSession | Kind::Withdrawn => {
-            format!("target group {group}: {error}")
+            format!("target group {group}: {error:#}")
         }
     }
 }

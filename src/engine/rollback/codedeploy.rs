@@ -51,7 +51,7 @@ impl Rollback<'_> {
                     if error.kind == Kind::Withdrawn {
                         return self.not_written(error.operation, &error);
                     }
-                    return stuck(error.to_string(), &watch).await;
+                    return stuck(format!("{error:#}"), &watch).await;
                 }
                 self.asked = true;
                 match watch.until_over(&last.id, &wanted, deadline).await {
@@ -68,7 +68,7 @@ impl Rollback<'_> {
                 }
             }
             Ok(_) => {}
-            Err(error) => return stuck(error.to_string(), &watch).await,
+            Err(error) => return stuck(format!("{error:#}"), &watch).await,
         }
         let service = match self.read_service(deadline).await {
             Ok(service) => service,
@@ -83,7 +83,7 @@ impl Rollback<'_> {
             let id = match watch.start(&before, false, &permit).await {
                 Ok(started) => started.map(|(id, _)| id).unwrap_or_default(),
                 Err(error) if error.kind == Kind::Withdrawn => return self.not_written("CreateDeployment", &error),
-                Err(error) => return stuck(error.to_string(), &watch).await,
+                Err(error) => return stuck(format!("{error:#}"), &watch).await,
             };
             self.asked = true;
             match watch.until_over(&id, &before, deadline).await {

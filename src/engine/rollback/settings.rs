@@ -85,7 +85,7 @@ impl Rollback<'_> {
             Kind::Withdrawn => {
                 format!("UpdateService was not sent within {}", humantime::format_duration(self.timeout))
             }
-            _ => error.to_string(),
+            _ => format!("{error:#}"),
         };
         let summary = format!("it is rolled back, but its settings could not be restored: {why}");
         RollbackResult::Stuck(Reason { summary, evidence: Vec::new(), help: help(error, self.target) })

@@ -25,7 +25,7 @@ pub async fn stop_on_cancel(ecs: &Ecs, target: &TargetSpec, deployment: &str, ca
         }
         ecs.stop_service_deployment(&arn, &Permit::default().with_deadline(until))
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| format!("{error:#}"))?;
         Ok("ECS was asked to roll it back")
     };
     let said: Result<&str, String> = match tokio::time::timeout_at(until, asked).await {
@@ -57,7 +57,7 @@ pub async fn service_deployment(
                 }
             }
             Err(error) if error.is_transient() => {}
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(format!("{error:#}")),
         }
         let pause = Duration::from_millis(400);
         if Instant::now() + pause > until {

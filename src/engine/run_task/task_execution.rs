@@ -106,7 +106,7 @@ impl TaskExecution<'_> {
             return Err(match lost {
                 Some(error) => {
                     let help = format!("look for a task that was started by {}", self.started_by());
-                    let reason = Reason { help: Some(help), ..summary(&error.to_string()) };
+                    let reason = Reason { help: Some(help), ..summary(&format!("{error:#}")) };
                     self.failed("may run, and is not watched", reason)
                 }
                 None if self.permit.is_over() => Unfinished::Stopped,
@@ -145,7 +145,7 @@ impl TaskExecution<'_> {
                 () = tokio::time::sleep_until(deadline) => {
                     let limit = humantime::format_duration(self.task.timeout);
                     let stopped = self.stop(arn, "it ran longer than its timeout", Instant::now() + STOP).await;
-                    let why = last.map(|error: CallError| format!("; the last read failed: {error}"));
+                    let why = last.map(|error: CallError| format!("; the last read failed: {error:#}"));
                     let what = format!("timed out after {limit}, and {stopped}{}", why.unwrap_or_default());
                     return Err(self.failed(&what, Reason::default()));
                 }
@@ -209,7 +209,7 @@ impl TaskExecution<'_> {
         match stopped {
             Ok(()) => "was stopped".to_owned(),
             Err(error) if error.kind == Kind::Withdrawn => "may go on: ECS did not answer StopTask in time".to_owned(),
-            Err(error) => format!("could not be stopped and goes on: {error}"),
+            Err(error) => format!("could not be stopped and goes on: {error:#}"),
         }
     }
 
@@ -233,7 +233,7 @@ impl TaskExecution<'_> {
     }
 
     fn refused(self, error: &CallError) -> Reason {
-        Reason { help: help(error, self.target), ..summary(&error.to_string()) }
+        Reason { help: help(error, self.target), ..summary(&format!("{error:#}")) }
     }
 
     /// Returns RunTask's input: what the task does not say, the service does.

@@ -60,7 +60,7 @@ async fn one(fleet: &Fleet, reach: &Connection, hop: &Hop, cause: &HopError) -> 
     let mut tried: Vec<String> = Vec::new();
     for (arn, credentials) in sessions {
         let iam = reach.aws.aux_clients(account.as_str(), credentials).roles(&fleet.identity.region);
-        let refused = |error: crate::aws::error::CallError| format!("{arn} may not: {error}");
+        let refused = |error: crate::aws::error::CallError| format!("{arn} may not: {error:#}");
         if about_role {
             match iam.find(hop.arn.name()).await {
                 Ok(None) => live.role = Look::Missing,

@@ -144,10 +144,10 @@ impl Connection {
 
     /// Returns the way to each target's ECS client.
     pub fn clients(&self) -> Clients {
-        let reach = self.clone();
+        let connection = self.clone();
         Arc::new(move |target: &TargetSpec| {
             let chain = &target.account.chain;
-            reach.aws.ecs(target.account.id.as_str(), &target.id.region, || reach.sessions.provider(chain))
+            connection.aws.ecs(target.account.id.as_str(), &target.id.region, || connection.sessions.provider(chain))
         })
     }
 }

@@ -49,17 +49,17 @@ pub async fn prepare(
     on_loss: OnLoss,
     context: &mut CommandContext<'_>,
 ) -> Result<(Vec<Unreachable>, Vec<Observation>), Error> {
-    let CommandContext { connection: reach, view, cancel } = context;
+    let CommandContext { connection, view, cancel } = context;
     let reads = async {
         view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
-        let unreachable = preflight::walk(&reach.sessions, &fleet.accounts, on_loss).await;
-        let unreachable = crate::preflight::diagnosis::explained(fleet, reach, unreachable).await;
+        let unreachable = preflight::walk(&connection.sessions, &fleet.accounts, on_loss).await;
+        let unreachable = crate::preflight::diagnosis::explained(fleet, connection, unreachable).await;
         if on_loss == OnLoss::Stop && !unreachable.is_empty() {
             let seen = fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
             return (unreachable, seen);
         }
         view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
-        let clients = reach.clients();
+        let clients = connection.clients();
         let reachable = |index: &usize| account(&fleet.targets[*index], &unreachable).is_none();
         let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
         let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
@@ -105,8 +105,8 @@ const BUSY_PACE: Duration = Duration::from_secs(5);
 
 /// Waits until nobody else deploys what this run changes, each for at most its target's timeout. The plan blocks targets
 /// that are still busy then.
-pub async fn wait_for_others(fleet: &Fleet, seen: &mut [Observation], reach: &Connection, view: &mut View) {
-    let (start, clients) = (Instant::now(), reach.clients());
+pub async fn wait_for_others(fleet: &Fleet, seen: &mut [Observation], connection: &Connection, view: &mut View) {
+    let (start, clients) = (Instant::now(), connection.clients());
     let mut said = false;
     loop {
         let patient = |index: &usize| start.elapsed() < fleet.targets[*index].timeout;
@@ -198,9 +198,9 @@ pub fn check_from(fleet: &Fleet, from: Option<&str>) -> Result<(), Error> {
 }
 
 /// Returns when what a run needs comes to its end: the ID token and the job.
-pub fn limits(reach: &Connection) -> Limits {
-    let expires = reach.sessions.claims().and_then(|claims| claims.expires);
-    Limits::read(reach.aws.clock().timestamp(), expires, &environment)
+pub fn limits(connection: &Connection) -> Limits {
+    let expires = connection.sessions.claims().and_then(|claims| claims.expires);
+    Limits::read(connection.aws.clock().timestamp(), expires, &environment)
 }
 
 /// Returns the way in which values of environment variables are shown unless they are asked for: hashes with a salt that

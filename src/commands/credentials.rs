@@ -33,11 +33,11 @@ pub async fn credentials(
     }
     let fleet = fleet(&args.file, &environment)?;
     let account = fleet.account(&args.account).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
-    let reach = Connection::production(&fleet, args.allow_http).await?;
-    reach.warn_custom_endpoints(&mut view);
+    let connection = Connection::production(&fleet, args.allow_http).await?;
+    connection.warn_custom_endpoints(&mut view);
     let keys = async {
-        reached(&reach, slice::from_ref(account)).await?;
-        let keys = Keys::fetch(&reach.sessions, account, reach.aws.clock().now()).await;
+        reached(&connection, slice::from_ref(account)).await?;
+        let keys = Keys::fetch(&connection.sessions, account, connection.aws.clock().now()).await;
         keys.map_err(|error| Error::new(Exit::Preflight, error))
     };
     let keys = unless_cancelled(keys, &cancel).await??;

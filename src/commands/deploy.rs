@@ -36,6 +36,7 @@ async fn open_and_deploy(args: &cli::Deploy, view: &mut View, cancel: &Cancel) -
         return apply_saved(path, args, view, cancel).await;
     }
     let (mut fleet, connection) = Connection::open(&args.selection, &args.embedded, view).await?;
+    let connection = connection.recording(&args.recording, view)?;
     if args.embedded.sandbox && !args.dry_run {
         shorten_bakes(&mut fleet, view);
     }
@@ -72,6 +73,7 @@ async fn apply_saved(path: &Path, args: &cli::Deploy, view: &mut View, cancel: &
         origin: Origin::read(&environment),
     };
     let connection = Connection::by_identity(saved.identity(), None, args.selection.allow_http).await?;
+    let connection = connection.recording(&args.recording, view)?;
     connection.warn_custom_endpoints(view);
     let start = Start { from: args.from.clone(), continue_hooks: args.continue_hooks, ..Start::default() };
     let context = &mut CommandContext { connection: &connection, view, cancel };

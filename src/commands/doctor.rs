@@ -24,15 +24,15 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
     let embedded = &args.embedded;
     let mut fleet = selected(&args.selection, &variables(embedded.sandbox))?;
     fleet.warnings.iter().for_each(|warning| view.warning(warning));
-    let reach = if embedded.sandbox {
+    let connection = if embedded.sandbox {
         // The sandbox has an issuer of its own.
         fleet.identity.issuer = None;
         let sandbox = seeded(&fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
         Connection::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
     } else {
-        let reach = Connection::to_examine(&fleet, args.selection.allow_http).await?;
-        reach.warn_custom_endpoints(&mut view);
-        reach
+        let connection = Connection::to_examine(&fleet, args.selection.allow_http).await?;
+        connection.warn_custom_endpoints(&mut view);
+        connection
     };
     let layout = match args.format {
         DoctorFormat::Text => Layout::Text,
@@ -40,10 +40,10 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
     };
     let wait = args.wait_for_iam.map_or(Duration::ZERO, Into::into);
     let offline = args.offline || embedded.sandbox;
-    let look = || issuer::Look::new(args.ca_file.as_deref(), args.allow_private, reach.aws.clock());
+    let look = || issuer::Look::new(args.ca_file.as_deref(), args.allow_private, connection.aws.clock());
     let look = if offline { None } else { Some(look()?) };
     let choice = DiagnosisInput { policy, wait, look, layout };
-    run(&fleet, &reach, &choice, view, cancel).await
+    run(&fleet, &connection, &choice, view, cancel).await
 }
 
 /// Reads a trust policy: the document, or what `aws iam get-role` prints around it.

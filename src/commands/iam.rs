@@ -35,7 +35,7 @@ pub async fn check(args: &cli::IamCheck, mut view: View, cancel: Cancel) -> Resu
         share: cli::ShardArgs::default(),
         credentials: Vec::new(),
     };
-    let (mut fleet, reach) = Connection::open_with(&selection, &args.embedded, &mut view, |sandbox, fleet| {
+    let (mut fleet, connection) = Connection::open_with(&selection, &args.embedded, &mut view, |sandbox, fleet| {
         let mut fleet = fleet.clone();
         pretend(&mut fleet);
         if let Ok(setup) = iam::setup(&fleet, IamOptions { check: true, ..IamOptions::default() }) {
@@ -49,7 +49,7 @@ pub async fn check(args: &cli::IamCheck, mut view: View, cancel: Cancel) -> Resu
     let wanted = setup(&fleet, &args.scope)?;
     // That a role may be compared is no difference.
     let most = setup(&fleet, &IamScope { with_check: true, ..args.scope.clone() })?;
-    let context = &mut CommandContext { connection: &reach, view: &mut view, cancel: &cancel };
+    let context = &mut CommandContext { connection: &connection, view: &mut view, cancel: &cancel };
     compare(&fleet, (&wanted, &most), context).await
 }
 

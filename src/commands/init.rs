@@ -23,15 +23,15 @@ pub async fn init(args: &cli::Init, mut view: View, cancel: Cancel) -> Result<Ex
     } else {
         let has_token = environment(DEFAULT_TOKEN_ENV).is_some_and(|token| !token.trim().is_empty());
         let fleet = empty(&sources, identity(&sources, DEFAULT_TOKEN_ENV, has_token));
-        let reach = Connection::by_identity(&fleet.identity, profile(&sources)?, args.allow_http).await?;
-        reach.warn_custom_endpoints(&mut view);
+        let connection = Connection::by_identity(&fleet.identity, profile(&sources)?, args.allow_http).await?;
+        connection.warn_custom_endpoints(&mut view);
         tokio::select! {
             biased;
             () = cancel.cancelled() => {
                 let signal = cancel.signal().unwrap_or(Signal::Terminate);
                 return Err(Error::new(signal.exit(), format!("{} before anything was written", signal.name())));
             }
-            files = imported(&sources, fleet, &reach, &mut view) => files?,
+            files = imported(&sources, fleet, &connection, &mut view) => files?,
         }
     };
     let paths = write(&args.file, &files, args.force)?;

@@ -26,7 +26,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
     let note = args.mr_note.as_ref().filter(|_| !args.embedded.sandbox);
     let note = note.and_then(|name| Note::of_job(name, &args.mr_note_token_env, args.selection.allow_http, &mut view));
     let selection = args.selection.keeping(args.sign_env.iter().chain([&args.mr_note_token_env]));
-    let (mut fleet, reach) = match Connection::open(&selection, &args.embedded, &mut view).await {
+    let (mut fleet, connection) = match Connection::open(&selection, &args.embedded, &mut view).await {
         Ok(open) => open,
         Err(error) => {
             if let Some(note) = &note {
@@ -35,6 +35,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
             return Err(error);
         }
     };
+    let connection = connection.recording(&args.recording, &mut view)?;
     choose_images(&mut fleet, &args.instead, &selection)?;
     fleet.release.allow_older = args.allow_older;
     fleet.release.force_new_deployment = args.force_new_deployment;
@@ -50,5 +51,5 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
         key,
         note,
     };
-    run(fleet, &reach, &choice, view, cancel).await
+    run(fleet, &connection, &choice, view, cancel).await
 }

@@ -34,6 +34,7 @@ async fn open_and_roll_back(args: &cli::Rollback, view: &mut View, cancel: &Canc
         None => DeployedBy::Manifest,
     };
     let (mut fleet, connection) = Connection::open_with(&args.selection, &args.embedded, view, furnish).await?;
+    let connection = connection.recording(&args.recording, view)?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     if args.embedded.sandbox && !args.dry_run {
         shorten_bakes(&mut fleet, view);

@@ -14,7 +14,8 @@ use crate::view::status::Layout;
 
 /// Shows the status of a manifest's fleet.
 pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let (mut fleet, reach) = Connection::open(&args.selection, &args.embedded, &mut view).await?;
+    let (mut fleet, connection) = Connection::open(&args.selection, &args.embedded, &mut view).await?;
+    let connection = connection.recording(&args.recording, &mut view)?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     let fleet = match &args.from {
         Some(from) => waves_from(fleet, from)?,
@@ -25,7 +26,7 @@ pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Resul
         StatusFormat::Text => Layout::Table,
         StatusFormat::Json => Layout::Json,
     };
-    run(&fleet, &reach, StatusOptions { layout, detailed_exitcode: args.detailed_exitcode }, view, cancel).await
+    run(&fleet, &connection, StatusOptions { layout, detailed_exitcode: args.detailed_exitcode }, view, cancel).await
 }
 
 /// Narrows a fleet to a wave and those after it.

@@ -17,6 +17,7 @@ pub async fn watch(args: &cli::Watch, view: View, cancel: Cancel) -> Result<Exit
     let sandbox = args.embedded.sandbox;
     let follow = async |view: &mut View| {
         let (fleet, connection) = Connection::open(&args.selection, &args.embedded, view).await?;
+        let connection = connection.recording(&args.recording, view)?;
         let start = Start { sandbox, ..Start::default() };
         let context = &mut CommandContext { connection: &connection, view, cancel: &cancel };
         run::watch::watch(fleet, args.skip_blocked, start, context).await

@@ -48,26 +48,26 @@ pub async fn run(
 ) -> Result<u8, Error> {
     let unexpected = |what: &str, error: std::io::Error| Error::new(Exit::Unexpected, format!("{what}: {error}"));
     let mut signals = Signals::listen(by_terminal).map_err(|error| unexpected("signals cannot be received", error))?;
-    let reach = Connection::production(fleet, args.selection.allow_http).await?;
-    reach.warn_custom_endpoints(view);
+    let connection = Connection::production(fleet, args.selection.allow_http).await?;
+    connection.warn_custom_endpoints(view);
     let unreachable = tokio::select! {
         signal = signals.next() => return Ok(signal.code()),
-        unreachable = preflight::walk(&reach.sessions, accounts, OnLoss::GoOn) => unreachable,
+        unreachable = preflight::walk(&connection.sessions, accounts, OnLoss::GoOn) => unreachable,
     };
-    let unreachable = crate::preflight::diagnosis::explained(fleet, &reach, unreachable).await;
+    let unreachable = crate::preflight::diagnosis::explained(fleet, &connection, unreachable).await;
     if !unreachable.is_empty() && (!args.skip_blocked || unreachable.len() == accounts.len()) {
         return Err(refusal(&unreachable));
     }
     for it in &unreachable {
         view.warning(&format!("{} ({}): {}", it.account.name, it.account.id, it.reason));
     }
-    let (endpoint, listener) = Endpoint::bind(accounts, reach.sessions.clone(), reach.aws.clock())
+    let (endpoint, listener) = Endpoint::bind(accounts, connection.sessions.clone(), connection.aws.clock())
         .await
         .map_err(|error| unexpected("there is no port on 127.0.0.1 for the sessions", error))?;
     // Ends with this function.
     let mut serving = JoinSet::new();
     serving.spawn(endpoint.clone().serve(listener));
-    let run = Run { args, fleet, reach: &reach, accounts, endpoint };
+    let run = Run { args, fleet, connection: &connection, accounts, endpoint };
     match &args.account {
         Some(_) => run.one(view, signals).await,
         None => run.several(view, signals, &unreachable).await,
@@ -78,8 +78,8 @@ pub async fn run(
 ///
 /// # Errors
 /// One of them cannot be reached.
-pub async fn reached(reach: &Connection, accounts: &[Arc<Account>]) -> Result<(), Error> {
-    let unreachable = preflight::walk(&reach.sessions, accounts, OnLoss::GoOn).await;
+pub async fn reached(connection: &Connection, accounts: &[Arc<Account>]) -> Result<(), Error> {
+    let unreachable = preflight::walk(&connection.sessions, accounts, OnLoss::GoOn).await;
     if unreachable.is_empty() { Ok(()) } else { Err(refusal(&unreachable)) }
 }
 
@@ -99,7 +99,7 @@ fn refusal(unreachable: &[Unreachable]) -> Error {
 struct Run<'a> {
     args: &'a cli::Exec,
     fleet: &'a Fleet,
-    reach: &'a Connection,
+    connection: &'a Connection,
     accounts: &'a [Arc<Account>],
     endpoint: Endpoint,
 }
@@ -211,7 +211,7 @@ impl Run<'_> {
         let account = &self.accounts[number];
         let region = self.args.region.as_ref().or(account.regions.first()).unwrap_or(&self.fleet.identity.region);
         let session = if self.args.keys_in_environment {
-            let keys = Keys::fetch(&self.reach.sessions, account, self.reach.aws.clock().now()).await?;
+            let keys = Keys::fetch(&self.connection.sessions, account, self.connection.aws.clock().now()).await?;
             view.note(&format!("{}: the keys end at {} and are not renewed", account.name, keys.expiration()));
             Session::Keys(keys.for_environment())
         } else {

@@ -72,16 +72,20 @@ struct Compared {
 }
 
 /// Reads and compares all accounts.
-async fn read(fleet: &Fleet, (setup, most): (&Setup, &Setup), reach: &Connection) -> Vec<Compared> {
-    let accounts = setup.accounts.iter().zip(&most.accounts).map(|both| account(fleet, both, reach));
+async fn read(fleet: &Fleet, (setup, most): (&Setup, &Setup), connection: &Connection) -> Vec<Compared> {
+    let accounts = setup.accounts.iter().zip(&most.accounts).map(|both| account(fleet, both, connection));
     futures::stream::iter(accounts).buffered(ACCOUNTS).flat_map(futures::stream::iter).collect().await
 }
 
-async fn account(fleet: &Fleet, (account, most): (&AccountSetup, &AccountSetup), reach: &Connection) -> Vec<Compared> {
+async fn account(
+    fleet: &Fleet,
+    (account, most): (&AccountSetup, &AccountSetup),
+    connection: &Connection,
+) -> Vec<Compared> {
     let roles = session(fleet, account).map(|chain| {
         let region = fleet.accounts.iter().find(|one| one.id == account.id).and_then(|one| one.regions.first());
         let region = region.unwrap_or(&fleet.identity.region);
-        let ecs = reach.aws.ecs(account.id.as_str(), region, || reach.sessions.provider(&chain));
+        let ecs = connection.aws.ecs(account.id.as_str(), region, || connection.sessions.provider(&chain));
         ecs.aux().roles(region)
     });
     let mut compared = Vec::new();

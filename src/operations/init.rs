@@ -28,11 +28,11 @@ use crate::view::View;
 pub async fn imported(
     sources: &[Source],
     fleet: Fleet,
-    reach: &Connection,
+    connection: &Connection,
     view: &mut View,
 ) -> Result<Vec<File>, Error> {
     let (identity, region) = (fleet.identity.source.clone(), fleet.identity.region.clone());
-    let found = found(sources, fleet, reach, view).await?;
+    let found = found(sources, fleet, connection, view).await?;
     import(&found, &identity, &region).map_err(|error| Error::new(Exit::Usage, error))
 }
 
@@ -53,13 +53,18 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
     }
 }
 
-async fn found(sources: &[Source], mut fleet: Fleet, reach: &Connection, view: &mut View) -> Result<Vec<Found>, Error> {
+async fn found(
+    sources: &[Source],
+    mut fleet: Fleet,
+    connection: &Connection,
+    view: &mut View,
+) -> Result<Vec<Found>, Error> {
     view.phase(&format!("reading {}", count(sources.len(), "service")));
     let mut faults = Faults::default();
     let mut accounts: IndexMap<&[RoleArn], Option<Arc<Account>>> = IndexMap::new();
     for source in sources {
         if !accounts.contains_key(&*source.roles) {
-            let account = account(source, reach, &mut faults).await;
+            let account = account(source, connection, &mut faults).await;
             accounts.insert(&source.roles, account);
         }
         if let Some(Some(account)) = accounts.get(&*source.roles) {
@@ -67,11 +72,11 @@ async fn found(sources: &[Source], mut fleet: Fleet, reach: &Connection, view: &
         }
     }
     fleet.accounts = accounts.into_values().flatten().collect();
-    for lost in preflight::walk(&reach.sessions, &fleet.accounts, OnLoss::GoOn).await {
+    for lost in preflight::walk(&connection.sessions, &fleet.accounts, OnLoss::GoOn).await {
         faults.add(Exit::Preflight, format!("account {}: {}", lost.account.id, lost.reason), lost.help);
     }
     faults.stop()?;
-    let clients = reach.clients();
+    let clients = connection.clients();
     let indices: Vec<usize> = (0..fleet.targets.len()).collect();
     let mut seen = observe::targets(&fleet, &indices, &|target| clients(target)).await;
     seen.sort_by_key(|(index, _)| *index);
@@ -117,7 +122,7 @@ async fn found(sources: &[Source], mut fleet: Fleet, reach: &Connection, view: &
 }
 
 /// Finds the account behind a source's roles: of the last one, or that of the SDK's own credentials.
-async fn account(source: &Source, reach: &Connection, faults: &mut Faults) -> Option<Arc<Account>> {
+async fn account(source: &Source, connection: &Connection, faults: &mut Faults) -> Option<Arc<Account>> {
     let hop = |arn: &RoleArn| Hop {
         role: arn.name().to_owned(),
         arn: arn.clone(),
@@ -135,7 +140,7 @@ async fn account(source: &Source, reach: &Connection, faults: &mut Faults) -> Op
     }
     let id = match source.roles.last() {
         Some(role) => role.account().clone(),
-        None => match reach.sessions.identify(&chain).await {
+        None => match connection.sessions.identify(&chain).await {
             Ok((id, _)) => id,
             Err(error) => {
                 faults.add(Exit::Preflight, error.to_string(), error.help.clone());

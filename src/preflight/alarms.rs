@@ -22,7 +22,7 @@ const PLACES: usize = 64;
 type Finding = (String, String);
 
 /// Blocks the targets whose bake would fail by an alarm, and notes which alarms could not be looked at.
-pub async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Connection, view: &mut View, verified: &mut Verified) {
+pub async fn check(fleet: &Fleet, plan: &mut Plan, connection: &Connection, view: &mut View, verified: &mut Verified) {
     let mut places: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     let working = fleet.targets.iter().enumerate().filter(|(index, _)| plan.work[*index].is_some());
     for (index, target) in working.filter(|(_, target)| !target.alarms.is_empty()) {
@@ -36,7 +36,7 @@ pub async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Connection, view: &mu
     };
     let alarms = places.values().map(|targets| named(targets).len()).sum();
     view.phase(&format!("looking at {}", count(alarms, "CloudWatch alarm")));
-    let clients = reach.clients();
+    let clients = connection.clients();
     let asked = places.into_iter().map(|((account, region), targets)| {
         let (clients, names) = (&clients, named(&targets));
         async move {

@@ -19,7 +19,7 @@ use crate::view::View;
 const GROUPS: usize = 32;
 
 /// Blocks the targets whose deployment group cannot deploy them, and notes which could not be looked at.
-pub async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Connection, view: &mut View, verified: &mut Verified) {
+pub async fn check(fleet: &Fleet, plan: &mut Plan, connection: &Connection, view: &mut View, verified: &mut Verified) {
     let work = plan.work.iter().enumerate().filter_map(|(index, work)| Some((index, work.as_ref()?)));
     let asked: Vec<_> = work
         .filter(|(_, work)| matches!(work.definition, Definition::Existing { .. } | Definition::Register { .. }))
@@ -29,7 +29,7 @@ pub async fn check(fleet: &Fleet, plan: &mut Plan, reach: &Connection, view: &mu
         return;
     }
     view.phase(&format!("looking at {} of CodeDeploy", count(asked.len(), "deployment group")));
-    let clients = reach.clients();
+    let clients = connection.clients();
     let answers = futures::stream::iter(asked).map(|(index, group, definition)| {
         let target = &fleet.targets[index];
         let api = clients(target).aux().codedeploy(&target.id.region);

@@ -53,24 +53,24 @@ pub struct DiagnosisInput {
 /// A signal.
 pub async fn run(
     fleet: &Fleet,
-    reach: &Connection,
+    connection: &Connection,
     choice: &DiagnosisInput,
     mut view: View,
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
-    let report = unless_cancelled(examine(fleet, reach, choice), &cancel).await?;
+    let report = unless_cancelled(examine(fleet, connection, choice), &cancel).await?;
     view.doctor(&report, choice.layout);
     Ok(if report.has_faults() { Exit::Preflight } else { Exit::Done })
 }
 
 /// Walks the chains, looks at the issuer where none of its tokens was taken, and gathers what is found.
-async fn examine(fleet: &Fleet, reach: &Connection, choice: &DiagnosisInput) -> Report {
+async fn examine(fleet: &Fleet, connection: &Connection, choice: &DiagnosisInput) -> Report {
     let source = source(&fleet.identity.source);
-    let now = reach.aws.clock().timestamp();
+    let now = connection.aws.clock().timestamp();
     let mut gathered = Gathered::default();
     let everybody = || fleet.accounts.iter().map(Arc::as_ref);
-    let token = match reach.sessions.id_token() {
+    let token = match connection.sessions.id_token() {
         None => None,
         Some(Err(error)) => {
             let issuer = fleet.identity.issuer.as_deref();
@@ -87,8 +87,8 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &DiagnosisInput) -> 
     };
     // What is no ID token may be another secret, and is not sent to anybody.
     let walkable = token.is_some() || fleet.identity.source == IdentitySource::Ambient;
-    let lost = if walkable { walk(fleet, reach, choice.wait).await } else { Vec::new() };
-    let held = reach.sessions.live_sessions();
+    let lost = if walkable { walk(fleet, connection, choice.wait).await } else { Vec::new() };
+    let held = connection.sessions.live_sessions();
     let chains = Chains { fleet, lost: &lost, held: &held, walkable };
     let accepted = held.iter().any(|(hops, _)| hops.len() == 1);
     if let Some(token) = &token {
@@ -113,7 +113,7 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &DiagnosisInput) -> 
         found.into_iter().for_each(|finding| gathered.add_finding(finding, None, []));
     }
     let failures = failures(&lost);
-    let explained = explain(fleet, reach, &failures, token.as_ref(), Depth::Whole(choice.policy.as_ref())).await;
+    let explained = explain(fleet, connection, &failures, token.as_ref(), Depth::Whole(choice.policy.as_ref())).await;
     let mut codes: IndexMap<Vec<Hop>, Vec<String>> = IndexMap::new();
     for (failure, findings) in explained {
         codes.insert(failure.hops.clone(), findings.iter().map(|finding| finding.code.to_owned()).collect());
@@ -130,7 +130,7 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &DiagnosisInput) -> 
         gathered.add_finding(finding, None, [&*it.account]);
     }
     if let (Some((file, policy)), Some(token)) = (&choice.policy, &token) {
-        chains.accepted(token, reach.sessions.session_name(), (file, policy), &mut gathered);
+        chains.accepted(token, connection.sessions.session_name(), (file, policy), &mut gathered);
     }
     Report {
         version: VERSION,
@@ -142,15 +142,15 @@ async fn examine(fleet: &Fleet, reach: &Connection, choice: &DiagnosisInput) -> 
 }
 
 /// Walks every chain, and those that are refused again for as long as `wait` says.
-async fn walk(fleet: &Fleet, reach: &Connection, wait: Duration) -> Vec<Unreachable> {
+async fn walk(fleet: &Fleet, connection: &Connection, wait: Duration) -> Vec<Unreachable> {
     let start = Instant::now();
-    let mut lost = preflight::walk(&reach.sessions, &fleet.accounts, OnLoss::GoOn).await;
+    let mut lost = preflight::walk(&connection.sessions, &fleet.accounts, OnLoss::GoOn).await;
     let denied = |it: &Unreachable| it.cause.as_ref().is_some_and(|cause| cause.error.kind == Kind::Denied);
     while start.elapsed() < wait && lost.iter().any(denied) {
         tokio::time::sleep(PACE).await;
         let again: Vec<Arc<Account>> = lost.iter().filter(|it| denied(it)).map(|it| Arc::clone(&it.account)).collect();
         lost.retain(|it| !denied(it));
-        lost.extend(preflight::walk(&reach.sessions, &again, OnLoss::GoOn).await);
+        lost.extend(preflight::walk(&connection.sessions, &again, OnLoss::GoOn).await);
     }
     lost
 }
@@ -290,7 +290,7 @@ enum Depth<'a> {
 /// Explains every refused hop, with what a session of this run may read of its account.
 async fn explain<'a>(
     fleet: &Fleet,
-    reach: &Connection,
+    connection: &Connection,
     failures: &'a [Failure],
     token: Option<&Token>,
     depth: Depth<'_>,
@@ -299,10 +299,10 @@ async fn explain<'a>(
         Depth::Whole(policy) => (policy, true),
         Depth::Quick => (None, false),
     };
-    let lives = live::read_roles(fleet, reach, failures.iter().map(|it| (&*it.hops, &*it.cause)), thorough).await;
+    let lives = live::read_roles(fleet, connection, failures.iter().map(|it| (&*it.hops, &*it.cause)), thorough).await;
     // A file is the policy of the first role where that is refused, and otherwise of the one that is.
     let first = failures.iter().any(|failure| failure.hops.len() == 1);
-    let now = reach.aws.clock().timestamp().as_second();
+    let now = connection.aws.clock().timestamp().as_second();
     let explained = failures.iter().zip(lives).map(|(failure, mut live)| {
         if let Some((file, trust)) = policy.filter(|_| !first || failure.hops.len() == 1) {
             let (created, max_session) = (None, None);
@@ -312,7 +312,7 @@ async fn explain<'a>(
         let Some((hop, before)) = failure.hops.split_last() else {
             return (failure, vec![no_hop(&failure.cause)]);
         };
-        let session_name = reach.sessions.session_name();
+        let session_name = connection.sessions.session_name();
         let token = token.filter(|_| before.is_empty());
         let (error, region) = (&failure.cause.error, fleet.identity.region.as_str());
         let refusal = Refusal { error, hop, before, session_name, region, token, now, live: &live };
@@ -330,12 +330,12 @@ fn no_hop(cause: &HopError) -> Finding {
 }
 
 /// Explains unreachable accounts where a plan or a deployment ends because of them: what may be read within a few seconds is.
-pub async fn explained(fleet: &Fleet, reach: &Connection, mut lost: Vec<Unreachable>) -> Vec<Unreachable> {
+pub async fn explained(fleet: &Fleet, connection: &Connection, mut lost: Vec<Unreachable>) -> Vec<Unreachable> {
     let failures = failures(&lost);
     if failures.is_empty() {
         return lost;
     }
-    let token = match reach.sessions.id_token() {
+    let token = match connection.sessions.id_token() {
         Some(Ok(text)) => match Token::parse(&text, "") {
             Ok(token) => Some(token),
             // What is no token was sent to nobody, and each account has the reason already.
@@ -343,7 +343,7 @@ pub async fn explained(fleet: &Fleet, reach: &Connection, mut lost: Vec<Unreacha
         },
         Some(Err(_)) | None => None,
     };
-    let looked = explain(fleet, reach, &failures, token.as_ref(), Depth::Quick);
+    let looked = explain(fleet, connection, &failures, token.as_ref(), Depth::Quick);
     let Ok(explained) = tokio::time::timeout(BRIEFLY, looked).await else { return lost };
     let mut gathered = Gathered::default();
     for (failure, findings) in explained {
@@ -353,7 +353,7 @@ pub async fn explained(fleet: &Fleet, reach: &Connection, mut lost: Vec<Unreacha
         }
     }
     let told = gathered.finish();
-    let says = reach.sessions.claims().map(|claims| format!("the token says: {claims}"));
+    let says = connection.sessions.claims().map(|claims| format!("the token says: {claims}"));
     for it in lost.iter_mut().filter(|it| it.cause.is_some()) {
         let own = told.iter().filter(|told| told.accounts.contains(&it.account.name));
         it.help = own.map(|told| told.finding.to_string()).collect();

@@ -34,12 +34,12 @@ pub async fn verify(
     if skip {
         return Ok(Verified::default());
     }
-    let CommandContext { connection: reach, view, cancel } = context;
+    let CommandContext { connection, view, cancel } = context;
     let reads = async {
-        let mut verified = definitions(fleet, plan, observed, reach, view).await;
-        alarms::check(fleet, plan, reach, view, &mut verified).await;
+        let mut verified = definitions(fleet, plan, observed, connection, view).await;
+        alarms::check(fleet, plan, connection, view, &mut verified).await;
         #[cfg(feature = "codedeploy")]
-        codedeploy::check(fleet, plan, reach, view, &mut verified).await;
+        codedeploy::check(fleet, plan, connection, view, &mut verified).await;
         verified
     };
     unless_cancelled(reads, cancel).await
@@ -51,7 +51,7 @@ async fn definitions(
     fleet: &Fleet,
     plan: &mut Plan,
     observed: impl Iterator<Item = (usize, &Observed)>,
-    reach: &Connection,
+    connection: &Connection,
     view: &mut View,
 ) -> Verified {
     use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ async fn definitions(
     let named =
         |(index, observed): (usize, &Observed)| Some((index, definition(plan.work[index].as_ref()?, observed)?));
     let mut definitions: Vec<_> = observed.filter_map(named).collect();
-    let own = run_tasks::read(fleet, plan, reach).await;
+    let own = run_tasks::read(fleet, plan, connection).await;
     definitions.extend(own.definitions);
     let questions = ReferenceReader::collect(fleet, &definitions);
     if questions.count() == 0 && own.findings.is_empty() {
@@ -73,7 +73,7 @@ async fn definitions(
         "looking for {} that task definitions name: roles, images, log groups, secrets",
         count(questions.count(), "thing")
     ));
-    let clients = reach.clients();
+    let clients = connection.clients();
     let mut checked = questions.read(&|target| clients(target).aux().clone()).await;
     for (index, findings) in own.findings {
         checked.findings.entry(index).or_default().extend(findings);

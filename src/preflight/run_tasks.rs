@@ -36,7 +36,7 @@ pub struct Named {
 }
 
 /// Reads the definitions that the tasks of a plan name.
-pub async fn read(fleet: &Fleet, plan: &Plan, reach: &Connection) -> Named {
+pub async fn read(fleet: &Fleet, plan: &Plan, connection: &Connection) -> Named {
     // Each definition of an account and region, with the tasks that name it and their targets.
     let mut asked: BTreeMap<Place<'_>, Vec<(usize, &RunTask)>> = BTreeMap::new();
     for (index, work) in plan.work.iter().enumerate() {
@@ -48,7 +48,7 @@ pub async fn read(fleet: &Fleet, plan: &Plan, reach: &Connection) -> Named {
             }
         }
     }
-    let clients = reach.clients();
+    let clients = connection.clients();
     let reads = asked.into_iter().map(|((account, _, name), tasks)| {
         let ecs = clients(&fleet.targets[tasks[0].0]);
         async move { (account, name, tasks, tokio::time::timeout(LONGEST, ecs.describe_task_definition(name)).await) }

@@ -109,17 +109,17 @@ pub async fn decide(
 
 /// Carries out a plan, and shows it while it goes on.
 pub async fn carry_out(fleet: Fleet, plan: Plan, start: Start, context: &mut CommandContext<'_>) -> Exit {
-    let CommandContext { connection: reach, view, cancel } = context;
+    let CommandContext { connection, view, cancel } = context;
     let (events, mut received) = mpsc::channel(EVENTS);
-    let clock = reach.aws.clock().steady();
+    let clock = connection.aws.clock().steady();
     let run = run_id(clock);
     let mut stamper = Stamper::new(run.clone());
-    let mut notifier = Notifier::new(&fleet, start.sandbox, reach.aws.allows_http(), view);
-    let mut recorder = Recorder::new(&fleet, start.sandbox, reach.aws.allows_http(), view);
+    let mut notifier = Notifier::new(&fleet, start.sandbox, connection.aws.allows_http(), view);
+    let mut recorder = Recorder::new(&fleet, start.sandbox, connection.aws.allows_http(), view);
     let mut tick = tokio::time::interval(view.pace());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let start = Start { run, job: Job::read(&environment), ..start };
-    let handles = Handles { clients: reach.clients(), events, cancel: (*cancel).clone() };
+    let handles = Handles { clients: connection.clients(), events, cancel: (*cancel).clone() };
     let engine = engine::run(fleet, plan, handles, start);
     let watch = async {
         loop {

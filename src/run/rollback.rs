@@ -78,11 +78,11 @@ pub async fn roll_back(
         let plan = build::plan(&fleet, &seen);
         return decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await;
     }
-    let CommandContext { connection: reach, view, cancel } = &mut *context;
+    let CommandContext { connection, view, cancel } = &mut *context;
     view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));
     let read = async {
-        codedeploy::under_way(&fleet, &mut seen, &|target| reach.clients()(target)).await;
-        let clients = reach.clients();
+        codedeploy::under_way(&fleet, &mut seen, &|target| connection.clients()(target)).await;
+        let clients = connection.clients();
         let past: Vec<Option<Past>> = history::targets(&fleet, &seen, &|target| clients(target)).await;
         let ways: Vec<Option<RollbackTarget>> = seen
             .iter()
@@ -113,7 +113,7 @@ pub async fn roll_back(
                 *seen = Err(unseen);
             }
         }
-        let definitions = definitions(&fleet, &ways, reach).await;
+        let definitions = definitions(&fleet, &ways, connection).await;
         Ok::<_, Error>((ways, deployed, definitions))
     };
     let (ways, deployed, definitions) = unless_cancelled(read, cancel).await??;
@@ -129,10 +129,10 @@ pub async fn roll_back(
 }
 
 /// Reads the revisions of the rollback, by the targets' indices.
-async fn definitions(fleet: &Fleet, ways: &[Option<RollbackTarget>], reach: &Connection) -> Definitions {
+async fn definitions(fleet: &Fleet, ways: &[Option<RollbackTarget>], connection: &Connection) -> Definitions {
     use futures::StreamExt;
 
-    let clients = reach.clients();
+    let clients = connection.clients();
     let wanted = ways.iter().enumerate().filter_map(|(index, way)| match way {
         Some(RollbackTarget::To { arn, .. }) => Some((index, arn.as_str())),
         _ => None,

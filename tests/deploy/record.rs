@@ -16,9 +16,9 @@ use roleout::aws::recorder::{Recorded, Recorder, read};
 use roleout::base::exit::Exit;
 use roleout::connect::Connection;
 use roleout::event::Event;
-use roleout::run::lifecycle::run;
 
 use crate::harness::{Directory, Ran, Scene, manifest};
+use crate::runs;
 
 const SECRET: &str = "a-value-that-nobody-may-see";
 
@@ -35,7 +35,7 @@ async fn deploy(scene: &Scene, change: impl FnOnce(Connection) -> Connection) ->
     scene
         .ran(async |reach, view| {
             let reach = change(reach.clone());
-            run(fleet, &reach, choice, start, view, scene.cancel.clone()).await
+            runs::deploy(fleet, &reach, choice, start, view, scene.cancel.clone()).await
         })
         .await
 }

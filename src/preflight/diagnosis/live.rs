@@ -17,13 +17,13 @@ const FEW: usize = 16;
 /// Looks at the account of each refused hop, in their order.
 pub async fn read_roles<'a>(
     fleet: &Fleet,
-    reach: &Connection,
+    connection: &Connection,
     refused: impl Iterator<Item = (&'a [Hop], &'a HopError)>,
     thorough: bool,
 ) -> Vec<Live> {
     let looks = refused.enumerate().map(|(number, (hops, cause))| async move {
         match hops.last() {
-            Some(hop) if thorough || number < FEW => one(fleet, reach, hop, cause).await,
+            Some(hop) if thorough || number < FEW => one(fleet, connection, hop, cause).await,
             _ => Live::default(),
         }
     });
@@ -39,7 +39,7 @@ async fn one(_: &Fleet, _: &Connection, _: &Hop, _: &HopError) -> Live {
 }
 
 #[cfg(feature = "verify")]
-async fn one(fleet: &Fleet, reach: &Connection, hop: &Hop, cause: &HopError) -> Live {
+async fn one(fleet: &Fleet, connection: &Connection, hop: &Hop, cause: &HopError) -> Live {
     use crate::aws::SharedCredentialsProvider;
     use crate::aws::error::Kind;
     use crate::doctor::live::{Provider, Role};
@@ -51,7 +51,7 @@ async fn one(fleet: &Fleet, reach: &Connection, hop: &Hop, cause: &HopError) -> 
         return live;
     }
     let account = hop.arn.account();
-    let sessions = reach.sessions.live_sessions().into_iter().map(|(_, session)| session.grant);
+    let sessions = connection.sessions.live_sessions().into_iter().map(|(_, session)| session.grant);
     let sessions = sessions
         .filter(|grant| grant.account == *account)
         .map(|grant| (grant.arn.clone(), SharedCredentialsProvider::new(grant.credentials.clone())));
@@ -59,7 +59,7 @@ async fn one(fleet: &Fleet, reach: &Connection, hop: &Hop, cause: &HopError) -> 
     let sessions: Vec<(String, SharedCredentialsProvider)> = sessions.take(3).collect();
     let mut tried: Vec<String> = Vec::new();
     for (arn, credentials) in sessions {
-        let iam = reach.aws.aux_clients(account.as_str(), credentials).roles(&fleet.identity.region);
+        let iam = connection.aws.aux_clients(account.as_str(), credentials).roles(&fleet.identity.region);
         let refused = |error: crate::aws::error::CallError| format!("{arn} may not: {error:#}");
         if about_role {
             match iam.find(hop.arn.name()).await {

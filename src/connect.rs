@@ -177,7 +177,7 @@ pub fn hold_external_ids(fleet: &Fleet) {
     ids.into_iter().filter(|id| !names.iter().any(|name| name.contains(id))).for_each(secrets::hold);
 }
 
-/// Has what bakes in the sandbox do so for a second instead of a minute.
+/// Shortens every minute of a bake to one second in the sandbox.
 pub fn shorten_bakes(fleet: &mut Fleet, view: &mut View) {
     if fleet.waves.iter().any(|wave| !wave.bake.is_zero()) {
         view.note("in the sandbox a minute of bake takes a second");

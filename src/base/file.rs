@@ -176,7 +176,7 @@ fn put(path: &Path, bytes: &[u8], care: Care) -> io::Result<()> {
     let (beside, mut file) = beside(path, care.secret)?;
     let written = file.write_all(bytes).and_then(|()| if care.sync { file.sync_all() } else { Ok(()) });
     written.and_then(|()| fs_err::rename(&beside, path)).inspect_err(|_| {
-        // What is half there helps nobody; that it cannot be removed either is the lesser news.
+        // Remove the partial file; ignore a failure to do so.
         let _ = fs_err::remove_file(&beside);
     })
 }

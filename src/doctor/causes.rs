@@ -1,4 +1,4 @@
-//! Where the policy that refuses cannot be read: what may be the cause, the likeliest first, and how each is checked.
+//! Where the policy that refuses cannot be read: what may be the cause, the most likely first, and how each is checked.
 
 use crate::aws::denial::{Caller, Denial, Policy, Why};
 use crate::aws::error::CallError;

@@ -47,7 +47,7 @@ impl Refusal<'_> {
         Step { before: self.before, hop: self.hop, session_name: self.session_name }
     }
 
-    /// Explains it: at least one finding, the likeliest first.
+    /// Explains it: at least one finding, the most likely first.
     pub fn explain(&self) -> Vec<Finding> {
         let (error, hop) = (self.error, self.hop);
         let said = |finding: Finding| finding.evidence(format!("AWS: {error:#}"));

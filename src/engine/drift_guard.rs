@@ -1,7 +1,7 @@
-//! A target's work, held against its service right before each write: by then the plan may be hours old.
+//! Checks a target for drift right before each write: by then the plan may be hours old.
 //!
-//! What somebody else deployed meanwhile is theirs, unless the manifest says that others give way. What is still as it was
-//! planned is carried out with what the service has now, which is what a rollback restores.
+//! If somebody else has deployed meanwhile, nothing is written, unless the manifest says `on_busy: supersede`. If the service
+//! is as planned, the work is carried out with its present settings, which a rollback then restores.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! A write whose answer may be lost: carried out once, however often it has to be sent.
+//! Exactly-once writes without idempotency tokens: after a lost answer, the state is read before the write is sent again.
 //!
-//! RegisterTaskDefinition and UpdateService have no idempotency token, so neither is ever repeated blindly. What AWS
-//! refused before acting is sent again; where it is not known whether AWS acted, the state is read first.
+//! RegisterTaskDefinition and UpdateService have no idempotency token, so neither is ever repeated blindly. A call that AWS
+//! refused before acting is sent again at once.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Watching: one poller for each account, region and cluster, however many of its services are followed.
+//! One poller for each account, region and cluster, for all of its followed services.
 //!
-//! A poller describes ten services a call and hands each look to whoever follows the service. It says what it saw, also
-//! that it saw nothing; what a look means is decided elsewhere.
+//! A poller describes ten services in each call, and passes each snapshot to the subscribers of the service. It reports what
+//! it read, and also that it could not read. The deployment tracker decides what a snapshot means.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

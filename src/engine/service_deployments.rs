@@ -1,5 +1,5 @@
-//! Service-deployment objects, which only enrich a look: read where they are wanted, and done without where ECS does not
-//! give them.
+//! Optional data of DescribeServiceDeployments, which adds details to a snapshot. It is left out while the API is denied or
+//! failing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// So many looks in a row must miss a service before it counts as gone: reads of ECS may lag behind.
+/// A service is gone after this many consecutive polls without it: reads of ECS may lag behind.
 pub const MISSES: u32 = 3;
 
 /// How often a rollout is looked at: a finished deployment is noticed within this and one call's time.

@@ -1,5 +1,5 @@
-//! UpdateService: what one changes, whether it took effect, and one that is put off, by when the service may be of somebody
-//! else's making.
+//! UpdateService: builds the request, checks whether it took effect, and resends a throttled one only if nobody else
+//! deployed meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -140,6 +140,6 @@ mod tests {
         assert_eq!(check_trust(&role(), &trust(2000)), Ok(None));
         assert!(check_trust(&role(), &trust(3000)).expect("possible").is_some_and(|note| note.contains("has 3018")));
         let refusal = check_trust(&role(), &trust(5000)).expect_err("too long");
-        assert!(refusal.message.contains("has 5018 characters, and IAM takes 4096"), "{refusal:?}");
+        assert!(refusal.message.contains("has 5018 characters, and IAM accepts at most 4096"), "{refusal:?}");
     }
 }

@@ -161,7 +161,6 @@ pub struct PreviewOptions<'a> {
     pub from: Option<&'a str>,
 }
 
-/// What one target says, at one level. Equal ones are told once.
 /// Returns how long each target of a plan may take, and took last time; indexed as [`Fleet::targets`].
 pub fn paces(fleet: &Fleet, seen: &[Observation], plan: &Plan) -> Vec<TargetEstimate> {
     let pace = |((work, seen), tasks): ((&Option<Work>, &Observation), Duration)| TargetEstimate {
@@ -172,6 +171,7 @@ pub fn paces(fleet: &Fleet, seen: &[Observation], plan: &Plan) -> Vec<TargetEsti
     plan.work.iter().zip(seen).zip(run_task::lengths(fleet, plan)).map(pace).collect()
 }
 
+/// What a plan shows of one target, at one level. Targets with an equal key are one group.
 type GroupKey = (Kind, Vec<Line>, Vec<String>, Option<String>, Option<String>);
 
 impl Preview {

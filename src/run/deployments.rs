@@ -23,7 +23,7 @@ use crate::web::Web;
 
 /// How many requests are on their way at once.
 const CONCURRENCY: usize = 4;
-/// And at the end of a run that a signal ended, which then has seconds to be gone.
+/// The limit after a signal, when GitLab kills the job within seconds.
 const CANCEL_CONCURRENCY: usize = 32;
 /// How long what is not written yet may take when the run is over.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub struct Recorder {
     progress: Progress,
     wanted: IndexMap<String, watch::Sender<Option<Status>>>,
     places: Arc<Semaphore>,
-    /// Whether nobody waits any longer.
+    /// Set when the run is over: pending requests then get the short timeout.
     over: watch::Sender<bool>,
     records: JoinSet<Option<RecordError>>,
 }

@@ -211,7 +211,8 @@ async fn every_target_goes_back_once_and_a_second_run_does_nothing() {
     assert!(writes.len() == 6 && writes.iter().all(|write| write.operation == "UpdateService"), "{writes:?}");
     let again = rollback(&scene, false).await;
     assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 6), "{}", again.said);
-    let said = format!("already back on s0:{}, after s0:{present}; --further goes on", present - 1);
+    let said =
+        format!("already back on s0:{}, after s0:{present}; --further rolls back one revision further", present - 1);
     assert!(again.said.contains(&said), "{}", again.said);
     assert_eq!(scene.sandbox.calls().writes.len(), 6);
     let further = rollback(&scene, true).await;
@@ -301,7 +302,7 @@ async fn without_service_deployments_the_services_messages_tell_what_ran_and_it_
     assert!(planned.said.contains(&chosen), "{}", planned.said);
     let ran = rollback(&scene, false).await;
     assert_eq!((ran.code(), runs(&scene)), (Exit::Done, present - 1), "{}", ran.said);
-    assert!(ran.said.contains("is told from the service's messages and the tags of its revisions: "), "{}", ran.said);
+    assert!(ran.said.contains("comes from the service's messages and the tags of its revisions: "), "{}", ran.said);
     assert!(ran.said.contains("ListServiceDeployments: AccessDenied"), "{}", ran.said);
     let again = rollback(&scene, false).await;
     assert_eq!((again.code(), again.count(Outcome::Unchanged)), (Exit::Done, 1), "{}", again.said);

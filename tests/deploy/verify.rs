@@ -431,7 +431,7 @@ async fn a_success_without_a_task_is_said_to_be_one() {
         ];
         let words = [
             "no task ran the revision, since the desired count is 0: 1 target",
-            "so that no task ran it",
+            "so no task ran it",
             "no task ran the revision in 1 target, whose desired count is 0",
         ];
         for (text, words) in texts.iter().zip(words) {

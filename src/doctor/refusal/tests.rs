@@ -202,7 +202,7 @@ fn each_of_stss_refusals_has_its_explanation() {
             "AccessDenied",
             "Not authorized to perform sts:AssumeRoleWithWebIdentity",
             "not-authorized",
-            "likeliest",
+            "most likely",
         ),
     ] {
         let findings = findings(operation, kind, code, message, &Live::default());

@@ -1,6 +1,5 @@
-//! Rollbacks of targets that had succeeded: they degraded in the bake, or others failed.
-//!
-//! Their rollouts have ended, so what becomes of them is told by events of their own, exactly one at the end of each.
+//! Rollbacks of targets that had succeeded: they degraded in the bake, or others failed. Their rollouts have ended, so
+//! their rollbacks have their own events, with exactly one at the end of each.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use crate::fleet::{Launch, Moment, Per, RunTask, TargetSpec};
 
 /// How often a task is looked at.
 const INTERVAL: Duration = Duration::from_millis(2500);
-/// So many looks in a row must miss a task before it counts as gone: reads of ECS may lag behind.
+/// A task is gone after this many consecutive polls without it: reads of ECS may lag behind.
 const MISSES: u32 = 5;
 /// ECS's longest `startedBy` that every operation takes.
 const STARTED_BY: usize = 36;

@@ -165,7 +165,7 @@ fn the_calls_are_shown_on_stderr_where_they_are_asked_for() {
         let output = roleout().args(base).args(arguments).envs(variables.iter().copied()).output().expect("it runs");
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    let (calls, sdk) = ("DEBUG roleout::calls: ECS DescribeServices account=", "aws_smithy_runtime::client");
+    let (calls, sdk) = ("roleout::calls: ECS DescribeServices account=", "aws_smithy_runtime::client");
     let quiet = said(&[], &[]).2;
     assert!(!quiet.contains("DEBUG"), "{quiet}");
     for (arguments, variables, with_sdk) in [

@@ -211,6 +211,20 @@ mod tests {
     }
 
     #[test]
+    fn one_cause_is_one_group_whatever_its_request_ids() {
+        let state = of_reasons(30, job(), |number| Reason {
+            summary: format!("UpdateService: AccessDeniedException: no (request id 0a1b-{number})"),
+            evidence: vec![format!("StopTask: AccessDeniedException: no (request id 2c3d-{number})").into()],
+            ..Reason::default()
+        });
+        let text = slack(&state, Occasion::End);
+        assert!(text.contains("and 29 more: UpdateService: AccessDeniedException: no (request id 0a1b-0)"), "{text}");
+        let report = Report::from_state(&state);
+        assert_eq!((report.reasons.len(), report.reasons[0].targets), (1, 30));
+        assert_eq!(report.reasons[0].evidence[0].text, "StopTask: AccessDeniedException: no (request id 2c3d-0)");
+    }
+
+    #[test]
     fn people_get_a_message_in_which_nothing_is_markup_by_accident() {
         let text = slack(&state(3), Occasion::End);
         assert_eq!(

@@ -167,6 +167,8 @@ struct Scene {
     address: String,
     directory: PathBuf,
     token: String,
+    /// The filter of what is logged.
+    log: &'static str,
 }
 
 impl Scene {
@@ -198,7 +200,7 @@ impl Scene {
         lines.find(|line| line.contains("roleout exec")).expect("its last line");
         std::thread::spawn(move || lines.for_each(drop));
         let token = std::fs::read_to_string(token).expect("a token");
-        Self { sandbox, echo, address, directory, token }
+        Self { sandbox, echo, address, directory, token, log: "trace" }
     }
 
     /// Runs a command at its loudest, and returns what it said.
@@ -211,6 +213,8 @@ impl Scene {
             ("AWS_MAX_ATTEMPTS", "1".to_owned()),
             ("ID_TOKEN", self.token.clone()),
             ("RUST_LOG", "trace".to_owned()),
+            ("ROLEOUT_LOG", self.log.to_owned()),
+            ("ROLEOUT_VERBOSE", "2".to_owned()),
             ("RUST_BACKTRACE", "full".to_owned()),
             ("HOOK", format!("{}/services/{WEBHOOK}", self.address)),
             ("PLAN_KEY", SIGN_KEY.to_owned()),
@@ -309,14 +313,18 @@ fn commands_that_do_well_say_no_secret() {
             &["report", "journal.jsonl", "--reports-dir", "again"],
         ],
     );
+    let log = text(&scene.run(&["plan"]).stderr);
+    assert!(log.contains(" outcome=\"ok\" request_id=") && log.contains("aws_smithy_runtime::client"), "{log}");
     let sessions = scene.echo.all.lock().expect("no panic").len();
     assert!(sessions > 20, "it looked for {sessions} keys and tokens of sessions");
 }
 
 #[test]
 fn what_aws_repeats_of_a_session_is_taken_out() {
-    for operation in ["DescribeServices", "RegisterTaskDefinition", "UpdateService"] {
-        let scene = Scene::start(operation, &[operation]);
+    // Without a filter, the two `--verbose` of the environment say what is logged.
+    for (operation, log) in [("DescribeServices", "trace"), ("RegisterTaskDefinition", ""), ("UpdateService", "")] {
+        let mut scene = Scene::start(operation, &[operation]);
+        scene.log = log;
         let taken = loud(
             &scene,
             &[

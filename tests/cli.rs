@@ -163,6 +163,39 @@ fn an_empty_variable_is_none_and_that_of_a_flag_may_be_a_digit() {
 }
 
 #[test]
+fn the_calls_are_shown_on_stderr_where_they_are_asked_for() {
+    let said = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let base = ["plan", "--sandbox", "-f", "deploy.yaml.example"];
+        let output = roleout().args(base).args(arguments).envs(variables.iter().copied()).output().expect("it runs");
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (calls, sdk) = ("roleout::calls: ECS DescribeServices account=", "aws_smithy_runtime::client");
+    let quiet = said(&[], &[]).2;
+    assert!(!quiet.contains("DEBUG"), "{quiet}");
+    for (arguments, variables, with_sdk) in [
+        (&["-v"][..], &[][..], false),
+        (&["-vv"], &[], true),
+        (&[], &[("ROLEOUT_VERBOSE", "true")], false),
+        (&[], &[("ROLEOUT_VERBOSE", "2")], true),
+        (&["--quiet"], &[("ROLEOUT_LOG", "roleout=debug")], false),
+        (&[], &[("ROLEOUT_LOG", "trace")], true),
+    ] {
+        let (code, out, err) = said(arguments, variables);
+        assert_eq!((code, out.contains("DEBUG")), (Some(0), false), "{arguments:?} {variables:?}: {err}");
+        assert_eq!((err.contains(calls), err.contains(sdk)), (true, with_sdk), "{arguments:?} {variables:?}: {err}");
+    }
+    for (variables, wanted) in [
+        (("ROLEOUT_VERBOSE", "loud"), "it is true, false, or a number such as 2"),
+        (("ROLEOUT_LOG", "roleout=loud"), "ROLEOUT_LOG is \"roleout=loud\", and not a filter of tracing"),
+    ] {
+        let (code, out, err) = said(&[], &[variables]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+        assert!(err.contains(wanted), "{err}");
+    }
+    assert_eq!(said(&[], &[("ROLEOUT_VERBOSE", "off")]).2, quiet);
+}
+
+#[test]
 fn a_missing_manifest_and_a_faulty_one_are_exit_3() {
     let output = run(&["check", "-f", "no-such-file.yaml"]);
     assert_eq!(output.status.code(), Some(3));

@@ -13,6 +13,7 @@ use http::Uri;
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
+use crate::base::secrets;
 
 /// The services that are called, by the ids that the SDK has for them.
 const SERVICES: [&str; 10] = [
@@ -238,7 +239,9 @@ impl Setting {
         let uri: Uri = url.parse().map_err(|_| wrong("it needs a scheme, a host and perhaps a port"))?;
         let authority = uri.authority().filter(|authority| !authority.host().is_empty());
         let authority = authority.ok_or_else(|| wrong("it needs a host"))?.as_str();
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        // The SDK logs endpoints as they are.
+        [user].into_iter().chain(user.split(':').skip(1)).for_each(secrets::hold);
         if uri.host() != Some(host) && uri.port_u16().is_none() {
             return Err(wrong("its port is no number up to 65535"));
         }

@@ -23,6 +23,9 @@ pub const VARIABLE: &str = "ROLEOUT_LOG";
 /// Where lines may come from: this program and the AWS SDK. What others log of a connection is not looked through.
 const SOURCES: [&str; 2] = ["roleout", "aws_"];
 
+/// Part of the SDK that logs whole profiles, with the external ids in them, at every level.
+const REFUSED: &str = "aws_config::profile";
+
 /// Which lines are shown.
 #[derive(Clone, Debug)]
 pub struct Filter(Targets);
@@ -74,7 +77,9 @@ impl Filter {
 /// Whether what is logged there may be shown at all, whatever the filter says. At `trace` the SDK logs requests, answers and
 /// what it signs.
 fn is_harmless(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::DEBUG && SOURCES.iter().any(|source| metadata.target().starts_with(source))
+    let target = metadata.target();
+    let is_ours = SOURCES.iter().any(|source| target.starts_with(source)) && !target.starts_with(REFUSED);
+    is_ours && *metadata.level() <= Level::DEBUG
 }
 
 /// A writer of lines that obey nobody and hold no secret. Each write is one line.

@@ -267,7 +267,7 @@ mod tests {
         for (text, wanted) in [
             ("deploy/fleet.yaml", "deploy/fleet.yaml"),
             ("prod-*/*/api", "'prod-*/*/api'"),
-            ("$(id); `id` \\\n", "'$(id); `id` \\\n'"),
+            ("$(id); `id`\n", "'$(id); `id`\n'"),
             ("it's", r#""it's""#),
             ("it's $HOME", r#""it's "'$HOME'"#),
             ("a\0b", "ab"),

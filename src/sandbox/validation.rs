@@ -353,5 +353,4 @@ impl Rule<'_> {
 }
 
 #[cfg(test)]
-#[path = "validation/tests.rs"]
 mod tests;

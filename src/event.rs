@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::base::text::without_request_ids;
+use crate::base::text::{without_request_ids, without_task_counts};
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Moment, Outcome, Revision, TargetId};
 use crate::plan::outline::Outline;
@@ -398,7 +398,7 @@ impl Reason {
     pub fn cause(&self) -> Self {
         let text = |evidence: &Evidence| evidence.cause.as_ref().unwrap_or(&evidence.text).clone();
         let evidence = self.evidence.iter().map(|evidence| without_request_ids(&text(evidence)).into_owned().into());
-        let summary = without_request_ids(&self.summary).into_owned();
+        let summary = without_task_counts(&without_request_ids(&self.summary));
         Self { summary, evidence: evidence.collect(), help: self.help.clone() }
     }
 }

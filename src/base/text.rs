@@ -54,6 +54,22 @@ pub fn without_request_ids(text: &str) -> Cow<'_, str> {
     Cow::Owned(general)
 }
 
+/// Returns a text with `…` for how many tasks it is about: `0 of 3 tasks run` and `0 of 2 tasks run` are one cause.
+pub fn without_task_counts(text: &str) -> String {
+    let mut words: Vec<&str> = text.split(' ').collect();
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    for at in 1..words.len() {
+        if matches!(words[at], "task" | "tasks") && is_number(words[at - 1]) {
+            words[at - 1] = "…";
+            if at >= 3 && words[at - 2] == "of" && is_number(words[at - 3]) {
+                words[at - 3] = "…";
+            }
+            words[at] = "tasks";
+        }
+    }
+    words.join(" ")
+}
+
 /// Neutralises a text that may have several lines of its own.
 pub fn clean_lines(text: &str) -> String {
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
@@ -226,6 +242,19 @@ pub fn clean_styled(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_many_tasks_it_is_about_is_left_out() {
+        for (text, wanted) in [
+            ("not complete within 10m: 0 of 3 tasks run", "not complete within 10m: … of … tasks run"),
+            ("1 task failed during the bake", "… tasks failed during the bake"),
+            ("12 tasks failed during the bake", "… tasks failed during the bake"),
+            ("the task definition web:3 is gone", "the task definition web:3 is gone"),
+            ("not complete within 5m: 2 of", "not complete within 5m: 2 of"),
+        ] {
+            assert_eq!(without_task_counts(text), wanted);
+        }
+    }
 
     #[test]
     fn request_ids_are_no_part_of_what_makes_texts_the_same() {

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use roleout::event::Event;
+use roleout::outputs::journal::Journal;
+use roleout::outputs::reports::Reports;
 use roleout::report::Kind;
-use roleout::run::lifecycle::run;
-use roleout::view::journal::Journal;
 use roleout::view::log::Filter;
-use roleout::view::reports::Reports;
 use tracing::subscriber::set_default;
 
 use crate::harness::{Directory, Ran, Scene, Shared};
@@ -88,7 +87,7 @@ async fn what_failed_at_aws_carries_the_request_id_into_every_report() {
         .ran(async |reach, mut view| {
             view.record(Journal::open(&directory.0.join("journal.jsonl")).expect("a journal"));
             view.report(Reports::open(&[], Some(&directory.0), &Kind::ALL).expect("reports"));
-            run(fleet, reach, choice, start, view, scene.cancel.clone()).await
+            crate::runs::deploy(fleet, reach, choice, start, view, scene.cancel.clone()).await
         })
         .await;
     let id = |text: &str| {

@@ -23,6 +23,12 @@ use crate::aws::error::{Kind, kind_of};
 /// The target of the lines, by which `ROLEOUT_LOG` selects them.
 pub const TARGET: &str = "roleout::calls";
 
+/// A filter that shows these lines and what the SDK does for them.
+pub const FILTER_EXAMPLE: &str = "roleout=debug,aws_smithy_runtime=debug";
+
+/// The part of the SDK that logs whole profiles, with the external ids in them, at levels above `trace`.
+pub const PROFILES: &str = "aws_config::profile";
+
 /// Writes the lines of the calls in one account and region. It is an interceptor of their client.
 #[derive(Clone, Debug)]
 pub struct CallLog {

@@ -13,6 +13,7 @@ use tracing_subscriber::fmt::time::uptime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{fmt, registry};
 
+use crate::aws::calls::{FILTER_EXAMPLE, PROFILES};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::text::clean;
@@ -22,9 +23,6 @@ pub const VARIABLE: &str = "ROLEOUT_LOG";
 
 /// Where lines may come from: this program and the AWS SDK. What others log of a connection is not looked through.
 const SOURCES: [&str; 2] = ["roleout", "aws_"];
-
-/// Part of the SDK that logs whole profiles, with the external ids in them, at every level.
-const REFUSED: &str = "aws_config::profile";
 
 /// Which lines are shown.
 #[derive(Clone, Debug)]
@@ -44,7 +42,7 @@ impl Filter {
                 Err(_) => Err(Error::new(Exit::Usage, format!("{VARIABLE} is {text:?}, and not a filter of tracing"))
                     .help(format!(
                         "write levels (error, warn, info, debug, trace or off) and targets with their levels, as in \
-                         {VARIABLE}=roleout=debug,aws_smithy_runtime=debug"
+                         {VARIABLE}={FILTER_EXAMPLE}"
                     ))),
             },
             (None, 0) => Ok(None),
@@ -78,7 +76,7 @@ impl Filter {
 /// what it signs.
 fn is_harmless(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
-    let is_ours = SOURCES.iter().any(|source| target.starts_with(source)) && !target.starts_with(REFUSED);
+    let is_ours = SOURCES.iter().any(|source| target.starts_with(source)) && !target.starts_with(PROFILES);
     is_ours && *metadata.level() <= Level::DEBUG
 }
 

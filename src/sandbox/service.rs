@@ -410,10 +410,10 @@ impl Service {
 
     /// Returns the ARN of the service-linked role, of a service that needs it: for networks, load balancers or registries.
     fn role_arn(&self) -> Option<String> {
-        let lists =
-            ["loadBalancers", "serviceRegistries"].iter().filter_map(|list| self.settings.get(*list)?.as_array());
-        let needed =
-            self.settings.contains_key("networkConfiguration") || lists.into_iter().any(|list| !list.is_empty());
+        let has_entries =
+            |list: &&str| self.settings.get(*list).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+        let needed = self.settings.contains_key("networkConfiguration")
+            || ["loadBalancers", "serviceRegistries"].iter().any(has_entries);
         let partition = crate::sandbox::account::partition(&self.place.region);
         let role = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS";
         needed.then(|| format!("arn:{partition}:iam::{}:role/{role}", self.place.account))

@@ -305,11 +305,11 @@ fn refusal(service: &str, operation: &str, violations: &[Violation]) -> Option<A
 impl Violation<'_> {
     /// Returns the name of the member.
     fn name(&self) -> &str {
-        let names = self.path.iter().rev().filter_map(|step| match step {
+        let name = self.path.iter().rev().find_map(|step| match step {
             Step::Member(name) => Some(*name),
             Step::Entry(_) => None,
         });
-        names.into_iter().next().unwrap_or_default()
+        name.unwrap_or_default()
     }
 
     /// Returns the path as AWS writes it: `tags.1.member.key`.

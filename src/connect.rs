@@ -131,7 +131,10 @@ impl Connection {
         let Some(directory) = &args.record else { return Ok(self) };
         let recorder = Recorder::begin(directory)
             .map_err(|error| Error::new(Exit::Usage, format!("--record: {error}")).help("name a new directory"))?;
-        view.note(&format!("what AWS answers is recorded in {}; read it before you pass it on", directory.display()));
+        view.note(&format!(
+            "the answers of AWS are recorded in {}; read them before you pass them on",
+            directory.display()
+        ));
         Ok(Self { aws: self.aws.recorded(&Arc::new(recorder)), sessions: self.sessions })
     }
 

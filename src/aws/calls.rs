@@ -82,7 +82,7 @@ impl Intercept for CallLog {
             }
             (None, _) => "no answer".to_owned(),
         };
-        sent.tell(&outcome, context.response().and_then(|answer| answer.request_id()));
+        sent.write_line(&outcome, context.response().and_then(|answer| answer.request_id()));
         Ok(())
     }
 }
@@ -114,7 +114,7 @@ impl Sent {
     }
 
     /// Writes its line, once.
-    fn tell(&self, outcome: &str, request_id: Option<&str>) {
+    fn write_line(&self, outcome: &str, request_id: Option<&str>) {
         if self.is_told.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -131,7 +131,7 @@ impl Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        self.tell("given up", None);
+        self.write_line("given up", None);
     }
 }
 

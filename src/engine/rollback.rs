@@ -97,7 +97,7 @@ enum Watched {
 }
 
 impl<'a> Rollback<'a> {
-    /// Prepares the way back of a target from its work. Each way has `timeout` in all.
+    /// Prepares the rollback of a target's work. Each step has `timeout` in all.
     pub fn new(run: &'a Run, target: &'a TargetSpec, work: &'a Work, from: RollbackFrom, timeout: Duration) -> Self {
         Self {
             run,

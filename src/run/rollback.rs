@@ -1,4 +1,4 @@
-//! What `roleout rollback` does: which targets go back, to what, and by whose word. The plan then goes the way of every plan.
+//! `roleout rollback`: decides which targets are rolled back, and to what, and makes a plan of it like every other plan.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -286,7 +286,7 @@ fn refusal(service: &str, operation: &str, violations: &[Violation]) -> Option<A
             let rule = rule.text().replace("Member must", "must");
             AwsError::invalid(format!(
                 "Invalid parameter at '{}' failed to satisfy constraint: '{rule}'",
-                first.place()
+                first.json_path()
             ))
         }
         ("codedeploy", Rule::Required) => {
@@ -313,7 +313,7 @@ impl Violation<'_> {
     }
 
     /// Returns the path as AWS writes it: `tags.1.member.key`.
-    fn place(&self) -> String {
+    fn json_path(&self) -> String {
         let steps = self.path.iter().map(|step| match step {
             Step::Member(name) => {
                 let (initial, rest) = name.split_at_checked(1).unwrap_or_default();
@@ -337,7 +337,7 @@ impl Violation<'_> {
 
     fn text(&self) -> String {
         let value = self.value.map(|_| format!(" '{}'", self.shown())).unwrap_or_default();
-        format!("Value{value} at '{}' failed to satisfy constraint: {}", self.place(), self.rule.text())
+        format!("Value{value} at '{}' failed to satisfy constraint: {}", self.json_path(), self.rule.text())
     }
 }
 

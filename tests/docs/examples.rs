@@ -60,6 +60,7 @@ pages! {
     the_commands_of_pipeline_do_what_it_shows: "docs/pipeline.md",
     the_commands_of_reports_do_what_it_shows: "docs/reports.md",
     the_commands_of_rollback_do_what_it_shows: "docs/rollback.md",
+    the_commands_of_runs_do_what_it_shows: "docs/runs.md",
     the_commands_of_sandbox_do_what_it_shows: "docs/sandbox.md",
     the_commands_of_status_do_what_it_shows: "docs/status.md",
     the_commands_of_strategies_do_what_it_shows: "docs/strategies.md",

@@ -1,0 +1,127 @@
+//! What is said of each target against what AWS has of it: ends, deployments, revisions, and what rollbacks leave.
+
+use roleout::event::Event;
+use roleout::fleet::Outcome;
+
+use crate::simulation::facts::{Facets, Facts, is_wanted};
+use crate::simulation::invariants::Broken;
+use crate::simulation::truth::State;
+
+pub fn one_terminal_event_each(facts: &Facts<'_>, broken: &mut Broken) {
+    let events = &facts.ran.events;
+    if events.iter().enumerate().any(|(number, stamped)| stamped.seq != number as u64) {
+        broken.push("events", "the numbers have gaps");
+    }
+    if facts.ran.exit.is_none() {
+        return;
+    }
+    let Some(Event::RunStarted { plan, .. }) = events.first().map(|stamped| &stamped.event) else {
+        if events.len() > 1 || !facts.ran.calls.writes.is_empty() {
+            broken.push("events", "what is no run has events or writes");
+        }
+        return;
+    };
+    if !matches!(events.last().map(|stamped| &stamped.event), Some(Event::RunFinished)) {
+        broken.push("events", "the last is not run_finished");
+    }
+    for (target, facets) in facts.fleet().targets.iter().zip(&facts.targets) {
+        let Some(change) = plan.changes.iter().find(|change| change.target == target.id) else {
+            broken.push("events", format!("{} is not in the plan", target.id));
+            continue;
+        };
+        let ends = facets.finished.len() + facets.skipped.len();
+        let begun = facts.ran.from.is_none() || ends > 0;
+        if begun && ends != usize::from(change.action.changes()) {
+            broken.push("events", format!("{} has {ends} terminal events, and {:?} to do", target.id, change.action));
+        }
+        if facets.reasons.contains("(a bug)") {
+            broken.push("events", format!("{}: {}", target.id, facets.reasons));
+        }
+    }
+}
+
+pub fn outcomes_are_true(facts: &Facts<'_>, broken: &mut Broken) {
+    for (index, facets) in facts.targets.iter().enumerate() {
+        let mut wrong = |what: &str| {
+            broken.push("outcomes", format!("{} is told as {:?}, {what}: {facets:?}", facts.id(index), facets.last));
+        };
+        for (outcome, at) in &facets.finished {
+            let had_succeeded = facets.deployment.as_ref().is_some_and(|one| one.succeeded_by(*at));
+            match outcome {
+                Outcome::Succeeded if facets.is_codedeploy => {}
+                Outcome::Succeeded => {
+                    let deployments = facts.ran.deployments[index].iter();
+                    if !deployments.clone().any(|one| is_wanted(&one.image) && one.succeeded_by(*at)) {
+                        wrong("and no deployment of the new revision had succeeded");
+                    }
+                }
+                Outcome::Superseded if !facts.is_shared() => wrong("and nobody else was there"),
+                Outcome::Failed | Outcome::TimedOut | Outcome::RolledBack if had_succeeded && !may_fail_later(facts) => {
+                    wrong("and its deployment had succeeded");
+                }
+                Outcome::Cancelled | Outcome::NotStarted if !facets.forward.is_empty() => wrong("and it was deployed"),
+                Outcome::Detached if facts.ran.signalled.is_none() => wrong("and there was no signal"),
+                _ => {}
+            }
+        }
+        if !facets.skipped.is_empty() && !facets.forward.is_empty() {
+            wrong("and it was deployed");
+        }
+    }
+}
+
+/// Whether a target may fail though its deployment succeeded, or a look may have come too late.
+fn may_fail_later(facts: &Facts<'_>) -> bool {
+    let has_after = facts.scenario.services.iter().any(|service| service.keys.iter().any(|key| key.starts_with("after")));
+    !facts.is_calm() || facts.is_shared() || has_after || facts.has_fault("slow") || facts.has_fault("hang")
+}
+
+pub fn one_deployment_each(facts: &Facts<'_>, broken: &mut Broken) {
+    for (index, facets) in facts.targets.iter().enumerate() {
+        let Facets { forward, backward, adjusted, .. } = facets;
+        let backward_most = if facets.is_codedeploy { 0 } else { 1 };
+        let forward_most = if facets.is_codedeploy { 2 } else { 1 };
+        if forward.len() > forward_most || backward.len() > backward_most || adjusted.len() > 1 {
+            broken.push("deployments", format!("{} has more than one: {facets:?}", facts.id(index)));
+        }
+    }
+}
+
+pub fn no_untold_revision(facts: &Facts<'_>, broken: &mut Broken) {
+    for (index, facets) in facts.targets.iter().enumerate() {
+        let id = facts.id(index);
+        let most = if facets.is_codedeploy { 2 } else { 1 };
+        if facets.registered.len() > most {
+            broken.push("revisions", format!("{id} has more than one new revision: {facets:?}"));
+        }
+        if facets.registered.is_empty() || !facets.forward.is_empty() || facts.ran.exit.is_none() {
+            continue;
+        }
+        let told = facts.ran.events.iter().any(|stamped| {
+            matches!(&stamped.event, Event::RevisionRegistered { target, .. } if target == id)
+        });
+        if !told && !facets.reasons.contains("regist") && !facets.reasons.contains("revision") {
+            broken.push("revisions", format!("{id} has a revision that is not told: {facets:?}"));
+        }
+    }
+}
+
+pub fn rollbacks_restore(facts: &Facts<'_>, broken: &mut Broken) {
+    if facts.is_shared() || facts.ran.exit.is_none() {
+        return;
+    }
+    for (index, facets) in facts.targets.iter().enumerate() {
+        if facets.last != Some(Outcome::RolledBack) {
+            continue;
+        }
+        let (Some(before), Some(after)) = (&facts.ran.before[index], &facts.ran.after[index]) else {
+            broken.push("rollbacks", format!("{} was rolled back and is gone", facts.id(index)));
+            continue;
+        };
+        let kept = |state: &State| (state.revision.clone(), state.desired, state.settings.clone());
+        if kept(before) != kept(after) {
+            let (before, after) = (kept(before), kept(after));
+            broken.push("rollbacks", format!("{}: it was {before:?} and is {after:?}: {facets:?}", facts.id(index)));
+        }
+    }
+}

@@ -7,15 +7,48 @@ const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "eu-central-1"];
 
 /// Faults of tasks: they make a deployment fail, or take long.
 const OF_TASKS: [&str; 15] = [
-    "crash", "crash", "nopull", "hang", "unhealthy", "slow", "slow:2", "vanish", "supersede", "degrade", "stuck", "no-return",
-    "task-fails", "task-hangs", "no-capacity",
+    "crash",
+    "crash",
+    "nopull",
+    "hang",
+    "unhealthy",
+    "slow",
+    "slow:2",
+    "vanish",
+    "supersede",
+    "degrade",
+    "stuck",
+    "no-return",
+    "task-fails",
+    "task-hangs",
+    "no-capacity",
 ];
 
 /// Faults of calls.
 const OF_CALLS: [&str; 24] = [
-    "throttle:2", "throttle:8", "silent", "reset", "lost:20", "lost:60", "cut:30", "broken:30", "blind:4", "blind:25", "busy:50",
-    "busy:90", "unavailable:10", "unavailable:40", "stale:3", "stale:8", "latency:100", "latency:2500", "lagging-lists:5",
-    "no-service-deployments", "deny:ecs:UpdateService", "deny:ecs:RegisterTaskDefinition", "deny:ecs:StopServiceDeployment",
+    "throttle:2",
+    "throttle:8",
+    "silent",
+    "reset",
+    "lost:20",
+    "lost:60",
+    "cut:30",
+    "broken:30",
+    "blind:4",
+    "blind:25",
+    "busy:50",
+    "busy:90",
+    "unavailable:10",
+    "unavailable:40",
+    "stale:3",
+    "stale:8",
+    "latency:100",
+    "latency:2500",
+    "lagging-lists:5",
+    "no-service-deployments",
+    "deny:ecs:UpdateService",
+    "deny:ecs:RegisterTaskDefinition",
+    "deny:ecs:StopServiceDeployment",
     "short-sessions:900",
 ];
 
@@ -36,7 +69,7 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut scenario = Scenario {
         seed,
         accounts: (0..accounts).map(|number| account(&mut random, number, rings, regions)).collect(),
-        services: (0..services).map(|number| service(&mut random, number)).collect(),
+        services: Vec::new(),
         rollout: Vec::new(),
         waves: Vec::new(),
         faults: Vec::new(),
@@ -44,6 +77,7 @@ pub fn scenario(seed: u64) -> Scenario {
         end: End::Whole,
         realistic: !large && random.happens(15),
     };
+    scenario.services = (0..services).map(|number| service(&mut random, number, scenario.realistic)).collect();
     scenario.rollout = rollout(&mut random, scenario.realistic);
     let names = (0..rings).map(Some).chain([None]);
     scenario.waves = names.map(|ring| Wave { ring, keys: wave(&mut random, scenario.realistic) }).collect();
@@ -73,7 +107,8 @@ fn account(random: &mut Random, number: usize, rings: usize, regions: usize) -> 
     Account { number, regions, chain: random.pick(&[2, 2, 2, 1, 3, 4]), ring: random.count(0, rings) }
 }
 
-fn service(random: &mut Random, number: usize) -> Service {
+fn service(random: &mut Random, number: usize, realistic: bool) -> Service {
+    let long = if realistic { "5m" } else { "20s" };
     let (mut keys, mut new_keys) = (Vec::new(), Vec::new());
     let minutes = random.between(0, 3);
     match random.between(0, 19) {
@@ -100,14 +135,14 @@ fn service(random: &mut Random, number: usize) -> Service {
     }
     if random.happens(15) {
         let per = random.pick(&["target", "account", "run"]);
-        keys.push(format!("before: [ {{ run_task: migrate, per: {per}, timeout: 20s }} ]"));
+        keys.push(format!("before: [ {{ run_task: migrate, per: {per}, timeout: {long} }} ]"));
     }
     if random.happens(15) {
         let per = random.pick(&["target", "account", "run"]);
-        keys.push(format!("after: [ {{ run_task: smoke, per: {per}, timeout: 20s }} ]"));
+        keys.push(format!("after: [ {{ run_task: smoke, per: {per}, timeout: {long} }} ]"));
     }
     if random.happens(20) {
-        new_keys.push(format!("desired_count: {}", random.between(1, 4)));
+        new_keys.push(format!("desired_count: {}", random.between(2, 4)));
     }
     Service { number, cluster: random.pick(&["main", "main", "side"]), keys, new_keys }
 }
@@ -115,7 +150,7 @@ fn service(random: &mut Random, number: usize) -> Service {
 fn rollout(random: &mut Random, realistic: bool) -> Vec<String> {
     let mut keys = wave(random, realistic).into_iter().filter(|key| !key.starts_with("gate")).collect::<Vec<_>>();
     keys.retain(|key| !key.starts_with("bake"));
-    let timeout = if realistic { random.pick(&["5m", "10m", "20m"]) } else { random.pick(&["10s", "30s", "60s", "2m"]) };
+    let timeout = if realistic { random.pick(&["15m", "20m"]) } else { random.pick(&["30s", "60s", "2m"]) };
     keys.push(format!("timeout: {timeout}"));
     if random.happens(25) {
         keys.push(format!("on_busy: {}", random.pick(&["wait", "supersede"])));
@@ -181,7 +216,10 @@ fn faults(random: &mut Random, scenario: &Scenario, span: u64) -> Vec<Fault> {
             }
             18 => Fault { text: format!("{account}={}", random.pick(&OF_IDENTITY)), from: 0, until: None },
             _ => {
-                let text = format!("{account}/*/sts={}", random.pick(&["unavailable:40", "latency:1500", "throttle:3", "reset"]));
+                let text = format!(
+                    "{account}/*/sts={}",
+                    random.pick(&["unavailable:40", "latency:1500", "throttle:3", "reset"])
+                );
                 Fault { text, from: 0, until: random.happens(70).then(|| random.between(500, span)) }
             }
         }

@@ -125,7 +125,13 @@ impl<'a> Facts<'a> {
     /// Whether somebody else changed services during the run.
     pub fn is_shared(&self) -> bool {
         let words = ["supersede", "vanish"];
-        self.ran.disturbed && (!self.scenario.others.is_empty() || words.iter().any(|word| self.scenario.has_fault(word)))
+        self.ran.disturbed
+            && (!self.scenario.others.is_empty() || words.iter().any(|word| self.scenario.has_fault(word)))
+    }
+
+    /// Whether the run said that nothing new starts.
+    pub fn halted(&self) -> bool {
+        self.ran.events.iter().any(|stamped| matches!(stamped.event, Event::RunHalted { .. }))
     }
 
     /// Whether calls failed or were delayed.

@@ -228,7 +228,8 @@ impl Stage {
     /// Waits until no deployment goes on. What hangs for hours somebody rolls back. Returns whether all services are there
     /// and at rest.
     async fn comes_to_rest(&self) -> bool {
-        let is_at_rest = |state: &Option<State>| state.as_ref().is_some_and(|state| state.settled && state.status == "ACTIVE");
+        let is_at_rest =
+            |state: &Option<State>| state.as_ref().is_some_and(|state| state.settled && state.status == "ACTIVE");
         for round in 0..30 {
             // An hour and more: buckets are full again, and nobody remembers a session.
             tokio::time::sleep(Duration::from_secs(if round == 0 { 4000 } else { 600 })).await;

@@ -111,10 +111,25 @@ impl Scenario {
     /// Whether no call fails or is delayed: what goes wrong goes wrong in tasks.
     pub fn is_calm(&self) -> bool {
         const CALLS: [&str; 14] = [
-            "throttle", "silent", "reset", "lost", "cut", "broken", "blind", "busy", "unavailable", "stale", "deny", "latency",
-            "lagging", "session",
+            "throttle",
+            "silent",
+            "reset",
+            "lost",
+            "cut",
+            "broken",
+            "blind",
+            "busy",
+            "unavailable",
+            "stale",
+            "deny",
+            "latency",
+            "lagging",
+            "session",
         ];
-        !self.faults.iter().any(|fault| CALLS.iter().any(|call| fault.text.contains(call)) || fault.text.contains("token"))
+        !self
+            .faults
+            .iter()
+            .any(|fault| CALLS.iter().any(|call| fault.text.contains(call)) || fault.text.contains("token"))
     }
 
     /// Whether any fault has this word.
@@ -130,7 +145,8 @@ impl Scenario {
             let _ = writeln!(text, "  hub{number}: {{ arn: \"arn:aws:iam::{hub}:role/hub\"{external} }}");
         }
         let _ = writeln!(text, "  direct: {{ arn: \"arn:aws:iam::${{account.id}}:role/direct\" }}");
-        let _ = writeln!(text, "  leaf: {{ arn: \"arn:aws:iam::${{account.id}}:role/leaf\", external_id: {EXTERNAL_ID} }}");
+        let _ =
+            writeln!(text, "  leaf: {{ arn: \"arn:aws:iam::${{account.id}}:role/leaf\", external_id: {EXTERNAL_ID} }}");
         text.push_str("accounts:\n");
         for account in &self.accounts {
             let chain = match account.chain {
@@ -158,7 +174,8 @@ impl Scenario {
         text.push_str("rollout:\n");
         text.extend(self.rollout.iter().map(|key| format!("  {key}\n")));
         text.push_str("  waves:\n");
-        for wave in &self.waves {
+        let is_there = |ring: usize| self.accounts.iter().any(|account| account.ring == ring);
+        for wave in self.waves.iter().filter(|wave| wave.ring.is_none_or(is_there)) {
             let name = wave.ring.map_or("rest".to_owned(), |ring| format!("w{ring}"));
             let select = wave.ring.map(|ring| format!("select: {{ ring: r{ring} }}"));
             let keys: Vec<String> = select.into_iter().chain(wave.keys.iter().cloned()).collect();

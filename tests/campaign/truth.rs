@@ -94,7 +94,8 @@ fn of_target(sandbox: &Sandbox, target: &TargetSpec, images: &mut BTreeMap<Strin
     for brief in listed["serviceDeployments"].as_array().into_iter().flatten().rev() {
         let arn = brief["targetServiceRevisionArn"].as_str().unwrap_or_default().to_owned();
         let image = images.entry(arn.clone()).or_insert_with(|| {
-            let revisions = ask("DescribeServiceRevisions", &json!({ "serviceRevisionArns": [arn] })).unwrap_or_default();
+            let revisions =
+                ask("DescribeServiceRevisions", &json!({ "serviceRevisionArns": [arn] })).unwrap_or_default();
             let revision = revisions["serviceRevisions"][0]["taskDefinition"].as_str().unwrap_or_default();
             self::image(sandbox, account, region, revision)
         });

@@ -59,8 +59,15 @@ pub fn a_rerun_converges(history: &History, broken: &mut Broken) {
         return;
     }
     let Some([finishing, idle]) = history.runs.last_chunk() else { return };
+    if let Some(Err(error)) = &finishing.exit
+        && error.message.contains("by CodeDeploy is in progress")
+    {
+        // One that hangs is for somebody to stop.
+        return;
+    }
     if finishing.code() != Some(Exit::Done) {
-        broken.push("convergence", format!("the rerun ended with {:?}: {}", finishing.exit, finishing.stderr));
+        let failed: Vec<&str> = finishing.stderr.lines().filter(|line| line.contains('✖')).take(3).collect();
+        broken.push("convergence", format!("the rerun ended with {:?}: {}", finishing.exit, failed.join("; ")));
         return;
     }
     for (target, state) in history.fleet.targets.iter().zip(&finishing.after) {

@@ -24,7 +24,9 @@ pub fn preflight_comes_first(facts: &Facts<'_>, broken: &mut Broken) {
         let key = (target.account.id.to_string(), target.id.region.to_string(), target.service.clone());
         match calls.described.get(&key) {
             Some(at) if *at <= first => {}
-            at => broken.push("preflight", format!("{} was first read at {at:?}, and written to at {first}", target.id)),
+            at => {
+                broken.push("preflight", format!("{} was first read at {at:?}, and written to at {first}", target.id))
+            }
         }
     }
 }
@@ -77,8 +79,10 @@ pub fn bounds_hold(facts: &Facts<'_>, broken: &mut Broken) {
             let at_once = || spans.iter().filter(|(_, (from, to))| from <= begun && begun < to);
             let account = |index: &usize| &facts.id(*index).account;
             if at_once().count() > window {
-                let who: Vec<String> = at_once().map(|(index, span)| format!("{} {span:?}", facts.id(*index))).collect();
-                broken.push("bounds", format!("{} at once in {}, of {window}: {}", who.len(), wave.name, who.join(", ")));
+                let who: Vec<String> =
+                    at_once().map(|(index, span)| format!("{} {span:?}", facts.id(*index))).collect();
+                broken
+                    .push("bounds", format!("{} at once in {}, of {window}: {}", who.len(), wave.name, who.join(", ")));
                 return;
             }
             let of_account = at_once().filter(|(other, _)| account(other) == account(index)).count();
@@ -103,7 +107,8 @@ fn batches_have_a_barrier(facts: &Facts<'_>, wave: &Wave, mut spans: Vec<(usize,
     while !spans.is_empty() {
         let batch: Vec<_> = spans.drain(..size.min(spans.len())).collect();
         if let Some((index, (begun, _))) = batch.iter().find(|(_, (begun, _))| *begun < last_end) {
-            broken.push("bounds", format!("{} began at {begun}, before the batch ended at {last_end}", facts.id(*index)));
+            broken
+                .push("bounds", format!("{} began at {begun}, before the batch ended at {last_end}", facts.id(*index)));
         }
         last_end = batch.iter().map(|(_, (_, end))| *end).max().unwrap_or(last_end);
         size = sizes.next().unwrap_or(size);
@@ -113,7 +118,9 @@ fn batches_have_a_barrier(facts: &Facts<'_>, wave: &Wave, mut spans: Vec<(usize,
 pub fn waves_follow_each_other(facts: &Facts<'_>, broken: &mut Broken) {
     let waves = &facts.fleet().waves;
     for (number, later) in waves.iter().enumerate() {
-        let Some(begun) = later.targets.iter().filter_map(|&index| facts.targets[index].first()).min() else { continue };
+        let Some(begun) = later.targets.iter().filter_map(|&index| facts.targets[index].first()).min() else {
+            continue;
+        };
         for earlier in &waves[..number] {
             let name = format!("{} began at {begun}", later.name);
             let mut baked_from = None;
@@ -125,7 +132,9 @@ pub fn waves_follow_each_other(facts: &Facts<'_>, broken: &mut Broken) {
                 }
                 let Some(deployment) = &target.deployment else { continue };
                 failed += usize::from(deployment.failed_by(begun));
-                if deployment.succeeded_by(begun) && matches!(target.finished.first(), Some((outcome, _)) if !outcome.is_failure()) {
+                if deployment.succeeded_by(begun)
+                    && matches!(target.finished.first(), Some((outcome, _)) if !outcome.is_failure())
+                {
                     baked_from = baked_from.max(deployment.finished);
                 }
             }

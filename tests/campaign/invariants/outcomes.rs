@@ -1,7 +1,7 @@
 //! What is said of each target against what AWS has of it: ends, deployments, revisions, and what rollbacks leave.
 
 use roleout::event::Event;
-use roleout::fleet::Outcome;
+use roleout::fleet::{OnFailure, Outcome};
 
 use crate::simulation::facts::{Facets, Facts, is_wanted};
 use crate::simulation::invariants::Broken;
@@ -56,11 +56,15 @@ pub fn outcomes_are_true(facts: &Facts<'_>, broken: &mut Broken) {
                     }
                 }
                 Outcome::Superseded if !facts.is_shared() => wrong("and nobody else was there"),
-                Outcome::Failed | Outcome::TimedOut | Outcome::RolledBack if had_succeeded && !may_fail_later(facts) => {
+                Outcome::Failed | Outcome::TimedOut | Outcome::RolledBack
+                    if had_succeeded && !may_fail_later(facts) =>
+                {
                     wrong("and its deployment had succeeded");
                 }
                 Outcome::Cancelled | Outcome::NotStarted if !facets.forward.is_empty() => wrong("and it was deployed"),
-                Outcome::Detached if facts.ran.signalled.is_none() => wrong("and there was no signal"),
+                Outcome::Detached if facts.ran.signalled.is_none() && !facts.halted() => {
+                    wrong("and there was neither a signal nor a halt");
+                }
                 _ => {}
             }
         }
@@ -72,7 +76,8 @@ pub fn outcomes_are_true(facts: &Facts<'_>, broken: &mut Broken) {
 
 /// Whether a target may fail though its deployment succeeded, or a look may have come too late.
 fn may_fail_later(facts: &Facts<'_>) -> bool {
-    let has_after = facts.scenario.services.iter().any(|service| service.keys.iter().any(|key| key.starts_with("after")));
+    let has_after =
+        facts.scenario.services.iter().any(|service| service.keys.iter().any(|key| key.starts_with("after")));
     !facts.is_calm() || facts.is_shared() || has_after || facts.has_fault("slow") || facts.has_fault("hang")
 }
 
@@ -97,9 +102,11 @@ pub fn no_untold_revision(facts: &Facts<'_>, broken: &mut Broken) {
         if facets.registered.is_empty() || !facets.forward.is_empty() || facts.ran.exit.is_none() {
             continue;
         }
-        let told = facts.ran.events.iter().any(|stamped| {
-            matches!(&stamped.event, Event::RevisionRegistered { target, .. } if target == id)
-        });
+        let told = facts
+            .ran
+            .events
+            .iter()
+            .any(|stamped| matches!(&stamped.event, Event::RevisionRegistered { target, .. } if target == id));
         if !told && !facets.reasons.contains("regist") && !facets.reasons.contains("revision") {
             broken.push("revisions", format!("{id} has a revision that is not told: {facets:?}"));
         }
@@ -118,7 +125,10 @@ pub fn rollbacks_restore(facts: &Facts<'_>, broken: &mut Broken) {
             broken.push("rollbacks", format!("{} was rolled back and is gone", facts.id(index)));
             continue;
         };
-        let kept = |state: &State| (state.revision.clone(), state.desired, state.settings.clone());
+        // Where ECS alone goes back, it gives back the revision, and no settings of deployments.
+        let wave = facts.fleet().waves.iter().find(|wave| wave.targets.contains(&index));
+        let whole = wave.is_some_and(|wave| wave.on_failure != OnFailure::Stop);
+        let kept = |state: &State| (state.revision.clone(), whole.then(|| (state.desired, state.settings.clone())));
         if kept(before) != kept(after) {
             let (before, after) = (kept(before), kept(after));
             broken.push("rollbacks", format!("{}: it was {before:?} and is {after:?}: {facets:?}", facts.id(index)));

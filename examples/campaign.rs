@@ -6,6 +6,7 @@ mod simulation;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     match campaign(std::env::args().skip(1).collect()) {
@@ -36,14 +37,16 @@ fn campaign(arguments: Vec<String>) -> Result<u64, String> {
     }
     let began = tokio::time::Instant::now();
     let mut out = io::stdout().lock();
-    let (mut failed, mut ran) = (0, 0_u64);
+    let (mut failed, mut ran, mut slowest) = (0, 0_u64, (Duration::ZERO, 0));
     for seed in seeds {
         let scenario = simulation::draw::scenario(seed);
         if trace {
             let log = simulation::log(&scenario);
             write!(out, "{}\n{log}", scenario.describe()).map_err(|error| error.to_string())?;
         }
+        let since = began.elapsed();
         let broken = simulation::judge(&scenario);
+        slowest = slowest.max((began.elapsed() - since, seed));
         ran += 1;
         if broken.is_empty() {
             continue;
@@ -60,6 +63,6 @@ fn campaign(arguments: Vec<String>) -> Result<u64, String> {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    let _ = writeln!(out, "{ran} seeds, {failed} failed, {seconds:.1} s");
+    let _ = writeln!(out, "{ran} seeds, {failed} failed, {seconds:.1} s, the slowest {slowest:?}");
     Ok(failed)
 }

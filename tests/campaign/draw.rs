@@ -59,7 +59,7 @@ const OF_IDENTITY: [&str; 6] =
 /// Draws the scenario of a seed.
 pub fn scenario(seed: u64) -> Scenario {
     let mut random = Random::new(seed);
-    let large = random.happens(3);
+    let large = random.happens(2);
     let (accounts, services, regions) = if large {
         (random.count(10, 34), random.count(1, 3), random.count(1, 2))
     } else {

@@ -24,7 +24,7 @@ pub struct Facets {
     pub forward: Vec<u64>,
     /// When each UpdateService to another revision did.
     pub backward: Vec<u64>,
-    /// When each UpdateService that names no revision did.
+    /// When each UpdateService that names no revision did: settings, there and back.
     pub adjusted: Vec<u64>,
     /// When each RegisterTaskDefinition did.
     pub registered: Vec<u64>,

@@ -21,7 +21,7 @@ impl Broken {
 type Check = fn(&Facts<'_>, &mut Broken);
 
 /// The checks of one run.
-const OF_A_RUN: [Check; 14] = [
+const OF_A_RUN: [Check; 16] = [
     order::preflight_comes_first,
     order::writes_stay_in_the_manifest,
     order::bounds_hold,
@@ -33,6 +33,8 @@ const OF_A_RUN: [Check; 14] = [
     outcomes::one_deployment_each,
     outcomes::no_untold_revision,
     outcomes::rollbacks_restore,
+    outcomes::others_are_not_overwritten,
+    outcomes::the_harmless_does_no_harm,
     ending::nothing_secret_is_written,
     ending::it_ends_in_time,
     ending::calls_stay_in_their_buckets,

@@ -1,10 +1,13 @@
 //! What is said of each target against what AWS has of it: ends, deployments, revisions, and what rollbacks leave.
 
+use roleout::base::exit::Exit;
 use roleout::event::Event;
-use roleout::fleet::{OnFailure, Outcome};
+use roleout::fleet::{OnBusy, OnFailure, Outcome};
 
 use crate::simulation::facts::{Facets, Facts, is_wanted};
 use crate::simulation::invariants::Broken;
+use crate::simulation::others::HOTFIX;
+use crate::simulation::scenario::End;
 use crate::simulation::truth::State;
 
 pub fn one_terminal_event_each(facts: &Facts<'_>, broken: &mut Broken) {
@@ -86,7 +89,7 @@ pub fn one_deployment_each(facts: &Facts<'_>, broken: &mut Broken) {
         let Facets { forward, backward, adjusted, .. } = facets;
         let backward_most = if facets.is_codedeploy { 0 } else { 1 };
         let forward_most = if facets.is_codedeploy { 2 } else { 1 };
-        if forward.len() > forward_most || backward.len() > backward_most || adjusted.len() > 1 {
+        if forward.len() > forward_most || backward.len() > backward_most || adjusted.len() > 2 {
             broken.push("deployments", format!("{} has more than one: {facets:?}", facts.id(index)));
         }
     }
@@ -133,5 +136,38 @@ pub fn rollbacks_restore(facts: &Facts<'_>, broken: &mut Broken) {
             let (before, after) = (kept(before), kept(after));
             broken.push("rollbacks", format!("{}: it was {before:?} and is {after:?}: {facets:?}", facts.id(index)));
         }
+    }
+}
+
+/// What somebody else deploys after the plan is theirs, unless the manifest says that they give way.
+pub fn others_are_not_overwritten(facts: &Facts<'_>, broken: &mut Broken) {
+    if facts.fleet().on_busy != OnBusy::Fail || facts.has_fault("stale") || facts.has_fault("latency") {
+        return;
+    }
+    for (index, target) in facts.fleet().targets.iter().enumerate() {
+        let key = (target.account.id.to_string(), target.id.region.to_string(), target.service.clone());
+        let Some(planned) = facts.ran.calls.described.get(&key) else { continue };
+        let mut deployments = facts.ran.deployments[index].iter();
+        let Some(other) = deployments.find(|one| one.image == HOTFIX && one.created > planned + 1_000) else {
+            continue;
+        };
+        if let Some(at) = facts.targets[index].forward.iter().find(|at| **at > other.created + 1_000) {
+            broken.push("others", format!("{} was updated at {at}, after {other:?}", target.id));
+        }
+    }
+}
+
+/// Faults that a run rides out fail no target.
+pub fn the_harmless_does_no_harm(facts: &Facts<'_>, broken: &mut Broken) {
+    const HARMLESS: [&str; 4] = ["=short-sessions:900", "=latency:100", "=lagging-lists:5", "=no-service-deployments"];
+    let scenario = facts.scenario;
+    let harmless = |text: &str| HARMLESS.iter().any(|fault| text.ends_with(fault));
+    let disturbs = !scenario.others.is_empty() || scenario.end != End::Whole;
+    if facts.ran.disturbed && (disturbs || !scenario.faults.iter().all(|fault| harmless(&fault.text))) {
+        return;
+    }
+    // What ran before a disturbed run, and what the one after it finds, is not always as it was furnished.
+    if facts.ran.disturbed && !matches!(facts.ran.code(), Some(Exit::Done | Exit::Gate)) {
+        broken.push("harmless", format!("it ended with {:?}: {:?}", facts.ran.exit, facts.targets));
     }
 }

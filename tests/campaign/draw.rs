@@ -60,7 +60,9 @@ const OF_IDENTITY: [&str; 6] =
 pub fn scenario(seed: u64) -> Scenario {
     let mut random = Random::new(seed);
     let large = random.happens(2);
-    let (accounts, services, regions) = if large {
+    let (accounts, services, regions) = if large && random.happens(50) {
+        (random.count(1, 2), random.count(20, 40), 1)
+    } else if large {
         (random.count(10, 34), random.count(1, 3), random.count(1, 2))
     } else {
         (random.count(1, 4), random.count(1, 3), random.count(1, 2))

@@ -21,7 +21,7 @@ impl Broken {
 type Check = fn(&Facts<'_>, &mut Broken);
 
 /// The checks of one run.
-const OF_A_RUN: [Check; 16] = [
+const OF_A_RUN: [Check; 17] = [
     order::preflight_comes_first,
     order::writes_stay_in_the_manifest,
     order::bounds_hold,
@@ -35,6 +35,7 @@ const OF_A_RUN: [Check; 16] = [
     outcomes::rollbacks_restore,
     outcomes::others_are_not_overwritten,
     outcomes::the_harmless_does_no_harm,
+    outcomes::a_bake_sees_what_degrades,
     ending::nothing_secret_is_written,
     ending::it_ends_in_time,
     ending::calls_stay_in_their_buckets,

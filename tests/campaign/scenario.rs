@@ -89,6 +89,8 @@ pub enum End {
 /// What stands in manifests and must never stand in what a run writes.
 pub const EXTERNAL_ID: &str = "canary-external-id-7f3a9c";
 pub const ENVIRONMENT_VALUE: &str = "canary-environment-value-51bd0e";
+/// The account in which the sandbox's fault `wrong-account` has its sessions.
+const ELSEWHERE: &str = "999999999999";
 /// Whose roles lead to the accounts.
 const HUBS: [&str; 3] = ["111111111111", "111111111112", "111111111113"];
 
@@ -160,6 +162,14 @@ impl Scenario {
             let _ = writeln!(
                 text,
                 "  - {{ name: {name}, id: \"{id}\", chain: [{chain}], regions: [{regions}], labels: {{ ring: r{ring} }} }}"
+            );
+        }
+        if !whole && self.has_fault("wrong-account") {
+            // Where such a session leads, there is the same to be found.
+            let _ = writeln!(
+                text,
+                "  - {{ name: elsewhere, id: \"{ELSEWHERE}\", chain: [direct], regions: [eu-west-1, us-east-1, eu-central-1], \
+                 labels: {{ ring: elsewhere }} }}"
             );
         }
         text.push_str("services:\n");

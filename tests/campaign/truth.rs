@@ -17,6 +17,7 @@ pub struct State {
     pub revision: String,
     pub image: String,
     pub desired: u64,
+    pub running: u64,
     pub settings: Value,
     /// Whether one deployment is there, and it is completed.
     pub settled: bool,
@@ -68,6 +69,7 @@ fn state(sandbox: &Sandbox, target: &TargetSpec) -> Option<State> {
         image: image(sandbox, account, region, &revision),
         revision,
         desired: seen.desired,
+        running: seen.running,
         settings: seen.body["deploymentConfiguration"].clone(),
         settled,
     })

@@ -181,6 +181,11 @@ pub fn nothing_starts_after_a_halt(facts: &Facts<'_>, broken: &mut Broken) {
             }
         }
     }
+    for wave in &facts.fleet().waves {
+        let ends = wave.targets.iter().filter_map(|&index| facts.targets[index].finished.first());
+        let failures = ends.filter(|(outcome, _)| outcome.is_failure()).map(|(_, at)| *at);
+        begins_after(facts, wave, failures.collect(), 0, broken);
+    }
     // Without a word of it: where nothing kept the run from seeing the failures, it had to halt.
     if !facts.is_calm() || facts.has_fault("slow") {
         return;
@@ -189,14 +194,18 @@ pub fn nothing_starts_after_a_halt(facts: &Facts<'_>, broken: &mut Broken) {
         let failures = wave.targets.iter().filter_map(|&index| {
             facts.targets[index].deployment.as_ref().filter(|one| one.failed_by(u64::MAX)).and_then(|one| one.finished)
         });
-        let mut failures: Vec<u64> = failures.collect();
-        failures.sort_unstable();
-        let (_, most) = bounds(wave);
-        let Some(exceeded) = failures.get(most) else { continue };
-        for &index in &wave.targets {
-            if facts.targets[index].first().is_some_and(|begun| begun > exceeded + 10_000) {
-                broken.push("halt", format!("{} began after the budget was exceeded at {exceeded}", facts.id(index)));
-            }
+        begins_after(facts, wave, failures.collect(), 5_000, broken);
+    }
+}
+
+/// Finds what began later than so many milliseconds after one failure too many.
+fn begins_after(facts: &Facts<'_>, wave: &Wave, mut failures: Vec<u64>, late: u64, broken: &mut Broken) {
+    failures.sort_unstable();
+    let (_, most) = bounds(wave);
+    let Some(exceeded) = failures.get(most) else { return };
+    for &index in &wave.targets {
+        if facts.targets[index].first().is_some_and(|begun| begun > exceeded + late) {
+            broken.push("halt", format!("{} began after the budget was exceeded at {exceeded}", facts.id(index)));
         }
     }
 }

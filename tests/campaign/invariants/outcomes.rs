@@ -166,8 +166,25 @@ pub fn the_harmless_does_no_harm(facts: &Facts<'_>, broken: &mut Broken) {
     if facts.ran.disturbed && (disturbs || !scenario.faults.iter().all(|fault| harmless(&fault.text))) {
         return;
     }
-    // What ran before a disturbed run, and what the one after it finds, is not always as it was furnished.
+    // What the runs after it find is not always as it was furnished.
     if facts.ran.disturbed && !matches!(facts.ran.code(), Some(Exit::Done | Exit::Gate)) {
         broken.push("harmless", format!("it ended with {:?}: {:?}", facts.ran.exit, facts.targets));
+    }
+}
+
+/// What loses its tasks during a long bake that was not cut short has not succeeded.
+pub fn a_bake_sees_what_degrades(facts: &Facts<'_>, broken: &mut Broken) {
+    let is_whole = facts.ran.disturbed && facts.scenario.end == End::Whole && !facts.halted();
+    if !is_whole || !facts.is_calm() || facts.is_shared() || !facts.has_fault("degrade") {
+        return;
+    }
+    let baked = facts.fleet().waves.iter().filter(|wave| wave.bake.as_secs() >= 20);
+    for &index in baked.flat_map(|wave| &wave.targets) {
+        let Some(after) = &facts.ran.after[index] else { continue };
+        let facets = &facts.targets[index];
+        if facets.last == Some(Outcome::Succeeded) && !facets.is_codedeploy && after.running < after.desired {
+            let (running, desired) = (after.running, after.desired);
+            broken.push("bake", format!("{} succeeded, and {running} of {desired} tasks run", facts.id(index)));
+        }
     }
 }

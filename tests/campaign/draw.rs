@@ -49,7 +49,7 @@ const OF_CALLS: [&str; 24] = [
     "deny:ecs:UpdateService",
     "deny:ecs:RegisterTaskDefinition",
     "deny:ecs:StopServiceDeployment",
-    "short-sessions:900",
+    "short-sessions:60",
 ];
 
 /// Faults of the way into an account.

@@ -38,7 +38,7 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
     (0..accounts).filter(|_| accounts > 1).for_each(|at| without(&|it| drop(it.accounts.remove(at))));
     (0..services).filter(|_| services > 1).for_each(|at| without(&|it| drop(it.services.remove(at))));
     (0..from.faults.len()).for_each(|at| without(&|it| drop(it.faults.remove(at))));
-    (0..from.others.len()).for_each(|at| without(&|it| drop(it.others.remove(at))));
+    (0..from.others.len()).for_each(|at| without(&|it| _ = it.others.remove(at)));
     without(&|it| it.end = End::Whole);
     for at in 0..accounts {
         without(&|it| it.accounts[at].regions.truncate(1));

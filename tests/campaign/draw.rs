@@ -100,7 +100,32 @@ pub fn scenario(seed: u64) -> Scenario {
         2..=3 => End::Kill(moment),
         _ => End::Whole,
     };
+    // Two kinds that chance alone would draw too seldom.
+    match seed % 24 {
+        7 => short_sessions(&mut scenario),
+        10 => crowded(&mut random, &mut scenario),
+        _ => {}
+    }
     scenario
+}
+
+/// Nothing goes wrong but that sessions end soon, so that they are renewed again and again.
+fn short_sessions(scenario: &mut Scenario) {
+    scenario.faults = vec![Fault { text: "*=short-sessions:30".to_owned(), from: 0, until: None }];
+    scenario.others.clear();
+    scenario.end = End::Whole;
+}
+
+/// All targets are in one account and region, and none waits for another: they wait for ECS's limits.
+fn crowded(random: &mut Random, scenario: &mut Scenario) {
+    scenario.accounts.truncate(1);
+    scenario.accounts[0].regions.truncate(1);
+    scenario.services = (0..random.count(24, 32)).map(|number| service(random, number, false)).collect();
+    scenario.rollout = vec!["timeout: 2m".to_owned()];
+    scenario.waves = vec![Wave { ring: None, keys: Vec::new() }];
+    (scenario.faults, scenario.others, scenario.realistic) = (Vec::new(), Vec::new(), false);
+    let moment = random.between(300, 9_000);
+    scenario.end = random.pick(&[End::Whole, End::Whole, End::Signal(moment)]);
 }
 
 fn account(random: &mut Random, number: usize, rings: usize, regions: usize) -> Account {

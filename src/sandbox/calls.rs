@@ -14,6 +14,8 @@ pub struct Calls {
     pub writes: Vec<Write>,
     /// All calls that would change something, whatever became of them, in the order in which they were sent.
     pub attempts: Vec<Attempt>,
+    /// When each service was first described, in milliseconds since the epoch, by account id, region and name in ECS.
+    pub described: BTreeMap<(String, String, String), u64>,
 }
 
 /// A call that would change something.
@@ -21,6 +23,10 @@ pub struct Calls {
 pub struct Attempt {
     /// When it was sent, in milliseconds since the epoch, of the sandbox's clock.
     pub sent: u64,
+    /// The account's id; empty where the session is not known.
+    pub account: String,
+    /// The region.
+    pub region: String,
     /// `UpdateService` and so on.
     pub operation: String,
     /// The service that it names.

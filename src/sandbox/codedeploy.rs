@@ -113,7 +113,12 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
         AwsError::new("InvalidRevisionException", "The AppSpec names no task definition: TaskDefinition is required")
     })?;
     let group = text_of(input, "deploymentGroupName").unwrap_or_default().to_owned();
-    let made = world.codedeploy.deployments.iter().rev().find(|one| one.place == place && one.account == call.account);
+    let made = world
+        .codedeploy
+        .deployments
+        .iter()
+        .rev()
+        .find(|one| one.place == place && one.account == call.account && one.region == call.region);
     if let Some(made) = made.cloned()
         && !world.record_of(call, &made)?.status.is_final()
     {

@@ -32,7 +32,7 @@ use crate::sandbox::session::{Principal, Refusal, Session, verify};
 use crate::sandbox::signature::{self, Claimed};
 use crate::sandbox::timing::Timing;
 use crate::sandbox::wire::{Answer, AwsError, Fate, Request, XML};
-use crate::sandbox::{elb, iam, sts, validation};
+use crate::sandbox::{ecs, elb, iam, sts, validation};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -95,7 +95,11 @@ impl World {
         let (coding, target) = Coding::parse(request);
         if let Some((_, operation)) = Api::parse(&target).filter(|(api, operation)| api.changes(operation)) {
             let service = coding.read(&request.body).and_then(|input| Some(input["service"].as_str()?.to_owned()));
-            self.calls.attempts.push(Attempt { sent, operation: operation.to_owned(), service });
+            let claimed = signature::claimed(request);
+            let session = claimed.as_ref().and_then(|claimed| self.sessions.get(&claimed.access_key));
+            let account = session.map(|session| session.principal.account.clone()).unwrap_or_default();
+            let region = claimed.map(|claimed| claimed.region).unwrap_or_default();
+            self.calls.attempts.push(Attempt { sent, account, region, operation: operation.to_owned(), service });
         }
         self.latency(request)
     }
@@ -256,6 +260,12 @@ impl World {
             }
         }
         let output = api.answer(self, call, &input);
+        if call.operation == "DescribeServices" && output.is_ok() {
+            for service in ecs::list_of(&input, "services") {
+                let key = (call.account.clone(), call.region.clone(), ecs::short(service).to_owned());
+                self.calls.described.entry(key).or_insert(call.now);
+            }
+        }
         if api.changes(&call.operation) {
             self.calls.writes.push(Write {
                 at: call.now,

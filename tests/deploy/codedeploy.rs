@@ -54,6 +54,16 @@ async fn each_target_has_one_deployment_and_a_second_run_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_of_the_same_name_in_another_region_is_another_one() {
+    let text = manifest(1, 1, "rollout: { timeout: 20m, max_parallel: 1 }\n");
+    let text = text.replace("regions: [eu-west-1]", "regions: [eu-west-1, us-east-1]");
+    let scene =
+        Scene::new(&text.replace("    cluster: main\n", &format!("    cluster: main\n    codedeploy: {GROUP}\n")));
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_appspec_of_a_file_is_filled_in() {
     let group = "{ application: shop, deployment_group: s0, config: CodeDeployDefault.ECSAllAtOnce, appspec: \
                  tests/deploy/appspec.yaml }";

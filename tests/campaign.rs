@@ -1,0 +1,28 @@
+//! The first seeds of the campaign, and that the same seed has the same bytes. `examples/campaign.rs` runs as many as are wanted.
+
+#[path = "campaign/simulation.rs"]
+mod simulation;
+
+#[test]
+fn what_must_hold_holds_for_every_seed() {
+    for seed in 0..40 {
+        let scenario = simulation::draw::scenario(seed);
+        let broken = simulation::judge(&scenario);
+        if broken.is_empty() {
+            continue;
+        }
+        let replay = format!("cargo run --example campaign -- --seeds {seed}..{} --trace", seed + 1);
+        let (small, still) = simulation::shrink::shrink(&scenario, broken.clone());
+        panic!("{replay}\n{}\nmade small:\n{}{}", broken.join("\n"), small.describe(), still.join("\n"));
+    }
+}
+
+#[test]
+fn the_same_seed_has_the_same_bytes() {
+    for seed in 0..8 {
+        let scenario = simulation::draw::scenario(seed);
+        let (first, second) = (simulation::log(&scenario), simulation::log(&scenario));
+        let differs = first.lines().zip(second.lines()).find(|(one, other)| one != other);
+        assert!(differs.is_none() && first.len() == second.len(), "seed {seed}: {differs:#?}");
+    }
+}

@@ -1,0 +1,55 @@
+//! What must hold of every run, whatever goes wrong: checked on the sandbox's records, and what the run said against them.
+
+mod ending;
+mod order;
+mod outcomes;
+
+use crate::simulation::facts::Facts;
+use crate::simulation::run::History;
+use crate::simulation::scenario::Scenario;
+
+/// What does not hold.
+#[derive(Default)]
+pub struct Broken(pub Vec<String>);
+
+impl Broken {
+    pub fn push(&mut self, invariant: &str, what: impl Into<String>) {
+        self.0.push(format!("{invariant}: {}", what.into()));
+    }
+}
+
+type Check = fn(&Facts<'_>, &mut Broken);
+
+/// The checks of one run.
+const OF_A_RUN: [Check; 17] = [
+    order::preflight_comes_first,
+    order::writes_stay_in_the_manifest,
+    order::bounds_hold,
+    order::waves_follow_each_other,
+    order::nothing_starts_after_a_halt,
+    order::nothing_starts_after_a_signal,
+    outcomes::one_terminal_event_each,
+    outcomes::outcomes_are_true,
+    outcomes::one_deployment_each,
+    outcomes::no_untold_revision,
+    outcomes::rollbacks_restore,
+    outcomes::others_are_not_overwritten,
+    outcomes::the_harmless_does_no_harm,
+    outcomes::a_bake_sees_what_degrades,
+    ending::nothing_secret_is_written,
+    ending::it_ends_in_time,
+    ending::calls_stay_in_their_buckets,
+];
+
+/// Checks everything that happened.
+pub fn check(scenario: &Scenario, history: &History) -> Vec<String> {
+    let mut broken = Broken::default();
+    for (number, ran) in history.runs.iter().enumerate() {
+        let facts = Facts::new(scenario, history, ran);
+        let mut found = Broken::default();
+        OF_A_RUN.iter().for_each(|check| check(&facts, &mut found));
+        broken.0.extend(found.0.into_iter().map(|what| format!("run {number}: {what}")));
+    }
+    ending::a_rerun_converges(history, &mut broken);
+    broken.0
+}

@@ -1,0 +1,63 @@
+//! Finds what a failure needs: takes one thing after the other away, as long as the same invariant still breaks.
+
+use crate::simulation::invariant;
+use crate::simulation::judge;
+use crate::simulation::scenario::{End, Scenario};
+
+/// Returns the smallest scenario that was found, and what does not hold of it.
+pub fn shrink(scenario: &Scenario, broken: Vec<String>) -> (Scenario, Vec<String>) {
+    let wanted = broken.first().map(|line| invariant(line).to_owned()).unwrap_or_default();
+    let (mut best, mut broken) = (scenario.clone(), broken);
+    loop {
+        let fails = |smaller: Scenario| {
+            let found = judge(&smaller);
+            found.iter().any(|line| invariant(line) == wanted).then_some((smaller, found))
+        };
+        match smaller(&best).into_iter().find_map(fails) {
+            Some(found) => (best, broken) = found,
+            None => return (best, broken),
+        }
+    }
+}
+
+/// Returns the scenario without one thing, for each thing that it has; the largest first.
+fn smaller(from: &Scenario) -> Vec<Scenario> {
+    let mut all = Vec::new();
+    let mut without = |change: &dyn Fn(&mut Scenario)| {
+        let mut changed = from.clone();
+        change(&mut changed);
+        if changed != *from {
+            all.push(changed);
+        }
+    };
+    let (accounts, services) = (from.accounts.len(), from.services.len());
+    if accounts > 3 {
+        without(&|it| it.accounts.truncate(accounts / 2));
+        without(&|it| drop(it.accounts.drain(..accounts / 2)));
+    }
+    (0..accounts).filter(|_| accounts > 1).for_each(|at| without(&|it| drop(it.accounts.remove(at))));
+    (0..services).filter(|_| services > 1).for_each(|at| without(&|it| drop(it.services.remove(at))));
+    (0..from.faults.len()).for_each(|at| without(&|it| drop(it.faults.remove(at))));
+    (0..from.others.len()).for_each(|at| without(&|it| _ = it.others.remove(at)));
+    without(&|it| it.end = End::Whole);
+    for at in 0..accounts {
+        without(&|it| it.accounts[at].regions.truncate(1));
+        without(&|it| it.accounts[at].chain = 2);
+    }
+    for at in 0..services {
+        (0..from.services[at].keys.len()).for_each(|key| without(&|it| drop(it.services[at].keys.remove(key))));
+        (0..from.services[at].new_keys.len()).for_each(|key| without(&|it| drop(it.services[at].new_keys.remove(key))));
+    }
+    for at in 0..from.waves.len() {
+        if from.waves.len() > 1 && from.waves[at].ring.is_some() {
+            without(&|it| drop(it.waves.remove(at)));
+        }
+        (0..from.waves[at].keys.len()).for_each(|key| without(&|it| drop(it.waves[at].keys.remove(key))));
+    }
+    (0..from.rollout.len()).for_each(|key| without(&|it| drop(it.rollout.remove(key))));
+    for at in 0..from.faults.len() {
+        without(&|it| it.faults[at].until = None);
+        without(&|it| it.faults[at].from = 0);
+    }
+    all
+}

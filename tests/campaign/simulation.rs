@@ -1,0 +1,44 @@
+//! A campaign of simulated runs: a seed draws a fleet and what goes wrong, everything happens on a clock that does not wait, and
+//! what must hold is checked on the sandbox's own records.
+
+pub mod draw;
+pub mod facts;
+pub mod invariants;
+pub mod others;
+pub mod random;
+pub mod run;
+pub mod scenario;
+pub mod shrink;
+pub mod truth;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::simulation::scenario::Scenario;
+
+/// Returns what does not hold of a scenario.
+pub fn judge(scenario: &Scenario) -> Vec<String> {
+    let judged = catch_unwind(AssertUnwindSafe(|| invariants::check(scenario, &run::simulate(scenario))));
+    judged.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        vec![format!("panic: {}", text.unwrap_or_default())]
+    })
+}
+
+/// Returns the event logs of a scenario, with the run's id left out: it has the number of the process.
+pub fn log(scenario: &Scenario) -> String {
+    let history = run::simulate(scenario);
+    let lines = history.runs.iter().flat_map(|ran| ran.events.iter().map(|stamped| (stamped, &ran.stdout)));
+    let mut text = String::new();
+    for (stamped, _) in lines {
+        text.push_str(&serde_json::to_string(stamped).expect("an event is JSON").replace(&stamped.run, "run"));
+        text.push('\n');
+    }
+    text
+}
+
+/// Returns the invariant of which a line is.
+pub fn invariant(line: &str) -> &str {
+    let rest = line.strip_prefix("run ").and_then(|rest| rest.split_once(": ")).map_or(line, |(_, rest)| rest);
+    rest.split(':').next().unwrap_or(rest)
+}

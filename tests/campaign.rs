@@ -18,6 +18,17 @@ fn what_must_hold_holds_for_every_seed() {
 }
 
 #[test]
+fn the_deliberate_bugs_can_be_built_in() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let patch = root.join("tests/campaign/mutants.patch");
+    let check = std::process::Command::new("git").arg("-C").arg(root).args(["apply", "--check"]).arg(patch).output();
+    match check {
+        Ok(done) => assert!(done.status.success(), "renew it: {}", String::from_utf8_lossy(&done.stderr)),
+        Err(error) => eprintln!("not checked: git cannot be run: {error}"),
+    }
+}
+
+#[test]
 fn the_same_seed_has_the_same_bytes() {
     for seed in 0..8 {
         let scenario = simulation::draw::scenario(seed);

@@ -86,7 +86,7 @@ fn a_manifest_that_is_not_there() {
       × tests/manifest/none.yaml: the file does not exist
       help: name the manifest with --file, or start from deploy.yaml.example
 
-    tests/manifest/none.yaml: 1 fault
+    tests/manifest/none.yaml: 1 error
     ");
 }
 
@@ -125,7 +125,7 @@ fn a_narrow_terminal() {
         ╰────
       help: did you mean `hub`?
 
-    deploy.yaml: 2 faults
+    deploy.yaml: 2 errors
     "#);
 }
 
@@ -143,7 +143,7 @@ fn windows_line_ends_and_a_byte_order_mark() {
         ╰────
       help: did you mean `hub`?
 
-    deploy.yaml: 1 fault
+    deploy.yaml: 1 error
     "#);
 }
 
@@ -161,7 +161,7 @@ fn more_faults_than_anyone_reads() {
     assert_eq!(error.faults.len(), 70);
     let rendered = error.render(false, 100);
     assert_eq!(rendered.matches('×').count(), 50);
-    assert!(rendered.ends_with("and 20 more\ndeploy.yaml: 70 faults\n"), "{rendered}");
+    assert!(rendered.ends_with("and 20 more\ndeploy.yaml: 70 errors\n"), "{rendered}");
 }
 
 #[test]

@@ -297,6 +297,23 @@ fn a_target_that_fails_is_told_at_once_in_a_log_of_sections() {
 }
 
 #[test]
+fn how_many_tasks_ran_makes_no_cause_of_its_own() {
+    for (other, wanted) in [
+        ("not complete within 10m: 1 of 3 tasks run", "    not complete within 10m: … of … tasks run\n"),
+        ("not complete within 10m: 0 of 4 tasks run", "    not complete within 10m: 0 of 4 tasks run\n"),
+    ] {
+        let (mut view, err, mut run) = folded();
+        run.ends(20_000, US, Outcome::TimedOut, Some(reason("not complete within 10m: 0 of 4 tasks run")));
+        run.ends(21_000, EU, Outcome::TimedOut, Some(reason(other)));
+        run.events.drain(..).for_each(|event| view.event(&event));
+        view.finish();
+        let said = err.text();
+        assert!(said.contains("timed out, the same in 2 targets"), "{other}: {said}");
+        assert!(said.contains(wanted), "{other}: {said}");
+    }
+}
+
+#[test]
 fn a_heartbeat_names_those_first_that_fail() {
     let (mut view, err, mut run) = folded();
     run.tasks(3_000, US, 0, 7);

@@ -130,7 +130,9 @@ pub(crate) fn json_answer(text: String, request_id: String) -> Answer {
     Answer { status: 200, content_type: JSON, request_id, body: text.into_bytes() }
 }
 
-/// Escapes text for XML.
+/// Escapes text for XML, which has no place for control characters.
 pub(crate) fn escape(text: &str) -> String {
+    let is_xml = |char: char| !char.is_control() || matches!(char, '\t' | '\n' | '\r');
+    let text: String = text.chars().map(|char| if is_xml(char) { char } else { '\u{fffd}' }).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

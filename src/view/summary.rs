@@ -5,7 +5,7 @@
 use indexmap::IndexMap;
 
 use crate::base::text;
-use crate::base::text::{clean, count, duration};
+use crate::base::text::{clean, count, duration, without_request_ids};
 use crate::event::{Reason, TaskEnd};
 use crate::fleet::{Outcome, TargetId};
 use crate::narrate::outcome::Tone;
@@ -277,8 +277,15 @@ impl Page {
 }
 
 /// Adds up how many tasks of all these targets each piece of evidence was found in, and takes the first log as the
-/// example. What differs from target to target is told of one alone.
+/// example. Numbers in the summary stay where all targets have the same, and the request id is that of the first. Other text
+/// that differs from target to target is shown for one target alone.
 fn count_tasks(reason: &mut Reason, targets: &[&TargetState]) {
+    let summaries = || targets.iter().filter_map(|target| Some(&target.why()?.summary));
+    if let Some(first) = summaries().next()
+        && summaries().all(|other| without_request_ids(other) == without_request_ids(first))
+    {
+        reason.summary.clone_from(first);
+    }
     for (place, evidence) in reason.evidence.iter_mut().enumerate() {
         let all = || targets.iter().filter_map(|target| target.why()?.evidence.get(place));
         evidence.tasks = all().map(|evidence| evidence.tasks).sum();

@@ -218,7 +218,7 @@ async fn a_shared_task_that_fails_fails_all_of_its_targets_with_one_reason() {
     assert_eq!(operations(&scene).iter().filter(|it| !it.starts_with("Register")).collect::<Vec<_>>(), ["RunTask"]);
     for words in [
         "failed, the same in 4 targets",
-        "the task migrate, once in the run, failed; nothing was deployed",
+        "the task migrate (once in the run) failed; nothing was deployed",
         "      1 task: EssentialContainerExited",
     ] {
         assert!(ran.said.contains(words), "{words}\n{}", ran.said);

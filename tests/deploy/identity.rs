@@ -163,7 +163,7 @@ async fn once_the_token_is_over_a_run_says_so_and_does_not_wait_for_what_it_cann
         assert!((60..200).contains(&ran.seconds), "{policy}: {} s", ran.seconds);
         let lost = |stamped: &&Stamped| matches!(stamped.event, Event::SessionLost { .. });
         assert_eq!(ran.events.iter().filter(lost).count(), 1, "{policy}: {}", ran.said);
-        assert_eq!(ran.said.matches("there is no session in a").count(), 1, "{policy}: {}", ran.said);
+        assert_eq!(ran.said.matches("! the session in a").count(), 1, "{policy}: {}", ran.said);
         let reason = ran.reason("a0/eu-west-1/s0");
         assert!(reason.starts_with("the session is lost") && reason.contains("Token expired"), "{policy}: {reason}");
         assert!(ran.said.contains("; last seen "), "{policy}: {}", ran.said);

@@ -33,7 +33,7 @@ async fn the_page_says_the_verdict_and_each_reason_once_and_has_the_whole_report
     let page = page(&report);
     assert!(page.starts_with("<!doctype html>\n<html lang=\"en\">\n"), "{page}");
     assert!(page.contains("<span>targets failed and were rolled back</span></h1>"), "{page}");
-    assert!(page.contains("<b>Halted</b> in wave <b>rest</b>: 2 failed, 1 may."), "{page}");
+    assert!(page.contains("<b>Halted</b> in wave <b>rest</b>: 2 failed, 1 allowed."), "{page}");
     let why = "Service deployment rolled back because the circuit breaker threshold was exceeded";
     let why = format!("<span>rolled back: {why}</span>");
     assert_eq!(page.matches(&why).count(), 1, "{page}");

@@ -187,7 +187,7 @@ async fn a_manifest_without_images_takes_back_a_fleet_that_runs_the_same_and_ref
     let mut dry = silent.planning();
     dry.choice.dry_run = true;
     let planned = by_manifest(&dry).await;
-    let why = "it is rolled back to its last other revision that completed: the manifest says nothing of its image";
+    let why = "it is rolled back to its last other revision that completed: the manifest does not set its image, and all run the same";
     assert!(planned.said.contains(why), "{}", planned.said);
     assert_eq!(by_manifest(&silent).await.code(), Exit::Done);
     assert_eq!(images(&scene), ["registry.example.com/s0:v2"; 2]);

@@ -71,7 +71,7 @@ async fn a_fleet_with_everything_in_it_reads_as_a_table() {
     let shown = show(&scene, Layout::Table, 110).await;
     assert_eq!(shown.code(), Exit::Preflight, "unreachable weighs more than drift");
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
-    insta::with_settings!({filters => vec![(r"ecs-svc/\d+", "ecs-svc/[number]")]}, {
+    insta::with_settings!({filters => vec![(r"ecs-svc/\d+", "ecs-svc/[number]"), (r"\(request id\s+[0-9a-f-]{36}\)", "(request id [id])")]}, {
         insta::assert_snapshot!(shown.out, @r"
                          target        revision  commit    images                   tasks  registered (UTC)
         a0 (200000000000)
@@ -94,7 +94,7 @@ async fn a_fleet_with_everything_in_it_reads_as_a_table() {
           a3 (200000000003)
               hop 2 (leaf, arn:aws:iam::200000000003:role/leaf): AssumeRole: AccessDenied: User:
               arn:aws:sts::111111111111:assumed-role/hub/gl-4711-100200-300400 is not authorized to perform:
-              sts:AssumeRole on resource: arn:aws:iam::200000000003:role/leaf
+              sts:AssumeRole on resource: arn:aws:iam::200000000003:role/leaf (request id [id])
               help: assume-role-denied: arn:aws:iam::111111111111:role/hub may not call sts:AssumeRole on
               arn:aws:iam::200000000003:role/leaf
 

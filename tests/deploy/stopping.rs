@@ -103,7 +103,7 @@ async fn a_rollback_that_a_signal_ends_says_whether_it_was_asked_for() {
         let service = target.rsplit('/').next().expect("a service");
         let updates = writes.iter().filter(|it| it.account == "200000000000" && it.operation == "UpdateService");
         let says = match updates.filter(|it| it.input["service"] == service).count() {
-            1 => "was asked of ECS",
+            1 => "was sent to ECS",
             _ => "goes on in ECS",
         };
         assert!(reason.summary.ends_with(says), "{target}: {says}: {}", reason.summary);

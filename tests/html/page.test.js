@@ -162,7 +162,7 @@ describe('the summary', () => {
     assert.deepEqual(totals.map((text) => text.replace(/\s+/g, ' ')), Object.entries(report.totals).reverse().map(([word, number]) => `${number} ${word.replace('_', ' ')}`));
     await eventually(async () => assert.equal(await page.getByRole('link', { name: '#100200' }).getAttribute('href'), 'https://gitlab.example.com/shop/deploy/-/pipelines/100200'));
     await eventually(async () => assert.equal(await page.locator('header').getByText('5f2c9d7be0a1', { exact: true }).count(), 1));
-    await eventually(async () => assert.match(await page.locator('.callout').innerText(), /^Halted in wave second: 4 failed, 3 may\. The first was prod-us\/us-east-1\/gateway\.$/));
+    await eventually(async () => assert.match(await page.locator('.callout').innerText(), /^Halted in wave second: 4 failed, 3 allowed\. The first was prod-us\/us-east-1\/gateway\.$/));
     const first = page.locator('.why').first();
     await eventually(async () => assert.match(await first.locator('h3').innerText(), /^stuck: the rollback failed/));
     await eventually(async () => assert.deepEqual(await first.locator('.names a').allInnerTexts(), ['prod-us/us-east-1/mailer']));

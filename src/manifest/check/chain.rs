@@ -277,7 +277,14 @@ impl Checker<'_> {
             self.fault(span, "the policy has no `Statement`", help);
             return None;
         }
-        Some(document.to_string())
+        let text = document.to_string();
+        // STS's own pattern: "[\u0009\u000A\u000D\u0020-\u00FF]+".
+        if let Some(char) = text.chars().find(|char| !matches!(char, '\t' | '\n' | '\r' | ' '..='\u{ff}')) {
+            let message = format!("the policy has the character U+{:04X}, which STS does not take", u32::from(char));
+            self.fault(span, message, "STS takes the characters up to U+00FF in a session policy; remove it");
+            return None;
+        }
+        Some(text)
     }
 
     fn policy_arns(self, role: &Role, scope: &Scope<'_>) -> Vec<String> {

@@ -5,6 +5,7 @@
 //! recording are those that the recordings show, written anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +56,11 @@ fn recorded() -> Vec<(String, Value)> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
     if paths.is_empty() {
-        eprintln!("skipped: no recorded answers in {} (ROLEOUT_RECORDED names another directory)", root.display());
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: no recorded answers in {} (ROLEOUT_RECORDED names another directory)",
+            root.display()
+        );
     }
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("a readable file");

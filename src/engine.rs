@@ -148,7 +148,7 @@ impl Run {
         }
     }
 
-    /// Runs a wave and its bake, and returns what its policy says should its budget be exceeded. `deployed` is what the
+    /// Runs a wave and its bake, and returns what its policy says should its failure budget be exceeded. `deployed` is what the
     /// waves before it deployed, and then this one. Returns why nothing may follow, if so.
     async fn wave(self: &Arc<Self>, number: usize, deployed: &mut Vec<(usize, Vec<Deployed>)>) -> Option<Stop> {
         let wave = &self.fleet.waves[number];
@@ -156,18 +156,18 @@ impl Run {
             return None;
         }
         self.emit(Event::WaveStarted { wave: wave.name.clone() }).await;
-        let max_failures = wave.max_failures.out_of(wave.targets.len());
+        let budget = wave.failure_budget();
         // The first wave begins right after the plan, for which they were looked at.
         let mut end = wave::run(self, number, !deployed.is_empty()).await;
-        let bakes = !wave.bake.is_zero() && !end.deployed.is_empty() && end.failed <= max_failures;
+        let bakes = !wave.bake.is_zero() && !end.deployed.is_empty() && !budget.is_exceeded(end.failed);
         if bakes && !self.cancel.is_cancelled() {
-            bake::bake(self, wave, &mut end, max_failures).await;
+            bake::bake(self, wave, &mut end).await;
         }
         deployed.push((number, std::mem::take(&mut end.deployed)));
-        if end.failed > max_failures {
+        if budget.is_exceeded(end.failed) {
             self.roll_back_succeeded(wave, deployed, end.first_failure.as_ref()).await;
         }
-        let passed = end.failed <= max_failures && !self.cancel.is_cancelled();
+        let passed = !budget.is_exceeded(end.failed) && !self.cancel.is_cancelled();
         self.emit(Event::WaveFinished { wave: wave.name.clone(), failed: end.failed, passed }).await;
         if self.cancel.is_cancelled() {
             Some(Stop::Cancelled)

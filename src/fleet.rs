@@ -8,6 +8,7 @@ pub mod codedeploy;
 pub mod commit;
 pub mod desired;
 pub(crate) mod duration;
+pub mod failure_budget;
 pub mod identity_provider;
 pub mod image;
 pub mod image_ref;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::fleet::{Amount, Fleet, Moment, Parallelism, Part, Per, Scope, ShardError, TargetSpec};
-use crate::plan::time_estimate::{Limits, TargetEstimate, budget};
+use crate::plan::time_estimate::{Limits, TargetEstimate, estimate};
 
 /// The most jobs that GitLab makes of one by `parallel`.
 pub const MOST_PARTS: usize = 200;
@@ -218,7 +218,7 @@ fn stage(fleet: &Fleet, number: usize, division: Division, from: Option<&str>) -
         let jobs = if parts.len() == 1 { "one job".to_owned() } else { format!("{} jobs", parts.len()) };
         notes.push(format!("the wave {} is {jobs}, since {why}", wave.name));
     }
-    let max_failures = wave.max_failures.out_of(wave.targets.len());
+    let max_failures = wave.failure_budget().0;
     // One job halts as it always does. Several halt each when it alone has too many failures.
     let most = |part: &Part| (max_failures + if wave.strict { 1 } else { part.window }).min(part.targets.len());
     Ok(Stage {
@@ -258,7 +258,7 @@ fn worst_case(fleet: &Fleet, number: usize, parts: &[Part]) -> Duration {
         if parts.len() > 1 {
             wave.max_parallel = Parallelism::Window(Amount::Count(part.window));
         }
-        budget(&share, &pace, None, &Limits::default()).0[number].worst
+        estimate(&share, &pace, None, &Limits::default()).0[number].worst
     });
     longest.max().unwrap_or_default()
 }

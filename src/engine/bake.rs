@@ -31,7 +31,7 @@ const UNSEEN: &str = "it could not be read";
 /// Watches the wave's deployed targets through its bake, and counts those that degrade as failures. If the wave rolls back,
 /// degraded targets are rolled back at once. If its scope also rolls back the targets that succeeded, the bake ends as soon
 /// as the failure budget is exceeded.
-pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: usize) {
+pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd) {
     let deadline = Instant::now() + wave.bake;
     run.emit(Event::BakeStarted { wave: wave.name.clone(), seconds: wave.bake.as_secs() }).await;
     let deployed = end.deployed.clone();
@@ -64,8 +64,8 @@ pub async fn bake(run: &Arc<Run>, wave: &Wave, end: &mut WaveEnd, max_failures: 
         if wave.on_failure.scope().is_some() {
             returns.start(deployed.clone(), None, reason);
         }
-        if end.failed == max_failures + 1 {
-            run.halted(wave, end, max_failures).await;
+        if end.failed == wave.failure_budget().0 + 1 {
+            run.halted(wave, end).await;
             if wave.on_failure.scope().is_some_and(|scope| scope > Scope::Target) {
                 break;
             }

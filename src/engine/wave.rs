@@ -18,6 +18,7 @@ use crate::engine::rollout::rollout;
 use crate::engine::rollout_result::RolloutResult;
 use crate::engine::timing::GRACE;
 use crate::event::{Event, Reason, halted_by};
+use crate::fleet::failure_budget::FailureBudget;
 use crate::fleet::{Outcome, Parallelism, TargetId, Wave};
 use crate::plan::build::at_least_one;
 
@@ -38,7 +39,7 @@ struct WaveScheduler<'a> {
     wave: &'a Wave,
     /// The wave's place in the fleet.
     number: usize,
-    max_failures: usize,
+    budget: FailureBudget,
     queue: VecDeque<usize>,
     tasks: JoinSet<RolloutResult>,
     targets: HashMap<Id, usize>,
@@ -58,13 +59,12 @@ struct WaveScheduler<'a> {
 /// targets, which may have gone off since the plan was made.
 pub async fn run(run: &Arc<Run>, number: usize, looks_at_alarms: bool) -> WaveEnd {
     let wave = &run.fleet.waves[number];
-    let total = wave.targets.len();
     let queue = wave.targets.iter().copied().filter(|&index| run.plan.work[index].is_some()).collect();
     let mut running = WaveScheduler {
         run,
         wave,
         number,
-        max_failures: wave.max_failures.out_of(total),
+        budget: wave.failure_budget(),
         queue,
         tasks: JoinSet::new(),
         targets: HashMap::new(),
@@ -100,7 +100,7 @@ pub async fn run(run: &Arc<Run>, number: usize, looks_at_alarms: bool) -> WaveEn
 
 impl WaveScheduler<'_> {
     fn halted(&self) -> bool {
-        self.end.failed > self.max_failures
+        self.budget.is_exceeded(self.end.failed)
     }
 
     /// Fails the targets of which an alarm is in ALARM, as their bake would, before anything is asked of ECS.
@@ -147,7 +147,7 @@ impl WaveScheduler<'_> {
     fn has_room(&mut self) -> bool {
         let total = self.wave.targets.len();
         let in_flight = self.tasks.len();
-        let tolerated = (self.max_failures + 1).saturating_sub(self.end.failed);
+        let tolerated = self.budget.failures_until_halt(self.end.failed);
         if self.wave.strict && in_flight >= tolerated {
             return false;
         }
@@ -214,7 +214,7 @@ impl WaveScheduler<'_> {
         self.end.first_failure.get_or_insert_with(|| self.run.fleet.targets[index].id.clone());
         if self.halted() && !was_halted {
             self.permit.withdraw();
-            self.run.halted(self.wave, &self.end, self.max_failures).await;
+            self.run.halted(self.wave, &self.end).await;
         }
     }
 
@@ -254,8 +254,9 @@ fn broken(error: &JoinError, asked: bool, deployment: Option<String>) -> Rollout
 }
 
 impl Run {
-    pub(crate) async fn halted(&self, wave: &Wave, end: &WaveEnd, max_failures: usize) {
+    pub(crate) async fn halted(&self, wave: &Wave, end: &WaveEnd) {
         let Some(cause) = end.first_failure.clone() else { return };
+        let max_failures = wave.failure_budget().0;
         self.emit(Event::RunHalted { wave: wave.name.clone(), cause, failed: end.failed, max_failures }).await;
     }
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::base::exit::Exit;
 use crate::event::{Event, Job, Stamped, Stamper, halted_by, waits_at};
+use crate::fleet::failure_budget::FailureBudget;
 use crate::fleet::{Outcome, TargetId};
 use crate::plan::outline::{Outline, WaveOutline};
 
@@ -219,7 +220,7 @@ impl Run {
         let broken = self.joined.gaps.len() > gaps;
         if !changing.is_empty() && parts.iter().any(|part| !part.events.is_empty()) {
             let failed = self.events(wave, parts);
-            let passed = failed.len() <= wave.max_failures && self.cancelled.is_none();
+            let passed = !FailureBudget(wave.max_failures).is_exceeded(failed.len()) && self.cancelled.is_none();
             if !broken {
                 self.emit(Event::WaveFinished { wave: wave.name.clone(), failed: failed.len(), passed });
             }

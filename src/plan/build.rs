@@ -411,7 +411,7 @@ pub(super) fn settings(declared: &Value, live: &Value) -> Vec<String> {
 
 pub(super) fn wave_outline(wave: &Wave, fleet: &Fleet, changing: usize) -> WaveOutline {
     let total = wave.targets.len();
-    let max_failures = wave.max_failures.out_of(total);
+    let max_failures = wave.failure_budget().0;
     let (max_parallel, most) = match &wave.max_parallel {
         Parallelism::Window(amount) => (amount.to_string(), at_least_one(*amount, total)),
         Parallelism::Batches(amounts) => {

@@ -17,7 +17,7 @@ use crate::plan::diff::{Differences, Line, Values};
 use crate::plan::group::{Agreement, agreements};
 use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 use crate::plan::placeholders::{PlaceholderScope, Placeholders};
-use crate::plan::time_estimate::{Limits, TargetEstimate, TimeEstimate, budget};
+use crate::plan::time_estimate::{Limits, TargetEstimate, TimeEstimate, estimate};
 use crate::plan::work::{Definition, Plan, Work};
 use crate::plan::{build, description, run_task};
 
@@ -40,7 +40,7 @@ pub struct Preview {
     /// How many targets can have failed, at the worst, when a run of this plan halts.
     pub worst_case_failures: usize,
     /// The time that a run can take, and what it has to fit; absent where that is not known.
-    pub budget: Option<TimeEstimate>,
+    pub time_estimate: Option<TimeEstimate>,
     /// What was not checked of what the task definitions name, and why.
     pub notes: Vec<String>,
 }
@@ -192,12 +192,12 @@ impl Preview {
         let told: Vec<[GroupKey; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
         let mut preview = Self::assembled(&plan.outline, told);
         let pace = paces(fleet, seen, plan);
-        let (waves, budget) = budget(fleet, &pace, choice.from, choice.limits);
+        let (waves, estimate) = estimate(fleet, &pace, choice.from, choice.limits);
         for (wave, length) in preview.waves.iter_mut().zip(waves) {
             wave.worst_case_seconds = Some(length.worst.as_secs());
             wave.expected_seconds = length.expected.map(|expected| expected.as_secs());
         }
-        preview.budget = Some(budget);
+        preview.time_estimate = Some(estimate);
         preview
     }
 
@@ -265,7 +265,7 @@ impl Preview {
             groups,
             worst_case_failures: blast_radius(&waves),
             waves,
-            budget: None,
+            time_estimate: None,
             notes: Vec::new(),
         }
     }

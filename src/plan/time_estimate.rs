@@ -100,7 +100,7 @@ pub struct TargetEstimate {
 
 /// Returns the length of each wave, and of the run that starts with wave `from`. `pace` is indexed as
 /// [`Fleet::targets`].
-pub fn budget(
+pub fn estimate(
     fleet: &Fleet,
     pace: &[TargetEstimate],
     from: Option<&str>,
@@ -112,7 +112,7 @@ pub fn budget(
         let queue: VecDeque<usize> = wave.targets.iter().copied().filter(|&index| pace[index].changes).collect();
         let expected = usual.map(|usual| {
             let takes = |index: usize| pace[index].last.unwrap_or(usual).min(worst(index));
-            length(fleet, wave, queue.clone(), wave.max_failures.out_of(wave.targets.len()), &takes)
+            length(fleet, wave, queue.clone(), wave.failure_budget().0, &takes)
         });
         // Once the tolerated failures have happened, a strict wave goes one by one. And the targets that fail last are
         // rolled back after their timeouts.
@@ -250,8 +250,8 @@ mod tests {
     fn minutes(rollout: &str, from: Option<&str>, changes: &dyn Fn(usize) -> bool) -> (Vec<u64>, TimeEstimate) {
         let pace: Vec<TargetEstimate> =
             (0..10).map(|index| TargetEstimate { changes: changes(index), ..TargetEstimate::default() }).collect();
-        let (waves, budget) = budget(&fleet(rollout), &pace, from, &Limits::default());
-        (waves.iter().map(|wave| wave.worst.as_secs() / 60).collect(), budget)
+        let (waves, estimate) = estimate(&fleet(rollout), &pace, from, &Limits::default());
+        (waves.iter().map(|wave| wave.worst.as_secs() / 60).collect(), estimate)
     }
 
     /// The last rollouts of the ten took so many minutes; `None` is not known.
@@ -261,9 +261,9 @@ mod tests {
             last: last.map(|it| Duration::from_secs(it * 60)),
             ..TargetEstimate::default()
         });
-        let (waves, budget) = budget(&fleet(rollout), &pace, None, &Limits::default());
+        let (waves, estimate) = estimate(&fleet(rollout), &pace, None, &Limits::default());
         let minutes = |wave: &WaveEstimate| wave.expected.map(|it| it.as_secs() / 60);
-        (waves.iter().map(minutes).collect(), budget.expected_seconds.map(|seconds| seconds / 60))
+        (waves.iter().map(minutes).collect(), estimate.expected_seconds.map(|seconds| seconds / 60))
     }
 
     #[test]
@@ -302,12 +302,12 @@ mod tests {
     fn a_run_ends_at_a_gate_and_goes_on_from_it() {
         let rollout = "rollout:\n  timeout: 10m\n  waves:\n    - { name: canary, select: { ring: canary } }\n    \
                        - { name: rest, gate: manual }\n";
-        let (_, budget) = minutes(rollout, None, &|_| true);
-        assert_eq!((budget.worst_case_seconds, budget.until_gate.as_deref()), (600, Some("rest")));
-        let (_, budget) = minutes(rollout, Some("rest"), &|_| true);
-        assert_eq!((budget.worst_case_seconds, budget.until_gate), (600, None));
-        let (_, budget) = minutes(rollout, None, &|_| false);
-        assert_eq!((budget.worst_case_seconds, budget.until_gate), (0, None), "a gate before nothing to do");
+        let (_, estimate) = minutes(rollout, None, &|_| true);
+        assert_eq!((estimate.worst_case_seconds, estimate.until_gate.as_deref()), (600, Some("rest")));
+        let (_, estimate) = minutes(rollout, Some("rest"), &|_| true);
+        assert_eq!((estimate.worst_case_seconds, estimate.until_gate), (600, None));
+        let (_, estimate) = minutes(rollout, None, &|_| false);
+        assert_eq!((estimate.worst_case_seconds, estimate.until_gate), (0, None), "a gate before nothing to do");
     }
 
     #[test]
@@ -316,13 +316,13 @@ mod tests {
         let at = |seconds: i64| Timestamp::from_second(1_000_000 + seconds).ok();
         let limited = |token, job| {
             let limits = Limits { now, token_expires: token, job_ends: job };
-            let (_, budget) = budget(
+            let (_, estimate) = estimate(
                 &fleet("rollout: { timeout: 90m }\n"),
                 &[TargetEstimate { changes: true, ..TargetEstimate::default() }; 10],
                 None,
                 &limits,
             );
-            (budget.limits.iter().map(|limit| (limit.what, limit.seconds)).collect::<Vec<_>>(), budget.fits)
+            (estimate.limits.iter().map(|limit| (limit.what, limit.seconds)).collect::<Vec<_>>(), estimate.fits)
         };
         assert_eq!(limited(None, None), (vec![], true));
         assert_eq!(limited(at(7200), at(7000)), (vec![(Limited::Job, 7000), (Limited::IdToken, 7200)], true));

@@ -25,7 +25,7 @@ use crate::fleet::{Account, Fleet, Hop, IdentitySource};
 use crate::identity::preflight::{self, OnLoss, Unreachable};
 use crate::identity::session::Session;
 use crate::issuer;
-use crate::plan::time_estimate::{Limits, TargetEstimate, budget};
+use crate::plan::time_estimate::{Limits, TargetEstimate, estimate};
 use crate::view::View;
 use crate::view::doctor::Layout;
 
@@ -158,7 +158,7 @@ async fn walk(fleet: &Fleet, connection: &Connection, wait: Duration) -> Vec<Unr
 /// How long the run may take at most: every target with its whole timeout.
 fn need(fleet: &Fleet) -> Duration {
     let pace = vec![TargetEstimate { changes: true, ..TargetEstimate::default() }; fleet.targets.len()];
-    Duration::from_secs(budget(fleet, &pace, None, &Limits::default()).1.worst_case_seconds)
+    Duration::from_secs(estimate(fleet, &pace, None, &Limits::default()).1.worst_case_seconds)
 }
 
 fn source(source: &IdentitySource) -> String {

@@ -20,7 +20,7 @@ use crate::load::environment;
 use crate::plan::build;
 use crate::plan::preview::paces;
 use crate::plan::saved::Key;
-use crate::plan::time_estimate::budget;
+use crate::plan::time_estimate::estimate;
 use crate::plan::work::Plan;
 use crate::preflight::{check_from, limits, prepare, wait_for_others};
 use crate::run::deployments::Recorder;
@@ -97,11 +97,11 @@ pub async fn decide(
     planned.refuse(choice.skip_blocked, UNCHANGED, view)?;
     let Planned { fleet, seen, plan, .. } = planned;
     let pace = paces(&fleet, &seen, &plan);
-    let (_, budget) = budget(&fleet, &pace, start.from.as_deref(), &limits(connection));
-    if let Some(warning) = warning(&budget) {
+    let (_, estimate) = estimate(&fleet, &pace, start.from.as_deref(), &limits(connection));
+    if let Some(warning) = warning(&estimate) {
         view.warning(&warning);
     }
-    view.expect(budget.expected_seconds);
+    view.expect(estimate.expected_seconds);
     // What was seen of a large fleet is the largest thing in memory, and the plan holds what is still needed of it.
     drop(seen);
     Ok(carry_out(fleet, plan, start, context).await)

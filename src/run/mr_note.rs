@@ -53,8 +53,8 @@ impl Note {
     /// Writes the plan, made with the note's own [`Self::values`].
     pub async fn write(&self, mut preview: Preview, view: &mut View) {
         // How long this job's token lives says nothing of the job that deploys, and makes every note another one.
-        if let Some(budget) = preview.budget.as_mut().filter(|budget| budget.fits) {
-            budget.limits.clear();
+        if let Some(estimate) = preview.time_estimate.as_mut().filter(|estimate| estimate.fits) {
+            estimate.limits.clear();
         }
         let (text, of) = (markdown::text(&preview), note::tag(&self.request));
         let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));

@@ -26,7 +26,7 @@ pub fn text(preview: &Preview) -> String {
 fn limited(preview: &Preview, limit: usize) -> String {
     let mut text = format!("### roleout plan: {}\n\n", verdict(preview));
     if preview.pending() > 0 {
-        if let Some(warning) = preview.budget.as_ref().and_then(warning) {
+        if let Some(warning) = preview.time_estimate.as_ref().and_then(warning) {
             text.push_str(&format!("> :warning: {}\n\n", escaped(&warning)));
         }
         text.push_str(&waves(preview));
@@ -69,8 +69,8 @@ fn waves(preview: &Preview) -> String {
     for line in policies(preview) {
         text.push_str(&format!(" {}.", escaped(&capital(&line))));
     }
-    if let Some(budget) = &preview.budget {
-        text.push_str(&format!(" In time: {}.", escaped(&time(budget))));
+    if let Some(estimate) = &preview.time_estimate {
+        text.push_str(&format!(" In time: {}.", escaped(&time(estimate))));
     }
     for wave in preview.waves.iter().map(|wave| &wave.outline).filter(|wave| wave.gate && wave.targets > 0) {
         text.push_str(&format!(" The run stops at a gate before wave {}.", code(&wave.name)));

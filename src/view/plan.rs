@@ -38,9 +38,9 @@ pub fn text(preview: &Preview, paint: Paint, columns: usize) -> String {
         for line in policies(preview) {
             page.wrap(Tone::Plain, &line, 0);
         }
-        if let Some(budget) = &preview.budget {
-            page.wrap(Tone::Plain, &time(budget), 0);
-            if let Some(warning) = warning(budget) {
+        if let Some(estimate) = &preview.time_estimate {
+            page.wrap(Tone::Plain, &time(estimate), 0);
+            if let Some(warning) = warning(estimate) {
                 page.wrap(Tone::Warn, &format!("warning: {warning}"), 0);
             }
         }
@@ -230,10 +230,10 @@ pub(super) fn policies(preview: &Preview) -> Vec<String> {
 }
 
 /// Returns what is expected, the worst case and what that has to fit, in words.
-pub(super) fn time(budget: &TimeEstimate) -> String {
-    let gate = budget.until_gate.as_ref().map(|wave| format!(", up to the gate before wave {wave}"));
-    let worst = duration(budget.worst_case_seconds.saturating_mul(1000));
-    let limits: Vec<String> = budget
+pub(super) fn time(estimate: &TimeEstimate) -> String {
+    let gate = estimate.until_gate.as_ref().map(|wave| format!(", up to the gate before wave {wave}"));
+    let worst = duration(estimate.worst_case_seconds.saturating_mul(1000));
+    let limits: Vec<String> = estimate
         .limits
         .iter()
         .map(|limit| {
@@ -247,7 +247,7 @@ pub(super) fn time(budget: &TimeEstimate) -> String {
         .collect();
     let limits = if limits.is_empty() { String::new() } else { format!("; {}", limits.join("; ")) };
     let gate = gate.unwrap_or_default();
-    match budget.expected_seconds {
+    match estimate.expected_seconds {
         Some(expected) => {
             format!("estimated {}, at worst {worst}{gate}{limits}", duration(expected.saturating_mul(1000)))
         }
@@ -256,8 +256,8 @@ pub(super) fn time(budget: &TimeEstimate) -> String {
 }
 
 /// Returns what a person should know where the worst case does not fit.
-pub fn warning(budget: &TimeEstimate) -> Option<String> {
-    let tightest = budget.limits.first().filter(|_| !budget.fits)?;
+pub fn warning(estimate: &TimeEstimate) -> Option<String> {
+    let tightest = estimate.limits.first().filter(|_| !estimate.fits)?;
     let (what, help) = match tightest.what {
         Limited::IdToken | Limited::Sessions => (
             "the ID token cannot renew the sessions for so long",
@@ -265,7 +265,7 @@ pub fn warning(budget: &TimeEstimate) -> Option<String> {
         ),
         Limited::Job => ("GitLab ends the job before", "raise the job's `timeout:`"),
     };
-    let worst = duration(budget.worst_case_seconds.saturating_mul(1000));
+    let worst = duration(estimate.worst_case_seconds.saturating_mul(1000));
     let left = duration(tightest.seconds.saturating_mul(1000));
     Some(format!(
         "the worst case of {worst} does not fit the {left} that are left: {what}; {help}, lower `rollout.timeout`, let \

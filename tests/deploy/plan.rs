@@ -156,7 +156,7 @@ async fn the_time_is_held_against_the_id_token() {
     for (timeout, fits) in [("40m", true), ("70m", false)] {
         let scene = Scene::of(2, 1, &format!("rollout: {{ timeout: {timeout} }}\n"));
         let planned = plan(&scene).await;
-        let budget = planned.preview.budget.expect("known");
+        let budget = planned.preview.time_estimate.expect("known");
         assert_eq!(budget.fits, fits, "{timeout}: {budget:?}");
         assert!(budget.limits.iter().any(|limit| (3500..=3600).contains(&limit.seconds)), "{timeout}: {budget:?}");
     }

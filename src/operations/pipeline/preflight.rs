@@ -38,7 +38,7 @@ pub async fn plan_pipeline(args: &Preflight, view: &mut View, cancel: &Cancel) -
     let notes = planned.verify(args.decided.no_verify, context).await?;
     // A job that only reads spends none of the time that deploying takes.
     let preview = planned.preview(&connection, args.from.as_deref(), &hashed());
-    context.view.preview(&Preview { notes, budget: None, ..preview }, Form::Text);
+    context.view.preview(&Preview { notes, time_estimate: None, ..preview }, Form::Text);
     planned.refuse(args.decided.skip_blocked, UNCHANGED, context.view)?;
     let mut plan = planned.plan;
     let clock = connection.aws.clock();

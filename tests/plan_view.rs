@@ -634,7 +634,7 @@ fn json() {
         }
       ],
       "worst_case_failures": 4,
-      "budget": {
+      "time_estimate": {
         "worst_case_seconds": 5100,
         "expected_seconds": 780,
         "until_gate": null,

@@ -297,6 +297,8 @@ impl Checker<'_> {
         for item in written {
             let Some(arn) = self.resolve(item, scope) else { continue };
             let is_policy = arn.starts_with("arn:") && arn.contains(":iam::") && arn.contains(":policy/");
+            // The path of a policy has the characters from ! to ~, and its name fewer.
+            let is_policy = is_policy && arn.chars().all(|char| char.is_ascii_graphic());
             if !is_policy {
                 let help = "it looks like `arn:aws:iam::aws:policy/ReadOnlyAccess`";
                 self.fault(item.span, format!("`{arn}` is not the ARN of a managed policy"), help);

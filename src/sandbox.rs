@@ -332,7 +332,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// ECS's error, as `Code: text`.
-    pub fn behind_the_back(
+    pub fn call_as_operator(
         &self,
         account: &str,
         region: &str,
@@ -362,7 +362,7 @@ impl Sandbox {
     /// Returns a service as it is now, its account by name or id.
     pub fn service(&self, account: &str, region: &str, cluster: &str, service: &str) -> Option<ServiceSnapshot> {
         let input = serde_json::json!({ "cluster": cluster, "services": [service] });
-        let mut output = self.behind_the_back(account, region, "DescribeServices", &input).ok()?;
+        let mut output = self.call_as_operator(account, region, "DescribeServices", &input).ok()?;
         let body = output["services"].get_mut(0)?.take();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let deployments = body["deployments"].as_array().into_iter().flatten();

@@ -41,7 +41,7 @@ fn update(sandbox: &Sandbox, (account, region, cluster, service): &Place<'_>, ch
     if let (Some(input), Value::Object(change)) = (input.as_object_mut(), change) {
         input.extend(change);
     }
-    sandbox.behind_the_back(account, region, "UpdateService", &input)
+    sandbox.call_as_operator(account, region, "UpdateService", &input)
 }
 
 fn deploy(sandbox: &Sandbox, place: &Place<'_>) -> Result<Value, String> {
@@ -51,7 +51,7 @@ fn deploy(sandbox: &Sandbox, place: &Place<'_>) -> Result<Value, String> {
     let members = ["family", "containerDefinitions", "cpu", "memory", "networkMode", "requiresCompatibilities"];
     let other: Map<String, Value> =
         members.iter().filter_map(|name| Some(((*name).to_owned(), other.get(*name)?.clone()))).collect();
-    let registered = sandbox.behind_the_back(account, region, "RegisterTaskDefinition", &Value::Object(other))?;
+    let registered = sandbox.call_as_operator(account, region, "RegisterTaskDefinition", &Value::Object(other))?;
     update(sandbox, place, json!({ "taskDefinition": registered["taskDefinition"]["taskDefinitionArn"] }))
 }
 

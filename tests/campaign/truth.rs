@@ -89,7 +89,7 @@ pub fn deployments(sandbox: &Sandbox, fleet: &Fleet) -> Vec<Vec<Deployment>> {
 
 fn of_target(sandbox: &Sandbox, target: &TargetSpec, images: &mut BTreeMap<String, String>) -> Option<Vec<Deployment>> {
     let (account, region) = (target.account.id.as_str(), &*target.id.region);
-    let ask = |operation: &str, input: &Value| sandbox.behind_the_back(account, region, operation, input).ok();
+    let ask = |operation: &str, input: &Value| sandbox.call_as_operator(account, region, operation, input).ok();
     let list = json!({ "cluster": target.cluster, "service": target.service, "maxResults": 100 });
     let listed = ask("ListServiceDeployments", &list)?;
     let mut found = Vec::new();

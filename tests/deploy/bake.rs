@@ -36,14 +36,14 @@ async fn deployed(scene: &Scene) {
 fn update(scene: &Scene, service: &str, change: &serde_json::Value) {
     let mut input = json!({ "cluster": "main", "service": service });
     input.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
-    scene.sandbox.behind_the_back(A0, REGION, "UpdateService", &input).expect("updated");
+    scene.sandbox.call_as_operator(A0, REGION, "UpdateService", &input).expect("updated");
 }
 
 fn stop_a_task(scene: &Scene, service: &str) {
     let input = json!({ "cluster": "main", "serviceName": service });
-    let tasks = scene.sandbox.behind_the_back(A0, REGION, "ListTasks", &input).expect("tasks");
+    let tasks = scene.sandbox.call_as_operator(A0, REGION, "ListTasks", &input).expect("tasks");
     let stop = json!({ "cluster": "main", "task": tasks["taskArns"][0] });
-    scene.sandbox.behind_the_back(A0, REGION, "StopTask", &stop).expect("stopped");
+    scene.sandbox.call_as_operator(A0, REGION, "StopTask", &stop).expect("stopped");
 }
 
 /// Deploys, and does something so many seconds into the bake.

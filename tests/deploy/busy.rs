@@ -18,7 +18,7 @@ fn scene(on_busy: &str) -> Scene {
     let other: serde_json::Map<_, _> =
         members.iter().filter_map(|name| Some(((*name).to_owned(), other.get(*name)?.clone()))).collect();
     let behind = |operation: &str, input: &serde_json::Value| {
-        scene.sandbox.behind_the_back("a1", "eu-west-1", operation, input).expect(operation)
+        scene.sandbox.call_as_operator("a1", "eu-west-1", operation, input).expect(operation)
     };
     behind("RegisterTaskDefinition", &json!(other));
     behind("UpdateService", &json!({"cluster": "main", "service": "s0", "taskDefinition": "s0"}));

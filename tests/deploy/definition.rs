@@ -53,7 +53,7 @@ fn image(scene: &mut Scene, image: &str) {
 }
 
 fn behind(scene: &Scene, operation: &str, input: &Value) -> Value {
-    scene.sandbox.behind_the_back("a0", "eu-west-1", operation, input).expect(operation)
+    scene.sandbox.call_as_operator("a0", "eu-west-1", operation, input).expect(operation)
 }
 
 fn live(scene: &Scene) -> String {
@@ -460,7 +460,7 @@ async fn the_sandbox_passes_no_role_across_accounts() {
     let with = |role: &str| {
         let definition = json!({ "family": "x", "memory": "128", "taskRoleArn": role,
             "containerDefinitions": [{ "name": "app", "image": "x" }] });
-        scene.sandbox.behind_the_back("a0", "eu-west-1", "RegisterTaskDefinition", &definition)
+        scene.sandbox.call_as_operator("a0", "eu-west-1", "RegisterTaskDefinition", &definition)
     };
     assert!(with("arn:aws:iam::200000000000:role/x").is_ok() && with("x").is_ok());
     let refused = with("arn:aws:iam::999999999999:role/x").expect_err("refused");

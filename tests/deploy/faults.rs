@@ -104,7 +104,7 @@ async fn a_reason_that_targets_share_is_told_once() {
     let mut scene = Scene::of(1, 3, ROLLOUT);
     for service in ["s0", "s1", "s2"] {
         let update = serde_json::json!({"cluster": "main", "service": service, "force": true});
-        scene.sandbox.behind_the_back("a0", "eu-west-1", "DeleteService", &update).expect("deleted");
+        scene.sandbox.call_as_operator("a0", "eu-west-1", "DeleteService", &update).expect("deleted");
     }
     scene.choice.dry_run = true;
     let error = scene.deploy().await.exit.expect_err("refused");

@@ -103,7 +103,7 @@ impl Scene {
     /// Returns the image of the first container that a service runs.
     pub fn image(&self, account: &str, region: &str, service: &str) -> String {
         let input = serde_json::json!({"cluster": "main", "services": [service]});
-        let seen = self.sandbox.behind_the_back(account, region, "DescribeServices", &input).expect("services");
+        let seen = self.sandbox.call_as_operator(account, region, "DescribeServices", &input).expect("services");
         let arn = seen["services"][0]["deployments"][0]["taskDefinition"].as_str().expect("a deployment").to_owned();
         let definition = self.sandbox.task_definition(account, region, &arn).expect("a definition");
         definition["containerDefinitions"][0]["image"].as_str().unwrap_or_default().to_owned()

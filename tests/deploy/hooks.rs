@@ -144,7 +144,7 @@ async fn a_lost_answer_starts_no_second_task_and_another_run_starts_its_own() {
     let tokens: Vec<Value> = runs(&scene).into_iter().map(|run| run.input["clientToken"].clone()).collect();
     assert!(tokens.len() > 1, "an answer was lost");
     assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
-    let tasks = scene.sandbox.behind_the_back(
+    let tasks = scene.sandbox.call_as_operator(
         "a0",
         "eu-west-1",
         "ListTasks",

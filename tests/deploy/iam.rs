@@ -312,7 +312,7 @@ async fn no_action_of_a_reading_role_is_there_for_nothing() {
     let scene =
         Scenario { name: "", manifest: staged, faults: &["*=hang"], history: false, does: Does::Status }.scene();
     let input = json!({ "cluster": "main", "service": "s0", "forceNewDeployment": true });
-    scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &input).expect("a deployment");
+    scene.sandbox.call_as_operator("a0", "eu-west-1", "UpdateService", &input).expect("a deployment");
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let policies = needed(&scene.fleet, choice);
     scene.sandbox.apply(&policies);

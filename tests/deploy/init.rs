@@ -264,7 +264,7 @@ async fn everything_that_cannot_be_imported_is_named_at_once() {
         ["main/apt", "mian/api", "main/api", "main/bare"].map(|place| sources[0].replace("main/api", place)).into();
     sources.extend(missing);
     let bare = json!({ "cluster": "main", "serviceName": "bare", "deploymentController": { "type": "EXTERNAL" } });
-    scene.sandbox.behind_the_back("200000000001", "eu-west-1", "CreateService", &bare).expect("created");
+    scene.sandbox.call_as_operator("200000000001", "eu-west-1", "CreateService", &bare).expect("created");
     let error = import(&scene, &sources).await.expect_err("refused");
     assert_eq!(error.exit, Exit::Usage);
     for text in [

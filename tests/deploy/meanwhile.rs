@@ -24,7 +24,7 @@ fn scene(rollout: &str, service: &str) -> Scene {
 
 /// Asks for something in the later wave's account as somebody else.
 fn behind(scene: &Scene, operation: &str, input: &Value) -> Value {
-    scene.sandbox.behind_the_back("a1", "eu-west-1", operation, input).expect(operation)
+    scene.sandbox.call_as_operator("a1", "eu-west-1", operation, input).expect(operation)
 }
 
 /// Deploys another image to the later wave's service as somebody else; returns the revision's ARN.

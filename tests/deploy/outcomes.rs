@@ -187,7 +187,7 @@ async fn a_missing_service_blocks_the_run_before_any_change() {
     let scene = Scene::of(2, 1, TIMEOUT);
     scene
         .sandbox
-        .behind_the_back(
+        .call_as_operator(
             "200000000001",
             "eu-west-1",
             "DeleteService",
@@ -206,7 +206,7 @@ async fn blocked_targets_can_be_skipped() {
     let mut scene = Scene::of(2, 1, TIMEOUT);
     scene
         .sandbox
-        .behind_the_back(
+        .call_as_operator(
             "200000000001",
             "eu-west-1",
             "DeleteService",
@@ -222,7 +222,7 @@ async fn blocked_targets_can_be_skipped() {
 async fn a_deployment_of_another_revision_in_progress_blocks() {
     let scene = Scene::of(1, 1, TIMEOUT);
     let update = json!({"cluster": "main", "service": "s0", "forceNewDeployment": true});
-    scene.sandbox.behind_the_back("200000000000", "eu-west-1", "UpdateService", &update).expect("updated");
+    scene.sandbox.call_as_operator("200000000000", "eu-west-1", "UpdateService", &update).expect("updated");
     scene.sandbox.forget_calls();
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
@@ -286,9 +286,9 @@ async fn a_field_that_no_sdk_knows_survives_from_the_live_revision_to_the_new_on
         definition.as_object_mut().expect("an object").remove(read_only);
     }
     definition["fieldOfTomorrow"] = json!({ "depth": [1, { "two": "three" }] });
-    scene.sandbox.behind_the_back(account, region, "RegisterTaskDefinition", &definition).expect("registered");
+    scene.sandbox.call_as_operator(account, region, "RegisterTaskDefinition", &definition).expect("registered");
     let update = json!({ "cluster": "main", "service": "s0", "taskDefinition": "s0" });
-    scene.sandbox.behind_the_back(account, region, "UpdateService", &update).expect("updated");
+    scene.sandbox.call_as_operator(account, region, "UpdateService", &update).expect("updated");
     tokio::time::sleep(std::time::Duration::from_secs(600)).await;
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);
@@ -324,7 +324,7 @@ async fn a_service_that_vanishes_in_the_bake_fails_its_wave() {
     let (ran, ()) = tokio::join!(scene.deploy(), async {
         tokio::time::sleep(std::time::Duration::from_secs(400)).await;
         let delete = json!({"cluster": "main", "service": "s0", "force": true});
-        sandbox.behind_the_back("a0", "eu-west-1", "DeleteService", &delete).expect("deleted");
+        sandbox.call_as_operator("a0", "eu-west-1", "DeleteService", &delete).expect("deleted");
     });
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
     assert!(ran.seconds < 900, "the bake ends early: {} s", ran.seconds);

@@ -107,7 +107,7 @@ async fn blocked_targets_are_five_and_a_deployed_fleet_is_nothing_to_do() {
     assert_eq!((calls.operation("DescribeServices"), calls.operation("DescribeTaskDefinition")), (2, 4));
 
     let delete = json!({"cluster": "main", "service": "s1", "force": true});
-    scene.sandbox.behind_the_back("a1", "eu-west-1", "DeleteService", &delete).expect("deleted");
+    scene.sandbox.call_as_operator("a1", "eu-west-1", "DeleteService", &delete).expect("deleted");
     let planned = plan(&scene).await;
     assert_eq!(planned.code(), Exit::Blocked);
     assert_eq!(planned.action("a0/eu-west-1/s1"), Kind::Unchanged);

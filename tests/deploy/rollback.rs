@@ -55,7 +55,7 @@ fn images(scene: &Scene) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_service_without_a_task_definition_is_blocked_and_no_family_is_listed() {
     let scene = Scene::of(1, 1, ROLLOUT);
-    let behind = |operation: &str, input| scene.sandbox.behind_the_back("a0", "eu-west-1", operation, &input);
+    let behind = |operation: &str, input| scene.sandbox.call_as_operator("a0", "eu-west-1", operation, &input);
     behind("DeleteService", json!({ "cluster": "main", "service": "s0", "force": true })).expect("deleted");
     let external = json!({ "cluster": "main", "serviceName": "s0", "deploymentController": { "type": "EXTERNAL" } });
     behind("CreateService", external).expect("created");
@@ -279,7 +279,7 @@ async fn a_revision_that_was_deregistered_blocks_before_anything_starts() {
     let mut scene = scene(2, 1, ROLLOUT);
     let before = format!("s0:{}", runs(&scene) - 1);
     let input = json!({ "taskDefinition": before });
-    scene.sandbox.behind_the_back("a0", "eu-west-1", "DeregisterTaskDefinition", &input).expect("deregistered");
+    scene.sandbox.call_as_operator("a0", "eu-west-1", "DeregisterTaskDefinition", &input).expect("deregistered");
     let ran = rollback(&scene, false).await;
     let error = ran.exit.as_ref().expect_err("refused");
     assert_eq!(error.exit, Exit::Blocked);
@@ -315,7 +315,7 @@ async fn a_revision_that_never_ran_is_passed_over() {
     let input = json!({ "family": "s0", "networkMode": "awsvpc", "containerDefinitions": [
         { "name": "app", "image": "registry.example.com/s0:never", "memory": 128 }
     ] });
-    scene.sandbox.behind_the_back("a0", "eu-west-1", "RegisterTaskDefinition", &input).expect("registered");
+    scene.sandbox.call_as_operator("a0", "eu-west-1", "RegisterTaskDefinition", &input).expect("registered");
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(scene.deploy().await.code(), Exit::Done);
     assert_eq!(runs(&scene), before + 2);
@@ -379,7 +379,7 @@ async fn a_rollback_goes_in_waves_and_is_not_undone_itself() {
 async fn a_service_under_codedeploy_is_blocked_where_its_group_is_not_named() {
     let scene = scene(1, 1, ROLLOUT);
     let input = json!({"cluster": "main", "service": "s0", "deploymentController": {"type": "CODE_DEPLOY"}});
-    scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &input).expect("changed");
+    scene.sandbox.call_as_operator("a0", "eu-west-1", "UpdateService", &input).expect("changed");
     let ran = rollback(&scene, false).await;
     let error = ran.exit.as_ref().expect_err("blocked");
     assert_eq!(error.exit, Exit::Blocked);

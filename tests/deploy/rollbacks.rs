@@ -238,7 +238,7 @@ async fn a_deployment_of_somebody_else_is_not_fought() {
         // Between our deadline and what ran before being there again.
         tokio::time::sleep(Duration::from_secs(620)).await;
         let update = json!({ "cluster": "main", "service": "s0", "forceNewDeployment": true });
-        sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &update).expect("updated");
+        sandbox.call_as_operator("a0", "eu-west-1", "UpdateService", &update).expect("updated");
     });
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Superseded)), "{}", ran.said);
     assert_eq!(writes(&scene, "UpdateService"), 2, "{}", ran.said);
@@ -255,7 +255,7 @@ async fn a_deployment_of_somebody_else_before_a_late_rollback_is_not_fought() {
             sandbox.fault("*", Fault::Throttle(0.2)).expect("a fault");
             tokio::time::sleep(Duration::from_secs(at - 590)).await;
             let update = json!({ "cluster": "main", "service": "s0", "forceNewDeployment": true });
-            let answer = sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &update).expect("updated");
+            let answer = sandbox.call_as_operator("a0", "eu-west-1", "UpdateService", &update).expect("updated");
             answer["service"]["deployments"][0]["id"].clone()
         });
         let service = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service");
@@ -354,7 +354,7 @@ async fn a_target_without_an_earlier_deployment_says_that_it_cannot_be_rolled_ba
     let scene = with(OFF, BACK).fault("*=hang");
     let (account, region) = ("a0", "eu-west-1");
     let behind = |operation: &str, input: serde_json::Value| {
-        scene.sandbox.behind_the_back(account, region, operation, &input).expect(operation)
+        scene.sandbox.call_as_operator(account, region, operation, &input).expect(operation)
     };
     behind("DeleteService", json!({ "cluster": "main", "service": "s0", "force": true }));
     tokio::time::sleep(Duration::from_secs(120)).await;
@@ -419,7 +419,7 @@ async fn a_new_count_that_is_never_reached_goes_back() {
         // Autoscaling, or a person, keeps it at three.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let update = json!({ "cluster": "main", "service": "s0", "desiredCount": 3 });
-        sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &update).expect("updated");
+        sandbox.call_as_operator("a0", "eu-west-1", "UpdateService", &update).expect("updated");
     });
     assert_eq!(ran.outcome(ONE), Some(Outcome::TimedOut), "{}", ran.said);
     assert!(ran.said.contains("its settings are not those of this run any more"), "{}", ran.said);

@@ -50,7 +50,7 @@ pub async fn carry_out(scene: &Scene, saved: &Saved, terms: ApplyOptions) -> Ran
 
 fn move_target(scene: &Scene, account: &str) {
     let input = json!({ "cluster": "main", "service": "s0", "forceNewDeployment": true });
-    scene.sandbox.behind_the_back(account, "eu-west-1", "UpdateService", &input).expect("an update");
+    scene.sandbox.call_as_operator(account, "eu-west-1", "UpdateService", &input).expect("an update");
 }
 
 pub fn error(ran: &Ran) -> &Error {
@@ -121,7 +121,7 @@ async fn what_moved_is_named_for_each_way_of_moving() {
     let scene = Scene::of(5, 1, "").quick();
     let (_directory, saved) = plan(&scene, "ways").await;
     let update = |account: &str, input: Value| {
-        scene.sandbox.behind_the_back(account, "eu-west-1", "UpdateService", &input).expect("an update");
+        scene.sandbox.call_as_operator(account, "eu-west-1", "UpdateService", &input).expect("an update");
     };
     let live = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service").task_definition;
     let mut other = scene.sandbox.task_definition("a0", "eu-west-1", &live).expect("a definition");
@@ -138,13 +138,13 @@ async fn what_moved_is_named_for_each_way_of_moving() {
         other.as_object_mut().expect("an object").shift_remove(member);
     }
     let registered =
-        scene.sandbox.behind_the_back("a0", "eu-west-1", "RegisterTaskDefinition", &other).expect("a revision");
+        scene.sandbox.call_as_operator("a0", "eu-west-1", "RegisterTaskDefinition", &other).expect("a revision");
     let arn = registered["taskDefinition"]["taskDefinitionArn"].clone();
     update("a0", json!({ "cluster": "main", "service": "s0", "taskDefinition": arn }));
     tokio::time::sleep(Duration::from_secs(600)).await;
     update("a1", json!({ "cluster": "main", "service": "s0", "forceNewDeployment": true }));
     let delete = json!({ "cluster": "main", "service": "s0", "force": true });
-    scene.sandbox.behind_the_back("a2", "eu-west-1", "DeleteService", &delete).expect("a deletion");
+    scene.sandbox.call_as_operator("a2", "eu-west-1", "DeleteService", &delete).expect("a deletion");
     let ran = carry_out(&scene, &saved, terms()).await;
     insta::with_settings!({ filters => [(r"ecs-svc/\d+", "ecs-svc/[id]"), (r"s0:\d+", "s0:[n]")] }, {
         insta::assert_snapshot!(error(&ran).message, @r"
@@ -223,7 +223,7 @@ async fn settings_that_others_changed_since_are_named() {
     let set = |account: &str, settings: Value| {
         let mut input = json!({ "cluster": "main", "service": "s0" });
         input.as_object_mut().expect("an object").extend(settings.as_object().expect("an object").clone());
-        scene.sandbox.behind_the_back(account, "eu-west-1", "UpdateService", &input).expect("an update");
+        scene.sandbox.call_as_operator(account, "eu-west-1", "UpdateService", &input).expect("an update");
     };
     set("a0", json!({ "desiredCount": 10 }));
     set("a1", json!({ "deploymentConfiguration": { "maximumPercent": 300 } }));

@@ -42,7 +42,7 @@ async fn show(scene: &Scene, layout: Layout, width: usize) -> Shown {
 }
 
 fn behind(scene: &Scene, account: &str, operation: &str, input: &Value) {
-    scene.sandbox.behind_the_back(account, "eu-west-1", operation, input).expect(operation);
+    scene.sandbox.call_as_operator(account, "eu-west-1", operation, input).expect(operation);
 }
 
 #[tokio::test(start_paused = true)]

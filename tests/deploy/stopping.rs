@@ -334,7 +334,7 @@ async fn what_somebody_deploys_while_an_update_waits_for_its_turn_is_theirs() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let input = json!({ "cluster": "main", "service": "s59", "taskDefinition": before });
-        scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &input).expect("an update");
+        scene.sandbox.call_as_operator("a0", "eu-west-1", "UpdateService", &input).expect("an update");
     };
     let (ran, ()) = tokio::join!(scene.deploy(), hotfix);
     assert_eq!(ran.outcome("a0/eu-west-1/s59"), Some(Outcome::Superseded), "{}", ran.said);

@@ -279,7 +279,7 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
     let scene = scene.fault("*=deny:ecs:ContinueServiceDeployment");
     scene
         .sandbox
-        .behind_the_back(
+        .call_as_operator(
             "a0",
             "eu-west-1",
             "UpdateService",
@@ -331,7 +331,7 @@ async fn somebody_who_stops_a_deployment_in_its_bake_rolls_it_back() {
         tokio::time::sleep(Duration::from_secs(200)).await;
         let arn = service(&scene).body["currentServiceDeployment"].clone();
         let input = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
-        scene.sandbox.behind_the_back("a0", "eu-west-1", "StopServiceDeployment", &input).expect("a stop");
+        scene.sandbox.call_as_operator("a0", "eu-west-1", "StopServiceDeployment", &input).expect("a stop");
     };
     let (ran, ()) = tokio::join!(scene.deploy(), stop);
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
@@ -394,7 +394,7 @@ async fn traffic_is_moved_by_vpc_lattice_too() {
     let lattice = json!([{ "roleArn": "arn:aws:iam::200000000000:role/lattice", "portName": "web",
         "targetGroupArn": "arn:aws:vpc-lattice:eu-west-1:200000000000:targetgroup/tg-0a1b2c3d4e5f60718" }]);
     let input = json!({ "cluster": "main", "service": "s0", "vpcLatticeConfigurations": lattice });
-    scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &input).expect("updated");
+    scene.sandbox.call_as_operator("a0", "eu-west-1", "UpdateService", &input).expect("updated");
     tokio::time::sleep(Duration::from_secs(900)).await;
     let mut linear = scene.planning();
     let other = self::scene(1, &[LINEAR]);

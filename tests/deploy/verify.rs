@@ -355,7 +355,7 @@ fn with_task(definition: &str, container: &str) -> Scene {
         let input = serde_json::json!({ "family": "migrate", "memory": "128",
             "executionRoleArn": format!("arn:aws:iam::{id}:role/migrates"),
             "containerDefinitions": [{ "name": "job", "image": "registry.example.com/migrate:1", "memory": 128 }] });
-        scene.sandbox.behind_the_back(account, "eu-west-1", "RegisterTaskDefinition", &input).expect("registered");
+        scene.sandbox.call_as_operator(account, "eu-west-1", "RegisterTaskDefinition", &input).expect("registered");
     }
     scene
 }
@@ -390,7 +390,7 @@ async fn a_tasks_own_definition_that_cannot_be_used_blocks_its_targets() {
     }
     let scene = with_task("\"migrate:1\"", "job");
     let input = serde_json::json!({ "taskDefinition": "migrate:1" });
-    scene.sandbox.behind_the_back("a1", "eu-west-1", "DeregisterTaskDefinition", &input).expect("deregistered");
+    scene.sandbox.call_as_operator("a1", "eu-west-1", "DeregisterTaskDefinition", &input).expect("deregistered");
     let error = scene.deploy().await.exit.expect_err("refused");
     assert!(error.message.contains("a1/eu-west-1/s0: the task definition migrate:1 of the task migrate is INACTIVE"));
 }

@@ -65,7 +65,7 @@ async fn watch_tells_a_rollback_that_is_under_way() {
 async fn a_strangers_deployment_is_followed_too_and_what_cannot_be_read_is_named() {
     let scene = Scene::of(2, 1, "");
     let update = json!({"cluster": "main", "service": "s0", "forceNewDeployment": true});
-    scene.sandbox.behind_the_back("a0", "eu-west-1", "UpdateService", &update).expect("updated");
+    scene.sandbox.call_as_operator("a0", "eu-west-1", "UpdateService", &update).expect("updated");
     let leaf = "arn:aws:iam::200000000001:role/leaf";
     assert!(scene.sandbox.change_role(leaf, |role| role.trust["Statement"] = json!([])));
     let ran = watched(&scene, false).await;

@@ -254,7 +254,7 @@ async fn a_rollback_can_hang_whoever_goes_back() {
     let (statuses, _) = settle(&fixture, Duration::from_secs(1800)).await;
     assert_eq!(statuses.last(), Some(&ServiceDeploymentStatus::RollbackInProgress), "{statuses:?}");
     let update = json!({ "cluster": CLUSTER, "service": "api", "taskDefinition": old, "forceNewDeployment": true });
-    fixture.sandbox.behind_the_back(PROD, REGION, "UpdateService", &update).expect("updated");
+    fixture.sandbox.call_as_operator(PROD, REGION, "UpdateService", &update).expect("updated");
     advance(Duration::from_secs(1800)).await;
     let deployment = fixture.service().await.deployments()[0].clone();
     assert_eq!(deployment.rollout_state(), Some(&DeploymentRolloutState::InProgress));
@@ -269,7 +269,7 @@ async fn a_first_deployment_has_no_rollback_candidate() {
         "cluster": CLUSTER, "serviceName": "fresh", "taskDefinition": revision, "desiredCount": 1,
         "deploymentConfiguration": { "deploymentCircuitBreaker": { "enable": true, "rollback": true } },
     });
-    fixture.sandbox.behind_the_back(PROD, REGION, "CreateService", &input).expect("a service");
+    fixture.sandbox.call_as_operator(PROD, REGION, "CreateService", &input).expect("a service");
     advance(Duration::from_secs(1800)).await;
     let service = fixture.sandbox.service(PROD, REGION, CLUSTER, "fresh").expect("a service");
     assert_eq!(service.deployments[0].2, "FAILED");
@@ -336,7 +336,7 @@ async fn bounds_are_kept_without_room_for_more() {
     let fixture = Fixture::new().await;
     let input = json!({ "cluster": CLUSTER, "service": "api", "desiredCount": 4,
         "deploymentConfiguration": { "maximumPercent": 100, "minimumHealthyPercent": 50 } });
-    fixture.sandbox.behind_the_back(PROD, REGION, "UpdateService", &input).expect("an update");
+    fixture.sandbox.call_as_operator(PROD, REGION, "UpdateService", &input).expect("an update");
     advance(Duration::from_secs(300)).await;
     fixture.deploy("registry.example.com/api:2").await;
     let (statuses, services) = settle(&fixture, Duration::from_secs(900)).await;
@@ -351,7 +351,7 @@ async fn bounds_are_kept_without_room_for_more() {
 async fn bounds_that_permit_nothing_stall_and_ecs_says_so() {
     let fixture = Fixture::new().await;
     let input = json!({ "cluster": CLUSTER, "service": "api", "deploymentConfiguration": { "maximumPercent": 100 } });
-    fixture.sandbox.behind_the_back(PROD, REGION, "UpdateService", &input).expect("an update");
+    fixture.sandbox.call_as_operator(PROD, REGION, "UpdateService", &input).expect("an update");
     fixture.deploy("registry.example.com/api:2").await;
     advance(Duration::from_secs(3600)).await;
     let service = fixture.service().await;
@@ -367,7 +367,7 @@ async fn an_early_success_leaves_old_tasks_to_drain() {
     let fixture = Fixture::new().await;
     let input = json!({ "cluster": CLUSTER, "service": "api", "desiredCount": 4, "deploymentConfiguration": {
         "earlySuccessCriteria": { "enable": true, "healthyPercent": 50, "sourceServiceRevisionCleanup": "DEFERRED" } } });
-    fixture.sandbox.behind_the_back(PROD, REGION, "UpdateService", &input).expect("an update");
+    fixture.sandbox.call_as_operator(PROD, REGION, "UpdateService", &input).expect("an update");
     advance(Duration::from_secs(300)).await;
     let (id, _) = fixture.deploy("registry.example.com/api:2").await;
     let (statuses, services) = settle(&fixture, Duration::from_secs(600)).await;

@@ -191,14 +191,14 @@ async fn tags_of_a_revision_are_kept_beside_it_and_checked() {
     let register = |tags: serde_json::Value| {
         let container = json!([{ "name": "app", "image": "r/api:1", "memory": 64 }]);
         let input = json!({ "family": "tagged", "containerDefinitions": container, "tags": tags });
-        fixture.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &input)
+        fixture.sandbox.call_as_operator(PROD, REGION, "RegisterTaskDefinition", &input)
     };
     let tag = |key: &str, value: &str| json!({ "key": key, "value": value });
     let answer = register(json!([tag("team", "shop"), tag("roleout:committed-at", "2026-11-02T09:00:00Z")]));
     let answer = answer.expect("registered");
     assert_eq!((answer["tags"].as_array().map(Vec::len), &answer["taskDefinition"]["tags"]), (Some(2), &json!(null)));
     let describe =
-        |input| fixture.sandbox.behind_the_back(PROD, REGION, "DescribeTaskDefinition", &input).expect("there");
+        |input| fixture.sandbox.call_as_operator(PROD, REGION, "DescribeTaskDefinition", &input).expect("there");
     assert_eq!(describe(json!({ "taskDefinition": "tagged", "include": ["TAGS"] }))["tags"], answer["tags"]);
     assert_eq!(describe(json!({ "taskDefinition": "tagged" }))["tags"], json!(null));
     let many: Vec<_> = (0..51).map(|number| tag(&number.to_string(), "")).collect();
@@ -225,7 +225,7 @@ async fn update_service_merges_and_deploys_only_for_what_deploys() {
         for (key, value) in input.as_object().expect("a map") {
             whole[key] = value.clone();
         }
-        fixture.sandbox.behind_the_back(PROD, REGION, "UpdateService", &whole).expect("an update")["service"].clone()
+        fixture.sandbox.call_as_operator(PROD, REGION, "UpdateService", &whole).expect("an update")["service"].clone()
     };
     let count = |service: &serde_json::Value| service["deployments"].as_array().map_or(0, Vec::len);
     let service = ask(json!({ "desiredCount": 3, "propagateTags": "SERVICE", "healthCheckGracePeriodSeconds": 9 }));
@@ -331,14 +331,14 @@ async fn nine_hundred_services_for_hours_cost_little() {
     };
     fixture.sandbox.fault("*/*/api-1*", Fault::NoPull).expect("a pattern");
     for n in 0..900 {
-        fixture.sandbox.behind_the_back(PROD, REGION, "UpdateService", &update(n)).expect("an update");
+        fixture.sandbox.call_as_operator(PROD, REGION, "UpdateService", &update(n)).expect("an update");
     }
     let names: Vec<String> = (1..900).map(|n| format!("api-{n}")).collect();
     for _ in 0..12 {
         advance(Duration::from_secs(1200)).await;
         for ten in names.chunks(10) {
             let input = json!({ "cluster": CLUSTER, "services": ten });
-            let output = fixture.sandbox.behind_the_back(PROD, REGION, "DescribeServices", &input).expect("services");
+            let output = fixture.sandbox.call_as_operator(PROD, REGION, "DescribeServices", &input).expect("services");
             assert_eq!(output["services"].as_array().map(Vec::len), Some(ten.len()));
         }
     }
@@ -347,7 +347,7 @@ async fn nine_hundred_services_for_hours_cost_little() {
 #[tokio::test(start_paused = true)]
 async fn another_deployment_controller_refuses_a_new_task_definition() {
     let fixture = Fixture::new().await;
-    let ask = |operation: &str, input| fixture.sandbox.behind_the_back(PROD, REGION, operation, &input);
+    let ask = |operation: &str, input| fixture.sandbox.call_as_operator(PROD, REGION, operation, &input);
     let mut service = json!({ "cluster": CLUSTER, "serviceName": "blue", "taskDefinition": "api",
         "deploymentController": { "type": "CODE_DEPLOY" } });
     assert_eq!(
@@ -399,7 +399,7 @@ async fn a_task_definition_is_judged_as_aws_judges_it() {
         let mut container = json!({ "name": "app", "image": "r/api:1", "memory": 64 });
         container[member] = value;
         let input = json!({ "family": "judged", "containerDefinitions": [container] });
-        fixture.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &input)
+        fixture.sandbox.call_as_operator(PROD, REGION, "RegisterTaskDefinition", &input)
     };
     for (member, value, said) in [
         ("memory", json!("64"), "SerializationException: STRING_VALUE cannot be converted to Integer"),

@@ -163,7 +163,7 @@ fn assert_known(word: &str, found: BTreeMap<String, String>) {
 /// Registers a definition as it was read, in an account and region, and returns it as the sandbox describes it.
 fn register(sandbox: &Sandbox, account: &str, region: &str, read: &Value) -> Value {
     let call = |operation: &str, input: &Value| {
-        let answer = sandbox.behind_the_back(account, region, operation, input);
+        let answer = sandbox.call_as_operator(account, region, operation, input);
         answer.unwrap_or_else(|error| panic!("{operation} {input}: {error}"))["taskDefinition"].take()
     };
     let registered = call("RegisterTaskDefinition", &without_read_only(read));
@@ -225,7 +225,7 @@ async fn created(path: &str, read: &Value) -> Value {
     let sandbox = Sandbox::new(1, Clock::tokio());
     sandbox.add_account(&account, "recorded");
     let call = |operation: &str, input: &Value| {
-        let answer = sandbox.behind_the_back(&account, &region, operation, input);
+        let answer = sandbox.call_as_operator(&account, &region, operation, input);
         answer.unwrap_or_else(|error| panic!("{path}: {operation} {input}: {error}"))
     };
     call("CreateCluster", &json!({ "clusterName": cluster }));

@@ -16,7 +16,7 @@ fn update(fixture: &Fixture, input: Value) -> Result<Value, String> {
     let mut input = input;
     input["cluster"] = json!(CLUSTER);
     input["service"] = json!("api");
-    fixture.sandbox.behind_the_back(PROD, REGION, "UpdateService", &input)
+    fixture.sandbox.call_as_operator(PROD, REGION, "UpdateService", &input)
 }
 
 fn balancers() -> Value {
@@ -100,7 +100,7 @@ async fn every_stage_is_of_the_shape_that_the_model_says() {
         advance(Duration::from_secs(1)).await;
         let arn = fixture.history().await[0].service_deployment_arn().expect("an ARN").to_owned();
         let input = json!({ "serviceDeploymentArns": [arn] });
-        let output = fixture.sandbox.behind_the_back(PROD, REGION, "DescribeServiceDeployments", &input).expect("it");
+        let output = fixture.sandbox.call_as_operator(PROD, REGION, "DescribeServiceDeployments", &input).expect("it");
         compare(&shapes, "DescribeServiceDeploymentsResponse", &output, "it", &mut faults);
         let details = output["serviceDeployments"][0]["lifecycleHookDetails"].as_array();
         hooks = hooks.max(details.map_or(0, Vec::len));

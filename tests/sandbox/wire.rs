@@ -76,7 +76,7 @@ async fn every_answer_is_of_the_shape_that_the_model_says() {
     let shapes = shapes();
     let mut faults = Vec::new();
     let mut ask = |operation: &str, input: Value| -> Value {
-        let output = fixture.sandbox.behind_the_back(PROD, REGION, operation, &input);
+        let output = fixture.sandbox.call_as_operator(PROD, REGION, operation, &input);
         let output = output.unwrap_or_else(|error| panic!("{operation}: {error}"));
         compare(&shapes, &format!("{operation}Response"), &output, operation, &mut faults);
         output
@@ -155,7 +155,7 @@ async fn a_definition_comes_back_with_ecs_defaults_and_without_what_is_unknown()
     let fixture = Fixture::new().await;
     let mut given = definition("registry.example.com/api:2");
     given["brandNewSetting"] = json!({ "a": [1, { "b": null }] });
-    let output = fixture.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &given).expect("a revision");
+    let output = fixture.sandbox.call_as_operator(PROD, REGION, "RegisterTaskDefinition", &given).expect("a revision");
     let body = &output["taskDefinition"];
     let container = &body["containerDefinitions"][0];
     assert_eq!(output["tags"], given["tags"]);
@@ -172,7 +172,7 @@ async fn a_definition_comes_back_with_ecs_defaults_and_without_what_is_unknown()
     assert_eq!(container["portMappings"], json!([{ "containerPort": 8080, "protocol": "tcp", "hostPort": 8080 }]));
     assert_eq!(container["healthCheck"]["interval"], 30);
     assert_eq!(container["environment"][0]["name"], "A");
-    let again = fixture.sandbox.behind_the_back(PROD, REGION, "RegisterTaskDefinition", &given).expect("a revision");
+    let again = fixture.sandbox.call_as_operator(PROD, REGION, "RegisterTaskDefinition", &given).expect("a revision");
     assert_eq!(again["taskDefinition"]["revision"], 2, "an identical one is a new revision");
 }
 

@@ -33,7 +33,7 @@ fn valid(mut definition: Value) -> Value {
 /// Registers a definition as the engine does, and reads it back.
 fn registered(sandbox: &Sandbox, declared: &Value) -> Value {
     let ask = |operation: &str, input: &Value| {
-        sandbox.behind_the_back(ACCOUNT, REGION, operation, input).unwrap_or_else(|error| panic!("{error}: {input}"))
+        sandbox.call_as_operator(ACCOUNT, REGION, operation, input).unwrap_or_else(|error| panic!("{error}: {input}"))
     };
     let answer = ask("RegisterTaskDefinition", &registrable(declared));
     let arn = &answer["taskDefinition"]["taskDefinitionArn"];

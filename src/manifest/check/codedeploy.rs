@@ -33,10 +33,10 @@ impl Checker<'_> {
             }
         };
         Some(CodeDeploy {
-            application: self.given_text(&value.application, "application", scope)?,
-            deployment_group: self.given_text(&value.deployment_group, "deployment_group", scope)?,
+            application: self.codedeploy_name(&value.application, "application", scope)?,
+            deployment_group: self.codedeploy_name(&value.deployment_group, "deployment_group", scope)?,
             config: match &value.config {
-                Some(_) => Some(self.given_text(&value.config, "config", scope)?),
+                Some(_) => Some(self.codedeploy_name(&value.config, "config", scope)?),
                 None => None,
             },
             appspec: appspec?,
@@ -48,6 +48,18 @@ impl Checker<'_> {
         let value = self.resolve(text, scope)?;
         if value.trim().is_empty() {
             self.fault(text.span, format!("`{key}` is empty"), "check the variables in it");
+            return None;
+        }
+        Some(value)
+    }
+
+    /// Resolves a name of CodeDeploy's: 1 to 100 of the characters that it takes.
+    fn codedeploy_name(self, text: &Option<Spanned<Template>>, key: &str, scope: &Scope<'_>) -> Option<String> {
+        let value = self.given_text(text, key, scope)?;
+        let is_allowed = |char: char| char.is_ascii_alphanumeric() || "+=,.@_-".contains(char);
+        if value.chars().count() > 100 || !value.chars().all(is_allowed) {
+            let help = "CodeDeploy takes up to 100 letters, digits and + = , . @ _ -";
+            self.fault(text.as_ref()?.span, format!("`{value}` is not a name that CodeDeploy takes"), help);
             return None;
         }
         Some(value)

@@ -32,11 +32,14 @@ impl Checker<'_> {
                 container.zip(port).map(|(container, port)| CodeDeploy::appspec_of(&container, port))
             }
         };
+        let application = self.codedeploy_name(&value.application, "application", scope);
+        let deployment_group = self.codedeploy_name(&value.deployment_group, "deployment_group", scope);
+        let config = value.config.as_ref().map(|_| self.codedeploy_name(&value.config, "config", scope));
         Some(CodeDeploy {
-            application: self.codedeploy_name(&value.application, "application", scope)?,
-            deployment_group: self.codedeploy_name(&value.deployment_group, "deployment_group", scope)?,
-            config: match &value.config {
-                Some(_) => Some(self.codedeploy_name(&value.config, "config", scope)?),
+            application: application?,
+            deployment_group: deployment_group?,
+            config: match config {
+                Some(config) => Some(config?),
                 None => None,
             },
             appspec: appspec?,

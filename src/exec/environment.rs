@@ -65,7 +65,7 @@ pub struct Environment {
 impl Environment {
     /// Makes those of a child that works in an account and region.
     ///
-    /// The variables of [`own`] go, too: with the ID token a child could become every account that the token is good for. Files
+    /// The variables of [`removed_variables`] go, too: with the ID token a child could become every account that the token is good for. Files
     /// of profiles are left out of sight of those who ask the endpoint, since SDKs take a profile's keys before they ask
     /// it; and so is the instance's own role, which they would fall back to.
     pub fn new(account: &Account, region: &str, own: &[String], session: Session) -> Self {

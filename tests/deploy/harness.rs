@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use roleout::base::clock::Clock;
 use roleout::base::error::Error;
@@ -21,8 +21,15 @@ use roleout::state::RunState;
 use roleout::view::View;
 use roleout::view::options::{Format, Options};
 use secrecy::SecretString;
+use tracing::dispatcher::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use crate::runs;
+
+/// Subscribers that want nothing and live as long as the process. As long as tracing knows of one subscriber at most, it asks
+/// only the thread that meets a call site first whether anybody wants it, and keeps the answer for all threads: a test
+/// without a subscriber would silence the calls of one that listens.
+static SUBSCRIBERS: LazyLock<[Dispatch; 2]> = LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
 
 /// A fleet, and the AWS in which it exists.
 pub struct Scene {
@@ -59,6 +66,7 @@ impl Scene {
 
     /// Seeds a sandbox with a fleet.
     pub fn seeded(fleet: Fleet) -> Self {
+        LazyLock::force(&SUBSCRIBERS);
         let sandbox = Sandbox::for_fleet(&fleet, 1, Clock::tokio());
         sandbox.set_timing(roleout::sandbox::Timing::realistic());
         let token = sandbox.id_token(Claims::default());

@@ -327,6 +327,20 @@ pub mod pretended {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn no_redirect_is_followed() {
+        let away = || Fate::With(307, "location", "https://elsewhere.example/x", json!({}));
+        let server = Server::new(move |_, _| away());
+        let (web, url, limit) = (server.web(), "https://gitlab.example.com/x", Duration::from_secs(1));
+        let token = SecretString::from("glpat-secret");
+        let asked =
+            Request { method: Method::Get, url, secret: Some(("private-token", &token)), body: None, longest: 1 << 10 };
+        assert_eq!(web.send(asked, limit).await.expect("an answer").status, 307);
+        assert_eq!(web.post(url, &json!({}), limit).await, Err(WebError::Status(307)));
+        let lines: Vec<String> = server.arrived().into_iter().map(|arrived| arrived.line).collect();
+        assert_eq!(lines, [format!("GET {url}"), format!("POST {url}")]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_answer_is_read_whatever_its_status() {
         let fates = [
             Fate::With(429, "retry-after", "7", json!({ "message": "slow down" })),

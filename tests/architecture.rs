@@ -121,6 +121,12 @@ fn only_the_engine_changes_anything() {
 }
 
 #[test]
+fn nothing_is_deleted_or_deregistered() {
+    let outside = |name: &str| !is_in(name, &["sandbox"]);
+    forbid(&[".delete_", ".deregister_", "\"Delete", "\"Deregister"], outside, "docs/security.md, What it may do");
+}
+
+#[test]
 fn only_views_and_main_write_to_the_terminal() {
     let outside = |name: &str| !is_in(name, &["view", "main"]);
     forbid(&["println!", "print!(", "io::stdout", "io::stderr().write"], outside, "rule 3");

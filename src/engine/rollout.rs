@@ -206,7 +206,7 @@ async fn definition(
         }
     };
     if let Some(error) = &registered.untagged {
-        let (account, reason) = (target.account.name.clone(), error.to_string());
+        let (account, reason) = (target.account.name.clone(), format!("{error:#}"));
         let help = format!("allow ecs:TagResource to {}, or write `tag_revisions: false`", role(target));
         run.emit(Event::TagsRefused { account, reason, help }).await;
     }

@@ -62,7 +62,7 @@ pub async fn run(
                     true => roll_back(&ecs, arn, hook, permit).await,
                     false => continue_hook(&ecs, arn, hook, permit).await,
                 };
-                (number, ended.map_err(|error| error.to_string()))
+                (number, ended.map_err(|error| format!("{error:#}")))
             }
         });
         let mut asks = futures::stream::iter(asks).buffer_unordered(CONCURRENCY);

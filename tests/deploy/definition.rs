@@ -300,6 +300,7 @@ async fn a_role_that_may_not_tag_deploys_without_and_says_so_once() {
         let [(account, reason, help)] = refusals[..] else { panic!("{refusals:?}") };
         assert_eq!(account, "a0", "{denied_by_policy}");
         assert!(reason.contains("not authorized to perform: ecs:TagResource"), "{denied_by_policy}: {reason}");
+        assert!(reason.contains(" (request id "), "{denied_by_policy}: {reason}");
         assert_eq!(
             *help,
             format!("allow ecs:TagResource to {LEAF}, or write `tag_revisions: false`"),

@@ -1,4 +1,5 @@
-//! The fuzz targets for a moment each: their corpora as they are, and damaged. `cargo fuzz` goes on where this ends (docs/proof.md).
+//! The fuzz targets for a moment each: their corpora as they are, and damaged. `ROLEOUT_FUZZ_CASES` makes the moment longer, and
+//! `cargo fuzz` goes on where this ends (docs/proof.md).
 
 #[path = "../fuzz/targets.rs"]
 mod targets;
@@ -71,7 +72,8 @@ fn survives((name, run): targets::Target) {
     let damage =
         (any::<prop::sample::Index>(), 0..40_usize, 0..WORDS.len(), prop_oneof![8 => 0..3_usize, 1 => 200..2000_usize]);
     let inputs = (0..corpus.len(), prop::collection::vec(damage, 1..6));
-    let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
+    let cases = std::env::var("ROLEOUT_FUZZ_CASES").map_or(128, |cases| cases.parse().expect("a number of inputs"));
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&inputs, |(seed, damage)| {
             run(&damaged(&corpus[seed], &damage));

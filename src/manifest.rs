@@ -13,6 +13,7 @@ pub mod definition;
 pub mod deployment;
 pub mod fault;
 pub mod gitlab;
+pub mod include;
 pub mod interpolate;
 pub mod load;
 pub mod locate;
@@ -26,6 +27,7 @@ pub mod select;
 mod shown;
 pub mod spanned;
 pub mod taskdef;
+mod yaml;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,6 +56,11 @@ pub struct Manifest {
     /// The version of this format: 1.
     #[schemars(required, range(min = 1, max = 1))]
     pub version: Option<Spanned<u32>>,
+    /// Other files that add `accounts`, `roles` and `services`, and nothing else: paths or patterns such as `teams/*.yaml`,
+    /// relative to the manifest, in its directory or its repository. `*` and `?` stay within a folder, `**` is any number of
+    /// folders. A name that is there twice is an error. An included file includes no other file, and the paths in it are
+    /// relative to it.
+    pub include: Option<Spanned<OneOrMany<String>>>,
     /// Where the run's first credentials come from. Default: the ID token in the variable `GITLAB_OIDC_TOKEN`.
     pub identity: Option<Spanned<Identity>>,
     /// The IAM roles, by a name of your own that `chain` uses.

@@ -73,7 +73,7 @@ pub struct Manifest {
     pub services: Option<Spanned<Vec<Spanned<Service>>>>,
     /// The order of the rollout, and how much of it may fail. Default: every target at once, in one wave named `all`.
     pub rollout: Option<Spanned<Rollout>>,
-    /// Webhooks that get a message when a run halts and when it ends. A webhook that fails changes nothing.
+    /// Webhooks that get a message when a run starts, halts and ends. A webhook that fails changes nothing.
     pub notify: Option<Spanned<Vec<Spanned<Webhook>>>>,
     /// What is recorded in GitLab as well. If GitLab refuses it, the run goes on.
     pub gitlab: Option<Spanned<GitLab>>,
@@ -277,9 +277,12 @@ pub struct Webhook {
     #[schemars(required)]
     pub url_env: Option<Spanned<String>>,
     /// `json`: the run in numbers and its failures. `slack`: a message for the incoming webhooks of Slack and Mattermost.
-    /// Default: json.
+    /// `gitlab`: an alert for an HTTP endpoint of GitLab's alerts, which a run that succeeds resolves. Default: json.
     pub format: Option<Spanned<Format>>,
-    /// When: `halt`, as soon as the failure budget is exceeded, and `end`. Default: both.
+    /// With `format: gitlab`, the name of the variable that holds the endpoint's authorization key.
+    pub key_env: Option<Spanned<String>>,
+    /// When: `start`, `halt`, as soon as the failure budget is exceeded, and `end`. Default: `halt` and `end`. `start` is not
+    /// for `format: gitlab`.
     pub on: Option<Spanned<Vec<Spanned<Occasion>>>>,
 }
 

@@ -93,13 +93,14 @@ pub fn check(
     }
     let notify = checker.notify(manifest);
     let environments = checker.environments(manifest, &accounts);
+    let tiers = checker.tiers_of_environments(manifest, (&accounts, &environments), &mut warnings);
     if context.count() > 0 {
         return None;
     }
     let (accounts, targets) = assemble(&accounts.list, targets.list, timeout, &mut warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
     let (identity, waves) = (identity?, waves?);
-    Some(Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings })
+    Some(Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, tiers, release, warnings })
 }
 
 /// Joins the accounts that have targets with those targets.
@@ -162,7 +163,6 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Returns the first line of a span: enough to point at a mapping.
     /// Says where a file was looked for that is named at a place.
     fn looked_for(self, name: &str, span: Span) -> String {
         match self.context.included(span) {
@@ -171,6 +171,7 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Returns the first line of a span: enough to point at a mapping.
     fn head(self, span: Span) -> Span {
         let text = self.context.text(span);
         // A longer line of dashes points at nothing.

@@ -1,14 +1,12 @@
 //! `identity.allow:`: which jobs are let in, in terms that a token's claims can be held to.
 
+use crate::fleet::tier::Tier;
 use crate::fleet::{Allow, Subject, identity_provider};
 use crate::manifest::allow::{Allow as Written, SubjectForm};
 use crate::manifest::check::{Checker, given, items};
 use crate::manifest::scalar::Flag;
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::{Identity, Manifest};
-
-/// GitLab's tiers of environments.
-const TIERS: [&str; 5] = ["production", "staging", "testing", "development", "other"];
 
 impl Checker<'_> {
     /// Resolves which jobs are let in; `None` where the manifest does not say, or a fault is recorded.
@@ -62,6 +60,8 @@ impl Checker<'_> {
             environment_protected,
             deployment_tier,
         })
+    }
+
     /// Reads the good ones of several values, each once. Records those that are there twice.
     fn listed<'t, T: 't>(
         self,
@@ -101,8 +101,6 @@ impl Checker<'_> {
                 "give the id of every project: on gitlab.com each token must have one of these ids",
             );
         }
-    }
-
     }
 
     fn issuer(self, identity: &Identity, variables: &dyn Fn(&str) -> Option<String>) -> Option<String> {
@@ -170,9 +168,9 @@ impl Checker<'_> {
         let mut tiers = Vec::new();
         for item in items(&allow.deployment_tier) {
             let Some(tier) = item.get() else { continue };
-            if !TIERS.contains(&tier.as_str()) {
-                let help =
-                    format!("GitLab has {}; an environment's name is nothing that AWS is told", TIERS.join(", "));
+            if Tier::of_word(tier).is_none() {
+                let known = Tier::ALL.map(Tier::word).join(", ");
+                let help = format!("GitLab has {known}; an environment's name is nothing that AWS is told");
                 self.fault(item.span, format!("`{tier}` is not a deployment tier"), help);
             }
             tiers.push(tier.clone());

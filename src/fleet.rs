@@ -20,6 +20,7 @@ mod select;
 mod shard;
 pub mod strategy;
 pub mod tasks;
+pub mod tier;
 pub mod webhook;
 
 pub use crate::fleet::account_id::AccountId;
@@ -43,6 +44,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::role_arn::RoleArn;
+use crate::fleet::tier::Tier;
 use crate::fleet::webhook::Webhook;
 
 /// Everything a manifest says, resolved: interpolated for each target, checked, and with no default left to apply.
@@ -64,6 +66,8 @@ pub struct Fleet {
     pub notify: Vec<Webhook>,
     /// The GitLab environments in which the run's deployments are recorded, by the account's name; empty = none is.
     pub environments: BTreeMap<String, String>,
+    /// The tiers of those environments, by their names.
+    pub tiers: BTreeMap<String, Tier>,
     /// The commit that the run deploys, and what is done about it.
     pub release: Release,
     /// What a person should know though it stops nothing, such as a wave without targets.

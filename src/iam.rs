@@ -9,6 +9,7 @@ pub mod grant;
 pub mod hcl;
 pub mod json;
 pub mod live;
+pub mod marks;
 pub mod permission;
 pub mod policy;
 pub mod refusal;
@@ -95,6 +96,17 @@ pub struct RoleSetup {
     pub policies: Vec<Policy>,
     /// The ARNs of the roles that the trust policy names.
     pub trusts: Vec<String>,
+    /// What an organisation asks of the role.
+    pub marks: Marks,
+}
+
+/// What an organisation asks of a role, besides its policies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The ARN of its permissions boundary.
+    pub boundary: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl AccountSetup {
@@ -107,8 +119,7 @@ impl AccountSetup {
 impl RoleSetup {
     /// Returns the path of the role's ARN: `/` or `/team/`.
     pub fn path(&self) -> &str {
-        let (_, rest) = self.arn.as_str().split_once(":role").unwrap_or(("", "/"));
-        rest.strip_suffix(self.arn.name()).unwrap_or("/")
+        self.arn.path()
     }
 }
 
@@ -203,7 +214,15 @@ fn finished(
     let mut trusts: Vec<String> = draft.assumed.iter().map(|assumed| assumed.by.to_string()).collect();
     trusts.sort();
     trusts.dedup();
-    Ok(RoleSetup { role: draft.role, arn, max_session: draft.max_session, trust, policies, trusts })
+    Ok(RoleSetup {
+        role: draft.role,
+        arn,
+        max_session: draft.max_session,
+        trust,
+        policies,
+        trusts,
+        marks: Marks::default(),
+    })
 }
 
 /// Returns where a role first stands in the manifest's chains.

@@ -102,8 +102,8 @@ pub fn choose_images(fleet: &mut Fleet, instead: &ImageOverrides, selection: &Se
         IdentitySource::TokenEnv(name) => name.clone(),
         IdentitySource::TokenFile(_) | IdentitySource::Ambient => String::new(),
     };
-    let others =
-        fleet.notify.iter().map(|webhook| webhook.url_env.clone()).chain(selection.credentials.iter().cloned());
+    let webhooks = fleet.notify.iter().flat_map(|webhook| webhook.secrets().map(str::to_owned));
+    let others = webhooks.chain(selection.credentials.iter().cloned());
     let credentials = Credentials::new(token, others.collect(), &environment);
     if let Some(choice) = instead.image.iter().find(|choice| credentials.is_in(&choice.image)) {
         let error = Error::new(Exit::Usage, format!("--image: the image of `{}` holds a credential", choice.container));

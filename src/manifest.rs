@@ -13,6 +13,7 @@ pub mod definition;
 pub mod deployment;
 pub mod fault;
 pub mod gitlab;
+pub mod include;
 pub mod interpolate;
 pub mod load;
 pub mod locate;
@@ -26,6 +27,7 @@ pub mod select;
 mod shown;
 pub mod spanned;
 pub mod taskdef;
+mod yaml;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,6 +56,11 @@ pub struct Manifest {
     /// The version of this format: 1.
     #[schemars(required, range(min = 1, max = 1))]
     pub version: Option<Spanned<u32>>,
+    /// Other files that add `accounts`, `roles` and `services`, and nothing else: paths or patterns such as `teams/*.yaml`,
+    /// relative to the manifest, in its directory or its repository. `*` and `?` stay within a folder, `**` is any number of
+    /// folders. A name that is there twice is an error. An included file includes no other file, and the paths in it are
+    /// relative to it.
+    pub include: Option<Spanned<OneOrMany<String>>>,
     /// Where the run's first credentials come from. Default: the ID token in the variable `GITLAB_OIDC_TOKEN`.
     pub identity: Option<Spanned<Identity>>,
     /// The IAM roles, by a name of your own that `chain` uses.
@@ -66,7 +73,7 @@ pub struct Manifest {
     pub services: Option<Spanned<Vec<Spanned<Service>>>>,
     /// The order of the rollout, and how much of it may fail. Default: every target at once, in one wave named `all`.
     pub rollout: Option<Spanned<Rollout>>,
-    /// Webhooks that get a message when a run halts and when it ends. A webhook that fails changes nothing.
+    /// Webhooks that get a message when a run starts, halts and ends. A webhook that fails changes nothing.
     pub notify: Option<Spanned<Vec<Spanned<Webhook>>>>,
     /// What is recorded in GitLab as well. If GitLab refuses it, the run goes on.
     pub gitlab: Option<Spanned<GitLab>>,
@@ -270,9 +277,12 @@ pub struct Webhook {
     #[schemars(required)]
     pub url_env: Option<Spanned<String>>,
     /// `json`: the run in numbers and its failures. `slack`: a message for the incoming webhooks of Slack and Mattermost.
-    /// Default: json.
+    /// `gitlab`: an alert for an HTTP endpoint of GitLab's alerts, which a run that succeeds resolves. Default: json.
     pub format: Option<Spanned<Format>>,
-    /// When: `halt`, as soon as the failure budget is exceeded, and `end`. Default: both.
+    /// With `format: gitlab`, the name of the variable that holds the endpoint's authorization key.
+    pub key_env: Option<Spanned<String>>,
+    /// When: `start`, `halt`, as soon as the failure budget is exceeded, and `end`. Default: `halt` and `end`. `start` is not
+    /// for `format: gitlab`.
     pub on: Option<Spanned<Vec<Spanned<Occasion>>>>,
 }
 

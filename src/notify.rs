@@ -1,11 +1,14 @@
-//! What a webhook is told of a run: when it halts, and when it is over.
+//! What a webhook is told of a run: when it starts, when it halts, and when it is over.
 //!
 //! Pure: bodies out of the folded events. Who sends them is `run/webhooks.rs`. For programs a body is the report of the
 //! run so far, without the events of its targets; for people it is what the summary says and no more.
 
+mod alert;
+
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
+use crate::base::text::{count, duration};
 use crate::event::Reason;
 use crate::fleet::TargetId;
 use crate::fleet::webhook::{Format, Occasion};
@@ -14,15 +17,37 @@ use crate::state::RunState;
 
 /// How many failed targets, or groups of them, a message names before it counts the rest.
 const NAMED: usize = 20;
+/// How many characters of a commit GitLab shows.
+const SHORT: usize = 8;
 /// The most bytes of the targets and reasons in a JSON body: receivers have limits, and those of a megabyte are common.
 const MOST: usize = 300_000;
 
-/// Returns what is posted.
-pub fn body(state: &RunState, occasion: Occasion, format: Format) -> Value {
+/// Returns what is posted; `None` where it is nothing to that receiver.
+pub fn body(state: &RunState, occasion: Occasion, format: Format) -> Option<Value> {
     match format {
-        Format::Json => json(state, occasion),
-        Format::Slack => json!({ "text": slack(state, occasion) }),
+        Format::Json => Some(json(state, occasion)),
+        Format::Slack => Some(json!({ "text": slack(state, occasion) })),
+        Format::Gitlab => alert::raise(state, occasion),
     }
+}
+
+/// What ships: each distinct change of an image once, with the number of its targets.
+fn ships(state: &RunState) -> Vec<String> {
+    let mut changes: IndexMap<&str, usize> = IndexMap::new();
+    for change in state.targets().flat_map(|target| &target.changes).filter(|change| change.contains(": image ")) {
+        *changes.entry(change).or_default() += 1;
+    }
+    changes.sort_by(|_, one, _, other| other.cmp(one));
+    changes.into_iter().map(|(change, targets)| format!("{change} in {}", count(targets, "target"))).collect()
+}
+
+/// Who wrote the commit, and on which branch or tag it is.
+fn origin(state: &RunState) -> Option<(String, String)> {
+    let job = state.job();
+    let commit = job.commit.as_deref()?;
+    let by = job.author.as_deref().map(|author| format!(" by {author}")).unwrap_or_default();
+    let on = job.reference.as_deref().map(|name| format!(" on {name}")).unwrap_or_default();
+    Some((commit.chars().take(SHORT).collect(), format!("{by}{on}")))
 }
 
 /// Failed targets with the same outcome and cause, each with the reason of its first target.
@@ -52,6 +77,7 @@ fn slack(state: &RunState, occasion: Occasion) -> String {
     let totals = state.totals();
     let project = job.project.as_deref().map(|project| format!("{}: ", escaped(project))).unwrap_or_default();
     let headline = match occasion {
+        Occasion::Start => format!(":rocket: {project}*starts*"),
         Occasion::Halt => {
             let wave = state.halted().map_or("?", |halt| halt.wave.as_str());
             format!(":octagonal_sign: {project}*halted* in wave {}; nothing new starts", escaped(wave))
@@ -59,7 +85,8 @@ fn slack(state: &RunState, occasion: Occasion) -> String {
         Occasion::End => {
             let exit = state.exit();
             let sign = if exit == crate::base::exit::Exit::Done { ":white_check_mark:" } else { ":x:" };
-            format!("{sign} {project}*{}* (exit code {})", exit.words(), exit.code())
+            let after = duration(state.elapsed_ms());
+            format!("{sign} {project}*{}* (exit code {}), after {after}", exit.words(), exit.code())
         }
     };
     let counts: Vec<String> = totals
@@ -68,7 +95,20 @@ fn slack(state: &RunState, occasion: Occasion) -> String {
         .filter(|(_, number)| *number > 0)
         .map(|(word, number)| format!("{number} {word}"))
         .collect();
-    let mut lines = vec![headline, format!("{} targets: {}", totals.all(), counts.join(", "))];
+    let mut lines = vec![headline];
+    if let Some((commit, rest)) = origin(state) {
+        let commit = match job.commit_url() {
+            Some(url) => format!("<{}|{}>", escaped(&url), escaped(&commit)),
+            None => escaped(&commit),
+        };
+        lines.push(format!("{commit}{}", escaped(&rest)));
+    }
+    let ships = ships(state);
+    lines.extend(ships.iter().take(NAMED).map(|change| escaped(change)));
+    if ships.len() > NAMED {
+        lines.push(format!("and {} more changes", ships.len() - NAMED));
+    }
+    lines.push(format!("{}: {}", count(totals.all(), "target"), counts.join(", ")));
     let groups = groups(state);
     for (outcome, why, targets) in groups.iter().take(NAMED) {
         let more = if targets.len() > 1 { format!(" and {} more", targets.len() - 1) } else { String::new() };
@@ -121,7 +161,7 @@ mod tests {
             action: Action::Register,
             from: None,
             to: None,
-            summary: Vec::new(),
+            summary: vec![format!("app: image shop:{} -> shop:2", usize::from(number > 0)), "app: cpu 1 -> 2".into()],
         };
         let changes: Vec<ChangeOutline> = (0..30).map(change).collect();
         let wave = WaveOutline {
@@ -157,7 +197,10 @@ mod tests {
     fn job() -> Job {
         Job {
             project: Some("team/shop".into()),
-            url: Some("https://gitlab.example.com/jobs/1".into()),
+            url: Some("https://gitlab.example.com/team/shop/-/jobs/1".into()),
+            commit: Some("5f2c9d7be0a14c3f".into()),
+            author: Some("Ada <3".into()),
+            reference: Some("main".into()),
             ..Job::default()
         }
     }
@@ -175,7 +218,7 @@ mod tests {
 
     #[test]
     fn programs_get_the_report_and_each_cause_once() {
-        let body = body(&state(3), Occasion::End, Format::Json);
+        let body = body(&state(3), Occasion::End, Format::Json).expect("a body");
         assert_eq!((&body["kind"], &body["verdict"]["exit_code"]), (&json!("end"), &json!(11)));
         assert_eq!(body["totals"], json!({ "succeeded": 27, "rolled_back": 3 }));
         assert_eq!(body["run"]["job"]["project"], "team/shop");
@@ -229,15 +272,63 @@ mod tests {
         let text = slack(&state(3), Occasion::End);
         assert_eq!(
             text,
-            ":x: team/shop: *targets failed and were rolled back* (exit code 11)\n\
+            ":x: team/shop: *targets failed and were rolled back* (exit code 11), after 0s\n\
+             <https://gitlab.example.com/team/shop/-/commit/5f2c9d7be0a14c3f|5f2c9d7b> by Ada &lt;3 on main\n\
+             app: image shop:1 -&gt; shop:2 in 29 targets\n\
+             app: image shop:0 -&gt; shop:2 in 1 target\n\
              30 targets: 27 succeeded, 3 rolled back\n\
              • rolled back: `a0/eu-west-1/api` and 1 more: tasks &lt;0&gt; &amp; more failed\n\
              • rolled back: `a2/eu-west-1/api`: tasks &lt;1&gt; &amp; more failed\n\
-             <https://gitlab.example.com/jobs/1|the job>"
+             <https://gitlab.example.com/team/shop/-/jobs/1|the job>"
         );
         let text = slack(&of_job(0, Job::default()), Occasion::End);
-        assert_eq!(text, ":white_check_mark: *done, or nothing to do* (exit code 0)\n30 targets: 30 succeeded");
+        assert_eq!(
+            text,
+            ":white_check_mark: *done, or nothing to do* (exit code 0), after 0s\n\
+             app: image shop:1 -&gt; shop:2 in 29 targets\napp: image shop:0 -&gt; shop:2 in 1 target\n30 targets: 30 succeeded"
+        );
+        let started = slack(&of_job(0, Job::default()), Occasion::Start);
+        assert!(started.starts_with(":rocket: *starts*\n"), "{started}");
         let halted = slack(&of_job(1, Job::default()), Occasion::Halt);
         assert!(halted.starts_with(":octagonal_sign: *halted* in wave all; nothing new starts\n"), "{halted}");
+    }
+
+    fn alert(failed: usize, occasion: Occasion) -> Option<Value> {
+        let named = Job { name: Some("deploy".into()), environment: Some("production".into()), ..job() };
+        body(&of_job(failed, named), occasion, Format::Gitlab)
+    }
+
+    #[test]
+    fn a_failed_run_is_an_alert_and_a_run_that_succeeds_resolves_it() {
+        let (halted, failed) = (alert(3, Occasion::Halt).expect("one"), alert(3, Occasion::End).expect("one"));
+        let resolved = alert(0, Occasion::End).expect("one");
+        assert_eq!(halted["title"], "Deployment of team/shop, job deploy: halted in wave all");
+        assert_eq!(failed["title"], "Deployment of team/shop, job deploy: targets failed and were rolled back");
+        let severities = [&halted, &failed, &resolved].map(|alert| alert["severity"].clone());
+        assert_eq!(severities, ["high", "medium", "info"]);
+        assert!(halted.get("end_time").is_none() && failed.get("end_time").is_none());
+        assert_eq!(resolved["end_time"], "1970-01-01T00:00:00Z");
+        assert!([&halted, &failed].iter().all(|it| it["fingerprint"] == resolved["fingerprint"]));
+        assert_eq!(
+            (&failed["gitlab_environment_name"], &failed["service"]),
+            (&json!("production"), &json!("team/shop"))
+        );
+        assert_eq!(alert(3, Occasion::Start), None);
+        let text = failed["description"].as_str().expect("a text");
+        assert!(
+            text.contains("- rolled back: a0/eu-west-1/api and 1 more: tasks <\u{200b}0> &\u{200b} more failed"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_alert_is_as_long_as_gitlab_takes_and_tells_nobody() {
+        let state = of_reasons(30, job(), |number| Reason {
+            summary: format!("{number} @all ![x](https://evil.example/x.png) {}", "y".repeat(90)),
+            ..Reason::default()
+        });
+        let alert = body(&state, Occasion::End, Format::Gitlab).expect("an alert");
+        let text = alert["description"].as_str().expect("a text");
+        assert!(text.chars().count() <= 1000 && !text.contains("@all") && !text.contains("!["), "{text}");
     }
 }

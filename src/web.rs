@@ -138,12 +138,19 @@ impl Web {
         tokio::time::timeout(limit, answer).await.unwrap_or(Err(WebError::Timeout(limit)))
     }
 
-    /// Posts a body once, and waits for an answer of 200 to 299, for at most `limit`. What else is in it does not count.
+    /// Posts a body once, with the value of `Authorization` where there is one, and waits for an answer of 200 to 299, for at most `limit`. What else is in it does not count.
     ///
     /// # Errors
     /// See [`WebError`].
-    pub async fn post(&self, url: &str, body: &Value, limit: Duration) -> Result<(), WebError> {
-        let asked = Request { method: Method::Post, url, secret: None, body: Some(body), longest: 0 };
+    pub async fn post(
+        &self,
+        url: &str,
+        key: Option<&SecretString>,
+        body: &Value,
+        limit: Duration,
+    ) -> Result<(), WebError> {
+        let secret = key.map(|key| ("authorization", key));
+        let asked = Request { method: Method::Post, url, secret, body: Some(body), longest: 0 };
         let request = self.request(asked)?;
         let answer = tokio::time::timeout(limit, self.head(request)).await;
         match answer.unwrap_or(Err(WebError::Timeout(limit)))?.status() {
@@ -314,7 +321,7 @@ pub mod pretended {
         let web = Server::new(|_, _| Fate::answering(200, json!({}))).web();
         let send = async |web: &Web, url: &str| {
             let asked = Request { method: Method::Get, url, secret: None, body: None, longest: 1 << 10 };
-            let posted = web.post(url, &json!({}), Duration::from_secs(1)).await;
+            let posted = web.post(url, None, &json!({}), Duration::from_secs(1)).await;
             web.send(asked, Duration::from_secs(1)).await.and(posted)
         };
         for url in ["https://gitlab.example.com/x", "http://localhost/x", "http://127.0.0.2:1/x", "http://[::1]:1/x"] {

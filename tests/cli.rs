@@ -95,6 +95,47 @@ fn a_second_set_of_roles_leaves_the_identity_provider_to_the_first() {
 }
 
 #[test]
+fn every_role_gets_a_boundary_a_path_and_tags() {
+    let marks = ["--permissions-boundary", "edge", "--role-path", "/ci/", "--tag", "team=platform,cost centre=4711"];
+    let written = |format: &str, more: &[&str]| {
+        let arguments = ["iam", "-f", "deploy.yaml.example", "--format", format];
+        run(&[&arguments, more].concat())
+    };
+    let read = |format: &str, role: &[&str]| {
+        let output = written(format, &[&marks, role].concat());
+        assert_eq!(output.status.code(), Some(0), "{format}: {}", text(&output.stderr));
+        let said = text(&output.stderr).replace("\n  ", " ");
+        assert!(said.contains("write it into its `arn` in the manifest"), "{said}");
+        text(&output.stdout).to_owned()
+    };
+    let terraform = read("terraform", &[]);
+    let roles = terraform.matches("resource \"aws_iam_role\" ").count();
+    for line in ["path                 = \"/ci/\"", ":policy/edge\"", "\"cost centre\" = \"4711\""] {
+        assert_eq!(terraform.matches(line).count(), roles, "{line}: {terraform}");
+    }
+    assert!(terraform.contains(":role/ci/"), "in the trust policies as well: {terraform}");
+    let parsed =
+        |format: &str, role: &[&str]| -> serde_json::Value { serde_json::from_str(&read(format, role)).expect("JSON") };
+    let stack = parsed("cloudformation", &["--role", "deployer"]);
+    let role = &stack["Resources"]["Role"]["Properties"];
+    let boundary = "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/edge";
+    assert_eq!((&role["Path"], &role["PermissionsBoundary"]["Fn::Sub"]), (&"/ci/".into(), &boundary.into()));
+    assert_eq!(role["Tags"][1], serde_json::json!({ "Key": "team", "Value": "platform" }));
+    let json = parsed("json", &["--role", "deployer"]);
+    let role = &json["accounts"][0]["roles"][0];
+    assert_eq!((&role["path"], &role["tags"]["team"]), (&"/ci/".into(), &"platform".into()));
+    for (wrong, said) in [
+        (["--permissions-boundary", "arn:aws:iam::999999999999:policy/edge"], "is in another account than"),
+        (["--role-path", "ci"], "`ci` is not the path of a role"),
+        (["--tag", "aws:x=y"], "`aws:x=y` is not a tag of IAM"),
+    ] {
+        let output = written("json", &wrong);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn doctor_says_what_is_missing_and_takes_a_policy_file() {
     let manifest = project("doctor", "");
     let path = manifest.to_str().expect("UTF-8");

@@ -151,7 +151,7 @@ fn windows_line_ends_and_a_byte_order_mark() {
 fn a_manifest_that_is_too_large() {
     let large = format!("{MANIFEST}# {}\n", "x".repeat(1 << 20));
     let error = load_str("deploy.yaml", base(), &large, &variables).expect_err("a fault").to_string();
-    insta::assert_snapshot!(error, @"deploy.yaml:1:1: the manifest has 1049127 bytes; the limit is 1048576 (split the fleet into several manifests)");
+    insta::assert_snapshot!(error, @"deploy.yaml:1:1: the manifest has 1049127 bytes; the limit is 1048576 (split it: `include` joins several files)");
 }
 
 #[test]

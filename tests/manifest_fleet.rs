@@ -1,5 +1,8 @@
 //! What a manifest means: the fleet that it resolves to, and selections of it.
 
+#[path = "manifest/include.rs"]
+mod include;
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -676,9 +676,9 @@ proptest! {
                 prop_assert_eq!(examples, 1, "{:?}: {}", kind, text);
             }
         }
-        let body = notify::body(&state, Occasion::End, WebhookFormat::Json);
+        let body = notify::body(&state, Occasion::End, WebhookFormat::Json).expect("a body");
         prop_assert_eq!(body["reasons"].as_array().map(Vec::len), Some(causes.len()));
-        let message = notify::body(&state, Occasion::End, WebhookFormat::Slack)["text"].to_string();
+        let message = notify::body(&state, Occasion::End, WebhookFormat::Slack).expect("a body")["text"].to_string();
         prop_assert_eq!(message.matches("• ").count(), causes.len(), "{}", message);
     }
 }

@@ -22,6 +22,23 @@ pub struct Iam {
     /// Write files to this directory instead of stdout
     #[arg(long, value_name = "DIR", env = "ROLEOUT_IAM_OUT")]
     pub out: Option<PathBuf>,
+    /// What every role has besides
+    #[command(flatten)]
+    pub marks: RoleMarks,
+}
+
+/// What an organisation asks of every role.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RoleMarks {
+    /// The permissions boundary of every role: an ARN, or the name of a policy that each account has
+    #[arg(long, value_name = "ARN", env = "ROLEOUT_PERMISSIONS_BOUNDARY")]
+    pub permissions_boundary: Option<String>,
+    /// The path of roles that have none in the manifest, such as `/deploy/`
+    #[arg(long, value_name = "PATH", env = "ROLEOUT_ROLE_PATH")]
+    pub role_path: Option<String>,
+    /// A tag of every role; repeat it, or separate with commas
+    #[arg(long, value_name = "KEY=VALUE", env = "ROLEOUT_TAG", value_delimiter = ',')]
+    pub tag: Vec<String>,
 }
 
 /// Which roles of a manifest, and what for.

@@ -21,7 +21,7 @@ use crate::view::View;
 pub fn write(args: &cli::Iam, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Error> {
     // What differs from job to job stands in no policy, so it need not be known to write them.
     let fleet = load::fleet(&args.scope.file, &|name| environment(name).or_else(|| placeholder_ci_variable(name)))?;
-    iam_files::write(args, &fleet, out, err)
+    iam_files::write(args, fleet, out, err)
 }
 
 /// Compares what a manifest needs with what is live.
@@ -58,8 +58,8 @@ fn pretend(fleet: &mut Fleet) {
     fleet.allow = Some(Allow {
         issuer: Some(format!("https://{ISSUER_HOST}")),
         audience: Some(AUDIENCE.to_owned()),
-        subject: Subject::Path(PROJECT_PATH.to_owned()),
-        project_id: None,
+        subjects: vec![Subject::Path(PROJECT_PATH.to_owned())],
+        project_ids: Vec::new(),
         branches: vec!["main".to_owned()],
         tags: Vec::new(),
         ref_protected: false,

@@ -127,7 +127,7 @@ pub fn assume(step: Step<'_>, error: &CallError, why: Option<&str>) -> Finding {
     for (number, cause) in causes.into_iter().enumerate() {
         finding = finding.fix(format!("{}. {cause}", number + 1));
     }
-    told_by_file(finding, role.name()).fix(WRITE).json(&step.statement())
+    step.write(told_by_file(finding, role.name()))
 }
 
 /// A refusal that AWS says is the caller's own side's.

@@ -73,11 +73,27 @@ impl Step<'_> {
             "Action": if actions.len() == 1 { json!(actions[0]) } else { json!(actions) },
         });
         if self.hop.external_id.is_some() {
-            // Two parties know it, and a job log has more readers.
-            let id = format!("external_id of the role `{}` in the manifest", self.hop.role);
-            statement["Condition"] = json!({ "StringEquals": { "sts:ExternalId": id } });
+            statement["Condition"] = json!({ "StringEquals": { "sts:ExternalId": self.external_id() } });
         }
         statement
+    }
+
+    /// Adds to a finding the statement that allows the hop, with what is still to be put into it.
+    pub fn write(&self, finding: Finding) -> Finding {
+        let finding = finding.fix(WRITE);
+        let finding = match self.hop.external_id {
+            Some(_) => finding.fix(format!(
+                "put the external id in the place of `{}`: the manifest has it, and a log does not show it",
+                self.external_id()
+            )),
+            None => finding,
+        };
+        finding.json(&self.statement())
+    }
+
+    /// Returns what stands for the external id: two parties know it, and a job log has more readers.
+    fn external_id(&self) -> String {
+        format!("<REPLACE: external_id of {}>", self.hop.role)
     }
 
     fn key(&self, key: &str) -> Known {
@@ -156,7 +172,7 @@ pub fn examine(policy: &Value, source: &str, step: Step<'_>) -> Vec<Finding> {
     match findings.pop() {
         // A statement to copy must not leave out an external id that the policy asks for.
         Some(last) if matches!(last.code, "chain-denied" | "chain-external-id") => findings.push(last),
-        Some(last) => findings.push(last.fix(WRITE).json(&step.statement())),
+        Some(last) => findings.push(step.write(last)),
         None => findings.push(allowed(source, step, &judged)),
     }
     findings

@@ -11,6 +11,8 @@ pub struct Job {
     pub project: Option<String>,
     /// `CI_COMMIT_SHA`
     pub commit: Option<String>,
+    /// The name in `CI_COMMIT_AUTHOR`, without the address.
+    pub author: Option<String>,
     /// `CI_COMMIT_REF_NAME`: the branch or the tag.
     pub reference: Option<String>,
     /// `CI_PIPELINE_ID`
@@ -34,6 +36,7 @@ impl Job {
         Self {
             project: variable("CI_PROJECT_PATH"),
             commit: variable("CI_COMMIT_SHA"),
+            author: variable("CI_COMMIT_AUTHOR").and_then(|author| name_of(&author)),
             reference: variable("CI_COMMIT_REF_NAME"),
             pipeline_id: variable("CI_PIPELINE_ID"),
             pipeline_url: variable("CI_PIPELINE_URL"),
@@ -42,6 +45,12 @@ impl Job {
             url: variable("CI_JOB_URL"),
             environment: variable("CI_ENVIRONMENT_NAME"),
         }
+    }
+
+    /// Returns the address of the commit's page, which begins as the job's own.
+    pub fn commit_url(&self) -> Option<String> {
+        let (project, _) = self.url.as_deref()?.split_once("/-/jobs/")?;
+        Some(format!("{project}/-/commit/{}", self.commit.as_deref()?))
     }
 
     /// Whether nothing is known of it.
@@ -56,6 +65,7 @@ impl Job {
         Self {
             project: both(&self.project, &other.project),
             commit: both(&self.commit, &other.commit),
+            author: both(&self.author, &other.author),
             reference: both(&self.reference, &other.reference),
             pipeline_id: both(&self.pipeline_id, &other.pipeline_id),
             pipeline_url: both(&self.pipeline_url, &other.pipeline_url),
@@ -64,5 +74,26 @@ impl Job {
             url: both(&self.url, &other.url),
             environment: both(&self.environment, &other.environment),
         }
+    }
+}
+
+/// Returns the name of `Name <address>`.
+fn name_of(author: &str) -> Option<String> {
+    let name = author.split('<').next().unwrap_or_default().trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_is_a_name_and_a_commit_has_a_page() {
+        assert_eq!(name_of("Ada Lovelace <ada@example.com>").as_deref(), Some("Ada Lovelace"));
+        assert_eq!((name_of("ada").as_deref(), name_of("<ada@example.com>")), (Some("ada"), None));
+        let url = Some("https://gitlab.example.com/a/b/-/jobs/7".to_owned());
+        let job = Job { url, commit: Some("5f2c9d7b".to_owned()), ..Job::default() };
+        assert_eq!(job.commit_url().as_deref(), Some("https://gitlab.example.com/a/b/-/commit/5f2c9d7b"));
+        assert_eq!(Job { commit: None, ..job }.commit_url(), None);
     }
 }

@@ -34,7 +34,7 @@ pub fn removed_variables(fleet: &Fleet, variables: &dyn Fn(&str) -> Option<Strin
         IdentitySource::TokenEnv(variable) => Some(variable.clone()),
         _ => None,
     };
-    let webhooks = fleet.notify.iter().map(|webhook| webhook.url_env.clone());
+    let webhooks = fleet.notify.iter().flat_map(|webhook| webhook.secrets().map(str::to_owned));
     let named = NAMING.into_iter().filter_map(variables);
     token.into_iter().chain(webhooks).chain(named).chain(["ROLEOUT_GITLAB_TOKEN".to_owned()]).collect()
 }

@@ -2,17 +2,17 @@
 //!
 //! A run itself does not look at it: STS decides by the live trust policies.
 
-/// The jobs of one GitLab project that may assume the first role of every chain.
+/// The jobs of GitLab projects that may assume the first role of every chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     /// The issuer of the ID tokens: the GitLab instance's URL. `None` where neither the manifest nor the job says.
     pub issuer: Option<String>,
     /// The tokens' `aud`; `None` = the issuer's URL.
     pub audience: Option<String>,
-    /// What the tokens' `sub` begins with.
-    pub subject: Subject,
-    /// The project's numeric id. A condition of its own on gitlab.com.
-    pub project_id: Option<String>,
+    /// What the tokens' `sub` begins with, for each project. All are of one kind.
+    pub subjects: Vec<Subject>,
+    /// The projects' numeric ids. A condition of its own on gitlab.com.
+    pub project_ids: Vec<String>,
     /// Branches, with `*` and `?`.
     pub branches: Vec<String>,
     /// Tags, with `*` and `?`.

@@ -34,6 +34,22 @@ impl RoleArn {
         self.text.split(':').nth(1).unwrap_or("aws")
     }
 
+    /// Returns the role's path: `/` or `/team/`.
+    pub fn path(&self) -> &str {
+        let (_, rest) = self.text.split_once(":role").unwrap_or(("", "/"));
+        rest.strip_suffix(self.name()).unwrap_or("/")
+    }
+
+    /// Returns the ARN of a role with the same name and another path.
+    ///
+    /// # Errors
+    /// The path is none.
+    pub fn with_path(&self, path: &str) -> Result<Self, String> {
+        let whole = path.len() <= 512 && path.starts_with('/') && path.ends_with('/') && !path.contains("//");
+        let arn = format!("arn:{}:iam::{}:role{path}{}", self.partition(), self.account, self.name());
+        arn.parse().ok().filter(|_| whole).ok_or_else(|| format!("`{path}` is not the path of a role"))
+    }
+
     /// Returns the role's name without its path.
     pub fn name(&self) -> &str {
         arn::name(&self.text)

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
+use crate::fleet::tier::Tier;
 use crate::gitlab::deployments::Status;
 use crate::gitlab::job::Job;
 use crate::gitlab::{Api, CallError, REDIRECT, id_of};
@@ -22,6 +23,13 @@ struct Deployment {
     ref_name: Option<String>,
     /// The job that it is of.
     deployable: Option<IgnoredAny>,
+}
+
+/// What is read of an environment.
+#[derive(Deserialize)]
+struct Environment {
+    id: u64,
+    tier: Option<String>,
 }
 
 /// Where deployments are written to.
@@ -46,6 +54,28 @@ impl DeploymentsApi {
     /// Returns what was wrong when it was tried last, for whoever waits no longer.
     pub fn last_error(&self) -> Option<CallError> {
         self.api.last_error()
+    }
+
+    /// Gives an environment a tier, and makes it where there is none.
+    ///
+    /// # Errors
+    /// GitLab did not take it: see [`CallError`].
+    pub async fn set_tier(&self, environment: &str, tier: Tier) -> Result<(), CallError> {
+        let name: String = form_urlencoded::byte_serialize(environment.as_bytes()).collect();
+        let (found, _) = self.api.page::<Environment>(&format!("/environments?name={name}")).await?;
+        let tier = tier.word();
+        let answer = match found.first() {
+            Some(known) if known.tier.as_deref() == Some(tier) => return Ok(()),
+            Some(known) => {
+                let path = format!("/environments/{}", known.id);
+                self.api.call(Method::Put, &path, Some(&json!({ "tier": tier }))).await?
+            }
+            None => {
+                let body = json!({ "name": environment, "tier": tier });
+                self.api.call(Method::Post, "/environments", Some(&body)).await?
+            }
+        };
+        id_of(&answer).map(drop)
     }
 
     /// Records a new deployment of the job's commit, and returns its id. The environment is made where there is none.
@@ -171,6 +201,26 @@ mod tests {
         );
         assert_eq!(arrived[0].tokens, [("job-token".to_owned(), "job-secret".to_owned())]);
         assert_eq!(arrived[1].body, json!({ "status": "success" }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_environment_gets_its_tier_once() {
+        let root = "https://gitlab.example.com/api/v4/projects/7";
+        let of = async |known: Value| {
+            let server = Server::new(move |it, _| match it.line.starts_with("GET") {
+                true => Fate::answering(200, known.clone()),
+                false => Fate::answering(200, json!({ "id": 3 })),
+            });
+            assert_eq!(ledger(&server).set_tier("aws/eu 1", Tier::Staging).await, Ok(()));
+            let sent = |it: crate::web::pretended::Arrived| (it.line.replace(root, ""), it.body);
+            server.arrived().into_iter().map(sent).collect::<Vec<_>>()
+        };
+        let look = ("GET /environments?name=aws%2Feu+1".to_owned(), Value::Null);
+        let made = json!({ "name": "aws/eu 1", "tier": "staging" });
+        assert_eq!(of(json!([])).await, [look.clone(), ("POST /environments".to_owned(), made)]);
+        let changed = ("PUT /environments/3".to_owned(), json!({ "tier": "staging" }));
+        assert_eq!(of(json!([{ "id": 3, "tier": "other" }])).await, [look.clone(), changed]);
+        assert_eq!(of(json!([{ "id": 3, "tier": "staging" }])).await, [look]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
+use crate::iam::json::tags;
 use crate::iam::{AccountSetup, RoleSetup, Setup};
 
 /// The longest template that CloudFormation takes in a request, in bytes; a longer one has to be in S3.
@@ -113,12 +114,18 @@ fn base(account: &AccountSetup, role: &RoleSetup) -> Resources {
         });
         resources.insert("Provider".to_owned(), resource);
     }
-    let properties = json!({
+    let mut properties = json!({
         "RoleName": role.arn.name(),
         "Path": role.path(),
         "MaxSessionDuration": role.max_session.as_secs(),
         "AssumeRolePolicyDocument": open(&role.trust, role.arn.partition(), account.id.as_str()),
     });
+    if let Some(boundary) = &role.marks.boundary {
+        properties["PermissionsBoundary"] = open(&json!(boundary), role.arn.partition(), account.id.as_str());
+    }
+    if !role.marks.tags.is_empty() {
+        properties["Tags"] = tags(role);
+    }
     resources.insert("Role".to_owned(), json!({ "Type": "AWS::IAM::Role", "Properties": properties }));
     resources
 }

@@ -27,12 +27,34 @@ fn role(role: &RoleSetup) -> Value {
         "name": role.arn.name(),
         "path": role.path(),
         "max_session_duration": role.max_session.as_secs(),
+        "permissions_boundary": role.marks.boundary,
+        "tags": role.marks.tags,
         "trust_policy": role.trust,
         "policies": policies.collect::<Vec<_>>(),
     })
 }
 
-/// Returns the files, in a directory for each account's id: the provider, and each role's trust and permission policies.
+/// Returns a role's tags as IAM takes them.
+pub fn tags(role: &RoleSetup) -> Value {
+    role.marks.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
+}
+
+/// Returns the input of `aws iam create-role` without the trust policy, which is a file of its own.
+fn input(role: &RoleSetup) -> Value {
+    let mut input = json!({
+        "RoleName": role.arn.name(),
+        "Path": role.path(),
+        "MaxSessionDuration": role.max_session.as_secs(),
+        "Tags": tags(role),
+    });
+    if let Some(boundary) = &role.marks.boundary {
+        input["PermissionsBoundary"] = json!(boundary);
+    }
+    input
+}
+
+/// Returns the files, in a directory for each account's id: the provider, and of each role how it is created, its trust and
+/// its permission policies.
 pub fn files(setup: &Setup) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for account in &setup.accounts {
@@ -41,6 +63,7 @@ pub fn files(setup: &Setup) -> Vec<(String, String)> {
             add("oidc-provider".to_owned(), &provider.input());
         }
         for role in &account.roles {
+            add(format!("{}.role", role.arn.name()), &input(role));
             add(format!("{}.trust", role.arn.name()), &role.trust);
             for policy in &role.policies {
                 add(policy.name.clone(), &policy.document);

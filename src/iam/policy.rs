@@ -96,7 +96,8 @@ pub fn check_trust(role: &RoleArn, trust: &Value) -> Result<Option<String>, Refu
                 format!("the trust policy of {role} has {length} characters, and IAM accepts at most {LONGEST_TRUST}");
             Err(Refusal::new(
                 message,
-                "name fewer branches and tags in `identity.allow`, by patterns such as `release/*`",
+                "name fewer projects, branches and tags in `identity.allow`, or give each group of projects a first role \
+                 and a manifest of its own",
             ))
         }
     }

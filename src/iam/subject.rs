@@ -16,20 +16,23 @@ pub struct Subjects {
 
 /// Returns the subjects that are let in.
 pub fn allowed_subjects(allow: &Allow, issuer: &str) -> Subjects {
-    let project = match &allow.subject {
-        Subject::Path(path) => format!("project_path:{path}"),
-        Subject::Id(id) => format!("project_id:{id}"),
-    };
     let any = ["*".to_owned()];
     let unnamed = allow.branches.is_empty() && allow.tags.is_empty();
     let (branches, tags): (&[String], &[String]) = if unnamed { (&any, &any) } else { (&allow.branches, &allow.tags) };
     let refs = branches.iter().map(|name| ("branch", name)).chain(tags.iter().map(|name| ("tag", name)));
+    let refs: Vec<_> = refs.collect();
     let mut subjects = Subjects::default();
-    for (kind, name) in refs {
-        for end in endings(allow, issuer) {
-            let subject = format!("{project}:ref_type:{kind}:ref:{name}{end}");
-            let list = if name.contains(['*', '?']) { &mut subjects.patterns } else { &mut subjects.exact };
-            list.push(subject);
+    for project in &allow.subjects {
+        let project = match project {
+            Subject::Path(path) => format!("project_path:{path}"),
+            Subject::Id(id) => format!("project_id:{id}"),
+        };
+        for (kind, name) in &refs {
+            for end in endings(allow, issuer) {
+                let subject = format!("{project}:ref_type:{kind}:ref:{name}{end}");
+                let list = if name.contains(['*', '?']) { &mut subjects.patterns } else { &mut subjects.exact };
+                list.push(subject);
+            }
         }
     }
     subjects
@@ -50,11 +53,11 @@ fn endings(allow: &Allow, issuer: &str) -> Vec<String> {
     allow.deployment_tier.iter().map(|tier| format!("{start}:deployment_tier:{tier}")).collect()
 }
 
-/// Returns the components that the project's `sub` must have, in their order.
+/// Returns the components that each project's `sub` must have, in their order.
 pub fn components(allow: &Allow, issuer: &str) -> Vec<&'static str> {
-    let mut components = match allow.subject {
-        Subject::Path(_) => vec!["project_path"],
-        Subject::Id(_) => vec!["project_id"],
+    let mut components = match allow.subjects.first() {
+        Some(Subject::Id(_)) => vec!["project_id"],
+        Some(Subject::Path(_)) | None => vec!["project_path"],
     };
     components.extend(["ref_type", "ref"]);
     if allow.ref_protected && !identity_provider::is_gitlab_com(issuer) {
@@ -74,20 +77,23 @@ pub fn notes(allow: &Allow, issuer: &str) -> Vec<String> {
     let components = components(allow, issuer);
     let mut notes = Vec::new();
     if components != ["project_path", "ref_type", "ref"] {
-        let project = match &allow.subject {
-            Subject::Path(path) => path.replace('/', "%2F"),
-            Subject::Id(id) => id.clone(),
+        let project = match allow.subjects.as_slice() {
+            [Subject::Path(path)] => path.replace('/', "%2F"),
+            [Subject::Id(id)] => id.clone(),
+            _ => "PROJECT".to_owned(),
         };
+        let each = if allow.subjects.len() == 1 { "" } else { ", for each PROJECT" };
         let data: Vec<String> =
             components.iter().map(|name| format!("ci_id_token_sub_claim_components[]={name}")).collect();
         notes.push(format!(
-            "the trust policy expects a `sub` of {}: set it by PUT {issuer}/api/v4/projects/{project} with {}",
+            "the trust policy expects a `sub` of {}: set it by PUT {issuer}/api/v4/projects/{project} with {}{each}",
             components.join(", "),
             data.join("&")
         ));
     }
-    if let (Subject::Path(_), Some(_), false) =
-        (&allow.subject, &allow.project_id, identity_provider::is_gitlab_com(issuer))
+    if matches!(allow.subjects.first(), Some(Subject::Path(_)))
+        && !allow.project_ids.is_empty()
+        && !identity_provider::is_gitlab_com(issuer)
     {
         notes.push(
             "project_id is not checked: AWS knows that claim of gitlab.com only; `sub: project_id` puts it into the subject"
@@ -114,8 +120,8 @@ mod tests {
         Allow {
             issuer: None,
             audience: None,
-            subject: Subject::Path("acme/shop".to_owned()),
-            project_id: None,
+            subjects: vec![Subject::Path("acme/shop".to_owned())],
+            project_ids: Vec::new(),
             branches: vec!["main".to_owned(), "release/*".to_owned()],
             tags: vec!["v1".to_owned()],
             ref_protected: false,
@@ -133,11 +139,24 @@ mod tests {
     }
 
     #[test]
+    fn every_project_gets_its_subjects() {
+        let subjects = ["acme/shop", "acme/blog"].map(|path| Subject::Path(path.to_owned()));
+        let several = Allow { subjects: subjects.into(), tags: Vec::new(), ref_protected: true, ..allow() };
+        let found = allowed_subjects(&several, "https://gitlab.com");
+        let exact =
+            ["project_path:acme/shop:ref_type:branch:ref:main", "project_path:acme/blog:ref_type:branch:ref:main"];
+        assert_eq!(found.exact, exact);
+        assert_eq!(found.patterns.len(), 2);
+        let said = notes(&several, "https://git.example.com").join("\n");
+        assert!(said.contains("/api/v4/projects/PROJECT with ") && said.ends_with(", for each PROJECT"), "{said}");
+    }
+
+    #[test]
     fn what_is_not_in_a_default_sub_needs_components() {
         let allow = Allow {
             branches: Vec::new(),
             tags: Vec::new(),
-            subject: Subject::Id("4711".to_owned()),
+            subjects: vec![Subject::Id("4711".to_owned())],
             ref_protected: true,
             deployment_tier: vec!["production".to_owned(), "staging".to_owned()],
             ..allow()
@@ -173,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_id_that_aws_does_not_know_is_told() {
-        let allow = Allow { project_id: Some("4711".to_owned()), ref_protected: true, ..allow() };
+        let allow = Allow { project_ids: vec!["4711".to_owned()], ref_protected: true, ..allow() };
         assert_eq!(notes(&allow, "https://gitlab.com"), Vec::<String>::new());
         let said = notes(&allow, "https://git.example.com").join("\n");
         assert!(said.contains("project_id is not checked"), "{said}");

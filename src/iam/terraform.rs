@@ -58,6 +58,10 @@ fn resources(setup: &Setup, account: &AccountSetup) -> Vec<Part> {
             Part::Attribute("max_session_duration", Expression::Value(json!(role.max_session.as_secs()))),
             Part::Attribute("assume_role_policy", Expression::Json(role.trust.clone())),
         ];
+        body.extend(role.marks.boundary.iter().map(|arn| text("permissions_boundary", arn)));
+        if !role.marks.tags.is_empty() {
+            body.push(Part::Attribute("tags", Expression::Value(json!(role.marks.tags))));
+        }
         let before = principals(setup, account, role);
         if !before.is_empty() {
             body.push(Part::Blank);

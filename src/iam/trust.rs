@@ -81,8 +81,8 @@ fn web_identity(
     let mut equals = Map::new();
     equals.insert(key("aud"), json!(allow.audience().unwrap_or(issuer)));
     if identity_provider::is_gitlab_com(issuer) {
-        if let Some(id) = &allow.project_id {
-            equals.insert(key("project_id"), json!(id));
+        if !allow.project_ids.is_empty() {
+            equals.insert(key("project_id"), one_or_many(allow.project_ids.clone()));
         }
         if allow.ref_protected {
             equals.insert(key("ref_protected"), json!("true"));

@@ -13,9 +13,13 @@ use crate::manifest::spanned::Spanned;
 pub struct Allow {
     /// The project's path, such as `acme/shop`.
     pub project: Option<Spanned<String>>,
+    /// The paths of several projects, all with the same branches, tags and tiers.
+    pub projects: Option<Spanned<Vec<Spanned<String>>>>,
     /// The project's numeric id. On gitlab.com it is a condition in addition to the path, so that a project that gets the
     /// path later does not get the role. Without `project`, the `sub` of the tokens must begin with it.
     pub project_id: Option<Spanned<Scalar>>,
+    /// The numeric ids of several projects: one for each of `projects`.
+    pub project_ids: Option<Spanned<Vec<Spanned<Scalar>>>>,
     /// How a token's `sub` names the project. For `project_id`, the project's `ci_id_token_sub_claim_components` must begin
     /// with it. Default: `project_path`, or `project_id` if only that is given.
     pub sub: Option<Spanned<SubjectForm>>,

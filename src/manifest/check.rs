@@ -21,7 +21,7 @@ mod services;
 mod waves;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,9 +42,9 @@ pub type Reading = (String, Result<String, String>);
 /// How the files that a manifest names are reached.
 pub struct Files<'a> {
     /// Reads a task definition.
-    pub read: &'a dyn Fn(&str) -> Reading,
-    /// Makes a path that the manifest names usable from where the program runs.
-    pub path: &'a dyn Fn(&str) -> PathBuf,
+    pub read: &'a dyn Fn(&Path) -> Reading,
+    /// Makes a path usable from where the program runs: it is relative to the file that names it, at this place.
+    pub path: &'a dyn Fn(&str, Span) -> PathBuf,
     /// Whether the images of task definition files are final: the command line puts no others in their place.
     pub images: bool,
 }
@@ -93,13 +93,14 @@ pub fn check(
     }
     let notify = checker.notify(manifest);
     let environments = checker.environments(manifest, &accounts);
+    let tiers = checker.tiers_of_environments(manifest, (&accounts, &environments), &mut warnings);
     if context.count() > 0 {
         return None;
     }
     let (accounts, targets) = assemble(&accounts.list, targets.list, timeout, &mut warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
     let (identity, waves) = (identity?, waves?);
-    Some(Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings })
+    Some(Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, tiers, release, warnings })
 }
 
 /// Joins the accounts that have targets with those targets.
@@ -162,9 +163,17 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Says where a file was looked for that is named at a place.
+    fn looked_for(self, name: &str, span: Span) -> String {
+        match self.context.included(span) {
+            Some(file) => format!("looked for {name}: the path is relative to {file}"),
+            None => format!("looked for {name}: the path is relative to the manifest"),
+        }
+    }
+
     /// Returns the first line of a span: enough to point at a mapping.
     fn head(self, span: Span) -> Span {
-        let text = self.context.text().get(span.start..span.end).unwrap_or_default();
+        let text = self.context.text(span);
         // A longer line of dashes points at nothing.
         let line = text.lines().next().unwrap_or_default();
         let length: usize = line.chars().take(60).map(char::len_utf8).sum();

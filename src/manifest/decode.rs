@@ -255,11 +255,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     ) -> Result<V::Value, DecodeError> {
         let mut known = Vec::new();
         for (key, value) in self.entries()? {
-            let word = match &key.value {
-                Value::Text(text) => text.as_literal().unwrap_or_default(),
-                Value::Number(raw) | Value::Bool(_, raw) => raw,
-                _ => "",
-            };
+            let word = key.word();
             match fields.iter().find(|field| **field == word) {
                 Some(field) => known.push((*field, value)),
                 None => self.refuse_key(key, word, name, fields),

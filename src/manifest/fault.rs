@@ -23,6 +23,8 @@ pub type Source = NamedSource<String>;
 #[derive(Clone, Debug)]
 pub struct Fault {
     source: Arc<Source>,
+    /// Where the text of the file begins in its spans.
+    base: usize,
     span: Option<Span>,
     message: String,
     label: Option<String>,
@@ -59,6 +61,7 @@ impl Fault {
     pub fn of_file(source: Arc<Source>, message: impl Into<String>) -> Self {
         Self {
             source,
+            base: 0,
             span: None,
             message: one_line(message.into()),
             label: None,
@@ -95,7 +98,7 @@ impl Fault {
         self
     }
 
-    /// Points at a second place of the same file.
+    /// Points at a second place: of the same file, or of another one of the manifest's.
     #[must_use]
     pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
         self.related.push((span, label.into()));
@@ -111,9 +114,7 @@ impl Fault {
     pub fn position(&self) -> Option<(usize, usize)> {
         let span = self.span?;
         let before = self.source.inner().get(..self.clamp(span).start)?;
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Some((line, column))
+        Some(line_and_column(before))
     }
 
     /// Returns what is wrong: a lower-case fragment.
@@ -137,11 +138,11 @@ impl Fault {
         own.into_iter().chain(self.related.iter().map(|(span, label)| (self.clamp(*span), Some(label.as_str()))))
     }
 
-    /// Narrows a span to whole characters inside the text, so that no span can break the rendering.
+    /// Narrows a span to whole characters inside the file's text, so that no span can break the rendering.
     fn clamp(&self, span: Span) -> Span {
         let text = self.source.inner();
-        let inside = |mut at: usize| {
-            at = at.min(text.len());
+        let inside = |at: usize| {
+            let mut at = at.saturating_sub(self.base).min(text.len());
             while !text.is_char_boundary(at) {
                 at -= 1;
             }
@@ -219,9 +220,17 @@ fn one_line(text: String) -> String {
     if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text }
 }
 
+fn line_and_column(before: &str) -> (usize, usize) {
+    let line = before.matches('\n').count() + 1;
+    (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+}
+
 /// Where the faults of one manifest are collected while it is read and checked.
+///
+/// A [`Span`] is a place among the texts of all of its files, one after the other: so every place says its file.
 pub struct Context {
-    source: Arc<Source>,
+    /// The manifest itself, then the files that it includes.
+    files: RefCell<Vec<(usize, Arc<Source>)>>,
     faults: RefCell<Vec<Fault>>,
     /// Keys that a misspelt key of the mapping at this place was meant to be: they are not also reported as missing.
     meant: RefCell<Vec<(Span, String)>>,
@@ -235,17 +244,64 @@ impl Context {
     /// Starts an empty collection for a manifest.
     pub fn new(source: Arc<Source>) -> Self {
         let (faults, meant, empty, warnings) = Default::default();
-        Self { source, faults, meant, empty, warnings }
+        Self { files: RefCell::new(vec![(0, source)]), faults, meant, empty, warnings }
     }
 
-    /// Returns the manifest's text.
-    pub fn text(&self) -> &str {
-        self.source.inner()
+    /// Adds a file that the manifest includes. Returns where its text begins.
+    pub fn add(&self, source: Arc<Source>) -> usize {
+        let mut files = self.files.borrow_mut();
+        let base = files.last().map_or(0, |(base, last)| base + last.inner().len() + 1);
+        files.push((base, source));
+        base
     }
 
-    /// Makes a fault at a place of the manifest; it counts once it is [pushed](Self::push).
+    fn file_at(&self, span: Span) -> (usize, Arc<Source>) {
+        let files = self.files.borrow();
+        let (base, source) = &files[files.partition_point(|(base, _)| *base <= span.start).saturating_sub(1)];
+        (*base, Arc::clone(source))
+    }
+
+    /// Returns the name of the included file that a place is in; `None` = the manifest itself.
+    pub fn included(&self, span: Span) -> Option<String> {
+        let (base, source) = self.file_at(span);
+        (base > 0).then(|| source.name().to_owned())
+    }
+
+    /// Returns the text of a place.
+    pub fn text(&self, span: Span) -> String {
+        let (base, source) = self.file_at(span);
+        source.inner().get(span.start - base..span.end.saturating_sub(base)).unwrap_or_default().to_owned()
+    }
+
+    /// Makes a fault at a place; it counts once it is [pushed](Self::push).
     pub fn fault(&self, span: Span, message: impl Into<String>) -> Fault {
-        Fault::at(Arc::clone(&self.source), span, message)
+        let (base, source) = self.file_at(span);
+        Fault { base, ..Fault::at(source, span, message) }
+    }
+
+    fn is_own(&self, source: &Arc<Source>) -> bool {
+        self.files.borrow().iter().any(|(_, own)| Arc::ptr_eq(own, source))
+    }
+
+    /// Says in words which places of a fault are in another file than its own: a frame shows one file.
+    fn name_other_files(&self, fault: &mut Fault) {
+        let is_here = |span: Span| self.file_at(span).0 == fault.base;
+        if self.files.borrow().len() == 1
+            || !self.is_own(&fault.source)
+            || fault.related.iter().all(|(span, _)| is_here(*span))
+        {
+            return;
+        }
+        let (here, elsewhere): (Vec<_>, Vec<_>) = fault.related.drain(..).partition(|(span, _)| is_here(*span));
+        let place = |(span, label): (Span, String)| {
+            let (base, source) = self.file_at(span);
+            let (line, column) = line_and_column(source.inner().get(..span.start - base).unwrap_or_default());
+            format!("{label}: {}:{line}:{column}", source.name())
+        };
+        let words =
+            fault.help.take().into_iter().chain(elsewhere.into_iter().map(place)).collect::<Vec<_>>().join("; ");
+        fault.help = Some(one_line(words));
+        fault.related = here;
     }
 
     /// Notes that a variable which is put into the value at `span` is empty.
@@ -265,8 +321,9 @@ impl Context {
 
     /// Adds a fault. Where the same one is there already, perhaps for another account, it is counted or left out.
     pub fn push(&self, mut fault: Fault) {
+        self.name_other_files(&mut fault);
         if let Some((_, name)) = self.empty.borrow().iter().find(|(span, _)| Some(*span) == fault.span)
-            && Arc::ptr_eq(&fault.source, &self.source)
+            && self.is_own(&fault.source)
         {
             // What is wrong with the value is wrong with the variable.
             fault.help = Some(format!(
@@ -329,8 +386,8 @@ impl Context {
 
     /// Ends the collection: an error with every fault in reading order, or `None` where there is no fault.
     pub fn into_error(self) -> Option<LoadError> {
+        let own = self.file_at(Span::default()).1.name().to_owned();
         let mut faults = self.faults.into_inner();
-        let own = self.source.name().to_owned();
         for fault in faults.iter_mut().filter(|fault| !fault.alike.is_empty()) {
             fault.message = format!("{}, and {} more like it", fault.message, fault.alike.len());
         }

@@ -19,9 +19,14 @@ pub struct GitLab {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Deployments {
-    /// The environment of an account, such as `production/${account.name}`; `${account.id}`, `${account.name}` and
+    /// The environment of an account, such as `aws/${account.name}`; `${account.id}`, `${account.name}` and
     /// `${vars.x}` are known. Accounts with the same environment share one deployment. GitLab creates environments that do
     /// not exist.
     #[schemars(required)]
     pub environment: Option<Spanned<Template>>,
+    /// The tier of that environment: `production`, `staging`, `testing`, `development` or `other`. It may differ by account,
+    /// as in `${vars.tier:-other}`. GitLab's DORA metrics count each deployment of the tier `production`, so let one
+    /// environment have it, which may be the job's own. Default: by the account's label `tier`, `env`, `environment` or
+    /// `stage`, and `other` for what is none of the lower tiers.
+    pub tier: Option<Spanned<Template>>,
 }

@@ -1,14 +1,11 @@
 //! Loading: read `deploy.yaml` and the files that it names, and make a fleet of them or list every fault.
 //!
-//! The only part of `manifest/` that does I/O, and the only one that names the YAML crate. It decides nothing about
-//! what a manifest means: see `check.rs`.
+//! The only part of `manifest/` that does I/O. It decides nothing about what a manifest means: see `check.rs`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use crate::base::file;
 use crate::fleet::Fleet;
@@ -16,13 +13,12 @@ use crate::manifest::credential::Credentials;
 use crate::manifest::decode::Decoder;
 pub use crate::manifest::fault::LoadError;
 use crate::manifest::fault::{Context, Source};
-use crate::manifest::interpolate::Template;
+use crate::manifest::include::{self, Pattern};
 use crate::manifest::node::{Node, Value, expand};
 use crate::manifest::spanned::{Span, Spanned};
+use crate::manifest::yaml::{MAX_MANIFEST, parse};
 use crate::manifest::{Manifest, check};
 
-/// A thousand accounts with a dozen lines each are below 300 KiB.
-const MAX_MANIFEST: u64 = 1 << 20;
 /// ECS takes a task definition of at most 64 KiB; indentation and read-only fields may make a file larger.
 const MAX_TASK_DEFINITION: u64 = 256 << 10;
 
@@ -93,19 +89,27 @@ fn load_text(
     how: How<'_>,
 ) -> Result<Fleet, LoadError> {
     let context = Context::new(Arc::new(Source::new(name, text.to_owned())));
-    let fleet = parse(text, &context).and_then(|mut root| {
+    let fleet = parse(text, 0, &context).and_then(|mut root| {
         root.set_aside();
         let named = NAMING.into_iter().filter_map(variables).chain(how.credentials.iter().cloned());
         let others = webhook_variables(&root).into_iter().chain(named).collect();
         let credentials = Credentials::new(token_variable(&root), others, variables);
         expand(&mut root, variables, &credentials, &context);
+        let known = vec![real(&join(base, &file_name(name))).unwrap_or_default()];
+        let mut including = Including { base, variables, known, size: 0, directories: Vec::new() };
+        including.join(&mut root, &credentials, &context);
+        let directories = including.directories;
         let manifest = Spanned::<Manifest>::deserialize(Decoder::new(&root, &context)).ok()?;
-        let read = |path: &str| {
-            let path = join(base, path);
-            let text = read(file::read, &path, MAX_TASK_DEFINITION);
-            (path.display().to_string(), text.and_then(|text| within(base, &path, variables).map(|()| text)))
+        let read = |path: &Path| {
+            let text = read(file::read, path, MAX_TASK_DEFINITION);
+            (path.display().to_string(), text.and_then(|text| within(base, path, variables).map(|()| text)))
         };
-        let files = check::Files { read: &read, path: &|path| join(base, path), images: how.images };
+        let directory = |span: Span| {
+            let index = directories.partition_point(|(start, _)| *start <= span.start);
+            index.checked_sub(1).and_then(|index| directories.get(index)).map_or(base, |(_, directory)| directory)
+        };
+        let path = |path: &str, span: Span| join(directory(span), path);
+        let files = check::Files { read: &read, path: &path, images: how.images };
         check::check(&manifest, &context, variables, &files)
     });
     match (context.into_error(), fleet) {
@@ -120,6 +124,122 @@ fn join(base: &Path, path: &str) -> PathBuf {
     base.join(path.strip_prefix("./").unwrap_or(path))
 }
 
+fn file_name(name: &str) -> String {
+    Path::new(name).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Entries of folders that one pattern looks at: more, and it names no folder of manifests.
+const MAX_ENTRIES: usize = 20_000;
+
+/// What is included, while it is read.
+struct Including<'a> {
+    base: &'a Path,
+    variables: &'a dyn Fn(&str) -> Option<String>,
+    /// The manifest itself, which a pattern may match, then every file that is included. Without links.
+    known: Vec<PathBuf>,
+    /// The bytes of those files.
+    size: u64,
+    /// The directory of each, and the place where its text begins.
+    directories: Vec<(usize, PathBuf)>,
+}
+
+impl Including<'_> {
+    /// Joins the included files to the manifest. Records those that cannot be.
+    fn join(&mut self, root: &mut Node, credentials: &Credentials, context: &Context) {
+        for pattern in include::patterns(root, context) {
+            let refuse = |reason: String, place: &Path| {
+                let help = match reason.as_str() {
+                    ITSELF => "put the files to include into a folder of their own".to_owned(),
+                    _ => format!("looked for {}: the path is relative to the manifest", place.display()),
+                };
+                context.push(context.fault(pattern.span, format!("`{}`: {reason}", pattern.text)).help(help));
+            };
+            let found = match self.find(&pattern) {
+                Ok(found) => found,
+                Err(reason) => {
+                    refuse(reason, &join(self.base, &pattern.text));
+                    continue;
+                }
+            };
+            for path in found {
+                let text = match self.read(&path) {
+                    Ok(Some(text)) => text,
+                    Ok(None) => continue,
+                    Err(reason) => {
+                        refuse(reason, &path);
+                        continue;
+                    }
+                };
+                if self.directories.len() == include::MAX_FILES || self.size > include::MAX_TEXT {
+                    let (files, mib) = (include::MAX_FILES, include::MAX_TEXT >> 20);
+                    let fault =
+                        context.fault(pattern.span, format!("more than {files} files or {mib} MiB are included"));
+                    context.push(fault.help("split the fleet into several manifests"));
+                    return;
+                }
+                let base = context.add(Arc::new(Source::new(path.display().to_string(), text.clone())));
+                self.directories.push((base, path.parent().unwrap_or(Path::new("")).to_owned()));
+                if let Some(mut file) = parse(&text, base, context) {
+                    file.set_aside();
+                    expand(&mut file, self.variables, credentials, context);
+                    include::join(root, file, context);
+                }
+            }
+        }
+    }
+
+    /// Returns the text of a file; `None` where it is included already, as two patterns may match one file.
+    fn read(&mut self, path: &Path) -> Result<Option<String>, String> {
+        let text = read(file::read, path, MAX_MANIFEST)?;
+        within(self.base, path, self.variables)?;
+        let file = real(path)?;
+        match self.known.iter().position(|known| *known == file) {
+            Some(0) => return Err(ITSELF.to_owned()),
+            Some(_) => return Ok(None),
+            None => self.known.push(file),
+        }
+        self.size += text.len() as u64;
+        Ok(Some(text))
+    }
+
+    /// Returns the files that a pattern names, in the order of their paths.
+    fn find(&self, pattern: &Pattern) -> Result<Vec<PathBuf>, String> {
+        let Some((folder, glob)) = &pattern.glob else { return Ok(vec![join(self.base, &pattern.text)]) };
+        let (mut found, mut entries) = (Vec::new(), 0);
+        let mut folders = vec![(folder.clone(), 1)];
+        if self.base.join(folder).is_dir() {
+            within(self.base, &self.base.join(folder), self.variables)?;
+        }
+        while let Some((folder, depth)) = folders.pop() {
+            let listing = fs_err::read_dir(Path::new(".").join(self.base).join(&folder));
+            for entry in listing.map_err(|error| not_read(&error))? {
+                let entry = entry.map_err(|error| not_read(&error))?;
+                entries += 1;
+                if entries > MAX_ENTRIES {
+                    return Err(format!("there are more than {MAX_ENTRIES} files to look at; name a folder"));
+                }
+                let name = entry.file_name();
+                if name.to_string_lossy().starts_with('.') {
+                    continue;
+                }
+                let path = folder.join(name);
+                // A link to a folder may lead back: only one to a file is followed.
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    if depth < pattern.depth() {
+                        folders.push((path, depth + 1));
+                    }
+                } else if glob.is_match(&path) {
+                    found.push(self.base.join(path));
+                }
+            }
+        }
+        found.sort();
+        if found.is_empty() { Err("no file matches".to_owned()) } else { Ok(found) }
+    }
+}
+
+const ITSELF: &str = "this is the manifest itself";
+
 /// Returns the name of the variable that holds the token, from the tree as it is written.
 fn token_variable(root: &Node) -> String {
     let named = root.get("identity").and_then(|identity| identity.get("token_env"));
@@ -132,10 +252,10 @@ fn token_variable(root: &Node) -> String {
     if name.is_empty() { check::DEFAULT_TOKEN_ENV.to_owned() } else { name.to_owned() }
 }
 
-/// Returns the names of the variables that hold the webhooks' URLs, from the tree as it is written.
+/// Returns the names of the variables that hold the webhooks' URLs and keys, from the tree as it is written.
 fn webhook_variables(root: &Node) -> Vec<String> {
     let Some(Value::List(webhooks)) = root.get("notify").map(|node| &node.value) else { return Vec::new() };
-    let named = webhooks.iter().filter_map(|webhook| webhook.get("url_env"));
+    let named = webhooks.iter().flat_map(|webhook| [webhook.get("url_env"), webhook.get("key_env")]).flatten();
     let names = named.filter_map(|node| match &node.value {
         Value::Text(text) => text.as_literal(),
         _ => None,
@@ -147,10 +267,6 @@ fn webhook_variables(root: &Node) -> Vec<String> {
 /// Refuses a file outside of the manifest's directory and its repository: whoever changes a manifest need not be allowed to
 /// read the job's other files, and a fault or a plan would show them.
 fn within(base: &Path, path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
-    let real = |path: &Path| {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        fs_err::canonicalize(path).map_err(|error| format!("the file cannot be read: {}", error.kind()))
-    };
     let (base, path) = (real(base)?, real(path)?);
     let repository = base.ancestors().find(|directory| directory.join(".git").exists());
     let project = variables("CI_PROJECT_DIR").filter(|project| !project.is_empty());
@@ -159,6 +275,19 @@ fn within(base: &Path, path: &Path, variables: &dyn Fn(&str) -> Option<String>) 
     match roots.into_iter().flatten().any(|root| path.starts_with(root)) {
         true => Ok(()),
         false => Err("the file is outside of the manifest's directory and its repository; copy it there".to_owned()),
+    }
+}
+
+/// Returns a path without links.
+fn real(path: &Path) -> Result<PathBuf, String> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    fs_err::canonicalize(path).map_err(|error| format!("the file cannot be read: {}", error.kind()))
+}
+
+fn not_read(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "the folder does not exist".to_owned(),
+        kind => format!("the folder cannot be read: {kind}"),
     }
 }
 
@@ -178,292 +307,4 @@ fn read(reader: Reader, path: &Path, limit: u64) -> Result<String, String> {
     };
     let bytes = reader(path, limit).map_err(reason)?;
     file::text(bytes).map_err(|what| format!("the file {what}"))
-}
-
-/// Parses YAML into nodes. Records a syntax error, and every duplicate key.
-fn parse(text: &str, context: &Context) -> Option<Node> {
-    let whole = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
-    if text.len() as u64 > MAX_MANIFEST {
-        let message = format!("the manifest has {} bytes; the limit is {MAX_MANIFEST}", text.len());
-        context.push(context.fault(Span::default(), message).help("split the fleet into several manifests"));
-        return None;
-    }
-    let options = serde_yaml::options! {
-        // Far above any real fleet, and far below what would be felt: see MAX_MANIFEST.
-        budget: serde_yaml::budget! {
-            max_documents: 1,
-            max_depth: 32,
-            max_nodes: 200_000,
-            max_events: 500_000,
-            max_aliases: 2_000,
-            max_anchors: 500,
-            max_merge_keys: 2_000,
-            max_total_scalar_bytes: 4 << 20,
-            max_recorded_anchor_events: 200_000,
-        },
-        alias_limits: serde_yaml::alias_limits! {
-            max_total_replayed_events: 200_000,
-            max_replay_stack_depth: 8,
-        },
-        // Passed through so that every duplicate is reported, with the place of the first.
-        duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
-        strict_booleans: true,
-        reject_unsupported_tags: true,
-        with_snippet: false,
-    };
-    match serde_yaml::from_str_with_options::<Yaml>(text, options) {
-        Ok(yaml) => {
-            let node = yaml.into_node(text);
-            if matches!(node.value, Value::Null) {
-                context.push(context.fault(whole, "the manifest is empty").help("start with `version: 1`"));
-                return None;
-            }
-            Some(unique(node, context))
-        }
-        Err(error) => {
-            let (message, help) = explain(&error.to_string());
-            let span = error.location().and_then(|location| at(text, location.line(), location.column()));
-            let help = if span.is_some_and(|span| is_bare_reference(text, span)) { BARE_REFERENCE } else { help };
-            let span = if message.contains("tab") { tab(text, span).or(span) } else { span };
-            let fault = context.fault(span.unwrap_or(whole), message);
-            context.push(fault.help(help));
-            None
-        }
-    }
-}
-
-/// Returns the span of the character at a line and a column, both from 1.
-fn at(text: &str, line: u64, column: u64) -> Option<Span> {
-    let (line, column) = (usize::try_from(line).ok()?.checked_sub(1)?, usize::try_from(column).ok()?.checked_sub(1)?);
-    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    let rest = text.get(start..)?;
-    let mut chars = rest.char_indices().skip(column);
-    let from = chars.next().map_or(rest.len(), |(at, _)| at);
-    let to = chars.next().map_or(rest.len(), |(at, _)| at);
-    Some(Span { start: start + from, end: start + to })
-}
-
-/// What helps where YAML takes the brace of a `${NAME}` for one of its own.
-const BARE_REFERENCE: &str = "put it in quotes, \"${NAME}\": in { } and [ ] its brace ends the value";
-
-/// Whether a `${` that nothing quotes begins a value in the line of a syntax error, or in the one before it.
-fn is_bare_reference(text: &str, span: Span) -> bool {
-    let before = text.get(..span.start).unwrap_or_default();
-    let line = |end: usize| before[..end].rfind('\n');
-    let start = line(before.len()).and_then(line).map_or(0, |at| at + 1);
-    let end = text[span.start..].find('\n').map_or(text.len(), |at| span.start + at);
-    let values = text[start..end].match_indices("${").map(|(at, _)| text[start..start + at].trim_end());
-    values.filter(|before| before.ends_with([':', ',', '[', '{'])).count() > 0
-}
-
-/// Returns the span of the first tab in the indentation of a line, from the line of `near` on: the parser points at the
-/// beginning of what the tab breaks off.
-fn tab(text: &str, near: Option<Span>) -> Option<Span> {
-    let from = near.map_or(0, |span| text.get(..span.start).and_then(|text| text.rfind('\n')).map_or(0, |at| at + 1));
-    let mut start = from;
-    for line in text.get(from..)?.split_inclusive('\n') {
-        let indentation = line.len() - line.trim_start().len();
-        if let Some(at) = line.get(..indentation).and_then(|blank| blank.find('\t')) {
-            return Some(Span { start: start + at, end: start + at + 1 });
-        }
-        start += line.len();
-    }
-    None
-}
-
-/// Turns the parser's words into what is wrong and what to do.
-fn explain(error: &str) -> (String, &'static str) {
-    // The place is said by the fault itself.
-    let message = error.split(" at line ").next().unwrap_or(error);
-    let one_document =
-        ("more than one YAML document".to_owned(), "a manifest is one document: remove `---` and the rest");
-    if let Some(limit) = message.strip_prefix("budget breached: ") {
-        let limit = limit.split(' ').next().unwrap_or(limit);
-        if limit == "Documents" {
-            return one_document;
-        }
-        let help = "a manifest is far smaller than the limits: look for aliases of aliases, or split it";
-        return (format!("the manifest is too large or too deep for the YAML parser ({limit})"), help);
-    }
-    let help = if message.contains("tab") {
-        return ("a tab in the indentation".to_owned(), "indent with spaces: YAML does not allow tabs");
-    } else if message.contains("mapping values are not allowed") || message.contains("illegal placement of ':'") {
-        "check the indentation, the closing brackets, and put text with `: ` in it in quotes"
-    } else if message.contains("quote") {
-        "close the quote"
-    } else if message.contains("multiple YAML documents") {
-        return one_document;
-    } else if message.contains("did not find expected") {
-        "check the indentation of this line against the ones above"
-    } else if message.contains("anchor") {
-        "an alias `*name` needs an anchor `&name` before it"
-    } else if message.contains("unexpected character") {
-        "put text that begins with a special character in quotes"
-    } else if message.contains("limit") {
-        "a manifest is far smaller than this limit: look for aliases of aliases, or split it"
-    } else {
-        "the text is not valid YAML here"
-    };
-    (message.to_owned(), help)
-}
-
-/// Removes and records duplicate keys; the first one stays.
-fn unique(node: Node, context: &Context) -> Node {
-    let value = match node.value {
-        Value::List(items) => Value::List(items.into_iter().map(|item| unique(item, context)).collect()),
-        Value::Map(entries) => {
-            let mut kept: indexmap::IndexMap<String, (Node, Node)> = indexmap::IndexMap::new();
-            for (index, (key, value)) in entries.into_iter().enumerate() {
-                let word = match &key.value {
-                    Value::Text(text) => text.as_literal().unwrap_or_default().to_owned(),
-                    Value::Number(raw) | Value::Bool(_, raw) => raw.clone(),
-                    Value::Null => "null".to_owned(),
-                    // Not a word at all: the decoder says so. The space keeps it apart from every key.
-                    Value::List(_) | Value::Map(_) | Value::Broken => format!(" {index}"),
-                };
-                match kept.get(&word) {
-                    Some((first, _)) => {
-                        let fault = context.fault(key.span, format!("duplicate key `{word}`"));
-                        let fault = fault.label("again here").also(first.span, "first here");
-                        context.push(fault.help("keep one of the two"));
-                    }
-                    None => {
-                        kept.insert(word, (key, unique(value, context)));
-                    }
-                }
-            }
-            Value::Map(kept.into_values().collect())
-        }
-        other => other,
-    };
-    Node { value, ..node }
-}
-
-/// A value as the YAML crate gives it.
-struct Yaml {
-    span: Span,
-    value: YamlValue,
-}
-
-enum YamlValue {
-    Null,
-    Bool(bool),
-    Number(String),
-    Text(String),
-    List(Vec<Yaml>),
-    Map(Vec<(Yaml, Yaml)>),
-}
-
-impl Yaml {
-    fn into_node(self, text: &str) -> Node {
-        let raw = text.get(self.span.start..self.span.end).unwrap_or_default();
-        let mut span = self.span;
-        let mut widen = |child: Span| {
-            // An alias stands elsewhere in the file and widens nothing.
-            if child.start >= span.start {
-                span.end = span.end.max(child.end);
-            }
-        };
-        let value = match self.value {
-            YamlValue::Null => Value::Null,
-            YamlValue::Bool(value) => Value::Bool(value, raw.to_owned()),
-            // As written, unless an anchor or a tag stands before it.
-            YamlValue::Number(_) if raw.starts_with(|char: char| char.is_ascii_digit() || "+-.".contains(char)) => {
-                Value::Number(raw.to_owned())
-            }
-            YamlValue::Number(number) => Value::Number(number),
-            YamlValue::Text(value) => Value::Text(Template::literal(value)),
-            YamlValue::List(items) => {
-                let items: Vec<Node> = items.into_iter().map(|item| item.into_node(text)).collect();
-                items.iter().for_each(|item| widen(item.span));
-                Value::List(items)
-            }
-            YamlValue::Map(entries) => {
-                let node = |(key, value): (Yaml, Yaml)| (key.into_node(text), value.into_node(text));
-                let entries: Vec<(Node, Node)> = entries.into_iter().map(node).collect();
-                for (key, value) in &entries {
-                    widen(key.span);
-                    widen(value.span);
-                }
-                Value::Map(entries)
-            }
-        };
-        Node { span, value }
-    }
-}
-
-impl<'de> Deserialize<'de> for Yaml {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = serde_yaml::Spanned::<YamlValue>::deserialize(deserializer)?;
-        let place = spanned.defined.span();
-        let number = |offset: Option<u64>| offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or(0);
-        let start = number(place.byte_offset());
-        let end = start.saturating_add(number(place.byte_len()));
-        Ok(Self { span: Span { start, end }, value: spanned.value })
-    }
-}
-
-impl<'de> Deserialize<'de> for YamlValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = YamlValue;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_unit<E>(self) -> Result<YamlValue, E> {
-                Ok(YamlValue::Null)
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<YamlValue, E> {
-                Ok(YamlValue::Bool(value))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<YamlValue, E> {
-                Ok(YamlValue::Number(value.to_string()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<YamlValue, E> {
-                Ok(YamlValue::Number(value.to_string()))
-            }
-
-            fn visit_i128<E>(self, value: i128) -> Result<YamlValue, E> {
-                Ok(YamlValue::Number(value.to_string()))
-            }
-
-            fn visit_u128<E>(self, value: u128) -> Result<YamlValue, E> {
-                Ok(YamlValue::Number(value.to_string()))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<YamlValue, E> {
-                Ok(YamlValue::Number(value.to_string()))
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<YamlValue, E> {
-                Ok(YamlValue::Text(value.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<YamlValue, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(YamlValue::List(items))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<YamlValue, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(YamlValue::Map(entries))
-            }
-        }
-
-        deserializer.deserialize_any(Any)
-    }
 }

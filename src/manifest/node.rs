@@ -1,6 +1,6 @@
 //! A node: one value of the manifest with its place, before it is known what it should be.
 //!
-//! Environment variables are put in here, into strings and never into keys. Knows no YAML: `load.rs` builds the nodes,
+//! Environment variables are put in here, into strings and never into keys. Knows no YAML: `yaml.rs` builds the nodes,
 //! and `decode.rs` makes the manifest's types of them.
 
 use crate::manifest::credential::Credentials;
@@ -42,6 +42,15 @@ impl Node {
         let Value::Map(entries) = &self.value else { return None };
         let is_key = |node: &Node| matches!(&node.value, Value::Text(text) if text.as_literal() == Some(key));
         entries.iter().find(|(name, _)| is_key(name)).map(|(_, value)| value)
+    }
+
+    /// Returns the word of a key; what is no word is empty.
+    pub fn word(&self) -> &str {
+        match &self.value {
+            Value::Text(text) => text.as_literal().unwrap_or_default(),
+            Value::Number(raw) | Value::Bool(_, raw) => raw,
+            Value::Null | Value::Broken | Value::List(_) | Value::Map(_) => "",
+        }
     }
 
     /// Removes the keys that begin with `x-`, in which anchors have a place of their own.
@@ -142,7 +151,7 @@ fn bare<'t>(text: &'t str, variables: &dyn Fn(&str) -> Option<String>) -> Option
 
 /// Records a problem of a template, at its own place inside the string where that can be found.
 pub fn record(context: &Context, span: Span, problem: Problem) {
-    let text = context.text().get(span.start..span.end).unwrap_or_default();
+    let text = context.text(span);
     let span = match text.find(&problem.needle) {
         Some(at) => {
             let end = at + problem.needle.len();

@@ -16,13 +16,21 @@ pub const SPANNED: &str = "$spanned";
 /// Tells the decoder that one value stands for a list of one.
 pub const ONE_OR_MANY: &str = "$one_or_many";
 
-/// A place in a file: byte offsets, the end exclusive.
+/// A place among the texts of a manifest's files: byte offsets, the end exclusive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
     /// The first byte.
     pub start: usize,
     /// The byte after the last.
     pub end: usize,
+}
+
+impl Span {
+    /// Returns the place of a text that begins at `base`.
+    #[must_use]
+    pub fn at(self, base: usize) -> Self {
+        Self { start: self.start + base, end: self.end + base }
+    }
 }
 
 /// A value and its place. It is broken where the value could not be read; the fault is then recorded already.

@@ -9,7 +9,8 @@ use crate::base::file;
 use crate::base::text::{clean, wrap};
 use crate::cli::{self, IamFormat, IamPermissions, IamScope};
 use crate::fleet::Fleet;
-use crate::iam::{self, IamOptions, Permissions, Setup, cloudformation, json, terraform};
+use crate::iam::refusal::Refusal;
+use crate::iam::{self, IamOptions, Permissions, Setup, cloudformation, json, marks, terraform};
 
 /// The columns of what is said to people.
 const COLUMNS: usize = 100;
@@ -18,8 +19,14 @@ const COLUMNS: usize = 100;
 ///
 /// # Errors
 /// The selection is none of the fleet's, or a file cannot be written.
-pub fn write(args: &cli::Iam, fleet: &Fleet, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Error> {
-    let setup = setup(fleet, &args.scope)?;
+pub fn write(args: &cli::Iam, mut fleet: Fleet, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Error> {
+    let refused = |refusal: Refusal| Error::new(Exit::Usage, refusal.message).help(refusal.help);
+    let moved = match &args.marks.role_path {
+        Some(path) => marks::move_roles(&mut fleet, path).map_err(refused)?,
+        None => Vec::new(),
+    };
+    let mut setup = setup(&fleet, &args.scope)?;
+    marks::mark(&mut setup, args.marks.permissions_boundary.as_deref(), &args.marks.tag).map_err(refused)?;
     let files = match (args.format, &args.out) {
         (IamFormat::Json, Some(_)) => json::files(&setup),
         (IamFormat::Json, None) => vec![(String::new(), json::text(&json::value(&setup)))],
@@ -30,7 +37,7 @@ pub fn write(args: &cli::Iam, fleet: &Fleet, out: &mut dyn Write, err: &mut dyn 
             templates.map(|(role, template)| (format!("{role}.json"), json::text(&template))).collect()
         }
     };
-    let mut notes: Vec<String> = fleet.warnings.iter().chain(&setup.notes).cloned().collect();
+    let mut notes: Vec<String> = fleet.warnings.iter().chain(&setup.notes).chain(&moved).cloned().collect();
     if args.format == IamFormat::Cloudformation {
         let name = |file: &str| file.trim_end_matches(".json").to_owned();
         notes.extend(files.iter().filter_map(|(file, text)| cloudformation::note(&name(file), text)));

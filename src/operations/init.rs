@@ -48,6 +48,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
         on_busy: OnBusy::Fail,
         notify: Vec::new(),
         environments: BTreeMap::new(),
+        tiers: BTreeMap::new(),
         release: Release::default(),
         warnings: Vec::new(),
     }

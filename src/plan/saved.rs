@@ -26,6 +26,7 @@ use thiserror::Error;
 
 use crate::base::json;
 use crate::base::json_schema::{titled, unwrap_descriptions};
+use crate::fleet::tier::Tier;
 use crate::fleet::webhook::Webhook;
 use crate::fleet::{
     Account, Base, Desired, Fleet, Identity, OnBusy, Release, Revision, TargetId, TargetSpec, Wave, duration, is_region,
@@ -72,6 +73,9 @@ pub struct Saved {
     /// The GitLab environments of the accounts, by the accounts' names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     environments: BTreeMap<String, String>,
+    /// The tiers of those environments, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tiers: BTreeMap<String, Tier>,
     outline: Outline,
 }
 
@@ -183,6 +187,7 @@ impl Saved {
             targets: fleet.targets.iter().zip(&plan.work).map(target).collect(),
             notify: fleet.notify.clone(),
             environments: fleet.environments.clone(),
+            tiers: fleet.tiers.clone(),
             waves: fleet.waves.clone(),
             outline: plan.outline.clone(),
         }
@@ -306,6 +311,7 @@ impl Saved {
             on_busy: OnBusy::Fail,
             notify: self.notify,
             environments: self.environments,
+            tiers: self.tiers,
             release: Release::default(),
             warnings: Vec::new(),
         };
@@ -397,11 +403,22 @@ mod tests {
             issuer: None,
         };
         let release = Release::default();
-        let (accounts, targets, waves, notify, environments, warnings) = Default::default();
+        let (accounts, targets, waves, notify, environments, tiers, warnings) = Default::default();
         let on_busy = OnBusy::Fail;
         let allow = None;
-        let fleet =
-            Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings };
+        let fleet = Fleet {
+            identity,
+            allow,
+            accounts,
+            targets,
+            waves,
+            on_busy,
+            notify,
+            environments,
+            tiers,
+            release,
+            warnings,
+        };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::engine::cancel::Cancel;
 use crate::event::Event;
 use crate::fleet::Fleet;
+use crate::fleet::tier::Tier;
 use crate::gitlab::deployments::{Progress, Status};
 use crate::gitlab::deployments_api::{DeploymentsApi, explained};
 use crate::gitlab::job::{Job, given};
@@ -34,11 +35,13 @@ const CANCEL_TIMEOUT: Duration = Duration::from_millis(1_500);
 pub struct Recorder {
     ledger: Option<DeploymentsApi>,
     progress: Progress,
+    /// The tiers of the environments, but for that of the job's own: its CI file says it.
+    tiers: BTreeMap<String, Tier>,
     wanted: IndexMap<String, watch::Sender<Option<Status>>>,
     places: Arc<Semaphore>,
     /// Set when the run is over: pending requests then get the short timeout.
     over: watch::Sender<bool>,
-    records: JoinSet<Option<RecordError>>,
+    records: JoinSet<Vec<RecordError>>,
 }
 
 /// What GitLab did not take, and why.
@@ -51,7 +54,7 @@ struct RecordError {
 impl Default for Recorder {
     /// Records nothing.
     fn default() -> Self {
-        Self::with_api(BTreeMap::new(), None)
+        Self::with_api(BTreeMap::new(), BTreeMap::new(), None)
     }
 }
 
@@ -78,7 +81,9 @@ impl Recorder {
         match Web::new(allow_http) {
             Ok(web) => {
                 let api = Api::new(web, &job.api, &job.project, JOB_TOKEN, token);
-                Self::with_api(fleet.environments.clone(), Some(DeploymentsApi::new(api, job)))
+                let mut tiers = fleet.tiers.clone();
+                tiers.retain(|name, _| given(&environment, "CI_ENVIRONMENT_NAME").as_ref() != Some(name));
+                Self::with_api(fleet.environments.clone(), tiers, Some(DeploymentsApi::new(api, job)))
             }
             Err(error) => {
                 view.warning(&format!("gitlab: no deployments are recorded: {error}"));
@@ -87,10 +92,15 @@ impl Recorder {
         }
     }
 
-    fn with_api(environments: BTreeMap<String, String>, ledger: Option<DeploymentsApi>) -> Self {
+    fn with_api(
+        environments: BTreeMap<String, String>,
+        tiers: BTreeMap<String, Tier>,
+        ledger: Option<DeploymentsApi>,
+    ) -> Self {
         Self {
             ledger,
             progress: Progress::new(environments),
+            tiers,
             wanted: IndexMap::new(),
             places: Arc::new(Semaphore::new(CONCURRENCY)),
             over: watch::Sender::new(false),
@@ -104,8 +114,14 @@ impl Recorder {
         for (name, status) in self.progress.event(event, state) {
             let sender = self.wanted.entry(name).or_insert_with_key(|name| {
                 let (sender, receiver) = watch::channel(None);
-                let record =
-                    Record { ledger: ledger.apart(), environment: name.clone(), asked: false, deployment: None };
+                let record = Record {
+                    ledger: ledger.apart(),
+                    environment: name.clone(),
+                    tier: self.tiers.get(name).copied(),
+                    tier_error: None,
+                    asked: false,
+                    deployment: None,
+                };
                 self.records.spawn(record.run(receiver, Arc::clone(&self.places), self.over.subscribe()));
                 sender
             });
@@ -138,8 +154,11 @@ impl Recorder {
             };
             let Some(recorded) = recorded else { break };
             match recorded {
-                Ok(None) => {}
-                Ok(Some(it)) => troubles.entry((it.what, it.why)).or_default().push(it.environment),
+                Ok(errors) => {
+                    for it in errors {
+                        troubles.entry((it.what, it.why)).or_default().push(it.environment);
+                    }
+                }
                 Err(_) => warnings.push("gitlab: this program failed while it recorded deployments (a bug)".to_owned()),
             }
         }
@@ -156,6 +175,9 @@ impl Recorder {
 struct Record {
     ledger: DeploymentsApi,
     environment: String,
+    /// Its tier, until it was asked for.
+    tier: Option<Tier>,
+    tier_error: Option<CallError>,
     /// Whether GitLab was asked for it.
     asked: bool,
     /// Its id, once GitLab has it.
@@ -169,12 +191,22 @@ impl Record {
         wanted: watch::Receiver<Option<Status>>,
         places: Arc<Semaphore>,
         mut over: watch::Receiver<bool>,
-    ) -> Option<RecordError> {
-        let (error, late) = tokio::select! {
+    ) -> Vec<RecordError> {
+        let ended = tokio::select! {
             biased;
-            error = self.write(wanted, places) => (Some(error?), false),
-            _ = over.wait_for(|over| *over) => (self.ledger.last_error(), true),
+            error = self.write(wanted, places) => error.map(|error| (Some(error), false)),
+            _ = over.wait_for(|over| *over) => Some((self.ledger.last_error(), true)),
         };
+        let tier = self.tier_error.as_ref().map(|error| RecordError {
+            environment: self.environment.clone(),
+            what: "the tier is not set",
+            why: explained(error),
+        });
+        tier.into_iter().chain(ended.map(|(error, late)| self.explain(error, late))).collect()
+    }
+
+    /// Says what is not as it should be in GitLab, and why.
+    fn explain(self, error: Option<CallError>, late: bool) -> RecordError {
         let known = !late || !self.asked || error.as_ref().is_some_and(|error| !error.is_lost());
         let what = match (self.deployment, known) {
             (None, true) => "no deployment is recorded",
@@ -187,7 +219,7 @@ impl Record {
             None if self.asked => "GitLab did not answer in time".to_owned(),
             None => "GitLab did not answer the requests before it in time".to_owned(),
         };
-        Some(RecordError { environment: self.environment, what, why })
+        RecordError { environment: self.environment, what, why }
     }
 
     /// What GitLab refused once is not tried again.
@@ -199,6 +231,10 @@ impl Record {
         while wanted.changed().await.is_ok() {
             let _place = places.acquire().await.ok()?;
             let Some(status) = *wanted.borrow_and_update() else { continue };
+            // A deployment counts by the tier that its environment has.
+            if let Some(tier) = self.tier.take() {
+                self.tier_error = self.ledger.set_tier(&self.environment, tier).await.err();
+            }
             let written = match self.deployment {
                 None => {
                     self.asked = true;
@@ -233,6 +269,15 @@ mod tests {
 
     /// Records a run of accounts with one target each, all of which start and then end in this way.
     async fn recorded(server: &Server, outcome: Outcome, cancel: &Cancel) -> Vec<String> {
+        recorded_with(server, outcome, cancel, BTreeMap::new()).await
+    }
+
+    async fn recorded_with(
+        server: &Server,
+        outcome: Outcome,
+        cancel: &Cancel,
+        tiers: BTreeMap<String, Tier>,
+    ) -> Vec<String> {
         let job = Job {
             api: "https://gitlab.example.com/api/v4".into(),
             project: "7".into(),
@@ -242,7 +287,7 @@ mod tests {
         };
         let api = Api::new(server.web(), &job.api, &job.project, JOB_TOKEN, "job-secret".into());
         let environments = (0..ACCOUNTS).map(|number| (format!("a{number}"), format!("production/a{number}")));
-        let mut recorder = Recorder::with_api(environments.collect(), Some(DeploymentsApi::new(api, job)));
+        let mut recorder = Recorder::with_api(environments.collect(), tiers, Some(DeploymentsApi::new(api, job)));
         let change = |number: usize| ChangeOutline {
             target: target(number),
             account_id: "111111111111".parse().expect("an id"),
@@ -314,6 +359,26 @@ mod tests {
             let ends: Vec<&Arrived> = arrived.iter().filter(|it| it.line == line).collect();
             assert!(ends.len() == 1 && ends[0].body == json!({ "status": "success" }), "{number}: {ends:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tier_is_set_before_the_deployment_and_its_refusal_keeps_none_back() {
+        let tiers = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), Tier::Staging)).collect();
+        let server = Server::new(|it, before| match it.line.contains("/environments") {
+            true if it.line.starts_with("GET") => Fate::answering(200, json!([])),
+            true => Fate::answering(403, json!({ "message": "403 Forbidden" })),
+            false => Fate::answering(201, json!({ "id": before })),
+        });
+        let tiers = tiers(&["production/a3", "production/a4"]);
+        let warnings = recorded_with(&server, Outcome::Succeeded, &Cancel::default(), tiers).await;
+        let told = "gitlab: the tier is not set in environment production/a3 and 1 more: GitLab answered HTTP 403: 403 Forbidden";
+        assert!(warnings.len() == 1 && warnings[0].starts_with(told), "{warnings:?}");
+        assert_eq!(posts(&server).iter().filter(|it| it.line.ends_with("/deployments")).count(), ACCOUNTS);
+        let place = |name: &str, of: &str| {
+            let is = |it: &Arrived| it.line.ends_with(of) && it.body.to_string().contains(name);
+            server.arrived().iter().position(is).expect("a request")
+        };
+        assert!(place("production/a3", "/environments") < place("production/a3", "/deployments"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::task::JoinSet;
 
 use crate::base::secrets;
@@ -19,10 +20,36 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// And where a signal ended the run, which then has seconds to be gone.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(1_500);
 
+/// A webhook, with what its variables hold.
+struct Receiver {
+    webhook: Webhook,
+    url: String,
+    /// The value of `Authorization`.
+    key: Option<SecretString>,
+}
+
+impl Receiver {
+    /// Reads its variables.
+    ///
+    /// # Errors
+    /// The name of one that is not set.
+    fn read(webhook: &Webhook) -> Result<Self, String> {
+        let given =
+            |name: &String| environment(name).filter(|value| !value.trim().is_empty()).ok_or_else(|| name.clone());
+        let url = given(&webhook.url_env)?;
+        secrets::hold_url(&url);
+        let key = webhook.key_env.as_ref().map(given).transpose()?.map(|key| {
+            secrets::hold(key.trim());
+            SecretString::from(format!("Bearer {}", key.trim()))
+        });
+        Ok(Self { webhook: webhook.clone(), url, key })
+    }
+}
+
 /// The webhooks of a run.
 #[derive(Default)]
 pub struct Notifier {
-    webhooks: Vec<(Webhook, String)>,
+    webhooks: Vec<Receiver>,
     web: Option<Web>,
     posts: JoinSet<(String, Result<(), WebError>)>,
 }
@@ -35,14 +62,9 @@ impl Notifier {
         }
         let mut webhooks = Vec::new();
         for webhook in &fleet.notify {
-            match environment(&webhook.url_env).filter(|url| !url.trim().is_empty()) {
-                Some(url) => {
-                    secrets::hold_url(&url);
-                    webhooks.push((webhook.clone(), url));
-                }
-                None => {
-                    view.warning(&format!("notify: the variable {} is not set: nothing is posted", webhook.url_env))
-                }
+            match Receiver::read(webhook) {
+                Ok(receiver) => webhooks.push(receiver),
+                Err(name) => view.warning(&format!("notify: the variable {name} is not set: nothing is posted")),
             }
         }
         match Web::new(allow_http) {
@@ -57,16 +79,17 @@ impl Notifier {
     /// Posts what an event is an occasion for.
     pub fn event(&mut self, event: &Event, state: &RunState) {
         let occasion = match event {
+            Event::RunStarted { .. } => Occasion::Start,
             Event::RunHalted { .. } => Occasion::Halt,
             Event::RunFinished => Occasion::End,
             _ => return,
         };
         let Some(web) = &self.web else { return };
         let limit = if state.cancelled().is_some() { CANCEL_TIMEOUT } else { TIMEOUT };
-        for (webhook, url) in self.webhooks.iter().filter(|(webhook, _)| webhook.on.contains(&occasion)) {
-            let body = body(state, occasion, webhook.format);
-            let (web, url, name) = (web.clone(), url.clone(), webhook.url_env.clone());
-            self.posts.spawn(async move { (name, web.post(&url, &body, limit).await) });
+        for Receiver { webhook, url, key } in self.webhooks.iter().filter(|it| it.webhook.on.contains(&occasion)) {
+            let Some(body) = body(state, occasion, webhook.format) else { continue };
+            let (web, url, key, name) = (web.clone(), url.clone(), key.clone(), webhook.url_env.clone());
+            self.posts.spawn(async move { (name, web.post(&url, key.as_ref(), &body, limit).await) });
         }
     }
 

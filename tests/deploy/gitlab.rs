@@ -179,6 +179,7 @@ fn the_binary_records_a_deployment_of_each_account_by_the_job_s_token() {
     let server = Server::start(here);
     let gitlab = GitLab::start(|request| match request.body["environment"].as_str() {
         Some("production/a1") => (403, json!({ "message": "403 Forbidden" })),
+        _ if request.line.starts_with("GET ") => (200, json!([{ "id": 3, "tier": "production" }])),
         _ => (201, json!({ "id": 42 })),
     });
     let output = gitlab.job(here, &server, &["deploy"]).output().expect("it runs");
@@ -187,7 +188,10 @@ fn the_binary_records_a_deployment_of_each_account_by_the_job_s_token() {
     let bodies: Vec<(&str, &Value)> = requests.iter().map(|it| (it.line.as_str(), &it.body["status"])).collect();
     assert_eq!(bodies.iter().filter(|it| it.0 == "POST /api/v4/projects/7/deployments").count(), 2, "{bodies:?}");
     assert_eq!(bodies.last(), Some(&("PUT /api/v4/projects/7/deployments/42", &json!("success"))));
-    assert!(requests.len() == 3 && requests.iter().all(|it| it.token.as_deref() == Some("job-secret")));
+    assert!(requests.len() == 7 && requests.iter().all(|it| it.token.as_deref() == Some("job-secret")));
+    let tiers =
+        |it: &&Request| it.line == "PUT /api/v4/projects/7/environments/3" && it.body == json!({ "tier": "other" });
+    assert_eq!(requests.iter().filter(tiers).count(), 2, "none of both is counted as production");
     let first = requests.iter().find(|it| it.body["environment"] == "production/a0").expect("it is recorded");
     assert_eq!(
         (&first.body["ref"], &first.body["tag"], &first.body["status"]),
@@ -206,7 +210,7 @@ fn the_binary_records_a_deployment_of_each_account_by_the_job_s_token() {
     let output = command.output().expect("it runs");
     let note = "note: gitlab: this is no job of GitLab's: no deployments are recorded\n";
     assert!(output.status.success() && said(&output).contains(note), "{}", said(&output));
-    assert_eq!(gitlab.requests().len(), 3);
+    assert_eq!(gitlab.requests().len(), 7);
 }
 
 /// That a slow GitLab delays the end by no more than is promised is held in `src/run/deployments.rs`, on the paused clock.
@@ -216,9 +220,13 @@ fn a_cancelled_job_tells_gitlab_so_of_each_deployment() {
     let here = directory.0.as_path();
     fs_err::write(here.join("deploy.yaml"), manifest(2, 1, RECORDED)).expect("written");
     let server = Server::start(here);
-    let gitlab = GitLab::start(|_| (201, json!({ "id": 42 })));
+    let gitlab = GitLab::start(|request| match request.line.starts_with("GET ") {
+        true => (200, json!([])),
+        false => (201, json!({ "id": 42 })),
+    });
     let child = gitlab.job(here, &server, &["deploy"]).stderr(Stdio::piped()).spawn().expect("it starts");
-    for _ in 0..2 {
+    // Of each environment it is asked, then it is made, and then it has a deployment.
+    for _ in 0..2 * 3 {
         gitlab.answered.recv_timeout(Duration::from_secs(60)).expect("both accounts are told");
     }
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");

@@ -7,7 +7,7 @@ use roleout::connect::CommandContext;
 use roleout::engine::cancel::Cancel;
 use roleout::event::Event;
 use roleout::fleet::{Allow, Fleet, Outcome, Subject};
-use roleout::iam::{IamOptions, Permissions, Setup, setup};
+use roleout::iam::{IamOptions, Permissions, Setup, marks, setup};
 use roleout::operations::{iam_check, status};
 use roleout::run::plan;
 use roleout::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
@@ -25,8 +25,8 @@ fn allow() -> Allow {
     Allow {
         issuer: Some(format!("https://{ISSUER_HOST}")),
         audience: Some(AUDIENCE.to_owned()),
-        subject: Subject::Path(PROJECT_PATH.to_owned()),
-        project_id: None,
+        subjects: vec![Subject::Path(PROJECT_PATH.to_owned())],
+        project_ids: Vec::new(),
         branches: vec!["main".to_owned()],
         tags: Vec::new(),
         ref_protected: false,
@@ -452,4 +452,48 @@ async fn what_is_not_known_is_all_of_the_account_and_said() {
         live.notes
     );
     assert_eq!(passed(&live), ["arn:aws:iam::200000000000:role/*"]);
+}
+
+/// The sandbox's project among others.
+fn several(scene: &Scene) -> Allow {
+    let paths = ["acme/blog", PROJECT_PATH, "acme/docs"];
+    let subjects = paths.iter().map(|path| Subject::Path((*path).to_owned())).collect();
+    Allow { subjects, ..scene.fleet.allow.clone().expect("the jobs") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_projects_are_let_in_and_no_other() {
+    let scene = || {
+        let mut scene = example();
+        scene.fleet.allow = Some(several(&scene));
+        scene
+    };
+    for (project, exit) in [("acme/blog", Exit::Done), ("acme/docs", Exit::Done), ("acme/doc", Exit::Preflight)] {
+        let scene = scene();
+        scene.sandbox.apply(&needed(&scene.fleet, IamOptions { check: true, ..IamOptions::default() }));
+        let subject = format!("project_path:{project}:ref_type:branch:ref:main");
+        let claims = roleout::sandbox::Claims { subject, ..Default::default() };
+        let ran = scene.claims(claims).deploy().await;
+        assert_eq!(ran.code(), exit, "{project}: {}", ran.said);
+    }
+    let scene = scene();
+    scene.sandbox.apply(&needed(&scene.fleet, IamOptions { check: true, ..IamOptions::default() }));
+    let (exit, said) = compared(&scene).await;
+    assert!(exit == Exit::Done && said.contains("iam: 0 missing, 0 not needed"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn roles_with_a_path_are_in_every_policy() {
+    let mut scene = example();
+    let notes = marks::move_roles(&mut scene.fleet, "/deploy/").expect("a path");
+    assert!(notes.iter().any(|note| note.contains("the role `hub` gets the path /deploy/")), "{notes:?}");
+    let mut setup = needed(&scene.fleet, IamOptions::default());
+    marks::mark(&mut setup, Some("boundary"), &["team=platform".to_owned()]).expect("marks");
+    for role in setup.accounts.iter().flat_map(|account| &account.roles) {
+        assert_eq!(role.path(), "/deploy/");
+        assert_eq!(role.marks.boundary, Some(format!("arn:aws:iam::{}:policy/boundary", role.arn.account())));
+    }
+    scene.sandbox.apply(&setup);
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 19), "{}", ran.said);
 }

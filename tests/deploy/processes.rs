@@ -184,15 +184,17 @@ fn webhooks_are_told_of_the_halt_and_of_the_end_and_fail_nothing() {
     let directory = Directory::new("webhooks");
     let here = directory.0.as_path();
     let notify = "rollout: { waves: [ { name: canary, select: { ring: canary } }, { name: rest } ] }\nnotify:\n  \
-                  - { url_env: CHAT, format: slack, on: [end] }\n  - { url_env: INCIDENTS }\n  - { url_env: ABSENT }\n";
+                  - { url_env: CHAT, format: slack, on: [end] }\n  - { url_env: INCIDENTS }\n  - { url_env: ABSENT }\n  \
+                  - { url_env: ALERTS, key_env: KEY, format: gitlab }\n";
     fs_err::write(here.join("deploy.yaml"), manifest(2, 1, notify).replace("s0:v2", "s0:v2-crash")).expect("written");
     let server = Server::start(here);
-    let (chat, incidents) = (local(), local());
+    let (chat, incidents, alerts) = (local(), local(), local());
     let at = |listener: &std::net::TcpListener| format!("http://{}/T0/SECRET", listener.local_addr().expect("bound"));
     let token = fs_err::read_to_string(here.join("token")).expect("a token");
     let mut command = roleout(here);
     command.env("AWS_ENDPOINT_URL", &server.url).env("TOKEN", token).arg("deploy");
     command.env("CHAT", at(&chat)).env("INCIDENTS", at(&incidents)).env("CI_PROJECT_PATH", "team/shop");
+    command.env("ALERTS", at(&alerts)).env("KEY", "alert-secret-key");
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
 
     let (head, halt) = answered(&incidents, "200 OK");
@@ -204,14 +206,23 @@ fn webhooks_are_told_of_the_halt_and_of_the_end_and_fail_nothing() {
     assert_eq!(end["totals"]["not_started"], 1);
     let (_, message) = answered(&chat, "200 OK");
     let message = message["text"].as_str().expect("a text");
-    assert!(message.starts_with(":x: team/shop: *targets failed and were rolled back* (exit code 11)\n"), "{message}");
+    assert!(
+        message.starts_with(":x: team/shop: *targets failed and were rolled back* (exit code 11), after "),
+        "{message}"
+    );
+    assert!(message.contains("\napp: image registry.example.com/s0:previous -&gt; "), "{message}");
+    let (head, alert) = answered(&alerts, "201 Created");
+    assert!(head.contains("\r\nauthorization: bearer alert-secret-key\r\n"), "{head}");
+    assert_eq!((&alert["severity"], alert.get("end_time")), (&"high".into(), None));
+    let (_, end) = answered(&alerts, "201 Created");
+    assert_eq!((&end["severity"], &end["fingerprint"]), (&"medium".into(), &alert["fingerprint"]));
 
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(code(&output), Some(11), "{said}");
     assert!(said.contains("warning: notify: the variable ABSENT is not set: nothing is posted"), "{said}");
     let refused = "warning: notify: nothing was posted to the URL in INCIDENTS: the answer was HTTP 500";
-    assert!(said.contains(refused) && !said.contains("SECRET"), "{said}");
+    assert!(said.contains(refused) && !said.contains("SECRET") && !said.contains("alert-secret-key"), "{said}");
 }
 
 fn local() -> std::net::TcpListener {

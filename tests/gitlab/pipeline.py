@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import threading
+import urllib.parse
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,13 +41,15 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def sandbox(home, access="deploy", faults=(), manifest=MANIFEST):
+def sandbox(home, access="deploy", faults=(), manifest=MANIFEST, files=None, variables=None):
     """Serves an AWS in which the manifest's targets and one of its sets of roles exist, until the block ends."""
-    (home / "deploy.yaml").write_text(manifest)
+    for path, content in ({"deploy.yaml": manifest} | (files or {})).items():
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_text(content)
     command = [BINARY, "sandbox", "-f", "deploy.yaml", "--listen", "127.0.0.1:0", "--token-file", "token"]
     for fault in faults:
         command += ["--sandbox-fault", fault]
-    environment = {"PATH": os.environ["PATH"], "ACCESS": access, "CI_COMMIT_SHA": "0" * 40}
+    environment = {"PATH": os.environ["PATH"], "ACCESS": access, "CI_COMMIT_SHA": "0" * 40} | (variables or {})
     process = subprocess.Popen(command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         for line in process.stderr:
@@ -75,6 +78,7 @@ class GitLab:
     """The Deployments API and the notes of one merge request, as far as this program uses them."""
 
     deployments: dict = field(default_factory=dict)
+    tiers: dict = field(default_factory=dict)  # of each environment
     notes: list = field(default_factory=list)
     requests: list = field(default_factory=list)
     refuses: dict = field(default_factory=dict)  # a status by environment
@@ -101,6 +105,16 @@ class GitLab:
             deployment["status"] = request.body["status"]
             deployment["history"].append(request.body["status"])
             return 200, {"id": int(parts[1])}
+        if parts[0] == "environments":
+            if request.token[0] != "job-token":
+                return 401, {"message": "401 Unauthorized"}
+            if request.method == "GET":
+                name = urllib.parse.unquote_plus(request.path.partition("?name=")[2])
+                known = list(self.tiers)
+                return 200, [{"id": known.index(name), "tier": self.tiers[name]}] if name in known else []
+            name = request.body.get("name") or list(self.tiers)[int(parts[1])]
+            self.tiers[name] = request.body["tier"]
+            return 201, {"id": 1}
         if parts[0] == "merge_requests" and parts[2] == "notes":
             if request.token[0] != "private-token":  # a job's token may only read them
                 return 401, {"message": "401 Unauthorized"}
@@ -166,7 +180,7 @@ class Ran:
 class Project:
     """A checkout with a pipeline, of a project that has the components in another one."""
 
-    def __init__(self, directory, example=None, text=None, manifest=MANIFEST):
+    def __init__(self, directory, example=None, text=None, manifest=MANIFEST, files=None):
         self.directory = directory / "checkout"
         self.home = directory / "home"
         self.bin = directory / "bin"
@@ -176,7 +190,9 @@ class Project:
         # What the examples build an image with; `docker login` reads a password.
         (self.bin / "docker").write_text("#!/bin/sh\n[ \"$1\" != login ] || cat > /dev/null\necho docker \"$@\"\n")
         (self.bin / "docker").chmod(0o755)
-        (self.directory / "deploy.yaml").write_text(manifest)
+        for path, content in ({"deploy.yaml": manifest} | (files or {})).items():
+            (self.directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.directory / path).write_text(content)
         pipeline = text or (ROOT / f"examples/gitlab/{example}.gitlab-ci.yml").read_text()
         # Services are containers, and there are none here.
         (self.directory / ".gitlab-ci.yml").write_text(re.sub(r"^  services: .*\n", "", pipeline, flags=re.M))
@@ -253,9 +269,9 @@ class Project:
         environment |= {"CI_COMMIT_SHA": self.git("rev-parse", "HEAD")} | variables
         return subprocess.run([BINARY, *arguments], cwd=self.directory, env=environment, capture_output=True, text=True)
 
-    def status(self, aws):
+    def status(self, aws, **variables):
         """What `roleout status` says of each target: what it runs."""
-        done = self.roleout("status", "--quiet", "--format", "json", aws=aws)
+        done = self.roleout("status", "--quiet", "--format", "json", aws=aws, **variables)
         assert done.returncode == 0, done.stderr
         return {target["target"]: target for target in json.loads(done.stdout)["targets"]}
 

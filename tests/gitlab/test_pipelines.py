@@ -42,7 +42,7 @@ def test_a_merge_request_shows_the_plan_and_the_default_branch_deploys_it(compon
     commit = component.git("rev-parse", "HEAD")
     assert images(component, aws) == dict.fromkeys(TARGETS, commit)
     for account in ("staging", "prod"):
-        assert gitlab.history(f"production/{account}") == [["running", "success"]], deployed
+        assert gitlab.history(f"aws/{account}") == [["running", "success"]], deployed
     assert {it["sha"] for it in gitlab.deployments.values()} == {commit}
     assert {it["ref"] for it in gitlab.deployments.values()} == {"main"}
     for secret in ("glpat-secret", "job-secret", aws.token, reading.token):
@@ -70,18 +70,18 @@ def test_the_button_takes_a_deployment_back(component, aws, gitlab):
 def test_a_failing_target_fails_the_job(component, aws, gitlab):
     ran = component.run(aws=aws, gitlab=gitlab)
     assert ran.jobs["roleout-deploy"] == [("FAIL", 10)], ran
-    assert gitlab.history("production/staging") == [["running", "failed"]]
-    assert gitlab.history("production/prod") == [], "nothing was started there"
+    assert gitlab.history("aws/staging") == [["running", "failed"]]
+    assert gitlab.history("aws/prod") == [], "nothing was started there"
     assert "<failure" in component.artifact("roleout-deploy", "roleout-reports/junit.xml").read_text()
 
 
 @pytest.mark.parametrize("aws", [["prod/us-east-1/*=crash"]], indirect=True)
 def test_a_tolerated_failure_lets_the_pipeline_go_on(component, aws, gitlab):
-    gitlab.refuses["production/staging"] = 403
+    gitlab.refuses["aws/staging"] = 403
     ran = component.run(aws=aws, gitlab=gitlab)
     assert ran.jobs["roleout-deploy"] == [("WARN", 13)], ran
-    assert gitlab.history("production/prod") == [["running", "failed"]]
-    assert "gitlab: no deployment is recorded in environment production/staging: GitLab answered HTTP 403" in ran.output
+    assert gitlab.history("aws/prod") == [["running", "failed"]]
+    assert "gitlab: no deployment is recorded in environment aws/staging: GitLab answered HTTP 403" in ran.output
 
 
 def test_a_job_that_cannot_begin_changes_nothing_and_is_one_for_retry(component, aws, gitlab):
@@ -155,7 +155,7 @@ def test_the_hardened_example_carries_out_the_plan_that_was_read(tmp_path, aws, 
     assert pressed.jobs == {"deploy": [("PASS", 0)]}, pressed
     (project.directory / "deploy.yaml").write_text(MANIFEST)
     assert images(project, aws) == dict.fromkeys(TARGETS, project.git("rev-parse", "HEAD"))
-    assert gitlab.history("production/prod") == [["running", "success"]]
+    assert gitlab.history("aws/prod") == [["running", "success"]]
 
 
 def test_a_deploy_freeze_leaves_the_deployment_out(tmp_path):
@@ -187,6 +187,7 @@ include:
       job: release
       stage: test
       file: fleet/prod.yaml
+      prepare: set -a; . ./versions.env
       arguments: --only 'prod-*' --skip-blocked
       rule: $CI_COMMIT_TAG
       when: manual
@@ -203,6 +204,7 @@ include:
     assert (job["stage"], job["when"]) == ("test", "manual")
     expanded = project.expanded()["release"]
     assert expanded["script"] == [
+        "set -a; . ./versions.env",
         "roleout deploy --file \"fleet/prod.yaml\" --reports-dir roleout-reports --only 'prod-*' --skip-blocked"
     ]
     assert expanded["id_tokens"] == {"GITLAB_OIDC_TOKEN": {"aud": "sts.amazonaws.com"}}

@@ -111,6 +111,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
         on_busy: OnBusy::Fail,
         notify: Vec::new(),
         environments: BTreeMap::new(),
+        tiers: BTreeMap::new(),
         release: Release::default(),
         warnings: Vec::new(),
     }

@@ -60,7 +60,8 @@ fn a_job_has_its_share_of_the_window_and_the_whole_budget() {
     fleet.notify.push(crate::fleet::webhook::Webhook {
         url_env: "URL".to_owned(),
         format: crate::fleet::webhook::Format::Json,
-        on: crate::fleet::webhook::Occasion::ALL.to_vec(),
+        key_env: None,
+        on: crate::fleet::webhook::Occasion::USUAL.to_vec(),
     });
     let second = fleet.clone().select(&[], &["rest".to_owned()]).expect("a wave").shard(shard("2/3")).expect("a part");
     assert_eq!(second.waves[1].max_parallel, Parallelism::Window(Amount::Count(4)));

@@ -1,14 +1,12 @@
 //! `identity.allow:`: which jobs are let in, in terms that a token's claims can be held to.
 
+use crate::fleet::tier::Tier;
 use crate::fleet::{Allow, Subject, identity_provider};
 use crate::manifest::allow::{Allow as Written, SubjectForm};
 use crate::manifest::check::{Checker, given, items};
 use crate::manifest::scalar::Flag;
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::{Identity, Manifest};
-
-/// GitLab's tiers of environments.
-const TIERS: [&str; 5] = ["production", "staging", "testing", "development", "other"];
 
 impl Checker<'_> {
     /// Resolves which jobs are let in; `None` where the manifest does not say, or a fault is recorded.
@@ -18,8 +16,10 @@ impl Checker<'_> {
         let written = identity.allow.as_ref()?;
         let allow = written.get()?;
         let span = self.head(written.span);
-        let project = allow.project.as_ref().and_then(|project| self.project(project));
-        let project_id = allow.project_id.as_ref().and_then(|id| self.project_id(id.get()?.0.as_literal()?, id.span));
+        let paths = self.listed(allow.project.iter().chain(items(&allow.projects)), |path| self.project(path));
+        let ids = allow.project_id.iter().chain(items(&allow.project_ids));
+        let ids = self.listed(ids, |id| self.project_id(id.get()?.0.as_literal()?, id.span));
+        self.projects_are_named(allow, paths.len(), ids.len());
         let (branches, tags) = (self.refs(&allow.branches, "branch"), self.refs(&allow.tags, "tag"));
         let deployment_tier = self.tiers(allow);
         let flag = |value: &Option<Spanned<Flag>>| given(value).is_some_and(|flag| flag.0);
@@ -31,12 +31,14 @@ impl Checker<'_> {
             self.fault(span, "`allow` names no branch and no tag", help);
         }
         let form = given(&allow.sub).copied();
-        let subject = match (form, project, project_id.clone()) {
-            (None | Some(SubjectForm::ProjectPath), Some(path), _) => Some(Subject::Path(path)),
-            (None | Some(SubjectForm::ProjectId), _, Some(id)) => Some(Subject::Id(id)),
-            _ => None,
+        let subjects: Vec<Subject> = match form {
+            None | Some(SubjectForm::ProjectPath) if !paths.is_empty() => {
+                paths.into_iter().map(Subject::Path).collect()
+            }
+            None | Some(SubjectForm::ProjectId) => ids.iter().cloned().map(Subject::Id).collect(),
+            Some(SubjectForm::ProjectPath) => Vec::new(),
         };
-        if subject.is_none() && !is_tried(allow, form) {
+        if subjects.is_empty() && !is_tried(allow, form) {
             let (what, help) = match form {
                 None => ("`allow` names no project", "add `project:`, the path of the GitLab project that deploys"),
                 Some(SubjectForm::ProjectPath) => ("`sub: project_path` needs `project`", "add `project:`, its path"),
@@ -50,14 +52,55 @@ impl Checker<'_> {
         Some(Allow {
             issuer,
             audience,
-            subject: subject?,
-            project_id,
+            subjects,
+            project_ids: ids,
             branches,
             tags,
             ref_protected,
             environment_protected,
             deployment_tier,
         })
+    }
+
+    /// Reads the good ones of several values, each once. Records those that are there twice.
+    fn listed<'t, T: 't>(
+        self,
+        written: impl Iterator<Item = &'t Spanned<T>>,
+        read: impl Fn(&'t Spanned<T>) -> Option<String>,
+    ) -> Vec<String> {
+        let mut known: Vec<(String, Span)> = Vec::new();
+        for item in written {
+            let Some(text) = read(item) else { continue };
+            match known.iter().find(|(other, _)| *other == text) {
+                Some((_, first)) => {
+                    let fault = self.context.fault(item.span, format!("`{text}` is there twice"));
+                    self.context.push(fault.label("again here").also(*first, "first here").help("remove one of them"));
+                }
+                None => known.push((text, item.span)),
+            }
+        }
+        known.into_iter().map(|(text, _)| text).collect()
+    }
+
+    /// Records lists of projects that let nobody in, and ids that are not one for each path.
+    fn projects_are_named(self, allow: &Written, paths: usize, ids: usize) {
+        let empty = [
+            allow.projects.as_ref().filter(|list| list.get().is_some_and(Vec::is_empty)).map(|list| list.span),
+            allow.project_ids.as_ref().filter(|list| list.get().is_some_and(Vec::is_empty)).map(|list| list.span),
+        ];
+        for span in empty.into_iter().flatten() {
+            self.fault(span, "the list lets no project in", "name one, or remove the key");
+        }
+        let written = allow.project_ids.as_ref().map(|list| list.span);
+        let span = written.or(allow.project_id.as_ref().map(|id| id.span));
+        if let Some(span) = span.filter(|_| paths > 0 && ids > 0 && paths != ids) {
+            let message = format!("`allow` has {ids} project ids for {paths} paths");
+            self.fault(
+                span,
+                message,
+                "give the id of every project: on gitlab.com each token must have one of these ids",
+            );
+        }
     }
 
     fn issuer(self, identity: &Identity, variables: &dyn Fn(&str) -> Option<String>) -> Option<String> {
@@ -125,9 +168,9 @@ impl Checker<'_> {
         let mut tiers = Vec::new();
         for item in items(&allow.deployment_tier) {
             let Some(tier) = item.get() else { continue };
-            if !TIERS.contains(&tier.as_str()) {
-                let help =
-                    format!("GitLab has {}; an environment's name is nothing that AWS is told", TIERS.join(", "));
+            if Tier::of_word(tier).is_none() {
+                let known = Tier::ALL.map(Tier::word).join(", ");
+                let help = format!("GitLab has {known}; an environment's name is nothing that AWS is told");
                 self.fault(item.span, format!("`{tier}` is not a deployment tier"), help);
             }
             tiers.push(tier.clone());
@@ -141,7 +184,8 @@ impl Checker<'_> {
 
 /// Whether what names the project is there, though a fault of its own is recorded.
 fn is_tried(allow: &Written, form: Option<SubjectForm>) -> bool {
-    let (path, id) = (allow.project.is_some(), allow.project_id.is_some());
+    let path = allow.project.is_some() || allow.projects.is_some();
+    let id = allow.project_id.is_some() || allow.project_ids.is_some();
     match form {
         None => path || id || allow.sub.is_some(),
         Some(SubjectForm::ProjectPath) => path,

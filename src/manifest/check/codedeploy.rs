@@ -80,12 +80,11 @@ impl Checker<'_> {
 
     fn appspec(self, path: &Spanned<Template>, scope: &Scope<'_>, files: &Files<'_>) -> Option<String> {
         let file = self.resolve(path, scope)?;
-        let (name, text) = (files.read)(&file);
+        let (name, text) = (files.read)(&(files.path)(&file, path.span));
         let text = match text {
             Ok(text) => text,
             Err(reason) => {
-                let help = format!("looked for {name}: the path is relative to the manifest");
-                self.fault(path.span, format!("`{file}`: {reason}"), help);
+                self.fault(path.span, format!("`{file}`: {reason}"), self.looked_for(&name, path.span));
                 return None;
             }
         };

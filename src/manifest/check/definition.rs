@@ -3,6 +3,7 @@
 //! Whether there is such a revision, AWS says later.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::fleet::{Base, Desired, Revision};
@@ -24,7 +25,7 @@ pub struct Definitions<'a> {
     /// How they are reached.
     pub files: &'a Files<'a>,
     /// What was read, by path; `None` = its faults are recorded.
-    pub known: BTreeMap<String, Option<Rc<TaskDefinition>>>,
+    pub known: BTreeMap<PathBuf, Option<Rc<TaskDefinition>>>,
 }
 
 impl Checker<'_> {
@@ -106,17 +107,18 @@ impl Checker<'_> {
         definitions: &mut Definitions<'_>,
     ) -> Option<Rc<TaskDefinition>> {
         let path = self.resolve_at(file, span, scope)?;
-        if let Some(known) = definitions.known.get(&path) {
+        let place = (definitions.files.path)(&path, span);
+        if let Some(known) = definitions.known.get(&place) {
             return known.clone();
         }
-        let (name, text) = (definitions.files.read)(&path);
+        let (name, text) = (definitions.files.read)(&place);
         let definition = match text {
             Err(reason) => {
                 let help = match path.parse::<Revision>() {
                     Ok(Revision { family, number }) if !path.contains('/') => {
                         format!("for a revision that exists write {{ family: {family}, revision: {number} }}")
                     }
-                    _ => format!("looked for {name}: the path is relative to the manifest"),
+                    _ => self.looked_for(&name, span),
                 };
                 self.fault(span, format!("`{path}`: {reason}"), help);
                 None
@@ -129,7 +131,7 @@ impl Checker<'_> {
                 }
             },
         };
-        definitions.known.insert(path, definition.clone());
+        definitions.known.insert(place, definition.clone());
         definition
     }
 

@@ -63,7 +63,7 @@ impl Checker<'_> {
         let source = match (&identity.token_env, &identity.token_file) {
             _ if ambient.is_some() => IdentitySource::Ambient,
             (Some(name), _) => IdentitySource::TokenEnv(self.variable_name(name, "token_env", "GITLAB_OIDC_TOKEN")?),
-            (None, Some(file)) => IdentitySource::TokenFile((files.path)(self.filled(file, "token_file")?)),
+            (None, Some(file)) => IdentitySource::TokenFile((files.path)(self.filled(file, "token_file")?, file.span)),
             (None, None) => IdentitySource::TokenEnv(DEFAULT_TOKEN_ENV.to_owned()),
         };
         let region = match &identity.region {

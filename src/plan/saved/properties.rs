@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{Release, Tag};
+use crate::fleet::tier::Tier;
 use crate::fleet::{
     Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Launch, OnBusy, OnCancel, OnFailure, Parallelism,
     Per, RoleChain, RunTask, RunTasks, Scope, TargetId, TargetSpec, Wave,
@@ -163,6 +164,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 on_busy: OnBusy::Fail,
                 notify: Vec::new(),
                 environments: BTreeMap::new(),
+                tiers: BTreeMap::new(),
                 release: Release::default(),
                 warnings: Vec::new(),
             };
@@ -176,6 +178,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                     chain: RoleChain { hops },
                 });
                 fleet.environments.insert(account.name.clone(), word.clone());
+                fleet.tiers.insert(word.clone(), if flag { Tier::Other } else { Tier::Staging });
                 let id: TargetId = format!("a{number}/eu-west-1/api").try_into().expect("an id");
                 let blocked = Action::Blocked { reason: word.clone(), help: None };
                 let idle = if flag { Action::Unchanged } else { blocked };

@@ -58,15 +58,19 @@ impl Saved {
             let form = match webhook.format {
                 Format::Json => "JSON",
                 Format::Slack => "Slack",
+                Format::Gitlab => "GitLab",
             };
             let on = webhook.on.iter().map(|on| match on {
+                Occasion::Start => "start",
                 Occasion::Halt => "halt",
                 Occasion::End => "end",
             });
             let on = on.collect::<Vec<_>>().join(" and ");
-            lines.push(format!("webhook: the URL in {}, in {form}'s form, on {on}", webhook.url_env));
+            let key = webhook.key_env.as_ref().map(|name| format!(" with the key in {name}")).unwrap_or_default();
+            lines.push(format!("webhook: the URL in {}{key}, in {form}'s form, on {on}", webhook.url_env));
         }
-        let environments = self.environments.iter().map(|(account, name)| format!("{name} ({account})"));
+        let tier = |name: &str| self.tiers.get(name).map(|tier| format!(", tier {}", tier.word())).unwrap_or_default();
+        let environments = self.environments.iter().map(|(account, name)| format!("{name} ({account}{})", tier(name)));
         let environments: Vec<String> = environments.collect();
         if !environments.is_empty() {
             lines.push(format!("GitLab deployments: {}", environments.join(", ")));

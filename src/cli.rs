@@ -23,7 +23,7 @@ pub use crate::cli::record::RecordArgs;
 pub use crate::cli::report::{Folding, PlanReports, Report, Reports, Sections};
 pub use crate::cli::sandbox::Sandbox;
 pub use crate::cli::status::{Status, StatusFormat};
-pub use crate::cli::verbosity::{OutputFormat, ShowCalls, Verbosity};
+pub use crate::cli::verbosity::{ColorChoice, OutputFormat, ShowCalls, Verbosity};
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -72,6 +72,9 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+    /// When text is coloured
+    #[arg(long, global = true, value_name = "WHEN", env = "ROLEOUT_COLOR", default_value = "auto")]
+    pub color: ColorChoice,
 }
 
 impl Cli {

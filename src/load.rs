@@ -1,6 +1,5 @@
 //! Loading the manifest for a command: variables, faults as an error, and the selection.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::base::error::Error;
@@ -48,8 +47,7 @@ pub fn fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<
 
 fn load_as(path: &Path, variables: &dyn Fn(&str) -> Option<String>, how: How<'_>) -> Result<Fleet, Error> {
     load::load_as(path, variables, how).map_err(|error| {
-        let color = std::io::stderr().is_terminal()
-            && anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
         Error::new(Exit::Manifest, error.render(color, width).trim_end())
     })

@@ -12,7 +12,7 @@ use clap::CommandFactory;
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
 use roleout::base::text;
-use roleout::cli::{Cli, Command, IamAction, OutputFormat, Verbosity};
+use roleout::cli::{Cli, ColorChoice, Command, IamAction, OutputFormat, Verbosity};
 use roleout::commands::{
     check, continue_hook, credentials, deploy, doctor, exec, iam, init, pipeline, plan, report, rollback, sandbox,
     status, watch,
@@ -22,7 +22,7 @@ use roleout::manifest::schema;
 use roleout::view;
 use roleout::view::View;
 use roleout::view::log::Filter;
-use roleout::view::options::{Format, Options};
+use roleout::view::options::{Color, Format, Options};
 use roleout::view::stream::Stream;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
+    Color::from(cli.color).follow(&std::io::stderr());
     view::crash::guarded(|| {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -62,6 +63,12 @@ fn keep_memory_private() {}
 
 /// Says what is wrong with the command line. Colours go where a word of it could command a terminal.
 fn say_of_the_command_line(error: &clap::Error) {
+    let color = Color::from(ColorChoice::find(std::env::args_os()));
+    if error.use_stderr() {
+        color.follow(&std::io::stderr())
+    } else {
+        color.follow(&std::io::stdout())
+    }
     let plain = error.render().to_string();
     let safe = text::clean_lines(&plain);
     let _ = if safe == plain || !error.use_stderr() { error.print() } else { write!(anstream::stderr(), "{safe}") };
@@ -79,6 +86,7 @@ fn raise_open_files() {
 }
 
 async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
+    let color = Color::from(cli.color);
     // The commands of `exec` would inherit it, and some cannot cope with more than 1,024.
     if !matches!(cli.command, Command::Exec(_)) {
         raise_open_files();
@@ -86,39 +94,41 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
     let talk = |quiet, verbose: u8| Verbosity { quiet, verbose, format: OutputFormat::Text };
     let exit = match cli.command {
         Command::Deploy(args) => {
-            with_view(&args.talk, async |view, cancel| deploy::deploy(&args, view, cancel).await).await
+            with_view(color, &args.talk, async |view, cancel| deploy::deploy(&args, view, cancel).await).await
         }
         Command::Rollback(args) => {
-            with_view(&args.talk, async |view, cancel| rollback::rollback(&args, view, cancel).await).await
+            with_view(color, &args.talk, async |view, cancel| rollback::rollback(&args, view, cancel).await).await
         }
         Command::Plan(args) => {
-            with_view(&talk(args.quiet, args.calls.verbose), async |view, cancel| plan::plan(&args, view, cancel).await)
-                .await
+            with_view(color, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
+                plan::plan(&args, view, cancel).await
+            })
+            .await
         }
         Command::Watch(args) => {
-            with_view(&args.talk, async |view, cancel| watch::watch(&args, view, cancel).await).await
+            with_view(color, &args.talk, async |view, cancel| watch::watch(&args, view, cancel).await).await
         }
         Command::Continue(args) => {
-            with_view(&talk(args.quiet, args.calls.verbose), async |view, cancel| {
+            with_view(color, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
                 continue_hook::hooks(&args, view, cancel).await
             })
             .await
         }
         Command::Sandbox(args) => {
-            with_view(&talk(false, 1), async |view, cancel| sandbox::sandbox(&args, view, cancel).await).await
+            with_view(color, &talk(false, 1), async |view, cancel| sandbox::sandbox(&args, view, cancel).await).await
         }
         Command::Status(args) => {
             let talk = talk(args.quiet, args.verbose);
-            with_view(&talk, async |view, cancel| status::status(&args, view, cancel).await).await
+            with_view(color, &talk, async |view, cancel| status::status(&args, view, cancel).await).await
         }
         Command::Init(args) => {
-            with_view(&talk(false, 0), async |view, cancel| init::init(&args, view, cancel).await).await
+            with_view(color, &talk(false, 0), async |view, cancel| init::init(&args, view, cancel).await).await
         }
         Command::Exec(args) => {
             // The exit code is the command's own. Nothing is drawn beside what it says.
             let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
             log(Filter::read(args.calls.verbose)?, std::io::stderr());
-            let view = View::new(options(&talk(args.quiet, 1)), out, err);
+            let view = View::new(options(color, &talk(args.quiet, 1)), out, err);
             let by_terminal = std::io::stdin().is_terminal();
             return exec::exec(&args, view, by_terminal).await.map(ExitCode::from);
         }
@@ -127,27 +137,27 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
             let terminal = out.is_terminal();
             let err = Box::new(std::io::stderr());
             log(Filter::read(0)?, std::io::stderr());
-            let view = View::new(options(&talk(false, 0)), Box::new(std::io::sink()), err);
+            let view = View::new(options(color, &talk(false, 0)), Box::new(std::io::sink()), err);
             with_signals(async |cancel| credentials::credentials(&args, out, terminal, view, cancel).await).await
         }
-        Command::Report(args) => with_view(&talk(false, 0), async |view, _| report::report(&args, view)).await,
+        Command::Report(args) => with_view(color, &talk(false, 0), async |view, _| report::report(&args, view)).await,
         Command::Iam(args) => match &args.action {
             None => iam::write(&args, &mut std::io::stdout(), &mut anstream::stderr()),
             Some(IamAction::Check(args)) => {
                 let talk = talk(args.quiet, args.calls.verbose);
-                with_view(&talk, async |view, cancel| iam::check(args, view, cancel).await).await
+                with_view(color, &talk, async |view, cancel| iam::check(args, view, cancel).await).await
             }
         },
         Command::Doctor(args) => {
-            with_view(&talk(args.quiet, args.calls.verbose), async |view, cancel| {
+            with_view(color, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
                 doctor::doctor(&args, view, cancel).await
             })
             .await
         }
         Command::Pipeline(args) => {
-            with_view(&talk(false, 0), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
+            with_view(color, &talk(false, 0), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
         }
-        Command::Check(args) => with_view(&talk(false, 0), async |view, _| check::check(&args, view)).await,
+        Command::Check(args) => with_view(color, &talk(false, 0), async |view, _| check::check(&args, view)).await,
         Command::Schema => {
             print(format!("{:#}\n", schema::schema()).as_bytes());
             Ok(Exit::Done)
@@ -193,9 +203,9 @@ fn print(bytes: &[u8]) {
     let _ = std::io::stdout().write_all(bytes);
 }
 
-fn options(talk: &Verbosity) -> Options {
+fn options(color: Color, talk: &Verbosity) -> Options {
     let size = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, h)| (usize::from(w.0), usize::from(h.0)));
-    Options::detect(Format::from(talk.format), talk.quiet, talk.verbose > 0, size)
+    Options::detect(Format::from(talk.format), (talk.quiet, talk.verbose > 0), color, size)
 }
 
 /// Writes what a filter selects of the calls and of the SDK's log.
@@ -207,11 +217,12 @@ fn log(filter: Option<Filter>, err: impl Write + Send + 'static) {
 
 /// Runs a command with a view of its streams, until their readers have taken everything, or a second after a signal.
 async fn with_view(
+    color: Color,
     talk: &Verbosity,
     command: impl AsyncFnOnce(View, Cancel) -> Result<Exit, Error>,
 ) -> Result<Exit, Error> {
     let (out, err) = (Stream::new(std::io::stdout()), Stream::new(std::io::stderr()));
-    let (filter, options) = (Filter::read(talk.verbose)?, options(talk));
+    let (filter, options) = (Filter::read(talk.verbose)?, options(color, talk));
     // Lines that come between two frames would tear the drawing.
     let live = options.live && filter.is_none();
     let options = Options { pending: Some(err.pending()), live, ..options };

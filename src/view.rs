@@ -46,6 +46,7 @@ use crate::view::jsonl::Jsonl;
 use crate::view::lines::Lines;
 use crate::view::live::Live;
 use crate::view::style::Paint;
+use crate::view::summary::Extent;
 
 /// How a plan is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -311,7 +312,12 @@ impl View {
             Screen::Live(live) => live.close(),
             Screen::Lines(lines) => lines.close(),
         };
-        let summary = summary::text(&self.state, Paint(self.options.color), width, self.options.quiet);
+        let extent = match (self.options.quiet, self.options.live) {
+            (true, _) => Extent::Quiet,
+            (false, true) => Extent::Drawn,
+            (false, false) => Extent::Whole,
+        };
+        let summary = summary::text(&self.state, Paint(self.options.color), width, extent);
         let gap = if self.options.quiet || summary.is_empty() { "" } else { "\n" };
         let _ = write!(err, "{gap}{summary}").and_then(|()| err.flush());
         for fault in self.reports.take_faults() {

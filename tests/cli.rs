@@ -54,6 +54,55 @@ fn a_wrong_command_line_is_exit_2() {
 }
 
 #[test]
+fn colours_are_in_the_log_of_a_gitlab_job_and_where_they_are_asked_for_but_never_in_data() {
+    let said = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let plan = ["plan", "--sandbox", "-f", "deploy.yaml.example", "--only", "staging/*/reports"];
+        let output =
+            roleout().args(plan).args(arguments).envs(variables.iter().copied()).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        [output.stdout, output.stderr].map(|bytes| bytes.contains(&0x1b))
+    };
+    let gitlab = ("GITLAB_CI", "true");
+    assert_eq!(said(&[], &[]), [false, false]);
+    assert_eq!(said(&[], &[gitlab]), [true, true]);
+    assert_eq!(said(&[], &[gitlab, ("NO_COLOR", "1")]), [false, false]);
+    assert_eq!(said(&["--color", "never"], &[gitlab]), [false, false]);
+    assert_eq!(said(&["--color=always"], &[("NO_COLOR", "1")]), [true, true]);
+    assert_eq!(said(&[], &[("ROLEOUT_COLOR", "always")]), [true, true]);
+    assert_eq!(said(&[], &[("FORCE_COLOR", "1")]), [true, true]);
+    for format in ["json", "markdown"] {
+        assert!(!said(&["--format", format], &[gitlab, ("ROLEOUT_COLOR", "always")])[0], "{format}");
+    }
+    // A file gets no colour of its own accord, and the other stream is no reason.
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plan.txt");
+    let out = std::fs::File::create(&file).expect("a file");
+    let plan = ["plan", "--sandbox", "-f", "deploy.yaml.example", "--only", "staging/*/reports"];
+    let output = roleout().args(plan).env(gitlab.0, gitlab.1).stdout(out).output().expect("the binary runs");
+    assert!(!std::fs::read(&file).expect("a file").contains(&0x1b) && output.stderr.contains(&0x1b));
+}
+
+#[test]
+fn errors_follow_the_choice_of_colour_whatever_ended_the_command() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let manifest = directory.join("wrong.yaml");
+    std::fs::write(&manifest, "version: 2\n").expect("a file");
+    let manifest = manifest.to_str().expect("UTF-8");
+    // A manifest, a command line, a file that does not exist.
+    for arguments in
+        [vec!["check", "-f", manifest], vec!["check", "--no-such-flag"], vec!["check", "-f", "no-such-file"]]
+    {
+        let is_coloured = |more: &[&str], variables: &[(&str, &str)]| {
+            let output = roleout().args(&arguments).args(more).envs(variables.iter().copied()).output();
+            output.expect("the binary runs").stderr.contains(&0x1b)
+        };
+        assert!(!is_coloured(&[], &[]), "{arguments:?}");
+        assert!(is_coloured(&[], &[("GITLAB_CI", "true")]), "{arguments:?}");
+        assert!(is_coloured(&["--color", "always"], &[("NO_COLOR", "1")]), "{arguments:?}");
+        assert!(!is_coloured(&["--color=never"], &[("GITLAB_CI", "true")]), "{arguments:?}");
+    }
+}
+
+#[test]
 fn status_begins_at_the_wave_that_it_is_told() {
     let targets = |from: &[&str]| {
         let arguments =

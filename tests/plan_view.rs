@@ -158,6 +158,8 @@ fn written(form: Form) -> String {
 #[test]
 fn text() {
     assert_snapshot!(written(Form::Text), @"
+    ~ will change, = is unchanged, ✖ is blocked; - is the present value, + the new one
+
     ~ new revision  staging/eu-west-1/api  (api:7 -> new)
         container app
         - image: registry.example.com/api:1
@@ -166,7 +168,7 @@ fn text() {
         + environment.QUEUE: (value 123ba37e)
         + secrets.DB_URL: arn:aws:ssm:eu-west-1:222222222222:parameter/staging/db
 
-    ~ new revision, the same in 3 targets; 1 differs  (api:7 -> new)
+    ~ new revision, the same in 3 of 4 targets  (api:7 -> new)
       api: prod-eu (2 regions), prod-us
         container app
         - image: registry.example.com/api:1
@@ -232,9 +234,10 @@ fn text() {
         ECS manages this service itself (Express mode)
         help: update it with the Express Gateway API that created it
 
-    wave    targets  to change  tolerates  can fail  expected  at most  how
-    canary       11          4          0         4        7m      25m  all at once, then 5m of bake
-    rest         10          5          1         3        6m   1h 00m  1 first, then 2 at a time
+                                failures                 time
+    wave    targets  to change   allowed  at worst  estimated  at worst  how
+    canary       11          4         0         4         7m       25m  all at once, then 5m of bake
+    rest         10          5         1         3         6m    1h 00m  1 first, then 2 at a time
 
     up to 4 targets can fail before this halts
     estimated 13m, at worst 1h 25m; the job has 58m left; the sessions last 1h 00m, and the ID token
@@ -249,19 +252,19 @@ fn text() {
 
 #[test]
 fn markdown() {
-    assert_snapshot!(written(Form::Markdown), @r#"
+    assert_snapshot!(written(Form::Markdown), @"
     ### roleout plan: 8 to deploy, 1 to update, 3 unchanged, 9 blocked
 
-    > :warning: the worst case of 1h 25m does not fit the 58m that are left: GitLab ends the job before; raise the job's \`timeout:\`, lower \`rollout.timeout\`, let more targets run at once, or split the waves with gates
+    > :warning: the worst case of 1h 25m does not fit the 58m that are left: GitLab ends the job before; raise the job's `timeout:`, lower `rollout.timeout`, let more targets run at once, or split the waves with gates
 
-    | wave | targets | to change | tolerates | can fail | expected | at most | how |
+    | wave | targets | to change | failures allowed | failures at worst | time estimated | time at worst | how |
     | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |
     | <code>canary</code> | 11 | 4 | 0 | 4 | 7m | 25m | all at once, then 5m of bake |
     | <code>rest</code> | 10 | 5 | 1 | 3 | 6m | 1h 00m | 1 first, then 2 at a time |
 
     Up to 4 targets can fail before this halts. In time: estimated 13m, at worst 1h 25m; the job has 58m left; the sessions last 1h 00m, and the ID token that renews them ends before.
 
-    <details open><summary>new revision <code>staging/eu-west-1/api</code> <code>(api:7 -&gt; new)</code></summary>
+    <details><summary>new revision <code>staging/eu-west-1/api</code> <code>(api:7 -&gt; new)</code></summary>
 
     ```diff
     @@ container app @@
@@ -274,7 +277,7 @@ fn markdown() {
 
     </details>
 
-    <details open><summary>new revision, the same in 3 targets; 1 differs <code>(api:7 -&gt; new)</code></summary>
+    <details><summary>new revision, the same in 3 of 4 targets <code>(api:7 -&gt; new)</code></summary>
 
     - <code>api</code>: <code>prod-eu (2 regions)</code>, <code>prod-us</code>
 
@@ -289,7 +292,7 @@ fn markdown() {
 
     </details>
 
-    <details open><summary>deploy, the same in 2 targets <code>(known:7 -&gt; known:9)</code></summary>
+    <details><summary>deploy, the same in 2 targets <code>(known:7 -&gt; known:9)</code></summary>
 
     - <code>known</code>: <code>staging</code>, <code>prod-us</code>
 
@@ -301,19 +304,19 @@ fn markdown() {
 
     </details>
 
-    <details open><summary>deploy <code>staging/eu-west-1/again</code> <code>(again:7)</code></summary>
+    <details><summary>deploy <code>staging/eu-west-1/again</code> <code>(again:7)</code></summary>
 
     its last deployment failed and is repeated
 
     </details>
 
-    <details open><summary>deploy <code>staging/eu-west-1/underway</code> <code>(underway:7)</code></summary>
+    <details><summary>deploy <code>staging/eu-west-1/underway</code> <code>(underway:7)</code></summary>
 
     its deployment is under way already, and is followed
 
     </details>
 
-    <details open><summary>new settings <code>prod-us/us-east-1/cron</code> <code>(cron:7)</code></summary>
+    <details><summary>new settings <code>prod-us/us-east-1/cron</code> <code>(cron:7)</code></summary>
 
     ```diff
     @@ service @@
@@ -398,7 +401,7 @@ fn markdown() {
     ```
 
     </details>
-    "#);
+    ");
 }
 
 #[test]
@@ -720,7 +723,7 @@ fn a_thousand_targets_that_agree_fit_a_screen() {
     );
     let text = shown(&preview(&manifest, &hashed()), Form::Text, Options::default());
     assert!(text.lines().count() < 40, "{text}");
-    assert!(text.contains("the same in 999 targets; 1 differs"), "{text}");
+    assert!(text.contains("the same in 999 of 1000 targets") && text.contains("  api: all but a7\n"), "{text}");
     assert!(text.contains("parameter/${account.name}/db"), "{text}");
 }
 

@@ -101,8 +101,8 @@ fn rows_of_active_targets_stand_below_what_is_finished() {
     assert_snapshot!(watched.look(), @"
     · run-1: 3 to deploy, 1 unchanged, 1 blocked
     · wave canary (1 of 2): 1 target, all at once; tolerates no failure
-    canary  staging/eu-west-1/api  ██████░░  3/4  api:13  deploying   00:41
-    ⠼ 00:42  1 done, 1 running, 2 waiting  wave canary (1 of 2)
+      staging/eu-west-1/api  deploying       ━━━━━───  3/4      api:13        00:41
+    ⠼  canary 1/2  ────────────────────────  0/3  failures 0/0                00:42
     ");
 
     let told = run.events.len();
@@ -116,7 +116,8 @@ fn rows_of_active_targets_stand_below_what_is_finished() {
     · wave canary (1 of 2): 1 target, all at once; tolerates no failure
     ✔ staging/eu-west-1/api  succeeded in 44s, runs api:13
     · wave canary: bakes for 5m
-    ⠦ 01:00 of ~6m 40s  2 done, bakes 4m 45s more, 2 waiting  wave canary (1 of 2)
+      wave canary            baking          4m 45s more
+    ⠦  canary 1/2  ━━━━━━━━────────────────  1/3  failures 0/0     01:00 of ~6m 40s
     ");
 }
 
@@ -132,8 +133,8 @@ fn a_target_on_its_way_back_says_so_and_where_to() {
     · run-1: 3 to deploy, 1 unchanged, 1 blocked
     · wave canary (1 of 2): 1 target, all at once; tolerates no failure
     ↩ staging/eu-west-1/api  rolls back to api:12: ECS is asked to roll its deployment back
-    canary  staging/eu-west-1/api  ██████░░  3/4  api:12  rolling back  01:04
-    ⠦ 01:05  1 done, 1 running, 2 waiting  wave canary (1 of 2)
+    ↩ staging/eu-west-1/api  rolling back      ━━━━━───  3/4      api:12                          01:04
+    ⠦  canary 1/2  ────────────────────────  0/3  failures 0/0  1 running, 2 waiting              01:05
     ");
 }
 
@@ -149,23 +150,24 @@ fn a_target_that_fails_says_why_where_there_is_room() {
     run.events.iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(4_000));
     let row = |watched: &mut Watched| watched.look().lines().rev().nth(1).expect("a row").to_owned();
-    assert_snapshot!(row(&mut watched), @"canary  staging/eu-west-1/api  ░░░░░░░░  0/4 -2  api:13  failing     00:03  has stopped 1 running tasks: (task 7).");
+    assert_snapshot!(row(&mut watched), @"! staging/eu-west-1/api  failing           ━━──────  0/4      2 crashed                                           00:03");
     let told = run.events.len();
     run.at(5_000, says("was unable to place a task. Reason: CannotPullContainerError: \u{1b}[2Jpull access denied."));
     run.at(6_000, says("has stopped 1 running tasks: (task 8)."));
     run.events[told..].iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(7_000));
-    assert_snapshot!(row(&mut watched), @r"canary  staging/eu-west-1/api  ░░░░░░░░  0/4 -2  api:13  failing     00:06  CannotPullContainerError: \u{1b}[2Jpull ac…");
+    assert_snapshot!(row(&mut watched), @r"! staging/eu-west-1/api  failing           ━━──────  0/4      2 crashed: CannotPullContainerError: \u{1b}[2Jpul…  00:06");
     let mut narrow = Watched::new(live(80, 10));
     run.events.iter().for_each(|event| narrow.view.event(event));
     narrow.view.tick(time(7_000));
-    assert_snapshot!(row(&mut narrow), @"canary  staging/eu-west-1/api  ░░░░░░░░  0/4 -2  api:13  failing     00:06");
+    assert_snapshot!(row(&mut narrow), @r"! staging/eu-west-1/api  failing         CannotPullContainerError: \u{1…  00:06");
     // Another deployment has its own.
     let told = run.events.len();
     run.rolls_back(8_000, CANARY, None).tasks(9_000, CANARY, 2, 0);
     run.events[told..].iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(10_000));
-    assert!(row(&mut watched).ends_with("2/4  api:12  rolling back  00:09"), "{}", row(&mut watched));
+    let row = row(&mut watched);
+    assert!(row.starts_with("↩ staging/eu-west-1/api  rolling back ") && row.contains("  2/4 "), "{row}");
 }
 
 #[test]
@@ -180,8 +182,8 @@ fn that_a_run_is_halted_or_cancelled_is_not_what_a_narrow_terminal_cuts() {
         watched.view.tick(time(42_000));
         watched.look().lines().last().expect("a line").to_owned()
     };
-    assert_snapshot!(last(halt), @"⠴ 00:42 halted  1 done, 1 running, 2 w…");
-    assert_snapshot!(last(Event::RunCancelled { signal: "SIGINT".into() }), @"⠴ 00:42 cancelled  1 done, 1 running, …");
+    assert_snapshot!(last(halt), @"⠴ halted  0/3  failures 0/0       00:42");
+    assert_snapshot!(last(Event::RunCancelled { signal: "SIGINT".into() }), @"⠴ cancelled  0/3  failures 0/0    00:42");
 }
 
 #[test]
@@ -214,7 +216,7 @@ fn the_plan_and_notes_do_not_run_into_the_rows() {
     note: first second
     ⠙ reading 3 targets
     ");
-    assert!(watched.out.text().starts_with("~ new revision"));
+    assert!(watched.out.text().contains("\n~ new revision"));
 }
 
 #[test]
@@ -226,9 +228,11 @@ fn two_hundred_rows_do_not_fit_forty() {
     let screen = watched.look();
     let foot: Vec<_> = screen.lines().skip(2).collect();
     assert_eq!(foot.len(), 39, "one row is left for a prompt");
-    assert!(foot[..37].iter().all(|row| row.contains("failing")), "those in trouble come first");
-    assert_eq!(foot[37], "… and 163 more running");
-    assert!(foot[38].contains("0 done, 200 running  wave all (1 of 1)"), "{}", foot[38]);
+    assert!(foot[..19].iter().all(|row| row.contains("failing")), "those in trouble come first");
+    assert!(foot[19].contains("1 running"), "{}", foot[19]);
+    assert_eq!(foot[37], "  … and 163 more accounts, 163 running");
+    assert!(foot[38].contains("  all 1/1  ") && foot[38].contains("0/200  failures 0/0  "), "{}", foot[38]);
+    assert!(foot[38].contains("  200 running  "), "{}", foot[38]);
 
     ending(&mut run, &names).iter().for_each(|event| watched.view.event(event));
     let terminal = watched.finish();
@@ -239,7 +243,7 @@ fn two_hundred_rows_do_not_fit_forty() {
             text.lines().filter(|line| line.starts_with(['✔', '✖']) && line.contains(&format!(" {name} "))).count();
         assert_eq!(kept, 1, "{name}");
     }
-    assert!(!text.contains("░") && !text.contains("more running"), "no row is left behind");
+    assert!(!text.contains("─") && !text.contains("more accounts"), "no row is left behind");
 }
 
 #[test]
@@ -317,10 +321,261 @@ fn a_terminal_that_was_shorter_for_a_while_keeps_no_rows_of_before() {
     assert_eq!(kept.len(), 2 + 8, "{screen}");
     ends.iter().skip(8).for_each(|event| watched.view.event(event));
     let text = watched.finish().text();
-    assert!(!text.contains("░") && !text.contains("more running"), "{text}");
+    assert!(!text.contains("─") && !text.contains("more running"), "{text}");
     for name in &names {
         assert!(text.lines().any(|line| line.starts_with(['✔', '✖']) && line.contains(&format!(" {name} "))), "{name}");
     }
+}
+
+const WORDS: [&str; 7] = ["deploying", "completing", "failing", "registered", "preparing", "failed", "running"];
+
+/// A fleet of so many targets with four services an account, at least forty at a time; some fail, of two causes.
+fn fleet(number: usize) -> (Run, Vec<String>) {
+    let services = ["web", "gateway", "worker", "결제-처리기"];
+    let names: Vec<_> =
+        (0..number).map(|index| format!("media-prod{}/eu-west-1/{}", index / 4, services[index % 4])).collect();
+    let mut plan = outline(names.iter().map(|name| change(name, "main", Action::Register)).collect());
+    plan.waves[0].max_failures = 120;
+    let mut run = Run::of(plan);
+    run.wave(0, "main");
+    let mut ms = 0;
+    for (place, names) in names.chunks(40.max(number / 8)).enumerate() {
+        for name in names {
+            run.deploys(ms, name);
+        }
+        for (index, name) in names.iter().enumerate() {
+            run.tasks(ms + 400, name, (index % 3) as u32, 0).tasks(ms + 800, name, 4, 0);
+        }
+        // The second chunk has failures in every account, the others have one.
+        let fails: Vec<&String> = names.iter().skip(1).step_by(if place == 1 { 3 } else { 40 }).collect();
+        for name in &fails {
+            let text = "(service web) was unable to place a task. Reason: image not found: web:v2".into();
+            run.at(ms + 1_200, Event::ServiceMessage { target: id(name), text }).tasks(ms + 1_200, name, 1, 2);
+        }
+        for (index, name) in names.iter().enumerate() {
+            let why = if index == 1 { "app exits with 1: no database" } else { "image not found: web:v2" };
+            match fails.contains(&name) {
+                true => run.ends(ms + 1_600, name, Outcome::Failed, Some(reason(why))),
+                false => run.ends(ms + 2_000, name, Outcome::Succeeded, None),
+            };
+        }
+        ms += 2_000;
+    }
+    run.wave_ends(ms, "main", 3, true).finished(ms);
+    (run, names)
+}
+
+/// The column in which a word begins that stands in a column of its own.
+fn column_of(line: &str, word: &str) -> Option<usize> {
+    line.match_indices(word).map(|(at, _)| &line[..at]).find(|before| before.ends_with("  ")).map(text::width)
+}
+
+/// Where the columns of a screen are: of what goes on, and of the failure budget.
+fn columns_of(screen: &[String], columns: usize) -> (Vec<usize>, Vec<usize>) {
+    let has_time = |line: &str| line.rsplit("  ").next().is_some_and(|time| time.len() == 5 && time.contains(':'));
+    let is_row =
+        |line: &&String| line.starts_with(['!', '✖', '↩', ' ']) && text::width(line) == columns - 1 && has_time(line);
+    let states = screen.iter().filter(is_row).filter_map(|line| {
+        WORDS.iter().find_map(|word| match *word {
+            // Of several: how many stands before it.
+            "running" => {
+                line.split_once(" running  ").map(|(before, _)| text::width(before.trim_end_matches(char::is_numeric)))
+            }
+            word => column_of(line, word),
+        })
+    });
+    (states.collect(), screen.iter().filter_map(|line| column_of(line, "failures ")).collect())
+}
+
+#[test]
+fn columns_stay_where_they_are_for_a_whole_run_at_every_size() {
+    for columns in [60, 80, 120] {
+        for number in [3, 60, 300, 3000] {
+            let (run, names) = fleet(number);
+            let mut watched = Watched::new(live(columns, 24));
+            watched.view.expect(Some(10));
+            let (mut states, mut budgets, mut rows) = (Vec::new(), Vec::new(), 0);
+            // The lines that are kept may be broken, the foot may not: it is as wide as the terminal at most.
+            for event in &run.events {
+                watched.view.event(event);
+                let drawn = watched.err.take();
+                if !drawn.is_empty() {
+                    watched.terminal.feed(&drawn);
+                    let screen = watched.terminal.screen();
+                    let (here, budget) = columns_of(&screen, columns);
+                    rows += here.len();
+                    states.extend(here);
+                    budgets.extend(budget);
+                    assert!(
+                        screen.len() <= 24 && screen.iter().all(|line| text::width(line) <= columns),
+                        "{screen:#?}"
+                    );
+                    assert_eq!(watched.terminal.above, 0);
+                }
+            }
+            states.sort_unstable();
+            states.dedup();
+            budgets.sort_unstable();
+            budgets.dedup();
+            assert!(rows >= 10, "{columns} {number}: {rows} rows were seen");
+            assert_eq!((states.len(), budgets.len()), (1, 1), "{columns} {number}: {states:?} {budgets:?}");
+            let end = watched.finish().text();
+            assert!(!end.contains(['━', '─', '⠋', '⠙', '⠹', '⠸']), "nothing of the foot is left: {end}");
+            for name in [&names[0], &names[2]] {
+                let told = end.lines().filter(|line| line.contains(&format!("{name} "))).count();
+                assert_eq!(told, 1, "{columns} {number}: {name}: the summary does not repeat what was drawn");
+            }
+        }
+    }
+}
+
+/// What the screen shows when everything until then has happened.
+fn screen_at(run: &Run, ms: i64, options: Options) -> Vec<String> {
+    let mut watched = Watched::new(options);
+    run.events.iter().take_while(|event| event.at <= time(ms)).for_each(|event| watched.view.event(event));
+    watched.view.tick(time(ms + 100));
+    watched.look();
+    watched.terminal.screen()
+}
+
+#[test]
+fn a_failing_row_has_its_word_and_its_reason_on_a_narrow_terminal() {
+    for columns in [60, 80, 120] {
+        for number in [3, 60, 300] {
+            let (run, _) = fleet(number);
+            let screen = screen_at(&run, 1_200, live(columns, 24));
+            let row = screen.iter().find(|line| line.starts_with("! ") && line.contains("  failing "));
+            let row = row.unwrap_or_else(|| panic!("{columns} {number}: {screen:#?}"));
+            assert!(row.contains("image not found"), "{columns} {number}: {row}");
+        }
+    }
+}
+
+#[test]
+fn the_accounts_of_a_big_fleet_have_a_row_each_and_failures_are_pinned() {
+    let (run, _) = fleet(300);
+    let screen = screen_at(&run, 4_800, live(80, 24));
+    assert_snapshot!(screen.join("\n"), @"
+    ✖ media-prod17/eu-west-1/결제-처리기  failed after 1.6s, runs api:12: image not
+    found: web:v2
+    ✔ media-prod18/eu-west-1/web          succeeded in 2s, runs api:13
+    ✔ media-prod18/eu-west-1/gateway      succeeded in 2s, runs api:13
+    ✖ media-prod18/eu-west-1/worker       failed after 1.6s, runs api:12: image not
+    found: web:v2
+    ✔ media-prod18/eu-west-1/결제-처리기  succeeded in 2s, runs api:13
+    ✔ media-prod19/eu-west-1/web          succeeded in 2s, runs api:13
+    ✖ media-prod19/eu-west-1/gateway      failed after 1.6s, runs api:12: image not
+    found: web:v2
+    ✔ media-prod19/eu-west-1/worker       succeeded in 2s, runs api:13
+    ✔ media-prod19/eu-west-1/결제-처리기  succeeded in 2s, runs api:13
+    ✖ 2 targets                 failed          app exits with 1: no databa…  00:01
+      media-prod20              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+      media-prod21              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+      media-prod22              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+      media-prod23              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+      media-prod24              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+      media-prod25              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+      media-prod26              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+      media-prod27              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+      media-prod28              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+      media-prod29              4 running       ━━━━━━──  web 4/4  gateway …  00:00
+    ⠼  main 1/1  ━━━━━━──────────────────   80/300  failures 14/120           00:04
+    ");
+    let screen = screen_at(&run, 5_200, live(60, 12));
+    assert_snapshot!(screen.join("\n"), @"
+    le to place a task. Reason: image not found: web:v2
+    ✖ 2 targets         failed          app exits with …  00:01
+    ✖ 12 targets        failed          image not found…  00:01
+    ! media-p…/gateway  failing         image not found…  00:01
+      media-prod20      3 running       web 4/4  worker…  00:01
+      media-prod21      4 running       web 4/4  gatewa…  00:01
+      media-prod22      4 running       web 4/4  gatewa…  00:01
+      media-prod23      4 running       web 4/4  gatewa…  00:01
+      media-prod24      4 running       web 4/4  gatewa…  00:01
+      media-prod25      4 running       web 4/4  gatewa…  00:01
+      … and 4 more accounts, 16 running
+    ⠴  main 1/1  ━━────────   80/300  failures 14/120     00:05
+    ");
+    let screen = screen_at(&run, 5_200, live(120, 16));
+    assert_snapshot!(screen.join("\n"), @"
+    ✔ media-prod19/eu-west-1/worker       succeeded in 2s, runs api:13
+    ✔ media-prod19/eu-west-1/결제-처리기  succeeded in 2s, runs api:13
+    ! media-prod20/eu-west-1/gateway      (service web) was unable to place a task. Reason: image not found: web:v2
+    ✖ 2 targets                           failed            app exits with 1: no database                             00:01
+    ! media-prod20/eu-west-1/gateway      failing           ━━━─────  1/4      2 crashed: image not found: web:v2     00:01
+      media-prod20                        3 running         ━━━━━━──  web 4/4  worker 4/4  결제-처리기 4/4            00:01
+      media-prod21                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
+      media-prod22                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
+      media-prod23                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
+      media-prod24                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
+      media-prod25                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
+      media-prod26                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
+      media-prod27                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
+      media-prod28                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
+      media-prod29                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
+    ⠴  main 1/1  ━━━━━━──────────────────   80/300  failures 14/120   40 running, 180 waiting                         00:05
+    ");
+}
+
+#[test]
+fn the_end_of_a_run_counts_each_wave_and_has_the_failures_last() {
+    let (run, _) = fleet(80);
+    let mut watched = Watched::new(live(80, 24));
+    run.events.iter().for_each(|event| watched.view.event(event));
+    let text = watched.finish().text();
+    let summary = text.split_once("\n\n").expect("a gap before the summary").1;
+    assert_snapshot!(summary, @"
+    wave main: 66 succeeded, 14 failed
+
+    ✖ failed, the same in 2 targets:
+        media-prod0/eu-west-1/gateway, media-prod10/eu-west-1/gateway
+        app exits with 1: no database
+
+    ✖ failed, the same in 12 targets:
+        media-prod11/eu-west-1/web, media-prod11/eu-west-1/결제-처리기,
+        media-prod12/eu-west-1/worker, media-prod13/eu-west-1/gateway,
+        media-prod14/eu-west-1/web, media-prod14/eu-west-1/결제-처리기,
+        media-prod15/eu-west-1/worker, media-prod16/eu-west-1/gateway,
+        media-prod17/eu-west-1/web, media-prod17/eu-west-1/결제-처리기,
+        media-prod18/eu-west-1/worker, media-prod19/eu-west-1/gateway
+        image not found: web:v2
+
+    80 targets: 66 succeeded, 14 failed, in 4s
+    ! done, with failures within tolerance (exit code 13)
+    ");
+}
+
+#[test]
+fn the_time_says_what_is_expected_and_how_far_it_is_over() {
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(900, CANARY);
+    let mut watched = Watched::new(live(80, 24));
+    watched.view.expect(Some(10));
+    run.events.iter().for_each(|event| watched.view.event(event));
+    let mut last = |seconds: i64| {
+        watched.view.tick(time(1_000 * seconds));
+        watched.look().lines().last().expect("a line").to_owned()
+    };
+    let lines = [3, 10, 11, 100].map(|seconds| last(seconds)[..].to_owned());
+    assert!(lines.iter().all(|line| text::width(line) == 79), "{lines:?}");
+    let times = lines.map(|line| line.rsplit("  ").next().unwrap_or_default().to_owned());
+    assert_eq!(times, ["00:03 of ~10s", "00:10 of ~10s", "00:11, 1s over", "01:40, 1m 30s over"]);
+}
+
+#[test]
+fn a_bar_is_full_only_when_a_rollout_has_ended() {
+    let mut run = Run::of(small());
+    run.wave(0, "canary").deploys(900, CANARY);
+    let mut bar = |running: u32| {
+        run.tasks(2_000, CANARY, running, 0);
+        let screen = screen_at(&run, 3_000, live(100, 10)).join("\n");
+        screen
+            .chars()
+            .skip_while(|char| !"━─".contains(*char))
+            .take_while(|char| "━─".contains(*char))
+            .collect::<String>()
+    };
+    assert_eq!([0, 2, 4].map(&mut bar), ["━━──────", "━━━━────", "━━━━━━──"]);
 }
 
 proptest! {

@@ -164,15 +164,15 @@ fn a_row_tells_the_stage_at_a_glance() {
         stage(&mut run, 3_000, name, production, 0.0, bake);
         rows.push(row(&run));
     }
-    assert_snapshot!(rows.join("\n"), @r"
-    canary  staging/eu-west-1/api  ████████  4/4  api:13  waits at PAUSE  00:19
-    canary  staging/eu-west-1/api  ████████  4/4  api:13  scaling up  00:19
-    canary  staging/eu-west-1/api  ████████  4/4  api:13  traffic 12.5 %, bakes 10m  00:19
-    canary  staging/eu-west-1/api  ████████  4/4  api:13  traffic 100 %  00:19
-    canary  staging/eu-west-1/api  ████████  4/4  api:13  bakes 5m    00:19
-    canary  staging/eu-west-1/api  ████████  4/4  api:13  cleaning up  00:19
-    canary  staging/eu-west-1/api  ████████  4/4  api:13  rolling back  00:19
-    canary  staging/eu-west-1/api  ████████  4/4  api:13  SOME_NEW_STAGE  00:19
+    assert_snapshot!(rows.join("\n"), @"
+    ! staging/eu-west-1/api  waits at PAUSE    ━━━━━───  4/4      api:13                          00:19
+      staging/eu-west-1/api  scaling up        ━━━━────  4/4      api:13                          00:19
+      staging/eu-west-1/api  traffic 12.5 %    ━━━━━━──  4/4      api:13   bakes 10m              00:19
+      staging/eu-west-1/api  traffic 100 %     ━━━━━━──  4/4      api:13                          00:19
+      staging/eu-west-1/api  bakes 5m          ━━━━━━━─  4/4      api:13                          00:19
+      staging/eu-west-1/api  cleaning up       ━━━━━━━─  4/4      api:13                          00:19
+      staging/eu-west-1/api  rolling back      ━━━━━━──  4/4      api:13                          00:19
+      staging/eu-west-1/api  SOME_NEW_STAGE    ━━━━━━──  4/4      api:13                          00:19
     ");
 }
 
@@ -238,11 +238,15 @@ fn a_log_tells_the_tasks_before_and_after_a_deployment() {
 
 #[test]
 fn a_live_row_names_the_task_that_runs() {
-    assert_snapshot!(row(&migrates()), @"canary  staging/eu-west-1/api  ░░░░░░░░    api:13  task migrate  00:19");
+    assert_snapshot!(row(&migrates()), @"
+      staging/eu-west-1/api  task migrate      ━───────           api:13                          00:19
+    ");
     let mut waits = migrates();
     task_ends(&mut waits, 2_000, "migrate", Moment::Before, TaskEnd::Succeeded);
     waits.at(3_000, Event::RunTaskAwaited { target: id(CANARY), name: "seed".to_owned() });
-    assert_snapshot!(row(&waits), @"canary  staging/eu-west-1/api  ░░░░░░░░    api:13  awaits seed  00:19");
+    assert_snapshot!(row(&waits), @"
+      staging/eu-west-1/api  awaits seed       ━───────           api:13                          00:19
+    ");
 }
 
 /// What the report says of the one target that is deployed.

@@ -320,7 +320,7 @@ fn a_heartbeat_names_those_first_that_fail() {
     run.events.drain(..).for_each(|event| view.event(&event));
     err.take();
     view.tick(time(33_000));
-    assert_snapshot!(err.take(), @"00:33 still running: 2 of 5 (2 done, 1 failing): prod/us-east-1/api 0/4 -7, prod/eu-west-1/api 1/4");
+    assert_snapshot!(err.take(), @"00:33 still running: 2 of 5 (2 done, 1 failing): prod/us-east-1/api 0/4 (7 crashed), prod/eu-west-1/api 1/4");
 }
 
 #[test]
@@ -338,7 +338,9 @@ fn a_plan_says_what_is_the_same_once_and_what_is_blocked_last() {
     view.finish();
     assert_eq!(err.text(), "", "a plan alone needs no summary");
     assert_snapshot!(out.text(), @"
-    ~ new revision, the same in 5 targets; 1 differs  (2 revisions -> new)
+    ~ will change, = is unchanged, ✖ is blocked; - is the present value, + the new one
+
+    ~ new revision, the same in 5 of 6 targets  (2 revisions -> new)
       api: staging, prod, eu-0, eu-1, eu-2
         image app: api:1 -> api:2
 
@@ -352,9 +354,10 @@ fn a_plan_says_what_is_the_same_once_and_what_is_blocked_last() {
         the service does not exist
         help: create the service first
 
-    wave    targets  to change  tolerates  can fail  expected  at most  how
-    canary        1          1          0         1         -        -  all at once, then 5m of bake
-    rest          4          2          1         4         -        -  1 first, then 5, then 25% at a time
+                                failures                 time
+    wave    targets  to change   allowed  at worst  estimated  at worst  how
+    canary        1          1         0         1          -         -  all at once, then 5m of bake
+    rest          4          2         1         4          -         -  1 first, then 5, then 25% at a time
     the run stops at a gate before wave rest
 
     up to 4 targets can fail before this halts

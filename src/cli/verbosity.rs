@@ -1,8 +1,10 @@
 //! The arguments that say how much is shown.
 
+use std::ffi::OsString;
+
 use clap::{ArgAction, Args, ValueEnum};
 
-use crate::view::options::Format;
+use crate::view::options::{Color, Format};
 
 /// Reads how often a flag is meant by its variable: a number, or a word for once.
 pub(super) fn level(text: &str) -> Result<u8, String> {
@@ -48,6 +50,44 @@ impl From<OutputFormat> for Format {
         match format {
             OutputFormat::Text => Self::Text,
             OutputFormat::Jsonl => Self::Jsonl,
+        }
+    }
+}
+
+/// The values of `--color`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal and in the log of a GitLab job, unless NO_COLOR is set
+    Auto,
+    /// In any case
+    Always,
+    /// In no case
+    Never,
+}
+
+impl ColorChoice {
+    /// Finds the choice on a command line that may be wrong.
+    pub fn find(arguments: impl Iterator<Item = OsString>) -> Self {
+        let mut words = arguments.map(|word| word.to_string_lossy().into_owned()).take_while(|word| word != "--");
+        let mut value = None;
+        while let Some(word) = words.next() {
+            value = match word.strip_prefix("--color") {
+                Some("") => words.next(),
+                Some(rest) => rest.strip_prefix('=').map(ToOwned::to_owned),
+                None => value,
+            };
+        }
+        let value = value.or_else(|| std::env::var("ROLEOUT_COLOR").ok());
+        value.and_then(|value| Self::from_str(&value, false).ok()).unwrap_or(Self::Auto)
+    }
+}
+
+impl From<ColorChoice> for Color {
+    fn from(choice: ColorChoice) -> Self {
+        match choice {
+            ColorChoice::Auto => Self::Auto,
+            ColorChoice::Always => Self::Always,
+            ColorChoice::Never => Self::Never,
         }
     }
 }

@@ -273,9 +273,9 @@ pub fn failing(target: &TargetState, tasks: Tasks, why: Option<&str>) -> Sentenc
     Sentence { mark: "!", text: format!("tasks fail: {}{why}", counts.text), progress: false, ..counts }
 }
 
-/// Returns `3/4`, and `3/4 -2` when two tasks failed to start.
+/// Returns `3/4`, and `3/4 (2 crashed)` when two tasks failed to start.
 pub fn short_tasks(tasks: Tasks) -> String {
-    let failed = if tasks.failed > 0 { format!(" -{}", tasks.failed) } else { String::new() };
+    let failed = if tasks.failed > 0 { format!(" ({} crashed)", tasks.failed) } else { String::new() };
     format!("{}/{}{failed}", tasks.running, tasks.desired)
 }
 

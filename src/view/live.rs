@@ -1,10 +1,18 @@
-//! The view of a terminal: a line for each target that is under way, totals below, finished targets kept above.
+//! The view of a terminal: a row for each target that is under way and one line for the whole below; finished targets are
+//! kept above.
 //!
-//! It draws at most ten times a second, no faster than the terminal takes it, and only what fits: with 200 targets under
-//! way in 40 rows the rest is counted. [`Canvas`] does the drawing.
+//! It draws at most ten times a second, no faster than the terminal takes it, and only what fits. When many targets are under
+//! way, those of an account share a row, unless something is wrong with them. Failures that have left the screen are pinned
+//! above the rows. [`Canvas`] does the drawing.
+
+mod failures;
+mod grid;
+mod progress;
+mod status_line;
 
 use std::io::Write;
 
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -13,9 +21,11 @@ use crate::base::text::clean;
 use crate::event::{Event, Stamped};
 use crate::narrate::outcome::Tone;
 use crate::narrate::sentence::Narrator;
-use crate::narrate::{sentence, stage};
-use crate::state::{Phase, RunState, TargetState, milliseconds};
+use crate::state::{RunState, TargetState, milliseconds};
 use crate::view::canvas::Canvas;
+use crate::view::live::failures::Failures;
+use crate::view::live::grid::{Grid, Names};
+use crate::view::live::status_line::Moment;
 use crate::view::options::{Options, Size};
 use crate::view::row::Row;
 use crate::view::stream::Pending;
@@ -26,10 +36,11 @@ use crate::view::style::Paint;
 const FRAME_MS: u64 = 100;
 /// The frames of the sign that something is under way.
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
-/// How many columns the bar of a target takes.
-const BAR: usize = 8;
-/// The fewest columns in which it can be said why a target does not get on.
-const WHY: usize = 24;
+/// When more targets than this are under way, those of an account share a row, until so few are left.
+const TARGETS: usize = 20;
+const FEW_TARGETS: usize = 10;
+/// How many failures are pinned at most.
+const PINNED: usize = 5;
 
 /// A live view.
 pub struct Live {
@@ -42,6 +53,12 @@ pub struct Live {
     kept: Vec<String>,
     /// The columns of names in kept lines.
     column: usize,
+    names: Names,
+    /// How many rows the kept lines have taken.
+    rows: usize,
+    failures: Failures,
+    /// Whether the targets of an account share a row.
+    by_account: bool,
     phase: Option<(String, Option<Timestamp>)>,
     /// How many milliseconds the run is expected to last.
     expected: Option<u64>,
@@ -62,6 +79,10 @@ impl Live {
             pending: options.pending.clone(),
             kept: Vec::new(),
             column: 0,
+            names: Names::default(),
+            rows: 0,
+            failures: Failures::default(),
+            by_account: false,
             phase: None,
             expected: None,
             drawn_at: None,
@@ -102,6 +123,7 @@ impl Live {
         if let Event::RunStarted { plan, .. } = &event.event {
             self.phase = None;
             self.column = style::name_column(plan);
+            self.names = Names::measure(plan);
         }
         if let Some(sentence) = self.narrator.narrate(event, state).filter(|sentence| !sentence.progress) {
             let name = sentence.target.as_ref().map(|target| clean(&target.to_string()).into_owned());
@@ -109,9 +131,13 @@ impl Live {
             let mark = self.paint.paint(sentence.tone, sentence.mark);
             let words = if sentence.target.is_none() { sentence.tone } else { Tone::Plain };
             let text = self.paint.paint(words, &sentence.text);
+            let told_at = self.rows + 1;
             self.keep(format!("{mark} {name}{text}"));
             for line in self.narrator.log(event) {
                 self.keep(self.paint.paint(Tone::Dim, &format!("    | {line}")));
+            }
+            if let Some(target) = sentence.target.as_ref().and_then(|target| state.target(target)) {
+                self.failures.note(target, told_at);
             }
         }
         self.tick(event.at, state);
@@ -130,12 +156,19 @@ impl Live {
     }
 
     fn keep(&mut self, line: String) {
+        let columns = self.terminal_size().0;
+        let plain = anstream::adapter::strip_str(&line).to_string();
+        self.rows += plain.split('\n').map(|line| text::width(line).div_ceil(columns).max(1)).sum::<usize>();
         self.kept.push(line);
     }
 
-    fn draw(&mut self, state: &RunState, now: Option<Timestamp>) {
+    fn terminal_size(&self) -> (usize, usize) {
         let (columns, rows) = (self.size)().unwrap_or(self.fallback);
-        let (columns, rows) = (columns.max(1), rows.max(1));
+        (columns.max(1), rows.max(1))
+    }
+
+    fn draw(&mut self, state: &RunState, now: Option<Timestamp>) {
+        let (columns, rows) = self.terminal_size();
         self.canvas.resize((columns, rows));
         // The last column stays empty: some terminals break a line that fills it.
         let fits = columns.saturating_sub(1).max(1);
@@ -156,165 +189,67 @@ impl Live {
                 Row::new().with(Tone::Good, spinner).with(Tone::Plain, phase).with(Tone::Dim, &time).cut(columns),
             ];
         }
-        let (Some(start), Some(now)) = (state.started_at(), now) else { return Vec::new() };
+        let (Some(_), Some(now)) = (state.started_at(), now) else { return Vec::new() };
         if state.finished_at().is_some() {
             return Vec::new();
         }
-        let mut running: Vec<_> = state.targets().filter(|target| target.is_running()).collect();
-        // One row for the totals, and one that a prompt or an echoed ^C may need.
+        let grid = Grid::divide(self.names, columns);
+        // One row for the line of the whole, and one that a prompt or an echoed ^C may need.
         let room = rows.saturating_sub(2);
+        let mut foot = self.under_way(state, &grid, room - self.pinned_at_most(room), now);
+        // What was told later than this is still on the screen, above the foot.
+        let scrolled = (self.rows + foot.len() + 1).saturating_sub(rows);
+        let pinned = self.failures.select(self.pinned_at_most(room), scrolled).iter();
+        let pinned = pinned.filter_map(|failure| Some(grid.failure(failure, state.target(failure.targets.last()?)?)));
+        foot.splice(0..0, pinned.collect::<Vec<_>>());
+        if let Some((wave, left)) = state.current_wave().and_then(|(_, wave)| Some((wave, wave.bake_left(now)?)))
+            && foot.len() < room
+        {
+            foot.push(grid.bake(wave, left));
+        }
+        let moment = Moment { spinner, expected_ms: self.expected, now };
+        foot.push(status_line::line(state, moment, grid.width()));
+        foot
+    }
+
+    fn pinned_at_most(&self, room: usize) -> usize {
+        self.failures.count().min(PINNED).min(room / 3)
+    }
+
+    /// Returns the rows of what is under way, at most so many.
+    fn under_way(&mut self, state: &RunState, grid: &Grid, room: usize, now: Timestamp) -> Vec<Row> {
+        let mut running: Vec<_> = state.targets().filter(|target| target.is_running()).collect();
+        let accounts_differ = running.windows(2).any(|pair| pair[0].target.account != pair[1].target.account);
+        let few = if self.by_account { FEW_TARGETS } else { TARGETS };
+        self.by_account = accounts_differ && running.len() > few;
+        let row = |target: &&TargetState| grid.target(target, self.narrator.why(target).as_deref(), now);
+        if self.by_account {
+            let (troubled, others): (Vec<&TargetState>, Vec<_>) =
+                running.into_iter().partition(|target| grid::is_troubled(target));
+            let alone = troubled.len().min(room / 2);
+            let mut rows: Vec<Row> = troubled[..alone].iter().map(row).collect();
+            let mut accounts: IndexMap<&str, Vec<&TargetState>> = IndexMap::new();
+            for target in troubled[alone..].iter().chain(&others) {
+                accounts.entry(&target.target.account).or_default().push(target);
+            }
+            let shown = if alone + accounts.len() > room { room.saturating_sub(alone + 1) } else { accounts.len() };
+            rows.extend(accounts.iter().take(shown).map(|(account, targets)| grid.account(account, targets, now)));
+            let rest: usize = accounts.values().skip(shown).map(Vec::len).sum();
+            if rest > 0 && room > 0 {
+                let accounts = text::count(accounts.len() - shown, "more account");
+                rows.push(grid.rest(&format!("and {accounts}, {rest} running")));
+            }
+            return rows;
+        }
         let mut shown = running.len();
         if shown > room {
             shown = room.saturating_sub(1);
-            running.sort_by_key(|target| !target.is_failing());
+            running.sort_by_key(|target| !grid::is_troubled(target));
         }
-        let grid = Grid::new(&running[..shown], self.column, columns, now);
-        let row = |target: &&TargetState| grid.row(target, self.narrator.why(target).as_deref(), now).cut(columns);
-        let mut foot: Vec<Row> = running[..shown].iter().map(row).collect();
+        let mut rows: Vec<Row> = running[..shown].iter().map(row).collect();
         if shown < running.len() && room > 0 {
-            let rest = format!("… and {} more running", running.len() - shown);
-            foot.push(Row::new().with(Tone::Dim, &rest).cut(columns));
+            rows.push(grid.rest(&format!("and {} more running", running.len() - shown)));
         }
-        foot.push(totals(state, spinner, (milliseconds(start, now), self.expected), now).cut(columns));
-        foot
+        rows
     }
-}
-
-/// The columns that the targets on the screen share.
-struct Grid {
-    name: usize,
-    tasks: usize,
-    revision: usize,
-    wave: usize,
-    bar: bool,
-    phase: usize,
-    time: usize,
-    /// Whether there is room for why a target does not get on.
-    why: bool,
-}
-
-impl Grid {
-    /// Gives each column what its longest text takes, while there is room: the counts and the time always, then the
-    /// name, the bar, the revision, what goes on, the wave, and why a target does not get on. The name's is the same for
-    /// the whole run, so that rows do not move sideways when targets come and go.
-    fn new(targets: &[&TargetState], name: usize, columns: usize, now: Timestamp) -> Self {
-        let longest = |text: &dyn Fn(&TargetState) -> String| {
-            targets.iter().map(|target| text::width(&text(target))).max().unwrap_or(0)
-        };
-        let tasks = longest(&counts);
-        let time = longest(&|target| text::clock(target.elapsed_ms(Some(now)).unwrap_or(0)));
-        let mut left = columns.saturating_sub(2 + tasks + 2 + time);
-        let name = name.min(left.max(1));
-        left = left.saturating_sub(name);
-        let mut place = |wanted: usize| {
-            let fits = wanted > 0 && wanted + 2 <= left;
-            left -= if fits { wanted + 2 } else { 0 };
-            fits
-        };
-        let bar = place(BAR);
-        let wanted = longest(&revision);
-        let revision = if place(wanted) { wanted } else { 0 };
-        let wanted = longest(&phase_word).max("registered".len());
-        let phase = if place(wanted) { wanted } else { 0 };
-        let wanted = longest(&|target| clean(&target.wave).into_owned());
-        let wave = if place(wanted) { wanted } else { 0 };
-        Self { name, tasks, revision, wave, bar, phase, time, why: place(WHY) }
-    }
-
-    fn row(&self, target: &TargetState, why: Option<&str>, now: Timestamp) -> Row {
-        let time = text::clock(target.elapsed_ms(Some(now)).unwrap_or(0));
-        let name = name(target);
-        let mut row = Row::new();
-        if self.wave > 0 {
-            row = row.with(Tone::Dim, &text::pad(&clean(&target.wave), self.wave)).gap();
-        }
-        row = row.with(Tone::Plain, &text::pad(&text::cut_middle(&name, self.name), self.name)).gap();
-        let failing = target.is_failing();
-        if self.bar {
-            row = row.with(if failing { Tone::Warn } else { Tone::Good }, &bar(target)).gap();
-        }
-        row = row.with(Tone::Plain, &text::pad(&counts(target), self.tasks)).gap();
-        if self.revision > 0 {
-            row = row.with(Tone::Plain, &text::pad(&revision(target), self.revision)).gap();
-        }
-        if self.phase > 0 {
-            let waits = target.stages.waits().next().is_some();
-            let warns = failing || waits || target.phase == Phase::RollingBack;
-            let tone = if warns { Tone::Warn } else { Tone::Dim };
-            row = row.with(tone, &text::pad(&phase_word(target), self.phase)).gap();
-        }
-        match why.filter(|_| self.why) {
-            Some(why) => row.with(Tone::Dim, &text::pad(&time, self.time)).gap().with(Tone::Warn, why),
-            None => row.with(Tone::Dim, &time),
-        }
-    }
-}
-
-/// Says what goes on: the stage where there is one.
-fn phase_word(target: &TargetState) -> String {
-    let word = match target.phase {
-        Phase::RollingBack => "rolling back",
-        _ if target.is_failing() => "failing",
-        Phase::Waiting => "waiting",
-        Phase::Preparing => "preparing",
-        Phase::Registered => return stage::stage_words(target).unwrap_or_else(|| "registered".to_owned()),
-        Phase::Deploying => return stage::stage_words(target).unwrap_or_else(|| "deploying".to_owned()),
-        Phase::Ended => "ended",
-    };
-    word.to_owned()
-}
-
-fn name(target: &TargetState) -> String {
-    clean(&target.target.to_string()).into_owned()
-}
-
-fn revision(target: &TargetState) -> String {
-    target.deploys().map(|to| clean(&to.to_string()).into_owned()).unwrap_or_default()
-}
-
-fn counts(target: &TargetState) -> String {
-    target.tasks.map(sentence::short_tasks).unwrap_or_default()
-}
-
-fn bar(target: &TargetState) -> String {
-    let tasks = target.tasks.unwrap_or_default();
-    let (running, desired) = (tasks.running.min(tasks.desired) as usize, tasks.desired as usize);
-    let full = (BAR * running).checked_div(desired).unwrap_or(0);
-    "█".repeat(full) + &"░".repeat(BAR - full)
-}
-
-/// Returns the last line: how long so far and, as long as nothing has failed, how long in all if it goes as last time.
-fn totals(state: &RunState, spinner: &str, (elapsed_ms, expected_ms): (u64, Option<u64>), now: Timestamp) -> Row {
-    let totals = state.totals();
-    let calm = totals.failures() == 0 && state.cancelled().is_none();
-    let whole = expected_ms.filter(|expected| calm && *expected > elapsed_ms);
-    let of = whole.map(|whole| format!("of ~{}", text::duration(whole))).unwrap_or_default();
-    let mut row = Row::new().with(Tone::Good, spinner).with(Tone::Plain, &text::clock(elapsed_ms)).with(Tone::Dim, &of);
-    // What a person must know first: a narrow terminal cuts the end.
-    if state.cancelled().is_some() {
-        row = row.with(Tone::Warn, "cancelled");
-    } else if state.halted().is_some() {
-        row = row.with(Tone::Bad, "halted");
-    }
-    if let Some(since) = state.unseen_since() {
-        row = row.with(Tone::Bad, &format!("last seen {} ago", text::duration(milliseconds(since, now))));
-    }
-    row = row.with(Tone::Plain, &format!(" {} done", totals.good()));
-    if totals.failures() > 0 {
-        row = row.comma().with(Tone::Bad, &format!("{} failed", totals.failures()));
-    }
-    let wave = state.current_wave();
-    if let Some(left) = wave.and_then(|(_, wave)| wave.bake_left(now)) {
-        row = row.comma().with(Tone::Plain, &format!("bakes {} more", text::duration(left * 1000)));
-    } else {
-        row = row.comma().with(Tone::Plain, &format!("{} running", totals.running));
-    }
-    if totals.waiting > 0 {
-        row = row.comma().with(Tone::Plain, &format!("{} waiting", totals.waiting));
-    }
-    if let Some((place, wave)) = wave {
-        let of = format!(" wave {} ({place} of {})", clean(&wave.outline.name), state.waves().count());
-        row = row.with(Tone::Dim, &of);
-    }
-    row
 }

@@ -1,4 +1,5 @@
-//! A plan as a note on a merge request: the totals and the waves first, then each group behind a heading that opens.
+//! A plan as a note on a merge request: the totals and the waves first, then each group behind a heading that opens. What is
+//! blocked is open.
 //!
 //! Names and values of others stand in code, where GitLab neither formats nor links nor notifies; all other text of others
 //! is [`escaped`].
@@ -13,8 +14,6 @@ use crate::view::plan::{
 /// The most characters that GitLab takes in a note is 1,000,000; the rest is for the line that says what is left out,
 /// and for what a pipeline puts around it.
 const LIMIT: usize = 990_000;
-/// With no more lines of differences than this, the groups are open.
-const OPEN: usize = 40;
 /// How many accounts a group names before it counts the rest.
 const NAMED: usize = 100;
 
@@ -35,9 +34,8 @@ fn limited(preview: &Preview, limit: usize) -> String {
         text.push_str(&format!("> note: {}\n\n", escaped(note)));
     }
     let targets = by_name(preview);
-    let lines: usize = preview.groups.iter().map(|group| group.diff.len()).sum();
     for (number, group) in preview.groups.iter().enumerate() {
-        let section = section(group, &members(group, &targets), preview, lines <= OPEN);
+        let section = section(group, &members(group, &targets), preview);
         // Bytes are never fewer than characters.
         if text.len() + section.len() > limit {
             let left = &preview.groups[number..];
@@ -57,7 +55,7 @@ fn limited(preview: &Preview, limit: usize) -> String {
 
 fn waves(preview: &Preview) -> String {
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut text = row(HEADS.map(str::to_owned).to_vec());
+    let mut text = row(HEADS.map(|(about, what)| format!("{about} {what}").trim_start().to_owned()).to_vec());
     text.push_str(&row(RIGHT.map(|right| if right { "---:" } else { "---" }.to_owned()).to_vec()));
     for cells in table(preview) {
         let mut row_cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
@@ -78,7 +76,7 @@ fn waves(preview: &Preview) -> String {
     text + "\n\n"
 }
 
-fn section(group: &Group, members: &[&Target], preview: &Preview, open: bool) -> String {
+fn section(group: &Group, members: &[&Target], preview: &Preview) -> String {
     let heading = match members {
         [only] => format!("{} {}", word(group.action), code(&only.target)),
         members => format!("{}{}", word(group.action), same(group, members, preview)),
@@ -87,16 +85,16 @@ fn section(group: &Group, members: &[&Target], preview: &Preview, open: bool) ->
         words if words.is_empty() => words,
         words => format!(" {}", code(&words)),
     };
-    let open = if open { " open" } else { "" };
+    let open = if group.action == Kind::Blocked { " open" } else { "" };
     let mut text = format!("<details{open}><summary>{heading}{revisions}</summary>\n\n");
     if members.len() > 1 {
-        for (services, accounts) in spread(members) {
-            let more = accounts.len().saturating_sub(NAMED);
-            let mut names: Vec<String> = accounts.iter().take(NAMED).map(|name| code(name)).collect();
+        for place in spread(members, preview) {
+            let more = place.accounts.len().saturating_sub(NAMED);
+            let mut names: Vec<String> = place.accounts.iter().take(NAMED).map(|name| code(name)).collect();
             if more > 0 {
                 names.push(format!("and {more} more"));
             }
-            text.push_str(&format!("- {}: {}\n", code(&services), names.join(", ")));
+            text.push_str(&format!("- {}: {}{}\n", code(&place.services), place.all, names.join(", ")));
         }
         text.push('\n');
     }
@@ -143,7 +141,11 @@ mod tests {
             ("!17 #1 ~bug %9 $3 &1", r"\!17 \#1 \~bug \%9 \$3 \&amp;1"),
             ("www.evil.example WWW.x", r"www\.evil.example WWW\.x"),
             ("https://evil.example", r"https\://evil.example"),
-            ("[x](y) <b> `c` a|b *d* _e_", r"\[x\](y) &lt;b&gt; \`c\` a\|b \*d\* \_e\_"),
+            ("[x](y) <b> a|b *d* _e_", r"\[x\](y) &lt;b&gt; a\|b \*d\* \_e\_"),
+            ("raise `timeout:` or `a b`", "raise `timeout:` or `a b`"),
+            ("`@all` <b> `<b>` `", r"`@all` &lt;b&gt; `<b>` \`"),
+            ("``a`` ```sh `a|b` `` `", r"\`\`a\`\` \`\`\`sh \`a\|b\` \`\` \`"),
+            ("`` `@all` `", r"\`\` `@all` \`"),
             (r"\@all", r"\\\@all"),
             ("/approve a/b", r"\/approve a/b"),
             ("a\nb", "a b"),

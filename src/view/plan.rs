@@ -22,10 +22,20 @@ const NAMED_UNCHANGED: usize = 8;
 /// How many services a group names on lines of their own.
 const SERVICES: usize = 12;
 
+/// What the signs mean.
+const LEGEND: &str = "~ will change, = is unchanged, ✖ is blocked; - is the present value, + the new one";
+/// Of more accounts than this, those are named that are not among them, where these are few.
+const ALL: usize = 8;
+const ALL_BUT: usize = 3;
+
 /// Returns the plan as text of at most so many columns where words allow.
 pub fn text(preview: &Preview, paint: Paint, columns: usize) -> String {
     let mut page = Page { paint, columns, text: String::new() };
     let targets = by_name(preview);
+    if !preview.targets.is_empty() {
+        page.wrap(Tone::Dim, LEGEND, 0);
+        page.text.push('\n');
+    }
     for group in preview.groups.iter().filter(|group| group.action != Kind::Blocked) {
         page.group(group, preview, &targets);
     }
@@ -69,7 +79,7 @@ impl Page {
         } else {
             let line = format!("~ {}{}  {revisions}", word(group.action), same(group, &members, preview));
             self.line(Tone::Warn, line.trim_end());
-            self.spread(&members, NAMED, 2, Tone::Plain);
+            self.spread(&spread(&members, preview), NAMED, Tone::Plain);
         }
         for note in &group.notes {
             self.line(Tone::Plain, &format!("    {}", clean(note)));
@@ -92,7 +102,7 @@ impl Page {
         let members: Vec<&Target> = preview.targets.iter().filter(|target| target.action == Kind::Unchanged).collect();
         if !members.is_empty() {
             self.line(Tone::Dim, &format!("= unchanged, {}", count(members.len(), "target")));
-            self.spread(&members, NAMED_UNCHANGED, 2, Tone::Dim);
+            self.spread(&spread(&members, preview), NAMED_UNCHANGED, Tone::Dim);
             self.text.push('\n');
         }
     }
@@ -104,7 +114,7 @@ impl Page {
                 self.line(Tone::Bad, &format!("✖ blocked  {}", clean(&only.target)));
             } else {
                 self.line(Tone::Bad, &format!("✖ blocked, the same in {}", count(members.len(), "target")));
-                self.spread(&members, NAMED, 2, Tone::Plain);
+                self.spread(&spread(&members, preview), NAMED, Tone::Plain);
             }
             self.wrap(Tone::Bad, group.reason.as_deref().unwrap_or_default(), 4);
             if let Some(help) = &group.help {
@@ -114,27 +124,29 @@ impl Page {
         }
     }
 
-    fn spread(&mut self, members: &[&Target], named: usize, indent: usize, tone: Tone) {
-        let all = spread(members);
-        for (services, accounts) in all.iter().take(SERVICES) {
-            let head = format!("{}{}: ", " ".repeat(indent), clean(services));
-            let names =
-                text::list(accounts.iter().map(String::as_str), named, 0, self.columns.saturating_sub(indent + 2));
-            for (number, line) in names.iter().enumerate() {
-                let line =
-                    if number == 0 { format!("{head}{line}") } else { format!("{}{line}", " ".repeat(indent + 2)) };
+    fn spread(&mut self, places: &[Place], named: usize, tone: Tone) {
+        for place in places.iter().take(SERVICES) {
+            let head = format!("  {}: {}", clean(&place.services), place.all);
+            let names = place.accounts.iter().map(String::as_str);
+            let lines = text::list(names, named, 0, self.columns.saturating_sub(4));
+            let rest = lines.iter().skip(1).map(|line| format!("    {line}"));
+            let first = format!("{head}{}", lines.first().map_or("", String::as_str));
+            for line in std::iter::once(first).chain(rest) {
                 self.line(tone, &line);
             }
         }
-        if all.len() > SERVICES {
-            self.line(tone, &format!("{}… and {} more", " ".repeat(indent), count(all.len() - SERVICES, "service")));
+        if places.len() > SERVICES {
+            self.line(tone, &format!("  … and {} more", count(places.len() - SERVICES, "service")));
         }
     }
 
     fn waves(&mut self, preview: &Preview) {
         let rows: Vec<[String; COLUMNS]> = table(preview);
         let widths: Vec<usize> = (0..COLUMNS)
-            .map(|column| rows.iter().map(|row| text::width(&row[column])).chain([text::width(HEADS[column])]).max())
+            .map(|column| {
+                let heads = [HEADS[column].0, HEADS[column].1].map(text::width);
+                rows.iter().map(|row| text::width(&row[column])).chain(heads).max()
+            })
             .map(Option::unwrap_or_default)
             .collect();
         let line = |cells: &[&str]| {
@@ -147,7 +159,11 @@ impl Page {
         if rows.is_empty() {
             return;
         }
-        self.line(Tone::Strong, &line(&HEADS));
+        // What two columns are about is said above the first of them.
+        let is_first = |column: usize| column == 0 || HEADS[column].0 != HEADS[column - 1].0;
+        let above: Vec<&str> = (0..COLUMNS).map(|at| if is_first(at) { HEADS[at].0 } else { "" }).collect();
+        self.line(Tone::Strong, &line(&above));
+        self.line(Tone::Strong, &line(&HEADS.map(|head| head.1)));
         for row in &rows {
             self.line(Tone::Plain, &line(&row.each_ref().map(String::as_str)));
         }
@@ -171,9 +187,17 @@ impl Page {
 
 /// How many columns the table of waves has.
 pub(super) const COLUMNS: usize = 8;
-/// Their heads.
-pub(super) const HEADS: [&str; COLUMNS] =
-    ["wave", "targets", "to change", "tolerates", "can fail", "expected", "at most", "how"];
+/// Their heads: what a column is about, and what of it.
+pub(super) const HEADS: [(&str, &str); COLUMNS] = [
+    ("", "wave"),
+    ("", "targets"),
+    ("", "to change"),
+    ("failures", "allowed"),
+    ("failures", "at worst"),
+    ("time", "estimated"),
+    ("time", "at worst"),
+    ("", "how"),
+];
 /// Which of them are numbers.
 pub(super) const RIGHT: [bool; COLUMNS] = [false, true, true, true, true, true, true, false];
 
@@ -312,36 +336,68 @@ pub(super) fn members<'a>(group: &Group, targets: &HashMap<&str, &'a Target>) ->
     group.targets.iter().filter_map(|name| targets.get(name.as_str()).copied()).collect()
 }
 
-/// Returns `, the same in 18 targets; 2 differ`: those that differ are of the same services, and change otherwise.
+/// Returns `, the same in 18 of 20 targets`: the others are of the same services, and change in another way.
 pub(super) fn same(group: &Group, members: &[&Target], preview: &Preview) -> String {
     let services: HashSet<&str> = members.iter().map(|target| target.service.as_str()).collect();
     let changes = |target: &&Target| !matches!(target.action, Kind::Unchanged | Kind::Blocked);
-    let all = preview.targets.iter().filter(changes).filter(|target| services.contains(target.service.as_str()));
-    let others = all.count().saturating_sub(members.len());
-    let differ = match (others, group.action) {
-        (0, _) | (_, Kind::Blocked | Kind::Unchanged) => String::new(),
-        (1, _) => "; 1 differs".to_owned(),
-        (others, _) => format!("; {others} differ"),
-    };
-    format!(", the same in {}{differ}", count(members.len(), "target"))
+    let all =
+        preview.targets.iter().filter(changes).filter(|target| services.contains(target.service.as_str())).count();
+    match group.action {
+        Kind::Register | Kind::Deploy | Kind::Update if all > members.len() => {
+            format!(", the same in {} of {}", members.len(), count(all, "target"))
+        }
+        _ => format!(", the same in {}", count(members.len(), "target")),
+    }
 }
 
-/// Returns where targets are: for each service, or services that are in the same places, the accounts, with the number
-/// of regions where it is more than one.
-pub(super) fn spread(members: &[&Target]) -> Vec<(String, Vec<String>)> {
-    let mut services: IndexMap<&str, IndexMap<&str, usize>> = IndexMap::new();
-    for target in members {
-        *services.entry(&target.service).or_default().entry(&target.account).or_default() += 1;
-    }
-    let mut places: IndexMap<Vec<String>, Vec<&str>> = IndexMap::new();
-    for (service, accounts) in services {
-        let name = |(account, regions): (&str, usize)| match regions {
-            1 => account.to_owned(),
-            regions => format!("{account} ({regions} regions)"),
+/// Where targets of some services are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    /// The services that are in these accounts.
+    pub services: String,
+    /// `all 14 accounts` of the services, or `all but ` the named ones; empty where those are named that it is about.
+    pub all: String,
+    /// Accounts, with the number of regions where it is more than one.
+    pub accounts: Vec<String>,
+}
+
+/// Returns where targets are: for each service, or services that are in the same places, the accounts. Of many accounts those
+/// are named that are missing, where a service is in all of the plan but few.
+pub(super) fn spread(members: &[&Target], preview: &Preview) -> Vec<Place> {
+    let of_services = |targets: &mut dyn Iterator<Item = &Target>| {
+        let mut services: IndexMap<String, IndexMap<String, usize>> = IndexMap::new();
+        for target in targets {
+            *services.entry(target.service.clone()).or_default().entry(target.account.clone()).or_default() += 1;
+        }
+        services
+    };
+    let whole = of_services(&mut preview.targets.iter());
+    let mut places: IndexMap<(String, Vec<String>), Vec<String>> = IndexMap::new();
+    for (service, accounts) in of_services(&mut members.iter().copied()) {
+        let missing: Vec<String> = whole
+            .get(&service)
+            .into_iter()
+            .flatten()
+            .filter(|(account, regions)| accounts.get(*account) != Some(*regions))
+            .map(|(account, _)| account.clone())
+            .collect();
+        // An account of which a region is missing is neither in nor out.
+        let is_clear = missing.iter().all(|account| !accounts.contains_key(account));
+        let place = match (accounts.len() > ALL && is_clear, missing.len()) {
+            (true, 0) => (format!("all {}", count(accounts.len(), "account")), Vec::new()),
+            (true, 1..=ALL_BUT) => ("all but ".to_owned(), missing),
+            _ => {
+                let name = |(account, regions): (String, usize)| match regions {
+                    1 => account,
+                    regions => format!("{account} ({regions} regions)"),
+                };
+                (String::new(), accounts.into_iter().map(name).collect())
+            }
         };
-        places.entry(accounts.into_iter().map(name).collect()).or_default().push(service);
+        places.entry(place).or_default().push(service);
     }
-    places.into_iter().map(|(accounts, services)| (services.join(", "), accounts)).collect()
+    let place = |((all, accounts), services): (_, Vec<String>)| Place { services: services.join(", "), all, accounts };
+    places.into_iter().map(place).collect()
 }
 
 /// Returns what a group's heading begins with.

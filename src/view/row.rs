@@ -35,10 +35,17 @@ impl Row {
         self
     }
 
-    /// Adds a comma and a space.
+    /// Adds a column after two spaces. An empty one adds nothing.
     #[must_use]
-    pub fn comma(mut self) -> Self {
-        self.pieces.push((Tone::Plain, ", ".to_owned()));
+    pub fn column(self, tone: Tone, text: &str) -> Self {
+        if text.is_empty() { self } else { self.gap().with(tone, text) }
+    }
+
+    /// Fills the line up with spaces to so many columns.
+    #[must_use]
+    pub fn fill(mut self, columns: usize) -> Self {
+        let spaces = columns.saturating_sub(self.width());
+        self.pieces.push((Tone::Plain, " ".repeat(spaces)));
         self
     }
 

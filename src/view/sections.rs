@@ -4,8 +4,10 @@
 //! can be closed. GitLab cuts a log at 4 MB, so beyond a limit targets that went well have one line, and beyond another
 //! those that failed do, too; their whole logs are files in `--reports-dir`.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use anstream::adapter::strip_str;
 use jiff::Timestamp;
 
 use crate::base::text;
@@ -106,7 +108,10 @@ impl Sections {
         let body = self.open.remove(closed.target).unwrap_or_default();
         let limit = if closed.failed { BRIEFER } else { BRIEF };
         if written > limit {
-            return self.limit(written) + &cut(closed.header, COLUMNS) + "\n";
+            // What is cut has no colour: the end of its tone might be cut, too.
+            let plain = strip_str(closed.header).to_string();
+            let line = if text::width(&plain) > COLUMNS { cut(&plain, COLUMNS) } else { Cow::Borrowed(closed.header) };
+            return self.limit(written) + &line + "\n";
         }
         let name = self.name(closed.target);
         let collapsed = if closed.failed { "" } else { "[collapsed=true]" };
@@ -213,6 +218,19 @@ mod tests {
         assert!(briefer.ends_with("\napi failed\n"), "{briefer}");
         assert_eq!(sections.close(closed(&api, "api failed", true), BRIEFER + 1), "api failed\n");
         assert_eq!(sections.close(closed(&api, "api succeeded", false), BRIEFER + 1), "api succeeded\n");
+    }
+
+    #[test]
+    fn a_coloured_line_that_is_cut_leaves_no_colour_behind() {
+        let mut sections = Sections::default();
+        let api = id("prod/eu-west-1/api");
+        let mut brief = |words: &str| {
+            let header = format!("00:01 \x1b[1m\x1b[31m{words}\x1b[0m");
+            sections.close(closed(&api, &header, true), BRIEFER + 1).lines().last().unwrap_or_default().to_owned()
+        };
+        assert_eq!(brief("failed"), "00:01 \x1b[1m\x1b[31mfailed\x1b[0m");
+        let cut = brief(&"long ".repeat(80));
+        assert!(!cut.contains('\x1b') && text::width(&cut) == COLUMNS, "{cut:?}");
     }
 
     #[test]

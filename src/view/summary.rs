@@ -25,15 +25,33 @@ const EXPLAINED: usize = 100;
 /// How many deployments that go on in ECS are shown with their commands; the rest has a line each.
 const FOLLOWED: usize = 10;
 
-/// Returns the summary. A quiet one has the failures and the verdict only.
-pub fn text(state: &RunState, paint: Paint, columns: usize, quiet: bool) -> String {
-    let mut page = Page { paint, columns, text: String::new() };
+/// How many targets a list names on a terminal, where every end was drawn.
+const NAMED_DRAWN: usize = 12;
+
+/// How much a summary says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything.
+    Whole,
+    /// What was not drawn already: no target is listed of which a line stands above.
+    Drawn,
+    /// The failures and the verdict.
+    Quiet,
+}
+
+/// Returns the summary.
+pub fn text(state: &RunState, paint: Paint, columns: usize, extent: Extent) -> String {
+    let mut page = Page { paint, columns, extent, text: String::new() };
     if state.started_at().is_none() {
         return page.text;
     }
+    let quiet = extent == Extent::Quiet;
     if !quiet {
         for wave in state.waves().filter(|wave| wave.outline.targets > 0) {
             page.wave(state, wave);
+        }
+        if extent == Extent::Drawn {
+            page.text.push('\n');
         }
         page.blocked(state);
         page.not_started(state);
@@ -57,6 +75,7 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, quiet: bool) -> Stri
 struct Page {
     paint: Paint,
     columns: usize,
+    extent: Extent,
     text: String,
 }
 
@@ -65,6 +84,9 @@ impl Page {
         let targets = || state.targets().filter(|target| target.wave == wave.outline.name);
         let totals = Totals::count(targets());
         self.line(Tone::Strong, &format!("wave {}: {}", clean(&wave.outline.name), outcome::counts(&totals)));
+        if self.extent == Extent::Drawn {
+            return;
+        }
         let totals_of_run = state.totals();
         let lists_good = totals_of_run.all() <= LISTED;
         let lists_bad = lists_good || totals_of_run.failures() + totals_of_run.detached <= LISTED_FAILURES;
@@ -259,7 +281,8 @@ impl Page {
     }
 
     fn list(&mut self, names: &[String], indent: usize) {
-        for line in text::list(names.iter().map(String::as_str), NAMED, indent, self.columns) {
+        let named = if self.extent == Extent::Drawn { NAMED_DRAWN } else { NAMED };
+        for line in text::list(names.iter().map(String::as_str), named, indent, self.columns) {
             self.line(Tone::Plain, &line);
         }
     }

@@ -425,7 +425,7 @@ async fn a_success_without_a_task_is_said_to_be_one() {
         ran.events.iter().for_each(|event| record.apply(event));
         let report = record.report();
         let texts = [
-            summary::text(&ran.state, Paint(false), 120, false),
+            summary::text(&ran.state, Paint(false), 120, summary::Extent::Whole),
             report.targets[0].events.iter().map(|line| line.text.as_str()).collect::<String>(),
             roleout::report::markdown::text(&report),
         ];

@@ -46,6 +46,9 @@ fn page() -> String {
          prints the same.\nEvery flag has a variable, and a flag overrides its variable. An empty variable counts as not set. The variable of a flag \
          without a value is `true` or\n`false`, `1` or `0`, `yes` or `no`, `on` or `off`.\n\n",
     );
+    let global: Vec<String> = cli.get_arguments().filter(|argument| argument.is_global_set()).map(row).collect();
+    write!(page, "Every command takes:\n\n| argument | variable | meaning |\n|---|---|---|\n{}\n", global.concat())
+        .unwrap();
     page.push_str("| command | what it does |\n|---|---|\n");
     let commands: Vec<&Command> = cli.get_subcommands().filter(|command| command.get_name() != "help").collect();
     for command in &commands {
@@ -66,7 +69,9 @@ fn section(page: &mut String, command: &Command, name: &str) {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
     write!(page, "\n## roleout {name}\n\n{}.\n\n```text\n{usage}\n```\n", about(command)).unwrap();
-    let arguments = command.get_arguments().filter(|argument| argument.get_id() != "help" && !argument.is_hide_set());
+    let arguments = command
+        .get_arguments()
+        .filter(|argument| argument.get_id() != "help" && !argument.is_hide_set() && !argument.is_global_set());
     let rows: Vec<String> = arguments.map(row).collect();
     if !rows.is_empty() {
         write!(page, "\n| argument | variable | meaning |\n|---|---|---|\n{}", rows.concat()).unwrap();

@@ -53,17 +53,18 @@ macro_rules! pages {
 }
 
 pages! {
-    the_commands_of_the_readme_do_what_it_shows: "README.md",
     the_commands_of_alarms_do_what_it_shows: "docs/alarms.md",
     the_commands_of_gitlab_do_what_it_shows: "docs/gitlab.md",
     the_commands_of_iam_do_what_it_shows: "docs/iam.md",
     the_commands_of_pipeline_do_what_it_shows: "docs/pipeline.md",
+    the_commands_of_plan_do_what_it_shows: "docs/plan.md",
     the_commands_of_reports_do_what_it_shows: "docs/reports.md",
     the_commands_of_rollback_do_what_it_shows: "docs/rollback.md",
     the_commands_of_runs_do_what_it_shows: "docs/runs.md",
     the_commands_of_sandbox_do_what_it_shows: "docs/sandbox.md",
     the_commands_of_status_do_what_it_shows: "docs/status.md",
     the_commands_of_strategies_do_what_it_shows: "docs/strategies.md",
+    the_commands_of_the_tour_do_what_it_shows: "docs/tour.md",
     the_commands_of_troubleshooting_do_what_it_shows: "docs/troubleshooting.md",
 }
 

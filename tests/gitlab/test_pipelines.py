@@ -168,7 +168,7 @@ def test_a_deploy_freeze_leaves_the_deployment_out(tmp_path):
 def test_the_pipelines_of_other_pages_are_what_gitlab_takes(tmp_path):
     least = tmp_path / "least"
     least.mkdir()
-    least = Project(least, text=fence("\ndeploy:\n", "README.md"))
+    least = Project(least, text=fence("\ndeploy:\n", "docs/tour.md"))
     assert least.listed().keys() == {"deploy"}
     assert not least.listed(CI_COMMIT_BRANCH=None), "a merge request deploys nothing"
     parent = yaml.safe_load(fence("\nstages: [build, deploy]\n", "docs/pipeline.md"))

@@ -82,7 +82,7 @@ def fleet(accounts, services=1, wave="all", rollout=""):
 def no_remains(terminal):
     """Nothing of the foot is left: no spinner, no bar, no count of what runs."""
     text = "\n".join(terminal.all_lines())
-    assert not re.search(f"[{SPINNER}█░]", text), text
+    assert not re.search(f"[{SPINNER}━─]", text), text
     return text
 
 
@@ -92,8 +92,8 @@ def test_a_few_targets_are_seen_at_a_glance(tmp_path, accounts):
     assert terminal.finish() == 0
     seen = ["\n".join(frame) for frame in terminal.frames]
     # Which wave, how far, and for how long.
-    assert any(re.search(rf"[{SPINNER}] 00:0\d( of ~\d+s)?  0 done, {accounts} running  wave all \(1 of 1\)", frame) for frame in seen)
-    assert any(re.search(r"a0/eu-west-1/s0 +[█░]{8} +\d/2 ", frame) for frame in seen)
+    assert any(re.search(rf"[{SPINNER}]  all 1/1  ─+  0/{accounts}  failures 0/0  .* 00:0\d( of ~\d+s)?", frame) for frame in seen)
+    assert any(re.search(r"a0/eu-west-1/s0 +(deploying|completing) +[━─]{8}  \d/2 ", frame) for frame in seen)
     text = no_remains(terminal)
     assert text.count("✔ a0/eu-west-1/s0") == 1
     assert f"{accounts} target" in text and "done (exit code 0)" in text
@@ -103,9 +103,10 @@ def test_a_few_targets_are_seen_at_a_glance(tmp_path, accounts):
 def test_a_fleet_fits_the_screen(tmp_path, targets):
     terminal = Terminal(tmp_path, fleet(targets // 10, 10), 120, 40)
     assert terminal.finish(240) == 0
-    feet = [frame for frame in terminal.frames if any(re.search(r"… and \d+ more running", line) for line in frame)]
-    assert feet, "nothing was counted"
-    assert any(re.search(rf"\d+ done, \d+ running", line) for frame in feet for line in frame)
+    lines = [line for frame in terminal.frames for line in frame]
+    assert any(re.search(r"^  a\d+ +\d+ running +[━─]{8}  s0 ", line) for line in lines), "no account has a row"
+    assert any(re.search(r"… and \d+ more accounts, \d+ running", line) for line in lines) == (targets > 400)
+    assert any(re.search(rf"  \d+/{targets}  failures 0/0 ", line) for line in lines)
     text = no_remains(terminal)
     assert text.count(" succeeded in ") == targets, "each target is kept once"
 
@@ -145,8 +146,8 @@ def test_wide_letters_take_two_columns(tmp_path):
     terminal = Terminal(tmp_path, manifest, 80, 24)
     assert terminal.finish() == 0
     # pyte leaves the second column of a wide letter empty, so a column of the screen is an index of the line.
-    bars = {line.index("░") for frame in terminal.frames for line in frame if "░" in line and "a0/eu-west-1/決済サービス" in line}
-    bars |= {line.index("░") for frame in terminal.frames for line in frame if "░" in line and "a1/eu-west-1/決済サービス" in line}
+    rows = [line for frame in terminal.frames for line in frame if re.search("a[01]/eu-west-1/決済サービス.*[━─]", line)]
+    bars = {re.search("[━─]", line).start() for line in rows}
     assert len(bars) == 1, bars
     assert "✔ a0/eu-west-1/決済サービス  succeeded" in no_remains(terminal)
 
@@ -157,6 +158,36 @@ def test_what_fails_says_so_while_it_runs(tmp_path):
     # With forty targets in twelve rows, the one that fails is among those shown.
     assert any(re.search(r"a37/eu-west-1/s0 .* failing", line) for frame in terminal.frames for line in frame)
     assert "EssentialContainerExited" in no_remains(terminal)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_columns_stay_and_failures_are_pinned(tmp_path, columns):
+    manifest = fleet(30, 2, rollout=", max_parallel: 30, max_failures: 5")
+    terminal = Terminal(tmp_path, manifest, columns, 24, "--sandbox-fault", "a3/*/s0=crash")
+    assert terminal.finish(120) == 13
+    budgets, states, failing, pinned = set(), set(), [], []
+    for frame in terminal.frames:
+        # The foot ends with the line of the whole; what is above it may be a line that was broken.
+        if not re.match(f"[{SPINNER}]  all 1/1 ", frame[-1]) or "failures" not in frame[-1]:
+            continue
+        budgets.add(frame[-1].index("failures"))
+        for line in frame:
+            row = re.match(r"[!✖↩ ] \S+(/s\d)?  +(deploying|completing|failing|registered|preparing|rolled back|\d+ running) .*\d\d:\d\d$", line)
+            if row:
+                states.add(row.start(2))
+                failing += [line] if row[2] == "failing" else []
+                pinned += [line] if row[2] == "rolled back" else []
+    assert len(budgets) == 1 and len(states) == 1, (budgets, states)
+    assert failing and all("crashed" in line or ":" in line for line in failing)
+    assert pinned, "the failure left the screen and was not pinned"
+    assert "1 rolled back" in no_remains(terminal)
+
+
+def test_a_terminal_that_can_do_nothing_gets_lines(tmp_path):
+    terminal = Terminal(tmp_path, fleet(2), 100, 24, TERM="dumb")
+    assert terminal.finish() == 0
+    assert b"\x1b" not in terminal.bytes
+    assert "done (exit code 0)" in no_remains(terminal)
 
 
 def events(home):

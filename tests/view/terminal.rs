@@ -97,6 +97,13 @@ impl Terminal {
         }
     }
 
+    /// Returns the lines that are on the screen.
+    pub fn screen(&self) -> Vec<String> {
+        let top = self.lines.len().saturating_sub(self.rows);
+        let lines = self.lines[top..].iter().map(|line| line.iter().filter(|char| **char != '\0').collect::<String>());
+        lines.map(|line| line.trim_end().to_owned()).collect()
+    }
+
     /// Returns every line, without spaces at the ends and without empty lines at the end.
     pub fn text(&self) -> String {
         let lines = self.lines.iter().map(|line| line.iter().filter(|char| **char != '\0').collect::<String>());

@@ -44,6 +44,12 @@ impl Job {
         }
     }
 
+    /// Returns the address of the commit's page, where an address of the job or the pipeline tells the project's.
+    pub fn commit_url(&self) -> Option<String> {
+        let (project, _) = self.url.as_deref().or(self.pipeline_url.as_deref())?.split_once("/-/")?;
+        Some(format!("{project}/-/commit/{}", self.commit.as_deref()?))
+    }
+
     /// Whether nothing is known of it.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -8,6 +8,7 @@ mod alarms;
 mod allow;
 mod chain;
 mod codedeploy;
+mod console;
 mod definition;
 mod deployment;
 mod draft;
@@ -93,13 +94,14 @@ pub fn check(
     }
     let notify = checker.notify(manifest);
     let environments = checker.environments(manifest, &accounts);
+    let console = checker.console(manifest);
     if context.count() > 0 {
         return None;
     }
     let (accounts, targets) = assemble(&accounts.list, targets.list, timeout, &mut warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
     let (identity, waves) = (identity?, waves?);
-    Some(Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings })
+    Some(Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, console, release, warnings })
 }
 
 /// Joins the accounts that have targets with those targets.

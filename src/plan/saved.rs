@@ -306,6 +306,7 @@ impl Saved {
             on_busy: OnBusy::Fail,
             notify: self.notify,
             environments: self.environments,
+            console: self.outline.console.clone(),
             release: Release::default(),
             warnings: Vec::new(),
         };
@@ -399,9 +400,20 @@ mod tests {
         let release = Release::default();
         let (accounts, targets, waves, notify, environments, warnings) = Default::default();
         let on_busy = OnBusy::Fail;
-        let allow = None;
-        let fleet =
-            Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings };
+        let (allow, console) = (None, None);
+        let fleet = Fleet {
+            identity,
+            allow,
+            accounts,
+            targets,
+            waves,
+            on_busy,
+            notify,
+            environments,
+            console,
+            release,
+            warnings,
+        };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

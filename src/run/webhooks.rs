@@ -58,7 +58,7 @@ impl Notifier {
     pub fn event(&mut self, event: &Event, state: &RunState) {
         let occasion = match event {
             Event::RunHalted { .. } => Occasion::Halt,
-            Event::RunFinished => Occasion::End,
+            Event::RunFinished { .. } => Occasion::End,
             _ => return,
         };
         let Some(web) = &self.web else { return };

@@ -163,6 +163,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 on_busy: OnBusy::Fail,
                 notify: Vec::new(),
                 environments: BTreeMap::new(),
+                console: None,
                 release: Release::default(),
                 warnings: Vec::new(),
             };

@@ -28,10 +28,11 @@ pub mod recorder;
 pub mod secrets;
 pub mod settings;
 pub mod sts;
+mod timing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 pub use aws_credential_types::Credentials;
@@ -54,19 +55,11 @@ use tokio::sync::Semaphore;
 use self::bounded::Bounded;
 use self::calls::CallLog;
 use self::settings::{Endpoints, Settings};
+use crate::aws::timing::{ATTEMPT_TIMEOUT, ATTEMPTS, CONNECT_TIMEOUT, OPERATION_TIMEOUT};
 use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::secrets::hold;
-
-/// Without these the SDK waits for ever on a server that accepts and never answers: it sets only a connect timeout.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(45);
-
-/// Attempts at a call that may be repeated. The SDK's default of three gives up within about three seconds, too soon
-/// for an account whose other users have emptied its bucket.
-const ATTEMPTS: u32 = 6;
 
 /// ECS calls on their way at once, over all accounts: 12,000 a second at 40 ms each. Without a bound a fleet of ten
 /// thousand targets opens as many connections at its first moment, and takes three times the memory.

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod error;
 pub mod exit;
 pub mod file;
+pub mod general;
 pub mod iam_pattern;
 pub mod json;
 pub mod json_schema;

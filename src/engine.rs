@@ -29,6 +29,7 @@ mod rollout_result;
 mod run_task;
 mod service_deployments;
 mod shared_tasks;
+mod standing;
 mod timing;
 mod update;
 mod wave;
@@ -123,7 +124,7 @@ pub async fn run(fleet: Fleet, plan: Plan, handles: Handles, start: Start) {
     }
     stop_pollers.cancel();
     while pollers.join_next().await.is_some() {}
-    run.emit(Event::RunFinished).await;
+    run.emit(Event::finished()).await;
 }
 
 impl Run {

@@ -15,18 +15,19 @@
 //! - a run that was refused before anything was changed is one [`Event::RunRefused`], and nothing else.
 
 mod job;
+mod reason;
 mod unstarted;
 
 pub use crate::event::job::Job;
+pub use crate::event::reason::{Evidence, Reason};
 pub use crate::event::unstarted::{halted_by, waits_at};
 
-use std::fmt;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::base::text::{without_request_ids, without_task_counts};
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{AccountId, Moment, Outcome, Revision, TargetId};
 use crate::plan::outline::Outline;
@@ -333,11 +334,28 @@ pub enum Event {
         /// `SIGINT`, `SIGTERM` or `SIGHUP`.
         signal: String,
     },
-    /// The run is over.
-    RunFinished,
+    /// The run is over. What it came to is absent in the events of an older version, and where nobody but the preflight ran.
+    RunFinished {
+        /// How the process ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<u8>,
+        /// What that means, in a few words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verdict: Option<String>,
+        /// How many targets ended how, by the words of the report's `targets[].outcome`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        totals: BTreeMap<String, usize>,
+    },
     /// An event of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+impl Event {
+    /// The end of a run of which nothing more is said.
+    pub fn finished() -> Self {
+        Self::RunFinished { exit_code: None, verdict: None, totals: BTreeMap::new() }
+    }
 }
 
 /// How a target is rolled back.
@@ -378,62 +396,6 @@ pub struct Hook {
     pub expires_at: Option<Timestamp>,
     /// What ECS does then: `CONTINUE` or `ROLLBACK`.
     pub timeout_action: Option<String>,
-}
-
-/// Why a rollout did not succeed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Reason {
-    /// One line, a lower-case fragment without a full stop.
-    pub summary: String,
-    /// What was found: stopped tasks' reasons and exit codes, ECS's last events; each distinct thing once.
-    pub evidence: Vec<Evidence>,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-impl Reason {
-    /// Returns what makes two reasons the same: not how many tasks or targets were hit, nor what one of
-    /// them wrote last, nor which request it was.
-    #[must_use]
-    pub fn cause(&self) -> Self {
-        let text = |evidence: &Evidence| evidence.cause.as_ref().unwrap_or(&evidence.text).clone();
-        let evidence = self.evidence.iter().map(|evidence| without_request_ids(&text(evidence)).into_owned().into());
-        let summary = without_task_counts(&without_request_ids(&self.summary));
-        Self { summary, evidence: evidence.collect(), help: self.help.clone() }
-    }
-}
-
-/// One thing that was found about a failure. It names no task, deployment or service, so that it is the same text wherever
-/// it is the same cause.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub struct Evidence {
-    /// What was found.
-    pub text: String,
-    /// How many stopped tasks say so; 0 where it is not about tasks.
-    pub tasks: u32,
-    /// The last lines of the failing container's log, of one of those tasks, without what looks like a secret. They are
-    /// an example: equal causes are equal without them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub log: Vec<String>,
-    /// The text without the counts and names in it that differ from target to target; absent where there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-}
-
-impl From<String> for Evidence {
-    fn from(text: String) -> Self {
-        Self { text, tasks: 0, log: Vec::new(), cause: None }
-    }
-}
-
-impl fmt::Display for Evidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.tasks {
-            0 => f.write_str(&self.text),
-            1 => write!(f, "1 task: {}", self.text),
-            tasks => write!(f, "{tasks} tasks: {}", self.text),
-        }
-    }
 }
 
 /// Whether ECS complains. Its events have no severity; the words are those of its documented event messages.

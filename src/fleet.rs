@@ -13,6 +13,7 @@ pub mod identity_provider;
 pub mod image;
 pub mod image_ref;
 mod policy;
+mod portal;
 mod revision;
 pub mod role_arn;
 mod run_task;
@@ -29,6 +30,7 @@ pub use crate::fleet::commit::{Commit, Release};
 pub use crate::fleet::desired::{Base, Desired};
 pub use crate::fleet::image::{ImageChoice, ImageError};
 pub use crate::fleet::policy::{OnBusy, OnCancel, OnFailure, Scope};
+pub use crate::fleet::portal::Portal;
 pub use crate::fleet::revision::Revision;
 pub use crate::fleet::run_task::{Launch, Moment, Per, RunTask, RunTasks};
 pub use crate::fleet::select::SelectError;
@@ -68,6 +70,8 @@ pub struct Fleet {
     pub environments: BTreeMap<String, String>,
     /// The tiers of those environments, by their names.
     pub tiers: BTreeMap<String, Tier>,
+    /// The access portal of which links to the console are made; `None` = they lead to the console itself.
+    pub console: Option<Portal>,
     /// The commit that the run deploys, and what is done about it.
     pub release: Release,
     /// What a person should know though it stops nothing, such as a wave without targets.

@@ -7,6 +7,7 @@
 pub mod allow;
 pub mod check;
 pub mod codedeploy;
+pub mod console;
 pub mod credential;
 pub mod decode;
 pub mod definition;
@@ -36,6 +37,7 @@ use crate::fleet::OnBusy;
 use crate::fleet::webhook::{Format, Occasion};
 use crate::manifest::allow::Allow;
 use crate::manifest::codedeploy::CodeDeploy;
+use crate::manifest::console::Console;
 use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
 use crate::manifest::gitlab::GitLab;
@@ -77,6 +79,8 @@ pub struct Manifest {
     pub notify: Option<Spanned<Vec<Spanned<Webhook>>>>,
     /// What is recorded in GitLab as well. If GitLab refuses it, the run goes on.
     pub gitlab: Option<Spanned<GitLab>>,
+    /// How links to the AWS console are made. Without it they open in the account to which the browser is signed in.
+    pub console: Option<Spanned<Console>>,
 }
 
 /// Where the run's first credentials come from: one of `token_env`, `token_file` and `ambient`.

@@ -177,7 +177,7 @@ mod tests {
             on_failure: OnFailure::Stop,
             on_cancel: OnCancel::Detach,
         };
-        let plan = Outline { waves: vec![wave], changes: changes.clone() };
+        let plan = Outline { waves: vec![wave], changes: changes.clone(), console: None };
         let mut events = vec![Event::RunStarted { plan, sandbox: false, job }];
         for (number, change) in changes.iter().enumerate() {
             let reason = (number < failed).then(|| reason(number));
@@ -188,7 +188,7 @@ mod tests {
             let cause = changes[0].target.clone();
             events.push(Event::RunHalted { wave: "all".into(), cause, failed, max_failures: 0 });
         }
-        events.push(Event::RunFinished);
+        events.push(Event::finished());
         let (mut state, mut stamper) = (RunState::new(), Stamper::new("r1"));
         events.into_iter().for_each(|event| state.apply(&stamper.stamp(jiff::Timestamp::default(), event)));
         state

@@ -239,6 +239,16 @@ fn named(target: &TargetSpec) -> Option<String> {
     }
 }
 
+/// Says what to look at where the ECS of a target gives no answer.
+fn unreached(target: &TargetSpec) -> String {
+    let region = &*target.id.region;
+    let end = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!(
+        "can the runner reach ecs.{region}.amazonaws.com{end}? a proxy is HTTPS_PROXY, a private subnet needs the VPC endpoint \
+         com.amazonaws.{region}.ecs, and AWS_ENDPOINT_URL leads elsewhere"
+    )
+}
+
 /// Says why a target could not be read, by the role that was not allowed to.
 fn read_error(error: &CallError, target: &TargetSpec) -> ObserveError {
     let help = match error.kind {
@@ -247,7 +257,10 @@ fn read_error(error: &CallError, target: &TargetSpec) -> ObserveError {
         Kind::Unknown if error.is_unreadable() => {
             Some("an answer came that could not be read: is the endpoint AWS's, and no proxy?".to_owned())
         }
-        Kind::Unknown => Some("AWS did not answer; is the network or the endpoint right?".to_owned()),
+        Kind::Unknown => Some(match error.outage() {
+            Some(status) => format!("AWS answers {status}: nothing is wrong here; run again later"),
+            None => unreached(target),
+        }),
         Kind::Expired | Kind::Refused | Kind::NotSent | Kind::NoSession | Kind::Withdrawn => None,
     };
     ObserveError { reason: format!("{error:#}"), help, answered: error.kind == Kind::Refused }

@@ -244,11 +244,5 @@ impl Verdict {
 
 /// Returns a verdict in a few words.
 fn words(exit: Option<Exit>, did: bool) -> String {
-    let words = match exit {
-        None => "not over: the events end before the run does",
-        Some(Exit::Done) if did => "done",
-        Some(Exit::Done) => "nothing to do",
-        Some(exit) => exit.words(),
-    };
-    words.to_owned()
+    exit.map_or("not over: the events end before the run does", |exit| exit.verdict(did)).to_owned()
 }

@@ -4,12 +4,14 @@
 //! from a file of them equals the one that the run itself had. It takes what it is given: an event of a target that
 //! the plan does not have is ignored, and so is a second terminal event of a target.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::event::{Event, Job, Reason, Stamped};
 use crate::fleet::{Outcome, TargetId};
-use crate::plan::outline::Outline;
+use crate::plan::outline::{ChangeOutline, Outline};
 
 mod exit_code;
 mod pause;
@@ -217,7 +219,7 @@ impl RunState {
             Event::RunCancelled { signal } => {
                 self.cancelled.get_or_insert_with(|| signal.clone());
             }
-            Event::RunFinished => {
+            Event::RunFinished { .. } => {
                 self.finished_at.get_or_insert(at);
             }
             Event::HookNotContinued { .. }
@@ -225,6 +227,17 @@ impl RunState {
             | Event::TagsRefused { .. }
             | Event::DefinitionAltered { .. }
             | Event::Unknown => {}
+        }
+    }
+
+    /// Returns the last event of a run that comes to what this one does so far.
+    pub fn end(&self) -> Event {
+        let exit = self.exit_of(true);
+        let totals = self.totals.named().into_iter().filter(|(_, number)| *number > 0);
+        Event::RunFinished {
+            exit_code: Some(exit.code()),
+            verdict: Some(exit.verdict(self.totals.succeeded > 0).to_owned()),
+            totals: totals.map(|(words, number)| (words.replace(' ', "_"), number)).collect(),
         }
     }
 
@@ -314,8 +327,9 @@ impl RunState {
 
     fn take_plan(&mut self, plan: &Outline, at: Timestamp) {
         self.waves = plan.waves.iter().map(|wave| (wave.name.clone(), WaveState::new(wave))).collect();
-        self.targets =
-            plan.changes.iter().map(|change| (change.target.clone(), TargetState::new(change, at))).collect();
+        let portal = plan.console.clone().map(Arc::new);
+        let state = |change: &ChangeOutline| TargetState { portal: portal.clone(), ..TargetState::new(change, at) };
+        self.targets = plan.changes.iter().map(|change| (change.target.clone(), state(change))).collect();
         self.totals = Totals::count(self.targets());
     }
 

@@ -60,14 +60,20 @@ pub struct Totals {
 /// One target now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetStatus {
-    /// The target.
+    /// `account/region/service`, in the manifest's words.
     pub target: TargetId,
-    /// Its account's id.
+    /// The manifest's name of the account.
+    pub account: String,
+    /// The account's 12 digits.
     pub account_id: AccountId,
-    /// Its cluster's name or ARN.
+    /// The region.
+    pub region: String,
+    /// The manifest's name of the service.
+    pub service: String,
+    /// The cluster's name or ARN.
     pub cluster: String,
     /// The service's name in ECS.
-    pub service: String,
+    pub ecs_service: String,
     /// The name of its wave.
     pub wave: String,
     /// What runs; absent where it could not be read or does not exist.
@@ -199,8 +205,11 @@ impl Status {
             targets.push(TargetStatus {
                 target: target.id.clone(),
                 account_id: target.account.id.clone(),
+                account: target.id.account.to_string(),
+                region: target.id.region.to_string(),
+                service: target.id.service.to_string(),
                 cluster: target.cluster.clone(),
-                service: target.service.clone(),
+                ecs_service: target.service.clone(),
                 wave: settled.wave,
                 live,
                 drift,

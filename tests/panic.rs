@@ -53,7 +53,7 @@ fn outline() -> Outline {
         to: None,
         summary: Vec::new(),
     };
-    Outline { waves: vec![wave], changes: vec![change] }
+    Outline { waves: vec![wave], changes: vec![change], console: None }
 }
 
 #[test]

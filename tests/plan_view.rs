@@ -217,7 +217,7 @@ fn text() {
         help: create it first
 
     ✖ blocked  staging/eu-west-1/old
-        the service is INACTIVE
+        the service was deleted (INACTIVE)
         help: create it again, or take it out of the manifest
 
     ✖ blocked, the same in 2 targets
@@ -367,7 +367,7 @@ fn markdown() {
     <details open><summary>blocked <code>staging/eu-west-1/old</code> <code>(old:7)</code></summary>
 
     ```text
-    blocked: the service is INACTIVE
+    blocked: the service was deleted (INACTIVE)
     help: create it again, or take it out of the manifest
     ```
 

@@ -291,7 +291,7 @@ fn is_terminal(event: &Event) -> bool {
         | Event::RunHalted { .. }
         | Event::GateReached { .. }
         | Event::RunCancelled { .. }
-        | Event::RunFinished
+        | Event::RunFinished { .. }
         | Event::Unknown => false,
     }
 }
@@ -364,6 +364,7 @@ fn one_event_of_each_kind() -> Vec<Event> {
     let (why, help) = (|| "no\u{7} \u{1b}[31m\n\"quoted\"".to_owned(), || "일".to_owned());
     let full = || Reason {
         summary: why(),
+        cause: Some(help()),
         evidence: vec![Evidence { text: "하나".into(), tasks: 2, ..String::new().into() }, String::new().into()],
         help: Some(help()),
     };
@@ -418,7 +419,7 @@ fn one_event_of_each_kind() -> Vec<Event> {
         RunHalted { wave: "all".into(), cause: target(), failed: 1, max_failures: 0 },
         GateReached { wave: "rest".into() },
         RunCancelled { signal: "SIGINT".into() },
-        RunFinished {},
+        RunFinished { exit_code: Some(13), verdict: Some(why()), totals: [("rolled_back".to_owned(), 2)].into() },
         Unknown {},
     ]
 }

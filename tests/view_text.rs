@@ -47,6 +47,7 @@ fn story() -> Run {
             "\u{1b}]0;title\u{7}".to_owned().into(),
         ],
         help: Some("read the container's log".into()),
+        cause: None,
     };
     run.ends(395_000, US, Outcome::RolledBack, Some(reason)).wave_ends(395_000, "rest", 1, true).finished(395_100);
     run
@@ -157,7 +158,8 @@ fn nothing_of_others_reaches_a_terminal_as_a_command() {
     let evil = "evil\u{1b}[31m\u{9b}0m\r\n\u{202e}x\u{7f}";
     run.events.truncate(2);
     run.deploys(1, CANARY).at(2, Event::ServiceMessage { target: id(CANARY), text: format!("{evil} failed") });
-    let bad = Reason { summary: evil.into(), evidence: vec![evil.to_owned().into()], help: Some(evil.into()) };
+    let bad =
+        Reason { summary: evil.into(), evidence: vec![evil.to_owned().into()], help: Some(evil.into()), cause: None };
     run.ends(3, CANARY, Outcome::Failed, Some(bad.clone()));
     run.at(4, Event::RolloutSkipped { target: id(EU), outcome: Outcome::NotStarted, cause: None, reason: evil.into() });
     run.at(4, Event::SessionLost { account: evil.into(), reason: evil.into() });
@@ -388,6 +390,7 @@ fn identical_failures_are_told_once_and_what_goes_on_has_its_command() {
         summary: "CannotPullContainerError".into(),
         evidence: vec!["manifest for api:2 not found".to_owned().into()],
         help: Some("push the image before the deployment".into()),
+        cause: None,
     };
     run.ends(61_000, &names[0], Outcome::Failed, Some(pull.clone()));
     let cause = id(&names[0]);
@@ -631,7 +634,12 @@ fn failure(cause: u8, number: usize, tasks: u32) -> Reason {
         cause: Some("target group: initial".into()),
         ..format!("target group web-{number}: {tasks} initial").into()
     };
-    Reason { summary: "tasks failed to start".into(), evidence: vec![crash, health], help: Some("look".into()) }
+    Reason {
+        summary: "tasks failed to start".into(),
+        cause: None,
+        evidence: vec![crash, health],
+        help: Some("look".into()),
+    }
 }
 
 proptest! {

@@ -13,6 +13,7 @@ use http_body_util::LengthLimitError;
 use tokio_rustls::rustls;
 
 use crate::aws::bounded;
+use crate::aws::timing::{ATTEMPT_TIMEOUT, ATTEMPTS, CONNECT_TIMEOUT, OPERATION_TIMEOUT};
 use crate::base::secrets;
 
 /// What a failed call means for its caller.
@@ -49,6 +50,8 @@ pub struct CallError {
     pub message: String,
     /// AWS's id of the request, where it answered.
     pub request_id: Option<String>,
+    /// The status of an answer that refuses.
+    pub status: Option<u16>,
 }
 
 /// How a message says that there was an answer, but not one of AWS's form.
@@ -79,10 +82,14 @@ impl CallError {
                     true => Kind::Denied,
                     false => kind_of(code.as_deref(), status),
                 };
-                Self { code, request_id: request_id(error), ..Self::plain(operation, kind, message) }
+                let status = Some(status);
+                Self { code, request_id: request_id(error), status, ..Self::plain(operation, kind, message) }
             }
             SdkError::ConstructionFailure(_) => Self::plain(operation, Kind::NotSent, NOT_MADE),
-            SdkError::TimeoutError(_) => Self::plain(operation, Kind::Unknown, "no answer in time"),
+            SdkError::TimeoutError(_) => {
+                let (all, each) = (OPERATION_TIMEOUT.as_secs(), ATTEMPT_TIMEOUT.as_secs());
+                Self::plain(operation, Kind::Unknown, format!("no answer within {all}s, in tries of {each}s each"))
+            }
             // A failure to renew a session surfaces as a dispatch failure: nothing was sent.
             SdkError::DispatchFailure(failure) => {
                 let hop = causes(error).find_map(|error| error.downcast_ref::<HopError>());
@@ -91,7 +98,10 @@ impl CallError {
                     true => Kind::NotSent,
                     false => Kind::Unknown,
                 };
-                let timeout = failure.is_timeout().then(|| "no answer in time".to_owned());
+                let timeout = failure.is_timeout().then(|| {
+                    let (tries, each) = (ATTEMPTS, CONNECT_TIMEOUT.as_secs());
+                    format!("no connection in {tries} tries of {each}s each")
+                });
                 let message = timeout
                     .or_else(|| explain(error))
                     .unwrap_or_else(|| if failure.is_other() { NOT_MADE } else { "the connection failed" }.to_owned());
@@ -112,12 +122,17 @@ impl CallError {
 
     /// Makes an error that has no code of AWS's.
     pub fn plain(operation: &'static str, kind: Kind, message: impl Into<String>) -> Self {
-        Self { operation, kind, code: None, message: message.into(), request_id: None }
+        Self { operation, kind, code: None, message: message.into(), request_id: None, status: None }
     }
 
     /// The error of a write that was not sent, since its permission was over.
     pub fn withdrawn(operation: &'static str) -> Self {
         Self::plain(operation, Kind::Withdrawn, "it was not sent")
+    }
+
+    /// Returns the status of an answer by which AWS says that it is out of order, such as 503.
+    pub fn outage(&self) -> Option<u16> {
+        self.status.filter(|status| *status >= 500)
     }
 
     /// Whether the same call may be answered later: AWS throttled it, or there was no answer.

@@ -66,6 +66,15 @@ impl Exit {
         self as u8
     }
 
+    /// Returns what it means for a run that deployed something, or that did not, in a few words.
+    pub fn verdict(self, did: bool) -> &'static str {
+        match self {
+            Self::Done if did => "done",
+            Self::Done => "nothing to do",
+            exit => exit.words(),
+        }
+    }
+
     /// Returns what the number means, in a few words.
     pub fn words(self) -> &'static str {
         match self {

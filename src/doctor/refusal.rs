@@ -117,10 +117,14 @@ impl Refusal<'_> {
             )
             .fix("does the image hold CA certificates? the package is ca-certificates; SSL_CERT_FILE names a file of them")
             .fix("where a proxy signs by a CA of its own, AWS_CA_BUNDLE names that CA's file")),
-            Kind::Unknown => one(Finding::fault("no-answer", "AWS did not answer, or not properly").fix(
-                "is the runner's network, HTTPS_PROXY, NO_PROXY or AWS_ENDPOINT_URL right? the job can be \
-                 retried",
-            )),
+            Kind::Unknown => one(match error.outage() {
+                Some(status) => Finding::fault("no-answer", format!("AWS answers {status}"))
+                    .fix("nothing is wrong with the job: retry it"),
+                None => Finding::fault("no-answer", "AWS did not answer, or not properly").fix(
+                    "is the runner's network, HTTPS_PROXY, NO_PROXY, the VPC endpoint of STS or AWS_ENDPOINT_URL right? the \
+                     job can be retried",
+                ),
+            }),
             Kind::NotSent if self.is_web_identity() => one(Finding::fault(
                 "token-missing",
                 "there is no ID \

@@ -142,6 +142,7 @@ fn judge(names: &[String], states: &States) -> AlarmStates {
             summary: format!("the CloudWatch alarm {name} is in ALARM"),
             evidence: Some(because.clone()).filter(|text| !text.is_empty()).into_iter().map(Into::into).collect(),
             help: Some("look at what the alarm measures before the next run".to_owned()),
+            cause: Some(format!("the CloudWatch alarm {name} is in ALARM")),
         });
     }
     match names.iter().find(|name| !states.contains_key(*name)) {

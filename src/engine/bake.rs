@@ -11,13 +11,16 @@ use tokio::time::Instant;
 
 use crate::engine::alarms::{AlarmStates, AlarmSubscription, Alarms};
 use crate::engine::context::Run;
+use crate::engine::evidence;
+use crate::engine::evidence::Found;
 use crate::engine::last_look::LastLook;
+use crate::engine::messages::Messages;
 use crate::engine::poller::Snapshot;
 use crate::engine::rollback::succeeded::{Deployed, SucceededRollbacks};
 use crate::engine::timing::{MISSES, POLL_INTERVAL};
 use crate::engine::wave::WaveEnd;
-use crate::event::{Event, Reason};
-use crate::fleet::{Scope, Wave};
+use crate::event::{Event, Evidence, Reason};
+use crate::fleet::{Revision, Scope, TargetSpec, Wave};
 use crate::observe::service::LiveService;
 
 /// A task may be replaced for good reasons: missing tasks count once they have been missing for so long, and a look that is
@@ -93,13 +96,13 @@ async fn watch(
     // When it was noticed that the bake's time is over.
     let mut over: Option<Instant> = None;
     let mut last = LastLook::default();
-    loop {
+    let wrong = loop {
         let patience = over.unwrap_or(deadline) + READ_TIMEOUT;
         let end = if health.is_filling() { full.max(patience) } else { patience };
         let conclusion = |health: &Health<'_>, sight: Option<&AlarmVisibility>| {
             let blind = sight.and_then(|sight| sight.is_blind(bake));
             let unseen = health.unseen.as_deref().or(blind).map(|because| format!("inconclusive: {because}"));
-            unseen.or_else(|| health.missing_tasks()).map(degraded)
+            unseen.or_else(|| health.missing_tasks())
         };
         tokio::select! {
             biased;
@@ -109,10 +112,10 @@ async fn watch(
                 }
                 let is_last = last.is_due() && matches!(look, Snapshot::Service(..));
                 if let Some(summary) = health.observe(look, Instant::now()) {
-                    return Some(degraded(summary));
+                    return Some(explained(run, target, &health, summary).await);
                 }
                 if is_last {
-                    return conclusion(&health, sight_of_alarms.as_ref());
+                    break conclusion(&health, sight_of_alarms.as_ref());
                 }
             }
             seen = next(&mut alarms) => match seen {
@@ -127,14 +130,35 @@ async fn watch(
             }
             begins = last.next(end) => match begins {
                 true => looks = run.watches.follow_now(target, POLL_INTERVAL, false),
-                false => return conclusion(&health, sight_of_alarms.as_ref()),
+                false => break conclusion(&health, sight_of_alarms.as_ref()),
             },
         }
         let sees_alarms = || sight_of_alarms.as_ref().is_none_or(|sight| sight.is_blind(bake).is_none());
         if over.is_some() && health.is_good() && sees_alarms() {
             return None;
         }
+    };
+    match wrong {
+        Some(summary) => Some(explained(run, target, &health, summary).await),
+        None => None,
     }
+}
+
+/// Says what is wrong with a target, with all that can be found about it, and what it runs.
+async fn explained(run: &Run, target: &TargetSpec, health: &Health<'_>, summary: String) -> Reason {
+    let (ecs, none) = (run.ecs(target), Vec::new());
+    let found = tokio::select! {
+        biased;
+        () = run.cancel.cancelled() => Found::default(),
+        found = evidence::gather(&ecs, target, health.deployment, &health.messages, none) => found,
+    };
+    let runs = health.runs.as_ref().map(|revision| Evidence {
+        cause: Some("the new revision still runs".to_owned()),
+        ..format!("{revision} still runs in {}", target.id.account).into()
+    });
+    let found = found.also(runs.into_iter().collect());
+    let help = "it was deployed and then did not stay healthy: `roleout rollback` restores what ran before";
+    Reason { help: Some(help.to_owned()), ..found.reason_after(summary.into()) }
 }
 
 async fn next(alarms: &mut Option<AlarmSubscription>) -> AlarmStates {
@@ -187,6 +211,10 @@ struct Health<'a> {
     short_since: Option<Instant>,
     failed_before: Option<u32>,
     misses: u32,
+    /// ECS's messages since the bake began.
+    messages: Messages,
+    /// The revision that the service runs.
+    runs: Option<Revision>,
     /// Why the last look showed nothing.
     unseen: Option<String>,
 }
@@ -201,6 +229,8 @@ impl<'a> Health<'a> {
             short_since: None,
             failed_before: None,
             misses: 0,
+            messages: Messages::default(),
+            runs: None,
             unseen: Some(UNSEEN.to_owned()),
         }
     }
@@ -220,6 +250,8 @@ impl<'a> Health<'a> {
             }
         };
         (self.misses, self.unseen) = (0, None);
+        self.messages.take(&service);
+        self.runs = service.primary().and_then(|primary| primary.revision());
         let broken = broken(&service, self.deployment, &mut self.failed_before);
         if broken.is_some() {
             return broken;
@@ -254,8 +286,8 @@ impl<'a> Health<'a> {
 }
 
 fn broken(service: &LiveService, deployment: Option<&str>, failed_before: &mut Option<u32>) -> Option<String> {
-    if service.status != "ACTIVE" {
-        return Some(format!("the service is {}", service.status));
+    if let Some(ending) = service.ending() {
+        return Some(ending);
     }
     let primary = service.primary()?;
     if let Some(ours) = deployment
@@ -268,11 +300,6 @@ fn broken(service: &LiveService, deployment: Option<&str>, failed_before: &mut O
     }
     let before = *failed_before.get_or_insert(primary.tasks.failed);
     (primary.tasks.failed > before).then(|| format!("{} tasks failed during the bake", primary.tasks.failed - before))
-}
-
-fn degraded(summary: String) -> Reason {
-    let help = "it was deployed and then did not stay healthy: check its tasks before the next run";
-    Reason { summary, evidence: Vec::new(), help: Some(help.to_owned()) }
 }
 
 #[cfg(test)]

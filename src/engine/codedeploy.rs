@@ -18,6 +18,7 @@ use crate::base::arn;
 use crate::engine::blind::Blind;
 use crate::engine::context::Run;
 use crate::engine::evidence;
+use crate::engine::evidence::Found;
 use crate::engine::exactly_once::{Write, carry_out};
 use crate::engine::known_deployments::KnownDeployments;
 use crate::engine::last_look::LastLook;
@@ -142,6 +143,7 @@ async fn watched(
         Watched::Cancelled => ended(Outcome::Detached, because(watch.after_cancel(id, watch.on_cancel).await)),
         Watched::TimedOut(error) => {
             let limit = humantime::format_duration(target.timeout);
+            let silent = error.is_some();
             let summary = match error {
                 Some(error) => format!("CodeDeploy gave no answer until the timeout of {limit}: {error:#}"),
                 None => {
@@ -149,8 +151,12 @@ async fn watched(
                     format!("not complete within {limit}: {} of {} tasks run", tasks.running, tasks.desired)
                 }
             };
-            let help = format!("{id} may still complete; run `deploy` again to follow it: {}", watch.console(id));
-            let reason = Reason { summary, evidence: watch.evidence().await, help: Some(help) };
+            let help = "the deployment may still complete; run `deploy` again to follow it".to_owned();
+            let seen = format!("CodeDeploy's deployment is {id}: {}", watch.console(id));
+            let seen = Evidence { cause: Some("CodeDeploy's deployment".to_owned()), ..seen.into() };
+            let found = watch.found().await.also(vec![seen]);
+            let reason = if silent { found.told(summary.into()) } else { found.reason_after(summary.into()) };
+            let reason = Reason { help: Some(help), ..reason };
             RolloutResult { revision: None, ..ended(Outcome::TimedOut, Some(reason)) }
         }
         Watched::Over(deployment) if deployment.status == "Succeeded" => match watch.primary(deadline).await {
@@ -172,16 +178,16 @@ async fn watched(
             if !over {
                 return ended(Outcome::Detached, because(watch.after_cancel(id, OnCancel::Detach).await));
             }
-            let mut evidence = watch.evidence().await;
+            let found = watch.found().await;
             let primary = watch.primary(deadline).await.map(|(_, running)| running);
             let back = primary.as_ref().is_some_and(is_back);
-            evidence.splice(0..0, stuck.clone().map(Evidence::from));
+            let found = found.with(stuck.clone().map(Evidence::from).into_iter().collect());
             let outcome = match (back, stuck) {
                 (true, _) => Outcome::RolledBack,
                 (false, Some(_)) => Outcome::Stuck,
                 (false, None) => Outcome::Failed,
             };
-            let reason = Reason { summary, evidence, help: None };
+            let reason = found.reason_after(summary.into());
             RolloutResult { revision: primary.and_then(|arn| arn.parse().ok()), ..ended(outcome, Some(reason)) }
         }
     }
@@ -335,14 +341,13 @@ impl<'a> Watch<'a> {
     }
 
     /// Returns what can be found about a failure.
-    pub async fn evidence(&self) -> Vec<Evidence> {
+    pub async fn found(&self) -> Found {
         let (messages, none) = (&self.messages, Vec::new());
-        let found = tokio::select! {
+        tokio::select! {
             biased;
-            () = self.run.cancel.cancelled() => evidence::Found::default(),
+            () = self.run.cancel.cancelled() => Found::default(),
             found = evidence::gather(&self.ecs, self.target, self.task_set.as_deref(), messages, none) => found,
-        };
-        found.evidence
+        }
     }
 
     /// Says what goes on after a cancel, and asks CodeDeploy to roll it back where that is wished for.
@@ -370,7 +375,11 @@ impl<'a> Watch<'a> {
     pub fn console(&self, id: &str) -> String {
         let region = &self.target.id.region;
         let host = host(region);
-        format!("https://{region}.{host}/codesuite/codedeploy/deployments/{id}?region={region}")
+        let page = format!("https://{region}.{host}/codesuite/codedeploy/deployments/{id}?region={region}");
+        match &self.run.fleet.console {
+            Some(portal) => portal.link(&self.target.account.id, &page),
+            None => page,
+        }
     }
 
     async fn report_progress(&mut self, service: &LiveService, arn: &str) {

@@ -96,8 +96,8 @@ impl DeploymentTracker {
 
     /// Judges a snapshot of the service, `elapsed` after the start, with ECS's service-deployment object where it answers.
     pub fn judge(&mut self, service: &LiveService, object: Option<&Value>, elapsed: Duration) -> Verdict {
-        if service.status != "ACTIVE" {
-            return Verdict::Failed(format!("the service is {}: somebody is deleting it", service.status));
+        if let Some(ending) = service.ending() {
+            return Verdict::Failed(ending);
         }
         let Some(primary) = service.primary() else { return Verdict::Wait };
         if self.ours.is_none() {

@@ -12,10 +12,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::aws::ecs::Ecs;
+use crate::base::general::general;
 use crate::engine::messages::Messages;
 use crate::engine::service_deployments::is_of;
 use crate::event::{Evidence, Reason, is_trouble};
 use crate::fleet::TargetSpec;
+use crate::narrate::headline;
+use crate::narrate::headline::{Headline, strongest};
 
 /// Evidence is worth a short wait and no more.
 const LONGEST: Duration = Duration::from_secs(15);
@@ -29,26 +32,79 @@ const MESSAGES: usize = 5;
 #[derive(Debug, Default)]
 pub struct Found {
     /// What the service-deployment object says of its end, where it answers.
-    pub status_reason: Option<String>,
-    /// The rest.
-    pub evidence: Vec<Evidence>,
+    status_reason: Option<String>,
+    /// The cause, as far as the rest tells it.
+    headline: Option<Headline>,
+    /// The rest, what tells the most first.
+    evidence: Vec<Evidence>,
 }
 
 impl Found {
-    /// Returns the reason of a failure. `own` is what this program says of it. Where it says nothing, ECS's words are taken
-    /// in a fixed order, so that one cause is one reason whenever it was looked at: the service deployment's; those of the
-    /// deployment, `seen` while ECS rolled back; that it rolled back.
-    pub fn reason(self, own: Option<String>, seen: Option<String>) -> Reason {
-        let Self { status_reason, mut evidence } = self;
-        let summary = match (own, status_reason) {
-            (Some(own), status) => {
-                evidence.splice(0..0, status.map(Evidence::from));
-                own
+    /// Puts what is known besides before the rest: what the stages, hooks and alarms say.
+    #[must_use]
+    pub fn with(mut self, known: Vec<Evidence>) -> Self {
+        let read = known.iter().filter_map(|evidence| headline::of_words(&evidence.text));
+        self.headline = strongest(read.chain(self.headline));
+        self.evidence.splice(0..0, known);
+        self
+    }
+
+    /// Returns the reason of a deployment that ECS ended: the cause, or else ECS's words in a fixed order, so that one cause is
+    /// one reason whenever it was looked at: the service deployment's; those of the deployment, `seen` while ECS rolled back;
+    /// that it rolled back.
+    pub fn reason(self, seen: Option<String>) -> Reason {
+        let said = self.status_reason.clone().or(seen);
+        let said = said.unwrap_or_else(|| "ECS rolled the deployment back".to_owned());
+        let strong = strongest(self.headline.clone().into_iter().chain(headline::of_words(&said)));
+        match strong {
+            Some(headline) => self.headed(headline.text, headline.cause),
+            None => self.told(said.into()),
+        }
+    }
+
+    /// Puts after the rest what is worth to be known and is no cause.
+    #[must_use]
+    pub fn also(mut self, known: Vec<Evidence>) -> Self {
+        self.evidence.extend(known);
+        self
+    }
+
+    /// Returns the reason of what did not end well by what this program says of it, which is the summary only where no cause
+    /// was found.
+    pub fn reason_after(mut self, own: Evidence) -> Reason {
+        match self.headline.clone().filter(Headline::tells_why) {
+            Some(headline) => {
+                self.evidence.insert(0, own);
+                self.headed(headline.text, headline.cause)
             }
-            (None, Some(status)) => status,
-            (None, None) => seen.unwrap_or_else(|| "ECS rolled the deployment back".to_owned()),
-        };
-        Reason { summary: summary.trim_end_matches('.').to_owned(), evidence, help: None }
+            None => self.told(own),
+        }
+    }
+
+    /// Returns the reason of what this program says, whatever was found, with the cause after it.
+    pub fn reason_of(self, own: &str) -> Reason {
+        match self.headline.clone().filter(Headline::tells_why) {
+            Some(headline) => self.headed(format!("{own}: {}", headline.text), format!("{own}: {}", headline.cause)),
+            None => self.told(own.to_owned().into()),
+        }
+    }
+
+    /// Returns the reason of what this program says, with what was found as its evidence.
+    pub fn told(self, own: Evidence) -> Reason {
+        let cause = own.cause.unwrap_or_else(|| general(&own.text));
+        self.headed(own.text, cause)
+    }
+
+    /// Returns what was found, ECS's own sentence last.
+    pub fn into_evidence(self) -> Vec<Evidence> {
+        let said = self.status_reason.map(|said| Evidence::from(format!("ECS: {said}")));
+        self.evidence.into_iter().chain(said).collect()
+    }
+
+    fn headed(self, summary: String, cause: String) -> Reason {
+        let mut evidence = self.into_evidence();
+        evidence.retain(|evidence| evidence.text.strip_prefix("ECS: ").unwrap_or(&evidence.text) != summary);
+        Reason { summary: summary.trim_end_matches('.').to_owned(), cause: Some(cause), evidence, help: None }
     }
 }
 
@@ -73,39 +129,65 @@ pub async fn gather(
     messages: &Messages,
     unwell: Vec<Evidence>,
 ) -> Found {
-    let (targets, mut found) =
+    let (targets, (status_reason, stopped)) =
         tokio::join!(of_targets(ecs, target, messages.target_groups()), of_deployment(ecs, target, deployment));
-    found.evidence.extend(if targets.is_empty() { unwell } else { targets });
-    let mut telling: Vec<String> = Vec::new();
-    for message in messages.kept().iter().filter(|message| is_trouble(&message.text)) {
-        let text = general(&message.text);
-        if !telling.contains(&text) {
-            telling.push(text);
+    let targets = if targets.is_empty() { unwell } else { targets };
+    let mut said: Vec<String> = Vec::new();
+    // That ECS rolls back, the outcome says.
+    let tells = |text: &str| is_trouble(text) && !text.contains("rolling back to");
+    for message in messages.kept().iter().filter(|message| tells(&message.text)) {
+        let text = general_message(&message.text);
+        if !said.contains(&text) {
+            said.push(text);
         }
     }
-    let skip = telling.len().saturating_sub(MESSAGES);
-    found.evidence.extend(telling.into_iter().skip(skip).map(|text| Evidence::from(format!("ECS: {text}"))));
-    found
+    compose(status_reason, stopped, targets, said)
 }
 
-async fn of_deployment(ecs: &Ecs, target: &TargetSpec, deployment: Option<&str>) -> Found {
-    let mut found = Found::default();
-    if let Some(deployment) = deployment {
-        let reads = async { tokio::join!(status_reason(ecs, target, deployment), stopped(ecs, target, deployment)) };
-        match tokio::time::timeout(LONGEST, reads).await {
-            Ok((reason, stopped)) => {
-                found.status_reason = reason;
-                found.evidence.extend(stopped);
-            }
-            Err(_) => found.evidence.push("ECS was too slow to say why its tasks stopped".to_owned().into()),
-        }
+/// Puts together what was found: each thing is told once, by whoever tells the most of it.
+fn compose(
+    status_reason: Option<String>,
+    stopped: Vec<(Evidence, Option<Headline>)>,
+    targets: Vec<Evidence>,
+    said: Vec<String>,
+) -> Found {
+    let (mut evidence, mut headlines): (Vec<Evidence>, Vec<Headline>) = Default::default();
+    for (found, headline) in stopped {
+        evidence.push(found);
+        headlines.extend(headline);
     }
-    found
+    headlines.extend(targets.iter().filter_map(|found| headline::of_words(&found.text)));
+    evidence.extend(targets);
+    headlines.extend(status_reason.as_deref().and_then(headline::of_words));
+    let mut telling = Vec::new();
+    for text in said {
+        let headline = headline::of_words(&text);
+        let is_known = headline.as_ref().is_some_and(|one| headlines.iter().any(|known| known.covers(one)));
+        if !is_known {
+            telling.push(text);
+        }
+        headlines.extend(headline);
+    }
+    let skip = telling.len().saturating_sub(MESSAGES);
+    evidence.extend(telling.into_iter().skip(skip).map(|text| Evidence::from(format!("ECS: {text}"))));
+    Found { status_reason, headline: strongest(headlines), evidence }
+}
+
+/// What the service deployment says of its end, and its stopped tasks.
+type OfDeployment = (Option<String>, Vec<(Evidence, Option<Headline>)>);
+
+async fn of_deployment(ecs: &Ecs, target: &TargetSpec, deployment: Option<&str>) -> OfDeployment {
+    let Some(deployment) = deployment else { return OfDeployment::default() };
+    let reads = async { tokio::join!(status_reason(ecs, target, deployment), stopped(ecs, target, deployment)) };
+    match tokio::time::timeout(LONGEST, reads).await {
+        Ok(found) => found,
+        Err(_) => (None, vec![(Evidence::from("ECS was too slow to say why its tasks stopped".to_owned()), None)]),
+    }
 }
 
 /// Leaves out what makes equal messages differ: the service, task and deployment that they are about, and of a target group
 /// all but its name.
-fn general(text: &str) -> String {
+pub fn general_message(text: &str) -> String {
     const ABOUT: [&str; 3] = ["(service", "(task", "(deployment"];
     let mut words: Vec<String> = Vec::new();
     let mut rest = text.split(' ').peekable();
@@ -141,25 +223,22 @@ async fn status_reason(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Opti
 }
 
 /// Groups the deployment's stopped tasks by what they say: `EssentialContainerExited: … (app exited with 1)`. Those that
-/// the scheduler stopped, as the deployment gave way, are no cause and are left out where there are others.
-async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Evidence> {
+/// the scheduler stopped, as the deployment gave way, are no cause and are left out.
+async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<(Evidence, Option<Headline>)> {
     let mut tasks = match ecs.stopped_tasks(&target.cluster, deployment).await {
         Ok(tasks) => tasks,
-        Err(error) => return vec![format!("its stopped tasks could not be read: {error:#}").into()],
+        Err(error) => return vec![(format!("its stopped tasks could not be read: {error:#}").into(), None)],
     };
-    let scheduled = |task: &Value| task["stopCode"] == "ServiceSchedulerInitiated";
-    if !tasks.iter().all(scheduled) {
-        tasks.retain(|task| !scheduled(task));
-    }
+    tasks.retain(|task| !gave_way(task));
     // Each cause with the first task that tells it, whose log is its example, and how many do.
     let mut causes: BTreeMap<String, (&Value, u32)> = BTreeMap::new();
     for task in &tasks {
-        causes.entry(general(&task_reason(task))).or_insert((task, 0)).1 += 1;
+        causes.entry(general_message(&task_reason(task))).or_insert((task, 0)).1 += 1;
     }
-    let mut found: Vec<Evidence> = Vec::new();
+    let mut found: Vec<(Evidence, Option<Headline>)> = Vec::new();
     let mut unread: Vec<Evidence> = Vec::new();
     let tails = tail::collect(ecs, target, causes.values().map(|(task, _)| *task).collect()).await;
-    for ((text, (_, count)), log) in causes.into_iter().zip(tails) {
+    for ((text, (task, count)), log) in causes.into_iter().zip(tails) {
         let log = log.unwrap_or_else(|why| {
             let why = Evidence::from(why);
             if !unread.contains(&why) {
@@ -167,18 +246,37 @@ async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<Eviden
             }
             Vec::new()
         });
-        found.push(Evidence { tasks: count, log, ..Evidence::from(text) });
+        let headline = headline::of_task(task, &log).map(|headline| headline.of(count));
+        found.push((of_tasks(text, count, log), headline));
     }
-    found.extend(unread);
+    // What tells the most is read first.
+    found.sort_by(|(_, one), (_, other)| other.cmp(one));
+    found.extend(unread.into_iter().map(|why| (why, None)));
     found
 }
 
+/// Returns what so many tasks say. How a target group is called differs from service to service.
+fn of_tasks(text: String, tasks: u32, log: Vec<String>) -> Evidence {
+    let nameless = text.split_once("(target-group ").and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(')')?;
+        Some(format!("{before}(target-group){after}"))
+    });
+    Evidence { tasks, log, cause: nameless, ..Evidence::from(text) }
+}
+
+/// Whether a task was stopped because fewer were wanted, or others: it says nothing of the deployment's failure.
+fn gave_way(task: &Value) -> bool {
+    let reason = task["stoppedReason"].as_str().unwrap_or_default();
+    task["stopCode"] == "ServiceSchedulerInitiated" && (reason.is_empty() || reason.starts_with("Scaling activity"))
+}
+
 /// Says why one stopped task stopped, with the end of its log.
-pub async fn of_task(ecs: &Ecs, target: &TargetSpec, task: &Value) -> Vec<Evidence> {
+pub async fn of_task(ecs: &Ecs, target: &TargetSpec, task: &Value) -> (Vec<Evidence>, Option<Headline>) {
     let log = tail::collect(ecs, target, vec![task]).await.into_iter().next().unwrap_or_else(|| Ok(Vec::new()));
     let (log, unread) = log.map_or_else(|why| (Vec::new(), Some(Evidence::from(why))), |log| (log, None));
-    let found = Evidence { tasks: 1, log, ..Evidence::from(general(&task_reason(task))) };
-    std::iter::once(found).chain(unread).collect()
+    let headline = headline::of_task(task, &log);
+    let found = of_tasks(general_message(&task_reason(task)), 1, log);
+    (std::iter::once(found).chain(unread).collect(), headline)
 }
 
 fn task_reason(task: &Value) -> String {
@@ -206,60 +304,4 @@ fn task_reason(task: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_stopped_task_tells_its_code_reason_and_exit_codes() {
-        let task = json!({
-            "stopCode": "EssentialContainerExited", "stoppedReason": "Essential container in task exited",
-            "containers": [
-                { "name": "app", "exitCode": 137, "reason": "OutOfMemoryError: container killed" },
-                { "name": "log", "exitCode": 0 },
-                { "name": "side", "reason": "CannotPullContainerError: no such tag" },
-            ],
-        });
-        assert_eq!(
-            task_reason(&task),
-            "EssentialContainerExited: Essential container in task exited (app exited with 137: OutOfMemoryError: \
-             container killed; side: CannotPullContainerError: no such tag)"
-        );
-    }
-
-    #[test]
-    fn one_cause_has_one_reason_whatever_was_seen_in_passing() {
-        let found = |status: Option<&str>| Found { status_reason: status.map(str::to_owned), evidence: Vec::new() };
-        let text = |text: &str| Some(text.to_owned());
-        let (seen, late) =
-            (found(Some("status.")).reason(None, text("words.")), found(Some("status.")).reason(None, None));
-        assert_eq!((&seen, seen.summary.as_str()), (&late, "status"));
-        assert_eq!(found(None).reason(None, text("words.")).summary, "words");
-        assert_eq!(found(None).reason(None, None).summary, "ECS rolled the deployment back");
-        let own = found(Some("status")).reason(text("not complete within 5m"), text("words"));
-        assert_eq!((own.summary.as_str(), own.evidence[0].text.as_str()), ("not complete within 5m", "status"));
-    }
-
-    #[test]
-    fn messages_about_different_things_are_one_text() {
-        for (text, general_text) in [
-            (
-                "(service api) (task 0123456789abcdef0123456789abcdef) failed container health checks.",
-                "failed container health checks",
-            ),
-            (
-                "(service api) (deployment ecs-svc/12) deployment failed: tasks failed to start.",
-                "deployment failed: tasks failed to start",
-            ),
-            ("(service api) rolling back to deployment ecs-svc/1.", "rolling back to deployment ecs-svc/…"),
-            (
-                "(port 80) is unhealthy in (target-group arn:aws:elasticloadbalancing:r:1:targetgroup/web/0a1b) due to \
-                 (reason Timeout)",
-                "(port 80) is unhealthy in (target-group web) due to (reason Timeout)",
-            ),
-        ] {
-            assert_eq!(general(text), general_text, "{text}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
 //! What to do about a call that ECS refused.
 
 use crate::aws::denial;
+use crate::aws::denial::Denial;
 use crate::aws::error::{CallError, Kind};
+use crate::event::{Evidence, Reason};
 use crate::fleet::role_arn::RoleArn;
 use crate::fleet::{OWN_IDENTITY, TargetSpec};
 
@@ -15,6 +17,20 @@ pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
         Kind::Unknown => Some("check the service before running again: ECS may have acted".to_owned()),
         Kind::Throttled | Kind::Refused | Kind::Withdrawn => None,
     }
+}
+
+/// Returns the reason of a write that ECS refused, or whose fate is not known. What is not allowed is told in a short sentence,
+/// and AWS's own, which names the account's session and resource, after it.
+pub fn refusal(error: &CallError, target: &TargetSpec) -> Reason {
+    let (said, help) = (format!("{error:#}"), help(error, target));
+    if error.kind != Kind::Denied {
+        return Reason { summary: said, help, ..Reason::default() };
+    }
+    let denial = Denial::read(error, "ecs");
+    let why = denial.reason().map(|why| format!(": {why}")).unwrap_or_default();
+    let summary = format!("{} is not allowed to {}{why}", denial.action, target.account.chain.role_name());
+    let said = Evidence { cause: Some(format!("{}: access denied", error.operation)), ..said.into() };
+    Reason { cause: Some(summary.clone()), summary, evidence: vec![said], help }
 }
 
 /// Returns whose permissions a target's calls have.

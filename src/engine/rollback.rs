@@ -203,11 +203,8 @@ impl<'a> Rollback<'a> {
                 }
                 Err(error) if error.kind == Kind::Denied => {
                     let help = help(&error, self.target);
-                    return Err(RollbackResult::Stuck(Reason {
-                        summary: format!("{error:#}"),
-                        evidence: Vec::new(),
-                        help,
-                    }));
+                    let summary = format!("{error:#}");
+                    return Err(RollbackResult::Stuck(Reason { summary, help, ..Reason::default() }));
                 }
                 Err(error) => last = Some(error),
             }
@@ -216,8 +213,8 @@ impl<'a> Rollback<'a> {
 
     /// Decides what a look asks for.
     fn next(&self, service: &LiveService) -> Step {
-        if service.status != "ACTIVE" {
-            return Step::Nothing(format!("the service is {}", service.status));
+        if let Some(ending) = service.ending() {
+            return Step::Nothing(ending);
         }
         let Some(primary) = service.primary() else {
             return Step::Nothing("the service has no deployment".to_owned());
@@ -453,11 +450,8 @@ impl<'a> Rollback<'a> {
     fn not_written(&mut self, operation: &str, error: &CallError) -> RollbackResult {
         let mut evidence: Vec<Evidence> = self.unstoppable.take().map(Evidence::from).into_iter().collect();
         if error.kind != Kind::Withdrawn {
-            return RollbackResult::Stuck(Reason {
-                summary: format!("{error:#}"),
-                evidence,
-                help: help(error, self.target),
-            });
+            let (summary, help) = (format!("{error:#}"), help(error, self.target));
+            return RollbackResult::Stuck(Reason { summary, evidence, help, ..Reason::default() });
         }
         if self.run.cancel.is_cancelled() {
             return self.after_cancel();
@@ -465,7 +459,7 @@ impl<'a> Rollback<'a> {
         let limit = humantime::format_duration(self.timeout);
         let summary = format!("{operation} was not sent within {limit}");
         evidence.extend(error.code.is_some().then(|| format!("{error:#}").into()));
-        RollbackResult::Stuck(Reason { summary, evidence, help: Some(LOOK.to_owned()) })
+        RollbackResult::Stuck(Reason { summary, evidence, help: Some(LOOK.to_owned()), ..Reason::default() })
     }
 
     /// After a cancel.
@@ -489,11 +483,6 @@ impl<'a> Rollback<'a> {
             () = self.run.cancel.cancelled() => evidence::Found::default(),
             found = evidence::gather(&self.ecs, self.target, deployment.as_deref(), messages, none) => found,
         };
-        let help = Some(LOOK.to_owned());
-        RollbackResult::Stuck(Reason {
-            summary: summary.trim_end_matches('.').to_owned(),
-            evidence: found.evidence,
-            help,
-        })
+        RollbackResult::Stuck(Reason { help: Some(LOOK.to_owned()), ..found.reason_of(&summary) })
     }
 }

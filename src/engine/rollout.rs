@@ -3,6 +3,8 @@
 //! A rollout returns how it ended; the terminal event is sent by the wave, so that there is exactly one, also where a
 //! rollout is aborted or panics. Cancellation is looked at only where it waits.
 
+mod late;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +30,10 @@ use crate::engine::rollback::{self, Rollback, RollbackFrom};
 use crate::engine::rollout_result::RolloutResult;
 use crate::engine::run_task;
 use crate::engine::service_deployments::ServiceDeployment;
+use crate::engine::standing::Standing;
 use crate::engine::timing::MISSES;
 use crate::engine::update::{ConditionalUpdate, TooLate, Update, Updated, settings};
-use crate::event::{Event, Evidence};
+use crate::event::{Event, Evidence, Reason};
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{OnCancel, OnFailure, Outcome, Revision, TargetSpec, Wave};
 use crate::observe::progress::Progress;
@@ -47,7 +50,7 @@ pub async fn rollout(
     failing: &(dyn Fn() + Sync),
 ) -> RolloutResult {
     let mut current = DriftGuard::planned(run, index);
-    let ended = forward(run, &mut current, wave.on_cancel, permit, failing).await;
+    let ended = forward(run, &mut current, wave, permit, failing).await;
     let (target, work) = (current.target, &*current.work);
     let ended = run_task::run_after(run, target, work, ended, permit).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
@@ -76,7 +79,7 @@ pub async fn rollout(
 async fn forward(
     run: &Run,
     current: &mut DriftGuard<'_>,
-    on_cancel: OnCancel,
+    wave: &Wave,
     permit: &Permit,
     failing: &(dyn Fn() + Sync),
 ) -> RolloutResult {
@@ -115,14 +118,14 @@ async fn forward(
     run.with_progress(index, |known| known.asked = true);
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
-        let watch = codedeploy::Watch::new(run, target, group, on_cancel);
+        let watch = codedeploy::Watch::new(run, target, group, wave.on_cancel);
         return codedeploy::rollout(watch, work, registered.clone(), permit).await;
     }
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
-        return codedeploy::follow(codedeploy::Watch::new(run, target, group, on_cancel), work, deployment).await;
+        return codedeploy::follow(codedeploy::Watch::new(run, target, group, wave.on_cancel), work, deployment).await;
     }
-    let mut rollout = Rollout::new(run, current, on_cancel, failing);
+    let mut rollout = Rollout::new(run, current, wave, failing);
     rollout.stages = Stages::under(&within);
     let primary = work.deployments.first().cloned();
     match &work.definition {
@@ -240,13 +243,16 @@ struct Rollout<'a> {
     blind: Blind,
     misses: u32,
     stages: Stages,
-    on_cancel: OnCancel,
+    standing: Standing,
+    /// Whether ECS rolls our deployment back.
+    rolls_back: bool,
+    wave: &'a Wave,
     /// Called when it has failed, even if ECS still rolls back or the evidence is still collected.
     failing: &'a (dyn Fn() + Sync),
 }
 
 impl<'a> Rollout<'a> {
-    fn new(run: &'a Run, current: &'a DriftGuard<'_>, on_cancel: OnCancel, failing: &'a (dyn Fn() + Sync)) -> Self {
+    fn new(run: &'a Run, current: &'a DriftGuard<'_>, wave: &'a Wave, failing: &'a (dyn Fn() + Sync)) -> Self {
         Self {
             run,
             index: current.index,
@@ -263,7 +269,9 @@ impl<'a> Rollout<'a> {
             blind: Blind::default(),
             misses: 0,
             stages: Stages::default(),
-            on_cancel,
+            standing: Standing::default(),
+            rolls_back: false,
+            wave,
             failing,
         }
     }
@@ -314,6 +322,7 @@ impl<'a> Rollout<'a> {
             let target = self.target.id.clone();
             self.run.emit(Event::ServiceMessage { target, text: message.text }).await;
         }
+        self.standing.look(service, Instant::now());
         let Some(followed) = &mut self.followed else { return self.see_count(service).await };
         let verdict = followed.judge(service, object.as_deref(), elapsed);
         let ours = followed.ours.clone();
@@ -330,6 +339,7 @@ impl<'a> Rollout<'a> {
                 self.stages.read_failed(object.unread.as_deref());
             }
         }
+        self.rolls_back = verdict == Verdict::RollingBack;
         if matches!(
             verdict,
             Verdict::RollingBack
@@ -355,14 +365,15 @@ impl<'a> Rollout<'a> {
                 }
                 RolloutResult::succeeded(self.revision.clone(), None)
             }
-            Verdict::Failed(summary) => self.explained(Outcome::Failed, Some(summary)).await,
-            Verdict::RolledBack => self.explained(Outcome::RolledBack, None).await,
+            // A service that is deleted is the cause, whatever its tasks say.
+            Verdict::Failed(summary) if service.ending().is_some() => {
+                self.ended(Outcome::Failed, self.found().await.told(summary.into()))
+            }
+            Verdict::Failed(summary) => self.ended(Outcome::Failed, self.found().await.reason_after(summary.into())),
+            Verdict::RolledBack => self.ended(Outcome::RolledBack, self.found().await.reason(self.seen())),
             Verdict::Stuck(summary) => {
-                let mut ended = self.explained(Outcome::Stuck, Some(summary)).await;
-                if let Some(reason) = &mut ended.reason {
-                    reason.help = Some("ECS could not roll back: check the service now".to_owned());
-                }
-                ended
+                let help = Some("ECS could not roll back: check the service now".to_owned());
+                self.ended(Outcome::Stuck, Reason { help, ..self.found().await.reason_of(&summary) })
             }
             Verdict::Superseded(summary) => RolloutResult::new(Outcome::Superseded, summary),
         };
@@ -412,10 +423,19 @@ impl<'a> Rollout<'a> {
         };
     }
 
-    /// Ends with an outcome and all that can be found about it. Without a summary of its own it has ECS's.
-    async fn explained(&self, outcome: Outcome, summary: Option<String>) -> RolloutResult {
+    fn ended(&self, outcome: Outcome, reason: Reason) -> RolloutResult {
+        RolloutResult { reason: Some(reason), ..RolloutResult::new(outcome, "") }
+    }
+
+    /// ECS's words about the failure, as they were when ECS began to roll back.
+    fn seen(&self) -> Option<String> {
+        self.followed.as_ref().and_then(|followed| followed.why.clone())
+    }
+
+    /// Returns all that can be found about a failure.
+    async fn found(&self) -> Found {
         let ours = self.followed.as_ref().and_then(|followed| followed.ours.as_deref());
-        let mut found = tokio::select! {
+        let found = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => Found::default(),
             found = evidence::gather(
@@ -426,9 +446,7 @@ impl<'a> Rollout<'a> {
                 self.unwell.clone().unwrap_or_default(),
             ) => found,
         };
-        found.evidence.splice(0..0, self.stages.evidence());
-        let reason = found.reason(summary, self.followed.as_ref().and_then(|followed| followed.why.clone()));
-        RolloutResult { reason: Some(reason), ..RolloutResult::new(outcome, "") }
+        found.with(self.stages.evidence())
     }
 
     fn with_deployment(&self, ended: RolloutResult) -> RolloutResult {
@@ -439,7 +457,7 @@ impl<'a> Rollout<'a> {
 
     async fn detached(&self) -> RolloutResult {
         let goes_on = match self.followed.as_ref().and_then(|followed| followed.ours.as_deref()) {
-            Some(deployment) if self.on_cancel == OnCancel::Rollback => {
+            Some(deployment) if self.wave.on_cancel == OnCancel::Rollback => {
                 rollback::stop_on_cancel(self.ecs, self.target, deployment, self.run.cancel.at()).await
             }
             Some(deployment) => format!("the run was cancelled; {deployment} goes on in ECS"),
@@ -456,34 +474,5 @@ impl<'a> Rollout<'a> {
         (self.failing)();
         let ended = RolloutResult { reason: Some(Blind::reason(error)), ..RolloutResult::new(Outcome::TimedOut, "") };
         RolloutResult { acted: false, ..self.with_deployment(ended) }
-    }
-
-    async fn timed_out(&self) -> RolloutResult {
-        (self.failing)();
-        let limit = humantime::format_duration(self.target.timeout);
-        let followed = self.followed.as_ref();
-        let summary = match (&self.last_error, followed.map(|followed| followed.ours.is_some())) {
-            (Some(error), _) => format!("ECS gave no answer until the timeout of {limit}: {error:#}"),
-            (None, Some(false)) => format!("ECS did not start a deployment of the new revision within {limit}"),
-            (None, _) if self.misses > 0 => format!("ECS did not find the service until the timeout of {limit}"),
-            (None, _) => {
-                let tasks = self.tasks.unwrap_or_default();
-                format!("not complete within {limit}: {} of {} tasks run", tasks.running, tasks.desired)
-            }
-        };
-        let waits = self.stages.waiting().map(|(hook, stage)| {
-            // Until when, and with which command, the summary says of each target: this is the same for all that wait there.
-            format!("it waits at a {} in {stage}", hook.name())
-        });
-        let help = match &waits {
-            Some(_) => "let it go on with `roleout continue`, and follow it with `deploy`",
-            None => "the deployment may still complete; run `deploy` again to follow it",
-        };
-        let summary = waits.map_or(summary, |waits| format!("not complete within {limit}: {waits}"));
-        let mut ended = self.explained(Outcome::TimedOut, Some(summary)).await;
-        if let Some(reason) = &mut ended.reason {
-            reason.help = Some(help.to_owned());
-        }
-        RolloutResult { revision: None, ..self.with_deployment(ended) }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
+use crate::base::general::general;
 use crate::engine::context::Run;
-use crate::engine::hints::help;
+use crate::engine::hints::refusal;
 use crate::engine::retry::Unread;
 use crate::event::{Evidence, Reason};
 use crate::fleet::{Outcome, Revision, TargetSpec};
@@ -39,11 +40,7 @@ impl RolloutResult {
 
     /// A write that ECS refused, or whose fate is not known.
     pub fn refused(error: &CallError, target: &TargetSpec) -> Self {
-        let mut ended = Self::new(Outcome::Failed, format!("{error:#}"));
-        if let Some(reason) = &mut ended.reason {
-            reason.help = help(error, target);
-        }
-        ended
+        Self { reason: Some(refusal(error, target)), ..Self::new(Outcome::Failed, "") }
     }
 
     /// Ends a rollout whose write was not sent, since its permission was over; `None` for any other error. A wave that was
@@ -121,7 +118,7 @@ impl RolloutResult {
         let failure = self.reason.clone().unwrap_or_default();
         let told = |outcome, summary: String, mut failure: Reason| {
             failure.evidence.insert(0, std::mem::take(&mut failure.summary).into());
-            (outcome, Reason { summary, evidence: failure.evidence, help: None }, None)
+            (outcome, Reason { cause: Some(general(&summary)), summary, evidence: failure.evidence, help: None }, None)
         };
         let (outcome, reason, revision) = match result {
             RollbackResult::Back(revision) => (Outcome::RolledBack, Reason { help: None, ..failure }, revision),
@@ -161,8 +158,10 @@ pub enum RollbackResult {
 
 /// Says why a target is stuck: that its rollback failed, and what had gone wrong before.
 pub fn stuck_reason(failure: Reason, stuck: Reason) -> Reason {
+    let failed = |why: &str| format!("the rollback failed: {why}");
+    let cause = Some(failed(stuck.cause.as_deref().unwrap_or(&stuck.summary)));
     let mut evidence = stuck.evidence;
-    evidence.push(failure.summary.into());
+    evidence.push(Evidence { cause: failure.cause, ..failure.summary.into() });
     evidence.extend(failure.evidence);
-    Reason { summary: format!("the rollback failed: {}", stuck.summary), evidence, help: stuck.help }
+    Reason { summary: failed(&stuck.summary), cause, evidence, help: stuck.help }
 }

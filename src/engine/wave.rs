@@ -117,7 +117,7 @@ impl WaveScheduler<'_> {
             let target = self.run.fleet.targets[index].id.clone();
             self.run.emit(Event::RolloutStarted { target: target.clone() }).await;
             let summary = format!("{} before its wave began; nothing was changed", reason.summary);
-            let reason = Some(Reason { summary, ..reason });
+            let reason = Some(Reason { cause: Some(summary.clone()), summary, ..reason });
             let outcome = Outcome::Failed;
             self.run.emit(Event::RolloutFinished { target, outcome, reason, revision: None }).await;
             self.failed(index).await;

@@ -47,9 +47,9 @@ impl Job {
         }
     }
 
-    /// Returns the address of the commit's page, which begins as the job's own.
+    /// Returns the address of the commit's page, where an address of the job or the pipeline tells the project's.
     pub fn commit_url(&self) -> Option<String> {
-        let (project, _) = self.url.as_deref()?.split_once("/-/jobs/")?;
+        let (project, _) = self.url.as_deref().or(self.pipeline_url.as_deref())?.split_once("/-/")?;
         Some(format!("{project}/-/commit/{}", self.commit.as_deref()?))
     }
 

@@ -83,7 +83,7 @@ impl Progress {
                 environment.bakes.remove(wave);
                 environment.settled(state)
             }),
-            Event::RunFinished => {
+            Event::RunFinished { .. } => {
                 self.all(|environment| environment.status.is_some().then(|| environment.verdict(state)))
             }
             Event::RunRefused { .. }

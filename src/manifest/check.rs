@@ -8,6 +8,7 @@ mod alarms;
 mod allow;
 mod chain;
 mod codedeploy;
+mod console;
 mod definition;
 mod deployment;
 mod draft;
@@ -94,13 +95,27 @@ pub fn check(
     let notify = checker.notify(manifest);
     let environments = checker.environments(manifest, &accounts);
     let tiers = checker.tiers_of_environments(manifest, (&accounts, &environments), &mut warnings);
+    let console = checker.console(manifest);
     if context.count() > 0 {
         return None;
     }
     let (accounts, targets) = assemble(&accounts.list, targets.list, timeout, &mut warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
     let (identity, waves) = (identity?, waves?);
-    Some(Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, tiers, release, warnings })
+    Some(Fleet {
+        identity,
+        allow,
+        accounts,
+        targets,
+        waves,
+        on_busy,
+        notify,
+        environments,
+        tiers,
+        console,
+        release,
+        warnings,
+    })
 }
 
 /// Joins the accounts that have targets with those targets.

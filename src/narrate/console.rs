@@ -32,7 +32,11 @@ fn page(target: &TargetState, page: &str) -> String {
     let host = host(&region);
     // A cluster may be given by its ARN; the console wants its name.
     let (cluster, service) = (clean(arn::name(&target.cluster)), clean(&target.service));
-    format!("https://{region}.{host}/ecs/v2/clusters/{cluster}/services/{service}/{page}?region={region}")
+    let page = format!("https://{region}.{host}/ecs/v2/clusters/{cluster}/services/{service}/{page}?region={region}");
+    match &target.portal {
+        Some(portal) => portal.link(&target.account_id, &page),
+        None => page,
+    }
 }
 
 /// Returns the console's host in a region's partition.

@@ -14,7 +14,7 @@ use crate::narrate::outcome::Tone;
 use crate::narrate::trouble::TroubleTracker;
 use crate::narrate::{outcome, stage};
 use crate::plan::outline::Outline;
-use crate::state::{RunState, TargetState, WaveState, milliseconds};
+use crate::state::{Phase, RunState, TargetState, WaveState, milliseconds};
 
 /// How many of ECS's complaints a target may make before the rest is left to its evidence: a service that cannot place
 /// a task says so every few seconds.
@@ -125,7 +125,7 @@ impl Narrator {
                 Some(progress(target, format!("{verb} {} as {deployment}", clean(&revision))))
             }
             // Why a run was refused is the error that ends the command.
-            Event::TasksChanged { .. } | Event::Unknown | Event::RunFinished | Event::RunRefused { .. } => None,
+            Event::TasksChanged { .. } | Event::Unknown | Event::RunFinished { .. } | Event::RunRefused { .. } => None,
             Event::StageChanged { target, stage, production_percent, test_percent, bake_minutes } => {
                 let text = stage::words(stage, *production_percent, *test_percent, *bake_minutes);
                 Some(progress(target, text))
@@ -193,8 +193,10 @@ impl Narrator {
                 Some(wave_finished(wave, *failed, *passed))
             }
             Event::RunHalted { wave, cause, failed, max_failures } => {
-                let running = state.totals().running;
-                let rest = match running {
+                // The one whose failure was one too many may still be rolled back: it is told of as failed.
+                let fails = |target: &TargetState| target.is_failing() || target.phase == Phase::RollingBack;
+                let others = |target: &&TargetState| target.is_running() && target.target != *cause && !fails(target);
+                let rest = match state.targets().filter(others).count() {
                     0 => String::new(),
                     1 => "; 1 still runs to its end".to_owned(),
                     running => format!("; {running} still run to their end"),

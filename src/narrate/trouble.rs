@@ -6,6 +6,8 @@ use std::collections::HashMap;
 
 use crate::event::{Event, is_trouble};
 use crate::fleet::TargetId;
+use crate::narrate::headline;
+use crate::narrate::headline::Headline;
 use crate::state::TargetState;
 
 /// How much a message tells: that tasks are stopped, which is also so where all goes well.
@@ -24,9 +26,10 @@ impl TroubleTracker {
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::ServiceMessage { target, text } => {
-                let weight = weight(text);
+                let cause = headline::of_words(text).filter(Headline::tells_why).map(|headline| headline.text);
+                let weight = if cause.is_some() { CAUSE } else { weight(text) };
                 if weight > 0 && self.0.get(target).is_none_or(|(known, _)| weight >= *known) {
-                    self.0.insert(target.clone(), (weight, gist(text).to_owned()));
+                    self.0.insert(target.clone(), (weight, cause.unwrap_or_else(|| gist(text).to_owned())));
                 }
             }
             Event::RollbackStarted { target, .. }
@@ -76,10 +79,11 @@ mod tests {
         for (text, kept) in [
             ("has stopped 1 running tasks: (task 1).", "has stopped 1 running tasks: (task 1)."),
             ("has stopped 1 running tasks: (task 2).", "has stopped 1 running tasks: (task 2)."),
-            ("(task 3) failed container health checks.", "(task 3) failed container health checks."),
-            ("has stopped 1 running tasks: (task 3).", "(task 3) failed container health checks."),
-            ("was unable to place a task. Reason: CannotPullContainerError: x.", "CannotPullContainerError: x."),
-            ("is unable to consistently start tasks.", "CannotPullContainerError: x."),
+            ("(deployment 1) deployment failed: it is over.", "(deployment 1) deployment failed: it is over."),
+            ("(task 3) failed container health checks.", "container health check fails"),
+            ("has stopped 1 running tasks: (task 3).", "container health check fails"),
+            ("was unable to place a task. Reason: CannotPullContainerError: x.", "image cannot be pulled"),
+            ("is unable to consistently start tasks.", "image cannot be pulled"),
         ] {
             assert_eq!(heard(text).as_deref(), Some(kept), "{text}");
         }

@@ -127,6 +127,21 @@ impl LiveService {
         }
     }
 
+    /// Whether its deployment circuit breaker is on.
+    pub fn breaker(&self) -> bool {
+        self.configuration["deploymentCircuitBreaker"]["enable"] == true
+    }
+
+    /// Says what its status means, where it is not ACTIVE.
+    pub fn ending(&self) -> Option<String> {
+        match self.status.as_str() {
+            "ACTIVE" => None,
+            "INACTIVE" => Some("the service was deleted (INACTIVE)".to_owned()),
+            "DRAINING" => Some("the service is being deleted (DRAINING)".to_owned()),
+            other => Some(format!("the service is {other}")),
+        }
+    }
+
     /// Whether its deployments go by lifecycle stages: BLUE_GREEN, LINEAR and CANARY.
     pub fn has_stages(&self) -> bool {
         self.configuration["strategy"].as_str().is_some_and(|strategy| strategy != "ROLLING")

@@ -49,6 +49,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
         notify: Vec::new(),
         environments: BTreeMap::new(),
         tiers: BTreeMap::new(),
+        console: None,
         release: Release::default(),
         warnings: Vec::new(),
     }
@@ -92,8 +93,8 @@ async fn found(
                 continue;
             }
         };
-        if observed.service.status != "ACTIVE" {
-            faults.add(Exit::Usage, format!("{name}: the service is {}", observed.service.status), None);
+        if let Some(ending) = observed.service.ending() {
+            faults.add(Exit::Usage, format!("{name}: {ending}"), None);
             continue;
         }
         if observed.live.is_null() {

@@ -10,7 +10,7 @@ use crate::base::{file, json, secrets};
 use crate::event::Stamped;
 use crate::plan::preview::Preview;
 use crate::report::kind::Wanted;
-use crate::report::{Kind, Record, Report, log, terraform};
+use crate::report::{Kind, Record, Report, html, log, terraform};
 
 /// The files of one run.
 #[derive(Default)]
@@ -86,8 +86,13 @@ impl Reports {
     pub fn write_report(&mut self, report: &Report) {
         self.written = true;
         self.room.clear();
+        let beside = self.directory.as_ref().map(|directory| directory.join(Kind::Html.file()));
         for wanted in std::mem::take(&mut self.wanted) {
-            self.put(&wanted, wanted.kind.text(report));
+            let text = match wanted.kind {
+                Kind::Html if Some(&wanted.path) == beside.as_ref() => Ok(html::beside_logs(report)),
+                kind => kind.text(report),
+            };
+            self.put(&wanted, text);
         }
         let Some(directory) = self.directory.take() else { return };
         let mut missing: Vec<String> = Vec::new();

@@ -13,6 +13,7 @@ use crate::event::{Event, Job, Stamped, Stamper, halted_by, waits_at};
 use crate::fleet::failure_budget::FailureBudget;
 use crate::fleet::{Outcome, TargetId};
 use crate::plan::outline::{Outline, WaveOutline};
+use crate::state::RunState;
 
 /// How many targets a message names before it counts the rest.
 const NAMED: usize = 3;
@@ -257,7 +258,7 @@ impl Run {
                 | Event::WaveFinished { .. }
                 | Event::RunHalted { .. }
                 | Event::GateReached { .. }
-                | Event::RunFinished
+                | Event::RunFinished { .. }
                 | Event::Unknown => continue,
                 _ => {}
             }
@@ -285,7 +286,7 @@ impl Run {
         if let Some((message, code)) = refusal {
             self.joined.gaps.push(format!("{}: nothing was started: {message}", part.name));
             self.refused = self.refused.or(Exit::of_code(code));
-        } else if !part.events.iter().any(|stamped| stamped.event == Event::RunFinished) {
+        } else if !part.events.iter().any(|stamped| matches!(stamped.event, Event::RunFinished { .. })) {
             let gap = format!("{}: the run breaks off; what was under way may go on in ECS", part.name);
             self.joined.gaps.push(gap);
             self.broke_off = true;
@@ -317,7 +318,9 @@ impl Run {
             self.emit(Event::RunCancelled { signal });
         }
         if self.joined.gaps.is_empty() {
-            self.emit(Event::RunFinished);
+            let mut state = RunState::new();
+            self.joined.events.iter().for_each(|event| state.apply(event));
+            self.emit(state.end());
         }
     }
 }

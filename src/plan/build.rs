@@ -58,7 +58,7 @@ pub fn busy(fleet: &Fleet, seen: &[Observation]) -> Vec<usize> {
 /// Builds a plan by what is decided for each target that could be read, by its index.
 pub(super) fn decided(fleet: &Fleet, seen: &[Observation], decide: impl Fn(usize, &Observed) -> Decision) -> Plan {
     let mut work: Vec<Option<Work>> = fleet.targets.iter().map(|_| None).collect();
-    let mut outline = Outline::default();
+    let mut outline = Outline { console: fleet.console.clone(), ..Outline::default() };
     for wave in &fleet.waves {
         let mut changing = 0;
         for &index in &wave.targets {
@@ -358,9 +358,8 @@ pub(super) fn unfinished(service: &LiveService) -> Option<String> {
 
 /// Returns why a service cannot be deployed by UpdateService at all.
 pub(super) fn undeployable(service: &LiveService, codedeploy: Option<&CodeDeploy>) -> Option<Decision> {
-    if service.status != "ACTIVE" {
-        let help = "create it again, or take it out of the manifest";
-        return Some(Decision::blocked(format!("the service is {}", service.status), help));
+    if let Some(ending) = service.ending() {
+        return Some(Decision::blocked(ending, "create it again, or take it out of the manifest"));
     }
     if service.express {
         let help = "update it with the Express Gateway API that created it";

@@ -25,8 +25,8 @@ pub enum Drift {
 /// Compares a target's work with what is seen of the target now.
 pub fn check(work: &Work, observed: &Observed) -> Drift {
     let service = &observed.service;
-    if service.status != "ACTIVE" {
-        return Drift::Moved(format!("the service is {} now", service.status));
+    if let Some(ending) = service.ending() {
+        return Drift::Moved(ending);
     }
     let primary = service.primary();
     if runs_the_same(work, service) {
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(said, "its deployment ecs-svc/1 is in progress");
         let mut gone = observed(7, "ecs-svc/1", "COMPLETED", "r:1");
         gone.service.status = "INACTIVE".to_owned();
-        assert_eq!(moved(&register(), &gone), "the service is INACTIVE now");
+        assert_eq!(moved(&register(), &gone), "the service was deleted (INACTIVE)");
     }
 
     #[test]

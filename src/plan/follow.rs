@@ -60,7 +60,7 @@ pub fn plan(fleet: &Fleet, seen: &[Observation]) -> Plan {
         on_failure: OnFailure::Stop,
         on_cancel: OnCancel::Detach,
     };
-    Plan { outline: Outline { waves: vec![wave], changes }, work }
+    Plan { outline: Outline { waves: vec![wave], changes, console: fleet.console.clone() }, work }
 }
 
 /// A deployment that is under way.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::fleet::{AccountId, OnCancel, OnFailure, Revision, TargetId};
+use crate::fleet::{AccountId, OnCancel, OnFailure, Portal, Revision, TargetId};
 
 /// What a plan says to people, events and reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +13,9 @@ pub struct Outline {
     pub waves: Vec<WaveOutline>,
     /// Every target, wave by wave.
     pub changes: Vec<ChangeOutline>,
+    /// The access portal of which links to the console are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<Portal>,
 }
 
 impl Outline {
@@ -58,6 +61,7 @@ pub struct WaveOutline {
 
 /// What a plan says of a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "WrittenChange", into = "WrittenChange")]
 pub struct ChangeOutline {
     /// The target.
     pub target: TargetId,
@@ -77,6 +81,49 @@ pub struct ChangeOutline {
     pub to: Option<Revision>,
     /// What changes, a line each, without values of environment variables.
     pub summary: Vec<String>,
+}
+
+/// What a plan says of a target, as it is written: `service` is the manifest's name, as in every form for programs.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+struct WrittenChange {
+    /// `account/region/service`, in the manifest's words.
+    target: TargetId,
+    /// Its account's id.
+    account_id: AccountId,
+    /// Its cluster's name.
+    cluster: String,
+    /// The manifest's name of the service; its name in ECS where `ecs_service` is absent.
+    service: String,
+    /// The service's name in ECS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ecs_service: Option<String>,
+    /// The name of its wave.
+    wave: String,
+    /// What it needs.
+    action: Action,
+    /// The revision that it runs now; absent where it could not be read.
+    from: Option<Revision>,
+    /// The revision that it will run, where that one exists already.
+    to: Option<Revision>,
+    /// What changes, a line each, without values of environment variables.
+    summary: Vec<String>,
+}
+
+impl From<WrittenChange> for ChangeOutline {
+    fn from(written: WrittenChange) -> Self {
+        let WrittenChange { target, account_id, cluster, service, ecs_service, wave, action, from, to, summary } =
+            written;
+        let service = ecs_service.unwrap_or(service);
+        Self { target, account_id, cluster, service, wave, action, from, to, summary }
+    }
+}
+
+impl From<ChangeOutline> for WrittenChange {
+    fn from(change: ChangeOutline) -> Self {
+        let ChangeOutline { target, account_id, cluster, service, wave, action, from, to, summary } = change;
+        let (ecs_service, service) = (Some(service), target.service.to_string());
+        Self { target, account_id, cluster, service, ecs_service, wave, action, from, to, summary }
+    }
 }
 
 /// What a target needs.

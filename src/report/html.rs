@@ -13,7 +13,7 @@ use crate::base::exit::Exit;
 use crate::base::text::{count, duration, parallel};
 use crate::report::html::data::glyph_and_tone;
 use crate::report::html::markup::{Page, digest, glyph, link};
-use crate::report::{Line, Reason, Report, Run, Target, Wave};
+use crate::report::{Ending, Line, Reason, Report, Run, Target, Wave};
 
 /// How many distinct failures are told before the rest is left to the timeline.
 const FAILURES: usize = 50;
@@ -35,6 +35,15 @@ const SCRIPT: &str = concat!(
 
 /// Returns the report as a page: HTML in UTF-8, without anything to fetch.
 pub fn text(report: &Report) -> String {
+    page(report, false)
+}
+
+/// Returns the page that has the logs of its targets beside it, and links to them.
+pub fn beside_logs(report: &Report) -> String {
+    page(report, true)
+}
+
+fn page(report: &Report, has_logs: bool) -> String {
     let mut page = Page::default();
     head(report, &mut page);
     page.html(GLYPHS);
@@ -56,7 +65,7 @@ pub fn text(report: &Report) -> String {
     page.html("</main>\n<aside id=\"detail\" hidden aria-labelledby=\"detail-title\"></aside>\n");
     page.html("<footer>Made by roleout ").text(env!("CARGO_PKG_VERSION"));
     page.html(". Times of day are in UTC; those with a plus count from the start of the run.</footer>\n");
-    page.html("<script type=\"application/json\" id=\"data\">").html(&data::json(report));
+    page.html("<script type=\"application/json\" id=\"data\">").html(&data::json(report, has_logs));
     page.html("</script>\n<script>").html(SCRIPT).html("</script>\n</body>\n</html>\n");
     page.into_text()
 }
@@ -116,7 +125,7 @@ fn verdict(report: &Report, page: &mut Page) {
         fact("Exit code", code.to_string());
     }
     if report.all() > 0 {
-        fact("Targets", report.all().to_string());
+        fact("Targets", thousands(report.all()));
     }
     if let Some(start) = run.started_at {
         fact("Started", moment(start));
@@ -132,7 +141,7 @@ fn verdict(report: &Report, page: &mut Page) {
         ("Environment", job.environment.as_deref().map(plain)),
         ("Project", job.project.as_deref().map(plain)),
         ("Branch or tag", job.reference.as_deref().map(plain)),
-        ("Commit", job.commit.as_deref().map(|commit| format!("<code>{}</code>", plain(&short(commit))))),
+        ("Commit", job.commit.as_deref().map(|commit| link(&short(commit), job.commit_url().as_deref()))),
         ("Pipeline", job.pipeline_id.as_deref().map(|id| link(&format!("#{id}"), job.pipeline_url.as_deref()))),
         ("Job", job.name.as_deref().or(job.id.as_deref()).map(|name| link(name, job.url.as_deref()))),
         ("Run", run.id.as_deref().map(|id| format!("<code>{}</code>", plain(id)))),
@@ -170,7 +179,8 @@ fn totals(report: &Report, page: &mut Page) {
     page.html("</svg>\n<ul class=\"totals\">\n");
     for (ending, number) in report.totals.iter().rev() {
         let (shape, tone) = glyph_and_tone(*ending);
-        page.html(&format!("<li class=\"{tone}\">{}<b>{number}</b> <span>", glyph(shape, ""))).text(ending.words());
+        page.html(&format!("<li class=\"{tone}\">{}<b>{}</b> <span>", glyph(shape, ""), thousands(*number)))
+            .text(ending.words());
         page.html("</span></li>\n");
     }
     page.html("</ul>\n");
@@ -218,7 +228,8 @@ fn failures(report: &Report, page: &mut Page) {
         failure(report, targets, page);
     }
     if groups.len() > FAILURES {
-        page.html("<p class=\"why\">").text(&format!("{} more are in the timeline below.", groups.len() - FAILURES));
+        page.html("<p class=\"why\">")
+            .text(&format!("{} more are in the timeline below.", thousands(groups.len() - FAILURES)));
         page.html("</p>\n");
     }
     page.html("</section>\n");
@@ -243,7 +254,7 @@ fn failure(report: &Report, targets: &[&Target], page: &mut Page) {
     }
     page.html("</span></h3>\n");
     if targets.len() > 1 {
-        page.html("<p class=\"of\">").text(&count(targets.len(), "target")).html("</p>\n");
+        page.html("<p class=\"of\">").text(&counted(targets.len(), "target")).html("</p>\n");
     }
     if let Some(reason) = reason.filter(|reason| !reason.evidence.is_empty()) {
         page.html("<ul class=\"evidence\">\n");
@@ -266,7 +277,7 @@ fn failure(report: &Report, targets: &[&Target], page: &mut Page) {
         page.html("<li>").html(&markup::target(&target.target.to_string())).html("</li>\n");
     }
     if targets.len() > NAMED {
-        let more = format!("and {} more", targets.len() - NAMED);
+        let more = format!("and {} more", thousands(targets.len() - NAMED));
         let same = targets.iter().all(|target| target.reason == first.reason);
         let place = first.reason.filter(|_| same).map(|place| format!("&amp;reason={place}")).unwrap_or_default();
         let outcome = data::word(first.outcome);
@@ -284,11 +295,7 @@ fn waves(report: &Report, page: &mut Page) {
     page.html("<th scope=\"col\" class=\"number\">May fail</th><th scope=\"col\" class=\"number\">Bake</th>");
     page.html("<th scope=\"col\" class=\"number\">Time</th></tr></thead>\n<tbody>\n");
     for wave in &report.waves {
-        page.html("<tr><td>")
-            .text(&wave.name)
-            .html("</td><td>")
-            .text(&crate::report::counts(&wave.totals))
-            .html("</td><td>");
+        page.html("<tr><td>").text(&wave.name).html("</td><td>").text(&tallied(&wave.totals)).html("</td><td>");
         page.html(&wave_ended(wave)).html("</td><td>").text(&parallel(&wave.max_parallel));
         page.html(&format!("</td><td class=\"number\">{}</td><td class=\"number\">", wave.max_failures));
         if wave.bake_seconds > 0 {
@@ -307,7 +314,10 @@ fn wave_ended(wave: &Wave) -> String {
     let word = |shape, tone, words: &str| glyph(shape, tone) + words;
     match (&wave.halted_by, wave.passed) {
         (Some(cause), _) => word("cross", "bad", "halted by ") + &markup::target(&cause.to_string()),
-        (None, Some(true)) => word("check", "good", "passed"),
+        (None, Some(true)) => match wave.failures() {
+            0 => word("check", "good", "passed"),
+            failures => word("mind", "warn", &format!("passed with {}", counted(failures, "failure"))),
+        },
         (None, Some(false)) => word("cross", "bad", "did not pass"),
         (None, None) if wave.started_at.is_some() => word("dots", "odd", "not finished"),
         (None, None) if wave.gate => word("ring", "calm", "not started, has a gate"),
@@ -320,7 +330,7 @@ fn story(events: &[Line], start: Option<Timestamp>, page: &mut Page) {
     if events.is_empty() {
         return;
     }
-    page.html("<details class=\"more\"><summary>Run log (").text(&count(events.len(), "event"));
+    page.html("<details class=\"more\"><summary>Run log (").text(&counted(events.len(), "event"));
     page.html(")</summary>\n<ol class=\"story\">\n");
     for event in events {
         let since = start.map(|start| crate::state::milliseconds(start, event.at));
@@ -349,6 +359,30 @@ fn parts(parts: &[Run], page: &mut Page) {
         page.text(&duration(run.elapsed_ms)).html("</td></tr>\n");
     }
     page.html("</tbody>\n</table></div></details>\n");
+}
+
+/// Returns a number as the page's scripts write it: `12,345`.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
+/// Returns counts in words: `2,000 succeeded, 1 failed`.
+fn tallied(totals: &IndexMap<Ending, usize>) -> String {
+    let words: Vec<String> =
+        totals.iter().map(|(ending, number)| format!("{} {}", thousands(*number), ending.words())).collect();
+    if words.is_empty() { "no targets".to_owned() } else { words.join(", ") }
 }
 
 /// Returns a time of day as an element.

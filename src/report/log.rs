@@ -26,12 +26,12 @@ pub fn paths(targets: &[Target]) -> Vec<String> {
 
 /// All that tells a target from others.
 fn names(target: &Target) -> String {
-    [target.account_id.as_str(), &target.account, &target.region, &target.cluster, &target.service].join("\n")
+    [target.account_id.as_str(), &target.account, &target.region, &target.cluster, target.ecs_service()].join("\n")
 }
 
 fn path(target: &Target, mark: &str) -> String {
     let cluster = target.cluster.rsplit('/').next().unwrap_or(&target.cluster);
-    let file = safe(&format!("{cluster}.{}", target.service));
+    let file = safe(&format!("{cluster}.{}", target.ecs_service()));
     format!("log/{}/{}/{file}{mark}.log", safe(&target.account), safe(&target.region))
 }
 
@@ -54,7 +54,7 @@ fn safe(name: &str) -> String {
 pub fn text(report: &Report, target: &Target) -> String {
     let mut lines = vec![
         format!("{} in wave {}: {}", target.target, target.wave, target.outcome.words()),
-        format!("account {}, cluster {}, service {}", target.account_id, target.cluster, target.service),
+        format!("account {}, cluster {}, service {}", target.account_id, target.cluster, target.ecs_service()),
     ];
     if !target.revisions().is_empty() {
         lines.push(target.revisions());

@@ -78,7 +78,11 @@ fn head(report: &Report) -> String {
     }
     let job = &report.run.job;
     if let Some(commit) = &job.commit {
-        facts.push(format!("commit {}", escaped(commit)));
+        let url = job.commit_url().filter(|url| is_address(url));
+        facts.push(url.map_or_else(
+            || format!("commit {}", escaped(commit)),
+            |url| format!("commit [{}](<{url}>)", escaped(commit)),
+        ));
     }
     if let Some(url) = job.url.as_ref().or(job.pipeline_url.as_ref()).filter(|url| is_address(url)) {
         facts.push(format!("[the job](<{url}>)"));
@@ -101,7 +105,10 @@ fn waves(report: &Report) -> String {
     for wave in &report.waves {
         let ended = match (&wave.halted_by, wave.passed) {
             (Some(cause), _) => format!("halted by {}", code(&cause.to_string())),
-            (None, Some(true)) => "passed".to_owned(),
+            (None, Some(true)) => match wave.failures() {
+                0 => "passed".to_owned(),
+                failures => format!("passed with {}", count(failures, "failure")),
+            },
             (None, Some(false)) => "did not pass".to_owned(),
             (None, None) if wave.started_at.is_some() => "not finished".to_owned(),
             (None, None) => "not started".to_owned(),

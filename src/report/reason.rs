@@ -1,6 +1,7 @@
 //! Why targets did not succeed: each distinct reason once, whatever the number of targets.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,8 +12,12 @@ use crate::event::{self, Evidence};
 /// Why targets did not succeed, or were not started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
-    /// One line, a lower-case fragment without a full stop.
+    /// The cause in one line, a lower-case fragment without a full stop.
     pub summary: String,
+    /// The summary as it is for every target of the same cause, without what differs between them; absent where the summary
+    /// and the evidence together are the cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// What was found, with how many tasks of all these targets say so, and one example of a log.
     pub evidence: Vec<Evidence>,
     /// What to do about it.
@@ -22,17 +27,6 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// Takes in another target's, or another report's, of the same cause.
-    pub(super) fn add(&mut self, other: &[Evidence], targets: usize) {
-        self.targets += targets;
-        for (own, other) in self.evidence.iter_mut().zip(other) {
-            own.tasks += other.tasks;
-            if own.log.is_empty() {
-                own.log = other.log.iter().map(|line| clean(line).into_owned()).collect();
-            }
-        }
-    }
-
     /// Returns the evidence and the help, a line each: what follows the summary. Where it is told of `one` target, it does
     /// not say how many tasks of all of them it was found in.
     pub fn lines(&self, one: bool, log: bool) -> Vec<String> {
@@ -48,38 +42,58 @@ impl Reason {
     }
 }
 
-/// Reasons as they are gathered.
+/// Reasons as they are gathered: each cause with how many targets have it.
 #[derive(Debug, Default)]
 pub(super) struct Reasons {
     places: HashMap<event::Reason, usize>,
-    list: Vec<Reason>,
+    list: Vec<(event::Reason, usize)>,
 }
 
 impl Reasons {
     /// Takes a reason of so many targets, and returns its place.
     pub fn add(&mut self, reason: &event::Reason, targets: usize) -> usize {
-        let place = *self.places.entry(reason.cause()).or_insert_with(|| {
-            let evidence = |evidence: &Evidence| Evidence::from(clean(&evidence.text).into_owned());
-            self.list.push(Reason {
-                summary: clean(&reason.summary).into_owned(),
-                evidence: reason.evidence.iter().map(evidence).collect(),
-                help: reason.help.as_deref().map(|help| clean(help).into_owned()),
-                targets: 0,
-            });
-            self.list.len() - 1
-        });
-        self.list[place].add(&reason.evidence, targets);
-        place
+        match self.places.entry(reason.cause()) {
+            Entry::Occupied(place) => {
+                let place = *place.get();
+                let (known, count) = &mut self.list[place];
+                known.merge(reason);
+                *count += targets;
+                place
+            }
+            Entry::Vacant(place) => {
+                self.list.push((reason.clone(), targets));
+                *place.insert(self.list.len() - 1)
+            }
+        }
     }
 
     /// Returns them, in the order in which they were first met.
     pub fn into_list(self) -> Vec<Reason> {
-        self.list
+        let text = |text: &str| clean(text).into_owned();
+        let evidence = |evidence: Evidence| Evidence {
+            text: text(&evidence.text),
+            log: evidence.log.iter().map(|line| text(line)).collect(),
+            cause: evidence.cause.as_deref().map(text),
+            ..evidence
+        };
+        let told = |(reason, targets): (event::Reason, usize)| Reason {
+            summary: text(&reason.summary),
+            cause: reason.cause.as_deref().map(text),
+            help: reason.help.as_deref().map(text),
+            evidence: reason.evidence.into_iter().map(evidence).collect(),
+            targets,
+        };
+        self.list.into_iter().map(told).collect()
     }
 }
 
 impl From<&Reason> for event::Reason {
     fn from(reason: &Reason) -> Self {
-        Self { summary: reason.summary.clone(), evidence: reason.evidence.clone(), help: reason.help.clone() }
+        Self {
+            summary: reason.summary.clone(),
+            cause: reason.cause.clone(),
+            evidence: reason.evidence.clone(),
+            help: reason.help.clone(),
+        }
     }
 }

@@ -30,8 +30,11 @@ pub struct Target {
     pub region: String,
     /// The cluster's name or ARN.
     pub cluster: String,
-    /// The service's name in ECS.
+    /// The manifest's name of the service; its name in ECS where `ecs_service` is absent.
     pub service: String,
+    /// The service's name in ECS.
+    #[serde(default)]
+    pub ecs_service: String,
     /// Its wave.
     pub wave: String,
     /// What the plan said that it needs.
@@ -257,7 +260,8 @@ impl Target {
             account_id: target.account_id.clone(),
             region: target.target.region.to_string(),
             cluster: target.cluster.clone(),
-            service: target.service.clone(),
+            service: target.target.service.to_string(),
+            ecs_service: target.service.clone(),
             wave: target.wave.clone(),
             action: Kind::from(&target.action),
             changes: target.changes.iter().map(|line| clean(line).into_owned()).collect(),
@@ -294,9 +298,15 @@ impl Target {
         }
     }
 
+    /// Returns the service's name in ECS.
+    pub fn ecs_service(&self) -> &str {
+        // Reports of an older version have it as `service`.
+        if self.ecs_service.is_empty() { &self.service } else { &self.ecs_service }
+    }
+
     /// Returns its name among those of its wave and account: `cluster/service (region)`.
     pub fn label(&self) -> String {
-        format!("{}/{} ({})", arn::name(&self.cluster), self.service, self.region)
+        format!("{}/{} ({})", arn::name(&self.cluster), self.ecs_service(), self.region)
     }
 
     /// Returns its revisions in words: `api:12 -> api:13`.
@@ -329,7 +339,7 @@ impl Task {
 fn why(target: &TargetState, outcome: Ending) -> Option<event::Reason> {
     match &target.action {
         Action::Blocked { reason, help } if outcome == Ending::Blocked => {
-            Some(event::Reason { summary: reason.clone(), evidence: Vec::new(), help: help.clone() })
+            Some(event::Reason { summary: reason.clone(), help: help.clone(), ..event::Reason::default() })
         }
         _ => target.why().cloned(),
     }

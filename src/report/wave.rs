@@ -43,6 +43,11 @@ pub struct Wave {
 }
 
 impl Wave {
+    /// Returns how many of its targets count as failures.
+    pub fn failures(&self) -> usize {
+        self.totals.iter().filter(|(ending, _)| ending.is_failure()).map(|(_, count)| count).sum()
+    }
+
     pub(super) fn from_state(wave: &WaveState, state: &RunState, targets: &[Target]) -> Self {
         let outline = &wave.outline;
         Self {

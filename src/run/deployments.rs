@@ -312,7 +312,7 @@ mod tests {
             on_failure: OnFailure::Stop,
             on_cancel: OnCancel::Detach,
         };
-        let plan = Outline { waves: vec![wave], changes: (0..ACCOUNTS).map(change).collect() };
+        let plan = Outline { waves: vec![wave], changes: (0..ACCOUNTS).map(change).collect(), console: None };
         let starts = (0..ACCOUNTS).map(|number| Event::RolloutStarted { target: target(number) });
         let ends = (0..ACCOUNTS).map(|number| Event::RolloutFinished {
             target: target(number),
@@ -331,7 +331,7 @@ mod tests {
         // As long as a rollout takes.
         tokio::time::sleep(Duration::from_secs(60)).await;
         ends.for_each(&mut tell);
-        tell(Event::RunFinished);
+        tell(Event::finished());
         recorder.finish(cancel).await
     }
 

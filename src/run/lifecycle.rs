@@ -13,7 +13,7 @@ use crate::engine;
 use crate::engine::Start;
 use crate::engine::cancel::unless_cancelled;
 use crate::engine::context::{EVENTS, Handles};
-use crate::event::{Job, Stamper};
+use crate::event::{Event, Job, Stamper};
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::OnLoss;
 use crate::load::environment;
@@ -127,6 +127,8 @@ pub async fn carry_out(fleet: Fleet, plan: Plan, start: Start, context: &mut Com
                 biased;
                 event = received.recv() => match event {
                     Some(event) => {
+                        // What a run comes to is a fold of its events, which the engine does not keep.
+                        let event = if matches!(event, Event::RunFinished { .. }) { view.state().end() } else { event };
                         let event = stamper.stamp(clock.timestamp(), event);
                         view.event(&event);
                         notifier.event(&event.event, view.state());

@@ -81,7 +81,7 @@ impl Notifier {
         let occasion = match event {
             Event::RunStarted { .. } => Occasion::Start,
             Event::RunHalted { .. } => Occasion::Halt,
-            Event::RunFinished => Occasion::End,
+            Event::RunFinished { .. } => Occasion::End,
             _ => return,
         };
         let Some(web) = &self.web else { return };

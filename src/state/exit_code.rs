@@ -20,6 +20,11 @@ impl RunState {
     /// | every failure was within its wave's tolerance | 13 |
     /// | nothing failed | 0 |
     pub fn exit(&self) -> Exit {
+        self.exit_of(self.finished_at.is_some())
+    }
+
+    /// The same of a run that is over, or that is not.
+    pub(super) fn exit_of(&self, over: bool) -> Exit {
         if let Some(refusal) = &self.refusal {
             return refusal.exit();
         }
@@ -40,7 +45,7 @@ impl RunState {
             } else {
                 Exit::Failed
             }
-        } else if self.started_at.is_some() && self.finished_at.is_none() {
+        } else if self.started_at.is_some() && !over {
             Exit::Unexpected
         } else if self.gate.is_some() {
             Exit::Gate

@@ -1,10 +1,12 @@
 //! A target so far: what its events add up to.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::event::Reason;
 use crate::fleet::tasks::Tasks;
-use crate::fleet::{AccountId, Outcome, Revision, TargetId};
+use crate::fleet::{AccountId, Outcome, Portal, Revision, TargetId};
 use crate::plan::outline::{Action, ChangeOutline};
 use crate::state::{Phase, Rollback, Stages, TaskRun, milliseconds};
 
@@ -71,6 +73,8 @@ pub struct TargetState {
     pub rolled_back_at: Option<Timestamp>,
     /// What the plan changes, a line each, without values of environment variables.
     pub changes: Vec<String>,
+    /// The access portal through which links lead to its account.
+    pub portal: Option<Arc<Portal>>,
 }
 
 impl TargetState {
@@ -107,6 +111,7 @@ impl TargetState {
             finished_at: unchanged.then_some(at),
             rolled_back_at: None,
             changes: change.summary.clone(),
+            portal: None,
         }
     }
 

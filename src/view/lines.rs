@@ -109,7 +109,7 @@ impl Lines {
                 log.iter().for_each(|line| self.plain(Tone::Dim, line));
             }
         }
-        if let Event::RunFinished = &event.event {
+        if let Event::RunFinished { .. } = &event.event {
             self.fold_rest(event.at, state);
         }
     }
@@ -281,7 +281,11 @@ fn heartbeat(state: &RunState, now: Timestamp) -> String {
     if let Some((_, wave)) = state.current_wave()
         && let Some(left) = wave.bake_left(now)
     {
-        return format!("wave {} bakes for {} more", clean(&wave.outline.name), duration(left * 1000));
+        let name = clean(&wave.outline.name);
+        return match left {
+            0 => format!("wave {name}: its bake is over; it waits for AWS to show how its targets are"),
+            left => format!("wave {name} bakes for {} more", duration(left * 1000)),
+        };
     }
     let mut running: Vec<_> = state.targets().filter(|target| target.is_running()).collect();
     running.sort_by_key(|target| !target.is_failing());

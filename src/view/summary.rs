@@ -5,7 +5,7 @@
 use indexmap::IndexMap;
 
 use crate::base::text;
-use crate::base::text::{clean, count, duration, without_request_ids};
+use crate::base::text::{clean, count, duration};
 use crate::event::{Reason, TaskEnd};
 use crate::fleet::{Outcome, TargetId};
 use crate::narrate::outcome::Tone;
@@ -243,13 +243,17 @@ impl Page {
         // The worst is the last thing read.
         groups.sort_by_cached_key(|(outcome, _), _| weight(*outcome));
         let brief = groups.len().saturating_sub(EXPLAINED);
-        for (place, ((outcome, mut reason), targets)) in groups.into_iter().enumerate() {
-            if let Some(reason) = &mut reason {
-                count_tasks(reason, &targets);
-                if place < brief {
-                    *reason = Reason { summary: std::mem::take(&mut reason.summary), ..Reason::default() };
-                }
-            }
+        for (place, ((outcome, _), targets)) in groups.into_iter().enumerate() {
+            let reason =
+                targets.iter().filter_map(|target| target.why()).fold(None, |merged: Option<Reason>, reason| {
+                    let Some(mut merged) = merged else { return Some(reason.clone()) };
+                    merged.merge(reason);
+                    Some(merged)
+                });
+            let reason = reason.map(|reason| match place < brief {
+                true => Reason { summary: reason.summary, ..Reason::default() },
+                false => reason,
+            });
             self.failure(outcome, reason.as_ref(), &targets);
             self.text.push('\n');
         }
@@ -296,26 +300,6 @@ impl Page {
     fn line(&mut self, tone: Tone, line: &str) {
         self.text.push_str(&self.paint.paint(tone, line));
         self.text.push('\n');
-    }
-}
-
-/// Adds up how many tasks of all these targets each piece of evidence was found in, and takes the first log as the
-/// example. Numbers in the summary stay where all targets have the same, and the request id is that of the first. Other text
-/// that differs from target to target is shown for one target alone.
-fn count_tasks(reason: &mut Reason, targets: &[&TargetState]) {
-    let summaries = || targets.iter().filter_map(|target| Some(&target.why()?.summary));
-    if let Some(first) = summaries().next()
-        && summaries().all(|other| without_request_ids(other) == without_request_ids(first))
-    {
-        reason.summary.clone_from(first);
-    }
-    for (place, evidence) in reason.evidence.iter_mut().enumerate() {
-        let all = || targets.iter().filter_map(|target| target.why()?.evidence.get(place));
-        evidence.tasks = all().map(|evidence| evidence.tasks).sum();
-        evidence.log = all().map(|evidence| &evidence.log).find(|log| !log.is_empty()).cloned().unwrap_or_default();
-        if let ([_], Some(only)) = (targets, all().next()) {
-            evidence.text.clone_from(&only.text);
-        }
     }
 }
 
@@ -369,10 +353,8 @@ fn verdict(state: &RunState) -> (Tone, String) {
         | Exit::TimedOut => (Tone::Bad, "✖"),
     };
     let words = match (exit, state.cancelled()) {
-        (Exit::Done, _) if state.totals().succeeded > 0 => "done".to_owned(),
-        (Exit::Done, _) => "nothing to do".to_owned(),
         (Exit::Interrupted | Exit::Terminated, Some(signal)) => format!("cancelled by {}", clean(signal)),
-        _ => exit.words().to_owned(),
+        _ => exit.verdict(state.totals().succeeded > 0).to_owned(),
     };
     let more = match (exit, state.gate(), state.halted()) {
         (Exit::Gate, Some(wave), _) => format!(" before wave {0}; go on with --from {0}", clean(wave)),

@@ -108,7 +108,7 @@ async fn a_reason_that_targets_share_is_told_once() {
     }
     scene.choice.dry_run = true;
     let error = scene.deploy().await.exit.expect_err("refused");
-    let expected = "targets are blocked:\n  a0/eu-west-1/s0, a0/eu-west-1/s1, a0/eu-west-1/s2: the service is DRAINING";
+    let expected = "targets are blocked:\n  a0/eu-west-1/s0, a0/eu-west-1/s1, a0/eu-west-1/s2: the service is being deleted (DRAINING)";
     assert_eq!(error.message, expected);
 }
 
@@ -120,7 +120,41 @@ async fn one_cause_is_one_reason_whenever_it_was_looked_at() {
     assert_eq!(ran.count(Outcome::RolledBack), 8, "{}", ran.said);
     let reasons: BTreeSet<String> = (0..8).map(|account| ran.reason(&format!("a{account}/eu-west-1/s0"))).collect();
     let summaries: BTreeSet<&str> = reasons.iter().filter_map(|reason| reason.lines().next()).collect();
-    let wanted = "Service deployment rolled back because the circuit breaker threshold was exceeded";
-    assert_eq!(summaries.into_iter().collect::<Vec<_>>(), [wanted]);
+    assert_eq!(summaries.into_iter().collect::<Vec<_>>(), ["app exits with 1: no database, exiting with code 1"]);
     assert!(ran.said.contains("rolled back, the same in 8 targets"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifteen_services_of_an_account_with_one_cause_are_one_group() {
+    for (fault, headline) in [
+        ("unhealthy", "container health check fails"),
+        ("crash", "app exits with 1: no database, exiting with code 1"),
+        ("hang", "not complete within 30m: 2 tasks PENDING"),
+    ] {
+        for timing in ["realistic", "quick"] {
+            let scene =
+                Scene::of(1, 15, "rollout: { timeout: 30m, max_failures: 100% }\n").fault(&format!("*={fault}"));
+            let scene = if timing == "quick" { scene.quick() } else { scene };
+            let ran = scene.fault("*=latency:150").deploy().await;
+            let failed = ran.state.totals().failures();
+            assert_eq!(failed, 15, "{fault}, {timing}: {}", ran.said);
+            let groups = ran.said.lines().filter(|line| line.contains("the same in 15 targets")).count();
+            assert_eq!(groups, 1, "{fault}, {timing}: {}", ran.said);
+            let end = ran.said.split("the same in 15 targets").last().unwrap_or_default();
+            assert!(end.contains(headline) && !end.contains("Scaling activity"), "{fault}, {timing}: {end}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_answer_is_named_with_what_may_be_in_its_way() {
+    let help = |ran: &crate::harness::Ran| ran.exit.as_ref().expect_err("refused").help.join("\n");
+    let silent = Scene::of(2, 1, ROLLOUT).fault("a1=silent").deploy().await;
+    let (error, told) = (silent.exit.clone().expect_err("refused"), help(&silent));
+    assert!(error.message.contains("no answer within 45s, in tries of 10s each"), "{error}");
+    for words in ["ecs.eu-west-1.amazonaws.com", "HTTPS_PROXY", "VPC endpoint com.amazonaws.eu-west-1.ecs"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let unavailable = Scene::of(2, 1, ROLLOUT).fault("a1=unavailable:100").deploy().await;
+    assert!(help(&unavailable).contains("AWS answers 503"), "{}", help(&unavailable));
 }

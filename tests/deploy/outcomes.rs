@@ -80,7 +80,10 @@ async fn a_crash_without_a_breaker_times_out_and_says_what_stopped() {
     let ran = one("crash").await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
     let reason = ran.reason(ONE);
-    assert!(reason.starts_with("not complete within 30m: "), "{reason}");
+    assert!(
+        reason.starts_with("app exits with 1: no database, exiting with code 1\nnot complete within 30m: "),
+        "{reason}"
+    );
     assert!(reason.contains("Essential container in task exited (app exited with 1"), "{reason}");
 }
 
@@ -96,9 +99,10 @@ async fn a_breaker_with_rollback_ends_rolled_back_and_never_as_success() {
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
     let reason = ran.reason(ONE);
-    let words = "Service deployment rolled back because the circuit breaker threshold was exceeded\n";
-    assert!(reason.starts_with(words), "{reason}");
+    assert!(reason.starts_with("app exits with 1: no database, exiting with code 1\n"), "{reason}");
     assert!(reason.contains("app exited with 1"), "{reason}");
+    let last = "ECS: Service deployment rolled back because the circuit breaker threshold was exceeded";
+    assert!(reason.ends_with(last), "{reason}");
     let service = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
     let old = ran.state.targets().next().and_then(|state| state.from.clone()).expect("it ran a revision before");
     assert!(service.task_definition.ends_with(&old.to_string()), "{service:?}");
@@ -125,7 +129,9 @@ async fn a_failed_deployment_is_repeated_and_not_taken_for_unchanged() {
 async fn an_image_that_cannot_be_pulled_says_so() {
     let ran = one("nopull").await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::TimedOut), "{}", ran.said);
-    assert!(ran.reason(ONE).contains("CannotPullContainerError"), "{}", ran.reason(ONE));
+    let reason = ran.reason(ONE);
+    assert!(reason.starts_with("image not found: registry.example.com/s0:v2\n"), "{reason}");
+    assert_eq!(reason.matches("CannotPullContainerError").count(), 1, "{reason}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,12 +139,29 @@ async fn a_deployment_that_hangs_times_out_at_its_deadline() {
     let ran = one("hang").await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
     assert!((1800..1830).contains(&ran.seconds), "{} s", ran.seconds);
+    let reason = ran.reason(ONE);
+    assert!(reason.starts_with("not complete within 30m: 2 tasks PENDING for 29m"), "{reason}");
+    assert!(reason.contains("\nECS's last event: has started 2 tasks"), "{reason}");
+    assert!(reason.contains("\nthe deployment circuit breaker is off"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_of_ecs_that_hangs_is_no_reason_to_deploy_again() {
+    let ran = breaker(ROLLBACK).fault("*=no-return").deploy().await;
+    assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
+    let reason = ran.reason(ONE);
+    assert!(reason.starts_with("ECS is rolling back, and that is not complete after 30m\n"), "{reason}");
+    assert!(reason.contains("app exited with 1"), "{reason}");
+    assert!(!ran.said.contains("run `deploy`") && !ran.said.contains("may still be rolling out"), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_vanishes_fails() {
     let ran = one("vanish").await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
+    let reason = ran.reason(ONE);
+    let was = ["the service was deleted (INACTIVE)", "the service is being deleted (DRAINING)"];
+    assert!(was.iter().any(|was| reason.starts_with(was)), "{reason}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,6 +188,10 @@ async fn a_target_that_degrades_in_the_bake_fails_its_wave() {
     let rollout = "rollout: { waves: [ { name: all, bake: 15m } ] }\n";
     let ran = Scene::of(1, 1, rollout).fault("*=degrade").deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
+    let reason = ran.reason(ONE);
+    assert!(reason.starts_with("app exits with 1: no database, exiting with code 1\n"), "{reason}");
+    assert!(reason.contains("failed during the bake") && reason.contains("s0:10 still runs in a0"), "{reason}");
+    assert!(reason.contains("EssentialContainerExited") && ran.said.contains("roleout rollback"), "{reason}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -151,7 +151,7 @@ async fn what_moved_is_named_for_each_way_of_moving() {
         3 targets changed since the plan was made:
           a0/eu-west-1/s0: it ran s0:[n] (ecs-svc/[id]) and runs s0:[n] (ecs-svc/[id]) now
           a1/eu-west-1/s0: its deployment was ecs-svc/[id] and is ecs-svc/[id] now, of s0:[n] again, and in progress
-          a2/eu-west-1/s0: the service is DRAINING now
+          a2/eu-west-1/s0: the service is being deleted (DRAINING)
         ");
     });
     assert_eq!(scene.sandbox.calls().writes, Vec::new());

@@ -100,7 +100,7 @@ async fn a_fleet_with_everything_in_it_reads_as_a_table() {
 
         missing
           a1/eu-west-1/s1
-              the service is DRAINING
+              the service is being deleted (DRAINING)
               help: create it again, or take it out of the manifest
 
         drifted: what a deployment would change

@@ -161,7 +161,7 @@ describe('the summary', () => {
     const totals = await page.locator('.totals li').allInnerTexts();
     assert.deepEqual(totals.map((text) => text.replace(/\s+/g, ' ')), Object.entries(report.totals).reverse().map(([word, number]) => `${number} ${word.replace('_', ' ')}`));
     await eventually(async () => assert.equal(await page.getByRole('link', { name: '#100200' }).getAttribute('href'), 'https://gitlab.example.com/shop/deploy/-/pipelines/100200'));
-    await eventually(async () => assert.equal(await page.locator('header').getByText('5f2c9d7be0a1', { exact: true }).count(), 1));
+    await eventually(async () => assert.equal(await page.getByRole('link', { name: '5f2c9d7be0a1', exact: true }).getAttribute('href'), 'https://gitlab.example.com/shop/deploy/-/commit/5f2c9d7be0a14c3f8b6d2e91a7c4f05d3b8e6a12'));
     await eventually(async () => assert.match(await page.locator('.callout').innerText(), /^Halted in wave second: 4 failed, 3 allowed\. The first was prod-us\/us-east-1\/gateway\.$/));
     const first = page.locator('.why').first();
     await eventually(async () => assert.match(await first.locator('h3').innerText(), /^stuck: the rollback failed/));
@@ -466,6 +466,58 @@ test('text of others stays text', () => open('evil', async (page) => {
   await eventually(async () => assert.equal(await shown(page), '25 targets'));
 }));
 
+describe('what a reader looks for', () => {
+  test('is found in what was found of a failure, and in its log', () => open('mixed', async (page) => {
+    const { report } = made.mixed;
+    const having = (words) => report.targets.filter(({ reason }) => reason !== undefined && reason !== null && report.reasons[reason].evidence.some(({ text, log }) => [text, ...(log ?? [])].some((line) => line.includes(words))));
+    for (const words of ['CannotPullContainerError', 'connecting to postgres']) {
+      assert.ok(having(words).length > 0, words);
+      await page.locator('#q').fill(words);
+      await eventually(async () => assert.deepEqual((await rowNames(page)).toSorted(), having(words).map(({ target }) => target).toSorted()));
+    }
+  }));
+
+  test('is where the log file of a target is, and its console in its account', () => open('five', async (page) => {
+    await page.locator('.row.target .name[title="dev/eu-west-1/web"]').click();
+    const href = await page.getByRole('link', { name: 'Log of this run' }).getAttribute('href');
+    assert.equal(href, 'log/dev/eu-west-1/main.web.log');
+    assert.match(readFileSync(join(directory, 'five', href), 'utf8'), /^dev\/eu-west-1\/web in wave first: /);
+    const console = new URL(await page.getByRole('link', { name: 'Deployments in the console' }).getAttribute('href'));
+    assert.equal(console.origin + console.pathname, 'https://example.awsapps.com/start/');
+    const said = new URLSearchParams(console.hash.slice('#/console?'.length));
+    assert.deepEqual([said.get('account_id'), said.get('role_name')], ['200000000001', 'ReadOnly']);
+    assert.match(said.get('destination'), /^https:\/\/eu-west-1\.console\.aws\.amazon\.com\/ecs\/v2\/clusters\/main\/services\/web\/deployments/);
+  }));
+
+  test('is not linked where there is none beside the page', () => open('mixed', async (page) => {
+    await page.locator('.row.target').first().click();
+    await eventually(async () => assert.equal(await page.getByRole('link', { name: 'Logs' }).count(), 1));
+    assert.equal(await page.getByRole('link', { name: 'Log of this run' }).count(), 0);
+  }));
+
+  test('is what a wave passed with', () => open('stages', async (page) => {
+    const { report } = made.stages;
+    const failures = (wave) => report.targets.filter((target) => target.wave === wave.name && ['superseded', 'timed_out', 'rolled_back', 'failed', 'stuck'].includes(target.outcome)).length;
+    const words = report.waves.filter((wave) => wave.passed).map((wave) => (failures(wave) ? `passed with ${failures(wave)} failure${failures(wave) === 1 ? '' : 's'}` : 'passed'));
+    assert.ok(words.some((word) => word !== 'passed'), words.join());
+    await eventually(async () => assert.deepEqual((await page.locator('#waves tbody tr td:nth-child(3)').allInnerTexts()).filter((word) => word.startsWith('passed')), words));
+    assert.equal(await page.locator('#waves tbody tr td:nth-child(3) svg.warn').count(), words.filter((word) => word !== 'passed').length);
+  }));
+
+  test('is in sight where a link asks for it', () => open('fleet', async (page) => {
+    await eventually(async () => assert.ok(await page.evaluate(() => { const { top } = document.querySelector('.row.target').getBoundingClientRect(); return top > 0 && top < innerHeight; })));
+    assert.deepEqual([...new Set(await page.locator('.row.target .word').allInnerTexts())], ['rolled back']);
+  }, { hash: '#outcome=rolled_back' }));
+
+  for (const name of ['mixed', 'stages']) {
+    test(`is not cut on a wide screen: ${name}`, () => open(name, async (page) => {
+      const cut = () => page.evaluate(() => [...document.querySelectorAll('.row .name > *, .row .revision, .row .word span')].filter((one) => one.checkVisibility() && one.className !== 'unseen' && one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0).map((one) => one.textContent));
+      await eventually(async () => assert.ok((await page.locator('.row.target').count()) > 0));
+      assert.deepEqual(await cut(), []);
+    }, { viewport: { width: 1920, height: 1080 } }));
+  }
+});
+
 describe('five thousand targets', () => {
   test('are there at once, in a small document, and all can be reached', () => open('fleet', async (page) => {
     assert.ok(statSync(made.fleet.file).size < 10_000_000, `${statSync(made.fleet.file).size} bytes`);
@@ -497,8 +549,8 @@ describe('five thousand targets', () => {
   }));
 
   test('have the rest of a reason behind a link', () => open('fleet', async (page) => {
-    const more = page.locator('.names a', { hasText: /^and \d+ more$/ }).first();
-    const number = Number(/\d+/.exec(await more.innerText())[0]) + 40;
+    const more = page.locator('.names a', { hasText: /^and [\d,]+ more$/ }).first();
+    const number = Number(/[\d,]+/.exec(await more.innerText())[0].replaceAll(',', '')) + 40;
     await more.click();
     await eventually(async () => assert.equal(await shown(page), `${number.toLocaleString('en')} of 5,000 targets`));
   }));
@@ -513,6 +565,7 @@ describe('other sizes', () => {
   for (const name of ['mixed', 'stages', 'fleet', 'evil']) {
     test(`${name} fits a phone`, () => open(name, async (page) => {
       await eventually(async () => assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)));
+      await eventually(async () => assert.ok(await page.evaluate(() => [...document.querySelectorAll('#waves .scroll')].every((one) => one.scrollWidth <= one.clientWidth))));
       await shot(page, `${name}-phone`);
       await scrollTo(page, '#targets');
       await shot(page, `${name}-phone-timeline`);

@@ -86,12 +86,13 @@ function run(args, { signal, journal } = {}) {
 const path = (name) => join(directory, name);
 const asJson = (name) => JSON.parse(readFileSync(path(`${name}.json`), 'utf8'));
 
-async function deploy(name, manifest, faults, { only = [], signal } = {}) {
+async function deploy(name, manifest, faults, { only = [], signal, kept } = {}) {
   writeFileSync(path(`${name}.yaml`), manifest);
   writeFileSync(path(`${name}.jsonl`), '');
   const args = ['deploy', '--sandbox', '-f', path(`${name}.yaml`), '--journal', path(`${name}.jsonl`), '--report', `html=${path(`${name}.html`)}`, '--report', `json=${path(`${name}.json`)}`];
+  if (kept) args.push('--reports-dir', path(name));
   const code = await run([...args, ...faults.flatMap((fault) => ['--sandbox-fault', fault]), ...only.flatMap((glob) => ['--only', glob])], { signal, journal: path(`${name}.jsonl`) });
-  return { name, code, file: path(`${name}.html`), report: asJson(name) };
+  return { name, code, file: path(kept ? `${name}/report.html` : `${name}.html`), report: asJson(name) };
 }
 
 // Makes the reports of a journal again, each of its events first changed by `change`, which returns those in its place.
@@ -150,7 +151,7 @@ export async function pages() {
   const whole = MANIFEST(WAVES);
   const [mixed, five, cancelled, refused, faulty, stages] = await Promise.all([
     deploy('mixed', whole, MIXED),
-    deploy('five', whole, ['dev/*/web=crash'], { only: ['dev/*'] }),
+    deploy('five', `${whole}console: { portal: 'https://example.awsapps.com/start', role: ReadOnly }\n`, ['dev/*/web=crash'], { only: ['dev/*'], kept: true }),
     deploy('cancelled', whole, ['*=slow:20'], { signal: 'SIGINT' }),
     deploy('refused', whole, ['prod-us/*/*=wrong-account']),
     deploy('faulty', whole.replace('cluster: main', 'cluser: main'), []),

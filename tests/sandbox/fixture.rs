@@ -94,6 +94,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
             issuer: None,
         },
         allow: None,
+        console: None,
         accounts: vec![account.clone()],
         targets: targets.collect(),
         waves: vec![Wave {

@@ -29,7 +29,7 @@ pub fn time(ms: i64) -> Timestamp {
 }
 
 pub fn reason(summary: &str) -> Reason {
-    Reason { summary: summary.into(), evidence: vec![], help: None }
+    Reason { summary: summary.into(), ..Reason::default() }
 }
 
 pub fn change(target: &str, wave: &str, action: Action) -> ChangeOutline {
@@ -67,7 +67,8 @@ pub fn wave(name: &str, changes: &[ChangeOutline]) -> WaveOutline {
 pub fn outline(changes: Vec<ChangeOutline>) -> Outline {
     let mut names: Vec<&str> = changes.iter().map(|change| change.wave.as_str()).collect();
     names.dedup();
-    Outline { waves: names.iter().map(|name| wave(name, &changes)).collect(), changes: changes.clone() }
+    let waves = names.iter().map(|name| wave(name, &changes)).collect();
+    Outline { waves, changes: changes.clone(), console: None }
 }
 
 /// One canary, and two more in a wave with one that is unchanged and one that is blocked.
@@ -153,7 +154,7 @@ impl Run {
     }
 
     pub fn finished(&mut self, ms: i64) -> &mut Self {
-        self.at(ms, Event::RunFinished)
+        self.at(ms, Event::finished())
     }
 }
 

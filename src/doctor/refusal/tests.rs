@@ -234,6 +234,7 @@ fn a_region_that_may_not_be_enabled_is_named() {
         code: Some("InvalidClientTokenId".to_owned()),
         message: "The security token included in the request is invalid.".to_owned(),
         request_id: None,
+        status: None,
     };
     let before = std::slice::from_ref(&hub);
     let (session_name, region, live) = ("gl-1", "ap-east-1", &Live::default());

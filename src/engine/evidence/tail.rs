@@ -13,6 +13,7 @@ use crate::aws::error::Kind;
 use crate::base::arn;
 use crate::base::redact;
 use crate::fleet::TargetSpec;
+use crate::narrate::headline::failing;
 use crate::references::log::Log;
 
 /// How many lines are read of a log.
@@ -77,16 +78,6 @@ fn log_location(task: &Value, definition: &Value, region: &str) -> Option<((Stri
     let id = arn::name(task["taskArn"].as_str()?);
     let stream = log.stream(name, id, container["runtimeId"].as_str())?;
     Some(((log.group.region, log.group.name), stream, name.to_owned()))
-}
-
-/// Returns the container whose end stopped the task: one that exited with another code than 0, or else one that exited.
-/// One that never ran wrote nothing.
-fn failing(task: &Value) -> Option<&Value> {
-    let containers = || task["containers"].as_array().into_iter().flatten();
-    let exited = |container: &&Value| container["exitCode"].is_i64();
-    containers()
-        .find(|container| container["exitCode"].as_i64().is_some_and(|code| code != 0))
-        .or_else(|| containers().find(exited))
 }
 
 /// Returns lines as they may be shown: without colours and secrets, none too long, and none that are empty.

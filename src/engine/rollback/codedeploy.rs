@@ -100,5 +100,5 @@ impl Rollback<'_> {
 
 async fn stuck(summary: String, watch: &Watch<'_>) -> RollbackResult {
     let help = Some("it is not rolled back: check the service and its deployment group now".to_owned());
-    RollbackResult::Stuck(Reason { summary, evidence: watch.evidence().await, help })
+    RollbackResult::Stuck(Reason { help, ..watch.found().await.reason_of(&summary) })
 }

@@ -88,6 +88,6 @@ impl Rollback<'_> {
             _ => format!("{error:#}"),
         };
         let summary = format!("it is rolled back, but its settings could not be restored: {why}");
-        RollbackResult::Stuck(Reason { summary, evidence: Vec::new(), help: help(error, self.target) })
+        RollbackResult::Stuck(Reason { summary, help: help(error, self.target), ..Reason::default() })
     }
 }

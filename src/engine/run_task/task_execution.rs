@@ -190,10 +190,13 @@ impl TaskExecution<'_> {
         }
         let evidence = tokio::select! {
             biased;
-            () = self.run.cancel.cancelled() => Vec::new(),
-            evidence = evidence::of_task(self.ecs, self.target, task) => evidence,
+            () = self.run.cancel.cancelled() => (Vec::new(), None),
+            found = evidence::of_task(self.ecs, self.target, task) => found,
         };
-        Err(self.failed("failed", Reason { evidence, ..Reason::default() }))
+        let (evidence, headline) = evidence;
+        let (summary, cause) = headline.map(|headline| (headline.text, headline.cause)).unzip();
+        let reason = Reason { summary: summary.unwrap_or_default(), cause, evidence, help: None };
+        Err(self.failed("failed", reason))
     }
 
     /// Asks ECS to stop the task, until then. Neither a halt nor a signal ends that: it is what they ask for. Returns how it
@@ -223,13 +226,12 @@ impl TaskExecution<'_> {
             Moment::Before => "nothing was deployed",
             Moment::After => "the deployment had completed",
         };
-        let why = if reason.summary.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", reason.summary.trim_end_matches('.'))
+        let told = |why: &str| {
+            let why = if why.is_empty() { String::new() } else { format!(": {}", why.trim_end_matches('.')) };
+            format!("the task {}{per} {what}{why}; {then}", self.task.name)
         };
-        let summary = format!("the task {}{per} {what}{why}; {then}", self.task.name);
-        Unfinished::Failed(Reason { summary, ..reason })
+        let (summary, cause) = (told(&reason.summary), reason.cause.as_deref().map(told));
+        Unfinished::Failed(Reason { summary, cause, ..reason })
     }
 
     fn refused(self, error: &CallError) -> Reason {

@@ -46,7 +46,7 @@ impl Told {
                 });
             }
         }
-        let plan = Outline { waves, changes: targets.iter().map(change).collect() };
+        let plan = Outline { waves, changes: targets.iter().map(change).collect(), console: None };
         let of_account = environments.iter().map(|(account, name)| ((*account).to_owned(), (*name).to_owned()));
         let progress = Progress::new(of_account.collect());
         let mut told = Self { state: RunState::new(), stamper: Stamper::new("r1"), progress };
@@ -93,7 +93,7 @@ fn an_environment_runs_from_its_first_target_to_its_last() {
         revision: None,
     };
     assert_eq!(run.event(returned), "production/a0 failed", "a later rollback is not a success");
-    assert_eq!(run.event(Event::RunFinished), "");
+    assert_eq!(run.event(Event::finished()), "");
 }
 
 #[test]
@@ -124,10 +124,10 @@ fn accounts_share_an_environment_and_what_is_cut_short_is_cancelled() {
     };
     assert_eq!(run.event(skipped("a1/r/x")), "production canceled");
     assert_eq!(run.event(skipped("a2/r/x")), "", "what was never started has no deployment");
-    assert_eq!(run.event(Event::RunFinished), "");
+    assert_eq!(run.event(Event::finished()), "");
 
     // A run that breaks off leaves none as running.
     let mut run = Told::new(&accounts, &[("a0/r/x", "w", true)]);
     run.started("a0/r/x");
-    assert_eq!(run.event(Event::RunFinished), "production canceled");
+    assert_eq!(run.event(Event::finished()), "production canceled");
 }

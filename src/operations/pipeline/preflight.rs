@@ -47,7 +47,7 @@ pub async fn plan_pipeline(args: &Preflight, view: &mut View, cancel: &Cancel) -
     // A gate that is passed is none for the jobs: nothing waits at it.
     let passed = plan.outline.waves.iter_mut().filter(|wave| args.from.as_ref() == Some(&wave.name));
     passed.for_each(|wave| wave.gate = false);
-    for event in [Event::RunStarted { plan: plan.outline, sandbox, job }, Event::RunFinished] {
+    for event in [Event::RunStarted { plan: plan.outline, sandbox, job }, Event::finished()] {
         context.view.keep(&stamper.stamp(clock.timestamp(), event));
     }
     Ok(Exit::Done)

@@ -165,6 +165,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 notify: Vec::new(),
                 environments: BTreeMap::new(),
                 tiers: BTreeMap::new(),
+                console: None,
                 release: Release::default(),
                 warnings: Vec::new(),
             };

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::json::line;
-use crate::report::{Ending, Pause, Report, Stage};
+use crate::report::{Ending, Pause, Report, Stage, log};
 use crate::state::milliseconds;
 
 /// How many events of a target the page has: the first and the last of them. Its log and the JSON report have all.
@@ -35,8 +35,8 @@ pub(super) fn word(ending: Ending) -> String {
     serde_json::to_value(ending).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Returns the data as JSON that can stand in a script element.
-pub(super) fn json(report: &Report) -> String {
+/// Returns the data as JSON that can stand in a script element; `has_logs` says whether the logs of targets are beside the page.
+pub(super) fn json(report: &Report, has_logs: bool) -> String {
     let start = report.run.started_at;
     // A report holds nothing but text, numbers and lists, all of which JSON has.
     let mut value = serde_json::to_value(report).unwrap_or_default();
@@ -57,6 +57,11 @@ pub(super) fn json(report: &Report) -> String {
         value["targets"][place]["pauses"] = target.pauses.iter().map(pause).collect();
         if left_out > 0 {
             value["targets"][place]["events_left_out"] = json!(left_out);
+        }
+    }
+    if has_logs {
+        for (place, path) in log::paths(&report.targets).into_iter().enumerate() {
+            value["targets"][place]["log"] = json!(path);
         }
     }
     value["first_events"] = json!(FIRST);

@@ -63,12 +63,13 @@ function detail(target) {
     ...why(target),
     facts([
       ['Revision', revisions(target)], ['Runs now', target.runs], ['Account', `${target.account} (${target.account_id})`], ['Region', target.region],
-      ['Cluster', target.cluster.split('/').at(-1)], ['Service', target.service], ['Wave', target.wave], ['Action', target.action?.replaceAll('_', ' ')],
+      ['Cluster', target.cluster.split('/').at(-1)], ['Service', target.service === target.ecs_service ? target.service : `${target.service} (${target.ecs_service ?? target.service} in ECS)`], ['Wave', target.wave], ['Action', target.action?.replaceAll('_', ' ')],
       ['Deployment', target.deployment && `${target.deployment}${target.attached ? ' (was already under way)' : ''}`],
       ['Tasks', target.tasks && `${target.tasks.running} of ${target.tasks.desired} running${target.tasks.failed ? `, ${target.tasks.failed} failed` : ''}`],
     ]),
     // What was never started has nothing to be looked at.
-    times.started !== null && el('p', { class: 'links' }, link('Deployments in the console', target.console), ' ', link('Logs', target.logs)),
+    times.started !== null && el('p', { class: 'links' }, link('Deployments in the console', target.console), ' ', link('Logs', target.logs),
+      ' ', target.log && el('a', { href: target.log.split('/').map(encodeURIComponent).join('/') }, 'Log of this run')),
     ...section('Changes', target.changes?.length && el('ul', { class: 'changes' }, target.changes.map(changeLine))),
     ...section('Rollback', target.rollback && el('p', {}, `${ROLLBACK[target.rollback.how]}${target.rollback.to ? `, to ${target.rollback.to}` : ''}, from `, since(times.rollback))),
     ...section('Not rolled back', target.rollback_impossible && el('p', {}, target.rollback_impossible)),

@@ -49,13 +49,16 @@ function showFilter() {
 function fromAddress() {
   // A link to a part of the page says nothing of the filter.
   if (/^#[a-z-]+$/.test(location.hash)) return;
-  const { reason } = state;
+  const before = asked();
   readAddress();
   showFilter();
   layOut();
   showDetail();
-  if (state.reason !== reason && state.reason !== '') $('targets').scrollIntoView();
+  // A link that asks for some of the targets leads to them.
+  if (asked() !== before && isFiltered() && !state.target) $('targets').scrollIntoView();
 }
+
+const asked = () => JSON.stringify([...TEXTS.filter((key) => key !== 'target').map((key) => state[key]), ...state.outcome]);
 
 function makeLegend() {
   const one = (words, ...parts) => el('span', {}, el('i', {}, parts), words);

@@ -68,9 +68,17 @@ function writeAddress(push = false) {
 // All that the text filter looks through, made when it is first asked for.
 function haystack(target) {
   target.hay ??= [target.target, target.cluster, target.account_id, target.deployment, target.from, target.to, target.ending.words, target.stage, target.pauses.length && 'PAUSE hook',
-    ...(target.changes ?? []), reasons[target.reason]?.summary].filter(Boolean).join('\n').toLowerCase();
+    ...(target.changes ?? []), target.ecs_service, target.rollback_impossible, told(target.reason)].filter(Boolean).join('\n').toLowerCase();
   return target.hay;
 }
+
+// All that is told of a reason: what was found, and the ends of logs.
+const told = (place) => {
+  const reason = reasons[place];
+  if (!reason) return '';
+  reason.told ??= [reason.summary, reason.help, ...(reason.evidence ?? []).flatMap(({ text, log }) => [text, ...(log ?? [])])].filter(Boolean).join('\n');
+  return reason.told;
+};
 
 const isFiltered = () => ['q', 'account', 'region', 'service', 'wave', 'reason'].some((key) => state[key] !== '') || state.outcome.size > 0;
 

@@ -116,7 +116,7 @@ function waveCells({ group }) {
 
 function accountCells({ account, folded }) {
   const { account_id: id } = account.targets[0];
-  const label = [el('span', { class: 'name' }, glyph('fold', 'fold'), el('b', { title: `${account.name} (${id})` }, account.name), el('span', {}, id)), tally(account.targets), took(null, null)];
+  const label = [el('span', { class: 'name' }, glyph('fold', 'fold'), el('b', { title: `${account.name} (${id})` }, account.name), el('span', { class: 'id' }, id)), tally(account.targets), took(null, null)];
   return { label, bars: folded ? accountBars(account).filter(Boolean) : [] };
 }
 

@@ -24,7 +24,7 @@ pub fn one_terminal_event_each(facts: &Facts<'_>, broken: &mut Broken) {
         }
         return;
     };
-    if !matches!(events.last().map(|stamped| &stamped.event), Some(Event::RunFinished)) {
+    if !matches!(events.last().map(|stamped| &stamped.event), Some(Event::RunFinished { .. })) {
         broken.push("events", "the last is not run_finished");
     }
     for (target, facets) in facts.fleet().targets.iter().zip(&facts.targets) {

@@ -342,7 +342,7 @@ pub mod pretended {
         let asked =
             Request { method: Method::Get, url, secret: Some(("private-token", &token)), body: None, longest: 1 << 10 };
         assert_eq!(web.send(asked, limit).await.expect("an answer").status, 307);
-        assert_eq!(web.post(url, &json!({}), limit).await, Err(WebError::Status(307)));
+        assert_eq!(web.post(url, None, &json!({}), limit).await, Err(WebError::Status(307)));
         let lines: Vec<String> = server.arrived().into_iter().map(|arrived| arrived.line).collect();
         assert_eq!(lines, [format!("GET {url}"), format!("POST {url}")]);
     }

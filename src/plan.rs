@@ -17,6 +17,7 @@ pub mod rollback_target;
 pub mod run_task;
 pub mod saved;
 pub mod settings;
+pub mod ships;
 pub mod strategy;
 pub mod time_estimate;
 pub mod work;

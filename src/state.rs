@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::event::{Event, Job, Reason, Stamped};
 use crate::fleet::{Outcome, TargetId};
 use crate::plan::outline::Outline;
+use crate::plan::ships::{ImageChange, ships};
 
 mod exit_code;
 mod pause;
@@ -42,6 +43,7 @@ pub struct RunState {
     waves: IndexMap<String, WaveState>,
     targets: IndexMap<TargetId, TargetState>,
     totals: Totals,
+    ships: Vec<ImageChange>,
     halted: Option<Halt>,
     cancelled: Option<String>,
     gate: Option<String>,
@@ -264,6 +266,11 @@ impl RunState {
         self.sandbox
     }
 
+    /// Returns what the run ships.
+    pub fn ships(&self) -> &[ImageChange] {
+        &self.ships
+    }
+
     /// Returns the CI job that the run is.
     pub fn job(&self) -> &Job {
         &self.job
@@ -317,6 +324,7 @@ impl RunState {
         self.targets =
             plan.changes.iter().map(|change| (change.target.clone(), TargetState::new(change, at))).collect();
         self.totals = Totals::count(self.targets());
+        self.ships = ships(&plan.changes);
     }
 
     fn wave(&mut self, name: &str, change: impl FnOnce(&mut WaveState)) {

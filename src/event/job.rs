@@ -11,6 +11,10 @@ pub struct Job {
     pub project: Option<String>,
     /// `CI_COMMIT_SHA`
     pub commit: Option<String>,
+    /// Who made the commit: the name of `CI_COMMIT_AUTHOR`.
+    pub author: Option<String>,
+    /// The commit's page, below `CI_PROJECT_URL`.
+    pub commit_url: Option<String>,
     /// `CI_COMMIT_REF_NAME`: the branch or the tag.
     pub reference: Option<String>,
     /// `CI_PIPELINE_ID`
@@ -31,9 +35,15 @@ impl Job {
     /// Reads GitLab's variables.
     pub fn read(variables: &dyn Fn(&str) -> Option<String>) -> Self {
         let variable = |name: &str| variables(name).filter(|value| !value.is_empty());
+        // `Jane Doe <jane@example.com>`: a name is enough to ask somebody.
+        let name = |author: String| author.split(" <").next().unwrap_or_default().to_owned();
+        let commit = variable("CI_COMMIT_SHA");
+        let page = |(project, sha): (String, &String)| format!("{}/-/commit/{sha}", project.trim_end_matches('/'));
         Self {
             project: variable("CI_PROJECT_PATH"),
-            commit: variable("CI_COMMIT_SHA"),
+            author: variable("CI_COMMIT_AUTHOR").map(name),
+            commit_url: variable("CI_PROJECT_URL").zip(commit.as_ref()).map(page),
+            commit,
             reference: variable("CI_COMMIT_REF_NAME"),
             pipeline_id: variable("CI_PIPELINE_ID"),
             pipeline_url: variable("CI_PIPELINE_URL"),
@@ -56,6 +66,8 @@ impl Job {
         Self {
             project: both(&self.project, &other.project),
             commit: both(&self.commit, &other.commit),
+            author: both(&self.author, &other.author),
+            commit_url: both(&self.commit_url, &other.commit_url),
             reference: both(&self.reference, &other.reference),
             pipeline_id: both(&self.pipeline_id, &other.pipeline_id),
             pipeline_url: both(&self.pipeline_url, &other.pipeline_url),

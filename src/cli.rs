@@ -174,9 +174,17 @@ pub struct Selection {
     /// Variables that hold a credential: no manifest reads them
     #[arg(skip)]
     pub credentials: Vec<String>,
+    /// Whether variables that are not set stay open in what the manifest deploys
+    #[arg(skip)]
+    pub open: bool,
 }
 
 impl Selection {
+    /// Leaves variables that are not set open, for a command that deploys nothing of what they are in.
+    pub fn with_open_variables(&self) -> Self {
+        Self { open: true, ..self.clone() }
+    }
+
     /// Keeps variables that hold a credential from the manifest.
     pub fn keeping<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Self {
         Self { credentials: names.into_iter().cloned().collect(), ..self.clone() }

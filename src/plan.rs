@@ -9,6 +9,7 @@ pub mod diff;
 pub mod drift;
 pub mod follow;
 pub mod group;
+pub mod open;
 pub mod outline;
 pub mod placeholders;
 pub mod preview;

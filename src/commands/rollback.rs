@@ -33,7 +33,8 @@ async fn open_and_roll_back(args: &cli::Rollback, view: &mut View, cancel: &Canc
         None if args.all || args.embedded.sandbox => DeployedBy::All,
         None => DeployedBy::Manifest,
     };
-    let (mut fleet, connection) = Connection::open_with(&args.selection, &args.embedded, view, furnish).await?;
+    let selection = args.selection.with_open_variables();
+    let (mut fleet, connection) = Connection::open_with(&selection, &args.embedded, view, furnish).await?;
     let connection = connection.recording(&args.recording, view)?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     if args.embedded.sandbox && !args.dry_run {

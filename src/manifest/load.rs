@@ -16,7 +16,7 @@ use crate::manifest::credential::Credentials;
 use crate::manifest::decode::Decoder;
 pub use crate::manifest::fault::LoadError;
 use crate::manifest::fault::{Context, Source};
-use crate::manifest::interpolate::Template;
+use crate::manifest::interpolate::{Lookup, Template};
 use crate::manifest::node::{Node, Value, expand};
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::{Manifest, check};
@@ -45,11 +45,13 @@ pub struct How<'a> {
     pub images: bool,
     /// Variables that hold a credential, as the command line says.
     pub credentials: &'a [String],
+    /// Whether variables that are not set stay open in what is deployed: see [`Fleet::open`].
+    pub open: bool,
 }
 
 impl Default for How<'_> {
     fn default() -> Self {
-        Self { images: true, credentials: &[] }
+        Self { images: true, credentials: &[], open: false }
     }
 }
 
@@ -98,7 +100,8 @@ fn load_text(
         let named = NAMING.into_iter().filter_map(variables).chain(how.credentials.iter().cloned());
         let others = webhook_variables(&root).into_iter().chain(named).collect();
         let credentials = Credentials::new(token_variable(&root), others, variables);
-        expand(&mut root, variables, &credentials, &context);
+        let open = how.open.then_some(&context.open);
+        expand(&mut root, &Lookup { variables, credentials: &credentials, open }, &context);
         let manifest = Spanned::<Manifest>::deserialize(Decoder::new(&root, &context)).ok()?;
         let read = |path: &str| {
             let path = join(base, path);

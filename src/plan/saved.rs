@@ -307,6 +307,7 @@ impl Saved {
             notify: self.notify,
             environments: self.environments,
             release: Release::default(),
+            open: BTreeSet::new(),
             warnings: Vec::new(),
         };
         (fleet, Plan { outline: self.outline, work })
@@ -397,11 +398,11 @@ mod tests {
             issuer: None,
         };
         let release = Release::default();
-        let (accounts, targets, waves, notify, environments, warnings) = Default::default();
+        let (accounts, targets, waves, notify, environments, open, warnings) = Default::default();
         let on_busy = OnBusy::Fail;
         let allow = None;
         let fleet =
-            Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, warnings };
+            Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, release, open, warnings };
         let plan = Plan { outline: Outline::default(), work: vec![] };
         Saved::new(&fleet, &plan, "2026-11-02T09:00:00Z".parse().expect("a time"), "0.1.0")
     }

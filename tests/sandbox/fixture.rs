@@ -1,6 +1,6 @@
 //! A small fleet in a sandbox, and the SDK's clients for it: a hub account, and `prod` with the service `api`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +112,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
         notify: Vec::new(),
         environments: BTreeMap::new(),
         release: Release::default(),
+        open: BTreeSet::new(),
         warnings: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 //! Pure, and below reports and views, which both say the same by it.
 
 pub mod console;
+pub mod next;
 pub mod outcome;
 pub mod sentence;
 pub mod stage;

@@ -1,11 +1,15 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
+mod check;
 mod doctor;
 mod effect;
 mod exec;
+mod help;
+pub mod hint;
 mod hooks;
 mod iam;
 mod init;
+mod invocation;
 pub mod pipeline;
 mod record;
 mod report;
@@ -13,6 +17,7 @@ mod sandbox;
 mod status;
 mod verbosity;
 
+pub use crate::cli::check::{Check, CheckFormat};
 pub use crate::cli::doctor::{Doctor, DoctorFormat};
 pub use crate::cli::exec::{Credentials, CredentialsFormat, Exec};
 pub use crate::cli::hooks::Continue;
@@ -84,11 +89,17 @@ impl Cli {
     /// # Errors
     /// A wrong argument, or a request for help.
     pub fn read() -> Result<Self, clap::Error> {
-        let mut command = empty_env_is_unset(Self::command());
-        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let mut command = empty_env_is_unset(command());
+        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let mut matches = matches.map_err(|error| hint::improve(&mut command, error))?;
         effect::refuse_without(&mut command, &matches)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
+}
+
+/// Returns the command line as its help shows it.
+pub fn command() -> clap::Command {
+    help::arrange(Cli::command())
 }
 
 fn empty_env_is_unset(command: clap::Command) -> clap::Command {
@@ -104,37 +115,37 @@ fn empty_env_is_unset(command: clap::Command) -> clap::Command {
     command.mut_subcommands(empty_env_is_unset)
 }
 
-/// What to do.
+/// What to do, the commands of every day first.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Roll out every target of the manifest, in waves, and watch each to its end
-    Deploy(Deploy),
-    /// Roll every target back to its previous successful revision
-    Rollback(Rollback),
+    /// Write a manifest to start from, or import live services
+    Init(Init),
+    /// Validate the manifest, offline
+    Check(Check),
     /// Show what a deploy would do to each target, using read-only calls
     Plan(Plan),
-    /// Follow the deployments that are under way to their end, and change nothing
-    Watch(Watch),
-    /// Regenerate reports from journals, or merge several runs into one
-    Report(Report),
-    /// Continue deployments that wait at a PAUSE hook, or roll them back
-    Continue(Continue),
+    /// Roll out every target of the manifest, in waves, and watch each to its end
+    Deploy(Deploy),
     /// Show what every target runs now, and how it differs from the manifest
     Status(Status),
+    /// Roll every target back to its previous successful revision
+    Rollback(Rollback),
+    /// Follow the deployments that are under way to their end, and change nothing
+    Watch(Watch),
+    /// Continue deployments that wait at a PAUSE hook, or roll them back
+    Continue(Continue),
+    /// Walk every role chain, and explain failures of ID tokens, trust policies and identity providers
+    Doctor(Doctor),
+    /// Write the IAM roles, trust policies and permissions that the manifest needs, or compare them with the live ones
+    Iam(Iam),
     /// Run a command with the session of one account, or of several
     Exec(Exec),
     /// Print the keys of an account's session, for `credential_process` in an AWS profile
     Credentials(Credentials),
-    /// Walk every role chain, and explain failures of ID tokens, trust policies and identity providers
-    Doctor(Doctor),
-    /// Validate the manifest, offline
-    Check(Check),
     /// Write a GitLab child pipeline for a fleet too large for one job: a stage for each wave, with several jobs
     Pipeline(Box<Pipeline>),
-    /// Write a manifest to start from, or import live services
-    Init(Init),
-    /// Write the IAM roles, trust policies and permissions that the manifest needs, or compare them with the live ones
-    Iam(Iam),
+    /// Regenerate reports from journals, or merge several runs into one
+    Report(Report),
     /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
     Sandbox(Sandbox),
     /// Print the JSON Schema of the manifest
@@ -177,9 +188,17 @@ pub struct Selection {
     /// Variables that hold a credential: no manifest reads them
     #[arg(skip)]
     pub credentials: Vec<String>,
+    /// Whether variables that are not set stay open in what the manifest deploys
+    #[arg(skip)]
+    pub open: bool,
 }
 
 impl Selection {
+    /// Leaves variables that are not set open, for a command that deploys nothing of what they are in.
+    pub fn with_open_variables(&self) -> Self {
+        Self { open: true, ..self.clone() }
+    }
+
     /// Keeps variables that hold a credential from the manifest.
     pub fn keeping<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Self {
         Self { credentials: names.into_iter().cloned().collect(), ..self.clone() }
@@ -226,6 +245,9 @@ pub struct Deploy {
     /// Print what would happen to each target, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,
+    /// Do not ask before anything is changed; only a terminal is asked, and never in a CI job or with --sandbox
+    #[arg(short, long, env = "ROLEOUT_YES")]
+    pub yes: bool,
     /// Save the plan to this file, for another job to carry out with `deploy FILE`
     #[arg(long, value_name = "FILE", env = "ROLEOUT_OUT", requires = "dry_run")]
     pub out: Option<PathBuf>,
@@ -344,6 +366,9 @@ pub struct Rollback {
     /// Print what would happen to each target, and change nothing
     #[arg(long, env = "ROLEOUT_DRY_RUN")]
     pub dry_run: bool,
+    /// Do not ask before anything is changed; only a terminal is asked, and never in a CI job or with --sandbox
+    #[arg(short, long, env = "ROLEOUT_YES")]
+    pub yes: bool,
     /// Roll targets that were already rolled back one revision further back
     #[arg(long, env = "ROLEOUT_FURTHER")]
     pub further: bool,
@@ -467,12 +492,4 @@ impl From<PlanFormat> for Form {
             PlanFormat::Markdown => Self::Markdown,
         }
     }
-}
-
-/// `roleout check`
-#[derive(Clone, Debug, Args)]
-pub struct Check {
-    /// Which targets
-    #[command(flatten)]
-    pub selection: Selection,
 }

@@ -199,6 +199,8 @@ pub fn seeded(fleet: &Fleet, seed: u64, clock: Clock, faults: &[String]) -> Resu
     let sandbox = Sandbox::for_fleet(fleet, seed, clock);
     for text in faults {
         let (pattern, fault) = sandbox::parse_fault(text).map_err(|error| Error::new(Exit::Usage, error))?;
+        sandbox::refuse_idle(fleet, &pattern, &fault)
+            .map_err(|why| Error::new(Exit::Usage, format!("--sandbox-fault: `{text}` {why}")))?;
         sandbox.fault(&pattern, fault).map_err(|error| Error::new(Exit::Usage, error))?;
     }
     Ok(sandbox)

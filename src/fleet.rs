@@ -14,6 +14,7 @@ pub mod image;
 pub mod image_ref;
 mod policy;
 mod portal;
+pub mod regions;
 mod revision;
 pub mod role_arn;
 mod run_task;
@@ -36,7 +37,7 @@ pub use crate::fleet::run_task::{Launch, Moment, Per, RunTask, RunTasks};
 pub use crate::fleet::select::SelectError;
 pub use crate::fleet::shard::{Part, Shard, ShardError};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,8 +75,17 @@ pub struct Fleet {
     pub console: Option<Portal>,
     /// The commit that the run deploys, and what is done about it.
     pub release: Release,
+    /// The variables that are not set and stand as `${NAME}` in what is deployed, where the command deploys nothing of it.
+    pub open: BTreeSet<String>,
     /// What a person should know though it stops nothing, such as a wave without targets.
     pub warnings: Vec<String>,
+}
+
+impl Fleet {
+    /// Returns the first open variable in a text.
+    pub fn open_in(&self, text: &str) -> Option<&str> {
+        self.open.iter().find(|name| text.contains(&format!("${{{name}}}"))).map(String::as_str)
+    }
 }
 
 /// Whether a name looks like that of an AWS region. Not by a list: AWS adds some every year.

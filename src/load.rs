@@ -8,7 +8,7 @@ use crate::base::redact;
 use crate::cli::{ImageOverrides, Selection};
 use crate::fleet::{Fleet, IdentitySource};
 use crate::manifest::credential::Credentials;
-use crate::manifest::load::{self, How};
+use crate::manifest::load::{self, How, LoadError};
 
 /// Looks a variable up in the environment; an empty one is there, and empty.
 pub fn environment(name: &str) -> Option<String> {
@@ -40,9 +40,23 @@ pub fn placeholder_ci_variable(name: &str) -> Option<String> {
     known.contains(&name).then(|| "0".to_owned())
 }
 
-/// Loads and checks a manifest.
+/// Loads and checks a manifest for a command that deploys nothing of it: variables that are not set stay open.
 pub fn fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    load_as(path, variables, How { images: false, ..How::default() })
+    load_as(path, variables, How { images: false, open: true, ..How::default() })
+}
+
+/// Loads and checks a manifest of which policies are made. What differs from job to job stands in no policy, so it need not
+/// be known to write them.
+pub fn fleet_of_policies(path: &Path) -> Result<Fleet, Error> {
+    let variables = |name: &str| environment(name).or_else(|| placeholder_ci_variable(name));
+    load_as(path, &variables, How { images: false, ..How::default() })
+}
+
+/// Has every chain begin with the SDK's own credentials, where the command line asks for that.
+pub fn begin_ambient(fleet: &mut Fleet, ambient: bool) {
+    if ambient {
+        fleet.identity.source = IdentitySource::Ambient;
+    }
 }
 
 fn load_as(path: &Path, variables: &dyn Fn(&str) -> Option<String>, how: How<'_>) -> Result<Fleet, Error> {
@@ -60,10 +74,9 @@ pub fn load_unfiltered(selection: &Selection, variables: &dyn Fn(&str) -> Option
 
 /// With `images`, what AWS would refuse of the images in task definition files is a fault: nothing puts others in their place.
 fn whole_as(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>, images: bool) -> Result<Fleet, Error> {
-    let mut fleet = load_as(&selection.file, variables, How { images, credentials: &selection.credentials })?;
-    if selection.ambient {
-        fleet.identity.source = IdentitySource::Ambient;
-    }
+    let how = How { images, credentials: &selection.credentials, open: selection.open };
+    let mut fleet = load_as(&selection.file, variables, how)?;
+    begin_ambient(&mut fleet, selection.ambient);
     Ok(fleet)
 }
 
@@ -75,6 +88,14 @@ pub fn selected(selection: &Selection, variables: &dyn Fn(&str) -> Option<String
 /// Loads a manifest as [`selected`] does, and judges the images of its task definition files as well.
 pub fn selected_as_written(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
     narrow(whole_as(selection, variables, true)?, selection)
+}
+
+/// Loads a manifest as it is written, with all of its targets; its faults are not rendered.
+///
+/// # Errors
+/// Every fault.
+pub fn as_written(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, LoadError> {
+    load::load_as(&selection.file, variables, How { credentials: &selection.credentials, ..How::default() })
 }
 
 /// Keeps the targets of a fleet that the command line selects.

@@ -8,23 +8,31 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::CommandFactory;
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
 use roleout::base::text;
-use roleout::cli::{Cli, ColorChoice, Command, IamAction, OutputFormat, Verbosity};
+use roleout::cli::{self, Cli, ColorChoice, Command, IamAction, OutputFormat, Verbosity};
 use roleout::commands::{
     check, continue_hook, credentials, deploy, doctor, exec, iam, init, pipeline, plan, report, rollback, sandbox,
     status, watch,
 };
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::manifest::schema;
+use roleout::narrate::next::{Invocation, next};
+use roleout::state::RunState;
 use roleout::view;
 use roleout::view::View;
 use roleout::view::log::Filter;
 use roleout::view::options::{Color, Format, Options};
 use roleout::view::stream::Stream;
+use roleout::view::style::{self, Paint};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How the process was called.
+struct Called {
+    color: Color,
+    invocation: Invocation,
+}
 
 /// How long a reader has, after a signal, to take what is left.
 const READER_LIMIT: Duration = Duration::from_secs(1);
@@ -86,49 +94,55 @@ fn raise_open_files() {
 }
 
 async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
-    let color = Color::from(cli.color);
     // The commands of `exec` would inherit it, and some cannot cope with more than 1,024.
     if !matches!(cli.command, Command::Exec(_)) {
         raise_open_files();
     }
+    let called = Called { color: Color::from(cli.color), invocation: cli.invocation() };
+    let result = run_command(cli, &called).await;
+    result.map_err(|error| Error { next: next(error.exit, &RunState::new(), &called.invocation), ..error })
+}
+
+/// Runs the command, and returns its exit code.
+async fn run_command(cli: Cli, called: &Called) -> Result<ExitCode, Error> {
     let talk = |quiet, verbose: u8| Verbosity { quiet, verbose, format: OutputFormat::Text };
     let exit = match cli.command {
         Command::Deploy(args) => {
-            with_view(color, &args.talk, async |view, cancel| deploy::deploy(&args, view, cancel).await).await
+            with_view(called, &args.talk, async |view, cancel| deploy::deploy(&args, view, cancel).await).await
         }
         Command::Rollback(args) => {
-            with_view(color, &args.talk, async |view, cancel| rollback::rollback(&args, view, cancel).await).await
+            with_view(called, &args.talk, async |view, cancel| rollback::rollback(&args, view, cancel).await).await
         }
         Command::Plan(args) => {
-            with_view(color, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
+            with_view(called, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
                 plan::plan(&args, view, cancel).await
             })
             .await
         }
         Command::Watch(args) => {
-            with_view(color, &args.talk, async |view, cancel| watch::watch(&args, view, cancel).await).await
+            with_view(called, &args.talk, async |view, cancel| watch::watch(&args, view, cancel).await).await
         }
         Command::Continue(args) => {
-            with_view(color, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
+            with_view(called, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
                 continue_hook::hooks(&args, view, cancel).await
             })
             .await
         }
         Command::Sandbox(args) => {
-            with_view(color, &talk(false, 1), async |view, cancel| sandbox::sandbox(&args, view, cancel).await).await
+            with_view(called, &talk(false, 1), async |view, cancel| sandbox::sandbox(&args, view, cancel).await).await
         }
         Command::Status(args) => {
             let talk = talk(args.quiet, args.verbose);
-            with_view(color, &talk, async |view, cancel| status::status(&args, view, cancel).await).await
+            with_view(called, &talk, async |view, cancel| status::status(&args, view, cancel).await).await
         }
         Command::Init(args) => {
-            with_view(color, &talk(false, 0), async |view, cancel| init::init(&args, view, cancel).await).await
+            with_view(called, &talk(false, 0), async |view, cancel| init::init(&args, view, cancel).await).await
         }
         Command::Exec(args) => {
             // The exit code is the command's own. Nothing is drawn beside what it says.
             let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
             log(Filter::read(args.calls.verbose)?, std::io::stderr());
-            let view = View::new(options(color, &talk(args.quiet, 1)), out, err);
+            let view = View::new(options(called.color, &talk(args.quiet, 1)), out, err);
             let by_terminal = std::io::stdin().is_terminal();
             return exec::exec(&args, view, by_terminal).await.map(ExitCode::from);
         }
@@ -137,34 +151,34 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
             let terminal = out.is_terminal();
             let err = Box::new(std::io::stderr());
             log(Filter::read(0)?, std::io::stderr());
-            let view = View::new(options(color, &talk(false, 0)), Box::new(std::io::sink()), err);
+            let view = View::new(options(called.color, &talk(false, 0)), Box::new(std::io::sink()), err);
             with_signals(async |cancel| credentials::credentials(&args, out, terminal, view, cancel).await).await
         }
-        Command::Report(args) => with_view(color, &talk(false, 0), async |view, _| report::report(&args, view)).await,
+        Command::Report(args) => with_view(called, &talk(false, 0), async |view, _| report::report(&args, view)).await,
         Command::Iam(args) => match &args.action {
             None => iam::write(&args, &mut std::io::stdout(), &mut anstream::stderr()),
             Some(IamAction::Check(args)) => {
                 let talk = talk(args.quiet, args.calls.verbose);
-                with_view(color, &talk, async |view, cancel| iam::check(args, view, cancel).await).await
+                with_view(called, &talk, async |view, cancel| iam::check(args, view, cancel).await).await
             }
         },
         Command::Doctor(args) => {
-            with_view(color, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
+            with_view(called, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
                 doctor::doctor(&args, view, cancel).await
             })
             .await
         }
         Command::Pipeline(args) => {
-            with_view(color, &talk(false, 0), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
+            with_view(called, &talk(false, 0), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
         }
-        Command::Check(args) => with_view(color, &talk(false, 0), async |view, _| check::check(&args, view)).await,
+        Command::Check(args) => with_view(called, &talk(false, 0), async |view, _| check::check(&args, view)).await,
         Command::Schema => {
             print(format!("{:#}\n", schema::schema()).as_bytes());
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "roleout", &mut script);
+            clap_complete::generate(shell, &mut cli::command(), "roleout", &mut script);
             print(&script);
             Ok(Exit::Done)
         }
@@ -176,13 +190,17 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
 fn man(out: Option<&Path>) -> Result<Exit, Error> {
     let written = match out {
         Some(directory) => {
-            let mut command = Cli::command().name("roleout").disable_help_subcommand(true);
+            let mut command = cli::command().name("roleout").disable_help_subcommand(true);
             command.build();
             pages(&command, directory)
         }
+        None if std::io::stdout().is_terminal() => {
+            let error = Error::new(Exit::Usage, "the manual page is in roff, which a terminal does not show");
+            return Err(error.help("`roleout man | man -l -` shows it, and --out DIR writes a page for each command"));
+        }
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page).map(|()| print(&page))
+            clap_mangen::Man::new(cli::command()).render(&mut page).map(|()| print(&page))
         }
     };
     let why = |error| Error::new(Exit::Usage, format!("the manual pages cannot be written: {error}"));
@@ -217,19 +235,26 @@ fn log(filter: Option<Filter>, err: impl Write + Send + 'static) {
 
 /// Runs a command with a view of its streams, until their readers have taken everything, or a second after a signal.
 async fn with_view(
-    color: Color,
+    Called { color, invocation }: &Called,
     talk: &Verbosity,
     command: impl AsyncFnOnce(View, Cancel) -> Result<Exit, Error>,
 ) -> Result<Exit, Error> {
     let (out, err) = (Stream::new(std::io::stdout()), Stream::new(std::io::stderr()));
-    let (filter, options) = (Filter::read(talk.verbose)?, options(color, talk));
+    let (filter, options) = (Filter::read(talk.verbose)?, options(*color, talk));
     // Lines that come between two frames would tear the drawing.
     let live = options.live && filter.is_none();
     let options = Options { pending: Some(err.pending()), live, ..options };
     log(filter, err.clone());
-    let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
+    let paint = Paint(options.color);
+    let mut view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
+    view.invoked_by(invocation.clone());
     with_signals(async |cancel| {
         let result = command(view, cancel.clone()).await;
+        // A run ends with its summary, which has it.
+        if let (Ok(exit), false) = (&result, talk.quiet || invocation.is_run()) {
+            let next = next(*exit, &RunState::new(), invocation);
+            let _ = err.clone().write_all(style::next(&next, paint).as_bytes());
+        }
         tokio::select! {
             _ = async { (out.drained().await, err.drained().await) } => {}
             () = async { cancel.cancelled().await; tokio::time::sleep(READER_LIMIT).await } => {}

@@ -4,6 +4,7 @@
 
 pub mod console;
 pub mod headline;
+pub mod next;
 pub mod outcome;
 pub mod sentence;
 pub mod stage;

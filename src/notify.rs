@@ -12,6 +12,7 @@ use crate::base::text::{count, duration};
 use crate::event::Reason;
 use crate::fleet::TargetId;
 use crate::fleet::webhook::{Format, Occasion};
+use crate::plan::ships::lines as ship_lines;
 use crate::report::Report;
 use crate::state::RunState;
 
@@ -31,14 +32,10 @@ pub fn body(state: &RunState, occasion: Occasion, format: Format) -> Option<Valu
     }
 }
 
-/// What ships: each distinct change of an image once, with the number of its targets.
+/// What ships, a line for each distinct change of an image.
 fn ships(state: &RunState) -> Vec<String> {
-    let mut changes: IndexMap<&str, usize> = IndexMap::new();
-    for change in state.targets().flat_map(|target| &target.changes).filter(|change| change.contains(": image ")) {
-        *changes.entry(change).or_default() += 1;
-    }
-    changes.sort_by(|_, one, _, other| other.cmp(one));
-    changes.into_iter().map(|(change, targets)| format!("{change} in {}", count(targets, "target"))).collect()
+    let line = |(what, targets): (String, usize)| format!("{what} in {}", count(targets, "target"));
+    ship_lines(state.ships()).into_iter().map(line).collect()
 }
 
 /// Who wrote the commit, and on which branch or tag it is.
@@ -97,8 +94,8 @@ fn slack(state: &RunState, occasion: Occasion) -> String {
         .collect();
     let mut lines = vec![headline];
     if let Some((commit, rest)) = origin(state) {
-        let commit = match job.commit_url() {
-            Some(url) => format!("<{}|{}>", escaped(&url), escaped(&commit)),
+        let commit = match &job.commit_url {
+            Some(url) => format!("<{}|{}>", escaped(url), escaped(&commit)),
             None => escaped(&commit),
         };
         lines.push(format!("{commit}{}", escaped(&rest)));

@@ -37,6 +37,7 @@ use crate::base::exit::Exit;
 use crate::base::text::clean;
 use crate::event::Job;
 use crate::fleet::TargetId;
+use crate::plan::ships::ImageChange;
 use crate::report::reason::Reasons;
 use crate::state::RunState;
 
@@ -55,6 +56,9 @@ pub struct Report {
     pub parts: Vec<Run>,
     /// What it came to.
     pub verdict: Verdict,
+    /// What it ships: each distinct change of an image once.
+    #[serde(default)]
+    pub ships: Vec<ImageChange>,
     /// How many targets ended how: every word of `targets[].outcome` that occurs, with its count.
     #[schemars(with = "std::collections::BTreeMap<String, usize>")]
     pub totals: IndexMap<Ending, usize>,
@@ -142,6 +146,7 @@ impl Report {
             run: Run::from_state(state),
             parts: Vec::new(),
             verdict: Verdict::from_state(state),
+            ships: state.ships().to_vec(),
             totals: IndexMap::new(),
             waves,
             reasons: reasons.into_list(),

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::event::{Event, Job, Reason, Stamped};
 use crate::fleet::{Outcome, TargetId};
 use crate::plan::outline::{ChangeOutline, Outline};
+use crate::plan::ships::{ImageChange, ships};
 
 mod exit_code;
 mod pause;
@@ -44,6 +45,7 @@ pub struct RunState {
     waves: IndexMap<String, WaveState>,
     targets: IndexMap<TargetId, TargetState>,
     totals: Totals,
+    ships: Vec<ImageChange>,
     halted: Option<Halt>,
     cancelled: Option<String>,
     gate: Option<String>,
@@ -277,6 +279,11 @@ impl RunState {
         self.sandbox
     }
 
+    /// Returns what the run ships.
+    pub fn ships(&self) -> &[ImageChange] {
+        &self.ships
+    }
+
     /// Returns the CI job that the run is.
     pub fn job(&self) -> &Job {
         &self.job
@@ -331,6 +338,7 @@ impl RunState {
         let state = |change: &ChangeOutline| TargetState { portal: portal.clone(), ..TargetState::new(change, at) };
         self.targets = plan.changes.iter().map(|change| (change.target.clone(), state(change))).collect();
         self.totals = Totals::count(self.targets());
+        self.ships = ships(&plan.changes);
     }
 
     fn wave(&mut self, name: &str, change: impl FnOnce(&mut WaveState)) {

@@ -20,11 +20,12 @@ use crate::observe::progress::{self, Progress};
 use crate::observe::service::LiveService;
 use crate::observe::{Observation, Observed};
 use crate::plan::build;
+use crate::plan::open;
 use crate::plan::outline::Action;
 use crate::plan::work::Plan;
 
 /// The version of the JSON; it changes with whatever a program that reads it must know.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Every target now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,18 +37,23 @@ pub struct Status {
     pub at: Timestamp,
     /// How many targets are in which condition.
     pub totals: Totals,
+    /// The variables that are not set: what the manifest makes of them is not compared.
+    #[serde(default)]
+    pub open: Vec<String>,
     /// The targets, in the manifest's order.
     pub targets: Vec<TargetStatus>,
 }
 
-/// How many targets are in which condition. The first counts all; the next four add up to it.
+/// How many targets are in which condition. The first counts all; the next five add up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// All targets.
     pub targets: usize,
     /// As the manifest wants them.
     pub in_sync: usize,
-    /// They differ from the manifest.
+    /// What the manifest deploys is not out yet.
+    pub pending: usize,
+    /// They differ from the manifest otherwise.
     pub drifted: usize,
     /// There is no such service.
     pub missing: usize,
@@ -144,7 +150,12 @@ pub struct DeploymentStatus {
 pub enum Drift {
     /// Not at all.
     None,
-    /// In this: what a deployment would change, a line each.
+    /// It runs what an earlier commit deployed, and the manifest's is not out yet: what a deployment would change, a line each.
+    Pending {
+        /// The lines.
+        what: Vec<String>,
+    },
+    /// In this, changed by somebody or not by a deployment of roleout: what a deployment would change, a line each.
     Differs {
         /// The lines.
         what: Vec<String>,
@@ -177,6 +188,8 @@ pub struct Obstacle {
 impl Status {
     /// Computes the status of a fleet; `seen` is indexed as [`Fleet::targets`].
     pub fn new(fleet: &Fleet, mut seen: Vec<Observation>, unreachable: &[Unreachable], at: Timestamp) -> Self {
+        let open: Vec<String> = fleet.open.iter().cloned().collect();
+        let fleet = &*open::settled_fleet(fleet, &seen);
         let blocked = actions(fleet, build::plan(fleet, &seen));
         let lives: Vec<Option<Live>> = seen.iter().map(|seen| seen.as_ref().ok().map(Live::read)).collect();
         let lost: HashMap<&str, &Unreachable> = unreachable.iter().map(|it| (it.account.name.as_str(), it)).collect();
@@ -188,7 +201,7 @@ impl Status {
             fleet.targets.iter().zip(&seen).zip(lives).zip(blocked.into_iter().zip(settled))
         {
             let drift = match seen {
-                Ok(observed) => drift(observed, &settled),
+                Ok(observed) => drift(observed, &settled, fleet),
                 Err(unseen) => {
                     let known = lost.get(&*target.id.account).map(|it| it.summary());
                     let help = known.unwrap_or_else(|| unseen.help.iter().cloned().collect());
@@ -197,7 +210,7 @@ impl Status {
                 }
             };
             let obstacle = match (blocked.action, &drift) {
-                (Action::Blocked { reason, help }, Drift::None | Drift::Differs { .. }) => {
+                (Action::Blocked { reason, help }, Drift::None | Drift::Pending { .. } | Drift::Differs { .. }) => {
                     Some(Obstacle { reason, help })
                 }
                 _ => None,
@@ -217,12 +230,12 @@ impl Status {
             });
         }
         let totals = Totals::count(&targets);
-        Self { version: VERSION, at, totals, targets }
+        Self { version: VERSION, at, totals, open, targets }
     }
 
     /// Whether any target is not as the manifest wants it.
     pub fn has_drift(&self) -> bool {
-        self.totals.drifted + self.totals.missing > 0
+        self.totals.pending + self.totals.drifted + self.totals.missing > 0
     }
 }
 
@@ -232,6 +245,7 @@ impl Totals {
         for target in targets {
             *match target.drift {
                 Drift::None => &mut totals.in_sync,
+                Drift::Pending { .. } => &mut totals.pending,
                 Drift::Differs { .. } => &mut totals.drifted,
                 Drift::Missing { .. } => &mut totals.missing,
                 Drift::Unknown { .. } => &mut totals.unreachable,
@@ -336,6 +350,8 @@ struct Decision {
     wave: String,
     action: Action,
     summary: Vec<String>,
+    /// Whether it changes the service's settings, and not its definition alone.
+    has_settings: bool,
 }
 
 /// Returns a plan's decisions, indexed as the fleet's targets rather than wave by wave.
@@ -343,7 +359,11 @@ fn actions(fleet: &Fleet, plan: Plan) -> Vec<Decision> {
     let order = fleet.waves.iter().flat_map(|wave| wave.targets.iter().copied());
     let mut decisions: Vec<(usize, Decision)> = order
         .zip(plan.outline.changes)
-        .map(|(index, it)| (index, Decision { wave: it.wave, action: it.action, summary: it.summary }))
+        .map(|(index, it)| {
+            let work = plan.work[index].as_ref();
+            let has_settings = work.is_some_and(|work| work.desired_count.is_some() || work.deployment.is_some());
+            (index, Decision { wave: it.wave, action: it.action, summary: it.summary, has_settings })
+        })
         .collect();
     decisions.sort_by_key(|(index, _)| *index);
     decisions.into_iter().map(|(_, decision)| decision).collect()
@@ -361,9 +381,15 @@ fn ignore_in_flight(observed: &mut Observed) {
     }
 }
 
-fn drift(observed: &Observed, settled: &Decision) -> Drift {
+fn drift(observed: &Observed, settled: &Decision, fleet: &Fleet) -> Drift {
+    // A revision with a commit is one of roleout's own; that of this very commit differs only if somebody changed something.
+    let live = Commit::of_revision(&observed.live).sha;
+    let is_earlier = live.is_some() && live != fleet.release.commit.sha;
     match &settled.action {
         Action::Unchanged => Drift::None,
+        Action::Register | Action::Deploy if is_earlier && !settled.has_settings => {
+            Drift::Pending { what: settled.summary.clone() }
+        }
         Action::Register | Action::Deploy | Action::Update => Drift::Differs { what: settled.summary.clone() },
         Action::Blocked { reason, help } if observed.service.status != "ACTIVE" => {
             Drift::Missing { reason: reason.clone(), help: help.iter().cloned().collect() }

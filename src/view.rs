@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::base::secrets::Scrubbed;
 use crate::doctor::report::Report;
-use crate::event::Stamped;
+use crate::event::{Event, Stamped};
 use crate::exec::relay::{Line, Stream};
 use crate::outputs::journal::Journal;
 use crate::outputs::reports::Reports;
@@ -33,6 +33,7 @@ pub mod log;
 pub mod markdown;
 pub mod options;
 pub mod plan;
+pub mod question;
 pub mod row;
 pub mod sections;
 pub mod status;
@@ -41,6 +42,7 @@ pub mod style;
 pub mod summary;
 
 use crate::base::text::clean;
+use crate::narrate::next::{Invocation, next};
 use crate::narrate::outcome::Tone;
 use crate::view::jsonl::Jsonl;
 use crate::view::lines::Lines;
@@ -71,6 +73,8 @@ pub struct View {
     /// The plan of a run that is refused.
     planned: Option<Outline>,
     state: RunState,
+    /// What of the command line the next one has again.
+    invocation: Invocation,
 }
 
 enum Screen {
@@ -90,7 +94,22 @@ impl View {
         };
         let jsonl = (options.format == Format::Jsonl).then(Jsonl::new);
         let (reports, state) = (Reports::default(), RunState::new());
-        Self { options, out, screen, jsonl, journal: None, reports, planned: None, state }
+        let invocation = Invocation::default();
+        Self { options, out, screen, jsonl, journal: None, reports, planned: None, state, invocation }
+    }
+
+    /// Takes what of the command line the command that comes next has again.
+    pub fn invoked_by(&mut self, invocation: Invocation) {
+        self.invocation = invocation;
+    }
+
+    /// Asks the person at the terminal, below all that was shown, and waits for the answer.
+    pub async fn ask(&mut self, question: &str) -> bool {
+        match &mut self.screen {
+            Screen::Live(live) => live.plain(Tone::Strong, question),
+            Screen::Lines(lines) => lines.plain(Tone::Strong, question),
+        }
+        question::answer().await
     }
 
     /// Writes every event to a journal, too.
@@ -262,6 +281,9 @@ impl View {
                 Screen::Live(live) => live.event(event, &self.state),
                 Screen::Lines(lines) => lines.event(event, &self.state),
             }
+            if let Event::RunStarted { .. } = &event.event {
+                summary::ships(&self.state).iter().for_each(|line| self.plain(Tone::Plain, &format!("  {line}")));
+            }
         }
     }
 
@@ -323,6 +345,10 @@ impl View {
         for fault in self.reports.take_faults() {
             let warning = Paint(self.options.color).paint(Tone::Warn, &format!("warning: {}", clean(&fault)));
             let _ = writeln!(err, "{warning}").and_then(|()| err.flush());
+        }
+        if self.state.started_at().is_some() {
+            let next = next(self.state.exit(), &self.state, &self.invocation);
+            let _ = err.write_all(style::next(&next, Paint(self.options.color)).as_bytes()).and_then(|()| err.flush());
         }
         self.state
     }

@@ -1119,3 +1119,288 @@ fn a_manifest_may_come_by_a_pipe() {
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     }
 }
+
+/// A manifest in which everything that a deployment alone uses is of variables that are not set.
+fn open_project(name: &str) -> PathBuf {
+    let file = project(name, "");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    let manifest =
+        manifest.replace("regions: [eu-west-1] }", "regions: [eu-west-1], vars: { tag: \"${API_TAG}\" } }").replace(
+            "images: { app: \"example.com/api:2\" }",
+            "images: { app: \"example.com/api:${CI_COMMIT_SHA}\", side: \"example.com/side:${vars.tag}\" }, \
+             environment: { app: { VERSION: \"${CI_COMMIT_TAG}\" } }, desired_count: \"${COUNT}\", \
+             secrets: { app: { KEY: \"arn:aws:ssm:eu-west-1:111122223333:parameter/${STAGE:?which}\" } }, \
+             before: [ { run_task: migrate, container: app, command: [\"${COMMAND}\"] } ]",
+        );
+    std::fs::write(&file, manifest).expect("a file");
+    file
+}
+
+#[test]
+fn what_deploys_nothing_needs_no_variable_of_what_is_deployed() {
+    let file = open_project("open").display().to_string();
+    for command in ["rollback", "status", "watch", "doctor", "continue"] {
+        let output = run(&[command, "--sandbox", "-f", &file]);
+        assert_eq!(output.status.code(), Some(0), "{command}: {}", text(&output.stderr));
+    }
+    let status = run(&["status", "--sandbox", "-f", &file]);
+    let said = text(&status.stderr);
+    // The commit of GitLab's has a value in the sandbox.
+    assert!(
+        said.contains("`API_TAG`, `CI_COMMIT_TAG`, `COMMAND`, `COUNT`, `STAGE` are not set: what the manifest"),
+        "{said}"
+    );
+    assert!(said.contains("such as `example.com/side:${API_TAG}`"), "{said}");
+    assert!(text(&status.stdout).contains("1 in sync"), "{}", text(&status.stdout));
+    // These get as far as the ID token.
+    for arguments in [
+        &["exec", "-f", &file, "--account", "prod", "--", "true"][..],
+        &["credentials", "-f", &file, "--account", "prod"],
+        &["rollback", "-f", &file],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("ID_TOKEN"), "{}", text(&output.stderr));
+    }
+    assert_eq!(run(&["pipeline", "-f", &file]).status.code(), Some(0));
+    for command in ["plan", "deploy"] {
+        let output = run(&[command, "-f", &file]);
+        assert_eq!(output.status.code(), Some(3), "{command}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("the variable `CI_COMMIT_SHA` is not set"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(&format!("next: roleout check -f {file}")), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_variable_that_every_command_uses_must_be_set_for_every_command() {
+    for (place, name) in [
+        ("role/deployer", "role/${NAME}"),
+        ("regions: [eu-west-1]", "regions: [\"${NAME}\"]"),
+        ("cluster: web", "cluster: \"${NAME}\""),
+        ("name: api", "name: \"${NAME}\""),
+        ("id: \"111122223333\"", "id: \"${NAME}\""),
+    ] {
+        let file = project("used", "");
+        let manifest = std::fs::read_to_string(&file).expect("written");
+        assert!(manifest.contains(place), "{place}");
+        std::fs::write(&file, manifest.replace(place, name)).expect("a file");
+        let file = file.display().to_string();
+        for command in ["status", "rollback", "doctor"] {
+            let output = run(&[command, "-f", &file]);
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(3), "{name}: {said}");
+            assert!(said.contains("the variable `NAME` is not set"), "{name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn ambient_credentials_are_a_flag_of_every_command_that_reaches_aws() {
+    let file = project("ambient-everywhere", "");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    let allow = "region: eu-west-1, issuer: \"https://gitlab.com\", allow: { project: shop/api, branches: [main] } }";
+    std::fs::write(&file, manifest.replace("region: eu-west-1 }", allow)).expect("a file");
+    let file = file.display().to_string();
+    let server = Server::start(&["-f", &file]);
+    for arguments in [
+        &["status"][..],
+        &["plan"],
+        &["deploy"],
+        &["rollback"],
+        &["watch"],
+        &["continue"],
+        &["doctor"],
+        &["credentials", "--account", "prod", "--print-keys"],
+        &["iam", "check"],
+        &["exec", "--account", "prod"],
+    ] {
+        let mut command = roleout();
+        command.args(arguments).args(["-f", &file, "--ambient"]).env("AWS_ENDPOINT_URL", &server.address);
+        command.env("AWS_ACCESS_KEY_ID", "111122223333").env("AWS_SECRET_ACCESS_KEY", "test");
+        if arguments[0] == "exec" {
+            command.args(["--", "true"]);
+        }
+        let output = command.output().expect("the binary runs");
+        // The first role trusts GitLab alone, and refuses these credentials.
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: {said}");
+        assert!(said.contains("AssumeRole") && !said.contains("holds no ID token"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn the_line_that_the_sandbox_prints_works_when_it_is_pasted() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pasted line");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let stub = "#!/bin/sh\necho \"$@\"\n";
+    std::fs::write(directory.join("aws"), stub).expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory.join("aws"), mode).expect("its mode");
+    let _ = std::fs::remove_file(directory.join("roleout"));
+    std::os::unix::fs::symlink(assert_cmd::cargo::cargo_bin!("roleout"), directory.join("roleout")).expect("a link");
+    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default());
+    let token = directory.join("to ken").display().to_string();
+    let mut child = roleout()
+        .args(["sandbox", "--listen", "127.0.0.1:0", "-f", "deploy.yaml.example", "--token-file", &token])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let hint = lines.find(|line| line.contains("other programs")).expect("its hint");
+    std::thread::spawn(move || lines.for_each(drop));
+    let server = Server { child, address: String::new() };
+    let line = hint.split_once(" by: ").expect("a line to paste").1;
+    let pasted = Command::new("/bin/sh")
+        .args(["-c", line])
+        .env_clear()
+        .env("PATH", path)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("a shell");
+    drop(server);
+    assert_eq!(pasted.status.code(), Some(0), "{line}\n{}", text(&pasted.stderr));
+    assert!(text(&pasted.stdout).contains("sts get-caller-identity"), "{}", text(&pasted.stdout));
+}
+
+/// Runs the binary on a terminal of its own, and types a line when it asks.
+fn typed(arguments: &str, typed: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let binary = assert_cmd::cargo::cargo_bin!("roleout").display().to_string();
+    let mut command = Command::new("script");
+    command.args(["-qec", &format!("'{binary}' {arguments}"), "/dev/null"]);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TERM", "dumb");
+    command.envs(variables.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("`script` of util-linux");
+    let (mut keys, mut screen) = (child.stdin.take(), child.stdout.take().expect("piped"));
+    let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(length @ 1..) = std::io::Read::read(&mut screen, &mut buffer) {
+        seen.extend_from_slice(&buffer[..length]);
+        if text(&seen).contains("[y/N]")
+            && let Some(mut keys) = keys.take()
+        {
+            keys.write_all(typed.as_bytes()).expect("a terminal");
+            std::mem::forget(keys);
+        }
+    }
+    (child.wait().expect("it ends").code(), text(&seen))
+}
+
+#[test]
+fn a_person_at_a_terminal_sees_the_plan_and_is_asked() {
+    let file = project("asked", "");
+    let token = file.with_file_name("token");
+    let manifest = std::fs::read_to_string(&file).expect("written");
+    std::fs::write(&file, manifest.replace("token_env: ID_TOKEN", "token_file: token")).expect("a file");
+    let (file, token) = (file.display().to_string(), token.display().to_string());
+    let server = Server::start(&["-f", &file, "--token-file", &token]);
+    let endpoint = ("AWS_ENDPOINT_URL", server.address.as_str());
+    let deploy = format!("deploy -f '{file}'");
+    for (answer, code) in [("n\n", 5), ("\n", 5), ("yes please\n", 5), ("\u{4}", 5), ("\u{3}", 130)] {
+        let (ended, said) = typed(&deploy, answer, &[endpoint]);
+        assert_eq!(ended, Some(code), "{answer:?}: {said}");
+        assert!(said.contains("+ image: example.com/api:2"), "{said}");
+        assert!(said.contains("Deploy 1 target in 1 account? [y/N]"), "{said}");
+        assert!(said.contains("nothing was changed") || said.contains("before anything was changed"), "{said}");
+    }
+    let (ended, said) = typed(&deploy, "y\n", &[endpoint]);
+    assert_eq!(ended, Some(0), "{said}");
+    assert!(said.contains("1 target: 1 succeeded"), "{said}");
+    // Where there is nothing to do there is nothing to ask, and neither in a job nor with --yes.
+    assert!(!typed(&deploy, "", &[endpoint]).1.contains("[y/N]"));
+    let rollback = format!("rollback --all -f '{file}'");
+    let (ended, said) = typed(&rollback, "n\n", &[endpoint]);
+    assert_eq!(ended, Some(5), "{said}");
+    assert!(said.contains("Roll back 1 target in 1 account? [y/N]"), "{said}");
+    let (ended, said) = typed(&rollback, "", &[endpoint, ("CI", "true")]);
+    assert!(!said.contains("[y/N]") && ended == Some(0), "{said}");
+    let (ended, said) = typed(&format!("{deploy} --yes"), "", &[endpoint]);
+    assert!(!said.contains("[y/N]") && ended == Some(0), "{said}");
+}
+
+#[test]
+fn help_has_headings_and_examples_and_hides_what_only_jobs_use() {
+    let shown = |command: &str| text(&run(&[command, "--help"]).stdout);
+    let deploy = shown("deploy");
+    for heading in ["Select:", "Safety:", "Output:", "Identity:", "Sandbox:", "Examples:"] {
+        assert!(deploy.lines().any(|line| line == heading), "{heading} {deploy}");
+    }
+    for command in ["check", "exec", "status", "doctor", "deploy"] {
+        assert!(!shown(command).contains("--shard") && !shown(command).contains("--fingerprint"), "{command}");
+    }
+    // They work all the same.
+    assert_eq!(run(&["check", "-f", "deploy.yaml.example", "--shard", "1/1"]).status.code(), Some(0));
+}
+
+#[test]
+fn every_example_of_the_help_is_a_command_line() {
+    let mut all = roleout::cli::command();
+    all.build();
+    let mut told = 0;
+    for command in all.get_subcommands().filter(|it| !["help", "schema", "completions", "man"].contains(&it.get_name()))
+    {
+        let foot = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let examples: Vec<&str> = foot.lines().filter_map(|line| line.strip_prefix("  roleout ")).collect();
+        assert_eq!(examples.len(), 3, "{}: {foot}", command.get_name());
+        for example in examples {
+            let words = format!("roleout {example}");
+            let words: Vec<String> = words.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect();
+            match roleout::cli::command().try_get_matches_from(words) {
+                Err(error) if error.use_stderr() => panic!("{example}: {error}"),
+                _ => told += 1,
+            }
+        }
+    }
+    assert_eq!(told, 45);
+}
+
+#[test]
+fn near_misses_name_what_was_meant() {
+    for (arguments, words) in [
+        (&["validate"][..], "there is no command `validate`: `roleout check`"),
+        (&["diff"], "`roleout plan` shows"),
+        (&["destroy"], "makes, scales and deletes none"),
+        (&["plan", "prod.yaml"], "`prod.yaml` is a manifest: use -f prod.yaml"),
+        (&["deploy", "deploy.yaml.yml"], "`deploy.yaml.yml` is a manifest: use -f deploy.yaml.yml"),
+        (&["check", "-f", "deploy.yaml.example", "--only", "web"], "did you mean `*/*/web`?"),
+        (&["check", "-f", "deploy.yaml.example", "--only", "staging/web"], "did you mean `staging/*/web`?"),
+        (&["check", "-f", "deploy.yaml.example", "--only", "prod"], "did you mean `prod-*`?"),
+        (&["deploy", "--sandbox", "-f", "deploy.yaml.example", "--sandbox-fault", "stagin=crash"], "matches no target"),
+        (
+            &["deploy", "--sandbox", "-f", "deploy.yaml.example", "--sandbox-fault", "staging=no-provider"],
+            "STS answers in the account of a chain's first role",
+        ),
+    ] {
+        let output = run(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+    let typo = run(&["deploy", "--env", "prod"]);
+    assert!(!text(&typo.stderr).contains("as a value"), "{}", text(&typo.stderr));
+}
+
+#[test]
+fn a_check_is_read_by_programs_and_by_gitlab() {
+    let file = project("quality", "");
+    let check = |format: &str| {
+        let output = run(&["check", "-f", &file.display().to_string(), "--format", format]);
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), value)
+    };
+    let (code, value) = check("json");
+    assert_eq!((code, &value["valid"], &value["targets"]), (Some(0), &true.into(), &1.into()), "{value}");
+    assert_eq!(value["waves"][0]["accounts"][0], "prod", "{value}");
+    assert_eq!(check("codequality"), (Some(0), serde_json::json!([])));
+    let manifest = std::fs::read_to_string(&file).expect("written").replace("eu-west-1] }", "eu-wst-1] }");
+    std::fs::write(&file, &manifest).expect("a file");
+    let (code, value) = check("codequality");
+    let warning = &value[0];
+    assert_eq!((code, &warning["severity"]), (Some(0), &"minor".into()), "{value}");
+    assert!(warning["description"].as_str().is_some_and(|it| it.contains("did you mean `eu-west-1`?")), "{value}");
+    std::fs::write(&file, manifest.replace("chain: [deployer]", "chain: [deploy]")).expect("a file");
+    let (code, value) = check("json");
+    assert_eq!((code, &value["valid"], &value["errors"][0]["line"]), (Some(3), &false.into(), &4.into()), "{value}");
+    assert_eq!(value["errors"][0]["help"], "did you mean `deployer`?");
+    let (code, value) = check("codequality");
+    assert_eq!((code, &value[0]["location"]["lines"]["begin"]), (Some(3), &4.into()), "{value}");
+    assert_eq!(value[0]["fingerprint"].as_str().map(str::len), Some(32), "{value}");
+}

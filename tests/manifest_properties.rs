@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use roleout::manifest::credential::Credentials;
-use roleout::manifest::interpolate::{Scope, Template};
+use roleout::manifest::interpolate::{Lookup, Scope, Template};
 use roleout::manifest::load::load_str;
 
 const EXAMPLE: &str = include_str!("../deploy.yaml.example");
@@ -69,7 +69,9 @@ proptest! {
     fn a_variable_is_put_in_exactly(value in any::<String>(), before in "[a-z ]{0,5}") {
         let mut problems = Vec::new();
         let template = Template::parse(&format!("{before}${{X}}${{vars.none:-${{X}}}}")).expect("a template");
-        let template = template.expand(&|_| Some(value.clone()), &Credentials::default(), &mut problems);
+        let variables = |_: &str| Some(value.clone());
+        let lookup = Lookup { variables: &variables, credentials: &Credentials::default(), open: None };
+        let template = template.expand(&lookup, &mut problems);
         // Through the text, as the decoder hands it on.
         let template = Template::parse(&template.to_string()).expect("printed");
         let vars = Default::default();

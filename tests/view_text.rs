@@ -12,6 +12,7 @@ use roleout::base::exit::Exit;
 use roleout::event::{Event, Evidence, Reason, Stamped};
 use roleout::fleet::Outcome;
 use roleout::fleet::webhook::{Format as WebhookFormat, Occasion};
+use roleout::narrate::next::{Invocation, next};
 use roleout::notify;
 use roleout::plan::outline::Action;
 use roleout::report::Report;
@@ -64,7 +65,7 @@ fn shown(options: Options, events: &[Stamped]) -> (String, String) {
 fn a_log_tells_each_change_once_and_the_summary_last() {
     let (out, err) = shown(Options::default(), &story().events);
     assert_eq!(out, "");
-    assert_snapshot!(err, @r"
+    assert_snapshot!(err, @r#"
     00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
     00:00 wave canary (1 of 2): 1 target, all at once; tolerates no failure
     00:00 staging/eu-west-1/api  deploys api:13 as ecs-svc/900
@@ -104,7 +105,8 @@ fn a_log_tells_each_change_once_and_the_summary_last() {
 
     5 targets: 2 succeeded, 1 unchanged, 1 blocked, 1 rolled back, in 6m 35s
     ! done, with failures within tolerance (exit code 13)
-    ");
+    next: roleout deploy --only prod/us-east-1/api  # deploys 1 target, once the cause is fixed
+    "#);
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn a_quiet_view_has_failures_and_the_verdict() {
     assert_eq!(err.text(), "");
     assert_eq!(view.finish().exit(), Exit::Tolerated);
     assert_eq!(out.text(), "");
-    assert_snapshot!(err.text(), @r"
+    assert_snapshot!(err.text(), @r#"
     ✖ rolled back  prod/us-east-1/api after 1m 22s, runs api:12
         tasks failed to start
           essential container `app` exited with code 1
@@ -126,7 +128,8 @@ fn a_quiet_view_has_failures_and_the_verdict() {
         help: read the container's log
 
     ! done, with failures within tolerance (exit code 13)
-    ");
+    next: roleout deploy --only prod/us-east-1/api  # deploys 1 target, once the cause is fixed
+    "#);
 }
 
 #[test]
@@ -360,6 +363,8 @@ fn a_plan_says_what_is_the_same_once_and_what_is_blocked_last() {
     wave    targets  to change   allowed  at worst  estimated  at worst  how
     canary        1          1         0         1          -         -  all at once, then 5m of bake
     rest          4          2         1         4          -         -  1 first, then 5, then 25% at a time
+    canary: staging
+    rest: prod, old, eu-0, eu-1, eu-2
     the run stops at a gate before wave rest
 
     up to 4 targets can fail before this halts
@@ -436,6 +441,8 @@ fn identical_failures_are_told_once_and_what_goes_on_has_its_command() {
 
     5 targets: 1 not started, 1 timed out, 2 failed, 1 stuck, in 20m 01s
     ✖ a rollback failed; somebody must look at it; halted in wave all (exit code 12)
+    next: roleout status --only prod-2/cn-north-1/api  # shows what 1 target runs now; its rollback did not work
+    or:   roleout watch --only prod-3/cn-north-1/api  # follows 1 deployment to the end
     ");
 }
 
@@ -498,6 +505,8 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
 
     4 targets: 1 succeeded, 3 rolled back, in 12m 05s
     ✖ targets failed and were rolled back; halted in wave all (exit code 11)
+    next: roleout rollback --only a3/eu-west-1/api  # takes back the target that runs the new revision
+    or:   roleout deploy  # does what is left, once the cause is fixed
     ");
 }
 
@@ -541,6 +550,8 @@ fn a_big_fleet_counts_what_went_well() {
 
     100 targets: 50 succeeded, 50 rolled back, in 1m
     ✖ targets failed and were rolled back; halted in wave all (exit code 11)
+    next: roleout rollback  # takes back the 50 targets that run the new revision
+    or:   roleout deploy  # does what is left, once the cause is fixed
     ");
 }
 
@@ -554,7 +565,10 @@ fn the_last_line_says_what_it_all_means() {
     let mut cut = Run::of(small());
     cut.wave(0, "canary").deploys(0, CANARY).at(1, Event::RunCancelled { signal: "SIGTERM".into() });
     cut.ends(2, CANARY, Outcome::Detached, None).finished(3);
-    let last = |run: &Run| shown(Options::default(), &run.events).1.lines().last().map(str::to_owned);
+    let last = |run: &Run| {
+        let told = shown(Options::default(), &run.events).1;
+        told.lines().rfind(|line| !line.starts_with("next: ") && !line.starts_with("or:  ")).map(str::to_owned)
+    };
     let mut hung_up = Run::of(small());
     hung_up.at(1, Event::RunCancelled { signal: "SIGHUP".into() }).finished(3);
     assert_eq!(last(&hung_up).as_deref(), Some("! cancelled by SIGHUP (exit code 143)"));
@@ -692,4 +706,155 @@ proptest! {
         let message = notify::body(&state, Occasion::End, WebhookFormat::Slack).expect("a body")["text"].to_string();
         prop_assert_eq!(message.matches("• ").count(), causes.len(), "{}", message);
     }
+}
+
+/// The commands that come next after a run, as they are typed.
+fn commands(run: &Run, exit: Exit, line: &Invocation) -> Vec<String> {
+    let mut state = RunState::new();
+    run.events.iter().for_each(|event| state.apply(event));
+    if run.events.len() > 1 {
+        assert_eq!(state.exit(), exit);
+    }
+    next(exit, &state, line).into_iter().map(|next| next.command).collect()
+}
+
+#[test]
+fn every_exit_code_but_0_has_the_command_that_comes_next() {
+    let [a, b, c] = ["a/eu-west-1/api", "a/eu-west-1/web", "b/eu-west-1/api"];
+    let plan = || outline([a, b, c].into_iter().map(|name| change(name, "all", Action::Register)).collect());
+    // How the three end, in a wave that tolerates so many failures.
+    let ended = |outcomes: [Outcome; 3], tolerated: usize| {
+        let mut plan = plan();
+        plan.waves[0].max_failures = tolerated;
+        let mut run = Run::of(plan);
+        run.wave(0, "all");
+        for (name, outcome) in [a, b, c].into_iter().zip(outcomes) {
+            run.deploys(10, name).ends(20, name, outcome, None);
+        }
+        let failed = outcomes.into_iter().filter(|outcome| outcome.is_failure()).count();
+        run.wave_ends(30, "all", failed, failed <= tolerated).finished(40);
+        run
+    };
+    let cancelled = |outcomes: [Outcome; 3]| {
+        let mut run = ended(outcomes, 0);
+        let last = run.events.pop();
+        run.at(35, Event::RunCancelled { signal: "SIGINT".into() });
+        run.events.extend(last);
+        run
+    };
+    let mut turning = cancelled([Outcome::Succeeded, Outcome::Succeeded, Outcome::Succeeded]);
+    turning.events.retain(|event| !matches!(&event.event, Event::RolloutFinished { target, .. } if *target == id(c)));
+    turning.rolls_back(36, c, None).ends(37, c, Outcome::Detached, None);
+    let mut gate = ended([Outcome::Succeeded; 3], 0);
+    gate.at(39, Event::GateReached { wave: "rest".into() });
+    let (good, bad, back) = (Outcome::Succeeded, Outcome::Failed, Outcome::RolledBack);
+    let nothing = Run::of(plan());
+    let deploy = Invocation { verb: "deploy".into(), ..Invocation::default() };
+    let of = |verb: &str| Invocation { verb: verb.into(), ..Invocation::default() };
+    let (rollback, watch) = (of("rollback"), of("watch"));
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let narrow = Invocation {
+        flags: words(&["-f", "prod.yaml", "--sandbox"]),
+        selection: words(&["--only", "'a b'"]),
+        ..of("deploy")
+    };
+    let cases: Vec<(Exit, &Run, &Invocation, &[&str])> = vec![
+        (Exit::Done, &nothing, &deploy, &[]),
+        (Exit::Unexpected, &nothing, &deploy, &["roleout status"]),
+        (Exit::Usage, &nothing, &deploy, &["roleout help deploy"]),
+        (Exit::Manifest, &nothing, &narrow, &["roleout check -f prod.yaml --sandbox"]),
+        (Exit::Preflight, &nothing, &narrow, &["roleout doctor -f prod.yaml --sandbox --only 'a b'"]),
+        (Exit::Blocked, &nothing, &deploy, &["roleout plan"]),
+        (Exit::Pending, &nothing, &deploy, &["roleout deploy"]),
+    ];
+    for (exit, run, line, expected) in cases {
+        assert_eq!(commands(run, exit, line), expected, "{exit:?}");
+    }
+    let run_cases: Vec<(Exit, Run, &Invocation, &[&str])> = vec![
+        (Exit::Gate, gate, &narrow, &["roleout deploy -f prod.yaml --sandbox --from rest --only 'a b'"]),
+        (Exit::Failed, ended([good, good, bad], 0), &deploy, &["roleout rollback --only a", "roleout deploy"]),
+        (
+            Exit::Failed,
+            ended([good, good, bad], 0),
+            &narrow,
+            &[
+                "roleout rollback -f prod.yaml --sandbox --only 'a/eu-west-1/api a/eu-west-1/web'",
+                "roleout deploy -f prod.yaml --sandbox --only 'a b'",
+            ],
+        ),
+        (Exit::RolledBack, ended([back; 3], 0), &deploy, &["roleout deploy"]),
+        (Exit::Stuck, ended([good, good, Outcome::Stuck], 0), &deploy, &["roleout status --only b/eu-west-1/api"]),
+        (Exit::Tolerated, ended([good, good, back], 1), &deploy, &["roleout deploy --only b/eu-west-1/api"]),
+        (Exit::TimedOut, ended([Outcome::TimedOut; 3], 0), &deploy, &["roleout watch --only 'a b/eu-west-1/api'"]),
+        (Exit::Failed, ended([good, bad, Outcome::TimedOut], 0), &deploy, &["roleout watch --only b/eu-west-1/api"]),
+        (
+            Exit::Interrupted,
+            cancelled([good, good, Outcome::Detached]),
+            &deploy,
+            &["roleout watch --only b/eu-west-1/api", "roleout deploy"],
+        ),
+        (Exit::Interrupted, turning, &deploy, &["roleout watch --only b/eu-west-1/api"]),
+        (Exit::Failed, ended([good, good, bad], 0), &rollback, &["roleout rollback --only b/eu-west-1/api"]),
+        (Exit::Failed, ended([good, good, bad], 0), &watch, &["roleout status --only b/eu-west-1/api"]),
+    ];
+    let told: Vec<Exit> = run_cases.iter().map(|(exit, ..)| *exit).collect();
+    for (exit, run, line, expected) in run_cases {
+        assert_eq!(commands(&run, exit, line), expected, "{exit:?}");
+    }
+    let plain =
+        [Exit::Done, Exit::Unexpected, Exit::Usage, Exit::Manifest, Exit::Preflight, Exit::Blocked, Exit::Pending];
+    for exit in Exit::ALL {
+        let is_alike = exit == Exit::Terminated;
+        assert!(is_alike || told.contains(&exit) || plain.contains(&exit), "{exit:?} is not in the table");
+        assert_eq!(next(exit, &RunState::new(), &deploy).is_empty(), exit == Exit::Done, "{exit:?}");
+    }
+}
+
+#[test]
+fn what_is_shipped_and_by_whom_begins_the_log_and_ends_the_summary() {
+    let mut plan = outline(vec![change(CANARY, "all", Action::Register), change(EU, "all", Action::Register)]);
+    let sha = "5f2c9d7be0a14c3f8b6d2e91a7c4f05d3b8e6a12";
+    plan.changes
+        .iter_mut()
+        .for_each(|it| it.summary = vec![format!("app: image r.example.com/api:previous -> r.example.com/api:{sha}")]);
+    let variables = |name: &str| match name {
+        "CI_COMMIT_SHA" => Some(sha.to_owned()),
+        "CI_COMMIT_AUTHOR" => Some("Jane Doe <jane@example.com>".to_owned()),
+        "CI_PROJECT_URL" => Some("https://gitlab.example.com/shop".to_owned()),
+        _ => None,
+    };
+    let mut run = Run::of(plan);
+    if let Event::RunStarted { job, .. } = &mut run.events[0].event {
+        *job = roleout::event::Job::read(&variables);
+    }
+    run.wave(0, "all").deploys(1, CANARY).deploys(1, EU);
+    run.ends(2, CANARY, Outcome::Succeeded, None).ends(2, EU, Outcome::Succeeded, None).finished(3);
+    let told = shown(Options::default(), &run.events).1;
+    let page = format!("commit 5f2c9d7b by Jane Doe  https://gitlab.example.com/shop/-/commit/{sha}");
+    let lines: Vec<&str> = told.lines().map(str::trim).collect();
+    assert_eq!(lines[1..3], ["api: previous -> 5f2c9d7b  2 targets", &page], "{told}");
+    assert_eq!(lines[lines.len() - 5..lines.len() - 3], ["api: previous -> 5f2c9d7b  2 targets", &page], "{told}");
+    assert!(!told.contains("jane@example.com"));
+    let mut state = RunState::new();
+    run.events.iter().for_each(|event| state.apply(event));
+    let report = Report::from_state(&state);
+    assert_eq!((report.ships.len(), report.ships[0].targets), (1, 2));
+    let markdown = roleout::report::markdown::text(&report);
+    assert!(
+        markdown.contains("api: previous -&gt; 5f2c9d7b") || markdown.contains("api: previous -> 5f2c9d7b"),
+        "{markdown}"
+    );
+    assert!(
+        markdown.contains(&format!("[5f2c9d7b](<https://gitlab.example.com/shop/-/commit/{sha}>) by Jane Doe")),
+        "{markdown}"
+    );
+    // Made again from the journal it is the same.
+    let again: Vec<Stamped> = run
+        .events
+        .iter()
+        .map(|it| serde_json::from_str(&serde_json::to_string(it).expect("JSON")).expect("an event"))
+        .collect();
+    let mut other = RunState::new();
+    again.iter().for_each(|event| other.apply(event));
+    assert_eq!(Report::from_state(&other), report);
 }

@@ -320,6 +320,21 @@ impl Ecs {
         write_once!(self, permit, Group::ServiceDeployment, "StopServiceDeployment", stop_service_deployment, body)
     }
 
+    /// Lists the ARNs of all services of a cluster.
+    pub async fn list_services(&self, cluster: &str) -> Result<Vec<String>, CallError> {
+        let mut arns = Vec::new();
+        let mut body = json!({ "cluster": cluster, "maxResults": 100 });
+        loop {
+            let mut answer = call!(self, Group::ServiceRead, "ListServices", list_services, body.clone())?;
+            let page = list(&mut answer, "serviceArns").into_iter();
+            arns.extend(page.filter_map(|arn| arn.as_str().map(str::to_owned)));
+            match answer["nextToken"].take() {
+                Value::Null => return Ok(arns),
+                next => body["nextToken"] = next,
+            }
+        }
+    }
+
     /// Lists the ARNs of a family's ACTIVE revisions, newest first, at most a hundred.
     pub async fn list_task_definitions(&self, family: &str) -> Result<Vec<String>, CallError> {
         let body = json!({ "familyPrefix": family, "status": "ACTIVE", "sort": "DESC", "maxResults": 100 });

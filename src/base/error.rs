@@ -13,12 +13,23 @@ pub struct Error {
     pub message: String,
     /// What to do about it, one entry a hint.
     pub help: Vec<String>,
+    /// The commands that come next.
+    pub next: Vec<Next>,
+}
+
+/// A command that comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// As it is typed.
+    pub command: String,
+    /// What it is for.
+    pub what: String,
 }
 
 impl Error {
     /// Makes an error without help.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), help: Vec::new() }
+        Self { exit, message: message.into(), help: Vec::new(), next: Vec::new() }
     }
 
     /// Makes an error of a line for each thing that is wrong. None of them becomes several, whatever it repeats.

@@ -58,6 +58,9 @@ pub struct Credentials {
     /// Print the keys even to a terminal or in a job, where its log may show them
     #[arg(long, env = "ROLEOUT_PRINT_KEYS")]
     pub print_keys: bool,
+    /// Start from the AWS SDK's own credentials, such as a profile on a laptop, instead of an ID token
+    #[arg(long, env = "ROLEOUT_AMBIENT")]
+    pub ambient: bool,
     /// Allow plain HTTP endpoints that are not on this machine; the network can read the tokens
     #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
     pub allow_http: bool,

@@ -80,6 +80,9 @@ pub struct IamCheck {
     /// Which manifest and roles
     #[command(flatten)]
     pub scope: IamScope,
+    /// Start from the AWS SDK's own credentials, such as a profile on a laptop, instead of an ID token
+    #[arg(long, env = "ROLEOUT_AMBIENT")]
+    pub ambient: bool,
     /// Allow plain HTTP endpoints that are not on this machine; the network can read the tokens
     #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
     pub allow_http: bool,

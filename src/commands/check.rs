@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
-use crate::cli;
-use crate::load::{environment, placeholder_ci_variable, selected_as_written};
+use crate::cli::{self, CheckFormat};
+use crate::load::{as_written, environment, narrow, placeholder_ci_variable, selected_as_written};
 use crate::view::View;
-use crate::view::check::text;
+use crate::view::check::{code_quality, json, text};
 
 /// Checks the manifest, and says what it means. Outside of a job it needs none of a job's variables.
 pub fn check(args: &cli::Check, mut view: View) -> Result<Exit, Error> {
@@ -22,8 +22,21 @@ pub fn check(args: &cli::Check, mut view: View) -> Result<Exit, Error> {
         };
         environment(name).or_else(stand_in)
     };
+    let file = &args.selection.file;
+    if args.format != CheckFormat::Text {
+        let (told, exit) = match as_written(&args.selection, &variables) {
+            Ok(whole) => (Ok(narrow(whole, &args.selection)?), Exit::Done),
+            Err(error) => (Err(error.faults), Exit::Manifest),
+        };
+        let told = told.as_ref().map_err(Vec::as_slice);
+        view.data(&match args.format {
+            CheckFormat::Codequality => code_quality(file, told),
+            CheckFormat::Json | CheckFormat::Text => json(file, told),
+        });
+        return Ok(exit);
+    }
     let fleet = selected_as_written(&args.selection, &variables)?;
     let stood_in: Vec<String> = stood_in.into_inner().into_iter().collect();
-    view.data(&text(&args.selection.file, &fleet, &stood_in));
+    view.data(&text(file, &fleet, &stood_in));
     Ok(Exit::Done)
 }

@@ -11,7 +11,8 @@ use crate::view::View;
 
 /// Continues the hooks of a manifest's fleet.
 pub async fn hooks(args: &cli::Continue, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let (fleet, connection) = Connection::open(&args.selection, &args.embedded, &mut view).await?;
+    let (fleet, connection) =
+        Connection::open(&args.selection.with_open_variables(), &args.embedded, &mut view).await?;
     let choice = HookFilter { dry_run: args.dry_run, rollback: args.rollback };
     run(&fleet, &connection, choice, view, cancel).await
 }

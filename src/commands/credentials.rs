@@ -9,7 +9,7 @@ use crate::cli::{self, CredentialsFormat};
 use crate::connect::Connection;
 use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::exec::keys::Keys;
-use crate::load::{environment, fleet};
+use crate::load::{begin_ambient, environment, fleet};
 use crate::operations::exec::reached;
 use crate::view::View;
 
@@ -31,7 +31,8 @@ pub async fn credentials(
             .help("this is for the credential_process of a profile: docs/exec.md has the lines; --print-keys prints them anyway")
             .help("`roleout exec --account NAME -- COMMAND` gives a session to a command without printing it"));
     }
-    let fleet = fleet(&args.file, &environment)?;
+    let mut fleet = fleet(&args.file, &environment)?;
+    begin_ambient(&mut fleet, args.ambient);
     let account = fleet.account(&args.account).map_err(|error| Error::new(Exit::Usage, error.to_string()))?;
     let connection = Connection::production(&fleet, args.allow_http).await?;
     connection.warn_custom_endpoints(&mut view);

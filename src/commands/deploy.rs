@@ -5,13 +5,14 @@ use std::path::Path;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::cli;
+use crate::cli::hint::is_manifest;
 use crate::connect::{CommandContext, Connection, shorten_bakes};
 use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::fleet::OnBusy;
 use crate::load::{choose_images, environment};
 use crate::plan::saved::Origin;
-use crate::run::lifecycle::{PlanInput, plan_and_decide};
+use crate::run::lifecycle::{Consent, PlanInput, plan_and_decide};
 use crate::run::outputs::{OutputKind, Outputs};
 use crate::run::saved_file;
 use crate::run::saved_plan::{ApplyOptions, apply_plan};
@@ -33,6 +34,11 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
 async fn open_and_deploy(args: &cli::Deploy, view: &mut View, cancel: &Cancel) -> Result<Exit, Error> {
     refuse_in_a_freeze(args)?;
     if let Some(path) = &args.plan {
+        if is_manifest(&path.display().to_string()) {
+            let path = path.display();
+            let error = Error::new(Exit::Usage, format!("`{path}` is a manifest: use -f {path}"));
+            return Err(error.help("`deploy PLAN` takes a plan that `plan --out` saved"));
+        }
         return apply_saved(path, args, view, cancel).await;
     }
     let (mut fleet, connection) = Connection::open(&args.selection, &args.embedded, view).await?;
@@ -52,6 +58,7 @@ async fn open_and_deploy(args: &cli::Deploy, view: &mut View, cancel: &Cancel) -
         no_verify: args.no_verify,
         out: args.out.clone(),
         key: saved_file::key(args.sign_env.as_deref().filter(|_| args.out.is_some()))?,
+        consent: Consent::wanted("Deploy", args.yes || args.embedded.sandbox),
     };
     let context = &mut CommandContext { connection: &connection, view, cancel };
     plan_and_decide(fleet, choice, start, context).await

@@ -22,7 +22,7 @@ use crate::view::doctor::Layout;
 pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     let policy = args.trust_policy.as_deref().map(read_policy).transpose()?;
     let embedded = &args.embedded;
-    let mut fleet = selected(&args.selection, &variables(embedded.sandbox))?;
+    let mut fleet = selected(&args.selection.with_open_variables(), &variables(embedded.sandbox))?;
     fleet.warnings.iter().for_each(|warning| view.warning(warning));
     let connection = if embedded.sandbox {
         // The sandbox has an issuer of its own.

@@ -27,7 +27,7 @@ pub async fn exec(args: &cli::Exec, mut view: View, by_terminal: bool) -> Result
 /// Returns the fleet, and the accounts that the command line chooses.
 fn chosen(args: &cli::Exec) -> Result<(Fleet, Vec<Arc<Account>>), Error> {
     let usage = |error: String| Error::new(Exit::Usage, error);
-    let selection = &args.selection;
+    let selection = &args.selection.with_open_variables();
     if let Some(name) = &args.account {
         let fleet = load_unfiltered(selection, &environment)?;
         let account = Arc::clone(fleet.account(name).map_err(|error| usage(error.to_string()))?);

@@ -5,44 +5,38 @@ use std::io::Write;
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
-use crate::cli::{self, IamScope, Selection};
+use crate::cli::{self, IamScope};
 use crate::connect::{CommandContext, Connection};
 use crate::engine::cancel::Cancel;
 use crate::fleet::{Allow, Fleet, Subject};
 use crate::iam::{self, IamOptions};
-use crate::load::{self, environment, placeholder_ci_variable};
+use crate::load::{begin_ambient, fleet_of_policies};
 #[cfg(feature = "verify")]
 use crate::operations::iam_check::compare;
 use crate::operations::iam_files::{self, setup};
-use crate::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
+use crate::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH, Sandbox};
 use crate::view::View;
 
 /// Writes what a manifest needs to `out`, or to files; notes go to `err`.
 pub fn write(args: &cli::Iam, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Error> {
-    // What differs from job to job stands in no policy, so it need not be known to write them.
-    let fleet = load::fleet(&args.scope.file, &|name| environment(name).or_else(|| placeholder_ci_variable(name)))?;
+    let fleet = fleet_of_policies(&args.scope.file)?;
     iam_files::write(args, fleet, out, err)
 }
 
 /// Compares what a manifest needs with what is live.
 pub async fn check(args: &cli::IamCheck, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let selection = Selection {
-        file: args.scope.file.clone(),
-        only: Vec::new(),
-        wave: Vec::new(),
-        ambient: false,
-        allow_http: args.allow_http,
-        share: cli::ShardArgs::default(),
-        credentials: Vec::new(),
-    };
-    let (mut fleet, connection) = Connection::open_with(&selection, &args.embedded, &mut view, |sandbox, fleet| {
+    let mut fleet = fleet_of_policies(&args.scope.file)?;
+    // Whom the first roles trust, the manifest says, whoever asks.
+    let mut reached = fleet.clone();
+    begin_ambient(&mut reached, args.ambient);
+    let furnish = |sandbox: &Sandbox, fleet: &Fleet| {
         let mut fleet = fleet.clone();
         pretend(&mut fleet);
         if let Ok(setup) = iam::setup(&fleet, IamOptions { check: true, ..IamOptions::default() }) {
             sandbox.apply(&setup);
         }
-    })
-    .await?;
+    };
+    let connection = Connection::open_loaded(&reached, args.allow_http, &args.embedded, &mut view, furnish).await?;
     if args.embedded.sandbox {
         pretend(&mut fleet);
     }

@@ -16,8 +16,13 @@ use crate::view::View;
 /// Writes the files of a new manifest.
 pub async fn init(args: &cli::Init, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
     let source = |text: &String| text.parse().map(|source| Source { external_id: args.external_id.clone(), ..source });
-    let sources = args.from_service.iter().map(source).collect::<Result<Vec<Source>, String>>();
+    let clusters = args.from_cluster.iter().map(|cluster| format!("{cluster}/*"));
+    let texts: Vec<String> = args.from_service.iter().cloned().chain(clusters).collect();
+    let sources = texts.iter().map(source).collect::<Result<Vec<Source>, String>>();
     let sources = sources.map_err(|error| Error::new(Exit::Usage, error))?;
+    if sources.is_empty() && args.external_id.is_some() {
+        return Err(Error::new(Exit::Usage, "--external-id is for --from-service and --from-cluster"));
+    }
     let files = if sources.is_empty() {
         vec![starter()]
     } else {

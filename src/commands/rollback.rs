@@ -9,7 +9,7 @@ use crate::engine::cancel::Cancel;
 use crate::fleet::Fleet;
 use crate::load::choose_images;
 use crate::plan::rollback_target::deployed::DeployedBy;
-use crate::run::lifecycle::PlanInput;
+use crate::run::lifecycle::{Consent, PlanInput};
 use crate::run::outputs::{OutputKind, Outputs};
 use crate::run::rollback::{RollbackOptions, read_run, roll_back};
 use crate::sandbox::Sandbox;
@@ -33,7 +33,8 @@ async fn open_and_roll_back(args: &cli::Rollback, view: &mut View, cancel: &Canc
         None if args.all || args.embedded.sandbox => DeployedBy::All,
         None => DeployedBy::Manifest,
     };
-    let (mut fleet, connection) = Connection::open_with(&args.selection, &args.embedded, view, furnish).await?;
+    let (mut fleet, connection) =
+        Connection::open_with(&args.selection.with_open_variables(), &args.embedded, view, furnish).await?;
     let connection = connection.recording(&args.recording, view)?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     if args.embedded.sandbox && !args.dry_run {
@@ -49,6 +50,7 @@ async fn open_and_roll_back(args: &cli::Rollback, view: &mut View, cancel: &Canc
         dry_run: args.dry_run,
         skip_blocked: args.skip_blocked,
         no_verify: args.no_verify,
+        consent: Consent::wanted("Roll back", args.yes || args.embedded.sandbox),
         ..PlanInput::default()
     };
     let options = RollbackOptions { further: args.further, which };

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
+use crate::base::text::shell_word;
 use crate::cli;
 use crate::connect::{job_environment, seeded};
 use crate::engine::cancel::Cancel;
@@ -48,16 +49,21 @@ pub async fn sandbox(args: &cli::Sandbox, mut view: View, cancel: Cancel) -> Res
 
 /// Says how other programs get a session in one of its accounts.
 fn hint(fleet: &Fleet, file: &Path, token_file: Option<&Path>, address: &str) -> String {
-    let account = fleet.accounts.first().map_or("NAME", |account| account.name.as_str());
-    let token = match (&fleet.identity.source, token_file) {
-        (IdentitySource::TokenEnv(variable), Some(path)) => format!("{variable}=$(cat {}) ", path.display()),
-        (IdentitySource::TokenEnv(_), None) => "(with --token-file there is a token for it) ".to_owned(),
-        _ => String::new(),
+    let word = |path: &Path| shell_word(&path.display().to_string());
+    let Some(account) = fleet.accounts.first() else { return "no account of the manifest has targets".to_owned() };
+    let identity = match (&fleet.identity.source, token_file) {
+        (IdentitySource::TokenEnv(variable), Some(path)) => format!("{variable}=\"$(cat {})\" ", word(path)),
+        (IdentitySource::TokenFile(_), Some(_)) => String::new(),
+        (IdentitySource::TokenEnv(_) | IdentitySource::TokenFile(_), None) => {
+            return "with --token-file FILE it writes an ID token, by which other programs get a session".to_owned();
+        }
+        (IdentitySource::Ambient, _) => format!("AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=test ", account.id),
     };
     format!(
-        "other programs get a session by: AWS_ENDPOINT_URL=http://{address} {token}roleout exec -f {} --account {account} \
+        "other programs get a session by: AWS_ENDPOINT_URL=http://{address} {identity}roleout exec -f {} --account {} \
          -- aws sts get-caller-identity",
-        file.display()
+        word(file),
+        shell_word(&account.name)
     )
 }
 

@@ -14,7 +14,8 @@ use crate::view::status::Layout;
 
 /// Shows the status of a manifest's fleet.
 pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
-    let (mut fleet, connection) = Connection::open(&args.selection, &args.embedded, &mut view).await?;
+    let (mut fleet, connection) =
+        Connection::open(&args.selection.with_open_variables(), &args.embedded, &mut view).await?;
     let connection = connection.recording(&args.recording, &mut view)?;
     choose_images(&mut fleet, &args.instead, &args.selection)?;
     let fleet = match &args.from {

@@ -16,7 +16,7 @@ pub async fn watch(args: &cli::Watch, view: View, cancel: Cancel) -> Result<Exit
     let outputs = Outputs { journal: args.journal.as_deref(), reports: &args.reports, folding: args.folding, kind };
     let sandbox = args.embedded.sandbox;
     let follow = async |view: &mut View| {
-        let (fleet, connection) = Connection::open(&args.selection, &args.embedded, view).await?;
+        let (fleet, connection) = Connection::open(&args.selection.with_open_variables(), &args.embedded, view).await?;
         let connection = connection.recording(&args.recording, view)?;
         let start = Start { sandbox, ..Start::default() };
         let context = &mut CommandContext { connection: &connection, view, cancel: &cancel };

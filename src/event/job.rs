@@ -11,8 +11,10 @@ pub struct Job {
     pub project: Option<String>,
     /// `CI_COMMIT_SHA`
     pub commit: Option<String>,
-    /// The name in `CI_COMMIT_AUTHOR`, without the address.
+    /// Who made the commit: the name of `CI_COMMIT_AUTHOR`.
     pub author: Option<String>,
+    /// The commit's page, below `CI_PROJECT_URL`.
+    pub commit_url: Option<String>,
     /// `CI_COMMIT_REF_NAME`: the branch or the tag.
     pub reference: Option<String>,
     /// `CI_PIPELINE_ID`
@@ -35,8 +37,9 @@ impl Job {
         let variable = |name: &str| variables(name).filter(|value| !value.is_empty());
         Self {
             project: variable("CI_PROJECT_PATH"),
-            commit: variable("CI_COMMIT_SHA"),
             author: variable("CI_COMMIT_AUTHOR").and_then(|author| name_of(&author)),
+            commit_url: page_of(&variable),
+            commit: variable("CI_COMMIT_SHA"),
             reference: variable("CI_COMMIT_REF_NAME"),
             pipeline_id: variable("CI_PIPELINE_ID"),
             pipeline_url: variable("CI_PIPELINE_URL"),
@@ -45,12 +48,6 @@ impl Job {
             url: variable("CI_JOB_URL"),
             environment: variable("CI_ENVIRONMENT_NAME"),
         }
-    }
-
-    /// Returns the address of the commit's page, where an address of the job or the pipeline tells the project's.
-    pub fn commit_url(&self) -> Option<String> {
-        let (project, _) = self.url.as_deref().or(self.pipeline_url.as_deref())?.split_once("/-/")?;
-        Some(format!("{project}/-/commit/{}", self.commit.as_deref()?))
     }
 
     /// Whether nothing is known of it.
@@ -66,6 +63,7 @@ impl Job {
             project: both(&self.project, &other.project),
             commit: both(&self.commit, &other.commit),
             author: both(&self.author, &other.author),
+            commit_url: both(&self.commit_url, &other.commit_url),
             reference: both(&self.reference, &other.reference),
             pipeline_id: both(&self.pipeline_id, &other.pipeline_id),
             pipeline_url: both(&self.pipeline_url, &other.pipeline_url),
@@ -77,10 +75,17 @@ impl Job {
     }
 }
 
-/// Returns the name of `Name <address>`.
+/// Returns the name of `Name <address>`: it is enough to ask somebody.
 fn name_of(author: &str) -> Option<String> {
     let name = author.split('<').next().unwrap_or_default().trim();
     (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// Returns the address of the commit's page, below the project's, which an address of the job or the pipeline tells, too.
+fn page_of(variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let part = |name: &str| variable(name).and_then(|url| Some(url.split_once("/-/")?.0.to_owned()));
+    let project = variable("CI_PROJECT_URL").or_else(|| part("CI_JOB_URL")).or_else(|| part("CI_PIPELINE_URL"))?;
+    Some(format!("{}/-/commit/{}", project.trim_end_matches('/'), variable("CI_COMMIT_SHA")?))
 }
 
 #[cfg(test)]
@@ -91,9 +96,17 @@ mod tests {
     fn an_author_is_a_name_and_a_commit_has_a_page() {
         assert_eq!(name_of("Ada Lovelace <ada@example.com>").as_deref(), Some("Ada Lovelace"));
         assert_eq!((name_of("ada").as_deref(), name_of("<ada@example.com>")), (Some("ada"), None));
-        let url = Some("https://gitlab.example.com/a/b/-/jobs/7".to_owned());
-        let job = Job { url, commit: Some("5f2c9d7b".to_owned()), ..Job::default() };
-        assert_eq!(job.commit_url().as_deref(), Some("https://gitlab.example.com/a/b/-/commit/5f2c9d7b"));
-        assert_eq!(Job { commit: None, ..job }.commit_url(), None);
+        let page = |known: &[(&str, &str)]| {
+            let value =
+                |name: &str| known.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            Job::read(&value).commit_url
+        };
+        let sha = ("CI_COMMIT_SHA", "5f2c9d7b");
+        let wanted = Some("https://gitlab.example.com/a/b/-/commit/5f2c9d7b".to_owned());
+        assert_eq!(page(&[sha, ("CI_PROJECT_URL", "https://gitlab.example.com/a/b/")]), wanted);
+        assert_eq!(page(&[sha, ("CI_JOB_URL", "https://gitlab.example.com/a/b/-/jobs/7")]), wanted);
+        assert_eq!(page(&[sha, ("CI_PIPELINE_URL", "https://gitlab.example.com/a/b/-/pipelines/7")]), wanted);
+        assert_eq!(page(&[sha]), None);
+        assert_eq!(page(&[("CI_PROJECT_URL", "https://gitlab.example.com/a/b")]), None);
     }
 }

@@ -84,7 +84,11 @@ impl Fleet {
         let patterns = only.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>()?;
         for pattern in &patterns {
             if !self.targets.iter().any(|target| pattern.matches(&target.id)) {
-                let near = pattern.near_misses(self.targets.iter().map(|target| &target.id));
+                let ids = || self.targets.iter().map(|target| &target.id);
+                let near = match pattern.meant(ids) {
+                    Some(meant) => vec![meant],
+                    None => pattern.near_misses(ids()),
+                };
                 return Err(SelectError::NoTarget { pattern: pattern.text.clone(), near });
             }
         }
@@ -193,6 +197,18 @@ impl Pattern {
     fn matches(&self, id: &TargetId) -> bool {
         let names = [&id.account, &id.region, &id.service];
         self.parts.iter().zip(names).all(|(part, name)| part.is_match(&**name))
+    }
+
+    /// Returns the pattern that was meant, where a service, a region or the beginning of an account stands where an account is
+    /// expected.
+    fn meant<'a, I: Iterator<Item = &'a TargetId>>(&self, ids: impl Fn() -> I) -> Option<String> {
+        let parts: Vec<&str> = self.text.split('/').collect();
+        let candidates = match parts.as_slice() {
+            [word] => vec![format!("*/*/{word}"), format!("*/{word}"), format!("{word}-*"), format!("*-{word}")],
+            [first, second] => vec![format!("{first}/*/{second}"), format!("*/{first}/{second}")],
+            _ => Vec::new(),
+        };
+        candidates.into_iter().find(|text| Self::parse(text).is_ok_and(|pattern| ids().any(|id| pattern.matches(id))))
     }
 
     /// Returns what could have been meant: targets cut to the pattern's number of parts.

@@ -70,6 +70,13 @@ impl TokenSource {
             }
             IdentitySource::TokenEnv(variable) => match variables(variable).filter(|token| !token.trim().is_empty()) {
                 Some(token) => {
+                    if let Some(found) = other_than_id_token(token.trim()) {
+                        let message = format!("the variable {variable} holds {found}, and no ID token");
+                        let help = format!(
+                            "in the job, `id_tokens:` makes it: {variable}: {{ aud: ... }}; do not set it otherwise"
+                        );
+                        return Err(TokenError { message, help });
+                    }
                     Ok(Some(Self::Held { variable: variable.clone(), token: SecretString::from(token.trim()) }))
                 }
                 None => Err(TokenError {
@@ -97,6 +104,26 @@ impl TokenSource {
     }
 }
 
+/// Says what a text is that is no ID token, where that can be told. Repeats nothing of a secret.
+fn other_than_id_token(text: &str) -> Option<String> {
+    let kinds = [
+        ("glcbt-", "the job's own token, CI_JOB_TOKEN"),
+        ("glpat-", "a personal, project or group access token of GitLab"),
+        ("gldt-", "a deploy token of GitLab"),
+        ("glrt-", "a runner's token"),
+        ("AKIA", "an AWS access key"),
+        ("ASIA", "an AWS access key"),
+    ];
+    if let Some((_, kind)) = kinds.iter().find(|(start, _)| text.starts_with(start)) {
+        return Some((*kind).to_owned());
+    }
+    let name = text.strip_prefix('$')?;
+    let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
+    let is_name =
+        !name.is_empty() && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then(|| format!("the text `{text}`, a reference that nothing replaced"))
+}
+
 fn read_file(path: &Path) -> Result<SecretString, TokenError> {
     let text = crate::base::file::read(path, crate::base::file::SMALL).and_then(|bytes| {
         crate::base::file::text(bytes).map_err(|what| std::io::Error::other(format!("{} {what}", path.display())))
@@ -110,7 +137,13 @@ fn read_file(path: &Path) -> Result<SecretString, TokenError> {
             message: format!("the token file {} is empty", path.display()),
             help: "write the ID token to it before this step".into(),
         }),
-        token => Ok(SecretString::from(token)),
+        token => match other_than_id_token(token) {
+            Some(found) => Err(TokenError {
+                message: format!("the token file {} holds {found}, and no ID token", path.display()),
+                help: "write the ID token of `id_tokens:` to it before this step".into(),
+            }),
+            None => Ok(SecretString::from(token)),
+        },
     }
 }
 
@@ -171,6 +204,22 @@ mod tests {
         let error = TokenSource::find(&IdentitySource::TokenEnv("ID_TOKEN".into()), &|_| None).expect_err("absent");
         assert_eq!(error.message, "the variable ID_TOKEN holds no ID token");
         assert!(error.help.contains("  id_tokens:\n    ID_TOKEN:\n      aud:"), "{}", error.help);
+    }
+
+    #[test]
+    fn what_is_no_id_token_is_named_before_any_call_and_never_repeated() {
+        let source = IdentitySource::TokenEnv("T".into());
+        for (value, words) in [
+            (concat!("glcbt", "-64_abcdefgh"), "the job's own token, CI_JOB_TOKEN"),
+            (concat!("glpat", "-abcdefgh"), "a personal, project or group access token"),
+            ("$GITLAB_OIDC_TOKEN", "the text `$GITLAB_OIDC_TOKEN`"),
+            ("${ID_TOKEN}", "the text `${ID_TOKEN}`"),
+        ] {
+            let error = TokenSource::find(&source, &|_| Some(value.to_owned())).expect_err(value);
+            assert!(error.message.contains(words), "{}", error.message);
+            assert!(!error.message.contains("abcdefgh"), "{}", error.message);
+        }
+        assert!(TokenSource::find(&source, &|_| Some("e30.e30.c2ln".into())).is_ok());
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub fn import(found: &[Found], identity: &IdentitySource, region: &str) -> Resul
                 _ => own.clone(),
             };
             let placed: Vec<&Placed<'_>> = placed.iter().filter(|one| places.contains(&one.place)).collect();
-            let hint = group.first().and_then(|one| image(&one.found.definition));
+            let hint = image(&group);
             let selector = selector.as_deref();
             let written = ServiceEntry { name: &entry, cluster, service, selector, hint };
             text.push_str(&written.text(&placed, &files));
@@ -91,24 +91,28 @@ pub fn import(found: &[Found], identity: &IdentitySource, region: &str) -> Resul
         }
     }
     let first = accounts.values().next().map(|account| yaml::literal(&account.name)).unwrap_or_default();
-    text.push_str(&ROLLOUT.replace("FIRST", &first));
+    let rollout = ROLLOUT.replace("FIRST", &first);
+    // With one account there is nothing to divide yet.
+    text.push_str(&match accounts.len() {
+        0 | 1 => rollout.lines().map(|line| format!("{}\n", format!("# {line}").trim_end())).collect(),
+        _ => rollout,
+    });
     files[0].text = text;
     Ok(files)
 }
 
 /// What to put the accounts in order with; `FIRST` is the first one's name.
 const ROLLOUT: &str = "
-# Without this every target starts at once. In waves, one target fails before many do:
-#
-# rollout:
-#   timeout: 20m                        # for each target
-#   waves:
-#     - name: canary
-#       select: { account: FIRST }
-#       bake: 5m                        # stay healthy for so long before the next wave
-#     - name: rest
-#       max_parallel: [1, 25%]
-#       max_failures: 1                 # the second failure stops the rollout
+# Without this every target starts at once. In waves, one target fails before many do. Choose the first account yourself:
+rollout:
+  timeout: 20m                        # for each target
+  waves:
+    - name: canary
+      select: { account: FIRST }
+      bake: 5m                        # stay healthy for so long before the next wave
+    - name: rest
+      max_parallel: [1, 25%]
+      max_failures: 1                 # the second failure stops the rollout
 ";
 
 fn head(found: &[Found], accounts: usize, services: usize) -> String {
@@ -116,7 +120,7 @@ fn head(found: &[Found], accounts: usize, services: usize) -> String {
     format!(
         "# yaml-language-server: $schema=deploy.schema.json
 #
-# Imported by `roleout init --from-service`: {} of {} in {}. As it stands, a plan changes nothing.
+# Imported by `roleout init`: {} of {} in {}. As it stands, a plan changes nothing.
 #
 # The first line gives an editor completion, once `roleout schema > deploy.schema.json` has written the schema. Names of
 # accounts and services are yours to change; ids, clusters and what `service:` says are AWS's.
@@ -271,8 +275,8 @@ struct ServiceEntry<'a> {
     cluster: &'a str,
     service: &'a str,
     selector: Option<&'a str>,
-    /// A container and the repository of its image.
-    hint: Option<(String, String)>,
+    /// The first container's image, where there is one.
+    hint: Option<Image>,
 }
 
 impl ServiceEntry<'_> {
@@ -296,12 +300,19 @@ impl ServiceEntry<'_> {
         if let Some((file, _)) = used.next() {
             text.push_str(&format!("    task_definition: {}\n", path(file)));
         }
-        if let Some((container, repository)) = &self.hint {
-            let image = yaml::template(&format!("{}:${{CI_COMMIT_SHA}}", repository.replace("${", "$${")));
-            text.push_str(&format!(
-                "    # images: {{ {}: {image} }}   # what the job built\n",
-                yaml::literal(container)
-            ));
+        if let Some(Image { container, repository, tag }) = &self.hint {
+            let (container, repository) = (yaml::literal(container), repository.replace("${", "$${"));
+            text.push_str(&match tag {
+                Some(tag) => {
+                    let variable = variable(self.name);
+                    let image = yaml::template(&format!("{repository}:${{{variable}:-{tag}}}"));
+                    format!("    images: {{ {container}: {image} }}   # what the job built, or what runs now\n")
+                }
+                None => {
+                    let image = yaml::template(&format!("{repository}:${{CI_COMMIT_SHA}}"));
+                    format!("    # images: {{ {container}: {image} }}   # what the job built\n")
+                }
+            });
         }
         let mut overrides = String::new();
         for (file, places) in used {
@@ -317,8 +328,31 @@ impl ServiceEntry<'_> {
     }
 }
 
-/// Returns the first container's name and the repository of its image.
-fn image(definition: &Value) -> Option<(String, String)> {
-    let container = definition["containerDefinitions"].get(0)?;
-    Some((container["name"].as_str()?.to_owned(), ImageRef::parse(container["image"].as_str()?).name.to_owned()))
+/// The image of a service's first container.
+struct Image {
+    container: String,
+    repository: String,
+    /// Its tag, where every place runs that image.
+    tag: Option<String>,
+}
+
+/// Returns the image of the first container.
+fn image(group: &[Member<'_>]) -> Option<Image> {
+    let first = |one: &Member<'_>| {
+        let container = one.found.definition["containerDefinitions"].get(0)?;
+        Some((container["name"].as_str()?.to_owned(), container["image"].as_str()?.to_owned()))
+    };
+    let (container, image) = first(group.first()?)?;
+    let parsed = ImageRef::parse(&image);
+    let is_alike = group.iter().all(|one| first(one).is_some_and(|other| other == (container.clone(), image.clone())));
+    let tag = parsed.tag.filter(|_| parsed.digest.is_none() && is_alike).map(str::to_owned);
+    Some(Image { container, repository: parsed.name.to_owned(), tag })
+}
+
+/// Returns the variable of a service's tag: `API_TAG`.
+fn variable(service: &str) -> String {
+    let letter = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_uppercase() } else { '_' };
+    let name: String = service.chars().map(letter).collect();
+    let first = if name.starts_with(|char: char| char.is_ascii_digit()) { "_" } else { "" };
+    format!("{first}{name}_TAG")
 }

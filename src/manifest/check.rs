@@ -29,7 +29,7 @@ use std::time::Duration;
 use crate::fleet::role_arn::partition_of;
 use crate::fleet::{Account, Commit, Fleet, Release, RoleChain, TargetSpec};
 use crate::manifest::Manifest;
-use crate::manifest::fault::Context;
+use crate::manifest::fault::{Context, unset};
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::node::record;
 use crate::manifest::spanned::{Entries, Span, Spanned};
@@ -70,6 +70,7 @@ pub fn check(
     let mut warnings = context.take_warnings();
     let ambient = identity::is_ambient(manifest);
     let accounts = checker.accounts(manifest, span, ambient, &mut warnings);
+    warnings.extend(context.take_warnings());
     let identity = checker.identity(manifest, &accounts.list, variables, files);
     if let Some(identity) = &identity {
         checker.region_of_sts(manifest, identity, &accounts.list);
@@ -101,7 +102,7 @@ pub fn check(
     }
     let (accounts, targets) = assemble(&accounts.list, targets.list, timeout, &mut warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
-    let (identity, waves) = (identity?, waves?);
+    let (identity, waves, open) = (identity?, waves?, context.open.take());
     Some(Fleet {
         identity,
         allow,
@@ -114,6 +115,7 @@ pub fn check(
         tiers,
         console,
         release,
+        open,
         warnings,
     })
 }
@@ -242,7 +244,24 @@ impl<'a> Checker<'a> {
     }
 
     fn resolve_at(self, template: &Template, span: Span, scope: &Scope<'_>) -> Option<String> {
+        let text = self.resolve_open(template, span, scope)?;
+        match self.context.open_in(&text) {
+            Some(name) => {
+                record(self.context, span, unset(&name, ""));
+                None
+            }
+            None => Some(text),
+        }
+    }
+
+    /// Does as [`Self::resolve_at`] does where only a deployment uses the value: an open variable may stay in it.
+    fn resolve_open(self, template: &Template, span: Span, scope: &Scope<'_>) -> Option<String> {
         template.resolve(scope).map_err(|problem| record(self.context, span, problem)).ok()
+    }
+
+    /// Whether an open variable is in a text.
+    fn is_open(self, text: &str) -> bool {
+        self.context.open_in(text).is_some()
     }
 }
 

@@ -13,7 +13,7 @@ use serde::forward_to_deserialize_any;
 use crate::manifest::decode::error::DecodeError;
 use crate::manifest::decode::word::Word;
 use crate::manifest::definition::DEFINITION_SOURCE;
-use crate::manifest::fault::{Context, Problem, nearest, suggest};
+use crate::manifest::fault::{Context, Problem, nearest, suggest, unset};
 use crate::manifest::interpolate::Template;
 use crate::manifest::node::{Node, Value, record};
 use crate::manifest::scalar::{SCALAR, TEMPLATE};
@@ -64,6 +64,9 @@ impl<'a> Decoder<'a> {
                 Some(text) if !text.contains('\n') => format!("write a list: [{text}]"),
                 _ => "write a list: [...]".to_owned(),
             },
+            Value::List(_) | Value::Text(_) if expected == "a mapping" => {
+                "write `name: value` lines below the key, or { name: value }".to_owned()
+            }
             Value::Text(text) if expected.starts_with("true") => match text.as_literal() {
                 Some("yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y") => "write `true`".to_owned(),
                 Some("no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N") => "write `false`".to_owned(),
@@ -90,7 +93,13 @@ impl<'a> Decoder<'a> {
     fn literal(self, expected: &str) -> Result<&'a str, DecodeError> {
         let Value::Text(template) = &self.node.value else { return self.mismatch(expected) };
         match (template.as_literal(), template.names().first()) {
-            (Some(text), _) => Ok(text),
+            (Some(text), _) => match self.context.open_in(text) {
+                Some(name) => {
+                    record(self.context, self.node.span, unset(&name, ""));
+                    Err(DecodeError::Recorded)
+                }
+                None => Ok(text),
+            },
             (None, name) => {
                 let name = name.copied().unwrap_or_default();
                 let message = format!("`${{{name}}}` is not known here");

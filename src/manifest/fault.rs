@@ -16,6 +16,28 @@ use crate::manifest::spanned::Span;
 /// More faults than this are not collected: a manifest with so many is not one, and comparing them would take long.
 const COLLECTED: usize = 1000;
 
+/// GitLab's variables that manifests use: only to suggest one where a name is not set.
+const OF_GITLAB: [&str; 15] = [
+    "CI_COMMIT_BRANCH",
+    "CI_COMMIT_REF_NAME",
+    "CI_COMMIT_REF_SLUG",
+    "CI_COMMIT_SHA",
+    "CI_COMMIT_SHORT_SHA",
+    "CI_COMMIT_TAG",
+    "CI_ENVIRONMENT_NAME",
+    "CI_JOB_ID",
+    "CI_PIPELINE_ID",
+    "CI_PIPELINE_IID",
+    "CI_PROJECT_ID",
+    "CI_PROJECT_PATH",
+    "CI_REGISTRY",
+    "CI_REGISTRY_IMAGE",
+    "CI_SERVER_URL",
+];
+
+/// The names that a target has of its own, besides `vars.*`.
+pub const OWN_NAMES: [&str; 4] = ["account.id", "account.name", "region", "service.name"];
+
 /// A file that faults point into: its name, as messages give it, and its text.
 pub type Source = NamedSource<String>;
 
@@ -238,13 +260,15 @@ pub struct Context {
     empty: RefCell<Vec<(Span, String)>>,
     /// What is no fault, and yet hardly meant.
     warnings: RefCell<Vec<String>>,
+    /// The variables that are not set and stay open in what is deployed.
+    pub open: RefCell<BTreeSet<String>>,
 }
 
 impl Context {
     /// Starts an empty collection for a manifest.
     pub fn new(source: Arc<Source>) -> Self {
-        let (faults, meant, empty, warnings) = Default::default();
-        Self { files: RefCell::new(vec![(0, source)]), faults, meant, empty, warnings }
+        let (faults, meant, empty, warnings, open) = Default::default();
+        Self { files: RefCell::new(vec![(0, source)]), faults, meant, empty, warnings, open }
     }
 
     /// Adds a file that the manifest includes. Returns where its text begins.
@@ -309,6 +333,12 @@ impl Context {
         self.empty.borrow_mut().push((span, name.to_owned()));
     }
 
+    /// Returns the first open variable in a text.
+    pub fn open_in(&self, text: &str) -> Option<String> {
+        let open = self.open.borrow();
+        open.iter().find(|name| text.contains(&format!("${{{name}}}"))).cloned()
+    }
+
     /// Warns of something at a place.
     pub fn warn(&self, fault: &Fault) {
         self.warnings.borrow_mut().push(plain(fault));
@@ -321,6 +351,11 @@ impl Context {
 
     /// Adds a fault. Where the same one is there already, perhaps for another account, it is counted or left out.
     pub fn push(&self, mut fault: Fault) {
+        if let Some(name) = self.open_in(&fault.message) {
+            // What is wrong with the value is that the variable is not set.
+            let problem = unset(&name, "");
+            (fault.message, fault.help) = (problem.message, Some(problem.help));
+        }
         self.name_other_files(&mut fault);
         if let Some((_, name)) = self.empty.borrow().iter().find(|(span, _)| Some(*span) == fault.span)
             && self.is_own(&fault.source)
@@ -446,4 +481,20 @@ impl Problem {
     pub fn new(needle: impl Into<String>, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { needle: needle.into(), message: message.into(), help: help.into(), missing: None }
     }
+}
+
+/// Says that a variable is not set.
+pub fn unset(name: &str, message: &str) -> Problem {
+    let text = if message.is_empty() {
+        format!("the variable `{name}` is not set")
+    } else {
+        format!("the variable `{name}` is not set: {message}")
+    };
+    let own = OWN_NAMES.iter().filter(|own| own.replace('.', "_") == name.to_lowercase()).copied();
+    let near = own.chain(nearest(name, OF_GITLAB)).find(|near| *near != name);
+    let help = match near {
+        Some(near) => format!("did you mean `${{{near}}}`?"),
+        None => format!("set `{name}` for the job, or give a default: `${{{name}:-...}}`"),
+    };
+    Problem::new(format!("${{{name}"), text, help)
 }

@@ -3,17 +3,15 @@
 //! A string is parsed once into a [`Template`]; values that are put in are never parsed again, so no value of a
 //! variable can inject a reference or YAML. There is no logic: no conditions, no functions. Reads no environment itself.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::manifest::credential::Credentials;
-use crate::manifest::fault::{Problem, nearest};
+use crate::manifest::fault::{OWN_NAMES, Problem, nearest, unset};
 
 /// References inside references deeper than this are refused: nobody writes them, and parsing must not recurse freely.
 const MAX_DEPTH: usize = 8;
-
-/// The names that a target has of its own, besides `vars.*`.
-pub const OWN_NAMES: [&str; 4] = ["account.id", "account.name", "region", "service.name"];
 
 /// A string with references.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +33,17 @@ enum Fallback {
     Default(Template),
     /// `${NAME:?message}`: shown where the name is unset or empty.
     Message(Template),
+}
+
+/// How the environment variables of a manifest are looked up.
+#[derive(Clone, Copy)]
+pub struct Lookup<'a> {
+    /// The environment.
+    pub variables: &'a dyn Fn(&str) -> Option<String>,
+    /// What no manifest reads.
+    pub credentials: &'a Credentials,
+    /// Where variables that are not set stay in the text as `${NAME}`: the names of those. `None` = each is a problem.
+    pub open: Option<&'a RefCell<BTreeSet<String>>>,
 }
 
 /// What the own names of a target mean at some place of the manifest.
@@ -153,12 +162,7 @@ impl Template {
 
     /// Puts environment variables in, and leaves the target's own names. A variable
     /// that holds a credential is refused.
-    pub fn expand(
-        self,
-        variables: &dyn Fn(&str) -> Option<String>,
-        credentials: &Credentials,
-        problems: &mut Vec<Problem>,
-    ) -> Template {
+    pub fn expand(self, lookup: &Lookup<'_>, problems: &mut Vec<Problem>) -> Template {
         let mut expanded = Self::default();
         for part in self.parts {
             match part {
@@ -166,18 +170,14 @@ impl Template {
                 Part::Reference { name, fallback } if is_own(&name) => {
                     let fallback = match fallback {
                         Fallback::None => Fallback::None,
-                        Fallback::Default(template) => {
-                            Fallback::Default(template.expand(variables, credentials, problems))
-                        }
-                        Fallback::Message(template) => {
-                            Fallback::Message(template.expand(variables, credentials, problems))
-                        }
+                        Fallback::Default(template) => Fallback::Default(template.expand(lookup, problems)),
+                        Fallback::Message(template) => Fallback::Message(template.expand(lookup, problems)),
                     };
                     expanded.parts.push(Part::Reference { name, fallback });
                 }
                 Part::Reference { name, fallback } => {
-                    let value = variables(&name);
-                    if let Some(problem) = credentials.refuse(&name, value.as_deref()) {
+                    let value = (lookup.variables)(&name);
+                    if let Some(problem) = lookup.credentials.refuse(&name, value.as_deref()) {
                         problems.push(problem);
                         continue;
                     }
@@ -185,15 +185,21 @@ impl Template {
                         (Some(value), Fallback::None) => expanded.push_text(&value),
                         (Some(value), _) if !value.is_empty() => expanded.push_text(&value),
                         (_, Fallback::Default(template)) => {
-                            for part in template.expand(variables, credentials, problems).parts {
+                            for part in template.expand(lookup, problems).parts {
                                 expanded.push(part);
                             }
                         }
-                        (_, Fallback::Message(template)) => {
-                            let message = template.expand(variables, credentials, problems);
-                            problems.push(unset(&name, &message.to_text()));
-                        }
-                        (None, Fallback::None) => problems.push(unset(&name, "")),
+                        (_, fallback) => match (lookup.open, fallback) {
+                            (Some(open), _) => {
+                                expanded.push_text(&format!("${{{name}}}"));
+                                open.borrow_mut().insert(name);
+                            }
+                            (None, Fallback::Message(template)) => {
+                                let message = template.expand(lookup, problems);
+                                problems.push(unset(&name, &message.to_text()));
+                            }
+                            (None, _) => problems.push(unset(&name, "")),
+                        },
                     }
                 }
             }
@@ -411,15 +417,6 @@ fn parse_reference(text: &str, depth: usize) -> Result<(Part, &str), Problem> {
     };
     let fallback = if is_default { Fallback::Default(template) } else { Fallback::Message(template) };
     Ok((Part::Reference { name: name.to_owned(), fallback }, rest))
-}
-
-fn unset(name: &str, message: &str) -> Problem {
-    let text = if message.is_empty() {
-        format!("the variable `{name}` is not set")
-    } else {
-        format!("the variable `{name}` is not set: {message}")
-    };
-    Problem::new(format!("${{{name}"), text, format!("set `{name}` for the job, or give a default: `${{{name}:-...}}`"))
 }
 
 fn lacking(name: &str, scope: &Scope<'_>, message: &str) -> Problem {

@@ -14,6 +14,7 @@ use crate::manifest::decode::Decoder;
 pub use crate::manifest::fault::LoadError;
 use crate::manifest::fault::{Context, Source};
 use crate::manifest::include::{self, Pattern};
+use crate::manifest::interpolate::Lookup;
 use crate::manifest::node::{Node, Value, expand};
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::yaml::{MAX_MANIFEST, parse};
@@ -41,11 +42,13 @@ pub struct How<'a> {
     pub images: bool,
     /// Variables that hold a credential, as the command line says.
     pub credentials: &'a [String],
+    /// Whether variables that are not set stay open in what is deployed: see [`Fleet::open`].
+    pub open: bool,
 }
 
 impl Default for How<'_> {
     fn default() -> Self {
-        Self { images: true, credentials: &[] }
+        Self { images: true, credentials: &[], open: false }
     }
 }
 
@@ -94,10 +97,12 @@ fn load_text(
         let named = NAMING.into_iter().filter_map(variables).chain(how.credentials.iter().cloned());
         let others = webhook_variables(&root).into_iter().chain(named).collect();
         let credentials = Credentials::new(token_variable(&root), others, variables);
-        expand(&mut root, variables, &credentials, &context);
+        let open = how.open.then_some(&context.open);
+        let lookup = Lookup { variables, credentials: &credentials, open };
+        expand(&mut root, &lookup, &context);
         let known = vec![real(&join(base, &file_name(name))).unwrap_or_default()];
         let mut including = Including { base, variables, known, size: 0, directories: Vec::new() };
-        including.join(&mut root, &credentials, &context);
+        including.join(&mut root, &lookup, &context);
         let directories = including.directories;
         let manifest = Spanned::<Manifest>::deserialize(Decoder::new(&root, &context)).ok()?;
         let read = |path: &Path| {
@@ -145,7 +150,7 @@ struct Including<'a> {
 
 impl Including<'_> {
     /// Joins the included files to the manifest. Records those that cannot be.
-    fn join(&mut self, root: &mut Node, credentials: &Credentials, context: &Context) {
+    fn join(&mut self, root: &mut Node, lookup: &Lookup<'_>, context: &Context) {
         for pattern in include::patterns(root, context) {
             let refuse = |reason: String, place: &Path| {
                 let help = match reason.as_str() {
@@ -181,7 +186,7 @@ impl Including<'_> {
                 self.directories.push((base, path.parent().unwrap_or(Path::new("")).to_owned()));
                 if let Some(mut file) = parse(&text, base, context) {
                     file.set_aside();
-                    expand(&mut file, self.variables, credentials, context);
+                    expand(&mut file, lookup, context);
                     include::join(root, file, context);
                 }
             }

@@ -3,9 +3,8 @@
 //! Environment variables are put in here, into strings and never into keys. Knows no YAML: `yaml.rs` builds the nodes,
 //! and `decode.rs` makes the manifest's types of them.
 
-use crate::manifest::credential::Credentials;
 use crate::manifest::fault::{Context, Problem};
-use crate::manifest::interpolate::Template;
+use crate::manifest::interpolate::{Lookup, Template};
 use crate::manifest::spanned::Span;
 
 /// One value of the manifest.
@@ -79,12 +78,8 @@ impl Node {
 }
 
 /// Puts environment variables into every string of the tree and records what is wrong with the references.
-pub fn expand(
-    node: &mut Node,
-    variables: &dyn Fn(&str) -> Option<String>,
-    credentials: &Credentials,
-    context: &Context,
-) {
+pub fn expand(node: &mut Node, lookup: &Lookup<'_>, context: &Context) {
+    let variables = lookup.variables;
     match &mut node.value {
         Value::Text(template) => {
             let raw = template.as_literal().unwrap_or_default();
@@ -104,7 +99,7 @@ pub fn expand(
             match Template::parse(raw) {
                 Ok(parsed) => {
                     parsed.without_fallback().for_each(empty);
-                    *template = parsed.expand(variables, credentials, &mut problems);
+                    *template = parsed.expand(lookup, &mut problems);
                 }
                 Err(problem) => problems.push(problem),
             }
@@ -115,7 +110,7 @@ pub fn expand(
                 record(context, node.span, problem);
             }
         }
-        Value::List(items) => items.iter_mut().for_each(|item| expand(item, variables, credentials, context)),
+        Value::List(items) => items.iter_mut().for_each(|item| expand(item, lookup, context)),
         Value::Map(entries) => {
             for (key, value) in entries {
                 if let Value::Text(text) = &key.value
@@ -124,11 +119,28 @@ pub fn expand(
                     let fault = context.fault(key.span, "keys are not interpolated").help("write the key out");
                     context.push(fault);
                 }
-                expand(value, variables, credentials, context);
+                match lookup.open.is_some() && is_of_session(key) {
+                    true => {
+                        let local = |name: &str| variables(name).or_else(|| stand_in(name));
+                        expand(value, &Lookup { variables: &local, open: None, ..*lookup }, context);
+                    }
+                    false => expand(value, lookup, context),
+                }
             }
         }
         Value::Null | Value::Bool(..) | Value::Number(_) | Value::Broken => {}
     }
+}
+
+/// Whether a key's value only says in CloudTrail whose session it is.
+fn is_of_session(key: &Node) -> bool {
+    let Value::Text(text) = &key.value else { return false };
+    matches!(text.as_literal(), Some("session_name" | "source_identity" | "tags"))
+}
+
+/// What a session says in the place of a job's variable where there is no job.
+fn stand_in(name: &str) -> Option<String> {
+    name.starts_with("CI_").then(|| "local".to_owned())
 }
 
 /// Variables that every process has: a `$HOME` in a command is the container's.

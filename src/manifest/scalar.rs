@@ -106,7 +106,8 @@ pub struct Count(pub Template);
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Scalar(template) = Scalar::deserialize(deserializer)?;
-        if let Some(text) = template.as_literal() {
+        // A variable that is not set stays open where nothing needs its value.
+        if let Some(text) = template.as_literal().filter(|text| !text.starts_with("${")) {
             parse_count(text).map_err(D::Error::custom)?;
         }
         Ok(Self(template))

@@ -46,7 +46,10 @@ pub async fn compare(
             text.push_str(&format!("    ? not compared: {}\n", clean(reason)));
         }
     }
-    text.push_str(&format!("iam: {missing} missing, {extra} not needed, {unread} not compared\n"));
+    text.push_str(&match (missing, extra, unread) {
+        (0, 0, 0) => "iam: the live roles are as the manifest needs them\n".to_owned(),
+        _ => format!("iam: {missing} missing, {extra} not needed, {unread} not compared\n"),
+    });
     view.data(&text);
     match (missing + extra, unread) {
         (0, 0) => Ok(Exit::Done),

@@ -1,11 +1,13 @@
 //! What `roleout init` does beside its pure part: it reads the services that are imported, and writes the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use globset::Glob;
 use indexmap::IndexMap;
 
+use crate::base::arn;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::file;
@@ -51,6 +53,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
         tiers: BTreeMap::new(),
         console: None,
         release: Release::default(),
+        open: BTreeSet::new(),
         warnings: Vec::new(),
     }
 }
@@ -61,7 +64,6 @@ async fn found(
     connection: &Connection,
     view: &mut View,
 ) -> Result<Vec<Found>, Error> {
-    view.phase(&format!("reading {}", count(sources.len(), "service")));
     let mut faults = Faults::default();
     let mut accounts: IndexMap<&[RoleArn], Option<Arc<Account>>> = IndexMap::new();
     for source in sources {
@@ -69,15 +71,25 @@ async fn found(
             let account = account(source, connection, &mut faults).await;
             accounts.insert(&source.roles, account);
         }
-        if let Some(Some(account)) = accounts.get(&*source.roles) {
-            fleet.targets.push(target(source, account));
-        }
     }
-    fleet.accounts = accounts.into_values().flatten().collect();
+    fleet.accounts = accounts.values().flatten().cloned().collect();
     for lost in preflight::walk(&connection.sessions, &fleet.accounts, OnLoss::GoOn).await {
         faults.add(Exit::Preflight, format!("account {}: {}", lost.account.id, lost.reason), lost.help);
     }
     faults.stop()?;
+    for source in sources {
+        if let Some(Some(account)) = accounts.get(&*source.roles) {
+            for service in services(source, account, connection, &mut faults).await {
+                let target = target(&Source { service, ..source.clone() }, account);
+                // Globs may meet.
+                if !is_glob(&source.service) || !fleet.targets.iter().any(|other| is_same(other, &target)) {
+                    fleet.targets.push(target);
+                }
+            }
+        }
+    }
+    faults.stop()?;
+    view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
     let clients = connection.clients();
     let indices: Vec<usize> = (0..fleet.targets.len()).collect();
     let mut seen = observe::targets(&fleet, &indices, &|target| clients(target)).await;
@@ -121,6 +133,45 @@ async fn found(
     }
     faults.stop()?;
     Ok(found)
+}
+
+fn is_glob(service: &str) -> bool {
+    service.contains(['*', '?', '[', '{'])
+}
+
+fn is_same(one: &TargetSpec, other: &TargetSpec) -> bool {
+    (&one.account.id, &one.id.region, &one.cluster, &one.service)
+        == (&other.account.id, &other.id.region, &other.cluster, &other.service)
+}
+
+/// Returns the services that a source names: those of its cluster that match, where it has globs.
+async fn services(
+    source: &Source,
+    account: &Arc<Account>,
+    connection: &Connection,
+    faults: &mut Faults,
+) -> Vec<String> {
+    if !is_glob(&source.service) {
+        return vec![source.service.clone()];
+    }
+    let Ok(glob) = Glob::new(&source.service).map(|glob| glob.compile_matcher()) else {
+        faults.add(Exit::Usage, format!("`{}` is not a glob", source.service), None);
+        return Vec::new();
+    };
+    let place = format!("{}/{} in {}", source.region, source.cluster, account.id);
+    let ecs = connection.aws.ecs(account.id.as_str(), &source.region, || connection.sessions.provider(&account.chain));
+    let mut names: Vec<String> = match ecs.list_services(&source.cluster).await {
+        Ok(arns) => arns.iter().map(|arn| arn::name(arn).to_owned()).filter(|name| glob.is_match(name)).collect(),
+        Err(error) => {
+            faults.add(Exit::Preflight, format!("{place}: {error}"), None);
+            return Vec::new();
+        }
+    };
+    if names.is_empty() {
+        faults.add(Exit::Usage, format!("{place}: no service matches `{}`", source.service), None);
+    }
+    names.sort();
+    names
 }
 
 /// Finds the account behind a source's roles: of the last one, or that of the SDK's own credentials.

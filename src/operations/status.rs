@@ -35,6 +35,14 @@ pub async fn run(
     let context = &mut CommandContext { connection, view: &mut view, cancel: &cancel };
     let (unreachable, seen) = prepare(fleet, OnLoss::GoOn, context).await?;
     let status = Status::new(fleet, seen, &unreachable, connection.aws.clock().timestamp());
+    if !status.open.is_empty() {
+        let names: Vec<String> = status.open.iter().map(|name| format!("`{name}`")).collect();
+        let (names, verb) = (names.join(", "), if status.open.len() == 1 { "is" } else { "are" });
+        let mut images = fleet.targets.iter().flat_map(|target| target.desired.images.values());
+        let image = images.find(|image| fleet.open_in(image).is_some());
+        let example = image.map(|image| format!(", such as `{image}`")).unwrap_or_default();
+        view.note(&format!("{names} {verb} not set: what the manifest deploys by that is not compared{example}"));
+    }
     view.status(&status, choice.layout);
     if status.totals.unreachable > 0 {
         let mut error = unread(&status);

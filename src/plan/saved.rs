@@ -314,6 +314,7 @@ impl Saved {
             tiers: self.tiers,
             console: self.outline.console.clone(),
             release: Release::default(),
+            open: BTreeSet::new(),
             warnings: Vec::new(),
         };
         (fleet, Plan { outline: self.outline, work })

@@ -141,7 +141,7 @@ fn verdict(report: &Report, page: &mut Page) {
         ("Environment", job.environment.as_deref().map(plain)),
         ("Project", job.project.as_deref().map(plain)),
         ("Branch or tag", job.reference.as_deref().map(plain)),
-        ("Commit", job.commit.as_deref().map(|commit| link(&short(commit), job.commit_url().as_deref()))),
+        ("Commit", job.commit.as_deref().map(|commit| link(&short(commit), job.commit_url.as_deref()))),
         ("Pipeline", job.pipeline_id.as_deref().map(|id| link(&format!("#{id}"), job.pipeline_url.as_deref()))),
         ("Job", job.name.as_deref().or(job.id.as_deref()).map(|name| link(name, job.url.as_deref()))),
         ("Run", run.id.as_deref().map(|id| format!("<code>{}</code>", plain(id)))),

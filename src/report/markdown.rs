@@ -4,7 +4,8 @@
 use indexmap::IndexMap;
 
 use crate::base::markdown::{code, escaped};
-use crate::base::text::{clean, count, cut, duration};
+use crate::base::text::{clean, count, cut, duration, start};
+use crate::plan::ships::lines;
 use crate::report::{Report, Target, counts};
 
 /// GitLab takes 1,000,000 characters in a note; the rest is for the line that says what is left out, and for what a
@@ -14,6 +15,8 @@ const LIMIT: usize = 990_000;
 const FAILURES: usize = 50;
 /// How many targets a failure names before it counts the rest.
 const NAMED: usize = 40;
+/// How many changes of images are told before the rest is counted.
+const SHIPS: usize = 12;
 /// The most columns of a line in a block.
 const WIDTH: usize = 1_000;
 
@@ -78,11 +81,19 @@ fn head(report: &Report) -> String {
     }
     let job = &report.run.job;
     if let Some(commit) = &job.commit {
-        let url = job.commit_url().filter(|url| is_address(url));
-        facts.push(url.map_or_else(
-            || format!("commit {}", escaped(commit)),
-            |url| format!("commit [{}](<{url}>)", escaped(commit)),
-        ));
+        let hash = start(commit, 8);
+        let author = job.author.as_ref().map(|author| format!(" by {}", escaped(author))).unwrap_or_default();
+        facts.push(match job.commit_url.as_ref().filter(|url| is_address(url)) {
+            Some(url) => format!("commit [{}](<{url}>){author}", escaped(&hash)),
+            None => format!("commit {}{author}", escaped(commit)),
+        });
+    }
+    let ships = lines(&report.ships);
+    facts.extend(
+        ships.iter().take(SHIPS).map(|(what, targets)| format!("{}, {}", code(what), count(*targets, "target"))),
+    );
+    if ships.len() > SHIPS {
+        facts.push(format!("{} more images are in `report.json`", ships.len() - SHIPS));
     }
     if let Some(url) = job.url.as_ref().or(job.pipeline_url.as_ref()).filter(|url| is_address(url)) {
         facts.push(format!("[the job](<{url}>)"));

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use crate::base::exit::Exit;
 use crate::event;
 use crate::fleet::TargetId;
+use crate::plan::ships::ImageChange;
 use crate::report::reason::Reasons;
 use crate::report::{Report, Run, Target, VERSION, Verdict, Wave, totals, words};
 
@@ -31,6 +32,7 @@ impl Report {
             run,
             parts: parts.collect(),
             verdict,
+            ships: ships(&all),
             totals: IndexMap::new(),
             waves,
             reasons: Vec::new(),
@@ -90,6 +92,15 @@ fn run(all: &[Report]) -> Run {
     let job = runs().map(|run| run.job.clone()).reduce(|a, b| a.common(&b)).unwrap_or_default();
     let sandbox = runs().all(|run| run.sandbox);
     Run { id: all[0].run.id.clone(), sandbox, started_at, ended_at, elapsed_ms, job }
+}
+
+/// Each change once, with the targets of all parts.
+fn ships(all: &[Report]) -> Vec<ImageChange> {
+    let mut ships: IndexMap<ImageChange, usize> = IndexMap::new();
+    for change in all.iter().flat_map(|report| &report.ships) {
+        *ships.entry(ImageChange { targets: 0, ..change.clone() }).or_default() += change.targets;
+    }
+    ships.into_iter().map(|(change, targets)| ImageChange { targets, ..change }).collect()
 }
 
 fn waves(all: &[Report]) -> Vec<Wave> {

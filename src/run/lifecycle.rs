@@ -1,5 +1,6 @@
 //! From preflight to the last report: a fleet is read, planned, shown or refused, and carried out.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
@@ -8,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
+use crate::base::text::count;
 use crate::connect::CommandContext;
 use crate::engine;
 use crate::engine::Start;
@@ -22,13 +24,15 @@ use crate::plan::preview::paces;
 use crate::plan::saved::Key;
 use crate::plan::time_estimate::estimate;
 use crate::plan::work::Plan;
-use crate::preflight::{check_from, limits, prepare, wait_for_others};
+use crate::preflight::{check_from, hashed, limits, prepare, wait_for_others};
 use crate::run::deployments::Recorder;
 use crate::run::outputs::run_id;
 use crate::run::plan::{self, PlanOptions};
 use crate::run::planned::{Planned, UNCHANGED};
 use crate::run::webhooks::Notifier;
+use crate::view::Form;
 use crate::view::plan::warning;
+use crate::view::question::can_ask;
 
 /// What a person decided beforehand.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +47,29 @@ pub struct PlanInput {
     pub out: Option<PathBuf>,
     /// The key that signs it.
     pub key: Option<Key>,
+    /// Whether somebody is asked before anything is changed.
+    pub consent: Consent,
+}
+
+/// Whether somebody is asked before anything is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consent {
+    /// The command line is enough.
+    #[default]
+    Given,
+    /// The person at the terminal sees the plan, and is asked with this verb.
+    Asked(&'static str),
+}
+
+impl Consent {
+    /// Asks where a person is at a terminal, unless the command line says not to: a CI job is never asked.
+    pub fn wanted(verb: &'static str, given: bool) -> Self {
+        let is_set = |name: &str| environment(name).is_some_and(|value| !value.is_empty());
+        match given || is_set("CI") || is_set("GITLAB_CI") || !can_ask() {
+            true => Self::Given,
+            false => Self::Asked(verb),
+        }
+    }
 }
 
 impl PlanInput {
@@ -92,9 +119,13 @@ pub async fn decide(
         let options = PlanOptions { from: start.from, skip_blocked, out, key, ..PlanOptions::default() };
         return plan::show(&planned, notes, &options, context).await;
     }
-    let CommandContext { connection, view, .. } = context;
+    let view = &mut *context.view;
     notes.iter().for_each(|note| view.note(note));
     planned.refuse(choice.skip_blocked, UNCHANGED, view)?;
+    if let Consent::Asked(verb) = choice.consent {
+        ask(verb, &planned, start.from.as_deref(), context).await?;
+    }
+    let CommandContext { connection, view, .. } = context;
     let Planned { fleet, seen, plan, .. } = planned;
     let pace = paces(&fleet, &seen, &plan);
     let (_, estimate) = estimate(&fleet, &pace, start.from.as_deref(), &limits(connection));
@@ -105,6 +136,22 @@ pub async fn decide(
     // What was seen of a large fleet is the largest thing in memory, and the plan holds what is still needed of it.
     drop(seen);
     Ok(carry_out(fleet, plan, start, context).await)
+}
+
+/// Shows the plan and asks whether it is carried out. Where there is nothing to do, there is nothing to ask.
+async fn ask(verb: &str, planned: &Planned, from: Option<&str>, context: &mut CommandContext<'_>) -> Result<(), Error> {
+    let CommandContext { connection, view, cancel } = context;
+    let changing: Vec<_> = planned.plan.outline.changes.iter().filter(|change| change.action.changes()).collect();
+    if changing.is_empty() {
+        return Ok(());
+    }
+    view.preview(&planned.preview(connection, from, &hashed()), Form::Text);
+    let accounts: BTreeSet<&str> = changing.iter().map(|change| &*change.target.account).collect();
+    let (targets, accounts) = (count(changing.len(), "target"), count(accounts.len(), "account"));
+    match unless_cancelled(view.ask(&format!("{verb} {targets} in {accounts}? [y/N]")), cancel).await? {
+        true => Ok(()),
+        false => Err(Error::new(Exit::Blocked, "the answer was not yes").help("nothing was changed")),
+    }
 }
 
 /// Carries out a plan, and shows it while it goes on.

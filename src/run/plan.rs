@@ -94,7 +94,11 @@ pub async fn show(
         Preview { notes: notes.clone(), ..preview }
     };
     let preview = shown(&options.values);
-    view.preview(&preview, options.form);
+    // Where nothing at all could be read, the error says everything.
+    let is_read = planned.seen.iter().any(Result::is_ok) || planned.seen.is_empty() || options.skip_blocked;
+    if is_read || options.form != Form::Text {
+        view.preview(&preview, options.form);
+    }
     if let Some(note) = &options.note {
         unless_cancelled(note.write(shown(&note.values()), view), cancel).await?;
     }

@@ -91,6 +91,11 @@ pub async fn roll_back(
                 Some(rollback_target::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, options.further))
             })
             .collect();
+        if let (DeployedBy::Manifest, Some(name)) = (&options.which, fleet.open.first()) {
+            view.note(&format!(
+                "`{name}` is not set: the last deploy is taken to be that of the newest commit; --of FILE names another"
+            ));
+        }
         let is_back = ways.iter().flatten().any(RollbackTarget::is_back);
         let deployed = deployed(&fleet, &seen, &options.which, is_back).map_err(|why| {
             Error::new(Exit::Blocked, why).help(

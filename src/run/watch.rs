@@ -9,7 +9,7 @@ use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Amount, Fleet, OnCancel, OnFailure, Parallelism, Wave};
 use crate::identity::preflight::OnLoss;
 use crate::observe::{Observation, codedeploy};
-use crate::plan::{build, follow};
+use crate::plan::{build, follow, open};
 use crate::preflight::prepare;
 use crate::run::lifecycle::carry_out;
 use crate::run::planned::Planned;
@@ -47,7 +47,7 @@ fn print_idle(fleet: &Fleet, seen: &[Observation], followed: &[bool], view: &mut
         return;
     }
     let (fleet, seen) = narrowed(fleet.clone(), seen.to_vec(), &idle);
-    let wanted = build::plan(&fleet, &seen).outline;
+    let wanted = build::plan(&open::settled_fleet(&fleet, &seen), &seen).outline;
     let differ = wanted.changes.iter().filter(|change| change.action.changes()).count();
     let rest = match differ {
         0 => String::new(),

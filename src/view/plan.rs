@@ -167,6 +167,19 @@ impl Page {
         for row in &rows {
             self.line(Tone::Plain, &line(&row.each_ref().map(String::as_str)));
         }
+        for wave in preview.waves.iter().map(|wave| &wave.outline).filter(|wave| wave.targets > 0) {
+            let mut accounts: Vec<&str> = Vec::new();
+            for target in preview.targets.iter().filter(|target| target.wave == wave.name) {
+                if !accounts.contains(&target.account.as_str()) {
+                    accounts.push(&target.account);
+                }
+            }
+            let head = format!("{}: ", clean(&wave.name));
+            let lines = text::list(accounts.into_iter(), NAMED_UNCHANGED, 0, self.columns.saturating_sub(2));
+            for (number, line) in lines.iter().enumerate() {
+                self.line(Tone::Dim, &format!("{}{line}", if number == 0 { head.as_str() } else { "  " }));
+            }
+        }
         for wave in preview.waves.iter().map(|wave| &wave.outline).filter(|wave| wave.gate && wave.targets > 0) {
             self.wrap(Tone::Warn, &format!("the run stops at a gate before wave {}", wave.name), 0);
         }
@@ -279,9 +292,11 @@ pub(super) fn time(estimate: &TimeEstimate) -> String {
     }
 }
 
-/// Returns what a person should know where the worst case does not fit.
+/// Returns what a person should know where the run is not expected to fit. That its worst case does not is no warning: it
+/// hardly ever does.
 pub fn warning(estimate: &TimeEstimate) -> Option<String> {
-    let tightest = estimate.limits.first().filter(|_| !estimate.fits)?;
+    let expected = estimate.expected_seconds?;
+    let tightest = estimate.limits.first().filter(|limit| expected > limit.seconds)?;
     let (what, help) = match tightest.what {
         Limited::IdToken | Limited::Sessions => (
             "the ID token cannot renew the sessions for so long",
@@ -289,10 +304,10 @@ pub fn warning(estimate: &TimeEstimate) -> Option<String> {
         ),
         Limited::Job => ("GitLab ends the job before", "raise the job's `timeout:`"),
     };
-    let worst = duration(estimate.worst_case_seconds.saturating_mul(1000));
+    let expected = duration(expected.saturating_mul(1000));
     let left = duration(tightest.seconds.saturating_mul(1000));
     Some(format!(
-        "the worst case of {worst} does not fit the {left} that are left: {what}; {help}, lower `rollout.timeout`, let \
+        "the estimate of {expected} does not fit the {left} that are left: {what}; {help}, lower `rollout.timeout`, let \
          more targets run at once, or split the waves with gates"
     ))
 }

@@ -61,6 +61,7 @@ pub fn text(status: &Status, paint: Paint, columns: usize, whole: bool) -> Strin
 enum Condition {
     InSync,
     Deploying,
+    Pending,
     Unreachable,
     Missing,
     Drifted,
@@ -71,6 +72,7 @@ impl Condition {
         match &target.drift {
             Drift::None if target.is_deploying() => Self::Deploying,
             Drift::None => Self::InSync,
+            Drift::Pending { .. } => Self::Pending,
             Drift::Differs { .. } => Self::Drifted,
             Drift::Missing { .. } => Self::Missing,
             Drift::Unknown { .. } => Self::Unreachable,
@@ -82,6 +84,7 @@ impl Condition {
             Self::InSync => ("=", Tone::Dim),
             Self::Deploying => (">", Tone::Plain),
             Self::Unreachable | Self::Missing => ("✖", Tone::Bad),
+            Self::Pending => ("~", Tone::Plain),
             Self::Drifted => ("~", Tone::Warn),
         }
     }
@@ -92,10 +95,15 @@ impl Condition {
             Self::Deploying => "deploying",
             Self::Unreachable => "unreachable",
             Self::Missing => "missing",
+            Self::Pending => "pending",
             Self::Drifted => "drifted",
         }
     }
 }
+
+/// Those that an account's line counts.
+const CONDITIONS: [Condition; 5] =
+    [Condition::Deploying, Condition::Pending, Condition::Unreachable, Condition::Missing, Condition::Drifted];
 
 /// One account's targets, those that ask for a person last.
 struct AccountRows<'a> {
@@ -140,7 +148,7 @@ impl AccountRows<'_> {
         if live().next().is_some() {
             words.push(format!("{running} of {desired} tasks run"));
         }
-        for condition in [Condition::Deploying, Condition::Unreachable, Condition::Missing, Condition::Drifted] {
+        for condition in CONDITIONS {
             let number = self.targets.iter().filter(|target| Condition::from_status(target) == condition).count();
             if number > 0 {
                 words.push(format!("{number} {}", condition.word()));
@@ -259,22 +267,36 @@ impl Page {
     }
 
     fn drift(&mut self, status: &Status) {
-        let mut alike = Alike::default();
+        let (mut pending, mut drifted) = (Alike::default(), Alike::default());
         for target in &status.targets {
-            if let Drift::Differs { what } = &target.drift {
-                alike.add(target, what, target.target.to_string());
+            match &target.drift {
+                Drift::Pending { what } => pending.add(target, what, target.target.to_string()),
+                Drift::Differs { what } => drifted.add(target, what, target.target.to_string()),
+                Drift::None | Drift::Missing { .. } | Drift::Unknown { .. } => {}
             }
         }
+        self.differences(Tone::Plain, "pending: what a deployment would change", &pending);
+        self.differences(Tone::Warn, "drifted: what a deployment would change", &drifted);
+    }
+
+    fn differences(&mut self, tone: Tone, title: &str, alike: &Alike) {
         if alike.0.is_empty() {
             return;
         }
-        self.line(Tone::Warn, "drifted: what a deployment would change");
+        self.line(tone, title);
         for group in alike.0.values().take(WRITTEN) {
             if let [name] = &group.names[..] {
-                self.line(Tone::Warn, &format!("  ~ {}", clean(name)));
+                self.line(tone, &format!("  ~ {}", clean(name)));
             } else {
-                self.line(Tone::Warn, &format!("  ~ the same in {}:", count(group.names.len(), "target")));
-                self.names(group.names.iter().map(String::as_str), 4);
+                self.line(tone, &format!("  ~ the same in {}:", count(group.names.len(), "target")));
+                for (services, accounts) in spread(&group.names) {
+                    let names = accounts.iter().map(String::as_str);
+                    let lines = text::list(names, NAMED, 0, self.columns.saturating_sub(6));
+                    for (number, line) in lines.iter().enumerate() {
+                        let head = if number == 0 { format!("    {services}: ") } else { " ".repeat(6) };
+                        self.line(Tone::Plain, &format!("{}{line}", clean(&head)));
+                    }
+                }
             }
             for line in &group.lines {
                 // A line of a diff is one line, however long: broken lines cannot be compared.
@@ -311,6 +333,25 @@ impl Page {
 
 fn refusal_lines(reason: &str, help: &[String]) -> Vec<String> {
     std::iter::once(reason.to_owned()).chain(help.iter().map(|hint| format!("help: {hint}"))).collect()
+}
+
+/// Returns where targets are, by their names: services that are in the same accounts together, as a plan has them.
+fn spread(names: &[String]) -> Vec<(String, Vec<String>)> {
+    let mut services: IndexMap<&str, IndexMap<&str, usize>> = IndexMap::new();
+    for name in names {
+        let mut parts = name.split('/');
+        let (account, service) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
+        *services.entry(service).or_default().entry(account).or_default() += 1;
+    }
+    let mut places: IndexMap<Vec<String>, Vec<&str>> = IndexMap::new();
+    for (service, accounts) in services {
+        let name = |(account, regions): (&str, usize)| match regions {
+            1 => account.to_owned(),
+            regions => format!("{account} ({regions} regions)"),
+        };
+        places.entry(accounts.into_iter().map(name).collect()).or_default().push(service);
+    }
+    places.into_iter().map(|(accounts, services)| (services.join(", "), accounts)).collect()
 }
 
 /// What is said of several targets in the same words, but for their own account ids and regions.
@@ -370,6 +411,7 @@ fn totals(status: &Status) -> String {
         (totals.in_sync, "in sync"),
         (totals.unreachable, "unreachable"),
         (totals.missing, "missing"),
+        (totals.pending, "pending"),
         (totals.drifted, "drifted"),
     ];
     let words: Vec<String> =

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// The near end of a stream. Writing to it takes no time, and fails once the reader is gone.
 #[derive(Clone, Debug)]
@@ -63,6 +63,18 @@ impl Write for Stream {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Reads a line of stdin. Nobody waits for the thread: a read has no end of its own, and a signal must not wait for it.
+pub fn line_of_stdin() -> oneshot::Receiver<String> {
+    let (send, line) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        if std::io::stdin().read_line(&mut text).is_ok() {
+            let _ = send.send(text);
+        }
+    });
+    line
 }
 
 #[cfg(test)]

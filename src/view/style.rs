@@ -4,7 +4,7 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::base::error::Error;
+use crate::base::error::{Error, Next};
 use crate::base::exit::Exit;
 use crate::base::secrets;
 use crate::base::text::{clean, clean_lines, clean_styled, width};
@@ -41,9 +41,10 @@ pub fn name_column(plan: &Outline) -> usize {
 /// Writes out what ended a command early, with its hints, in colours that a stream may strip.
 pub fn error(error: &Error) -> String {
     let paint = Paint(true);
+    let next = next(&error.next, paint);
     if error.exit == Exit::Manifest {
         // The manifest's faults arrive rendered, with their snippets and colours.
-        return format!("{}\n", clean_styled(&secrets::scrub(&error.message)));
+        return format!("{}\n{next}", clean_styled(&secrets::scrub(&error.message)));
     }
     let lines =
         |text: &str, indent: &str| clean_lines(text.trim_end_matches('\n')).replace('\n', &format!("\n{indent}"));
@@ -51,5 +52,15 @@ pub fn error(error: &Error) -> String {
     for hint in &error.help {
         text.push_str(&format!("  help: {}\n", lines(hint, "        ")));
     }
-    text
+    text + &next
+}
+
+/// Writes out the commands that come next, each of which can be pasted with what it is for: that is a comment of the shell.
+pub fn next(next: &[Next], paint: Paint) -> String {
+    let words = ["next:"].into_iter().chain(std::iter::repeat("or:  "));
+    let line = |(word, next): (&str, &Next)| {
+        let what = paint.paint(Tone::Dim, &format!("# {}", clean(&next.what)));
+        format!("{} {}  {what}\n", paint.paint(Tone::Strong, word), clean(&next.command))
+    };
+    words.zip(next).map(line).collect()
 }

@@ -10,6 +10,7 @@ use crate::event::{Reason, TaskEnd};
 use crate::fleet::{Outcome, TargetId};
 use crate::narrate::outcome::Tone;
 use crate::narrate::{console, outcome, stage};
+use crate::plan::ships::lines;
 use crate::state::{RunState, TargetState, Totals, WaveState};
 use crate::view::style::Paint;
 
@@ -61,6 +62,15 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, extent: Extent) -> S
     }
     page.going_on(state);
     page.failures(state);
+    if !quiet {
+        let ships = ships(state);
+        for line in &ships {
+            page.line(Tone::Plain, line);
+        }
+        if !ships.is_empty() {
+            page.text.push('\n');
+        }
+    }
     let totals = state.totals();
     if !quiet {
         let words = outcome::counts(&totals);
@@ -70,6 +80,26 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, extent: Extent) -> S
     let (tone, verdict) = verdict(state);
     page.line(tone, &verdict);
     page.text
+}
+
+/// How many changes of images are told before the rest is counted.
+const SHIPS: usize = 12;
+
+/// Returns what the run ships, a line for each distinct change of an image, and the commit.
+pub fn ships(state: &RunState) -> Vec<String> {
+    let all = lines(state.ships());
+    let line = |(what, targets): &(String, usize)| format!("{}  {}", clean(what), count(*targets, "target"));
+    let mut told: Vec<String> = all.iter().take(SHIPS).map(line).collect();
+    if all.len() > SHIPS {
+        told.push(format!("… and {} more images", all.len() - SHIPS));
+    }
+    let job = state.job();
+    if let Some(commit) = job.commit.as_deref().filter(|_| !told.is_empty()) {
+        let author = job.author.as_ref().map(|author| format!(" by {author}")).unwrap_or_default();
+        let page = job.commit_url.as_ref().map(|page| format!("  {page}")).unwrap_or_default();
+        told.push(clean(&format!("commit {}{author}{page}", text::start(commit, 8))).into_owned());
+    }
+    told
 }
 
 struct Page {

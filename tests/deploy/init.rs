@@ -127,10 +127,10 @@ async fn prepared(fleet: &Fleet, connection: &Connection) -> (Vec<Unreachable>, 
 async fn what_agrees_across_accounts_and_regions_is_one_service_and_one_file() {
     let scene = scene(ACCOUNTS, "  - { name: api, cluster: main, task_definition: deploy/api.json }\n");
     let files = closes(&scene, "agrees", &sources(&scene)).await;
-    insta::assert_snapshot!(files[0].text, @r##"
+    insta::assert_snapshot!(files[0].text, @r#"
     # yaml-language-server: $schema=deploy.schema.json
     #
-    # Imported by `roleout init --from-service`: 5 targets of 1 service in 3 accounts. As it stands, a plan changes nothing.
+    # Imported by `roleout init`: 5 targets of 1 service in 3 accounts. As it stands, a plan changes nothing.
     #
     # The first line gives an editor completion, once `roleout schema > deploy.schema.json` has written the schema. Names of
     # accounts and services are yours to change; ids, clusters and what `service:` says are AWS's.
@@ -163,20 +163,19 @@ async fn what_agrees_across_accounts_and_regions_is_one_service_and_one_file() {
       - name: api
         cluster: main
         task_definition: deploy/api.json
-        # images: { app: "registry.example.com/api:${CI_COMMIT_SHA}" }   # what the job built
+        images: { app: "registry.example.com/api:${API_TAG:-previous}" }   # what the job built, or what runs now
 
-    # Without this every target starts at once. In waves, one target fails before many do:
-    #
-    # rollout:
-    #   timeout: 20m                        # for each target
-    #   waves:
-    #     - name: canary
-    #       select: { account: account-200000000001 }
-    #       bake: 5m                        # stay healthy for so long before the next wave
-    #     - name: rest
-    #       max_parallel: [1, 25%]
-    #       max_failures: 1                 # the second failure stops the rollout
-    "##);
+    # Without this every target starts at once. In waves, one target fails before many do. Choose the first account yourself:
+    rollout:
+      timeout: 20m                        # for each target
+      waves:
+        - name: canary
+          select: { account: account-200000000001 }
+          bake: 5m                        # stay healthy for so long before the next wave
+        - name: rest
+          max_parallel: [1, 25%]
+          max_failures: 1                 # the second failure stops the rollout
+    "#);
     assert_eq!(files.len(), 2);
     assert_eq!(files[1].path, "deploy/api.json");
     for (text, times) in [("arn:aws:iam::${account.id}:role/", 2), ("\"${region}\"", 1), ("${PORT:-8080}", 1)] {
@@ -207,18 +206,18 @@ async fn what_differs_gets_a_file_and_an_override_of_its_own() {
       cluster: batch
       select: { account: [account-200000000001, account-200000000002], region: eu-west-1 }
       task_definition: deploy/worker.json
-      # images: { app: "registry.sandbox.test/worker/app:${CI_COMMIT_SHA}" }   # what the job built
+      images: { app: "registry.sandbox.test/worker/app:${WORKER_TAG:-previous}" }   # what the job built, or what runs now
     - name: cron
       cluster: batch
       select: { not: { account: account-200000000002, region: eu-central-1 } }
       task_definition: deploy/cron.json
-      # images: { app: "registry.sandbox.test/cron/app:${CI_COMMIT_SHA}" }   # what the job built
+      images: { app: "registry.sandbox.test/cron/app:${CRON_TAG:-previous}" }   # what the job built, or what runs now
     - name: api-edge
       cluster: edge
       service: api
       select: { account: account-200000000003 }
       task_definition: deploy/api-edge.json
-      # images: { app: "registry.sandbox.test/api/app:${CI_COMMIT_SHA}" }   # what the job built
+      images: { app: "registry.sandbox.test/api/app:${API_EDGE_TAG:-previous}" }   # what the job built, or what runs now
     "#);
     let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let other = "deploy/api.account-200000000002.json";
@@ -290,4 +289,28 @@ async fn an_external_id_is_used_and_written_down() {
     let files = closes(&scene, "external-id", &sources(&scene)).await;
     let line = "  leaf: { arn: \"arn:aws:iam::${account.id}:role/ci/leaf\", external_id: shop-7f3a }\n";
     assert!(files[0].text.contains(line), "{}", files[0].text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_cluster_is_imported_by_a_glob_with_an_active_canary_and_variables_to_fill() {
+    let services = "  - { name: api, cluster: main, images: { app: \"registry.example.com/api:v7\" } }\n  \
+                    - { name: web-a, cluster: main, images: { app: \"registry.example.com/web:v7\" } }\n  \
+                    - { name: web-b, cluster: main, images: { app: \"registry.example.com/web:v7\" } }\n";
+    let scene = scene(ACCOUNTS, services);
+    let globbed = |service: &str| {
+        let mut all: Vec<String> = sources(&scene);
+        all.iter_mut().for_each(|source| source.truncate(source.rfind('/').expect("a service")));
+        all.dedup();
+        all.into_iter().map(|cluster| format!("{cluster}/{service}")).collect::<Vec<_>>()
+    };
+    let everything = import(&scene, &globbed("*")).await.unwrap_or_else(|error| panic!("{error}"));
+    let one_by_one = import(&scene, &sources(&scene)).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(everything[0].text, one_by_one[0].text);
+    let text = &everything[0].text;
+    assert!(text.contains("\nrollout:\n") && text.contains("    - name: canary\n"), "{text}");
+    assert!(text.contains("${API_TAG:-") && text.contains("${WEB_A_TAG:-"), "{text}");
+    let some = import(&scene, &globbed("web-*")).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(!some[0].text.contains("name: api"), "{}", some[0].text);
+    let none = import(&scene, &globbed("nothing-*")).await.expect_err("no such service");
+    assert!(none.exit == Exit::Usage && none.to_string().contains("no service matches `nothing-*`"), "{none}");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roleout::base::exit::Exit;
 use roleout::engine::cancel::Signal;
-use roleout::fleet::Outcome;
+use roleout::fleet::{Commit, Outcome};
 use roleout::plan::rollback_target::deployed::DeployedBy;
 use roleout::run::rollback::RollbackOptions;
 use serde_json::json;
@@ -45,6 +45,14 @@ fn with_image(scene: &Scene, tag: &str) -> Scene {
     for target in &mut other.fleet.targets {
         target.desired.images.insert("app".to_owned(), format!("registry.example.com/{}:{tag}", target.service));
     }
+    other
+}
+
+/// Another job, in which the variable of the images is not set.
+fn with_open_image(scene: &Scene) -> Scene {
+    let mut other = with_image(scene, "${CI_COMMIT_SHA}");
+    other.fleet.open.insert("CI_COMMIT_SHA".to_owned());
+    other.fleet.release.commit = Commit::default();
     other
 }
 
@@ -385,4 +393,54 @@ async fn a_service_under_codedeploy_is_blocked_where_its_group_is_not_named() {
     assert_eq!(error.exit, Exit::Blocked);
     assert!(error.message.contains("its deployment controller is CODE_DEPLOY"), "{error}");
     assert!(error.help[0].contains("name its deployment group with `codedeploy` in the manifest"), "{error}");
+}
+
+/// As [`with_image`] of the commit and the pipeline of a job.
+fn of_commit(scene: &Scene, tag: &str, pipeline: &str) -> Scene {
+    let mut job = with_image(scene, tag);
+    job.fleet.release.commit = Commit { sha: Some(tag.repeat(20)), pipeline: Some(pipeline.to_owned()), at: None };
+    job
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_commits_variable_the_newest_commit_that_runs_is_taken_back() {
+    let scene = Scene::of(3, 1, CANARY);
+    for (tag, pipeline) in [("a1", "9"), ("b2", "10")] {
+        assert_eq!(of_commit(&scene, tag, pipeline).deploy().await.code(), Exit::Done, "{tag}");
+    }
+    let halted = of_commit(&scene, "c3", "11").fault("a0=hang");
+    assert_eq!(halted.deploy().await.count(Outcome::NotStarted), 2);
+    scene.sandbox.clear_faults();
+    for _ in 0..2 {
+        let ran = by_manifest(&with_open_image(&scene)).await;
+        assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+        assert_eq!(images(&scene), ["registry.example.com/s0:b2"; 3], "{}", ran.said);
+        assert!(ran.said.contains("`CI_COMMIT_SHA` is not set: the last deploy is taken to be that"), "{}", ran.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_commits_variable_and_without_tags_only_a_fleet_that_runs_the_same_is_taken_back() {
+    let scene = Scene::of(2, 1, ROLLOUT);
+    let untagged = |tag: &str| {
+        let mut job = with_image(&scene, tag);
+        job.fleet.release.tag_revisions = false;
+        job
+    };
+    for tag in ["v1", "v2"] {
+        assert_eq!(untagged(tag).deploy().await.code(), Exit::Done, "{tag}");
+    }
+    let one = untagged("v3").fault("a0=crash");
+    assert_ne!(one.deploy().await.code(), Exit::Done);
+    scene.sandbox.clear_faults();
+    let mixed = images(&scene);
+    assert_ne!(mixed[0], mixed[1], "{mixed:?}");
+    scene.sandbox.forget_calls();
+    let refused = by_manifest(&with_open_image(&scene)).await;
+    assert_eq!(refused.code(), Exit::Blocked, "{}", refused.said);
+    assert_eq!(scene.sandbox.calls().writes, Vec::new());
+    assert_eq!(untagged("v3").deploy().await.code(), Exit::Done);
+    let ran = by_manifest(&with_open_image(&scene)).await;
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    assert_eq!(images(&scene), ["registry.example.com/s0:v2"; 2], "{}", ran.said);
 }

@@ -117,7 +117,7 @@ async fn a_fleet_with_everything_in_it_reads_as_a_table() {
     let shown = show(&scene, Layout::Json, 110).await;
     let status = shown.status();
     assert_eq!(json(&status), shown.out);
-    assert_eq!((status.version, shown.code()), (1, Exit::Preflight));
+    assert_eq!((status.version, shown.code()), (2, Exit::Preflight));
     let totals = status.totals;
     assert_eq!((totals.targets, totals.in_sync, totals.drifted), (8, 4, 1));
     assert_eq!((totals.missing, totals.unreachable, totals.deploying), (1, 2, 1));

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 use roleout::base::exit::Exit;
-use roleout::cli::Cli;
 
 use crate::{cell, hold, repository};
 
@@ -39,7 +38,7 @@ fn the_page_of_the_sandbox_has_every_fault_and_no_other() {
 }
 
 fn page() -> String {
-    let mut cli = Cli::command();
+    let mut cli = roleout::cli::command();
     cli.build();
     let mut page = String::from(
         "# Commands\n\nGenerated from the command line by `ROLEOUT_BLESS=1 cargo test --test docs`. `roleout help COMMAND` \

@@ -1,6 +1,6 @@
 //! A small fleet in a sandbox, and the SDK's clients for it: a hub account, and `prod` with the service `api`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,6 +114,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
         environments: BTreeMap::new(),
         tiers: BTreeMap::new(),
         release: Release::default(),
+        open: BTreeSet::new(),
         warnings: Vec::new(),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::fleet::{AccountId, Hop, is_region};
+use crate::fleet::{AccountId, Hop, is_region, regions};
 use crate::manifest::Manifest;
 use crate::manifest::check::draft::ServiceDraft;
 use crate::manifest::check::{Checker, entries, given, is_name, items};
-use crate::manifest::fault::suggest;
+use crate::manifest::fault::{nearest, suggest};
 use crate::manifest::interpolate::Scope;
 use crate::manifest::scalar::Scalar;
 use crate::manifest::select::{OWN_KEYS, Vocabulary};
@@ -192,6 +192,11 @@ impl Checker<'_> {
         let valid = is_region(region);
         if !valid {
             self.fault(span, format!("`{region}` is not an AWS region"), REGION_HELP);
+        } else if !regions::KNOWN.contains(&region)
+            && let Some(near) = nearest(region, regions::KNOWN)
+        {
+            let fault = self.context.fault(span, format!("`{region}` is no region that this version knows"));
+            self.context.warn(&fault.help(format!("did you mean `{near}`?")));
         }
         valid
     }
@@ -202,7 +207,9 @@ impl Checker<'_> {
         let mut whole = map.as_ref().is_none_or(|map| map.get().is_some());
         for entry in entries(map) {
             let value = entry.value.get();
-            match value.and_then(|Scalar(template)| self.resolve_at(template, entry.value.span, &Scope::default())) {
+            // What is selected must be known; a variable of the account's is used elsewhere.
+            let resolve = if what == "variable" { Self::resolve_open } else { Self::resolve_at };
+            match value.and_then(|Scalar(template)| resolve(self, template, entry.value.span, &Scope::default())) {
                 Some(value) => {
                     values.insert(entry.key.clone(), value);
                 }

@@ -11,7 +11,7 @@ use crate::manifest::check::draft::Layer;
 use crate::manifest::check::{Checker, Files, entries};
 use crate::manifest::definition::{DefinitionSource, ExistingRevision};
 use crate::manifest::fault::suggest;
-use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::interpolate::Scope;
 use crate::manifest::scalar::{Count, parse_count};
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::taskdef::TaskDefinition;
@@ -52,11 +52,17 @@ impl Checker<'_> {
             DefinitionSource::File(file) => file,
             DefinitionSource::Revision(revision) => return self.revision(revision, scope),
         };
-        let definition = self.file(file, source.span, scope, definitions)?;
+        let path = self.resolve_open(file, source.span, scope)?;
+        if self.is_open(&path) {
+            // Which file it is, only a deployment needs to know.
+            return Some(Base::Live);
+        }
+        let definition = self.file(path, source.span, definitions)?;
         layers.iter().for_each(|layer| self.containers(layer, definition.containers()));
         let refused = |faults: Vec<_>| faults.into_iter().for_each(|fault| self.context.push(fault));
         let value = definition.resolve(scope).map_err(refused).ok()?;
-        let faults = definition.judge(&value, desired, definitions.files.images);
+        let is_whole = self.context.open.borrow().is_empty();
+        let faults = if is_whole { definition.judge(&value, desired, definitions.files.images) } else { Vec::new() };
         faults.into_iter().for_each(|fault| self.context.push(fault));
         if let Some((_, account, _)) = scope.account.filter(|(_, id, _)| !id.is_empty())
             && let Some((path, foreign)) = references::foreign(&value, account, scope.region.unwrap_or_default())
@@ -82,7 +88,10 @@ impl Checker<'_> {
             None => None,
             Some(number) => {
                 let Count(template) = number.get()?;
-                let text = self.resolve_at(template, number.span, scope)?;
+                let text = self.resolve_open(template, number.span, scope)?;
+                if self.is_open(&text) {
+                    return Some(Base::Live);
+                }
                 match parse_count(&text) {
                     Ok(0) => {
                         self.fault(number.span, "there is no revision 0", "revisions are numbered from 1");
@@ -99,14 +108,7 @@ impl Checker<'_> {
         Some(Base::Revision { family, number })
     }
 
-    fn file(
-        self,
-        file: &Template,
-        span: Span,
-        scope: &Scope<'_>,
-        definitions: &mut Definitions<'_>,
-    ) -> Option<Rc<TaskDefinition>> {
-        let path = self.resolve_at(file, span, scope)?;
+    fn file(self, path: String, span: Span, definitions: &mut Definitions<'_>) -> Option<Rc<TaskDefinition>> {
         let place = (definitions.files.path)(&path, span);
         if let Some(known) = definitions.known.get(&place) {
             return known.clone();

@@ -75,7 +75,8 @@ impl Checker<'_> {
         self.need(&deployments.environment, written.span, "`deployments`", "environment");
         let Some(template) = &deployments.environment else { return environments };
         for account in accounts.list.iter().filter(|account| account.enabled) {
-            let Some(name) = self.resolve(template, &account.scope()) else { return environments };
+            let written = template.get().and_then(|name| self.resolve_open(name, template.span, &account.scope()));
+            let Some(name) = written else { return environments };
             if !is_environment(&name) {
                 let message = format!("`{name}` is not the name of an environment");
                 let help = "GitLab takes 1 to 255 letters, digits, spaces and `-_/${}.`, without a `/` at either end";

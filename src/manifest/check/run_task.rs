@@ -119,7 +119,7 @@ impl Checker<'_> {
     }
 
     fn task(self, task: &RunTask, scope: &Scope<'_>) -> Option<fleet::RunTask> {
-        let scalar = |value: &Spanned<Scalar>| self.resolve_at(&value.get()?.0, value.span, scope);
+        let scalar = |value: &Spanned<Scalar>| self.resolve_open(&value.get()?.0, value.span, scope);
         let command = given(&task.command).map(|words| words.iter().filter_map(scalar).collect());
         let variables = entries(&task.environment).iter();
         let environment = variables.filter_map(|entry| Some((entry.key.clone(), scalar(&entry.value)?))).collect();

@@ -203,8 +203,13 @@ impl Checker<'_> {
             name = self.ecs_name(layer.service, scope, "service").or(name);
             source = layer.task_definition.as_ref().or(source);
             for entry in entries(layer.images) {
-                let Some(image) = self.resolve(&entry.value, scope) else { continue };
-                if image.trim().is_empty() {
+                let template = entry.value.get();
+                let Some(image) = template.and_then(|it| self.resolve_open(it, entry.value.span, scope)) else {
+                    continue;
+                };
+                if self.is_open(&image) {
+                    // What is not known yet is judged where it is deployed.
+                } else if image.trim().is_empty() {
                     self.fault(entry.value.span, "the image is empty", "check the variables in it");
                 } else if let Err(reason) = image::check(&image) {
                     let help = match find_placeholder(&image).and_then(|found| found.strip_prefix('$')) {
@@ -217,10 +222,13 @@ impl Checker<'_> {
             }
             self.names(layer.environment);
             self.names(layer.secrets);
-            let plain = |scalar: &Scalar, span| self.resolve_at(&scalar.0, span, scope);
+            let plain = |scalar: &Scalar, span| self.resolve_open(&scalar.0, span, scope);
             merge(layer.environment, &mut desired.environment, plain);
             let reference = |template: &Template, span| {
-                let value = self.resolve_at(template, span, scope)?;
+                let value = self.resolve_open(template, span, scope)?;
+                if self.is_open(&value) {
+                    return Some(value);
+                }
                 if value.is_empty() {
                     self.fault(span, "the secret is empty", "write the ARN of a secret or of an SSM parameter");
                 } else if let Err(reason) = check_secret(&value) {
@@ -237,7 +245,8 @@ impl Checker<'_> {
             merge(layer.secrets, &mut desired.secrets, reference);
             if let Some(count) = layer.desired_count
                 && let Some(template) = count.get().map(|Count(template)| template)
-                && let Some(text) = self.resolve_at(template, count.span, scope)
+                && let Some(text) = self.resolve_open(template, count.span, scope)
+                && !self.is_open(&text)
             {
                 match parse_count(&text) {
                     Ok(number) => desired.desired_count = Some(number),
@@ -330,7 +339,7 @@ impl Checker<'_> {
         let mut value = serde_json::to_value(written.get()?).ok()?;
         map_text(&mut value, &mut |text| {
             let template = Template::parse(text).ok()?;
-            self.resolve_at(&template, written.span, scope)
+            self.resolve_open(&template, written.span, scope)
         });
         Some(value)
     }

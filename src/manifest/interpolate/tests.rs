@@ -19,7 +19,8 @@ fn expand(text: &str) -> Result<String, Vec<String>> {
     };
     let mut problems = Vec::new();
     let template = Template::parse(text).map_err(|problem| vec![problem.message])?;
-    let template = template.expand(&variables, &Credentials::default(), &mut problems);
+    let template = template
+        .expand(&Lookup { variables: &variables, credentials: &Credentials::default(), open: None }, &mut problems);
     let vars = BTreeMap::from([("log-level".to_owned(), "debug".to_owned())]);
     let scope =
         Scope { account: Some(("prod", "333333333333", &vars)), region: Some("eu-west-1"), service: Some("api") };

@@ -23,7 +23,9 @@ pub fn make(args: &Make, mut view: View) -> Result<Exit, Error> {
     let share = ShardArgs::default();
     let (only, wave) = (args.only.clone(), args.wave.clone());
     let (ambient, allow_http, credentials) = (false, false, Vec::new());
-    let selection = Selection { file: args.file.clone(), only, wave, ambient, allow_http, share, credentials };
+    // The jobs deploy, and the pipeline only divides the targets.
+    let open = true;
+    let selection = Selection { file: args.file.clone(), only, wave, ambient, allow_http, share, credentials, open };
     let whole = load_unfiltered(&selection, &environment)?;
     let fingerprint = whole.fingerprint();
     let fleet = narrow_from(whole, &selection, args.from.as_deref())?;

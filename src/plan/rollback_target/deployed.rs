@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fleet::{Base, Commit, Fleet, OnBusy, Release, Revision, TargetId, TargetSpec};
 use crate::observe::{Observation, Observed};
-use crate::plan::build;
 use crate::plan::work::Definition;
+use crate::plan::{build, open};
 
 /// Which targets are rolled back.
 #[derive(Clone, Debug, Default)]
@@ -97,12 +97,19 @@ enum Stand {
     Other,
     /// The manifest says nothing of its task definition.
     Silent(Commit),
+    /// A variable is not set, so it is not known what the manifest deploys: the commit of what runs, and that of the newest
+    /// revision, which may have been rolled back already.
+    Open(Commit, Commit),
     /// The two cannot be compared.
     Unknown(String),
 }
 
 fn stand(fleet: &Fleet, target: &TargetSpec, observed: &Observed) -> Stand {
     let live = || Commit::of_revision(&observed.live);
+    if open::settled(fleet, target, observed).is_some() {
+        let newest = observed.newest.as_deref().map(Commit::of_revision).unwrap_or_default();
+        return Stand::Open(live(), newest);
+    }
     if matches!(target.desired.task_definition, Base::Live) && !target.desired.changes_containers() {
         return Stand::Silent(live());
     }
@@ -144,23 +151,29 @@ fn by_manifest(fleet: &Fleet, seen: &[Observation], is_back: bool) -> Result<Vec
         pairs.map(|(target, seen)| Some(stand(fleet, target, seen.as_ref().ok()?))).collect();
     let known = || stands.iter().flatten();
     let is_silent = known().all(|stand| matches!(stand, Stand::Silent(_)));
+    let is_open = known().all(|stand| matches!(stand, Stand::Silent(_) | Stand::Open(..)));
     let own = key(&fleet.release.commit);
     let by_own = |commit: &Commit| own.is_some() && key(commit) == own;
     // A manifest without images is the same commit for many deploys: only the pipeline tells one of them.
     let pipeline = &fleet.release.commit.pipeline;
     let by_own_pipeline = |commit: &Commit| by_own(commit) && commit.pipeline == *pipeline;
-    let candidates = known().filter_map(|stand| match stand {
-        Stand::Runs(commit) | Stand::Knows(commit) => Some(commit),
-        Stand::Silent(commit) => by_own_pipeline(commit).then_some(commit),
-        Stand::Other | Stand::Unknown(_) => None,
+    let candidates = known().flat_map(|stand| match stand {
+        Stand::Runs(commit) | Stand::Knows(commit) => vec![commit],
+        Stand::Silent(commit) => Some(commit).filter(|commit| by_own_pipeline(commit)).into_iter().collect(),
+        Stand::Open(runs, newest) => [runs, newest].into_iter().filter(|commit| key(commit).is_some()).collect(),
+        Stand::Other | Stand::Unknown(_) => Vec::new(),
     });
     let candidates: Vec<&Commit> = candidates.collect();
-    let is_mixed = is_silent && is_mixed(fleet, seen);
-    if candidates.is_empty() && !is_back || is_mixed && candidates.len() == known().count() {
-        return match is_silent && !is_mixed {
+    let is_mixed = is_open && is_mixed(fleet, seen);
+    let is_untold = !is_silent && is_open && is_mixed;
+    if candidates.is_empty() && (!is_back || is_untold) || is_silent && is_mixed && candidates.len() == known().count()
+    {
+        return match is_open && !is_mixed {
             // Nothing tells them apart, and nothing has to: they are all in the same state.
             true => {
-                let yes = || Deployed::Yes("the manifest does not set its image, and all run the same".to_owned());
+                let image =
+                    if is_silent { "the manifest does not set its image" } else { "its new image is not known" };
+                let yes = || Deployed::Yes(format!("{image}, and all run the same"));
                 Ok(stands.iter().map(|stand| stand.as_ref().map(|_| yes())).collect())
             }
             false => Err(untold(seen)),
@@ -180,6 +193,13 @@ fn by_manifest(fleet: &Fleet, seen: &[Observation], is_back: bool) -> Result<Vec
             Deployed::Yes("its revision has the tag of this pipeline".to_owned())
         }
         Stand::Silent(_) => Deployed::no("the manifest does not set its task definition"),
+        Stand::Open(commit, _) if key(commit).is_some() && by_latest(commit) => {
+            Deployed::Yes(format!("{} is the newest", words(commit).unwrap_or_default()))
+        }
+        Stand::Open(commit, _) => match words(commit) {
+            Some(words) => Deployed::no(format!("it runs {words}, which is not the newest")),
+            None => Deployed::no("its revision does not say of which commit it is"),
+        },
         Stand::Knows(_) | Stand::Other => Deployed::no("it does not run what the manifest deploys"),
         Stand::Unknown(why) => Deployed::no(format!("it cannot be compared with the manifest: {why}")),
     };

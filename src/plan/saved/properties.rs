@@ -1,6 +1,6 @@
 //! Whatever a plan holds, it comes back from its file as it was, and no byte of the file can change unseen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,6 +167,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 tiers: BTreeMap::new(),
                 console: None,
                 release: Release::default(),
+                open: BTreeSet::new(),
                 warnings: Vec::new(),
             };
             let mut plan = Plan { outline: Outline::default(), work: Vec::new() };

@@ -11,7 +11,7 @@ fn empty() -> Saved {
         issuer: None,
     };
     let release = Release::default();
-    let (accounts, targets, waves, notify, environments, tiers, warnings) = Default::default();
+    let (accounts, targets, waves, notify, environments, tiers, open, warnings) = Default::default();
     let on_busy = OnBusy::Fail;
     let (allow, console) = (None, None);
     let fleet = Fleet {
@@ -26,6 +26,7 @@ fn empty() -> Saved {
         tiers,
         console,
         release,
+        open,
         warnings,
     };
     let plan = Plan { outline: Outline::default(), work: vec![] };

@@ -300,7 +300,8 @@ fn a_terminal_that_was_shorter_for_a_while_keeps_no_rows_of_before() {
     let mut watched = Watched::new(Options { size, ..live(100, 30) });
     run.events.iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(9_000));
-    assert_eq!(watched.look().lines().count(), 2 + 27);
+    // Nine targets in trouble, twelve rows for the others, and the line of the whole.
+    assert_eq!(watched.look().lines().count(), 2 + 9 + 12 + 1);
     let resize = |watched: &mut Watched, rows: usize, ms: i64| {
         ROWS.store(rows, Ordering::Relaxed);
         watched.terminal.resize(rows);

@@ -171,7 +171,7 @@ fn a_row_tells_the_stage_at_a_glance() {
       staging/eu-west-1/api  traffic 100 %     ━━━━━━──  4/4      api:13                          00:19
       staging/eu-west-1/api  bakes 5m          ━━━━━━━─  4/4      api:13                          00:19
       staging/eu-west-1/api  cleaning up       ━━━━━━━─  4/4      api:13                          00:19
-      staging/eu-west-1/api  rolling back      ━━━━━━──  4/4      api:13                          00:19
+    ↩ staging/eu-west-1/api  rolling back      ━━━━━━──  4/4      api:13                          00:19
       staging/eu-west-1/api  SOME_NEW_STAGE    ━━━━━━──  4/4      api:13                          00:19
     ");
 }
@@ -238,15 +238,11 @@ fn a_log_tells_the_tasks_before_and_after_a_deployment() {
 
 #[test]
 fn a_live_row_names_the_task_that_runs() {
-    assert_snapshot!(row(&migrates()), @"
-      staging/eu-west-1/api  task migrate      ━───────           api:13                          00:19
-    ");
+    assert_snapshot!(row(&migrates()).trim_start(), @"staging/eu-west-1/api  task migrate      ━───────           api:13                          00:19");
     let mut waits = migrates();
     task_ends(&mut waits, 2_000, "migrate", Moment::Before, TaskEnd::Succeeded);
     waits.at(3_000, Event::RunTaskAwaited { target: id(CANARY), name: "seed".to_owned() });
-    assert_snapshot!(row(&waits), @"
-      staging/eu-west-1/api  awaits seed       ━───────           api:13                          00:19
-    ");
+    assert_snapshot!(row(&waits).trim_start(), @"staging/eu-west-1/api  awaits seed       ━───────           api:13                          00:19");
 }
 
 /// What the report says of the one target that is deployed.

@@ -39,6 +39,8 @@ const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "�
 /// When more targets than this are under way, those of an account share a row, until so few are left.
 const TARGETS: usize = 20;
 const FEW_TARGETS: usize = 10;
+/// The most rows of accounts, and the most of targets in trouble beside them: more would be a wall of the same.
+const ALIKE: usize = 12;
 /// How many failures are pinned at most.
 const PINNED: usize = 5;
 
@@ -222,34 +224,43 @@ impl Live {
         let accounts_differ = running.windows(2).any(|pair| pair[0].target.account != pair[1].target.account);
         let few = if self.by_account { FEW_TARGETS } else { TARGETS };
         self.by_account = accounts_differ && running.len() > few;
-        let row = |target: &&TargetState| grid.target(target, self.narrator.why(target).as_deref(), now);
         if self.by_account {
-            let (troubled, others): (Vec<&TargetState>, Vec<_>) =
-                running.into_iter().partition(|target| grid::is_troubled(target));
-            let alone = troubled.len().min(room / 2);
-            let mut rows: Vec<Row> = troubled[..alone].iter().map(row).collect();
-            let mut accounts: IndexMap<&str, Vec<&TargetState>> = IndexMap::new();
-            for target in troubled[alone..].iter().chain(&others) {
-                accounts.entry(&target.target.account).or_default().push(target);
-            }
-            let shown = if alone + accounts.len() > room { room.saturating_sub(alone + 1) } else { accounts.len() };
-            rows.extend(accounts.iter().take(shown).map(|(account, targets)| grid.account(account, targets, now)));
-            let rest: usize = accounts.values().skip(shown).map(Vec::len).sum();
-            if rest > 0 && room > 0 {
-                let accounts = text::count(accounts.len() - shown, "more account");
-                rows.push(grid.rest(&format!("and {accounts}, {rest} running")));
-            }
-            return rows;
+            return self.show_accounts(&running, grid, room, now);
         }
         let mut shown = running.len();
         if shown > room {
             shown = room.saturating_sub(1);
             running.sort_by_key(|target| !grid::is_troubled(target));
         }
-        let mut rows: Vec<Row> = running[..shown].iter().map(row).collect();
+        let mut rows: Vec<Row> = running[..shown].iter().map(|target| self.show_target(target, grid, now)).collect();
         if shown < running.len() && room > 0 {
             rows.push(grid.rest(&format!("and {} more running", running.len() - shown)));
         }
         rows
+    }
+
+    /// Returns a row for each account; a target in trouble has its own.
+    fn show_accounts(&self, running: &[&TargetState], grid: &Grid, room: usize, now: Timestamp) -> Vec<Row> {
+        let (troubled, others): (Vec<&TargetState>, Vec<_>) =
+            running.iter().copied().partition(|target| grid::is_troubled(target));
+        let alone = troubled.len().min(room / 2).min(ALIKE);
+        let mut rows: Vec<Row> = troubled[..alone].iter().map(|target| self.show_target(target, grid, now)).collect();
+        let mut accounts: IndexMap<&str, Vec<&TargetState>> = IndexMap::new();
+        for target in troubled[alone..].iter().chain(&others) {
+            accounts.entry(&target.target.account).or_default().push(target);
+        }
+        let most = (room - alone).min(ALIKE);
+        let shown = if accounts.len() > most { most.saturating_sub(1) } else { accounts.len() };
+        rows.extend(accounts.iter().take(shown).map(|(account, targets)| grid.account(account, targets, now)));
+        let rest: usize = accounts.values().skip(shown).map(Vec::len).sum();
+        if rest > 0 && most > 0 {
+            let accounts = text::count(accounts.len() - shown, "more account");
+            rows.push(grid.rest(&format!("and {accounts}, {rest} running")));
+        }
+        rows
+    }
+
+    fn show_target(&self, target: &TargetState, grid: &Grid, now: Timestamp) -> Row {
+        grid.target(target, self.narrator.why(target).as_deref(), now)
     }
 }

@@ -105,7 +105,7 @@ def test_a_fleet_fits_the_screen(tmp_path, targets):
     assert terminal.finish(240) == 0
     lines = [line for frame in terminal.frames for line in frame]
     assert any(re.search(r"^  a\d+ +\d+ running +[━─]{8}  s0 ", line) for line in lines), "no account has a row"
-    assert any(re.search(r"… and \d+ more accounts, \d+ running", line) for line in lines) == (targets > 400)
+    assert any(re.search(r"… and \d+ more accounts, \d+ running", line) for line in lines), "nothing was counted"
     assert any(re.search(rf"  \d+/{targets}  failures 0/0 ", line) for line in lines)
     text = no_remains(terminal)
     assert text.count(" succeeded in ") == targets, "each target is kept once"

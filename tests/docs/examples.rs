@@ -58,6 +58,7 @@ pages! {
     the_commands_of_gitlab_do_what_it_shows: "docs/gitlab.md",
     the_commands_of_iam_do_what_it_shows: "docs/iam.md",
     the_commands_of_pipeline_do_what_it_shows: "docs/pipeline.md",
+    the_commands_of_plan_do_what_it_shows: "docs/plan.md",
     the_commands_of_reports_do_what_it_shows: "docs/reports.md",
     the_commands_of_rollback_do_what_it_shows: "docs/rollback.md",
     the_commands_of_runs_do_what_it_shows: "docs/runs.md",

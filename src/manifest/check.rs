@@ -15,6 +15,7 @@ mod gitlab;
 mod identity;
 mod notify;
 mod policy;
+mod promotion;
 mod room;
 mod run_task;
 mod services;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fleet::role_arn::partition_of;
-use crate::fleet::{Account, Commit, Fleet, Release, RoleChain, TargetSpec};
+use crate::fleet::{Account, Commit, Fleet, Release, RoleChain, TargetId, TargetSpec};
 use crate::manifest::Manifest;
 use crate::manifest::fault::Context;
 use crate::manifest::interpolate::{Scope, Template};
@@ -100,7 +101,21 @@ pub fn check(
     let (accounts, targets) = assemble(&accounts.list, targets.list, timeout, &mut warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
     let (identity, waves) = (identity?, waves?);
-    Some(Fleet { identity, allow, accounts, targets, waves, on_busy, notify, environments, tiers, release, warnings })
+    let sources = sources(&targets);
+    Some(Fleet {
+        identity,
+        allow,
+        accounts,
+        targets,
+        sources,
+        waves,
+        on_busy,
+        notify,
+        environments,
+        tiers,
+        release,
+        warnings,
+    })
 }
 
 /// Joins the accounts that have targets with those targets.
@@ -137,6 +152,12 @@ fn assemble(
         })
         .collect();
     (accounts.into_iter().flatten().collect(), targets)
+}
+
+/// Returns the targets whose images others get: they are read also where they are not selected.
+fn sources(targets: &[TargetSpec]) -> Vec<TargetSpec> {
+    let wanted: BTreeSet<&TargetId> = targets.iter().flat_map(|target| target.desired.promoted.values()).collect();
+    targets.iter().filter(|target| wanted.contains(&target.id)).cloned().collect()
 }
 
 /// What every check needs.

@@ -307,6 +307,7 @@ impl Saved {
             allow: None,
             accounts,
             targets,
+            sources: Vec::new(),
             waves: self.waves,
             on_busy: OnBusy::Fail,
             notify: self.notify,
@@ -403,7 +404,7 @@ mod tests {
             issuer: None,
         };
         let release = Release::default();
-        let (accounts, targets, waves, notify, environments, tiers, warnings) = Default::default();
+        let (accounts, targets, sources, waves, notify, environments, tiers, warnings) = Default::default();
         let on_busy = OnBusy::Fail;
         let allow = None;
         let fleet = Fleet {
@@ -411,6 +412,7 @@ mod tests {
             allow,
             accounts,
             targets,
+            sources,
             waves,
             on_busy,
             notify,

@@ -67,9 +67,9 @@ impl Checker<'_> {
 fn written(service: &ServiceDraft<'_>, container: &str) -> (Span, bool) {
     let overrides = items(&service.written.overrides).iter().filter_map(Spanned::get);
     let layers = std::iter::once(&service.written.images).chain(overrides.map(|other| &other.images));
-    let found = layers.flat_map(entries).filter(|entry| entry.key == container).filter_map(|entry| {
+    let mut found = layers.flat_map(entries).filter(|entry| entry.key == container).filter_map(|entry| {
         let Some(ImageSource::Running(running)) = entry.value.get() else { return None };
         Some((entry.value.span, given(&running.from).is_some_and(|from| given(&from.region).is_some())))
     });
-    found.last().unwrap_or((service.span, false))
+    found.next_back().unwrap_or((service.span, false))
 }

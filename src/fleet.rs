@@ -61,6 +61,8 @@ pub struct Fleet {
     pub accounts: Vec<Arc<Account>>,
     /// Every target, in the manifest's order: account, then region, then service.
     pub targets: Vec<TargetSpec>,
+    /// The targets whose running images others get, also where they are not among `targets`: they are read.
+    pub sources: Vec<TargetSpec>,
     /// The waves, in the order in which they run. Each target is in exactly one of them.
     pub waves: Vec<Wave>,
     /// What is done where somebody else's deployment is in progress.

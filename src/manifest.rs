@@ -14,6 +14,7 @@ pub mod definition;
 pub mod deployment;
 pub mod fault;
 pub mod gitlab;
+pub mod image;
 pub mod include;
 pub mod interpolate;
 pub mod load;
@@ -41,6 +42,7 @@ use crate::manifest::console::Console;
 use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
 use crate::manifest::gitlab::GitLab;
+use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::Template;
 use crate::manifest::run_task::RunTask;
 use crate::manifest::scalar::{AmountValue, Count, DurationValue, Json, Scalar};
@@ -179,8 +181,9 @@ pub struct Service {
     /// family: api, revision: 12 }`. It is deployed as it is, or with the changes below as a new revision of that family.
     /// Default: the revision that runs now, with the changes below.
     pub task_definition: Option<Spanned<DefinitionSource>>,
-    /// The image of each container that changes.
-    pub images: Option<Spanned<Entries<Template>>>,
+    /// The image of each container that changes. Or `{ from: { account: staging } }`: the image that the same service runs in
+    /// that account when the run is planned.
+    pub images: Option<Spanned<Entries<ImageSource>>>,
     /// Environment variables by container. Those not named stay as they are.
     pub environment: Option<Spanned<Entries<Entries<Scalar>>>>,
     /// Secrets by container: the ARN of a Secrets Manager secret or an SSM parameter for each variable.
@@ -215,7 +218,7 @@ pub struct Override {
     /// Another task definition, as a whole: a revision here does not inherit the family.
     pub task_definition: Option<Spanned<DefinitionSource>>,
     /// Other images.
-    pub images: Option<Spanned<Entries<Template>>>,
+    pub images: Option<Spanned<Entries<ImageSource>>>,
     /// More or other environment variables.
     pub environment: Option<Spanned<Entries<Entries<Scalar>>>>,
     /// More or other secrets.

@@ -5,6 +5,7 @@ pub mod alarms;
 #[cfg(feature = "codedeploy")]
 pub mod codedeploy;
 pub mod diagnosis;
+pub mod promotion;
 pub mod references;
 #[cfg(feature = "verify")]
 pub mod run_tasks;

@@ -80,15 +80,14 @@ impl Step<'_> {
 
     /// Adds to a finding the statement that allows the hop, with what is still to be put into it.
     pub fn write(&self, finding: Finding) -> Finding {
-        let finding = finding.fix(WRITE);
         let finding = match self.hop.external_id {
             Some(_) => finding.fix(format!(
-                "put the external id in the place of `{}`: the manifest has it, and a log does not show it",
+                "put the external id in the place of `{}` below: the manifest has it, and a log does not show it",
                 self.external_id()
             )),
             None => finding,
         };
-        finding.json(&self.statement())
+        finding.fix(WRITE).json(&self.statement())
     }
 
     /// Returns what stands for the external id: two parties know it, and a job log has more readers.

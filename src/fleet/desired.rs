@@ -9,8 +9,8 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::fleet::RunTasks;
 use crate::fleet::codedeploy::CodeDeploy;
+use crate::fleet::{RunTasks, TargetId};
 
 /// What the manifest declares of a target. Anything absent is left as it is in ECS.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +19,10 @@ pub struct Desired {
     pub task_definition: Base,
     /// Image by container name.
     pub images: IndexMap<String, String>,
+    /// The targets that run the images of other containers, by container name; read before the plan.
+    pub promoted: IndexMap<String, TargetId>,
+    /// Why it is not known what one of those runs.
+    pub unpromoted: Option<String>,
     /// Environment variables by container name.
     pub environment: IndexMap<String, IndexMap<String, String>>,
     /// `valueFrom` ARNs by container name and secret name.
@@ -36,7 +40,7 @@ pub struct Desired {
 impl Desired {
     /// Whether a container's image, environment or secrets are declared.
     pub fn changes_containers(&self) -> bool {
-        !(self.images.is_empty() && self.environment.is_empty() && self.secrets.is_empty())
+        !(self.images.is_empty() && self.promoted.is_empty() && self.environment.is_empty() && self.secrets.is_empty())
     }
 
     /// Returns the bytes of its own text, without a file's task definition, which targets share.

@@ -139,7 +139,13 @@ impl Fleet {
 
 /// Returns the containers that a target is known to have without asking AWS.
 fn known(target: &TargetSpec) -> impl Iterator<Item = &str> {
-    target.desired.images.keys().map(String::as_str).chain(in_file(target).into_iter().flatten())
+    target
+        .desired
+        .images
+        .keys()
+        .chain(target.desired.promoted.keys())
+        .map(String::as_str)
+        .chain(in_file(target).into_iter().flatten())
 }
 
 /// Whether a target can have a container: only its task definition file, where it has one, can say no.

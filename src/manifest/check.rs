@@ -16,6 +16,7 @@ mod gitlab;
 mod identity;
 mod notify;
 mod policy;
+mod promotion;
 mod room;
 mod run_task;
 mod services;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fleet::role_arn::partition_of;
-use crate::fleet::{Account, Commit, Fleet, Release, RoleChain, TargetSpec};
+use crate::fleet::{Account, Commit, Fleet, Release, RoleChain, TargetId, TargetSpec};
 use crate::manifest::Manifest;
 use crate::manifest::fault::{Context, unset};
 use crate::manifest::interpolate::{Scope, Template};
@@ -103,11 +104,13 @@ pub fn check(
     let (accounts, targets) = assemble(&accounts.list, targets.list, timeout, &mut warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
     let (identity, waves, open) = (identity?, waves?, context.open.take());
+    let sources = sources(&targets);
     Some(Fleet {
         identity,
         allow,
         accounts,
         targets,
+        sources,
         waves,
         on_busy,
         notify,
@@ -154,6 +157,12 @@ fn assemble(
         })
         .collect();
     (accounts.into_iter().flatten().collect(), targets)
+}
+
+/// Returns the targets whose images others get: they are read also where they are not selected.
+fn sources(targets: &[TargetSpec]) -> Vec<TargetSpec> {
+    let wanted: BTreeSet<&TargetId> = targets.iter().flat_map(|target| target.desired.promoted.values()).collect();
+    targets.iter().filter(|target| wanted.contains(&target.id)).cloned().collect()
 }
 
 /// What every check needs.

@@ -14,6 +14,7 @@ use crate::manifest::decode::error::DecodeError;
 use crate::manifest::decode::word::Word;
 use crate::manifest::definition::DEFINITION_SOURCE;
 use crate::manifest::fault::{Context, Problem, nearest, suggest, unset};
+use crate::manifest::image::IMAGE_SOURCE;
 use crate::manifest::interpolate::Template;
 use crate::manifest::node::{Node, Value, record};
 use crate::manifest::scalar::{SCALAR, TEMPLATE};
@@ -147,6 +148,8 @@ fn title(name: &str) -> String {
         "CapacityProvider" => "a capacity provider".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),
         "ExistingRevision" => "`task_definition`".to_owned(),
+        "Running" => "an image".to_owned(),
+        "RunningIn" => "`from`".to_owned(),
         "Account" | "Override" => format!("an {}", name.to_lowercase()),
         "Role" | "Service" | "Wave" | "Webhook" => format!("a {}", name.to_lowercase()),
         _ => "this mapping".to_owned(),
@@ -231,7 +234,8 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
                 items: Items { decoder: self, items: std::slice::from_ref(self.node).iter() },
             }),
             (DEFINITION_SOURCE, Value::Map(_)) => visitor.visit_newtype_struct(self),
-            (TEMPLATE | SCALAR | DEFINITION_SOURCE, Value::Text(template)) => {
+            (IMAGE_SOURCE, Value::Map(_)) => visitor.visit_newtype_struct(self),
+            (TEMPLATE | SCALAR | DEFINITION_SOURCE | IMAGE_SOURCE, Value::Text(template)) => {
                 visitor.visit_string(template.to_string())
             }
             (SCALAR, Value::Number(raw) | Value::Bool(_, raw)) => {
@@ -239,6 +243,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
             }
             (TEMPLATE, _) => self.mismatch("text"),
             (DEFINITION_SOURCE, _) => self.mismatch("the path of a file, or `{ family: ..., revision: ... }`"),
+            (IMAGE_SOURCE, _) => self.mismatch("text, or `{ from: { account: ... } }`"),
             (SCALAR, _) => self.mismatch("text or a number"),
             _ => visitor.visit_newtype_struct(self),
         }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::base::exit::Exit;
-use crate::base::text::{hash, start};
+use crate::base::text::hash;
 use crate::fleet::webhook::Occasion;
 use crate::notify::{NAMED, groups, origin, ships};
 use crate::state::RunState;
@@ -30,8 +30,8 @@ pub fn raise(state: &RunState, occasion: Occasion) -> Option<Value> {
     let project = job.project.as_deref().unwrap_or("roleout");
     let of_job = job.name.as_deref().map(|name| format!(", job {name}")).unwrap_or_default();
     let mut alert = json!({
-        "title": start(&format!("Deployment of {project}{of_job}: {what}"), TITLE),
-        "description": start(&description(state), DESCRIPTION),
+        "title": shortened(&format!("Deployment of {project}{of_job}: {what}"), TITLE),
+        "description": shortened(&description(state), DESCRIPTION),
         "severity": severity,
         "service": project,
         "monitoring_tool": "roleout",
@@ -48,6 +48,10 @@ pub fn raise(state: &RunState, occasion: Occasion) -> Option<Value> {
         alert["gitlab_environment_name"] = json!(environment);
     }
     Some(alert)
+}
+
+fn shortened(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 fn severity(exit: Exit) -> Option<&'static str> {

@@ -46,6 +46,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
         allow: None,
         accounts: Vec::new(),
         targets: Vec::new(),
+        sources: Vec::new(),
         waves: Vec::new(),
         on_busy: OnBusy::Fail,
         notify: Vec::new(),

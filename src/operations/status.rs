@@ -7,6 +7,7 @@ use crate::connect::{CommandContext, Connection};
 use crate::engine::cancel::Cancel;
 use crate::fleet::Fleet;
 use crate::identity::preflight::OnLoss;
+use crate::preflight::promotion::promote;
 use crate::preflight::{explanations, prepare};
 use crate::status::{Drift, Status};
 use crate::view::View;
@@ -34,6 +35,7 @@ pub async fn run(
 ) -> Result<Exit, Error> {
     let context = &mut CommandContext { connection, view: &mut view, cancel: &cancel };
     let (unreachable, seen) = prepare(fleet, OnLoss::GoOn, context).await?;
+    let fleet = &promote(fleet.clone(), &seen, context).await?;
     let status = Status::new(fleet, seen, &unreachable, connection.aws.clock().timestamp());
     if !status.open.is_empty() {
         let names: Vec<String> = status.open.iter().map(|name| format!("`{name}`")).collect();

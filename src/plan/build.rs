@@ -106,6 +106,9 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             "take `desired_count` out of the manifest for this service",
         );
     }
+    if let Some(reason) = &target.desired.unpromoted {
+        return Decision::blocked(reason.clone(), "deploy it there first, and wait until that has succeeded");
+    }
     let declared = &target.desired.task_definition;
     let base = match base(declared, observed) {
         Ok(base) => base,
@@ -257,6 +260,11 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             Definition::Follow { .. } => target.desired.run_tasks.only_after(),
             _ => target.desired.run_tasks.clone(),
         };
+        let promoted =
+            target.desired.promoted.iter().filter(|(name, _)| !is_live && target.desired.images.contains_key(*name));
+        let promoted: Vec<String> = promoted.map(|(name, source)| format!("{name}: as it runs in {source}")).collect();
+        work.chosen_by = (!promoted.is_empty()).then(|| promoted.join(", "));
+        summary.extend(work.chosen_by.clone());
         summary.extend(run_task::notes(&work.run_tasks));
     }
     let work = action.changes().then_some(work);

@@ -307,6 +307,7 @@ impl Saved {
             allow: None,
             accounts,
             targets,
+            sources: Vec::new(),
             waves: self.waves,
             on_busy: OnBusy::Fail,
             notify: self.notify,

@@ -247,8 +247,13 @@ fn older(desired: &Desired, service: &str) -> Value {
     let mut definition = match &desired.task_definition {
         Base::File(given) => crate::task_definition::normalise::registrable(given),
         Base::Live | Base::Revision { .. } => {
-            let mut names: Vec<&String> =
-                desired.images.keys().chain(desired.environment.keys()).chain(desired.secrets.keys()).collect();
+            let mut names: Vec<&String> = desired
+                .images
+                .keys()
+                .chain(desired.promoted.keys())
+                .chain(desired.environment.keys())
+                .chain(desired.secrets.keys())
+                .collect();
             names.sort_unstable();
             names.dedup();
             let app = "app".to_owned();

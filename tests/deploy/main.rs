@@ -31,6 +31,7 @@ mod outcomes;
 mod page;
 mod plan;
 mod processes;
+mod promotion;
 #[cfg(feature = "verify")]
 mod quick_start;
 mod record;

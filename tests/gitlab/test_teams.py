@@ -2,9 +2,9 @@
 this project itself.
 """
 
-import json
 import os
 import re
+import shlex
 import subprocess
 
 import yaml
@@ -51,22 +51,29 @@ def test_one_repository_deploys_the_services_that_a_commit_touches(tmp_path, git
 
 
 def test_what_runs_in_staging_is_promoted(tmp_path):
-    """The commands of the page, with what jq prints."""
+    """The service of the page, and its two commands."""
     manifest, files = fence(" deploy.yaml\n", "docs/monorepo.md"), folders()
-    variables = {"API_TAG": "1.4.2", "WEB_TAG": "2.0.0"}
+    files["services/api/service.yaml"] = fence("\nservices:\n  - name: api\n", "docs/monorepo.md")
+    variables = {"API_TAG": "1.5.0", "WEB_TAG": "2.0.0"}
     home = tmp_path / "aws"
     home.mkdir()
     project = Project(tmp_path, "monorepo", manifest=manifest, files=files)
     with sandbox(home, manifest=manifest, files=files, variables=variables) as aws:
-        done = project.roleout("deploy", "--only", "staging/*/api", "--image", "api/app=registry.example.com/api:tried", aws=aws, **variables)
+        page = (ROOT / "docs/monorepo.md").read_text()
+        commands = re.findall(r"^roleout (deploy --only '\w+')$", page, re.M)
+        assert len(commands) == 2
+        staging, prod = (shlex.split(command) for command in commands)
+        done = project.roleout(*staging, aws=aws, **variables)
         assert done.returncode == 0, done.stderr
-        status = project.roleout("status", "--only", "staging/*/api", "--format", "json", aws=aws, **variables)
-        image = json.loads(status.stdout)["targets"][0]["live"]["images"]["app"]["image"]
-        done = project.roleout("deploy", "--only", "prod/*/api", "--image", f"api/app={image}", aws=aws, **variables)
+        before = tags(project.status(aws, **variables))
+        assert (before["staging/eu-west-1/api"], before["prod/eu-west-1/api"]) == ("1.5.0", "previous")
+        # A later commit has another tag by then.
+        later = variables | {"API_TAG": "1.6.0"}
+        planned = project.roleout("plan", *prod[1:], "--out", "plan.json", aws=aws, **later)
+        assert planned.returncode == 0 and "app: as it runs in staging/eu-west-1/api" in planned.stdout, planned.stdout + planned.stderr
+        done = project.roleout("deploy", "plan.json", aws=aws, **later)
         assert done.returncode == 0, done.stderr
-        assert tags(project.status(aws, **variables))["prod/eu-west-1/api"] == "tried"
-    page = (ROOT / "docs/monorepo.md").read_text()
-    assert ".targets[0].live.images.app.image" in page and """--image "api/app=$image\"""" in page
+        assert tags(project.status(aws, **variables))["prod/eu-west-1/api"] == "1.5.0"
     assert (ROOT / "examples/gitlab/monorepo.gitlab-ci.yml").read_text().endswith(fence("\ninclude:\n", "docs/monorepo.md"))
 
 

@@ -97,6 +97,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
         console: None,
         accounts: vec![account.clone()],
         targets: targets.collect(),
+        sources: Vec::new(),
         waves: vec![Wave {
             name: "all".to_owned(),
             targets: (0..services).collect(),

@@ -1,5 +1,6 @@
 //! `identity.allow:`: which jobs are let in, in terms that a token's claims can be held to.
 
+use crate::base::text::count;
 use crate::fleet::tier::Tier;
 use crate::fleet::{Allow, Subject, identity_provider};
 use crate::manifest::allow::{Allow as Written, SubjectForm};
@@ -94,7 +95,7 @@ impl Checker<'_> {
         let written = allow.project_ids.as_ref().map(|list| list.span);
         let span = written.or(allow.project_id.as_ref().map(|id| id.span));
         if let Some(span) = span.filter(|_| paths > 0 && ids > 0 && paths != ids) {
-            let message = format!("`allow` has {ids} project ids for {paths} paths");
+            let message = format!("`allow` has {} for {}", count(ids, "project id"), count(paths, "path"));
             self.fault(
                 span,
                 message,

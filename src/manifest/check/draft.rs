@@ -4,6 +4,7 @@ use crate::fleet::{Desired, TargetId};
 use crate::manifest::codedeploy::CodeDeploy;
 use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
+use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::Template;
 use crate::manifest::run_task::RunTask;
 use crate::manifest::scalar::{Count, Scalar};
@@ -41,7 +42,7 @@ pub struct Layer<'a> {
     pub(crate) cluster: &'a Option<Spanned<Template>>,
     pub(crate) service: &'a Option<Spanned<Template>>,
     pub(crate) task_definition: &'a Option<Spanned<DefinitionSource>>,
-    pub images: &'a Option<Spanned<Entries<Template>>>,
+    pub images: &'a Option<Spanned<Entries<ImageSource>>>,
     pub environment: &'a Option<Spanned<Entries<Entries<Scalar>>>>,
     pub secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
     pub(crate) desired_count: &'a Option<Spanned<Count>>,

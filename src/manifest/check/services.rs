@@ -14,6 +14,7 @@ use crate::manifest::check::draft::{Layer, ServiceDraft, Target, Targets};
 use crate::manifest::check::room::{MAX_TEXT, Room};
 use crate::manifest::check::{Checker, Files, entries, items};
 use crate::manifest::deployment::Deployment;
+use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::scalar::{Count, Scalar, parse_count};
 use crate::manifest::select::{Candidate, Selector, Vocabulary};
@@ -138,6 +139,7 @@ impl Checker<'_> {
                 }
             }
         }
+        self.find_sources(services, accounts, &mut list);
         warnings.extend(definitions.known.values().flatten().flat_map(|definition| definition.warnings()));
         for (number, service) in services.iter().enumerate() {
             if !selected.contains(&number) && whole {
@@ -203,10 +205,18 @@ impl Checker<'_> {
             name = self.ecs_name(layer.service, scope, "service").or(name);
             source = layer.task_definition.as_ref().or(source);
             for entry in entries(layer.images) {
-                let template = entry.value.get();
-                let Some(image) = template.and_then(|it| self.resolve_open(it, entry.value.span, scope)) else {
-                    continue;
+                let template = match entry.value.get() {
+                    Some(ImageSource::Image(template)) => template,
+                    Some(ImageSource::Running(running)) => {
+                        if let Some(source) = self.running(running, entry.value.span, candidate) {
+                            desired.images.shift_remove(&entry.key);
+                            desired.promoted.insert(entry.key.clone(), source);
+                        }
+                        continue;
+                    }
+                    None => continue,
                 };
+                let Some(image) = self.resolve_open(template, entry.value.span, scope) else { continue };
                 if self.is_open(&image) {
                     // What is not known yet is judged where it is deployed.
                 } else if image.trim().is_empty() {
@@ -218,6 +228,7 @@ impl Checker<'_> {
                     };
                     self.fault(entry.value.span, reason, help);
                 }
+                desired.promoted.shift_remove(&entry.key);
                 desired.images.insert(entry.key.clone(), image);
             }
             self.names(layer.environment);

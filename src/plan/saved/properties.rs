@@ -160,6 +160,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 allow: None,
                 accounts: Vec::new(),
                 targets: Vec::new(),
+                sources: Vec::new(),
                 waves: Vec::new(),
                 on_busy: OnBusy::Fail,
                 notify: Vec::new(),

@@ -11,7 +11,7 @@ fn empty() -> Saved {
         issuer: None,
     };
     let release = Release::default();
-    let (accounts, targets, waves, notify, environments, tiers, open, warnings) = Default::default();
+    let (accounts, targets, sources, waves, notify, environments, tiers, open, warnings) = Default::default();
     let on_busy = OnBusy::Fail;
     let (allow, console) = (None, None);
     let fleet = Fleet {
@@ -19,6 +19,7 @@ fn empty() -> Saved {
         allow,
         accounts,
         targets,
+        sources,
         waves,
         on_busy,
         notify,

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use crate::base::text::count;
 use crate::engine::alarms::{AlarmStates, AlarmSubscription, Alarms};
 use crate::engine::context::Run;
 use crate::engine::evidence;
@@ -169,7 +170,7 @@ async fn explain(run: &Run, target: &TargetSpec, health: &Health<'_>, wrong: Wro
     let help = "it was deployed and then did not stay healthy: `roleout rollback` restores what ran before";
     let reason = match wrong {
         Wrong::Seen(summary) => found.reason_after(summary.into()),
-        Wrong::Unseen(summary) => found.tell(summary.into()),
+        Wrong::Unseen(summary) => found.into_reason(summary.into()),
     };
     Reason { help: Some(help.to_owned()), ..reason }
 }
@@ -312,7 +313,8 @@ fn broken(service: &LiveService, deployment: Option<&str>, failed_before: &mut O
         return Some(primary.rollout_reason.clone().unwrap_or_else(|| "its deployment failed".to_owned()));
     }
     let before = *failed_before.get_or_insert(primary.tasks.failed);
-    (primary.tasks.failed > before).then(|| format!("{} tasks failed during the bake", primary.tasks.failed - before))
+    let failed = primary.tasks.failed.saturating_sub(before);
+    (failed > 0).then(|| format!("{} failed during the bake", count(failed.try_into().unwrap_or(usize::MAX), "task")))
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Found {
         let strong = strongest(self.headline.clone().into_iter().chain(headline::of_words(&said)));
         match strong {
             Some(headline) => self.headed(headline.text, headline.cause),
-            None => self.tell(said.into()),
+            None => self.into_reason(said.into()),
         }
     }
 
@@ -78,7 +78,7 @@ impl Found {
                 self.evidence.insert(0, own);
                 self.headed(headline.text, headline.cause)
             }
-            None => self.tell(own),
+            None => self.into_reason(own),
         }
     }
 
@@ -86,12 +86,12 @@ impl Found {
     pub fn reason_of(self, own: &str) -> Reason {
         match self.headline.clone().filter(Headline::tells_why) {
             Some(headline) => self.headed(format!("{own}: {}", headline.text), format!("{own}: {}", headline.cause)),
-            None => self.tell(own.to_owned().into()),
+            None => self.into_reason(own.to_owned().into()),
         }
     }
 
     /// Returns the reason of what this program says, with what was found as its evidence.
-    pub fn tell(self, own: Evidence) -> Reason {
+    pub fn into_reason(self, own: Evidence) -> Reason {
         let cause = own.cause.unwrap_or_else(|| general(&own.text));
         self.headed(own.text, cause)
     }

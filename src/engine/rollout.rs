@@ -367,7 +367,7 @@ impl<'a> Rollout<'a> {
             }
             // A service that is deleted is the cause, whatever its tasks say.
             Verdict::Failed(summary) if service.ending().is_some() => {
-                self.ended(Outcome::Failed, self.found().await.tell(summary.into()))
+                self.ended(Outcome::Failed, self.found().await.into_reason(summary.into()))
             }
             Verdict::Failed(summary) => self.ended(Outcome::Failed, self.found().await.reason_after(summary.into())),
             Verdict::RolledBack => self.ended(Outcome::RolledBack, self.found().await.reason(self.seen())),

@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    fn see(standing: &mut Standing, running: u32, pending: u32, now: Instant) {
+    fn observe_tasks(standing: &mut Standing, running: u32, pending: u32, now: Instant) {
         let primary = json!({ "id": "ecs-svc/2", "status": "PRIMARY", "desiredCount": 2, "runningCount": running,
                               "pendingCount": pending });
         let events = json!([{ "id": "2", "message": "(service api) has started 2 tasks: (task 0123456789abcdef)." },
@@ -75,18 +75,18 @@ mod tests {
     fn tasks_that_stay_pending_are_told_with_their_time() {
         let (mut standing, start) = (Standing::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        see(&mut standing, 0, 0, at(0));
+        observe_tasks(&mut standing, 0, 0, at(0));
         assert_eq!(standing.words("late", at(0)).text, "late: 0 of 2 tasks run");
-        see(&mut standing, 0, 2, at(1));
-        see(&mut standing, 0, 2, at(15));
+        observe_tasks(&mut standing, 0, 2, at(1));
+        observe_tasks(&mut standing, 0, 2, at(15));
         let words = standing.words("late", at(20));
         assert_eq!(
             (words.text.as_str(), words.cause.as_deref()),
             ("late: 2 tasks PENDING for 19s", Some("late: tasks stay PENDING"))
         );
-        see(&mut standing, 1, 1, at(20));
+        observe_tasks(&mut standing, 1, 1, at(20));
         assert_eq!(standing.words("late", at(25)).text, "late: 1 task PENDING for 5s", "another one has started");
-        see(&mut standing, 2, 0, at(26));
+        observe_tasks(&mut standing, 2, 0, at(26));
         assert_eq!(standing.words("late", at(30)).text, "late: 2 of 2 tasks run");
         let told: Vec<String> = standing.evidence().into_iter().map(|evidence| evidence.text).collect();
         assert!(told[0].starts_with("ECS's last event: has started 2 tasks"), "{told:?}");

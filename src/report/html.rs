@@ -237,10 +237,8 @@ fn failures(report: &Report, page: &mut Page) {
 
 /// Returns a reason's first line without the id of the target's own deployment, which tells targets apart and not reasons.
 fn summary(reason: &Reason, target: &Target) -> String {
-    match &target.deployment {
-        Some(deployment) => reason.summary.replace(deployment, "its deployment"),
-        None => reason.summary.clone(),
-    }
+    let summary = reason.summary.replace("ecs-svc/…", "its deployment");
+    target.deployment.as_ref().map(|id| summary.replace(id, "its deployment")).unwrap_or(summary)
 }
 
 fn failure(report: &Report, targets: &[&Target], page: &mut Page) {

@@ -152,7 +152,7 @@ fn a_target_that_fails_says_why_where_there_is_room() {
     let row = |watched: &mut Watched| watched.look().lines().rev().nth(1).expect("a row").to_owned();
     assert_snapshot!(row(&mut watched), @"! staging/eu-west-1/api  failing           ━━──────  0/4      2 crashed                                           00:03");
     let told = run.events.len();
-    run.at(5_000, says("was unable to place a task. Reason: CannotPullContainerError: \u{1b}[2Jpull access denied."));
+    run.at(5_000, says("was unable to place a task. Reason: \u{1b}[2Jno idea."));
     run.at(6_000, says("has stopped 1 running tasks: (task 8)."));
     run.events[told..].iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(7_000));

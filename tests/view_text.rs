@@ -476,7 +476,7 @@ fn a_way_back_is_told_where_it_begins_and_where_it_ends() {
     01:02 a2/eu-west-1/api  ✔ succeeded in 1m 01s, runs api:13
     10:00 a1/eu-west-1/api  ↩ rolls back to api:12: ECS is asked to roll its deployment back
     10:01 a1/eu-west-1/api  PRIMARY api:12 desired:4 pending:0 running:4
-    10:00 ✖ halted in wave all: 1 failure (0 allowed), first a1/eu-west-1/api; nothing new will start; 2 still run to their end
+    10:00 ✖ halted in wave all: 1 failure (0 allowed), first a1/eu-west-1/api; nothing new will start; 1 still runs to its end
     11:00 a1/eu-west-1/api  ✖ rolled back after 10m 59s, runs api:12: not complete within 10m: 0 of 4 tasks run
     11:00 a3/eu-west-1/api  ✔ succeeded in 10m 59s, runs api:13
     11:01 a2/eu-west-1/api  ↩ rolls back to api:12: the previous revision is deployed, because of a1/eu-west-1/api

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use crate::base::text::count;
 use crate::engine::alarms::{AlarmStates, AlarmSubscription, Alarms};
 use crate::engine::context::Run;
 use crate::engine::evidence;
@@ -101,8 +102,9 @@ async fn watch(
         let end = if health.is_filling() { full.max(patience) } else { patience };
         let conclusion = |health: &Health<'_>, sight: Option<&AlarmVisibility>| {
             let blind = sight.and_then(|sight| sight.is_blind(bake));
-            let unseen = health.unseen.as_deref().or(blind).map(|because| format!("inconclusive: {because}"));
-            unseen.or_else(|| health.missing_tasks())
+            let unseen =
+                health.unseen.as_deref().or(blind).map(|because| Wrong::Unseen(format!("inconclusive: {because}")));
+            unseen.or_else(|| health.missing_tasks().map(Wrong::Seen))
         };
         tokio::select! {
             biased;
@@ -112,7 +114,7 @@ async fn watch(
                 }
                 let is_last = last.is_due() && matches!(look, Snapshot::Service(..));
                 if let Some(summary) = health.observe(look, Instant::now()) {
-                    return Some(explained(run, target, &health, summary).await);
+                    break Some(Wrong::Seen(summary));
                 }
                 if is_last {
                     break conclusion(&health, sight_of_alarms.as_ref());
@@ -139,13 +141,21 @@ async fn watch(
         }
     };
     match wrong {
-        Some(summary) => Some(explained(run, target, &health, summary).await),
+        Some(wrong) => Some(explain(run, target, &health, wrong).await),
         None => None,
     }
 }
 
+/// What is wrong with a target.
+enum Wrong {
+    /// What its last look showed.
+    Seen(String),
+    /// That it could not be seen.
+    Unseen(String),
+}
+
 /// Says what is wrong with a target, with all that can be found about it, and what it runs.
-async fn explained(run: &Run, target: &TargetSpec, health: &Health<'_>, summary: String) -> Reason {
+async fn explain(run: &Run, target: &TargetSpec, health: &Health<'_>, wrong: Wrong) -> Reason {
     let (ecs, none) = (run.ecs(target), Vec::new());
     let found = tokio::select! {
         biased;
@@ -158,7 +168,11 @@ async fn explained(run: &Run, target: &TargetSpec, health: &Health<'_>, summary:
     });
     let found = found.also(runs.into_iter().collect());
     let help = "it was deployed and then did not stay healthy: `roleout rollback` restores what ran before";
-    Reason { help: Some(help.to_owned()), ..found.reason_after(summary.into()) }
+    let reason = match wrong {
+        Wrong::Seen(summary) => found.reason_after(summary.into()),
+        Wrong::Unseen(summary) => found.into_reason(summary.into()),
+    };
+    Reason { help: Some(help.to_owned()), ..reason }
 }
 
 async fn next(alarms: &mut Option<AlarmSubscription>) -> AlarmStates {
@@ -299,7 +313,8 @@ fn broken(service: &LiveService, deployment: Option<&str>, failed_before: &mut O
         return Some(primary.rollout_reason.clone().unwrap_or_else(|| "its deployment failed".to_owned()));
     }
     let before = *failed_before.get_or_insert(primary.tasks.failed);
-    (primary.tasks.failed > before).then(|| format!("{} tasks failed during the bake", primary.tasks.failed - before))
+    let failed = primary.tasks.failed.saturating_sub(before);
+    (failed > 0).then(|| format!("{} failed during the bake", count(failed.try_into().unwrap_or(usize::MAX), "task")))
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ async fn watched(
             let seen = format!("CodeDeploy's deployment is {id}: {}", watch.console(id));
             let seen = Evidence { cause: Some("CodeDeploy's deployment".to_owned()), ..seen.into() };
             let found = watch.found().await.also(vec![seen]);
-            let reason = if silent { found.told(summary.into()) } else { found.reason_after(summary.into()) };
+            let reason = if silent { found.into_reason(summary.into()) } else { found.reason_after(summary.into()) };
             let reason = Reason { help: Some(help), ..reason };
             RolloutResult { revision: None, ..ended(Outcome::TimedOut, Some(reason)) }
         }

@@ -58,14 +58,15 @@ impl Found {
         let strong = strongest(self.headline.clone().into_iter().chain(headline::of_words(&said)));
         match strong {
             Some(headline) => self.headed(headline.text, headline.cause),
-            None => self.told(said.into()),
+            None => self.into_reason(said.into()),
         }
     }
 
     /// Puts after the rest what is worth to be known and is no cause.
     #[must_use]
     pub fn also(mut self, known: Vec<Evidence>) -> Self {
-        self.evidence.extend(known);
+        let is_cause = |text: &str| headline::of_words(text).is_some_and(|headline| headline.tells_why());
+        self.evidence.extend(known.into_iter().filter(|known| !is_cause(&known.text)));
         self
     }
 
@@ -77,7 +78,7 @@ impl Found {
                 self.evidence.insert(0, own);
                 self.headed(headline.text, headline.cause)
             }
-            None => self.told(own),
+            None => self.into_reason(own),
         }
     }
 
@@ -85,12 +86,12 @@ impl Found {
     pub fn reason_of(self, own: &str) -> Reason {
         match self.headline.clone().filter(Headline::tells_why) {
             Some(headline) => self.headed(format!("{own}: {}", headline.text), format!("{own}: {}", headline.cause)),
-            None => self.told(own.to_owned().into()),
+            None => self.into_reason(own.to_owned().into()),
         }
     }
 
     /// Returns the reason of what this program says, with what was found as its evidence.
-    pub fn told(self, own: Evidence) -> Reason {
+    pub fn into_reason(self, own: Evidence) -> Reason {
         let cause = own.cause.unwrap_or_else(|| general(&own.text));
         self.headed(own.text, cause)
     }
@@ -203,7 +204,7 @@ pub fn general_message(text: &str) -> String {
             words.push(word.to_owned());
         }
     }
-    words.join(" ").trim_end_matches('.').to_owned()
+    words.join(" ").trim_end_matches(['.', ':', ' ']).to_owned()
 }
 
 /// Returns what the service deployment says of its end: it says so a moment after the service does.
@@ -246,7 +247,7 @@ async fn stopped(ecs: &Ecs, target: &TargetSpec, deployment: &str) -> Vec<(Evide
             }
             Vec::new()
         });
-        let headline = headline::of_task(task, &log).map(|headline| headline.of(count));
+        let headline = headline::of_task(task, &log).map(|headline| headline.with_tasks(count));
         found.push((of_tasks(text, count, log), headline));
     }
     // What tells the most is read first.

@@ -22,15 +22,16 @@ pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
 /// Returns the reason of a write that ECS refused, or whose fate is not known. What is not allowed is told in a short sentence,
 /// and AWS's own, which names the account's session and resource, after it.
 pub fn refusal(error: &CallError, target: &TargetSpec) -> Reason {
-    let (said, help) = (format!("{error:#}"), help(error, target));
+    let help = help(error, target);
     if error.kind != Kind::Denied {
-        return Reason { summary: said, help, ..Reason::default() };
+        return Reason { summary: format!("{error:#}"), help, ..Reason::default() };
     }
     let denial = Denial::read(error, "ecs");
     let why = denial.reason().map(|why| format!(": {why}")).unwrap_or_default();
-    let summary = format!("{} is not allowed to {}{why}", denial.action, target.account.chain.role_name());
-    let said = Evidence { cause: Some(format!("{}: access denied", error.operation)), ..said.into() };
-    Reason { cause: Some(summary.clone()), summary, evidence: vec![said], help }
+    let cause = format!("{} is not allowed to {}{why}", denial.action, target.account.chain.role_name());
+    let id = error.request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default();
+    let said = Evidence { cause: Some(format!("{}: access denied", error.operation)), ..error.to_string().into() };
+    Reason { summary: format!("{cause}{id}"), cause: Some(cause), evidence: vec![said], help }
 }
 
 /// Returns whose permissions a target's calls have.

@@ -322,7 +322,7 @@ impl<'a> Rollout<'a> {
             let target = self.target.id.clone();
             self.run.emit(Event::ServiceMessage { target, text: message.text }).await;
         }
-        self.standing.look(service, Instant::now());
+        self.standing.observe(service, Instant::now());
         let Some(followed) = &mut self.followed else { return self.see_count(service).await };
         let verdict = followed.judge(service, object.as_deref(), elapsed);
         let ours = followed.ours.clone();
@@ -367,7 +367,7 @@ impl<'a> Rollout<'a> {
             }
             // A service that is deleted is the cause, whatever its tasks say.
             Verdict::Failed(summary) if service.ending().is_some() => {
-                self.ended(Outcome::Failed, self.found().await.told(summary.into()))
+                self.ended(Outcome::Failed, self.found().await.into_reason(summary.into()))
             }
             Verdict::Failed(summary) => self.ended(Outcome::Failed, self.found().await.reason_after(summary.into())),
             Verdict::RolledBack => self.ended(Outcome::RolledBack, self.found().await.reason(self.seen())),

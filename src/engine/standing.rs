@@ -24,7 +24,7 @@ pub struct Standing {
 
 impl Standing {
     /// Takes in a look at the service.
-    pub fn look(&mut self, service: &LiveService, now: Instant) {
+    pub fn observe(&mut self, service: &LiveService, now: Instant) {
         self.tasks = service.primary().map(|primary| primary.tasks).unwrap_or_default();
         let since = self.waits.filter(|(_, running)| *running == self.tasks.running).map_or(now, |(since, _)| since);
         self.waits = (self.tasks.pending > 0).then_some((since, self.tasks.running));
@@ -46,10 +46,7 @@ impl Standing {
 
     /// Returns what else explains why it does not get on.
     pub fn evidence(&self) -> Vec<Evidence> {
-        let last = self.last.iter().map(|text| Evidence {
-            cause: Some("ECS's last event".to_owned()),
-            ..format!("ECS's last event: {text}").into()
-        });
+        let last = self.last.iter().map(|text| format!("ECS's last event: {text}").into());
         let breaker = self.breaker.map(|on| match on {
             true => "the deployment circuit breaker is on",
             false => "the deployment circuit breaker is off: ECS does not end a deployment whose tasks fail",
@@ -64,32 +61,32 @@ mod tests {
 
     use super::*;
 
-    fn look(standing: &mut Standing, running: u32, pending: u32, now: Instant) {
+    fn observe_tasks(standing: &mut Standing, running: u32, pending: u32, now: Instant) {
         let primary = json!({ "id": "ecs-svc/2", "status": "PRIMARY", "desiredCount": 2, "runningCount": running,
                               "pendingCount": pending });
         let events = json!([{ "id": "2", "message": "(service api) has started 2 tasks: (task 0123456789abcdef)." },
                             { "id": "1", "message": "(service api) has reached a steady state." }]);
         let service = json!({ "status": "ACTIVE", "deployments": [primary], "events": events,
                               "deploymentConfiguration": { "deploymentCircuitBreaker": { "enable": false } } });
-        standing.look(&LiveService::read(&service), now);
+        standing.observe(&LiveService::read(&service), now);
     }
 
     #[test]
     fn tasks_that_stay_pending_are_told_with_their_time() {
         let (mut standing, start) = (Standing::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        look(&mut standing, 0, 0, at(0));
+        observe_tasks(&mut standing, 0, 0, at(0));
         assert_eq!(standing.words("late", at(0)).text, "late: 0 of 2 tasks run");
-        look(&mut standing, 0, 2, at(1));
-        look(&mut standing, 0, 2, at(15));
+        observe_tasks(&mut standing, 0, 2, at(1));
+        observe_tasks(&mut standing, 0, 2, at(15));
         let words = standing.words("late", at(20));
         assert_eq!(
             (words.text.as_str(), words.cause.as_deref()),
             ("late: 2 tasks PENDING for 19s", Some("late: tasks stay PENDING"))
         );
-        look(&mut standing, 1, 1, at(20));
+        observe_tasks(&mut standing, 1, 1, at(20));
         assert_eq!(standing.words("late", at(25)).text, "late: 1 task PENDING for 5s", "another one has started");
-        look(&mut standing, 2, 0, at(26));
+        observe_tasks(&mut standing, 2, 0, at(26));
         assert_eq!(standing.words("late", at(30)).text, "late: 2 of 2 tasks run");
         let told: Vec<String> = standing.evidence().into_iter().map(|evidence| evidence.text).collect();
         assert!(told[0].starts_with("ECS's last event: has started 2 tasks"), "{told:?}");

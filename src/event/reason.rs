@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::general::general;
+use crate::base::text::without_request_ids;
 
 /// How many distinct pieces of evidence targets of one cause have together.
 const MOST: usize = 12;
@@ -40,8 +41,8 @@ impl Reason {
 
     /// Takes in the reason of another target of the same cause. What differs between the two is told as it is for both.
     pub fn merge(&mut self, other: &Self) {
-        if self.summary != other.summary && general(&self.summary) != general(&other.summary) {
-            self.summary = self.cause.clone().unwrap_or_else(|| general(&self.summary));
+        if let Some(both) = common(&self.summary, &other.summary, self.cause.as_deref()) {
+            self.summary = both;
         }
         for other in &other.evidence {
             let text = other.general();
@@ -51,6 +52,18 @@ impl Reason {
                 None => {}
             }
         }
+    }
+}
+
+/// Returns the text that says what two texts have in common, where more than the id of a request differs.
+fn common(one: &str, other: &str, cause: Option<&str>) -> Option<String> {
+    if without_request_ids(one) == without_request_ids(other) {
+        return None;
+    }
+    let text = general(one);
+    match cause {
+        Some(cause) if text != general(other) => Some(cause.to_owned()),
+        _ => Some(text),
     }
 }
 
@@ -79,8 +92,8 @@ impl Evidence {
     /// Takes in the same of another target: its tasks are counted too, and one log is the example of both.
     fn merge(&mut self, other: &Self) {
         self.tasks += other.tasks;
-        if self.text != other.text && general(&self.text) != general(&other.text) {
-            self.text = self.cause.clone().unwrap_or_else(|| self.general());
+        if let Some(both) = common(&self.text, &other.text, self.cause.as_deref()) {
+            self.text = both;
         }
         if self.log.is_empty() {
             self.log.clone_from(&other.log);

@@ -65,7 +65,7 @@ impl Headline {
 
     /// Says how many tasks it is of.
     #[must_use]
-    pub fn of(self, tasks: u32) -> Self {
+    pub fn with_tasks(self, tasks: u32) -> Self {
         Self { tasks, ..self }
     }
 

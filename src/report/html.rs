@@ -237,10 +237,8 @@ fn failures(report: &Report, page: &mut Page) {
 
 /// Returns a reason's first line without the id of the target's own deployment, which tells targets apart and not reasons.
 fn summary(reason: &Reason, target: &Target) -> String {
-    match &target.deployment {
-        Some(deployment) => reason.summary.replace(deployment, "its deployment"),
-        None => reason.summary.clone(),
-    }
+    let summary = reason.summary.replace("ecs-svc/…", "its deployment");
+    target.deployment.as_ref().map(|id| summary.replace(id, "its deployment")).unwrap_or(summary)
 }
 
 fn failure(report: &Report, targets: &[&Target], page: &mut Page) {
@@ -366,7 +364,7 @@ fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

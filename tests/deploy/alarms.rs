@@ -129,7 +129,7 @@ async fn an_alarm_that_is_deleted_during_the_bake_does_not_pass() {
         sandbox.set_alarm(A0, REGION, "a", None);
     };
     let (ran, ()) = tokio::join!(deploy, deletes);
-    assert_eq!(ran.reason("a0/eu-west-1/s0"), "inconclusive: there is no CloudWatch alarm a");
+    assert_eq!(ran.reason("a0/eu-west-1/s0"), "inconclusive: there is no CloudWatch alarm a\ns0:10 still runs in a0");
 }
 
 #[tokio::test(start_paused = true)]

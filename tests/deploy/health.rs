@@ -57,7 +57,8 @@ async fn equal_failures_of_many_targets_are_one_cause() {
     let ran = scene.fault("*=unhealthy").deploy().await;
     assert_eq!(ran.count(Outcome::TimedOut), 12, "{}", ran.said);
     assert!(ran.said.contains("the same in 12 targets"), "{}", ran.said);
-    assert!(ran.said.contains(&format!("target group: {UNWELL}\n")), "{}", ran.said);
+    assert!(ran.said.contains("\n    load balancer health check fails: it answers 503\n"), "{}", ran.said);
+    assert!(ran.said.contains(&format!("target group s0: 2 {UNWELL}")), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,7 +109,7 @@ async fn a_task_that_fails_keeps_its_target_from_being_deployed() {
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Tolerated, Some(Outcome::Failed)), "{}", ran.said);
     assert_eq!(
         ran.reason(ONE),
-        "the task migrate failed; nothing was deployed\n1 task: EssentialContainerExited: Essential container in task \
+        "the task migrate failed: app exits with 1; nothing was deployed\n1 task: EssentialContainerExited: Essential container in task \
          exited (app exited with 1)"
     );
     assert_eq!(operations(&scene).iter().filter(|it| *it == "UpdateService").count(), 1, "of the other one");
@@ -218,7 +218,7 @@ async fn a_shared_task_that_fails_fails_all_of_its_targets_with_one_reason() {
     assert_eq!(operations(&scene).iter().filter(|it| !it.starts_with("Register")).collect::<Vec<_>>(), ["RunTask"]);
     for words in [
         "failed, the same in 4 targets",
-        "the task migrate (once in the run) failed; nothing was deployed",
+        "the task migrate (once in the run) failed: app exits with 1; nothing was deployed",
         "      1 task: EssentialContainerExited",
     ] {
         assert!(ran.said.contains(words), "{words}\n{}", ran.said);
@@ -260,7 +260,7 @@ async fn a_task_after_the_deployment_that_fails_is_a_failure_of_the_target() {
     let ran = stays.deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
     assert!(
-        ran.reason(ONE).starts_with("the task smoke failed; the deployment had completed\n"),
+        ran.reason(ONE).starts_with("the task smoke failed: app exits with 1; the deployment had completed\n"),
         "{}",
         ran.reason(ONE)
     );

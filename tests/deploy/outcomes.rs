@@ -80,10 +80,7 @@ async fn a_crash_without_a_breaker_times_out_and_says_what_stopped() {
     let ran = one("crash").await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
     let reason = ran.reason(ONE);
-    assert!(
-        reason.starts_with("app exits with 1: no database, exiting with code 1\nnot complete within 30m: "),
-        "{reason}"
-    );
+    assert!(reason.starts_with("app exits with 1\nnot complete within 30m: "), "{reason}");
     assert!(reason.contains("Essential container in task exited (app exited with 1"), "{reason}");
 }
 
@@ -99,7 +96,7 @@ async fn a_breaker_with_rollback_ends_rolled_back_and_never_as_success() {
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
     let reason = ran.reason(ONE);
-    assert!(reason.starts_with("app exits with 1: no database, exiting with code 1\n"), "{reason}");
+    assert!(reason.starts_with("app exits with 1\n"), "{reason}");
     assert!(reason.contains("app exited with 1"), "{reason}");
     let last = "ECS: Service deployment rolled back because the circuit breaker threshold was exceeded";
     assert!(reason.ends_with(last), "{reason}");
@@ -189,7 +186,7 @@ async fn a_target_that_degrades_in_the_bake_fails_its_wave() {
     let ran = Scene::of(1, 1, rollout).fault("*=degrade").deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Failed, Some(Outcome::Failed)), "{}", ran.said);
     let reason = ran.reason(ONE);
-    assert!(reason.starts_with("app exits with 1: no database, exiting with code 1\n"), "{reason}");
+    assert!(reason.starts_with("app exits with 1\n"), "{reason}");
     assert!(reason.contains("failed during the bake") && reason.contains("s0:10 still runs in a0"), "{reason}");
     assert!(reason.contains("EssentialContainerExited") && ran.said.contains("roleout rollback"), "{reason}");
 }

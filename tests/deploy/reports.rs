@@ -451,14 +451,14 @@ async fn a_report_that_cannot_be_written_is_a_warning_and_changes_no_exit_code()
 async fn each_target_has_a_log_of_its_own_whatever_its_name_is_and_one_that_cannot_be_written_is_missed_alone() {
     let directory = Directory::new("reports-names");
     let mut report = report(&Scene::of(3, 2, "").quick().deploy().await);
-    report.targets[0].service = "a".repeat(255);
+    report.targets[0].ecs_service = "a".repeat(255);
     report.targets[0].cluster = "b".repeat(255);
-    report.targets[1].service = format!("{}c", "a".repeat(254));
+    report.targets[1].ecs_service = format!("{}c", "a".repeat(254));
     report.targets[1].cluster = "b".repeat(255);
     // One file where `A` is `a`, or where all that is no letter is `_`.
-    report.targets[2].service = "Web".into();
-    report.targets[3].service = "web".into();
-    report.targets[4].service = "決済".into();
+    report.targets[2].ecs_service = "Web".into();
+    report.targets[3].ecs_service = "web".into();
+    report.targets[4].ecs_service = "決済".into();
     report.targets[5].account = format!("../{}", "決".repeat(100));
     let paths = log::paths(&report.targets);
     assert_eq!(paths[4], "log/a2/eu-west-1/main.決済.log");

@@ -33,6 +33,11 @@ async fn a_crash_shows_the_end_of_its_log_without_secrets() {
     assert!(crash.log[1].ends_with("postgres://app:[redacted]@db.internal:5432/app\""), "{crash:?}");
     assert_eq!(crash.log[2], "Error: connect ECONNREFUSED 10.0.3.17:5432");
     assert!(!ran.said.contains("open-sesame"), "{}", ran.said);
+    let (name, _) = ran
+        .said
+        .split_once("\n    app exits with 1: no database, exiting with code 1\n")
+        .expect("the cause is the headline");
+    assert!(name.contains("✖ rolled back  a0/eu-west-1/s0"), "{}", ran.said);
     // Where it failed, and again in the summary.
     assert_eq!(ran.said.matches("        | Error: connect ECONNREFUSED 10.0.3.17:5432\n").count(), 2, "{}", ran.said);
     assert_eq!(scene.sandbox.calls().operation("GetLogEvents"), 1, "one task is an example of all");
@@ -44,6 +49,7 @@ async fn equal_crashes_are_one_cause_with_one_log() {
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.count(Outcome::RolledBack)), (Exit::Tolerated, 12), "{}", ran.said);
     assert!(ran.said.contains("rolled back, the same in 12 targets"), "{}", ran.said);
+    assert!(ran.said.contains("\n    app exits with 1: no database, exiting with code 1\n"), "{}", ran.said);
     assert_eq!(ran.said.matches("| Error: connect ECONNREFUSED").count(), 2, "{}", ran.said);
 }
 

@@ -93,7 +93,7 @@ impl Seen {
             self.number % 250
         )];
         let stopped = tasks.first().map(|task| {
-            let headline = headline::of_task(task, &log).map(|headline| headline.of(self.tasks));
+            let headline = headline::of_task(task, &log).map(|headline| headline.with_tasks(self.tasks));
             (of_tasks(general_message(&task_reason(task)), self.tasks, log), headline)
         });
         let health = (self.health && self.cause == Cause::Balancer).then(|| Evidence {
@@ -211,7 +211,7 @@ fn what_this_program_says_gives_way_to_a_cause_and_to_nothing_less() {
     let after = crash().reason_after(own());
     assert_eq!((after.summary.as_str(), &after.evidence[0]), ("app exits with 1", &own()));
     assert_eq!(crash().reason_of("ECS could not roll back").summary, "ECS could not roll back: app exits with 1");
-    let told = crash().told(own());
+    let told = crash().into_reason(own());
     assert_eq!((told.summary, told.cause.as_deref()), (own().text, Some("not complete within 5m: … of … tasks run")));
 }
 

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use crate::engine::rollout::Rollout;
 use crate::engine::rollout_result::RolloutResult;
-use crate::event::{Evidence, Reason};
+use crate::event::Reason;
 use crate::fleet::{OnFailure, Outcome};
 
 impl Rollout<'_> {
@@ -18,18 +18,18 @@ impl Rollout<'_> {
                 // Until when, and with which command, the summary says of each target: this is the same for all that wait there.
                 let own = format!("not complete within {limit}: it waits at a {} in {stage}", hook.name());
                 let help = "let it go on with `roleout continue`, and follow it with `deploy`";
-                self.late(self.found().await.told(own.into()), help)
+                self.late(self.found().await.into_reason(own.into()), help)
             }
             (None, Some(error)) => {
                 let own = format!("ECS gave no answer until the timeout of {limit}: {error:#}");
-                self.late(self.found().await.told(own.into()), FOLLOW)
+                self.late(self.found().await.into_reason(own.into()), FOLLOW)
             }
             (None, None) if !started || self.misses > 0 => {
                 let own = match started {
                     true => format!("ECS did not find the service until the timeout of {limit}"),
                     false => format!("ECS did not start a deployment of the new revision within {limit}"),
                 };
-                self.late(self.found().await.told(own.into()), FOLLOW)
+                self.late(self.found().await.into_reason(own.into()), FOLLOW)
             }
             (None, None) => {
                 let own = self.standing.words(&format!("not complete within {limit}"), Instant::now());
@@ -53,7 +53,7 @@ impl Rollout<'_> {
             OnFailure::Stop => Outcome::Stuck,
         };
         let stands = self.standing.words("of its rollback", Instant::now());
-        let reason = self.found().await.with(vec![stands]).also(self.standing.evidence()).told(Evidence::from(own));
+        let reason = self.found().await.with(vec![stands]).also(self.standing.evidence()).into_reason(own.into());
         self.ended(outcome, Reason { help: Some(help.to_owned()), ..reason })
     }
 }

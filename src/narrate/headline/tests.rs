@@ -323,10 +323,10 @@ fn the_strongest_is_the_same_in_any_order() {
         of("target group web: 2 unhealthy (Target.Timeout: Request timed out)"),
         of("Task failed ELB health checks in (target-group web)"),
         of("failed container health checks"),
-        crash.clone().of(2),
+        crash.clone().with_tasks(2),
     ];
     assert_eq!(strongest(all.clone()), strongest(all.iter().rev().cloned()));
-    assert_eq!(strongest(all.clone()), Some(crash.of(2)));
+    assert_eq!(strongest(all.clone()), Some(crash.with_tasks(2)));
     let told = strongest(all[..3].iter().cloned()).expect("one");
     assert_eq!(told.text, "load balancer health check fails: Request timed out", "the one with more detail");
     assert!(!all[0].tells_why() && all[1].tells_why());

@@ -1,5 +1,5 @@
 //! Runs a campaign: `cargo run --release --example campaign -- --seeds 0..2000`. Each seed is a fleet and what goes wrong with it.
-//! With `--trace` a seed is told in full; a seed that fails is made small and printed with the command that replays it.
+//! With `--small` each has one to three targets. With `--trace` a seed is told in full; a seed that fails is made small and printed with the command that replays it.
 
 #[path = "../tests/campaign/simulation.rs"]
 mod simulation;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "{error}\nusage: campaign [--seeds A..B] [--trace] [--first]");
+            let _ = writeln!(io::stderr(), "{error}\nusage: campaign [--seeds A..B] [--small] [--trace] [--first]");
             ExitCode::from(2)
         }
     }
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
 
 /// Runs the seeds and returns how many failed.
 fn campaign(arguments: Vec<String>) -> Result<u64, String> {
-    let (mut seeds, mut trace, mut first) = (0..200, false, false);
+    let (mut seeds, mut trace, mut first, mut small) = (0..200, false, false, false);
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -32,6 +32,7 @@ fn campaign(arguments: Vec<String>) -> Result<u64, String> {
             }
             "--trace" => trace = true,
             "--first" => first = true,
+            "--small" => small = true,
             other => return Err(format!("`{other}` is not known")),
         }
     }
@@ -39,7 +40,7 @@ fn campaign(arguments: Vec<String>) -> Result<u64, String> {
     let mut out = io::stdout().lock();
     let (mut failed, mut ran, mut slowest) = (0, 0_u64, (Duration::ZERO, 0));
     for seed in seeds {
-        let scenario = simulation::draw::scenario(seed);
+        let scenario = if small { simulation::draw::small(seed) } else { simulation::draw::scenario(seed) };
         if trace {
             let log = simulation::log(&scenario);
             write!(out, "{}\n{log}", scenario.describe()).map_err(|error| error.to_string())?;
@@ -52,7 +53,8 @@ fn campaign(arguments: Vec<String>) -> Result<u64, String> {
             continue;
         }
         failed += 1;
-        let replay = format!("cargo run --release --example campaign -- --seeds {seed}..{} --trace", seed + 1);
+        let flag = if small { " --small" } else { "" };
+        let replay = format!("cargo run --release --example campaign -- --seeds {seed}..{}{flag} --trace", seed + 1);
         let _ = writeln!(out, "seed {seed} fails: {replay}\n  {}", broken.join("\n  "));
         if first {
             break;

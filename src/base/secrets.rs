@@ -5,6 +5,7 @@
 //! knows what secrets look like; this knows only those that are held, whatever they look like.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::{PoisonError, RwLock};
@@ -23,6 +24,11 @@ const MARKS: u32 = 20;
 /// What is held: one for the process, since whatever leaves it is scrubbed.
 static HELD: RwLock<Option<Held>> = RwLock::new(None);
 
+thread_local! {
+    /// What is held by the work of this thread alone, while there is some: see [`within`].
+    static OWN: RefCell<Option<Held>> = const { RefCell::new(None) };
+}
+
 /// Values by their heads.
 #[derive(Default)]
 struct Held {
@@ -34,9 +40,25 @@ struct Held {
 /// Takes in a secret. One of less than eight characters could be any word, and is left out.
 pub fn hold(value: &str) {
     let value = value.trim().as_bytes();
-    if let Some(head) = head(value) {
+    let Some(head) = head(value) else { return };
+    let is_own = OWN.with_borrow_mut(|own| own.as_mut().map(|own| own.add(head, value)).is_some());
+    if !is_own {
         HELD.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().add(head, value);
     }
+}
+
+/// Does some work on this thread with secrets of its own, which are forgotten when it ends. For many runs in one process, each
+/// with an AWS of its own: a command never does this, and holds what it holds to its end.
+pub fn within<T>(work: impl FnOnce() -> T) -> T {
+    /// Forgets them on a panic, too.
+    struct Ended(Option<Held>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            OWN.set(self.0.take());
+        }
+    }
+    let _ended = Ended(OWN.replace(Some(Held::default())));
+    work()
 }
 
 /// Takes in an ID token: all of it, and the parts of it that are not in every other token, too.
@@ -67,6 +89,9 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
 
 /// Returns bytes without the secrets that are held.
 pub fn scrub_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if let Some(clean) = OWN.with_borrow(|own| own.as_ref().map(|own| own.scrub(bytes))) {
+        return clean;
+    }
     match &*HELD.read().unwrap_or_else(PoisonError::into_inner) {
         Some(held) => held.scrub(bytes),
         None => Cow::Borrowed(bytes),
@@ -194,6 +219,18 @@ mod tests {
         let held = held(&values.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(scrubbed(&held, "a IQoJb3JpZ2luX2Vj00007777 b"), "a [redacted] b");
         assert_eq!(scrubbed(&held, "a IQoJb3JpZ2luX2Vj00010000 b"), "a IQoJb3JpZ2luX2Vj00010000 b");
+    }
+
+    #[test]
+    fn what_is_held_within_some_work_is_forgotten_with_it_and_all_else_stays() {
+        hold("canary-of-the-process");
+        within(|| {
+            hold("canary-of-some-work");
+            assert_eq!(scrub("canary-of-some-work"), REDACTED);
+        });
+        let panics = std::panic::catch_unwind(|| within(|| panic!("it ends")));
+        assert!(panics.is_err());
+        assert_eq!(scrub("canary-of-some-work canary-of-the-process"), format!("canary-of-some-work {REDACTED}"));
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub(crate) struct TargetProgress {
     pub(crate) work: Option<Arc<Work>>,
     /// Our deployment's id.
     pub(crate) deployment: Option<String>,
+    /// Whether its RegisterTaskDefinition may be on its way.
+    pub(crate) registers: bool,
     /// Whether its UpdateService may have been sent.
     pub(crate) asked: bool,
 }

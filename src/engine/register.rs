@@ -31,6 +31,9 @@ pub struct Registered {
     pub altered: Vec<String>,
 }
 
+/// How many revisions of others are looked through for one whose answer was lost.
+const OTHERS: usize = 5;
+
 /// What this run has registered of one family.
 #[derive(Debug, Default)]
 struct Family {
@@ -141,6 +144,22 @@ struct Registration<'a> {
     before: u64,
 }
 
+impl Registration<'_> {
+    /// Looks for it below the newest revision: somebody else may have registered one since.
+    async fn among_older(&self, newest: u64) -> Result<Option<Value>, CallError> {
+        for number in (self.before + 1..newest).rev().take(OTHERS) {
+            match self.ecs.describe_task_definition(&format!("{}:{number}", self.family)).await {
+                Ok(older) if older["status"] == "ACTIVE" && compose::same(self.definition, &older) => {
+                    return Ok(Some(older));
+                }
+                Err(error) if error.kind != Kind::Refused => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl Write for Registration<'_> {
     type Answer = Value;
 
@@ -151,8 +170,11 @@ impl Write for Registration<'_> {
     async fn took_effect(&self) -> Result<Option<Value>, CallError> {
         match self.ecs.describe_task_definition(self.family).await {
             Ok(newest) => {
-                let is_new = newest["revision"].as_u64().is_some_and(|number| number > self.before);
-                Ok((is_new && compose::same(self.definition, &newest)).then_some(newest))
+                let number = newest["revision"].as_u64().unwrap_or_default();
+                if number > self.before && compose::same(self.definition, &newest) {
+                    return Ok(Some(newest));
+                }
+                self.among_older(number).await
             }
             // A family without any revision is no error here: the registration never arrived.
             Err(error) if error.kind == Kind::Refused => Ok(None),

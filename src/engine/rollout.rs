@@ -97,7 +97,10 @@ async fn forward(
     if let Err(ended) = current.recheck(&within).await {
         return ended;
     }
-    let registered = match definition(run, target, &ecs, &current.work, &within).await {
+    run.with_progress(index, |known| known.registers = true);
+    let registered = definition(run, target, &ecs, &current.work, &within).await;
+    run.with_progress(index, |known| known.registers = false);
+    let registered = match registered {
         Ok(registered) => registered,
         Err(error) => return RolloutResult::not_registered(&error, run, &within, target),
     };

@@ -12,7 +12,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::aws::permit::Permit;
 use crate::engine::alarms::Alarms;
-use crate::engine::context::Run;
+use crate::engine::context::{Run, TargetProgress};
 use crate::engine::rollback::succeeded::Deployed;
 use crate::engine::rollout::rollout;
 use crate::engine::rollout_result::RolloutResult;
@@ -178,7 +178,7 @@ impl WaveScheduler<'_> {
         let index = self.targets.remove(&id).expect("every task is a target's");
         let ended = match joined {
             Ok((_, ended)) => ended,
-            Err(error) => self.run.with_progress(index, |known| broken(&error, known.asked, known.deployment.clone())),
+            Err(error) => self.run.with_progress(index, |known| broken(&error, known)),
         };
         let target = &self.run.fleet.targets[index];
         if let Some(running) = self.per_account.get_mut(target.account.id.as_str()) {
@@ -237,12 +237,19 @@ impl WaveScheduler<'_> {
     }
 }
 
-/// What became of a rollout whose task was aborted or panicked; `deployment` is ours, where it is known, and `asked` whether
-/// its UpdateService may have been sent.
-fn broken(error: &JoinError, asked: bool, deployment: Option<String>) -> RolloutResult {
-    if error.is_cancelled() && !asked {
-        return RolloutResult::new(Outcome::Cancelled, "the run was cancelled before its deployment was started");
+/// What became of a rollout whose task was aborted or panicked, by what is known of its target.
+fn broken(error: &JoinError, known: &TargetProgress) -> RolloutResult {
+    if error.is_cancelled() && !known.asked {
+        let summary = match known.registers {
+            true => {
+                "the run was cancelled while ECS was being asked to register its revision, which may exist now; UpdateService \
+                 was not sent"
+            }
+            false => "the run was cancelled before its deployment was started",
+        };
+        return RolloutResult::new(Outcome::Cancelled, summary);
     }
+    let deployment = known.deployment.clone();
     let (outcome, summary) = if error.is_cancelled() {
         (Outcome::Detached, "the run was cancelled while ECS was being asked")
     } else {

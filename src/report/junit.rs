@@ -15,8 +15,10 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 use crate::base::text;
 use crate::report::{Ending, Report, Target};
 
-/// The most bytes of what one case says.
+/// The most bytes of what one case says, as they stand in the file.
 const CONTENT: usize = 3_000;
+/// The most bytes of its summary.
+const SUMMARY: usize = 1_000;
 
 /// Returns the document.
 ///
@@ -57,6 +59,29 @@ pub fn text(report: &Report) -> Result<String, String> {
 /// Returns a text without what a terminal could obey, and without the two characters besides that XML cannot hold.
 fn clean(text: &str) -> String {
     text::clean(text).chars().filter(|char| !matches!(char, '\u{fffe}' | '\u{ffff}')).collect()
+}
+
+/// Returns how many bytes a text takes in XML, where some characters are written as `&quot;` and the like.
+fn size(text: &str) -> usize {
+    text.chars().map(written).sum()
+}
+
+fn written(char: char) -> usize {
+    if "<>&'\"".contains(char) || char.is_control() { "&quot;".len() } else { char.len_utf8() }
+}
+
+/// Returns as much of a text as takes so many bytes in XML.
+fn shortened(text: &str, most: usize) -> String {
+    let mut left = most;
+    let is_too_much = |(_, char): &(usize, char)| {
+        let is_too_much = written(*char) > left;
+        left = left.saturating_sub(written(*char));
+        is_too_much
+    };
+    match text.char_indices().find(is_too_much) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn suite(name: &str, cases: Vec<TestCase>) -> TestSuite {
@@ -109,8 +134,8 @@ fn status(report: &Report, target: &Target, log: bool) -> TestCaseStatus {
 fn with_message(mut status: TestCaseStatus, kind: &str, summary: &str, lines: &[String]) -> TestCaseStatus {
     let mut content = String::new();
     for line in lines {
-        let line = clean(line);
-        if content.len() + line.len() > CONTENT {
+        let line = shortened(&clean(line), SUMMARY);
+        if size(&content) + size(&line) > CONTENT {
             content.push_str("…\n");
             break;
         }
@@ -118,7 +143,7 @@ fn with_message(mut status: TestCaseStatus, kind: &str, summary: &str, lines: &[
         content.push('\n');
     }
     if let TestCaseStatus::NonSuccess { .. } = status {
-        status.set_type(kind).set_message(clean(summary));
+        status.set_type(kind).set_message(shortened(&clean(summary), SUMMARY));
     }
     status.set_description(content.trim_end());
     status

@@ -1,12 +1,12 @@
 //! Draws a scenario from a seed.
 
 use crate::simulation::random::Random;
-use crate::simulation::scenario::{Account, Deed, End, Fault, Other, Scenario, Service, Wave};
+use crate::simulation::scenario::{Account, Back, Deed, End, Fault, Other, Saved, Scenario, Service, Wave};
 
 const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "eu-central-1"];
 
 /// Faults of tasks: they make a deployment fail, or take long.
-const OF_TASKS: [&str; 15] = [
+const OF_TASKS: [&str; 18] = [
     "crash",
     "crash",
     "nopull",
@@ -22,6 +22,9 @@ const OF_TASKS: [&str; 15] = [
     "task-fails",
     "task-hangs",
     "no-capacity",
+    "hook-fails",
+    "hook-hangs",
+    "alarm",
 ];
 
 /// Faults of calls.
@@ -58,9 +61,40 @@ const OF_IDENTITY: [&str; 6] =
 
 /// Draws the scenario of a seed.
 pub fn scenario(seed: u64) -> Scenario {
+    drawn(seed, false)
+}
+
+/// Draws a scenario of one to three targets, of which many can be run.
+pub fn small(seed: u64) -> Scenario {
+    drawn(seed, true)
+}
+
+/// Returns a scenario without targets in which nothing happens.
+pub fn nothing(seed: u64) -> Scenario {
+    Scenario {
+        seed,
+        accounts: Vec::new(),
+        services: Vec::new(),
+        rollout: Vec::new(),
+        waves: Vec::new(),
+        faults: Vec::new(),
+        others: Vec::new(),
+        end: End::Whole,
+        realistic: false,
+        saved: None,
+        skip_blocked: false,
+        back: None,
+        on_disk: false,
+        clock: Vec::new(),
+    }
+}
+
+fn drawn(seed: u64, small: bool) -> Scenario {
     let mut random = Random::new(seed);
-    let large = random.happens(2);
-    let (accounts, services, regions) = if large && random.happens(50) {
+    let large = random.happens(2) && !small;
+    let (accounts, services, regions) = if small {
+        random.pick(&[(1, 1, 1), (1, 2, 1), (2, 1, 1), (1, 3, 1), (3, 1, 1), (1, 1, 2)])
+    } else if large && random.happens(50) {
         (random.count(1, 2), random.count(20, 40), 1)
     } else if large {
         (random.count(10, 34), random.count(1, 3), random.count(1, 2))
@@ -68,17 +102,9 @@ pub fn scenario(seed: u64) -> Scenario {
         (random.count(1, 4), random.count(1, 3), random.count(1, 2))
     };
     let rings = random.count(0, 2);
-    let mut scenario = Scenario {
-        seed,
-        accounts: (0..accounts).map(|number| account(&mut random, number, rings, regions)).collect(),
-        services: Vec::new(),
-        rollout: Vec::new(),
-        waves: Vec::new(),
-        faults: Vec::new(),
-        others: Vec::new(),
-        end: End::Whole,
-        realistic: !large && random.happens(15),
-    };
+    let mut scenario = nothing(seed);
+    scenario.accounts = (0..accounts).map(|number| account(&mut random, number, rings, regions)).collect();
+    scenario.realistic = !large && random.happens(15) && !small;
     scenario.services = (0..services).map(|number| service(&mut random, number, scenario.realistic)).collect();
     scenario.rollout = rollout(&mut random, scenario.realistic);
     let names = (0..rings).map(Some).chain([None]);
@@ -86,13 +112,7 @@ pub fn scenario(seed: u64) -> Scenario {
     let span = if scenario.realistic { 400_000 } else { 12_000 };
     scenario.faults = faults(&mut random, &scenario, span);
     if random.happens(25) {
-        for _ in 0..random.count(1, 2) {
-            let account = random.count(0, accounts - 1);
-            let region = random.pick(&scenario.accounts[account].regions);
-            let what = random.pick(&[Deed::Deploys, Deed::Deploys, Deed::Scales, Deed::Repeats]);
-            let (at, service) = (random.between(0, span), random.count(0, services - 1));
-            scenario.others.push(Other { at, account, region, service, what });
-        }
+        scenario.others = (0..random.count(1, 2)).map(|_| other(&mut random, &scenario, span)).collect();
     }
     let moment = if random.happens(50) { random.between(1, span / 10) } else { random.between(1, span) };
     scenario.end = match random.between(0, 9) {
@@ -100,20 +120,104 @@ pub fn scenario(seed: u64) -> Scenario {
         2..=3 => End::Kill(moment),
         _ => End::Whole,
     };
-    // Two kinds that chance alone would draw too seldom.
+    between_jobs(&mut random, &mut scenario);
+    with_alarms(&mut random, &mut scenario);
+    if random.happens(6) {
+        scenario.faults.push(vanishes(&mut random, &scenario, span));
+    }
+    if random.happens(6) {
+        let wrong = |random: &mut Random| {
+            let most = if random.happens(20) { 3_600_000 } else { 240_000 };
+            i64::try_from(random.between(0, 2 * most)).unwrap_or_default() - most as i64
+        };
+        scenario.clock = (0..random.count(1, 2)).map(|_| (random.between(0, span), wrong(&mut random))).collect();
+        scenario.clock.sort_unstable();
+    }
+    // Kinds that chance alone would draw too seldom.
     match seed % 24 {
         7 => short_sessions(&mut scenario),
-        10 => crowded(&mut random, &mut scenario),
+        10 if !small => crowded(&mut random, &mut scenario),
+        13 if !small => unanswered(&mut random, &mut scenario),
         _ => {}
     }
     scenario
 }
 
+/// Draws what others do to a service.
+fn other(random: &mut Random, scenario: &Scenario, span: u64) -> Other {
+    let account = random.count(0, scenario.accounts.len() - 1);
+    let region = random.pick(&scenario.accounts[account].regions);
+    let what = random.pick(&[Deed::Deploys, Deed::Deploys, Deed::Scales, Deed::Repeats, Deed::Returns, Deed::Stops]);
+    Other { at: random.between(0, span), account, region, service: random.count(0, scenario.services.len() - 1), what }
+}
+
+/// Draws what is more than one run: saved plans, rollbacks, and what runs leave on the disk.
+fn between_jobs(random: &mut Random, scenario: &mut Scenario) {
+    scenario.skip_blocked = random.happens(12);
+    scenario.on_disk = random.happens(12);
+    let back = random.pick(&[Back::OfRun, Back::OfRun, Back::OfManifest, Back::All]);
+    scenario.back = random.happens(15).then_some(back);
+    if random.happens(12) {
+        let age = if random.happens(10) { random.between(1_441, 5_000) } else { random.between(0, 1_200) };
+        let others = if random.happens(50) { random.count(1, 2) } else { 0 };
+        let meanwhile = (0..others).map(|_| other(random, scenario, 0)).collect();
+        scenario.saved = Some(Saved { age, meanwhile, skip_stale: random.happens(50) });
+    }
+}
+
+/// Draws alarms that bakes read, and one that goes off.
+fn with_alarms(random: &mut Random, scenario: &mut Scenario) {
+    if !random.happens(10) {
+        return;
+    }
+    let names = random.pick(&["[\"${service.name}-5xx\"]", "[\"errors-${region}\"]"]);
+    for wave in &mut scenario.waves {
+        wave.keys.retain(|key| !key.starts_with("bake"));
+        let bake = if scenario.realistic { "5m" } else { "20s" };
+        wave.keys.extend([format!("bake: {bake}"), format!("alarms: {names}")]);
+    }
+    if random.happens(70) {
+        let account = &scenario.accounts[random.count(0, scenario.accounts.len() - 1)];
+        let service = &scenario.services[random.count(0, scenario.services.len() - 1)];
+        let place = random
+            .pick(&[format!("*/*/s{}", service.number), account.name()].each_ref().map(String::as_str))
+            .to_owned();
+        scenario.faults.retain(|_| random.happens(30));
+        scenario.faults.push(Fault { text: format!("{place}=bake-alarm"), from: 0, until: None });
+    }
+}
+
+/// Draws an account that cannot be reached for some time.
+fn vanishes(random: &mut Random, scenario: &Scenario, span: u64) -> Fault {
+    let account = &scenario.accounts[random.count(0, scenario.accounts.len() - 1)];
+    let how = random.pick(&["region-off", "no-provider", "deny:sts:AssumeRole", "silent", "unavailable:100"]);
+    let from = random.between(0, span);
+    let until = Some(from + random.between(500, span));
+    Fault { text: format!("{}={how}", account.name()), from, until }
+}
+
 /// Nothing goes wrong but that sessions end soon, so that they are renewed again and again.
 fn short_sessions(scenario: &mut Scenario) {
-    scenario.faults = vec![Fault { text: "*=short-sessions:30".to_owned(), from: 0, until: None }];
+    scenario.faults = vec![Fault { text: "*=short-sessions:20".to_owned(), from: 0, until: None }];
+    // Longer than a session.
+    for wave in &mut scenario.waves {
+        wave.keys.retain(|key| !key.starts_with("bake"));
+        wave.keys.push("bake: 20s".to_owned());
+    }
     scenario.others.clear();
+    scenario.clock.clear();
+    scenario.saved = None;
     scenario.end = End::Whole;
+}
+
+/// A signal comes while calls are on their way that are never answered.
+fn unanswered(random: &mut Random, scenario: &mut Scenario) {
+    crowded(random, scenario);
+    // Long enough before for writes to be among them, which wait for their turn in ECS's limits.
+    let (silent, moment) = (random.between(600, 6_000), random.between(900, 2_500));
+    scenario.faults = vec![Fault { text: "*=silent".to_owned(), from: silent, until: None }];
+    scenario.end = End::Signal(silent + moment);
+    (scenario.back, scenario.on_disk) = (None, false);
 }
 
 /// All targets are in one account and region, and none waits for another: they wait for ECS's limits.
@@ -124,6 +228,7 @@ fn crowded(random: &mut Random, scenario: &mut Scenario) {
     scenario.rollout = vec!["timeout: 2m".to_owned()];
     scenario.waves = vec![Wave { ring: None, keys: Vec::new() }];
     (scenario.faults, scenario.others, scenario.realistic) = (Vec::new(), Vec::new(), false);
+    (scenario.saved, scenario.clock) = (None, Vec::new());
     let moment = random.between(300, 9_000);
     scenario.end = random.pick(&[End::Whole, End::Whole, End::Signal(moment)]);
 }
@@ -140,7 +245,10 @@ fn service(random: &mut Random, number: usize, realistic: bool) -> Service {
     let minutes = random.between(0, 3);
     match random.between(0, 19) {
         0..=6 => {}
-        7..=9 => keys.push("deployment: { circuit_breaker: { enable: false, rollback: false } }".to_owned()),
+        7 => keys.push(
+            "deployment: { alarms: { alarm_names: [errors], enable: true, rollback: true } }".to_owned(),
+        ),
+        8..=9 => keys.push("deployment: { circuit_breaker: { enable: false, rollback: false } }".to_owned()),
         10..=11 => keys.push("deployment: { circuit_breaker: { enable: true, rollback: false } }".to_owned()),
         12..=13 => new_keys.push("deployment: { minimum_healthy_percent: 50, maximum_percent: 150 }".to_owned()),
         14 => keys.push(format!("deployment: {{ strategy: BLUE_GREEN, bake_time_in_minutes: {minutes} }}")),
@@ -152,6 +260,14 @@ fn service(random: &mut Random, number: usize, realistic: bool) -> Service {
             "deployment: {{ strategy: CANARY, bake_time_in_minutes: {minutes}, canary_configuration: {{ canary_percent: 20, \
              canary_bake_time_in_minutes: 1 }} }}"
         )),
+        17 if random.happens(50) => {
+            let stage = random.pick(&["PRE_SCALE_UP", "POST_SCALE_UP", "POST_TEST_TRAFFIC_SHIFT"]);
+            keys.push(format!(
+                "deployment: {{ strategy: BLUE_GREEN, bake_time_in_minutes: {minutes}, lifecycle_hooks: [ {{ hook_target_arn: \
+                 \"arn:aws:lambda:eu-west-1:200000000000:function:check\", role_arn: \"arn:aws:iam::200000000000:role/hooks\", \
+                 lifecycle_stages: [{stage}] }} ] }}"
+            ));
+        }
         17 => keys.push(format!(
             "deployment: {{ strategy: BLUE_GREEN, bake_time_in_minutes: {minutes}, lifecycle_hooks: [ {{ target_type: PAUSE, \
              lifecycle_stages: [POST_TEST_TRAFFIC_SHIFT], timeout: {{ timeout_in_minutes: 2 }} }} ] }}"

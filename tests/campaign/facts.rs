@@ -13,6 +13,8 @@ pub struct Facts<'a> {
     pub scenario: &'a Scenario,
     pub history: &'a History,
     pub ran: &'a Ran,
+    /// Whether it brings back what ran before: then that is what it deploys.
+    pub rolls_back: bool,
     /// By the number of the target.
     pub targets: Vec<Facets>,
 }
@@ -20,7 +22,7 @@ pub struct Facts<'a> {
 /// What became of a target in a run.
 #[derive(Debug, Default)]
 pub struct Facets {
-    /// When each UpdateService and CreateDeployment to the new revision took effect.
+    /// When each UpdateService and CreateDeployment to what the run deploys took effect.
     pub forward: Vec<u64>,
     /// When each UpdateService to another revision did.
     pub backward: Vec<u64>,
@@ -38,6 +40,8 @@ pub struct Facets {
     /// The service deployment that the first forward UpdateService began.
     pub deployment: Option<Deployment>,
     pub is_codedeploy: bool,
+    /// Whether the plan of the run changes it.
+    pub has_work: bool,
 }
 
 impl Facets {
@@ -63,7 +67,8 @@ impl Facets {
 
 impl<'a> Facts<'a> {
     pub fn new(scenario: &'a Scenario, history: &'a History, ran: &'a Ran) -> Self {
-        let mut facts = Self { scenario, history, ran, targets: Vec::new() };
+        let rolls_back = ran.job.rolls_back();
+        let mut facts = Self { scenario, history, ran, rolls_back, targets: Vec::new() };
         facts.targets = (0..history.fleet.targets.len()).map(|index| facts.facets(index)).collect();
         facts
     }
@@ -78,7 +83,11 @@ impl<'a> Facts<'a> {
                 ("CreateDeployment", _) => facets.forward.push(write.at),
                 ("UpdateService", Some(revision)) => {
                     let image = truth::image(&self.history.sandbox, &write.account, &write.region, revision);
-                    if is_wanted(&image) { facets.forward.push(write.at) } else { facets.backward.push(write.at) }
+                    if self.is_deployed(&image) {
+                        facets.forward.push(write.at)
+                    } else {
+                        facets.backward.push(write.at)
+                    }
                 }
                 ("UpdateService", None) => facets.adjusted.push(write.at),
                 _ => {}
@@ -90,6 +99,10 @@ impl<'a> Facts<'a> {
         for stamped in &self.ran.events {
             let at = u64::try_from(stamped.at.as_millisecond()).unwrap_or_default();
             match &stamped.event {
+                Event::RunStarted { plan, .. } => {
+                    let mut changes = plan.changes.iter().filter(|change| change.target == target.id);
+                    facets.has_work = changes.any(|change| change.action.changes());
+                }
                 Event::RolloutFinished { target: id, outcome, reason, .. } if *id == target.id => {
                     facets.finished.push((*outcome, at));
                     facets.last = Some(*outcome);
@@ -114,6 +127,11 @@ impl<'a> Facts<'a> {
         facets
     }
 
+    /// Whether an image is one that the run deploys.
+    pub fn is_deployed(&self, image: &str) -> bool {
+        is_wanted(image) != self.rolls_back
+    }
+
     pub fn fleet(&self) -> &Fleet {
         &self.history.fleet
     }
@@ -125,8 +143,7 @@ impl<'a> Facts<'a> {
     /// Whether somebody else changed services during the run.
     pub fn is_shared(&self) -> bool {
         let words = ["supersede", "vanish"];
-        self.ran.disturbed
-            && (!self.scenario.others.is_empty() || words.iter().any(|word| self.scenario.has_fault(word)))
+        self.ran.disturbed && (!self.ran.done.is_empty() || words.iter().any(|word| self.scenario.has_fault(word)))
     }
 
     /// Whether the run said that nothing new starts.

@@ -1,6 +1,7 @@
 //! What must hold of every run, whatever goes wrong: checked on the sandbox's records, and what the run said against them.
 
 mod ending;
+mod jobs;
 mod order;
 mod outcomes;
 
@@ -21,8 +22,9 @@ impl Broken {
 type Check = fn(&Facts<'_>, &mut Broken);
 
 /// The checks of one run.
-const OF_A_RUN: [Check; 17] = [
+const OF_A_RUN: [Check; 21] = [
     order::preflight_comes_first,
+    order::writes_have_a_plan,
     order::writes_stay_in_the_manifest,
     order::bounds_hold,
     order::waves_follow_each_other,
@@ -34,11 +36,14 @@ const OF_A_RUN: [Check; 17] = [
     outcomes::no_untold_revision,
     outcomes::rollbacks_restore,
     outcomes::others_are_not_overwritten,
+    outcomes::counts_are_left_to_others,
     outcomes::the_harmless_does_no_harm,
+    outcomes::a_bake_sees_alarms,
     outcomes::a_bake_sees_what_degrades,
     ending::nothing_secret_is_written,
     ending::it_ends_in_time,
     ending::calls_stay_in_their_buckets,
+    jobs::files_say_the_same,
 ];
 
 /// Checks everything that happened.
@@ -50,6 +55,8 @@ pub fn check(scenario: &Scenario, history: &History) -> Vec<String> {
         OF_A_RUN.iter().for_each(|check| check(&facts, &mut found));
         broken.0.extend(found.0.into_iter().map(|what| format!("run {number}: {what}")));
     }
+    jobs::plans_are_true_or_refused(scenario, history, &mut broken);
+    jobs::a_rollback_takes_the_run_back(scenario, history, &mut broken);
     ending::a_rerun_converges(history, &mut broken);
     broken.0
 }

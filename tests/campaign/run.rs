@@ -1,45 +1,52 @@
-//! Carries a scenario out: a run as it is drawn, one without faults that finishes what is left, and one with nothing to do.
+//! Carries a scenario out: a run as it is drawn, a rollback where there is one, a run without faults that finishes what is left,
+//! and one with nothing to do.
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use roleout::base::error::Error;
 use roleout::base::exit::Exit;
-use roleout::connect::{CommandContext, Connection};
-use roleout::engine::Start;
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::event::{Event, Stamped};
-use roleout::fleet::Fleet;
+use roleout::fleet::{Fleet, TargetSpec};
 use roleout::manifest::load::load_str;
-use roleout::run::lifecycle::{PlanInput, plan_and_decide};
-use roleout::run::outputs::finish;
+use roleout::plan::rollback_target::deployed::DeployedBy;
+use roleout::report::Record;
 use roleout::sandbox::{Calls, Claims, Sandbox, Timing, parse_fault};
 use roleout::view::View;
 use roleout::view::options::{Format, Options};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::simulation::others;
-use crate::simulation::scenario::{End, Scenario};
+use crate::simulation::disk::{Disk, Files};
+use crate::simulation::jobs::{self, Command, Job, MAX_AGE};
+use crate::simulation::others::{self, Done, Others};
+use crate::simulation::scenario::{Back, End, Scenario};
 use crate::simulation::truth::{self, Deployment, State, States};
 
 /// One run of the tool, and what the sandbox has of it.
 pub struct Ran {
+    pub job: Job,
     /// `None` = it was killed.
     pub exit: Option<Result<Exit, Error>>,
-    /// The wave with which it began, where it was told one.
-    pub from: Option<String>,
+    /// With their times as the sandbox has them.
     pub events: Vec<Stamped>,
     /// All that it wrote.
     pub stdout: String,
     pub stderr: String,
+    /// What it left on the disk, where it did.
+    pub files: Option<Files>,
     /// Milliseconds since the epoch, of the sandbox's clock.
     pub began: u64,
     pub ended: u64,
     pub signalled: Option<u64>,
     /// What was asked of AWS.
     pub calls: Calls,
+    /// What others did meanwhile.
+    pub done: Vec<Done>,
     /// What the services were before and right after it.
     pub before: States,
     pub after: States,
@@ -58,11 +65,24 @@ impl Ran {
     }
 }
 
+/// A plan that was made and saved before the first run.
+pub struct Planning {
+    /// What it changed.
+    pub attempts: usize,
+    /// Why no plan was saved.
+    pub failed: Option<Error>,
+    /// What others did before it was carried out, and ECS had not undone by then.
+    pub done: Vec<Done>,
+    /// Whether it was too old by then.
+    pub is_too_old: bool,
+}
+
 /// All that happened in a scenario.
 pub struct History {
     pub fleet: Fleet,
     pub sandbox: Sandbox,
-    /// Every run: the disturbed one first, then those that finish it, then the one that has nothing to do.
+    pub planning: Option<Planning>,
+    /// Every run: the disturbed one first, then a rollback, then those that finish it, then the one that has nothing to do.
     pub runs: Vec<Ran>,
     /// Whether everything had come to rest before the run that finishes; without that it has no say.
     pub rested: bool,
@@ -76,7 +96,7 @@ pub fn simulate(scenario: &Scenario) -> History {
     // The SDK's waits before it sends something again.
     fastrand::seed(scenario.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(history(scenario))
+    roleout::base::secrets::within(|| runtime.expect("a runtime").block_on(history(scenario)))
 }
 
 async fn history(scenario: &Scenario) -> History {
@@ -86,23 +106,46 @@ async fn history(scenario: &Scenario) -> History {
         sandbox.set_timing(Timing::realistic());
     }
     let fleet = fleet(&scenario.manifest(true));
-    let stage = Stage { sandbox, fleet };
-    let mut runs = vec![stage.disturbed(scenario).await];
+    if scenario.back.is_some() {
+        let by_ecs: Vec<bool> = fleet.targets.iter().map(|target| target.desired.codedeploy.is_none()).collect();
+        sandbox.add_history(&fleet.clone().retain(&by_ecs));
+    }
+    let first = truth::states(&sandbox, &fleet);
+    let disk = (scenario.on_disk || scenario.saved.is_some()).then(|| Mutex::new(Disk::new()));
+    let writes = scenario.on_disk;
+    let stage = Stage { sandbox, fleet, first, disk, writes, done: Mutex::default(), error: Box::leak(Box::default()) };
+    let mut job = Job { skip_blocked: scenario.skip_blocked, ..Job::of(Command::Deploy) };
+    let planning = stage.planning(scenario, &mut job).await;
+    let mut runs = vec![stage.disturbed(scenario, job).await];
     let rested = stage.comes_to_rest().await;
     if rested {
-        let mut from = None;
-        for _ in 0..=scenario.waves.len() {
-            let ran = stage.undisturbed(from).await;
-            from = gate(&ran.events);
-            runs.push(ran);
-            if from.is_none() {
-                break;
+        if let Some(back) = scenario.back {
+            // What is back already is left as it is.
+            for _ in 0..2 {
+                let which = back.which(&runs[0]);
+                runs.extend(stage.whole(scenario, &Command::RollBack(which)).await);
+                stage.comes_to_rest().await;
             }
         }
+        runs.extend(stage.whole(scenario, &Command::Deploy).await);
         stage.comes_to_rest().await;
-        runs.push(stage.undisturbed(None).await);
+        runs.push(stage.undisturbed(Job::of(Command::Deploy)).await);
     }
-    History { fleet: stage.fleet, sandbox: stage.sandbox, runs, rested }
+    History { fleet: stage.fleet, sandbox: stage.sandbox, planning, runs, rested }
+}
+
+impl Back {
+    fn which(self, ran: &Ran) -> DeployedBy {
+        match self {
+            Self::OfManifest => DeployedBy::Manifest,
+            Self::All => DeployedBy::All,
+            Self::OfRun => {
+                let mut record = Record::new();
+                ran.events.iter().for_each(|event| record.apply(event));
+                DeployedBy::Run(Box::new(record.report().deployed()))
+            }
+        }
+    }
 }
 
 /// Returns the wave at whose gate a run stopped.
@@ -113,37 +156,77 @@ fn gate(events: &[Stamped]) -> Option<String> {
     })
 }
 
-/// Deploys as `roleout deploy` does, once it has its connection.
-async fn deploy(
-    fleet: Fleet,
-    connection: &Connection,
-    start: Start,
-    mut view: View,
-    cancel: &Cancel,
-) -> Result<Exit, Error> {
-    let context = &mut CommandContext { connection, view: &mut view, cancel };
-    let result = plan_and_decide(fleet, PlanInput::default(), start, context).await;
-    finish(view, result, connection.aws.clock(), Some(true))
-}
-
 /// The AWS and the fleet of a scenario.
 struct Stage {
     sandbox: Sandbox,
     fleet: Fleet,
+    /// What each target was at first.
+    first: States,
+    disk: Option<Mutex<Disk>>,
+    /// Whether runs write to the disk.
+    writes: bool,
+    /// What others did since the last look.
+    done: Mutex<Vec<Done>>,
+    /// By how many milliseconds the clock of the runner is wrong.
+    error: &'static AtomicI64,
 }
 
 impl Stage {
     fn now(&self) -> u64 {
-        let since = self.sandbox.clock().now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        truth::now(&self.sandbox)
     }
 
-    async fn disturbed(&self, scenario: &Scenario) -> Ran {
-        let meanwhile = async {
-            tokio::join!(self.break_things(scenario), others::act(&self.sandbox, scenario));
+    fn others(&self) -> Others<'_> {
+        Others { sandbox: &self.sandbox, fleet: &self.fleet, first: &self.first, done: &self.done }
+    }
+
+    fn take_done(&self) -> Vec<Done> {
+        std::mem::take(&mut self.done.lock().expect("nobody panicked"))
+    }
+
+    /// Makes and saves the plan that the job carries out, where there is one, and lets others act before that.
+    async fn planning(&self, scenario: &Scenario, job: &mut Job) -> Option<Planning> {
+        let (drawn, disk) = (scenario.saved.as_ref()?, self.disk.as_ref()?);
+        let path = disk.lock().expect("nobody panicked").plan();
+        let token = self.sandbox.id_token(Claims::default());
+        let connection = jobs::connection(&self.fleet, &self.sandbox, token, self.error);
+        let planned = jobs::plan(self.fleet.clone(), &connection, &path).await;
+        let attempts = self.sandbox.calls().attempts.len();
+        let primaries = self.primaries();
+        let age = Duration::from_secs(60 * drawn.age);
+        let began = tokio::time::Instant::now();
+        self.others().act(scenario, &drawn.meanwhile).await;
+        tokio::time::sleep_until(began + age).await;
+        let failed = match planned {
+            Ok(saved) => {
+                job.command = Command::Apply { saved: Box::new(saved), skip_stale: drawn.skip_stale };
+                None
+            }
+            Err(error) => Some(error),
         };
-        let mut ran = self.run(None, scenario.end, meanwhile).await;
+        let (mut done, now) = (self.take_done(), self.primaries());
+        done.retain(|done| now[done.index] != primaries[done.index]);
+        Some(Planning { attempts, failed, done, is_too_old: age > MAX_AGE })
+    }
+
+    /// Returns the id of each target's PRIMARY deployment.
+    fn primaries(&self) -> Vec<Option<String>> {
+        let id = |target: &TargetSpec| {
+            let (account, region) = (target.account.id.as_str(), &target.id.region);
+            let service = self.sandbox.service(account, region, &target.cluster, &target.service)?;
+            Some(service.deployments.first()?.0.clone())
+        };
+        self.fleet.targets.iter().map(id).collect()
+    }
+
+    async fn disturbed(&self, scenario: &Scenario, job: Job) -> Ran {
+        let others = self.others();
+        let meanwhile = async {
+            tokio::join!(self.break_things(scenario), others.act(scenario, &scenario.others), self.set_clock(scenario));
+        };
+        let mut ran = self.run(job, scenario.end, meanwhile).await;
         self.sandbox.clear_faults();
+        self.error.store(0, Ordering::Relaxed);
         ran.disturbed = true;
         // A service deployment is listed some time after it began.
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -151,27 +234,45 @@ impl Stage {
         ran
     }
 
-    async fn undisturbed(&self, from: Option<String>) -> Ran {
-        let mut ran = self.run(from, End::Whole, std::future::pending()).await;
+    /// Runs a command without faults, as often as it has gates.
+    async fn whole(&self, scenario: &Scenario, command: &Command) -> Vec<Ran> {
+        let (mut runs, mut from) = (Vec::new(), None);
+        for _ in 0..=scenario.waves.len() {
+            let ran = self.undisturbed(Job { from, ..Job::of(command.clone()) }).await;
+            from = gate(&ran.events);
+            runs.push(ran);
+            if from.is_none() {
+                break;
+            }
+        }
+        runs
+    }
+
+    async fn undisturbed(&self, job: Job) -> Ran {
+        let mut ran = self.run(job, End::Whole, std::future::pending()).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         ran.deployments = truth::deployments(&self.sandbox, &self.fleet);
         ran
     }
 
     /// Runs the tool as a job of its own, while something happens around it.
-    async fn run(&self, from: Option<String>, end: End, meanwhile: impl Future<Output = ()>) -> Ran {
+    async fn run(&self, job: Job, end: End, meanwhile: impl Future<Output = ()>) -> Ran {
         self.sandbox.forget_calls();
-        let (out, err) = (Written::default(), Written::default());
+        let out = Written { told: Some(self.error), ..Written::default() };
+        let err = Written::default();
         let options = Options { format: Format::Jsonl, verbose: true, ..Options::default() };
-        let view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
+        let mut view = View::new(options, Box::new(out.clone()), Box::new(err.clone()));
+        let disk = self.disk.as_ref().filter(|_| self.writes);
+        if let Some(disk) = disk {
+            disk.lock().expect("nobody panicked").open(&mut view);
+        }
         let token = self.sandbox.id_token(Claims::default());
-        let connection = Connection::sandbox(&self.fleet, &self.sandbox, token.clone());
-        let start = Start { from: from.clone(), continue_hooks: true, sandbox: true, ..Start::default() };
+        let connection = jobs::connection(&self.fleet, &self.sandbox, token.clone(), self.error);
         let cancel = Cancel::default();
         let (before, began) = (truth::states(&self.sandbox, &self.fleet), self.now());
         let mut signalled = None;
         let exit = {
-            let whole = deploy(self.fleet.clone(), &connection, start, view, &cancel);
+            let whole = job.clone().run(self.fleet.clone(), &connection, view, &cancel);
             let whole = async {
                 let whole = tokio::time::timeout(FOR_EVER, whole).await;
                 whole.unwrap_or_else(|_| Err(Error::new(Exit::Unexpected, "it stood still for a day")))
@@ -200,24 +301,37 @@ impl Stage {
             }
         };
         let ended = self.now();
-        let stdout = out.text();
+        let (stdout, error) = (out.text(), out.error());
         // A line that was being written when the run was killed is no event.
-        let events = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let events = stdout.lines().filter_map(|line| serde_json::from_str::<Stamped>(line).ok());
+        // A run dates its events from its first one on.
+        let events = events.map(|event| Stamped { at: event.at - error, ..event }).collect();
         Ran {
+            job,
             exit,
-            from,
             events,
             stdout,
             stderr: err.text(),
+            files: disk.map(|disk| disk.lock().expect("nobody panicked").read()),
             began,
             ended,
             signalled,
             calls: self.sandbox.calls(),
+            done: self.take_done(),
             before,
             after: truth::states(&self.sandbox, &self.fleet),
             deployments: Vec::new(),
             disturbed: false,
             token,
+        }
+    }
+
+    /// Sets the clock of the runner, as time goes on.
+    async fn set_clock(&self, scenario: &Scenario) {
+        let began = tokio::time::Instant::now();
+        for (at, error) in &scenario.clock {
+            tokio::time::sleep_until(began + Duration::from_millis(*at)).await;
+            self.error.store(*error, Ordering::Relaxed);
         }
     }
 
@@ -277,17 +391,31 @@ fn fleet(manifest: &str) -> Fleet {
 
 /// What the tool writes.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+struct Written {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    /// By how many milliseconds the clock is wrong now.
+    told: Option<&'static AtomicI64>,
+    /// By how many it was when something was first written.
+    error: Arc<AtomicI64>,
+}
 
 impl Written {
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().expect("no writer panicked")).into_owned()
+        String::from_utf8_lossy(&self.bytes.lock().expect("no writer panicked")).into_owned()
+    }
+
+    fn error(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.error.load(Ordering::Relaxed))
     }
 }
 
 impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no writer panicked").extend_from_slice(bytes);
+        let mut written = self.bytes.lock().expect("no writer panicked");
+        if let Some(told) = self.told.filter(|_| written.is_empty()) {
+            self.error.store(told.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        written.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use roleout::fleet::TargetId;
+
 /// What one simulation does. Everything in it can be taken away, one thing after the other, to find what a failure needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
@@ -16,6 +18,38 @@ pub struct Scenario {
     pub end: End,
     /// Whether tasks take minutes, as those of Fargate do, and not seconds.
     pub realistic: bool,
+    /// The plan that is made first and carried out by the run; `None` = the run plans for itself.
+    pub saved: Option<Saved>,
+    /// Whether the run goes on without the targets that are blocked.
+    pub skip_blocked: bool,
+    /// Which targets `roleout rollback` takes back after the run; `None` = there is no such run.
+    pub back: Option<Back>,
+    /// Whether runs leave a journal and reports.
+    pub on_disk: bool,
+    /// When somebody sets the clock of the machine that runs it, and by how many milliseconds it is wrong from then on.
+    pub clock: Vec<(u64, i64)>,
+}
+
+/// A saved plan, and what happens before it is carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    /// Minutes between the two jobs.
+    pub age: u64,
+    /// What others do right after the plan is made.
+    pub meanwhile: Vec<Other>,
+    /// Whether the run goes on without the targets that changed.
+    pub skip_stale: bool,
+}
+
+/// How `roleout rollback` is told what to take back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// By the report of the run.
+    OfRun,
+    /// By the manifest.
+    OfManifest,
+    /// Everything.
+    All,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +89,16 @@ pub struct Fault {
     pub until: Option<u64>,
 }
 
+impl Fault {
+    /// Whether it is for a target, by the places that are drawn.
+    pub fn covers(&self, id: &TargetId) -> bool {
+        let place = self.text.split('=').next().unwrap_or_default();
+        let mut parts = place.split('/');
+        let mut is = |name: &str| parts.next().is_none_or(|part| part == "*" || part == name);
+        is(&id.account) && is(&id.region) && is(&id.service)
+    }
+}
+
 /// Something that somebody else does to a service meanwhile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Other {
@@ -73,6 +117,10 @@ pub enum Deed {
     Scales,
     /// Deploys again what runs.
     Repeats,
+    /// Deploys what ran at first.
+    Returns,
+    /// Has ECS stop the deployment that goes on, and go back.
+    Stops,
 }
 
 /// How the run is ended, in milliseconds after its begin.
@@ -112,6 +160,10 @@ impl Scenario {
 
     /// Whether no call fails or is delayed: what goes wrong goes wrong in tasks.
     pub fn is_calm(&self) -> bool {
+        self.clock.is_empty() && self.calls_are_answered()
+    }
+
+    fn calls_are_answered(&self) -> bool {
         const CALLS: [&str; 14] = [
             "throttle",
             "silent",
@@ -203,7 +255,24 @@ impl Scenario {
             let until = fault.until.map_or("the end".to_owned(), |until| format!("{until} ms"));
             let _ = writeln!(text, "# fault {} from {} ms to {until}", fault.text, fault.from);
         }
-        for other in &self.others {
+        for (at, error) in &self.clock {
+            let _ = writeln!(text, "# at {at} ms somebody sets the clock of the runner: it is wrong by {error} ms");
+        }
+        if let Some(saved) = &self.saved {
+            let skips = if saved.skip_stale { ", with --skip-stale" } else { "" };
+            let _ = writeln!(text, "# a plan is saved, and carried out {} minutes later{skips}", saved.age);
+        }
+        let before = self.saved.iter().flat_map(|saved| &saved.meanwhile);
+        if self.skip_blocked {
+            text.push_str("# --skip-blocked\n");
+        }
+        if let Some(back) = self.back {
+            let _ = writeln!(text, "# and then roleout rollback: {back:?}");
+        }
+        if self.on_disk {
+            text.push_str("# with a journal and reports\n");
+        }
+        for other in before.chain(&self.others) {
             let Other { at, account, region, service, what } = other;
             let _ = writeln!(text, "# at {at} ms somebody else {what:?}: a{account}/{region}/s{service}");
         }

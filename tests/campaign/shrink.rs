@@ -40,6 +40,12 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
     (0..from.faults.len()).for_each(|at| without(&|it| drop(it.faults.remove(at))));
     (0..from.others.len()).for_each(|at| without(&|it| _ = it.others.remove(at)));
     without(&|it| it.end = End::Whole);
+    without(&|it| it.saved = None);
+    without(&|it| _ = it.saved.as_mut().map(|saved| saved.meanwhile.clear()));
+    without(&|it| it.back = None);
+    without(&|it| it.skip_blocked = false);
+    without(&|it| it.on_disk = false);
+    without(&|it| it.clock.clear());
     for at in 0..accounts {
         without(&|it| it.accounts[at].regions.truncate(1));
         without(&|it| it.accounts[at].chain = 2);

@@ -1,9 +1,11 @@
 //! A campaign of simulated runs: a seed draws a fleet and what goes wrong, everything happens on a clock that does not wait, and
 //! what must hold is checked on the sandbox's own records.
 
+pub mod disk;
 pub mod draw;
 pub mod facts;
 pub mod invariants;
+pub mod jobs;
 pub mod others;
 pub mod random;
 pub mod run;

@@ -1,6 +1,7 @@
 //! What the sandbox knows of a fleet: its own records, read behind the back of the tool.
 
 use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
 
 use roleout::fleet::{Fleet, TargetSpec};
 use roleout::sandbox::Sandbox;
@@ -44,6 +45,12 @@ impl Deployment {
         matches!(self.status.as_str(), "STOPPED" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED")
             && self.finished.is_some_and(|finished| finished <= at)
     }
+}
+
+/// Returns the time of the sandbox, in milliseconds since the epoch.
+pub fn now(sandbox: &Sandbox) -> u64 {
+    let since = sandbox.clock().now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Reads what every service is now.

@@ -286,6 +286,17 @@ async fn a_task_that_may_have_begun_is_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_revision_that_may_have_been_registered_is_told_of() {
+    // The answer is lost, and nobody can say for some time whether it took effect.
+    let scene = Scene::of(1, 1, "rollout: { timeout: 10m }\n").fault("*=blind:25");
+    let (ran, at) = terminated(&scene, Duration::from_millis(300)).await;
+    keeps_its_word(&scene, &ran, at);
+    assert_eq!(ran.outcome("a0/eu-west-1/s0"), Some(Outcome::Cancelled), "{}", ran.said);
+    assert!(ran.reason("a0/eu-west-1/s0").contains("register its revision, which may exist now"), "{}", ran.said);
+    assert_eq!(scene.sandbox.calls().operation("RegisterTaskDefinition"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_signal_is_told_of_when_it_comes_and_not_when_the_run_is_over() {
     let scene = Scene::of(1, 3, "").fault("*=latency:4000");
     let (ran, at) = terminated(&scene, Duration::from_secs(90)).await;

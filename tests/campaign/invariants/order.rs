@@ -20,13 +20,26 @@ pub fn preflight_comes_first(facts: &Facts<'_>, broken: &mut Broken) {
     if let Some(Exit::Preflight | Exit::Blocked | Exit::Manifest) = facts.ran.code() {
         broken.push("preflight", format!("a refused run made {} writes", calls.attempts.len()));
     }
-    for target in &facts.fleet().targets {
+    for (target, facets) in facts.fleet().targets.iter().zip(&facts.targets) {
+        // A target that is blocked, or that a saved plan has no work for, need not be read.
+        if facets.first().is_none() && !facets.has_work {
+            continue;
+        }
         let key = (target.account.id.to_string(), target.id.region.to_string(), target.service.clone());
         match calls.described.get(&key) {
             Some(at) if *at <= first => {}
             at => {
                 broken.push("preflight", format!("{} was first read at {at:?}, and written to at {first}", target.id))
             }
+        }
+    }
+}
+
+/// Nothing is written to a target for which the plan has nothing to do, or that is blocked.
+pub fn writes_have_a_plan(facts: &Facts<'_>, broken: &mut Broken) {
+    for (index, facets) in facts.targets.iter().enumerate() {
+        if !facets.has_work && facets.first().is_some() {
+            broken.push("preflight", format!("{} is not to be changed: {facets:?}", facts.id(index)));
         }
     }
 }
@@ -132,7 +145,9 @@ pub fn waves_follow_each_other(facts: &Facts<'_>, broken: &mut Broken) {
                 }
                 let Some(deployment) = &target.deployment else { continue };
                 failed += usize::from(deployment.failed_by(begun));
+                // What degraded is not watched any more.
                 if deployment.succeeded_by(begun)
+                    && target.last.is_some_and(|outcome| !outcome.is_failure())
                     && matches!(target.finished.first(), Some((outcome, _)) if !outcome.is_failure())
                 {
                     baked_from = baked_from.max(deployment.finished);

@@ -5,6 +5,8 @@
 
 mod alert;
 
+use std::cmp::Reverse;
+
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
@@ -32,10 +34,11 @@ pub fn body(state: &RunState, occasion: Occasion, format: Format) -> Option<Valu
     }
 }
 
-/// What ships, a line for each distinct change of an image.
+/// What ships, a line for each distinct change of an image: that of the most targets first.
 fn ships(state: &RunState) -> Vec<String> {
-    let line = |(what, targets): (String, usize)| format!("{what} in {}", count(targets, "target"));
-    ship_lines(state.ships()).into_iter().map(line).collect()
+    let mut lines = ship_lines(state.ships());
+    lines.sort_by_key(|(_, targets)| Reverse(*targets));
+    lines.into_iter().map(|(what, targets)| format!("{what} in {}", count(targets, "target"))).collect()
 }
 
 /// Who wrote the commit, and on which branch or tag it is.
@@ -47,15 +50,19 @@ fn origin(state: &RunState) -> Option<(String, String)> {
     Some((commit.chars().take(SHORT).collect(), format!("{by}{on}")))
 }
 
-/// Failed targets with the same outcome and cause, each with the reason of its first target.
-fn groups(state: &RunState) -> Vec<(&'static str, Option<&Reason>, Vec<&TargetId>)> {
-    type Group<'a> = (Option<&'a Reason>, Vec<&'a TargetId>);
+/// Failed targets with the same outcome and cause, each with the reason that all of them have.
+fn groups(state: &RunState) -> Vec<(&'static str, Option<Reason>, Vec<&TargetId>)> {
+    type Group<'a> = (Option<Reason>, Vec<&'a TargetId>);
     let mut groups: IndexMap<(&'static str, Option<Reason>), Group<'_>> = IndexMap::new();
     for target in state.targets() {
         if let Some(outcome) = target.outcome().filter(|outcome| outcome.is_failure()) {
-            let why = target.why();
-            let group = groups.entry((outcome.words(), why.map(Reason::cause))).or_insert((why, Vec::new()));
-            group.1.push(&target.target);
+            let (known, targets) = groups.entry((outcome.words(), target.why().map(Reason::cause))).or_default();
+            match (known.as_mut(), target.why()) {
+                (Some(known), Some(reason)) => known.merge(reason),
+                (None, reason) => *known = reason.cloned(),
+                (Some(_), None) => {}
+            }
+            targets.push(&target.target);
         }
     }
     groups.into_iter().map(|((outcome, _), (why, targets))| (outcome, why, targets)).collect()
@@ -109,7 +116,7 @@ fn slack(state: &RunState, occasion: Occasion) -> String {
     let groups = groups(state);
     for (outcome, why, targets) in groups.iter().take(NAMED) {
         let more = if targets.len() > 1 { format!(" and {} more", targets.len() - 1) } else { String::new() };
-        let reason = why.map(|why| format!(": {}", escaped(&why.summary))).unwrap_or_default();
+        let reason = why.as_ref().map(|why| format!(": {}", escaped(&why.summary))).unwrap_or_default();
         lines.push(format!("• {outcome}: `{}`{more}{reason}", escaped(&targets[0].to_string())));
     }
     if groups.len() > NAMED {
@@ -196,6 +203,7 @@ mod tests {
             project: Some("team/shop".into()),
             url: Some("https://gitlab.example.com/team/shop/-/jobs/1".into()),
             commit: Some("5f2c9d7be0a14c3f".into()),
+            commit_url: Some("https://gitlab.example.com/team/shop/-/commit/5f2c9d7be0a14c3f".into()),
             author: Some("Ada <3".into()),
             reference: Some("main".into()),
             ..Job::default()
@@ -271,8 +279,8 @@ mod tests {
             text,
             ":x: team/shop: *targets failed and were rolled back* (exit code 11), after 0s\n\
              <https://gitlab.example.com/team/shop/-/commit/5f2c9d7be0a14c3f|5f2c9d7b> by Ada &lt;3 on main\n\
-             app: image shop:1 -&gt; shop:2 in 29 targets\n\
-             app: image shop:0 -&gt; shop:2 in 1 target\n\
+             api: 1 -&gt; 2 in 29 targets\n\
+             api: 0 -&gt; 2 in 1 target\n\
              30 targets: 27 succeeded, 3 rolled back\n\
              • rolled back: `a0/eu-west-1/api` and 1 more: tasks &lt;0&gt; &amp; more failed\n\
              • rolled back: `a2/eu-west-1/api`: tasks &lt;1&gt; &amp; more failed\n\
@@ -282,7 +290,7 @@ mod tests {
         assert_eq!(
             text,
             ":white_check_mark: *done, or nothing to do* (exit code 0), after 0s\n\
-             app: image shop:1 -&gt; shop:2 in 29 targets\napp: image shop:0 -&gt; shop:2 in 1 target\n30 targets: 30 succeeded"
+             api: 1 -&gt; 2 in 29 targets\napi: 0 -&gt; 2 in 1 target\n30 targets: 30 succeeded"
         );
         let started = slack(&of_job(0, Job::default()), Occasion::Start);
         assert!(started.starts_with(":rocket: *starts*\n"), "{started}");

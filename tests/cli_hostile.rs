@@ -381,7 +381,8 @@ fn no_command_says_a_byte_that_commands_anything() {
     );
     all(&[4], &["deploy", "plan.json"]);
     all(&[2], &["deploy", HOSTILE]);
-    all(&[5], &["deploy", "deploy.yaml"]);
+    all(&[2], &["deploy", "deploy.yaml"]);
+    all(&[5], &["deploy", "td.json"]);
     all(&[0, 5], &["rollback", "--sandbox", "--reports-dir", "rollback"]);
     all(&[2], &["rollback", "--sandbox", "--of", HOSTILE]);
     all(&[0], &["watch", "--sandbox"]);

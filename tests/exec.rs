@@ -65,7 +65,7 @@ impl Sandbox {
         let address = line.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
         let address = address.trim_end_matches(';').to_owned();
         let hint = lines.find(|line| line.contains("roleout exec")).expect("it says how to get a session");
-        assert!(hint.contains(&format!("AWS_ENDPOINT_URL={address} ID_TOKEN=$(cat ")), "{hint}");
+        assert!(hint.contains(&format!("AWS_ENDPOINT_URL={address} ID_TOKEN=\"$(cat ")), "{hint}");
         std::thread::spawn(move || lines.for_each(drop));
         let token = std::fs::read_to_string(token).expect("a token");
         Self { child, address, file, token }

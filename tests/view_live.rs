@@ -156,11 +156,11 @@ fn a_target_that_fails_says_why_where_there_is_room() {
     run.at(6_000, says("has stopped 1 running tasks: (task 8)."));
     run.events[told..].iter().for_each(|event| watched.view.event(event));
     watched.view.tick(time(7_000));
-    assert_snapshot!(row(&mut watched), @r"! staging/eu-west-1/api  failing           ━━──────  0/4      2 crashed: CannotPullContainerError: \u{1b}[2Jpul…  00:06");
+    assert_snapshot!(row(&mut watched), @r"! staging/eu-west-1/api  failing           ━━──────  0/4      2 crashed: tasks cannot be placed: \u{1b}[2Jno id…  00:06");
     let mut narrow = Watched::new(live(80, 10));
     run.events.iter().for_each(|event| narrow.view.event(event));
     narrow.view.tick(time(7_000));
-    assert_snapshot!(row(&mut narrow), @r"! staging/eu-west-1/api  failing         CannotPullContainerError: \u{1…  00:06");
+    assert_snapshot!(row(&mut narrow), @r"! staging/eu-west-1/api  failing         tasks cannot be placed: \u{1b}…  00:06");
     // Another deployment has its own.
     let told = run.events.len();
     run.rolls_back(8_000, CANARY, None).tasks(9_000, CANARY, 2, 0);
@@ -449,7 +449,7 @@ fn a_failing_row_has_its_word_and_its_reason_on_a_narrow_terminal() {
             let screen = screen_at(&run, 1_200, live(columns, 24));
             let row = screen.iter().find(|line| line.starts_with("! ") && line.contains("  failing "));
             let row = row.unwrap_or_else(|| panic!("{columns} {number}: {screen:#?}"));
-            assert!(row.contains("image not found"), "{columns} {number}: {row}");
+            assert!(row.contains("tasks cannot be"), "{columns} {number}: {row}");
         }
     }
 }
@@ -489,7 +489,7 @@ fn the_accounts_of_a_big_fleet_have_a_row_each_and_failures_are_pinned() {
     le to place a task. Reason: image not found: web:v2
     ✖ 2 targets         failed          app exits with …  00:01
     ✖ 12 targets        failed          image not found…  00:01
-    ! media-p…/gateway  failing         image not found…  00:01
+    ! media-p…/gateway  failing         tasks cannot be…  00:01
       media-prod20      3 running       web 4/4  worker…  00:01
       media-prod21      4 running       web 4/4  gatewa…  00:01
       media-prod22      4 running       web 4/4  gatewa…  00:01
@@ -505,7 +505,7 @@ fn the_accounts_of_a_big_fleet_have_a_row_each_and_failures_are_pinned() {
     ✔ media-prod19/eu-west-1/결제-처리기  succeeded in 2s, runs api:13
     ! media-prod20/eu-west-1/gateway      (service web) was unable to place a task. Reason: image not found: web:v2
     ✖ 2 targets                           failed            app exits with 1: no database                             00:01
-    ! media-prod20/eu-west-1/gateway      failing           ━━━─────  1/4      2 crashed: image not found: web:v2     00:01
+    ! media-prod20/eu-west-1/gateway      failing           ━━━─────  1/4      2 crashed: tasks cannot be placed: i…  00:01
       media-prod20                        3 running         ━━━━━━──  web 4/4  worker 4/4  결제-처리기 4/4            00:01
       media-prod21                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
       media-prod22                        4 running         ━━━━━━──  web 4/4  gateway 4/4  worker 4/4  결제-처리기…  00:01
@@ -545,6 +545,13 @@ fn the_end_of_a_run_counts_each_wave_and_has_the_failures_last() {
 
     80 targets: 66 succeeded, 14 failed, in 4s
     ! done, with failures within tolerance (exit code 13)
+    next: roleout deploy --only 'media-prod0/eu-west-1/gateway media-prod10/eu-west-
+    1/gateway media-prod11/eu-west-1/web media-prod11/eu-west-1/결제-처리기 media-pr
+    od12/eu-west-1/worker media-prod13/eu-west-1/gateway media-prod14/eu-west-1/web
+    media-prod14/eu-west-1/결제-처리기 media-prod15/eu-west-1/worker media-prod16/eu
+    -west-1/gateway media-prod17/eu-west-1/web media-prod17/eu-west-1/결제-처리기 me
+    dia-prod18/eu-west-1/worker media-prod19/eu-west-1/gateway'  # deploys 14 target
+    s, once the cause is fixed
     ");
 }
 

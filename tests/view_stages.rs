@@ -98,7 +98,7 @@ fn a_target_that_is_left_waiting_says_how_to_go_on() {
     run.ends(1_200_000, CANARY, Outcome::TimedOut, Some(why))
         .wave_ends(1_200_000, "canary", 1, false)
         .finished(1_200_000);
-    assert_snapshot!(log(&run), @r"
+    assert_snapshot!(log(&run), @"
     00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
     00:00 wave canary (1 of 2): 1 target, all at once; tolerates no failure
     00:00 staging/eu-west-1/api  deploys api:13 as ecs-svc/900
@@ -132,6 +132,8 @@ fn a_target_that_is_left_waiting_says_how_to_go_on() {
 
     5 targets: 1 unchanged, 2 waiting, 1 blocked, 1 timed out, in 20m
     ✖ timed out; deployments may still be running (exit code 14)
+    next: roleout continue --only staging/eu-west-1/api  # lets 1 deployment go on
+    or:   roleout watch --only staging/eu-west-1/api  # follows 1 deployment to the end
     ");
 }
 
@@ -205,7 +207,7 @@ fn a_log_tells_the_tasks_before_and_after_a_deployment() {
     task_ends(&mut run, 95_000, "smoke", Moment::After, TaskEnd::Failed);
     let why = reason("the task smoke failed; the deployment had completed");
     run.ends(96_000, CANARY, Outcome::Failed, Some(why)).wave_ends(96_000, "canary", 1, false).finished(96_000);
-    assert_snapshot!(log(&run), @r"
+    assert_snapshot!(log(&run), @"
     00:00 run-1: 3 to deploy, 1 unchanged, 1 blocked
     00:00 wave canary (1 of 2): 1 target, all at once; tolerates no failure
     00:01 staging/eu-west-1/api  runs the task migrate before the deployment: 0a1b2c3d
@@ -233,6 +235,7 @@ fn a_log_tells_the_tasks_before_and_after_a_deployment() {
 
     5 targets: 1 unchanged, 2 waiting, 1 blocked, 1 failed, in 1m 36s
     ✖ targets failed (exit code 10)
+    next: roleout deploy  # does what is left, once the cause is fixed
     ");
 }
 

@@ -441,7 +441,7 @@ fn identical_failures_are_told_once_and_what_goes_on_has_its_command() {
 
     5 targets: 1 not started, 1 timed out, 2 failed, 1 stuck, in 20m 01s
     ✖ a rollback failed; somebody must look at it; halted in wave all (exit code 12)
-    next: roleout status --only prod-2/cn-north-1/api  # shows what 1 target runs now; its rollback did not work
+    next: roleout status --only prod-2/cn-north-1/api  # shows what 1 target runs now; its rollback is not complete
     or:   roleout watch --only prod-3/cn-north-1/api  # follows 1 deployment to the end
     ");
 }

@@ -108,7 +108,7 @@ pub fn next(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> {
         Exit::Gate => vec![past_the_gate(state, line)],
         Exit::Stuck => {
             let stuck = all(&|it| it.outcome() == Some(Outcome::Stuck));
-            let what = format!("shows what {} now; its rollback did not work", runs(&stuck));
+            let what = format!("shows what {} now; its rollback is not complete", runs(&stuck));
             let mut next = vec![line.name_targets("status", &stuck, state, what)];
             next.extend(follow(state, line));
             next

@@ -79,7 +79,7 @@ fn description(state: &RunState) -> String {
     }
     for (outcome, why, targets) in groups(state).iter().take(NAMED) {
         let more = if targets.len() > 1 { format!(" and {} more", targets.len() - 1) } else { String::new() };
-        let reason = why.map(|why| format!(": {}", plain(&why.summary))).unwrap_or_default();
+        let reason = why.as_ref().map(|why| format!(": {}", plain(&why.summary))).unwrap_or_default();
         lines.push(format!("- {outcome}: {}{more}{reason}", plain(&targets[0].to_string())));
     }
     lines.join("\n\n")

@@ -61,7 +61,7 @@ pub struct WaveOutline {
 
 /// What a plan says of a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(from = "WrittenChange", into = "WrittenChange")]
+#[serde(try_from = "WrittenChange", into = "WrittenChange")]
 pub struct ChangeOutline {
     /// The target.
     pub target: TargetId,
@@ -109,12 +109,18 @@ struct WrittenChange {
     summary: Vec<String>,
 }
 
-impl From<WrittenChange> for ChangeOutline {
-    fn from(written: WrittenChange) -> Self {
+impl TryFrom<WrittenChange> for ChangeOutline {
+    type Error = String;
+
+    fn try_from(written: WrittenChange) -> Result<Self, String> {
         let WrittenChange { target, account_id, cluster, service, ecs_service, wave, action, from, to, summary } =
             written;
-        let service = ecs_service.unwrap_or(service);
-        Self { target, account_id, cluster, service, wave, action, from, to, summary }
+        let service = match ecs_service {
+            Some(_) if service != *target.service => return Err(format!("the service of {target} is `{service}`")),
+            Some(ecs_service) => ecs_service,
+            None => service,
+        };
+        Ok(Self { target, account_id, cluster, service, wave, action, from, to, summary })
     }
 }
 

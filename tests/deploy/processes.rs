@@ -114,7 +114,10 @@ fn a_plan_on_the_command_line_comes_without_a_selection() {
     assert_eq!(code(&output), Some(2), "there is no such file");
     fs_err::write(directory.0.join("deploy.yaml"), manifest(1, 1, "")).expect("written");
     let output = roleout(&directory.0).args(["deploy", "deploy.yaml"]).output().expect("the binary runs");
-    assert_eq!(code(&output), Some(5), "a manifest is no plan");
+    assert_eq!(code(&output), Some(2), "a manifest is no plan");
+    fs_err::write(directory.0.join("other.json"), "{}").expect("written");
+    let output = roleout(&directory.0).args(["deploy", "other.json"]).output().expect("the binary runs");
+    assert_eq!(code(&output), Some(5), "other JSON is no plan");
 }
 
 /// The kinds of the events on a job's stdout.
@@ -210,7 +213,7 @@ fn webhooks_are_told_of_the_halt_and_of_the_end_and_fail_nothing() {
         message.starts_with(":x: team/shop: *targets failed and were rolled back* (exit code 11), after "),
         "{message}"
     );
-    assert!(message.contains("\napp: image registry.example.com/s0:previous -&gt; "), "{message}");
+    assert!(message.contains("\ns0: previous -&gt; v2-crash in 2 targets\n"), "{message}");
     let (head, alert) = answered(&alerts, "201 Created");
     assert!(head.contains("\r\nauthorization: bearer alert-secret-key\r\n"), "{head}");
     assert_eq!((&alert["severity"], alert.get("end_time")), (&"high".into(), None));

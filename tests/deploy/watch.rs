@@ -49,7 +49,7 @@ async fn watch_tells_a_rollback_that_is_under_way() {
     let scene = Scene::of(1, 2, "rollout: { timeout: 2m }\n").fault("*/*/s0=crash");
     // Both have begun, the first crashes, and the run leaves it in the middle of ECS's rollback.
     let ran = scene.deploy().await;
-    assert_eq!((ran.code(), ran.outcome("a0/eu-west-1/s0")), (Exit::TimedOut, Some(Outcome::TimedOut)), "{}", ran.said);
+    assert_eq!((ran.code(), ran.outcome("a0/eu-west-1/s0")), (Exit::Stuck, Some(Outcome::Stuck)), "{}", ran.said);
     let ran = watched(&scene, false).await;
     assert_eq!(
         (ran.code(), ran.outcome("a0/eu-west-1/s0")),

@@ -2,6 +2,8 @@
 //! the run, and what is on the disk is what was said.
 
 use roleout::base::exit::Exit;
+use roleout::report::Kind;
+use roleout::report::html::beside_logs;
 
 use crate::simulation::facts::{Facts, is_wanted};
 use crate::simulation::invariants::Broken;
@@ -86,7 +88,12 @@ pub fn files_say_the_same(facts: &Facts<'_>, broken: &mut Broken) {
         broken.push("files", "the journal cannot be read");
     }
     for (kind, text) in &files.reports {
-        let again = files.again.as_ref().map(|report| kind.text(report).unwrap_or_default());
+        // The page lies beside the logs of its targets, and links to them.
+        let made = |report| match kind {
+            Kind::Html => beside_logs(report),
+            kind => kind.text(report).unwrap_or_default(),
+        };
+        let again = files.again.as_ref().map(made);
         let expected = again.filter(|_| facts.ran.exit.is_some());
         if *text != expected {
             let differs = text.iter().flat_map(|text| text.lines()).zip(expected.iter().flat_map(|text| text.lines()));

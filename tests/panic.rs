@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roleout::base::exit::Exit;
 use roleout::event::{Event, Job, Stamper};
@@ -87,7 +88,10 @@ fn as_a_process() {
 }
 
 fn run(place: &str) -> (Output, PathBuf) {
-    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("panic-{}.json", place.replace(' ', "-")));
+    // Tests that run at once have files of their own.
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let number = RUNS.fetch_add(1, Ordering::Relaxed);
+    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("panic-{number}.json"));
     let _ = std::fs::remove_file(&report);
     let mut command = Command::new(std::env::current_exe().expect("this binary"));
     command.args(["as_a_process", "--exact", "--ignored", "--nocapture"]);

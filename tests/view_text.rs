@@ -223,15 +223,17 @@ fn counted(ms: i64, running: u32, failed: u32) -> Stamped {
 }
 
 #[test]
-fn ecs_complaints_of_one_target_are_told_three_times() {
+fn a_complaint_of_ecs_is_told_once_and_three_of_one_target() {
     let mut run = Run::of(small());
     run.wave(0, "canary").deploys(1, CANARY);
-    for index in 0..9 {
-        let text = format!("(service api) was unable to place task {index}");
+    let reasons = ["no image", "no image", "no room", "no role", "no disk", "no image"];
+    for (index, reason) in (0..).zip(reasons) {
+        let text = format!("(service api) was unable to place a task (task 0123456789ab{index:04}). Reason: {reason}.");
         run.at(index, Event::ServiceMessage { target: id(CANARY), text });
     }
     let (_, err) = shown(Options::default(), &run.events);
-    assert_eq!(err.matches("unable to place").count(), 3);
+    let told: Vec<&str> = err.lines().filter_map(|line| Some(line.split_once("Reason: ")?.1)).collect();
+    assert_eq!(told, ["no image.", "no room.", "no role."]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use crate::base::general::general;
 use crate::base::text;
 use crate::base::text::{clean, count, duration};
 use crate::event::{Event, RollbackStep, Stamped, TaskEnd, is_trouble};
@@ -16,8 +17,8 @@ use crate::narrate::{outcome, stage};
 use crate::plan::outline::Outline;
 use crate::state::{Phase, RunState, TargetState, WaveState, milliseconds};
 
-/// How many of ECS's complaints a target may make before the rest is left to its evidence: a service that cannot place
-/// a task says so every few seconds.
+/// How many different complaints of ECS about a target are told before the rest is left to its evidence. One that comes again is
+/// not told again: a service that cannot place a task says so every few seconds.
 const COMPLAINTS: usize = 3;
 
 /// A line for people.
@@ -40,8 +41,8 @@ pub struct Sentence {
 pub struct Narrator {
     /// Whether every event is told.
     pub verbose: bool,
-    /// How often ECS complained of a target.
-    complained: HashMap<TargetId, usize>,
+    /// What ECS complained of each target, without what differs from time to time.
+    complained: HashMap<TargetId, Vec<String>>,
     complaints: TroubleTracker,
     /// The causes of failures whose log was shown.
     causes: HashSet<String>,
@@ -240,11 +241,11 @@ impl Narrator {
     fn message(&mut self, target: &TargetId, text: &str) -> Option<Sentence> {
         let trouble = is_trouble(text);
         if trouble && !self.verbose {
-            let times = self.complained.entry(target.clone()).or_default();
-            *times += 1;
-            if *times > COMPLAINTS {
+            let (told, general) = (self.complained.entry(target.clone()).or_default(), general(text));
+            if told.len() == COMPLAINTS || told.contains(&general) {
                 return None;
             }
+            told.push(general);
         }
         let (tone, mark) = if trouble { (Tone::Warn, "!") } else { (Tone::Dim, "·") };
         (trouble || self.verbose).then(|| Sentence {

@@ -17,6 +17,7 @@ use crate::aws::permit::Permit;
 use crate::base::arn;
 use crate::engine::blind::Blind;
 use crate::engine::context::Run;
+use crate::engine::deployment_tracker::CONFIRM_AFTER;
 use crate::engine::evidence;
 use crate::engine::evidence::Found;
 use crate::engine::exactly_once::{Write, carry_out};
@@ -159,19 +160,21 @@ async fn watched(
             let reason = Reason { help: Some(help), ..reason };
             RolloutResult { revision: None, ..ended(Outcome::TimedOut, Some(reason)) }
         }
-        Watched::Over(deployment) if deployment.status == "Succeeded" => match watch.primary(deadline).await {
-            Some((set, running)) if running == arn || arn.is_empty() => RolloutResult {
-                deployment: Some(set),
-                revision: running.parse().ok(),
-                ..ended(Outcome::Succeeded, None)
-            },
-            Some((_, running)) => {
-                let revision = arn::name(&running);
-                let summary = format!("its deployment succeeded, and {revision} has the traffic all the same");
-                RolloutResult { revision: running.parse().ok(), ..ended(Outcome::Superseded, because(summary)) }
+        Watched::Over(deployment) if deployment.status == "Succeeded" => {
+            match watch.primary(deadline, &is_back).await {
+                Some((set, running)) if running == arn || arn.is_empty() => RolloutResult {
+                    deployment: Some(set),
+                    revision: running.parse().ok(),
+                    ..ended(Outcome::Succeeded, None)
+                },
+                Some((_, running)) => {
+                    let revision = arn::name(&running);
+                    let summary = format!("its deployment succeeded, and {revision} has the traffic all the same");
+                    RolloutResult { revision: running.parse().ok(), ..ended(Outcome::Superseded, because(summary)) }
+                }
+                None => ended(Outcome::Succeeded, None),
             }
-            None => ended(Outcome::Succeeded, None),
-        },
+        }
         Watched::Over(deployment) => {
             let summary = failure(&deployment);
             let (over, stuck) = watch.own_rollback(deployment, arn, deadline).await;
@@ -179,7 +182,7 @@ async fn watched(
                 return ended(Outcome::Detached, because(watch.after_cancel(id, OnCancel::Detach).await));
             }
             let found = watch.found().await;
-            let primary = watch.primary(deadline).await.map(|(_, running)| running);
+            let primary = watch.primary(deadline, |_| false).await.map(|(_, running)| running);
             let back = primary.as_ref().is_some_and(is_back);
             let found = found.with(stuck.clone().map(Evidence::from).into_iter().collect());
             let outcome = match (back, stuck) {
@@ -313,18 +316,23 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Returns the task set that has the traffic, and its task definition's ARN.
-    pub async fn primary(&self, deadline: Instant) -> Option<(String, String)> {
-        let until = deadline.max(Instant::now() + INTERVAL * 5);
+    /// Returns the task set that has the traffic, and its task definition's ARN. ECS's reads lag: one that `may_be_old` by its
+    /// task definition is believed only where it stays so.
+    pub async fn primary(&self, deadline: Instant, may_be_old: impl Fn(&String) -> bool) -> Option<(String, String)> {
+        let believed = Instant::now() + CONFIRM_AFTER;
+        let until = deadline.max(believed + INTERVAL * 5);
         let look = async {
             loop {
                 let names = [self.target.service.as_str()];
                 match self.ecs.describe_services(&self.target.cluster, &names).await {
                     Ok(answer) => {
                         let service = answer.found.first().map(LiveService::read);
-                        return service.and_then(|service| {
-                            service.primary().map(|primary| (primary.id.clone(), primary.task_definition.clone()))
-                        });
+                        let primary = service.as_ref().and_then(LiveService::primary);
+                        let found = primary.map(|primary| (primary.id.clone(), primary.task_definition.clone()));
+                        let is_old = found.as_ref().is_some_and(|(_, running)| may_be_old(running));
+                        if !is_old || Instant::now() >= believed {
+                            return found;
+                        }
                     }
                     Err(error) if error.is_transient() => {}
                     // Asking again gives the same answer.

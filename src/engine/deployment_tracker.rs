@@ -14,7 +14,7 @@ use crate::observe::service::{Deployment, LiveService};
 /// How long a state that ECS may still correct is not believed: a FAILED before its rollback shows, a COMPLETED whose
 /// service deployment still says IN_PROGRESS (they are written a second or two apart), and what ran before as PRIMARY
 /// without a word of ours, which is what a look shows that lags behind UpdateService.
-const CONFIRM_AFTER: Duration = Duration::from_secs(30);
+pub const CONFIRM_AFTER: Duration = Duration::from_secs(30);
 
 /// What is followed, and what was learned of it so far.
 #[derive(Clone, Debug)]

@@ -140,6 +140,12 @@ impl<'a> Facts<'a> {
         &self.history.fleet.targets[index].id
     }
 
+    /// The id of a target's account, and its region.
+    pub fn place(&self, index: usize) -> (&str, &str) {
+        let target = &self.history.fleet.targets[index];
+        (target.account.id.as_str(), &target.id.region)
+    }
+
     /// Whether somebody else changed services during the run.
     pub fn is_shared(&self) -> bool {
         let words = ["supersede", "vanish"];

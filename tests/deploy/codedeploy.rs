@@ -97,6 +97,15 @@ async fn a_lost_answer_starts_no_second_deployment() {
     assert_eq!(sent(&scene, "CreateDeployment").len(), 4);
 }
 
+/// CodeDeploy has succeeded, and a read of ECS shows for some seconds more what ran before.
+#[tokio::test(start_paused = true)]
+async fn a_read_that_lags_behind_the_traffic_is_no_other_deployment() {
+    let scene = by_codedeploy(1, 2, "").quick().fault("*=stale:8");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    assert!(ran.seconds < 60, "it is believed as soon as it shows: {} s", ran.seconds);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_never_ends_times_out_and_goes_back_where_that_is_wished_for() {
     for (policy, outcome, stops) in [("stop", Outcome::TimedOut, 0), ("rollback", Outcome::RolledBack, 1)] {

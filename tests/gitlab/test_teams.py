@@ -148,17 +148,17 @@ def test_the_tiers_of_accounts_leave_production_to_the_job(tmp_path, aws, gitlab
 def test_the_projects_own_pipeline(tmp_path):
     text = (ROOT / ".gitlab-ci.yml").read_text()
     project = Project(tmp_path, text=text)
-    assert project.listed().keys() == {"test"}, "on the default branch"
+    assert project.listed().keys() == {"test", "dependencies"}, "on the default branch"
     released = project.listed(CI_COMMIT_TAG="1.2.3", CI_COMMIT_BRANCH=None)
     jobs = {name.partition(" ")[0].partition(":")[0] for name in released}
-    assert jobs == {"test", "version", "static", "debian", "container", "sign", "upload", "release"}, released.keys()
-    assert project.listed(CI_COMMIT_TAG="v1", CI_COMMIT_BRANCH=None).keys() == {"test"}, "no version, no release"
+    assert jobs == {"test", "dependencies", "version", "static", "debian", "container", "sign", "upload", "release"}, released.keys()
+    assert project.listed(CI_COMMIT_TAG="v1", CI_COMMIT_BRANCH=None).keys() == {"test", "dependencies"}, "no version, no release"
     pipeline = yaml.safe_load(text)
     assert ".ci/run" in pipeline["test"]["script"]
     assert pipeline["sign"]["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
     # What is uploaded is what the release links.
     links = {link["url"].rpartition("/")[2] for link in pipeline["release"]["release"]["assets"]["links"]}
     targets = pipeline["static"]["parallel"]["matrix"][0]["TARGET"]
-    assert links == {f"roleout-{target.partition('-')[0]}-linux" for target in targets} | {"SHA256SUMS", "SHA256SUMS.sigstore.json"}
+    assert links == {f"roleout-{target.partition('-')[0]}-linux" for target in targets} | {"SHA256SUMS", "SHA256SUMS.sigstore.json", "roleout.cdx.json"}
     for path in ("packaging/static", "packaging/deb", "packaging/Dockerfile", ".ci/run"):
         assert (ROOT / path).is_file() and path in text, path

@@ -219,7 +219,13 @@ fn begins_after(facts: &Facts<'_>, wave: &Wave, mut failures: Vec<u64>, late: u6
     let (_, most) = bounds(wave);
     let Some(exceeded) = failures.get(most) else { return };
     for &index in &wave.targets {
-        if facts.targets[index].first().is_some_and(|begun| begun > exceeded + late) {
+        // What was on the wire by then may take effect later.
+        let (account, region) = facts.place(index);
+        let was_sent = facts.ran.calls.attempts.iter().any(|attempt| {
+            let here = attempt.account == account && attempt.region == region;
+            here && attempt.sent > exceeded + late && BEGINNINGS.contains(&attempt.operation.as_str())
+        });
+        if was_sent && facts.targets[index].first().is_some_and(|begun| begun > exceeded + late) {
             broken.push("halt", format!("{} began after the budget was exceeded at {exceeded}", facts.id(index)));
         }
     }

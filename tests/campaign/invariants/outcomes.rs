@@ -154,7 +154,7 @@ pub fn others_are_not_overwritten(facts: &Facts<'_>, broken: &mut Broken) {
         let is_undone = |at: u64| {
             let mut deployments = facts.ran.deployments[done.index].iter();
             deployments.any(|one| {
-                one.created.abs_diff(done.at) < 1_000 && one.status == "ROLLBACK_SUCCESSFUL" && one.failed_by(at)
+                one.created.abs_diff(done.at) < 1_000 && one.status.starts_with("ROLLBACK_") && one.failed_by(at)
             })
         };
         if let Some(at) = facets.forward.iter().find(|at| **at > done.at + 1_000 && !is_undone(**at)) {

@@ -128,7 +128,7 @@ function poison(stamped) {
   const { event } = stamped;
   if (event.kind === 'run_started') {
     for (const change of event.plan.changes) {
-      change.service = `${EVIL}${change.service}`;
+      change.ecs_service = `${EVIL}${change.ecs_service}`;
       change.cluster = EVIL;
       change.summary = [EVIL, `app: image ${EVIL} -> ${EVIL}`];
       change.wave += EVIL;

@@ -10,6 +10,8 @@ use crate::fleet::image_ref::ImageRef;
 use crate::plan::outline::ChangeOutline;
 use crate::plan::placeholders::{PlaceholderScope, Placeholders};
 
+/// How many lines of changes are told before the rest is counted.
+pub const SHIPS: usize = 12;
 /// The characters of a commit's hash that tell it from others, as GitLab shows it.
 const SHORT: usize = 8;
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::base::exit::Exit;
 use crate::base::text::{count, duration, parallel};
+use crate::plan::ships::{SHIPS, lines};
 use crate::report::html::data::glyph_and_tone;
 use crate::report::html::markup::{Page, digest, glyph, link};
 use crate::report::{Ending, Line, Reason, Report, Run, Target, Wave};
@@ -142,9 +143,11 @@ fn verdict(report: &Report, page: &mut Page) {
         ("Project", job.project.as_deref().map(plain)),
         ("Branch or tag", job.reference.as_deref().map(plain)),
         ("Commit", job.commit.as_deref().map(|commit| link(&short(commit), job.commit_url.as_deref()))),
+        ("Author", job.author.as_deref().map(plain)),
         ("Pipeline", job.pipeline_id.as_deref().map(|id| link(&format!("#{id}"), job.pipeline_url.as_deref()))),
         ("Job", job.name.as_deref().or(job.id.as_deref()).map(|name| link(name, job.url.as_deref()))),
         ("Run", run.id.as_deref().map(|id| format!("<code>{}</code>", plain(id)))),
+        ("Ships", ships(report)),
     ];
     for (term, value) in facts {
         if let Some(value) = value {
@@ -154,6 +157,17 @@ fn verdict(report: &Report, page: &mut Page) {
     page.html("</dl>\n");
     totals(report, page);
     page.html("</header>\n");
+}
+
+/// What the run ships, a line for each distinct change of an image; `None` = no image changes.
+fn ships(report: &Report) -> Option<String> {
+    let all = lines(&report.ships);
+    let line = |(what, targets): &(String, usize)| format!("{}, {}", markup::escaped(what), count(*targets, "target"));
+    let mut told: Vec<String> = all.iter().take(SHIPS).map(line).collect();
+    if all.len() > SHIPS {
+        told.push(format!("and {} more images, which <code>report.json</code> has", all.len() - SHIPS));
+    }
+    (!told.is_empty()).then(|| told.join("<br>"))
 }
 
 /// The totals: their shares as a bar, and in words.

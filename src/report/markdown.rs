@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use crate::base::markdown::{code, escaped};
 use crate::base::text::{clean, count, cut, duration, start};
-use crate::plan::ships::lines;
+use crate::plan::ships::{SHIPS, lines};
 use crate::report::{Report, Target, counts};
 
 /// GitLab takes 1,000,000 characters in a note; the rest is for the line that says what is left out, and for what a
@@ -15,8 +15,6 @@ const LIMIT: usize = 990_000;
 const FAILURES: usize = 50;
 /// How many targets a failure names before it counts the rest.
 const NAMED: usize = 40;
-/// How many changes of images are told before the rest is counted.
-const SHIPS: usize = 12;
 /// The most columns of a line in a block.
 const WIDTH: usize = 1_000;
 

@@ -10,7 +10,7 @@ use crate::event::{Reason, TaskEnd};
 use crate::fleet::{Outcome, TargetId};
 use crate::narrate::outcome::Tone;
 use crate::narrate::{console, outcome, stage};
-use crate::plan::ships::lines;
+use crate::plan::ships::{SHIPS, lines};
 use crate::state::{RunState, TargetState, Totals, WaveState};
 use crate::view::style::Paint;
 
@@ -81,9 +81,6 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, extent: Extent) -> S
     page.line(tone, &verdict);
     page.text
 }
-
-/// How many changes of images are told before the rest is counted.
-const SHIPS: usize = 12;
 
 /// Returns what the run ships, a line for each distinct change of an image, and the commit.
 pub fn ships(state: &RunState) -> Vec<String> {

@@ -88,7 +88,7 @@ const EXAMPLES: [(&str, &str); 15] = [
     (
         "credentials",
         "  roleout credentials --account staging\n  roleout credentials --account staging --ambient\n  \
-         roleout credentials -f /work/deploy.yaml --account prod-eu",
+         roleout credentials -f /etc/roleout/deploy.yaml --account prod-eu",
     ),
     (
         "iam",

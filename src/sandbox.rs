@@ -341,17 +341,8 @@ impl Sandbox {
         operation: &str,
         input: &Value,
     ) -> Result<Value, String> {
-        let now = self.now();
         let mut world = self.world();
-        let account = world.account_id(account);
-        let call = Call {
-            principal: seed::admin(&account),
-            account,
-            region: region.to_owned(),
-            operation: operation.to_owned(),
-            sent: now,
-            now,
-        };
+        let call = self.operators_call(&world, account, region, operation);
         world.requests += 1;
         let mut input = input.clone();
         let text = world
@@ -363,9 +354,10 @@ impl Sandbox {
 
     /// Returns a service as it is now, its account by name or id.
     pub fn service(&self, account: &str, region: &str, cluster: &str, service: &str) -> Option<ServiceSnapshot> {
-        let input = serde_json::json!({ "cluster": cluster, "services": [service] });
-        let mut output = self.call_as_operator(account, region, "DescribeServices", &input).ok()?;
-        let body = output["services"].get_mut(0)?.take();
+        let mut world = self.world();
+        let call = self.operators_call(&world, account, region, "DescribeServices");
+        let service = world.service(&call, Some(cluster), service).ok()?;
+        let body = service.is_visible(call.now).then(|| service.describe(call.now))?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let deployments = body["deployments"].as_array().into_iter().flatten();
         Some(ServiceSnapshot {
@@ -379,6 +371,18 @@ impl Sandbox {
                 .collect(),
             body,
         })
+    }
+
+    fn operators_call(&self, world: &World, account: &str, region: &str, operation: &str) -> Call {
+        let (now, account) = (self.now(), world.account_id(account));
+        Call {
+            principal: seed::admin(&account),
+            account,
+            region: region.to_owned(),
+            operation: operation.to_owned(),
+            sent: now,
+            now,
+        }
     }
 
     /// Returns the numbers of a family's ACTIVE revisions.

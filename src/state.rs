@@ -141,13 +141,13 @@ impl RunState {
                 let (production_percent, test_percent) = (*production_percent, *test_percent);
                 let (name, bake_minutes) = (stage.clone(), *bake_minutes);
                 let stage = Stage { name, production_percent, test_percent, bake_minutes, since: at, ended_at: None };
-                self.running(target, |target| target.stages.enter(stage));
+                self.moving(target, |target| target.stages.enter(stage));
             }
             Event::HookWaiting { target, hook, continued: _ } => {
-                self.running(target, |target| target.stages.wait(hook, at));
+                self.moving(target, |target| target.stages.wait(hook, at));
             }
             Event::HookEnded { target, hook, status } => {
-                self.running(target, |target| target.stages.end_hook(hook, status, at));
+                self.moving(target, |target| target.stages.end_hook(hook, status, at));
             }
             Event::RunTaskAwaited { target, name } => self.running(target, |it| it.waits_for = Some(name.clone())),
             event @ (Event::RunTaskStarted { target, .. } | Event::RunTaskFinished { target, .. }) => {

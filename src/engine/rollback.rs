@@ -4,6 +4,7 @@
 
 #[cfg(feature = "codedeploy")]
 mod codedeploy;
+mod ending;
 mod settings;
 mod stop;
 pub mod succeeded;
@@ -11,6 +12,7 @@ pub mod succeeded;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::aws::ecs::{Ecs, ServiceUpdate};
@@ -18,11 +20,11 @@ use crate::aws::error::{CallError, Kind};
 use crate::engine::blind::Blind;
 use crate::engine::context::Run;
 use crate::engine::deployment_tracker::{DeploymentTracker, Verdict};
-use crate::engine::evidence;
 use crate::engine::exactly_once::carry_out;
 use crate::engine::hints::help;
 use crate::engine::known_deployments::KnownDeployments;
 use crate::engine::last_look::LastLook;
+use crate::engine::lifecycle_hooks::Stages;
 use crate::engine::messages::Messages;
 use crate::engine::poller::Snapshot;
 use crate::engine::retry;
@@ -30,9 +32,10 @@ use crate::engine::rollback::stop::{StopDeployment, is_returning, service_deploy
 use crate::engine::rollout_result::RollbackResult;
 use crate::engine::timing::{MISSES, POLL_INTERVAL};
 use crate::engine::update::{ConditionalUpdate, TooLate, Update, Updated};
-use crate::event::{Event, Evidence, Reason, RollbackStep};
+use crate::event::{Event, Reason, RollbackStep};
 use crate::fleet::tasks::Tasks;
 use crate::fleet::{Revision, TargetId, TargetSpec};
+use crate::observe::progress::Progress;
 use crate::observe::service::LiveService;
 use crate::plan::work::{Definition, Work};
 
@@ -62,6 +65,8 @@ pub struct Rollback<'a> {
     unset: Option<CallError>,
     tasks: Option<Tasks>,
     messages: Messages,
+    /// The stages of the deployment of what ran before, once there is one.
+    stages: Option<Stages>,
 }
 
 /// Where a rollback starts.
@@ -113,6 +118,7 @@ impl<'a> Rollback<'a> {
             unset: None,
             tasks: None,
             messages: Messages::default(),
+            stages: None,
         }
     }
 
@@ -220,7 +226,7 @@ impl<'a> Rollback<'a> {
             return Step::Nothing("the service has no deployment".to_owned());
         };
         if self.work.definition == Definition::Keep {
-            return match self.work.before.settings(self.work, service) {
+            return match self.settings(service) {
                 (None, None) => Step::Nothing("its settings are not those of this run any more".to_owned()),
                 _ => Step::Settings,
             };
@@ -322,7 +328,7 @@ impl<'a> Rollback<'a> {
     /// Deploys what ran before, with the settings as they were, and watches that.
     async fn deploy(&mut self, service: &LiveService, arn: String, deadline: Instant) -> RollbackResult {
         self.announce(RollbackStep::Deploy).await;
-        let (desired_count, deployment) = self.work.before.settings(self.work, service);
+        let (desired_count, deployment) = self.settings(service);
         let update = ServiceUpdate { task_definition: Some(arn.clone()), desired_count, deployment, force: false };
         let update = Update { ecs: &self.ecs, target: self.target, past: KnownDeployments::new(service), update };
         let primary = service.primary().map(|primary| primary.id.clone());
@@ -344,6 +350,7 @@ impl<'a> Rollback<'a> {
             service.deployments.iter().map(|one| one.id.clone()).filter(|id| Some(id) != ours.as_ref()).collect();
         let mut followed = DeploymentTracker::new(arn, service.task_definition.clone(), known);
         followed.ours.clone_from(&ours);
+        self.stages = Some(Stages::under(&permit));
         match self.watch(&mut followed, deadline).await {
             Watched::Verdict(Verdict::Superseded(by), _) => RollbackResult::Superseded(by),
             Watched::Verdict(Verdict::Succeeded, service) => {
@@ -375,6 +382,7 @@ impl<'a> Rollback<'a> {
                     (misses, last_error) = (0, None);
                     blind.sees();
                     self.report_progress(&service).await;
+                    self.follow_stages(followed.ours.as_deref(), object.as_deref()).await;
                     match followed.judge(&service, object.as_deref(), start.elapsed()) {
                         Verdict::Wait | Verdict::RollingBack => {}
                         verdict => return Watched::Verdict(verdict, service),
@@ -396,6 +404,14 @@ impl<'a> Rollback<'a> {
                 }
                 None => return Watched::TimedOut(last_error),
             }
+        }
+    }
+
+    /// Follows the stages of the deployment of what ran before, and continues its hooks where the run does so.
+    async fn follow_stages(&mut self, ours: Option<&str>, object: Option<&Value>) {
+        let (Some(stages), Some(ours), Some(object)) = (&mut self.stages, ours, object) else { return };
+        if Progress::is_of(object, ours) {
+            stages.apply(self.run, self.target, &self.ecs, object).await;
         }
     }
 
@@ -425,64 +441,5 @@ impl<'a> Rollback<'a> {
             None => RollbackResult::Back(revision),
             Some(error) => self.unset(&error),
         }
-    }
-
-    async fn not_back(&self, watched: Watched, deployment: Option<String>) -> RollbackResult {
-        match watched {
-            Watched::Cancelled => self.after_cancel(),
-            Watched::Gone => self.stuck("the service vanished during the rollback".to_owned(), None).await,
-            Watched::TimedOut(Some(error)) => {
-                self.stuck(self.too_late(&format!("ECS gave no answer: {error:#}")), None).await
-            }
-            Watched::TimedOut(None) | Watched::Verdict(_, _) => {
-                let tasks = self.tasks.unwrap_or_default();
-                let counts = format!("{} of {} tasks run", tasks.running, tasks.desired);
-                self.stuck(self.too_late(&counts), deployment).await
-            }
-        }
-    }
-
-    fn too_late(&self, why: &str) -> String {
-        format!("not rolled back within {}: {why}", humantime::format_duration(self.timeout))
-    }
-
-    /// The write of the return was not sent in time, was refused, or its fate is not known.
-    fn not_written(&mut self, operation: &str, error: &CallError) -> RollbackResult {
-        let mut evidence: Vec<Evidence> = self.unstoppable.take().map(Evidence::from).into_iter().collect();
-        if error.kind != Kind::Withdrawn {
-            let (summary, help) = (format!("{error:#}"), help(error, self.target));
-            return RollbackResult::Stuck(Reason { summary, evidence, help, ..Reason::default() });
-        }
-        if self.run.cancel.is_cancelled() {
-            return self.after_cancel();
-        }
-        let limit = humantime::format_duration(self.timeout);
-        let summary = format!("{operation} was not sent within {limit}");
-        evidence.extend(error.code.is_some().then(|| format!("{error:#}").into()));
-        RollbackResult::Stuck(Reason { summary, evidence, help: Some(LOOK.to_owned()), ..Reason::default() })
-    }
-
-    /// After a cancel.
-    fn after_cancel(&self) -> RollbackResult {
-        let back = self.work.before.revision().map(|to| format!(" to {to}")).unwrap_or_default();
-        match (self.announced, self.asked) {
-            (false, _) => RollbackResult::Cancelled,
-            (true, true) => {
-                RollbackResult::Detached(format!("the run was cancelled; the rollback{back} goes on in ECS"))
-            }
-            (true, false) => {
-                RollbackResult::Detached(format!("the run was cancelled before the rollback{back} was sent to ECS"))
-            }
-        }
-    }
-
-    async fn stuck(&self, summary: String, deployment: Option<String>) -> RollbackResult {
-        let (messages, none) = (&self.messages, Vec::new());
-        let found = tokio::select! {
-            biased;
-            () = self.run.cancel.cancelled() => evidence::Found::default(),
-            found = evidence::gather(&self.ecs, self.target, deployment.as_deref(), messages, none) => found,
-        };
-        RollbackResult::Stuck(Reason { help: Some(LOOK.to_owned()), ..found.reason_of(&summary) })
     }
 }

@@ -19,6 +19,12 @@ pub struct Outline {
 }
 
 impl Outline {
+    /// Whether there are targets, and every one of them is blocked.
+    pub fn is_all_blocked(&self) -> bool {
+        let is_blocked = |change: &ChangeOutline| matches!(change.action, Action::Blocked { .. });
+        !self.changes.is_empty() && self.changes.iter().all(is_blocked)
+    }
+
     /// Counts again how many targets of each wave have something to do.
     pub fn recount(&mut self) {
         for wave in &mut self.waves {

@@ -28,18 +28,26 @@ impl PreviousState {
         self.task_definition.as_deref()?.parse().ok()
     }
 
-    /// Returns the settings to restore: those that the work changed and that still have its values. They are the desired
-    /// count and members of `deploymentConfiguration`.
-    pub fn settings(&self, work: &Work, now: &LiveService) -> (Option<u32>, Option<Value>) {
-        let count = work.desired_count.filter(|count| now.desired == *count && *count != self.desired_count);
-        let changed = work.deployment.as_ref().filter(|declared| settings::settings_hold(declared, &now.configuration));
-        let members: Map<String, Value> = changed
+    /// Returns the settings to restore: those that the work changed and that nobody else has changed since. They are the
+    /// desired count and members of `deploymentConfiguration`. With `may_lag`, what was read may be older than the work: what
+    /// it shows as before is restored too, which changes nothing if it was not changed.
+    pub fn settings(&self, work: &Work, now: &LiveService, may_lag: bool) -> (Option<u32>, Option<Value>) {
+        let was = self.desired_count;
+        let is_ours = |count: &u32| *count != was && (now.desired == *count || may_lag && now.desired == was);
+        let count = work.desired_count.filter(is_ours).map(|_| was);
+        let is_ours = |declared: &&Value| {
+            settings::settings_hold(declared, &now.configuration) || may_lag && now.configuration == self.deployment
+        };
+        let members: Map<String, Value> = work
+            .deployment
+            .as_ref()
+            .filter(is_ours)
             .and_then(Value::as_object)
             .into_iter()
             .flatten()
             .filter_map(|(name, declared)| Some((name.clone(), self.member(name, declared)?)))
             .collect();
-        (count.map(|_| self.desired_count), (!members.is_empty()).then_some(Value::Object(members)))
+        (count, (!members.is_empty()).then_some(Value::Object(members)))
     }
 
     /// Returns a member as it was. One that was absent cannot be taken away again: it is switched off, emptied, or set to
@@ -110,18 +118,18 @@ mod tests {
     fn only_what_was_changed_and_still_is_so_is_given_back() {
         let was = service(&[("PRIMARY", "td/api:1", "COMPLETED")]);
         let mut work = Work::new(Definition::Keep, &was);
-        assert_eq!(work.before.settings(&work, &was), (None, None));
+        assert_eq!(work.before.settings(&work, &was, false), (None, None));
         work.desired_count = Some(4);
         work.deployment = Some(json!({ "maximumPercent": 150, "alarms": { "enable": true, "alarmNames": ["a"] } }));
         let mut now = was.clone();
-        assert_eq!(work.before.settings(&work, &now), (None, None), "nothing of it was set");
+        assert_eq!(work.before.settings(&work, &now, false), (None, None), "nothing of it was set");
         now.desired = 4;
         now.configuration["maximumPercent"] = json!(150);
         now.configuration["alarms"] = json!({ "enable": true, "alarmNames": ["a"] });
         let off = json!({ "maximumPercent": 200, "alarms": { "enable": false, "alarmNames": ["a"] } });
-        assert_eq!(work.before.settings(&work, &now), (Some(2), Some(off)));
+        assert_eq!(work.before.settings(&work, &now, false), (Some(2), Some(off)));
         now.desired = 7;
-        assert_eq!(work.before.settings(&work, &now).0, None, "autoscaling moved it since");
+        assert_eq!(work.before.settings(&work, &now, false).0, None, "autoscaling moved it since");
     }
 
     #[test]
@@ -136,6 +144,6 @@ mod tests {
         let mut now = was.clone();
         now.configuration = declared;
         let back = json!({ "strategy": "ROLLING", "bakeTimeInMinutes": 0, "lifecycleHooks": [] });
-        assert_eq!(work.before.settings(&work, &now), (None, Some(back)));
+        assert_eq!(work.before.settings(&work, &now, false), (None, Some(back)));
     }
 }

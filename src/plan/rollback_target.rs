@@ -58,6 +58,18 @@ pub enum RollbackTarget {
     Untouched(String),
 }
 
+/// How a rollback takes what a target runs now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Present {
+    /// The deployment history says whether it is rolled back already.
+    #[default]
+    Judged,
+    /// The run that is rolled back deployed it, so it is not rolled back.
+    Deployed,
+    /// It may be rolled back already, and goes one revision further.
+    Further,
+}
+
 impl RollbackTarget {
     /// Returns what a rollback means for a target, if the deploy changed it or not.
     pub fn of_deployed(self, deployed: &Deployed) -> Self {
@@ -77,8 +89,8 @@ impl RollbackTarget {
 
 /// Decides what a rollback means for a target with a deployment history: as [`decide`] does, unless a deployment by
 /// CodeDeploy is under way.
-pub fn way_of(observed: &Observed, past: &History, further: bool) -> RollbackTarget {
-    let Some(under_way) = &observed.codedeploy else { return decide(&observed.service, past, further) };
+pub fn way_of(observed: &Observed, past: &History, is: Present) -> RollbackTarget {
+    let Some(under_way) = &observed.codedeploy else { return decide(&observed.service, past, is) };
     let (deployment, deploys) = (under_way.id.clone(), under_way.task_definition.clone());
     let completed: Vec<&str> = match past {
         History::Deployments(attempts) => {
@@ -102,9 +114,8 @@ pub fn way_of(observed: &Observed, past: &History, further: bool) -> RollbackTar
     }
 }
 
-/// Decides what a rollback means for a service with a deployment history. With `further`, a target that is rolled back
-/// already is rolled back one revision further.
-pub fn decide(service: &LiveService, past: &History, further: bool) -> RollbackTarget {
+/// Decides what a rollback means for a service with a deployment history.
+pub fn decide(service: &LiveService, past: &History, is: Present) -> RollbackTarget {
     let Some(primary) = service.primary() else {
         return RollbackTarget::Nowhere("the service has no deployment".to_owned());
     };
@@ -131,15 +142,15 @@ pub fn decide(service: &LiveService, past: &History, further: bool) -> RollbackT
                 || RollbackTarget::Nowhere("no other revision completed in the 90 days that ECS remembers".to_owned());
             let Some(other) = completed.iter().position(|arn| *arn != present) else {
                 return match newest.filter(|newest| *newest != present && !failed) {
-                    Some(after) if !further => RollbackTarget::Already(back(after)),
+                    Some(after) if is == Present::Judged => RollbackTarget::Already(back(after)),
                     _ => nowhere(),
                 };
             };
             let mut from = other;
-            if !failed {
+            if !failed && is != Present::Deployed {
                 let before = completed[other..].iter().rposition(|arn| *arn == present).map(|place| other + place);
                 let after = newest.filter(|newest| *newest != present).or(before.map(|_| completed[other]));
-                if let (Some(after), false) = (after, further) {
+                if let (Some(after), Present::Judged) = (after, is) {
                     return RollbackTarget::Already(back(after));
                 }
                 from = before.unwrap_or(other);
@@ -164,7 +175,8 @@ pub fn decide(service: &LiveService, past: &History, further: bool) -> RollbackT
                     },
                 };
             }
-            let newer = arns.first().filter(|arn| number(arn) > number(present) && !failed && !further);
+            let is_judged = !failed && is == Present::Judged;
+            let newer = arns.first().filter(|arn| is_judged && number(arn) > number(present));
             if let Some(newer) = newer {
                 return RollbackTarget::Already(format!(
                     "on {} already, which is older than {}",
@@ -339,12 +351,23 @@ mod tests {
             (2, "3- 2+ 1+", RollbackTarget::Already("already back on api:2, after api:3".into())),
         ] {
             assert_eq!(
-                decide(&service(present, "COMPLETED"), &past(attempts), false),
+                decide(&service(present, "COMPLETED"), &past(attempts), Present::Judged),
                 expected,
                 "{present} of {attempts}"
             );
         }
-        assert!(matches!(decide(&service(2, "COMPLETED"), &past("2+ 2+"), false), RollbackTarget::Nowhere(_)));
+        assert!(matches!(
+            decide(&service(2, "COMPLETED"), &past("2+ 2+"), Present::Judged),
+            RollbackTarget::Nowhere(_)
+        ));
+    }
+
+    #[test]
+    fn what_the_run_deployed_is_not_back_whatever_came_after_it() {
+        for (present, attempts) in [(3, "2- 3+ 2+ 1+"), (3, "3+ 2+ 3+ 1+"), (3, "4- 3+ 2+")] {
+            let way = decide(&service(present, "COMPLETED"), &past(attempts), Present::Deployed);
+            assert_eq!(way, to(2), "{present} of {attempts}");
+        }
     }
 
     #[test]
@@ -352,27 +375,30 @@ mod tests {
         for (present, attempts, expected) in [(2, "2+ 3+ 2+ 1+", to(1)), (2, "3- 2+ 1+", to(1)), (3, "3+ 2+ 1+", to(2))]
         {
             assert_eq!(
-                decide(&service(present, "COMPLETED"), &past(attempts), true),
+                decide(&service(present, "COMPLETED"), &past(attempts), Present::Further),
                 expected,
                 "{present} of {attempts}"
             );
         }
-        assert!(matches!(decide(&service(1, "COMPLETED"), &past("1+ 2+ 1+"), true), RollbackTarget::Nowhere(_)));
+        assert!(matches!(
+            decide(&service(1, "COMPLETED"), &past("1+ 2+ 1+"), Present::Further),
+            RollbackTarget::Nowhere(_)
+        ));
     }
 
     #[test]
     fn a_failed_one_goes_back_to_what_completed_last() {
-        assert_eq!(decide(&service(3, "FAILED"), &past("3- 2+ 1+"), false), to(2));
-        assert_eq!(decide(&service(1, "FAILED"), &past("1- 2+ 1+"), false), to(2));
+        assert_eq!(decide(&service(3, "FAILED"), &past("3- 2+ 1+"), Present::Judged), to(2));
+        assert_eq!(decide(&service(1, "FAILED"), &past("1- 2+ 1+"), Present::Judged), to(2));
     }
 
     #[test]
     fn what_is_under_way_is_stopped_unless_it_goes_back_itself() {
         let follow = RollbackTarget::Follow { deployment: "ecs-svc/9".into(), deploys: None };
-        assert_eq!(decide(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), false), follow);
+        assert_eq!(decide(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), Present::Judged), follow);
         let back =
             RollbackTarget::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()), deploys: None };
-        assert_eq!(decide(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), false), back);
+        assert_eq!(decide(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), Present::Judged), back);
     }
 
     #[test]
@@ -383,10 +409,19 @@ mod tests {
             because: "no".into(),
         };
         let older = RollbackTarget::To { arn: "td/api:2".into(), because: Some("no".into()), support: None };
-        assert_eq!(decide(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), false), older);
-        assert!(matches!(decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), false), RollbackTarget::Already(_)));
-        assert!(matches!(decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), true), RollbackTarget::To { .. }));
-        assert!(matches!(decide(&service(1, "COMPLETED"), &revisions(&[1]), false), RollbackTarget::Nowhere(_)));
+        assert_eq!(decide(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), Present::Judged), older);
+        assert!(matches!(
+            decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), Present::Judged),
+            RollbackTarget::Already(_)
+        ));
+        assert!(matches!(
+            decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), Present::Further),
+            RollbackTarget::To { .. }
+        ));
+        assert!(matches!(
+            decide(&service(1, "COMPLETED"), &revisions(&[1]), Present::Judged),
+            RollbackTarget::Nowhere(_)
+        ));
     }
 
     #[test]
@@ -409,8 +444,8 @@ mod tests {
         let present = service(4, "COMPLETED");
         let tagged = Some(HealthEvidence::Registered("the pipeline 7".to_owned()));
         let past_of_two = past(vec![known(3, None), known(2, Some("7")), known(1, Some("6"))]);
-        assert_eq!(decide(&present, &past_of_two, false), to(2, tagged));
-        assert_eq!(decide(&present, &past(vec![known(3, None), known(2, None)]), false), to(3, None));
+        assert_eq!(decide(&present, &past_of_two, Present::Judged), to(2, tagged));
+        assert_eq!(decide(&present, &past(vec![known(3, None), known(2, None)]), Present::Judged), to(3, None));
         let mut refuted = known(3, Some("7"));
         (refuted.registered_at, refuted.until) = (Timestamp::from_second(100).ok(), Timestamp::from_second(200).ok());
         let mut failed = present.clone();
@@ -419,6 +454,6 @@ mod tests {
             text: "(service api) (deployment ecs-svc/3) deployment failed: tasks failed to start.".into(),
             at: Timestamp::from_second(150).ok(),
         }];
-        assert_eq!(decide(&failed, &past(vec![refuted.clone(), known(2, None)]), false), to(2, None));
+        assert_eq!(decide(&failed, &past(vec![refuted.clone(), known(2, None)]), Present::Judged), to(2, None));
     }
 }

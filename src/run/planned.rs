@@ -15,6 +15,9 @@ use crate::view::View;
 /// What a run that is refused because of blocked targets says.
 pub const UNCHANGED: &str = "nothing was changed; --skip-blocked goes on without these targets";
 
+/// What a run says that would go on without every single target.
+pub const NONE_LEFT: &str = "nothing was changed: without these targets no target is left";
+
 /// A plan, and what it was made from.
 pub struct Planned {
     /// What was planned.
@@ -38,12 +41,13 @@ impl Planned {
         refusal(&self.fleet, &self.unreachable, &self.seen, &self.plan.outline)
     }
 
-    /// Refuses the run because of the targets that are blocked, unless it goes on without them.
+    /// Refuses the run because of the targets that are blocked, unless it goes on without them, and others are left.
     pub fn refuse(&self, skip_blocked: bool, help: &str, view: &mut View) -> Result<(), Error> {
+        let none_left = skip_blocked && self.plan.outline.is_all_blocked();
         match self.refusal() {
-            Some(error) if !skip_blocked => {
+            Some(error) if !skip_blocked || none_left => {
                 view.planned(self.plan.outline.clone());
-                return Err(error.help(help));
+                return Err(error.help(if none_left { NONE_LEFT } else { help }));
             }
             Some(error) => view.warning(&format!("going on without these targets: {error}")),
             None => {}

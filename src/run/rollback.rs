@@ -12,12 +12,14 @@ use crate::base::text::count;
 use crate::connect::{CommandContext, Connection};
 use crate::engine::Start;
 use crate::engine::cancel::unless_cancelled;
-use crate::fleet::{Fleet, OnCancel, OnFailure};
+use crate::fleet::{Fleet, OnCancel, OnFailure, TargetId, TargetSpec};
 use crate::identity::preflight::OnLoss;
+use crate::observe::Observation;
 use crate::observe::codedeploy;
 use crate::observe::history::{self, Definitions, Past};
-use crate::plan::rollback_target::RollbackTarget;
+use crate::observe::service::LiveService;
 use crate::plan::rollback_target::deployed::{Deployed, DeployedBy, DeployedRun, deployed};
+use crate::plan::rollback_target::{Present, RollbackTarget};
 use crate::plan::{build, rollback_target};
 use crate::preflight::{check_from, prepare};
 use crate::report::Report;
@@ -33,6 +35,16 @@ pub struct RollbackOptions {
     pub further: bool,
     /// Which targets.
     pub which: DeployedBy,
+}
+
+impl RollbackOptions {
+    fn present(&self, id: &TargetId, service: &LiveService) -> Present {
+        match &self.which {
+            _ if self.further => Present::Further,
+            DeployedBy::Run(run) if run.deployed(id, service) => Present::Deployed,
+            _ => Present::Judged,
+        }
+    }
 }
 
 /// Reads what a run deployed, out of its report or the last run of its journal.
@@ -84,13 +96,12 @@ pub async fn roll_back(
         codedeploy::under_way(&fleet, &mut seen, &|target| connection.clients()(target)).await;
         let clients = connection.clients();
         let past: Vec<Option<Past>> = history::targets(&fleet, &seen, &|target| clients(target)).await;
-        let ways: Vec<Option<RollbackTarget>> = seen
-            .iter()
-            .zip(&past)
-            .map(|(seen, past)| {
-                Some(rollback_target::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, options.further))
-            })
-            .collect();
+        let way = |target: &TargetSpec, seen: &Observation, past: &Option<Past>| {
+            let (seen, past) = (seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?);
+            Some(rollback_target::way_of(seen, past, options.present(&target.id, &seen.service)))
+        };
+        let pairs = fleet.targets.iter().zip(&seen).zip(&past);
+        let ways: Vec<Option<RollbackTarget>> = pairs.map(|((target, seen), past)| way(target, seen, past)).collect();
         if let (DeployedBy::Manifest, Some(name)) = (&options.which, fleet.open.first()) {
             view.note(&format!(
                 "`{name}` is not set: the last deploy is taken to be that of the newest commit; --of FILE names another"

@@ -26,6 +26,7 @@ use crate::plan::{description, drift};
 use crate::preflight::references::verify;
 use crate::preflight::{LISTED, check_from, hashed, limits, prepare, refusal};
 use crate::run::lifecycle::carry_out;
+use crate::run::planned::NONE_LEFT;
 use crate::view::Form;
 
 /// What a person decided beforehand.
@@ -94,13 +95,17 @@ pub async fn apply_plan(
     drop(compared.seen);
     compared.notes.iter().for_each(|note| view.note(note));
     let skipped = [(compared.blocked, terms.skip_blocked), (compared.stale, terms.skip_stale)];
+    let none_left = plan.outline.is_all_blocked();
     let (skipped, refused): (Vec<_>, Vec<_>) =
-        skipped.into_iter().filter_map(|(error, skip)| Some((error?, skip))).partition(|(_, skip)| *skip);
+        skipped.into_iter().filter_map(|(error, skip)| Some((error?, skip))).partition(|(_, skip)| *skip && !none_left);
     if let Some((first, more)) = refused.split_first() {
         let mut error = first.0.clone();
         for (other, _) in more {
             error.message = format!("{}\n{}", error.message, other.message);
             error.help.extend(other.help.iter().cloned());
+        }
+        if none_left && refused.iter().all(|(_, skip)| *skip) {
+            error.help = vec![NONE_LEFT.to_owned()];
         }
         view.planned(plan.outline);
         return Err(error);

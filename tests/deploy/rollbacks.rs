@@ -394,6 +394,21 @@ async fn a_rollback_restores_the_settings() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn settings_are_restored_though_ecs_shows_them_as_before() {
+    let rollout = "rollout: { timeout: 10m, on_failure: rollback, rollback_scope: wave, waves: [ { name: all, max_parallel: 1 } ] }\n";
+    let base = Scene::of(1, 2, rollout).quick();
+    assert_eq!(base.deploy().await.code(), Exit::Done);
+    let (first, second) = ("registry.example.com/s0:v2\" }\n", "s1:v2");
+    let own = format!("{first}    deployment: {{ maximum_percent: 150 }}\n");
+    let changed = manifest(1, 2, rollout).replace(first, &own).replace(second, "s1:v3");
+    let scene = Scene { fleet: fleet(&changed), ..base }.fault("a0/*/s1=crash").fault("a0/*/s0=stale:600");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.count(Outcome::RolledBack), 2, "{}", ran.said);
+    let service = scene.sandbox.service("a0", "eu-west-1", "main", "s0").expect("a service");
+    assert_eq!(service.body["deploymentConfiguration"]["maximumPercent"], 200, "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
 async fn settings_that_there_were_not_before_are_taken_away() {
     let own = "    deployment:\n      strategy: BLUE_GREEN\n      bake_time_in_minutes: 7\n      lifecycle_hooks: [ { target_type: \
                PAUSE, lifecycle_stages: [POST_SCALE_UP], timeout: { timeout_in_minutes: 300, action: ROLLBACK } } ]\n";

@@ -294,6 +294,51 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rollback_continues_the_hooks_of_its_own_deployment_as_the_run_does() {
+    for continues in [true, false] {
+        let settings = format!("    cluster: main\n    deployment: {{ {BLUE_GREEN}, {PAUSE} }}\n");
+        let rollout = "rollout: { timeout: 2h, on_failure: rollback, rollback_scope: wave, rollback_timeout: 10m, \
+                       waves: [ { name: all, max_parallel: 1 } ] }\n";
+        let mut scene =
+            Scene::new(&manifest(1, 2, rollout).replace("    cluster: main\n", &settings)).fault("*/*/s1=crash");
+        scene.start.continue_hooks = true;
+        let sandbox = scene.sandbox.clone();
+        let ran = if continues {
+            scene.deploy().await
+        } else {
+            // Somebody who continues the hook of the first deployment, and then goes home.
+            scene.start.continue_hooks = false;
+            let (ran, ()) = tokio::join!(scene.deploy(), async {
+                tokio::time::sleep(Duration::from_secs(600)).await;
+                let input = serde_json::json!({ "cluster": "main", "service": "s0" });
+                let listed =
+                    sandbox.call_as_operator("a0", "eu-west-1", "ListServiceDeployments", &input).expect("listed");
+                let arn = listed["serviceDeployments"][0]["serviceDeploymentArn"].clone();
+                let described = serde_json::json!({ "serviceDeploymentArns": [arn] });
+                let shown = sandbox
+                    .call_as_operator("a0", "eu-west-1", "DescribeServiceDeployments", &described)
+                    .expect("shown");
+                let hook = &shown["serviceDeployments"][0]["lifecycleHookDetails"][0]["hookId"];
+                let input = serde_json::json!({ "serviceDeploymentArn": arn, "hookId": hook, "action": "CONTINUE" });
+                sandbox.call_as_operator("a0", "eu-west-1", "ContinueServiceDeployment", &input).expect("continued");
+            });
+            ran
+        };
+        let (outcome, code) = match continues {
+            true => (Outcome::RolledBack, Exit::RolledBack),
+            false => (Outcome::Stuck, Exit::Stuck),
+        };
+        assert_eq!((ran.outcome(ONE), ran.code()), (Some(outcome), code), "{}", ran.said);
+        if continues {
+            assert!(service(&scene).task_definition.ends_with("s0:9"), "{}", ran.said);
+        } else {
+            assert!(ran.said.contains("it waits at a PAUSE hook in POST_TEST_TRAFFIC_SHIFT"), "{}", ran.said);
+            assert!(ran.said.contains("let it go on with `roleout continue`"), "{}", ran.said);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hook_that_may_not_be_continued_says_so_and_waits() {
     let mut scene = scene(1, &[BLUE_GREEN, PAUSE]).fault("*=deny:ecs:ContinueServiceDeployment");
     scene.start.continue_hooks = true;

@@ -1,5 +1,6 @@
 //! Restores the desired count and the deployment settings that a change set.
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::aws::ecs::ServiceUpdate;
@@ -32,7 +33,7 @@ impl Rollback<'_> {
     /// Restores the settings of a target that had no other work.
     pub(super) async fn give_settings_back(&mut self, service: &LiveService, deadline: Instant) -> RollbackResult {
         self.announce(RollbackStep::Settings).await;
-        let (count, _) = self.work.before.settings(self.work, service);
+        let (count, _) = self.settings(service);
         self.restore(service, deadline).await;
         self.asked = self.unset.is_none();
         if let (Some(count), None) = (count, &self.unset) {
@@ -66,9 +67,17 @@ impl Rollback<'_> {
         self.finish(service.revision()).await
     }
 
-    /// Restores the settings that the change set, if they still have its values.
+    /// Returns the settings to restore. A service that shows only deployments from before the change may be read as it was
+    /// before the change.
+    pub(super) fn settings(&self, service: &LiveService) -> (Option<u32>, Option<Value>) {
+        let before = &self.work.deployments;
+        let may_lag = service.deployments.iter().all(|deployment| before.contains(&deployment.id));
+        self.work.before.settings(self.work, service, may_lag)
+    }
+
+    /// Restores the settings that the change set, unless somebody else has changed them since.
     pub(super) async fn restore(&mut self, service: &LiveService, deadline: Instant) {
-        let (desired_count, deployment) = self.work.before.settings(self.work, service);
+        let (desired_count, deployment) = self.settings(service);
         let update = ServiceUpdate { desired_count, deployment, ..ServiceUpdate::default() };
         if update != ServiceUpdate::default() && self.unset.is_none() {
             let update = Update { ecs: &self.ecs, target: self.target, past: KnownDeployments::default(), update };

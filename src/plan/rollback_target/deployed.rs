@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fleet::{Base, Commit, Fleet, OnBusy, Release, Revision, TargetId, TargetSpec};
+use crate::observe::service::LiveService;
 use crate::observe::{Observation, Observed};
 use crate::plan::work::Definition;
 use crate::plan::{build, open};
@@ -49,6 +50,12 @@ impl Deployed {
 }
 
 impl DeployedRun {
+    /// Whether it deployed what a service runs now.
+    pub fn deployed(&self, id: &TargetId, service: &LiveService) -> bool {
+        let present = service.revision();
+        matches!((self.targets.get(id), present), (Some(Ok(to)), Some(present)) if *to == present)
+    }
+
     fn judge(&self, id: &TargetId, observed: &Observed) -> Deployed {
         match self.targets.get(id) {
             None => Deployed::no("that run had no such target"),

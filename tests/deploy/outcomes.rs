@@ -243,6 +243,19 @@ async fn blocked_targets_can_be_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_of_which_no_target_is_left_is_refused() {
+    let mut scene = Scene::of(2, 1, TIMEOUT);
+    scene.choice.skip_blocked = true;
+    for account in ["200000000000", "200000000001"] {
+        let input = json!({"cluster": "main", "service": "s0", "force": true});
+        scene.sandbox.call_as_operator(account, "eu-west-1", "DeleteService", &input).expect("deleted");
+    }
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+    assert!(ran.said.contains("nothing was changed: without these targets no target is left"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deployment_of_another_revision_in_progress_blocks() {
     let scene = Scene::of(1, 1, TIMEOUT);
     let update = json!({"cluster": "main", "service": "s0", "forceNewDeployment": true});

@@ -19,13 +19,16 @@ pub mod health;
 pub mod iam;
 pub mod limits;
 pub mod logs;
+pub mod operation;
 pub mod others;
 #[cfg(feature = "verify")]
 pub mod parameters;
 pub mod permit;
+pub mod protocol;
 pub mod recorder;
 #[cfg(feature = "verify")]
 pub mod secrets;
+pub mod service;
 pub mod settings;
 pub mod sts;
 mod timing;

@@ -184,3 +184,128 @@ fn components(config: &SdkConfig, log: CallLog, locator: Locator) -> RuntimeComp
     }
     components
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_types::body::SdkBody;
+    use serde_json::json;
+
+    use super::*;
+    use crate::aws::Aws;
+    use crate::aws::service::{CODEDEPLOY, IAM, SSM};
+    use crate::base::clock::Clock;
+    use crate::sandbox::Sandbox;
+
+    const THROTTLED: (u16, &str) = (400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#);
+
+    /// A server that gives one answer after the other, and the last of them for ever, and keeps what it was asked.
+    #[derive(Clone, Debug)]
+    struct Server {
+        answers: Vec<(u16, &'static str)>,
+        asked: Arc<Mutex<Vec<HttpRequest>>>,
+    }
+
+    impl HttpConnector for Server {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let mut asked = self.asked.lock().expect("no panic");
+            let (status, body) = *self.answers.get(asked.len()).or(self.answers.last()).expect("an answer");
+            asked.push(request);
+            let answer = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
+            HttpConnectorFuture::ready(Ok(answer))
+        }
+    }
+
+    /// Returns a client of the service as account 1 has it in eu-west-1, and its server.
+    fn client(service: Service, answers: &[(u16, &'static str)]) -> (Client, Server) {
+        let server = Server { answers: answers.to_vec(), asked: Arc::default() };
+        let connector = server.clone();
+        let http = SharedHttpClient::new(http_client_fn(move |_, _| SharedHttpConnector::new(connector.clone())));
+        let base = Aws::in_process(http, Clock::tokio_from_system(), "eu-central-1").base;
+        let keys = SharedCredentialsProvider::new(Sandbox::account_credentials("1"));
+        let base = base.into_builder().credentials_provider(keys).build();
+        (Client::new(service, &base, "1", "eu-west-1"), server)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_signed_for_its_service_and_region_and_says_which_attempt_it_is() {
+        let (ssm, server) = client(SSM, &[THROTTLED, (200, r#"{"Parameters":[],"New":1}"#)]);
+        let answer = ssm.read("DescribeParameters", json!({ "MaxResults": 1 })).await;
+        assert_eq!(answer, Ok(json!({ "Parameters": [], "New": 1 })));
+        let asked = server.asked.lock().expect("no panic");
+        let header = |number: usize, name: &str| asked[number].headers().get(name).unwrap_or_default().to_owned();
+        assert_eq!(asked.len(), 2);
+        assert_eq!(asked[0].uri(), "https://ssm.eu-west-1.amazonaws.com/");
+        assert!(header(0, "authorization").contains("/eu-west-1/ssm/aws4_request"), "{}", header(0, "authorization"));
+        assert!(header(0, "authorization").contains("x-amz-target"), "{}", header(0, "authorization"));
+        assert_eq!(header(1, "amz-sdk-request").split(';').next(), Some("attempt=2"));
+        assert_eq!(header(0, "amz-sdk-invocation-id"), header(1, "amz-sdk-invocation-id"));
+        assert!(header(0, "x-amz-user-agent").contains("api/ssm/"), "{}", header(0, "x-amz-user-agent"));
+        let (iam, server) = client(IAM, &[(200, "<GetRoleResponse><GetRoleResult/></GetRoleResponse>")]);
+        assert_eq!(iam.read("GetRole", json!({ "RoleName": "a" })).await, Ok(json!("")));
+        let asked = server.asked.lock().expect("no panic");
+        assert_eq!(asked[0].uri(), "https://iam.amazonaws.com/");
+        let signature = asked[0].headers().get("authorization").unwrap_or_default();
+        assert!(signature.contains("/us-east-1/iam/aws4_request"), "{signature}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_is_repeated_only_where_that_is_safe_and_never_without_its_permit() {
+        let lost = [(500, "{}"), (200, r#"{"deploymentId":"d-1"}"#)];
+        let permit = Permit::default();
+        for (repeat, asked) in [(Repeat::Safely, 2), (Repeat::Never, 1)] {
+            let (codedeploy, server) = client(CODEDEPLOY, &lost);
+            let answer = codedeploy.write("CreateDeployment", json!({}), repeat, &permit).await;
+            assert_eq!(
+                (answer.is_ok(), server.asked.lock().expect("no panic").len()),
+                (asked == 2, asked),
+                "{repeat:?}"
+            );
+        }
+        permit.withdraw();
+        let (codedeploy, server) = client(CODEDEPLOY, &lost);
+        let answer = codedeploy.write("CreateDeployment", json!({}), Repeat::Never, &permit).await;
+        assert_eq!(answer, Err(CallError::withdrawn("CreateDeployment")));
+        assert!(server.asked.lock().expect("no panic").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_has_the_words_and_the_meaning_that_it_has_for_ecs() {
+        let refuse = async |status, body| {
+            let (ssm, _) = client(SSM, &[(status, body)]);
+            ssm.read("DescribeParameters", json!({})).await.expect_err("refused")
+        };
+        let denied = refuse(400, r#"{"__type":"AccessDeniedException","Message":"User: a is not authorized"}"#).await;
+        assert_eq!((denied.kind, denied.status), (Kind::Denied, Some(400)));
+        assert_eq!(denied.to_string(), "DescribeParameters: AccessDeniedException: User: a is not authorized");
+        assert_eq!(refuse(400, r#"{"__type":"ExpiredTokenException","message":"m"}"#).await.kind, Kind::Expired);
+        assert_eq!(refuse(THROTTLED.0, THROTTLED.1).await.kind, Kind::Throttled);
+        for (status, body) in [(400, "<html>a proxy</html>"), (200, "<html>a proxy</html>")] {
+            assert!(refuse(status, body).await.is_unreadable(), "{status}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_read_to_its_last_page_and_not_in_a_circle() {
+        let pages = [
+            (200, r#"{"Parameters":[1],"NextToken":"a"}"#),
+            (200, r#"{"Parameters":[],"NextToken":"b"}"#),
+            (200, r#"{"Parameters":[2],"NextToken":""}"#),
+        ];
+        let (ssm, server) = client(SSM, &pages);
+        let list = ssm.list("DescribeParameters", json!({ "MaxResults": 1 }), "Parameters", "NextToken").await;
+        assert_eq!(list, Ok(vec![json!(1), json!(2)]));
+        let asked = server.asked.lock().expect("no panic");
+        assert_eq!(asked[2].body().bytes(), Some(&br#"{"MaxResults":1,"NextToken":"b"}"#[..]));
+        let (ssm, server) = client(SSM, &pages[..1]);
+        let list = ssm.list("DescribeParameters", json!({}), "Parameters", "NextToken").await;
+        assert_eq!(list.map_err(|error| error.kind), Err(Kind::Unknown));
+        assert_eq!(server.asked.lock().expect("no panic").len(), 2);
+    }
+}

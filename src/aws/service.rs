@@ -120,6 +120,8 @@ impl ResolveEndpoint for Locator {
 
 #[cfg(test)]
 mod tests {
+    use aws_types::service_config::LoadServiceConfig;
+
     use super::*;
 
     fn find(service: Service, region: &str, fips: bool, dual_stack: bool) -> (String, Option<String>) {
@@ -171,15 +173,28 @@ mod tests {
     #[test]
     fn every_service_is_known_in_every_partition() {
         let all = [CLOUDWATCH, CODEDEPLOY, ECR, ELB, IAM, LOGS, ORGANIZATIONS, SECRETS, SSM];
-        let ids: Vec<&str> = PLACES.keys().map(String::as_str).collect();
-        assert_eq!(
-            ids,
-            all.map(|service| service.id)
-                .into_iter()
-                .collect::<std::collections::BTreeSet<_>>()
-                .into_iter()
-                .collect::<Vec<_>>()
-        );
-        assert!(PLACES.values().all(|partitions| partitions.len() == 8));
+        assert_eq!(PLACES.len(), all.len());
+        for service in all {
+            assert_eq!(PLACES.get(service.id).map(BTreeMap::len), Some(8), "{service:?}");
+        }
+    }
+
+    /// Settings of one service.
+    #[derive(Debug)]
+    struct Configured;
+
+    impl LoadServiceConfig for Configured {
+        fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+            (key.service_id() == "IAM").then(|| "http://127.0.0.1:4566/x".to_owned())
+        }
+    }
+
+    #[test]
+    fn a_configured_endpoint_is_taken_as_it_is_and_not_with_fips() {
+        let config = |fips| SdkConfig::builder().use_fips(fips).service_config(Configured).build();
+        let endpoint = Locator::new(IAM, &config(false), "eu-west-1").find().expect("an endpoint");
+        assert_eq!((endpoint.url(), endpoint.auth_schemes().len()), ("http://127.0.0.1:4566/x", 0));
+        assert!(Locator::new(IAM, &config(true), "eu-west-1").find().is_err());
+        assert!(Locator::new(SSM, &config(true), "eu-west-1").find().is_ok());
     }
 }

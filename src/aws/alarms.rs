@@ -2,17 +2,12 @@
 
 use std::collections::BTreeMap;
 
-#[cfg(feature = "alarms")]
-use aws_sdk_cloudwatch::{
-    Client,
-    types::{AlarmType, StateValue},
-};
+use serde_json::json;
 
-#[cfg(feature = "alarms")]
 use crate::aws::error::CallError;
+use crate::aws::operation::Client;
 
 /// Names in one DescribeAlarms call (CloudWatch API Reference).
-#[cfg(feature = "alarms")]
 const NAMES_PER_CALL: usize = 100;
 
 /// The alarms that exist, by their names.
@@ -28,13 +23,11 @@ pub enum State {
 }
 
 /// The alarms of one account and region.
-#[cfg(feature = "alarms")]
 #[derive(Clone, Debug)]
 pub struct Alarms {
     client: Client,
 }
 
-#[cfg(feature = "alarms")]
 impl Alarms {
     /// Wraps a client.
     pub fn new(client: Client) -> Self {
@@ -45,21 +38,18 @@ impl Alarms {
     pub async fn states(&self, names: &[String]) -> Result<States, CallError> {
         let mut states = States::new();
         for names in names.chunks(NAMES_PER_CALL) {
-            let request = self.client.describe_alarms().set_alarm_names(Some(names.to_vec())).max_records(100);
             // Without their types, only metric alarms are returned.
-            let request = request.alarm_types(AlarmType::MetricAlarm).alarm_types(AlarmType::CompositeAlarm);
-            let answer = request.send().await.map_err(|error| CallError::new("DescribeAlarms", &error))?;
-            let metric = answer.metric_alarms.unwrap_or_default().into_iter();
-            let composite = answer.composite_alarms.unwrap_or_default().into_iter();
-            let all = metric
-                .map(|alarm| (alarm.alarm_name, alarm.state_value, alarm.state_reason))
-                .chain(composite.map(|alarm| (alarm.alarm_name, alarm.state_value, alarm.state_reason)));
-            states.extend(all.filter_map(|(name, value, reason)| {
-                let state = match value? {
-                    StateValue::Alarm => State::Alarm(reason.unwrap_or_default()),
+            let types = ["MetricAlarm", "CompositeAlarm"];
+            let input = json!({ "AlarmNames": names, "MaxRecords": NAMES_PER_CALL, "AlarmTypes": types });
+            let answer = self.client.read("DescribeAlarms", input).await?;
+            let alarms =
+                ["MetricAlarms", "CompositeAlarms"].iter().filter_map(|kind| answer[*kind].as_array()).flatten();
+            states.extend(alarms.filter_map(|alarm| {
+                let state = match alarm["StateValue"].as_str()? {
+                    "ALARM" => State::Alarm(alarm["StateReason"].as_str().unwrap_or_default().to_owned()),
                     _ => State::Calm,
                 };
-                Some((name?, state))
+                Some((alarm["AlarmName"].as_str()?.to_owned(), state))
             }));
         }
         Ok(states)

@@ -1,13 +1,10 @@
 //! CodeDeploy: the deployments of a deployment group of ECS.
 
-use aws_sdk_codedeploy::Client;
-use aws_sdk_codedeploy::config::retry::RetryConfig;
-use aws_sdk_codedeploy::types::{
-    AppSpecContent, DeploymentInfo, DeploymentStatus, RevisionLocation, RevisionLocationType,
-};
+use serde_json::{Value, json};
 
 use crate::aws::error::{CallError, Kind};
-use crate::aws::permit::{Gate, Permit};
+use crate::aws::operation::{Client, Repeat};
+use crate::aws::permit::Permit;
 use crate::base::arn;
 use crate::fleet::codedeploy::CodeDeploy as Group;
 
@@ -68,25 +65,22 @@ impl Deployment {
         })
     }
 
-    fn read(id: &str, info: DeploymentInfo) -> Self {
-        let error = info.error_information.map(|error| {
-            let parts = [error.code.map(|code| code.as_str().to_owned()), error.message];
-            parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
-        });
-        let (rollback, rolls_back) = match info.rollback_info {
-            Some(info) => (info.rollback_deployment_id, info.rollback_triggering_deployment_id),
-            None => (None, None),
-        };
-        Self {
-            id: id.to_owned(),
-            status: info.status.as_ref().map_or("Created", DeploymentStatus::as_str).to_owned(),
-            error: error.filter(|text| !text.is_empty()),
-            rollback: rollback.filter(|id| !id.is_empty()),
-            rolls_back: rolls_back.filter(|result| !result.is_empty() && result != id),
-            created: info.create_time.map_or(0, |at| at.secs()),
-            appspec: info.revision.and_then(|revision| revision.app_spec_content?.content).unwrap_or_default(),
-            description: info.description.unwrap_or_default(),
-        }
+    fn read(info: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let id = text(&info["deploymentId"])?;
+        let error = ["code", "message"].iter().filter_map(|key| text(&info["errorInformation"][key]));
+        let error = error.collect::<Vec<_>>().join(": ");
+        let rollback = &info["rollbackInfo"];
+        Some(Self {
+            status: text(&info["status"]).unwrap_or_else(|| "Created".to_owned()),
+            error: Some(error).filter(|text| !text.is_empty()),
+            rollback: text(&rollback["rollbackDeploymentId"]),
+            rolls_back: text(&rollback["rollbackTriggeringDeploymentId"]).filter(|other| *other != id),
+            created: info["createTime"].as_f64().map_or(0, |seconds| seconds as i64),
+            appspec: text(&info["revision"]["appSpecContent"]["content"]).unwrap_or_default(),
+            description: text(&info["description"]).unwrap_or_default(),
+            id,
+        })
     }
 }
 
@@ -108,12 +102,10 @@ impl CodeDeploy {
 
     /// Returns the group's last deployment, whoever started it.
     pub async fn last(&self, group: &Group) -> Result<Option<Deployment>, CallError> {
-        let request = self.client.get_deployment_group().application_name(&group.application);
-        let answer = request.deployment_group_name(&group.deployment_group).send().await;
-        let answer = answer.map_err(|error| CallError::new("GetDeploymentGroup", &error))?;
-        let last = answer.deployment_group_info.and_then(|info| info.last_attempted_deployment?.deployment_id);
-        match last {
-            Some(id) => self.get(&id).await.map(Some),
+        let input = json!({ "applicationName": group.application, "deploymentGroupName": group.deployment_group });
+        let answer = self.client.read("GetDeploymentGroup", input).await?;
+        match answer["deploymentGroupInfo"]["lastAttemptedDeployment"]["deploymentId"].as_str() {
+            Some(id) => self.get(id).await.map(Some),
             None => Ok(None),
         }
     }
@@ -122,64 +114,50 @@ impl CodeDeploy {
     /// CreateDeployment has no idempotency token.
     pub async fn create(&self, group: &Group, arn: &str, permit: &Permit) -> Result<String, CallError> {
         const OPERATION: &str = "CreateDeployment";
-        let appspec = AppSpecContent::builder().content(group.appspec_for(arn)).build();
-        let revision = RevisionLocation::builder()
-            .revision_type(RevisionLocationType::AppSpecContent)
-            .app_spec_content(appspec)
-            .build();
-        let request = self
-            .client
-            .create_deployment()
-            .application_name(&group.application)
-            .deployment_group_name(&group.deployment_group)
-            .set_deployment_config_name(group.config.clone())
-            .description(description(arn))
-            .revision(revision);
-        let once = aws_sdk_codedeploy::Config::builder().retry_config(RetryConfig::standard().with_max_attempts(1));
-        let gate = Gate::new(permit);
-        let request = request.customize().interceptor(gate.clone()).config_override(once);
-        let answer = gate.carry(Box::pin(request.send())).await.ok_or_else(|| CallError::withdrawn(OPERATION))?;
-        let answer = answer.map_err(|error| CallError::new(OPERATION, &error))?;
-        answer.deployment_id.ok_or_else(|| CallError::plain(OPERATION, Kind::Unknown, "an answer without an id"))
+        let appspec = json!({ "content": group.appspec_for(arn) });
+        let mut input = json!({
+            "applicationName": group.application,
+            "deploymentGroupName": group.deployment_group,
+            "description": description(arn),
+            "revision": { "revisionType": "AppSpecContent", "appSpecContent": appspec },
+        });
+        if let Some(config) = &group.config {
+            input["deploymentConfigName"] = config.as_str().into();
+        }
+        let answer = self.client.write(OPERATION, input, Repeat::Never, permit).await?;
+        let id = answer["deploymentId"].as_str().map(str::to_owned);
+        id.ok_or_else(|| CallError::plain(OPERATION, Kind::Unknown, "an answer without an id"))
     }
 
     /// Returns a deployment.
     pub async fn get(&self, id: &str) -> Result<Deployment, CallError> {
         const OPERATION: &str = "GetDeployment";
-        let answer = self.client.get_deployment().deployment_id(id).send().await;
-        let answer = answer.map_err(|error| CallError::new(OPERATION, &error))?;
-        let nothing = || CallError::plain(OPERATION, Kind::Unknown, "an answer without a deployment");
-        let info = answer.deployment_info.ok_or_else(nothing)?;
-        Ok(Deployment::read(id, info))
+        let answer = self.client.read(OPERATION, json!({ "deploymentId": id })).await?;
+        let deployment = Deployment::read(&answer["deploymentInfo"]);
+        deployment.ok_or_else(|| CallError::plain(OPERATION, Kind::Unknown, "an answer without a deployment"))
     }
 
     /// Returns the group's newest deployments, at most as many as one BatchGetDeployments has, the newest first.
     pub async fn newest(&self, group: &Group) -> Result<Vec<Deployment>, CallError> {
-        let request = self.client.list_deployments().application_name(&group.application);
-        let answer = request.deployment_group_name(&group.deployment_group).send().await;
-        let answer = answer.map_err(|error| CallError::new("ListDeployments", &error))?;
-        let ids: Vec<String> = answer.deployments.unwrap_or_default().into_iter().take(DEPLOYMENTS_PER_CALL).collect();
+        let input = json!({ "applicationName": group.application, "deploymentGroupName": group.deployment_group });
+        let answer = self.client.read("ListDeployments", input).await?;
+        let ids: Vec<&Value> =
+            answer["deployments"].as_array().into_iter().flatten().take(DEPLOYMENTS_PER_CALL).collect();
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = self.client.batch_get_deployments().set_deployment_ids(Some(ids)).send().await;
-        let answer = answer.map_err(|error| CallError::new("BatchGetDeployments", &error))?;
-        let infos = answer.deployments_info.unwrap_or_default().into_iter();
-        let mut newest: Vec<Deployment> =
-            infos.filter_map(|info| Some(Deployment::read(&info.deployment_id.clone()?, info))).collect();
+        let answer = self.client.read("BatchGetDeployments", json!({ "deploymentIds": ids })).await?;
+        let infos = answer["deploymentsInfo"].as_array().into_iter().flatten();
+        let mut newest: Vec<Deployment> = infos.filter_map(Deployment::read).collect();
         newest.sort_by_key(|deployment| std::cmp::Reverse(deployment.created));
         Ok(newest)
     }
 
     /// Stops a deployment and rolls it back, unless the permit is over before that is on the wire. One that has ended is left
-    /// as it is. The SDK repeats it: a deployment is stopped once.
+    /// as it is. It is repeated where its answer is lost: a deployment is stopped once.
     pub async fn stop(&self, id: &str, permit: &Permit) -> Result<(), CallError> {
-        const OPERATION: &str = "StopDeployment";
-        let gate = Gate::new(permit);
-        let request = self.client.stop_deployment().deployment_id(id).auto_rollback_enabled(true);
-        let request = request.customize().interceptor(gate.clone());
-        let answer = gate.carry(Box::pin(request.send())).await.ok_or_else(|| CallError::withdrawn(OPERATION))?;
-        match answer.map_err(|error| CallError::new(OPERATION, &error)) {
+        let input = json!({ "deploymentId": id, "autoRollbackEnabled": true });
+        match self.client.write("StopDeployment", input, Repeat::Safely, permit).await {
             Err(error) if error.is("DeploymentAlreadyCompletedException") => Ok(()),
             other => other.map(drop),
         }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ecr::Client;
-use aws_sdk_ecr::types::ImageIdentifier;
+use serde_json::json;
 
 use crate::aws::error::CallError;
+use crate::aws::operation::Client;
 use crate::references::image::{Image, Version};
 
 /// The registries of one region, as one account may see them.
@@ -34,12 +34,11 @@ impl Images {
     /// Looks for an image.
     pub async fn find(&self, image: &Image) -> Result<Found, CallError> {
         let wanted = match &image.version {
-            Version::Tag(tag) => ImageIdentifier::builder().image_tag(tag),
-            Version::Digest(digest) => ImageIdentifier::builder().image_digest(digest),
+            Version::Tag(tag) => json!({ "imageTag": tag }),
+            Version::Digest(digest) => json!({ "imageDigest": digest }),
         };
-        let request = self.client.describe_images().registry_id(&image.registry).repository_name(&image.repository);
-        let answer = request.image_ids(wanted.build()).send().await;
-        match answer.map_err(|error| CallError::new("DescribeImages", &error)) {
+        let input = json!({ "registryId": image.registry, "repositoryName": image.repository, "imageIds": [wanted] });
+        match self.client.read("DescribeImages", input).await {
             Ok(_) => Ok(Found::There),
             Err(error) if error.is("ImageNotFoundException") => Ok(Found::NoImage),
             Err(error) if error.is("RepositoryNotFoundException") => Ok(Found::NoRepository),
@@ -49,13 +48,9 @@ impl Images {
 
     /// Returns the prefixes of a registry's pull through cache rules.
     pub async fn caches(&self, registry: &str) -> Result<BTreeSet<String>, CallError> {
-        let mut pages = self.client.describe_pull_through_cache_rules().registry_id(registry).into_paginator().send();
-        let mut prefixes = BTreeSet::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| CallError::new("DescribePullThroughCacheRules", &error))?;
-            let rules = page.pull_through_cache_rules.unwrap_or_default();
-            prefixes.extend(rules.into_iter().filter_map(|rule| rule.ecr_repository_prefix));
-        }
-        Ok(prefixes)
+        let input = json!({ "registryId": registry });
+        let rules =
+            self.client.list("DescribePullThroughCacheRules", input, "pullThroughCacheRules", "nextToken").await?;
+        Ok(rules.iter().filter_map(|rule| rule["ecrRepositoryPrefix"].as_str().map(str::to_owned)).collect())
     }
 }

@@ -1,8 +1,9 @@
 //! Elastic Load Balancing: the health of the targets of a target group.
 
-use aws_sdk_elasticloadbalancingv2::Client;
+use serde_json::json;
 
 use crate::aws::error::CallError;
+use crate::aws::operation::Client;
 
 /// The health of one target: `TargetHealth` of DescribeTargetHealth.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,15 +30,17 @@ impl TargetGroups {
 
     /// Returns the health of every target that is registered with a target group, by the group's ARN.
     pub async fn health(&self, arn: &str) -> Result<Vec<TargetHealth>, CallError> {
-        let answer = self.client.describe_target_health().target_group_arn(arn).send().await;
-        let answer = answer.map_err(|error| CallError::new("DescribeTargetHealth", &error))?;
-        let targets = answer.target_health_descriptions.unwrap_or_default().into_iter();
+        let answer = self.client.read("DescribeTargetHealth", json!({ "TargetGroupArn": arn })).await?;
+        let targets = answer["TargetHealthDescriptions"].as_array().into_iter().flatten();
         Ok(targets
-            .filter_map(|target| target.target_health)
-            .map(|health| TargetHealth {
-                state: health.state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
-                reason: health.reason.map(|reason| reason.as_str().to_owned()),
-                description: health.description,
+            .filter_map(|target| target.get("TargetHealth"))
+            .map(|health| {
+                let text = |key: &str| health[key].as_str().map(str::to_owned);
+                TargetHealth {
+                    state: text("State").unwrap_or_default(),
+                    reason: text("Reason"),
+                    description: text("Description"),
+                }
             })
             .collect())
     }

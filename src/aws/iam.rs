@@ -1,10 +1,11 @@
 //! IAM: a role, whom it trusts, and what its policies say; and identity providers.
 
-use aws_sdk_iam::Client;
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::aws::error::{CallError, Kind};
+use crate::aws::operation::Client;
 
 /// The roles of one account.
 #[derive(Clone, Debug)]
@@ -45,54 +46,46 @@ impl Roles {
 
     /// Finds a role by its name.
     pub async fn find(&self, name: &str) -> Result<Option<Found>, CallError> {
-        let answer = self.client.get_role().role_name(name).send().await;
-        match answer.map_err(|error| CallError::new("GetRole", &error)) {
-            Ok(answer) => Ok(answer.role.map(|role| Found {
-                created: role.create_date.secs(),
-                max_session: role.max_session_duration.map(i64::from),
-                arn: role.arn,
-                trust: role.assume_role_policy_document.and_then(|policy| document(&policy)),
-            })),
-            Err(error) if error.is("NoSuchEntity") => Ok(None),
-            Err(error) => Err(error),
-        }
+        let role = match self.client.read("GetRole", json!({ "RoleName": name })).await {
+            Ok(mut answer) => answer["Role"].take(),
+            Err(error) if error.is("NoSuchEntity") => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let created = text(&role, "CreateDate").parse::<Timestamp>();
+        Ok(Some(Found {
+            arn: text(&role, "Arn").to_owned(),
+            trust: document(text(&role, "AssumeRolePolicyDocument")),
+            created: created.map(Timestamp::as_second).unwrap_or_default(),
+            max_session: text(&role, "MaxSessionDuration").parse().ok(),
+        }))
     }
 
     /// Returns all policies of a role, by its name: the inline ones, and the managed ones at their default version.
     pub async fn policies(&self, name: &str) -> Result<Vec<Value>, CallError> {
+        let role = json!({ "RoleName": name });
         let mut policies = Vec::new();
-        let mut inline = self.client.list_role_policies().role_name(name).into_paginator().items().send();
-        while let Some(policy) = inline.next().await {
-            let policy = policy.map_err(|error| CallError::new("ListRolePolicies", &error))?;
-            let answer = self.client.get_role_policy().role_name(name).policy_name(policy).send().await;
-            let answer = answer.map_err(|error| CallError::new("GetRolePolicy", &error))?;
-            policies.push(readable("GetRolePolicy", document(&answer.policy_document))?);
+        for policy in self.client.list("ListRolePolicies", role.clone(), "PolicyNames", "Marker").await? {
+            let answer = self.client.read("GetRolePolicy", json!({ "RoleName": name, "PolicyName": policy })).await?;
+            policies.push(readable("GetRolePolicy", text(&answer, "PolicyDocument"))?);
         }
-        let mut attached = self.client.list_attached_role_policies().role_name(name).into_paginator().items().send();
-        while let Some(policy) = attached.next().await {
-            let policy = policy.map_err(|error| CallError::new("ListAttachedRolePolicies", &error))?;
-            let answer = self.client.get_policy().set_policy_arn(policy.policy_arn.clone()).send().await;
-            let answer = answer.map_err(|error| CallError::new("GetPolicy", &error))?;
-            let version = answer.policy.and_then(|policy| policy.default_version_id);
-            let request = self.client.get_policy_version().set_policy_arn(policy.policy_arn).set_version_id(version);
-            let answer = request.send().await.map_err(|error| CallError::new("GetPolicyVersion", &error))?;
-            let text = answer.policy_version.and_then(|version| version.document);
-            policies.push(readable("GetPolicyVersion", text.and_then(|text| document(&text)))?);
+        for policy in self.client.list("ListAttachedRolePolicies", role, "AttachedPolicies", "Marker").await? {
+            let arn = &policy["PolicyArn"];
+            let answer = self.client.read("GetPolicy", json!({ "PolicyArn": arn })).await?;
+            let version = &answer["Policy"]["DefaultVersionId"];
+            let input = json!({ "PolicyArn": arn, "VersionId": version });
+            let answer = self.client.read("GetPolicyVersion", input).await?;
+            policies.push(readable("GetPolicyVersion", text(&answer["PolicyVersion"], "Document"))?);
         }
         Ok(policies)
     }
 
     /// Lists the account's OIDC identity providers.
     pub async fn providers(&self) -> Result<Vec<Provider>, CallError> {
-        let answer = self.client.list_open_id_connect_providers().send().await;
-        let answer = answer.map_err(|error| CallError::new("ListOpenIDConnectProviders", &error))?;
-        let arns = answer.open_id_connect_provider_list.unwrap_or_default().into_iter().filter_map(|one| one.arn);
+        let answer = self.client.read("ListOpenIDConnectProviders", json!({})).await?;
+        let listed = answer["OpenIDConnectProviderList"].as_array().into_iter().flatten();
         let mut providers = Vec::new();
-        for arn in arns.take(PROVIDERS) {
-            let answer = self.client.get_open_id_connect_provider().open_id_connect_provider_arn(arn).send().await;
-            let answer = answer.map_err(|error| CallError::new("GetOpenIDConnectProvider", &error))?;
-            let url = answer.url.unwrap_or_default();
-            let client_ids = answer.client_id_list.unwrap_or_default();
+        for arn in listed.filter_map(|provider| provider["Arn"].as_str()).take(PROVIDERS) {
+            let (url, client_ids) = self.read_provider(arn).await?;
             providers.push(Provider { url: url.trim_start_matches("https://").to_owned(), client_ids });
         }
         Ok(providers)
@@ -100,13 +93,23 @@ impl Roles {
 
     /// Returns an identity provider's URL and audiences, by its ARN.
     pub async fn provider(&self, arn: &str) -> Result<Option<(String, Vec<String>)>, CallError> {
-        let answer = self.client.get_open_id_connect_provider().open_id_connect_provider_arn(arn).send().await;
-        match answer.map_err(|error| CallError::new("GetOpenIDConnectProvider", &error)) {
-            Ok(answer) => Ok(Some((answer.url.unwrap_or_default(), answer.client_id_list.unwrap_or_default()))),
+        match self.read_provider(arn).await {
             Err(error) if error.is("NoSuchEntity") => Ok(None),
-            Err(error) => Err(error),
+            found => found.map(Some),
         }
     }
+
+    async fn read_provider(&self, arn: &str) -> Result<(String, Vec<String>), CallError> {
+        let input = json!({ "OpenIDConnectProviderArn": arn });
+        let answer = self.client.read("GetOpenIDConnectProvider", input).await?;
+        let client_ids = answer["ClientIDList"].as_array().into_iter().flatten();
+        let client_ids = client_ids.filter_map(|id| id.as_str().map(str::to_owned)).collect();
+        Ok((text(&answer, "Url").to_owned(), client_ids))
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
 }
 
 /// Reads a policy document as IAM gives it, in RFC 3986's encoding.
@@ -114,8 +117,8 @@ fn document(text: &str) -> Option<Value> {
     serde_json::from_slice(&percent_decode_str(text).collect::<Vec<u8>>()).ok()
 }
 
-fn readable(operation: &'static str, policy: Option<Value>) -> Result<Value, CallError> {
-    policy.ok_or_else(|| CallError::plain(operation, Kind::Refused, "the policy is not JSON"))
+fn readable(operation: &'static str, policy: &str) -> Result<Value, CallError> {
+    document(policy).ok_or_else(|| CallError::plain(operation, Kind::Refused, "the policy is not JSON"))
 }
 
 #[cfg(test)]

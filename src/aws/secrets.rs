@@ -1,8 +1,9 @@
 //! Secrets Manager: whether a secret exists. Its value is never asked for.
 
-use aws_sdk_secretsmanager::Client;
+use serde_json::json;
 
 use crate::aws::error::CallError;
+use crate::aws::operation::Client;
 
 /// The secrets of one region, as one account may see them.
 #[derive(Clone, Debug)]
@@ -29,9 +30,8 @@ impl Secrets {
 
     /// Looks for a secret by its ARN or name.
     pub async fn find(&self, id: &str) -> Result<Found, CallError> {
-        let answer = self.client.describe_secret().secret_id(id).send().await;
-        match answer.map_err(|error| CallError::new("DescribeSecret", &error)) {
-            Ok(answer) if answer.deleted_date.is_some() => Ok(Found::Deleted),
+        match self.client.read("DescribeSecret", json!({ "SecretId": id })).await {
+            Ok(answer) if !answer["DeletedDate"].is_null() => Ok(Found::Deleted),
             Ok(_) => Ok(Found::There),
             Err(error) if error.is("ResourceNotFoundException") => Ok(Found::Missing),
             Err(error) => Err(error),

@@ -11,22 +11,24 @@ use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use http::Uri;
 
+use crate::aws::service;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::secrets;
 
 /// The services that are called, by the ids that the SDK has for them.
-const SERVICES: [&str; 10] = [
+const SERVICES: [&str; 11] = [
     "STS",
     "ECS",
-    "CloudWatch",
-    "CloudWatch Logs",
-    "CodeDeploy",
-    "Elastic Load Balancing v2",
-    "ECR",
-    "IAM",
-    "Secrets Manager",
-    "SSM",
+    service::CLOUDWATCH.id,
+    service::LOGS.id,
+    service::CODEDEPLOY.id,
+    service::ELB.id,
+    service::ECR.id,
+    service::IAM.id,
+    service::ORGANIZATIONS.id,
+    service::SECRETS.id,
+    service::SSM.id,
 ];
 
 const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";

@@ -83,7 +83,7 @@ impl<'a> Alarms<'a> {
     pub async fn raised(&self, targets: impl Iterator<Item = (usize, &TargetSpec)>) -> Vec<(usize, Reason)> {
         let looks = self.places.iter().map(|(place, watched)| async move {
             let names: Vec<String> = watched.names.iter().cloned().collect();
-            let look = tokio::time::timeout(INTERVAL, watched.others.alarm_states(&watched.region, &names)).await;
+            let look = tokio::time::timeout(INTERVAL, watched.others.alarms(&watched.region).states(&names)).await;
             (*place, look.ok().and_then(Result::ok).unwrap_or_default())
         });
         let looks: BTreeMap<Place<'_>, States> = join_all(looks).await.into_iter().collect();
@@ -101,7 +101,7 @@ impl<'a> Alarms<'a> {
         let watching = self.places.values().map(|watched| async move {
             let names: Vec<String> = watched.names.iter().cloned().collect();
             loop {
-                let look = watched.others.alarm_states(&watched.region, &names).await;
+                let look = watched.others.alarms(&watched.region).states(&names).await;
                 watched.sender.send_replace(Some(Arc::new(look)));
                 tokio::time::sleep(pace).await;
             }

@@ -41,7 +41,7 @@ pub async fn check(fleet: &Fleet, plan: &mut Plan, connection: &Connection, view
         let (clients, names) = (&clients, named(&targets));
         async move {
             let others = clients(&fleet.targets[targets[0]]).aux().clone();
-            let states = others.alarm_states(region, &names.into_iter().collect::<Vec<_>>()).await;
+            let states = others.alarms(region).states(&names.into_iter().collect::<Vec<_>>()).await;
             (account, targets, states)
         }
     });

@@ -1,0 +1,311 @@
+//! Calls to a service by the names of its operations, as AWS's own JSON, through the SDK's runtime.
+//!
+//! The SDK's generated clients are a thin layer of types over that runtime: this is the same without the types, and without
+//! the minutes that compiling them takes. Signing, retries, timeouts and the rest are the SDK's, as they are for ECS.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_runtime::auth::SigV4OperationSigningConfig;
+use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
+use aws_runtime::invocation_id::InvocationIdInterceptor;
+use aws_runtime::recursion_detection::RecursionDetectionInterceptor;
+use aws_runtime::request_info::RequestInfoInterceptor;
+use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
+use aws_runtime::service_clock_skew::{
+    DisableClockSkewCorrection, ServiceClockSkewClassifier, ServiceClockSkewInterceptor,
+};
+use aws_runtime::user_agent::{ApiMetadata, UserAgentInterceptor};
+use aws_smithy_runtime::client::http::connection_poisoning::ConnectionPoisoningInterceptor;
+use aws_smithy_runtime::client::identity::IdentityCache;
+use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime::client::retries::RetryPartition;
+use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
+use aws_smithy_runtime::client::stalled_stream_protection::StalledStreamProtectionInterceptor;
+use aws_smithy_runtime_api::client::auth::AuthSchemeOptionResolverParams;
+use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
+use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+use aws_smithy_runtime_api::client::runtime_plugin::{SharedRuntimePlugin, StaticRuntimePlugin};
+use aws_smithy_types::config_bag::{FrozenLayer, Layer};
+use aws_smithy_types::error::ErrorMetadata;
+use aws_types::SigningName;
+use aws_types::region::SigningRegion;
+use serde_json::Value;
+
+use crate::aws::calls::CallLog;
+use crate::aws::error::{CallError, Kind};
+use crate::aws::permit::{Gate, Permit};
+use crate::aws::service::{Locator, Service};
+
+/// Whether a write is sent again where its answer is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It is: AWS does it once, however often it is asked.
+    Safely,
+    /// It is not.
+    Never,
+}
+
+/// A service as one account calls it in one region.
+#[derive(Clone, Debug)]
+pub struct Client {
+    service: Service,
+    plugin: SharedRuntimePlugin,
+}
+
+impl Client {
+    /// Makes the client of an account, by its id, with the settings and the credentials of `config`.
+    pub fn new(service: Service, config: &SdkConfig, account: &str, region: &str) -> Self {
+        let log = CallLog::new(account, region);
+        let plugin = StaticRuntimePlugin::new()
+            .with_config(settings(service, config, account, region))
+            .with_runtime_components(components(config, log, Locator::new(service, config, region)));
+        Self { service, plugin: SharedRuntimePlugin::new(plugin) }
+    }
+
+    /// Sends an operation that only reads, and returns the answer; `input` is an object.
+    pub async fn read(&self, operation: &'static str, input: Value) -> Result<Value, CallError> {
+        self.send(operation, input, Repeat::Safely, None).await
+    }
+
+    /// Reads all pages of a list: `member` has its items, and `token` says where the next page begins.
+    pub async fn list(
+        &self,
+        operation: &'static str,
+        mut input: Value,
+        member: &str,
+        token: &str,
+    ) -> Result<Vec<Value>, CallError> {
+        let mut items = Vec::new();
+        loop {
+            let mut page = self.read(operation, input.clone()).await?;
+            if let Some(Value::Array(more)) = page.get_mut(member).map(Value::take) {
+                items.extend(more);
+            }
+            match page.get_mut(token).map(Value::take) {
+                Some(Value::String(next)) if !next.is_empty() && input[token] == *next => {
+                    return Err(CallError::plain(
+                        operation,
+                        Kind::Unknown,
+                        "two pages of the answer begin at one place",
+                    ));
+                }
+                Some(Value::String(next)) if !next.is_empty() => input[token] = next.into(),
+                _ => return Ok(items),
+            }
+        }
+    }
+
+    /// Sends an operation that changes something, unless the permit is over before it is on the wire.
+    pub async fn write(
+        &self,
+        operation: &'static str,
+        input: Value,
+        repeat: Repeat,
+        permit: &Permit,
+    ) -> Result<Value, CallError> {
+        self.send(operation, input, repeat, Some(Gate::new(permit))).await
+    }
+
+    async fn send(
+        &self,
+        name: &'static str,
+        input: Value,
+        repeat: Repeat,
+        gate: Option<Gate>,
+    ) -> Result<Value, CallError> {
+        let protocol = self.service.protocol;
+        let mut operation = Operation::builder()
+            .service_name(self.service.id)
+            .operation_name(name)
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .runtime_plugin(self.plugin.clone());
+        if let Some(gate) = &gate {
+            operation = operation.interceptor(gate.clone());
+        }
+        if repeat == Repeat::Never {
+            operation = operation.no_retry();
+        }
+        let operation = operation
+            .serializer(move |input: Value| protocol.request(name, &input))
+            .deserializer(move |answer| protocol.answer(name, answer))
+            .build();
+        // On the heap while it lasts: the SDK's futures are tens of kilobytes, and whoever awaits one would carry it.
+        let call = Box::pin(operation.invoke(input));
+        let answer = match gate {
+            Some(gate) => gate.carry(call).await.ok_or_else(|| CallError::withdrawn(name))?,
+            None => call.await,
+        };
+        answer.map_err(|error| CallError::new(name, &error))
+    }
+}
+
+fn settings(service: Service, config: &SdkConfig, account: &str, region: &str) -> FrozenLayer {
+    let mut layer = Layer::new(service.id);
+    layer.store_put(ApiMetadata::new(service.name, env!("CARGO_PKG_VERSION")));
+    layer.store_put(AuthSchemeOptionResolverParams::new(()));
+    layer.store_put(DisableClockSkewCorrection::from(config.disable_clock_skew_correction().unwrap_or_default()));
+    layer.store_put(EndpointResolverParams::new(()));
+    // The SDK's bucket of retries is shared by every account of a region unless it is given one of its own.
+    layer.store_put(RetryPartition::custom(format!("{account}/{region}/{}", service.name)).build());
+    layer.store_put(SigV4OperationSigningConfig::default());
+    layer.store_put(SigningName::from_static(service.name));
+    layer.store_put(SigningRegion::from(Region::new(region.to_owned())));
+    layer.store_or_unset(config.app_name().cloned());
+    config.retry_config().cloned().map(|retries| layer.store_put(retries));
+    config.stalled_stream_protection().map(|protection| layer.store_put(protection));
+    config.timeout_config().cloned().map(|timeouts| layer.store_put(timeouts));
+    layer.freeze()
+}
+
+fn components(config: &SdkConfig, log: CallLog, locator: Locator) -> RuntimeComponentsBuilder {
+    let mut components = RuntimeComponentsBuilder::new("roleout")
+        .with_http_client(config.http_client())
+        .with_sleep_impl(config.sleep_impl())
+        .with_time_source(config.time_source())
+        // Sessions renew themselves; a cache in front of them would only hide it.
+        .with_identity_cache(Some(IdentityCache::no_cache()))
+        .with_auth_scheme(SigV4AuthScheme::new())
+        .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(vec![SCHEME_ID])))
+        .with_endpoint_resolver(Some(locator))
+        .with_retry_classifier(HttpStatusCodeClassifier::default())
+        .with_retry_classifier(TransientErrorClassifier::<ErrorMetadata>::new())
+        .with_retry_classifier(AwsErrorCodeClassifier::<ErrorMetadata>::new())
+        .with_retry_classifier(ServiceClockSkewClassifier::<ErrorMetadata>::new())
+        .with_interceptor(ConnectionPoisoningInterceptor::new())
+        .with_interceptor(StalledStreamProtectionInterceptor::default())
+        .with_interceptor(ServiceClockSkewInterceptor::new())
+        .with_interceptor(RequestInfoInterceptor::new())
+        .with_interceptor(UserAgentInterceptor::new())
+        .with_interceptor(InvocationIdInterceptor::new())
+        .with_interceptor(RecursionDetectionInterceptor::new())
+        .with_interceptor(log);
+    if let Some(credentials) = config.credentials_provider() {
+        components.set_identity_resolver(SCHEME_ID, credentials);
+    }
+    components
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_types::body::SdkBody;
+    use serde_json::json;
+
+    use super::*;
+    use crate::aws::Aws;
+    use crate::aws::service::{CODEDEPLOY, IAM, SSM};
+    use crate::base::clock::Clock;
+    use crate::sandbox::Sandbox;
+
+    const THROTTLED: (u16, &str) = (400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#);
+
+    /// A server that gives one answer after the other, and the last of them for ever, and keeps what it was asked.
+    #[derive(Clone, Debug)]
+    struct Server {
+        answers: Vec<(u16, &'static str)>,
+        asked: Arc<Mutex<Vec<HttpRequest>>>,
+    }
+
+    impl HttpConnector for Server {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let mut asked = self.asked.lock().expect("no panic");
+            let (status, body) = *self.answers.get(asked.len()).or(self.answers.last()).expect("an answer");
+            asked.push(request);
+            let answer = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
+            HttpConnectorFuture::ready(Ok(answer))
+        }
+    }
+
+    /// Returns a client of the service as account 1 has it in eu-west-1, and its server.
+    fn client(service: Service, answers: &[(u16, &'static str)]) -> (Client, Server) {
+        let server = Server { answers: answers.to_vec(), asked: Arc::default() };
+        let connector = server.clone();
+        let http = SharedHttpClient::new(http_client_fn(move |_, _| SharedHttpConnector::new(connector.clone())));
+        let base = Aws::in_process(http, Clock::tokio_from_system(), "eu-central-1").base;
+        let keys = SharedCredentialsProvider::new(Sandbox::account_credentials("1"));
+        let base = base.into_builder().credentials_provider(keys).build();
+        (Client::new(service, &base, "1", "eu-west-1"), server)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_signed_for_its_service_and_region_and_says_which_attempt_it_is() {
+        let (ssm, server) = client(SSM, &[THROTTLED, (200, r#"{"Parameters":[],"New":1}"#)]);
+        let answer = ssm.read("DescribeParameters", json!({ "MaxResults": 1 })).await;
+        assert_eq!(answer, Ok(json!({ "Parameters": [], "New": 1 })));
+        let asked = server.asked.lock().expect("no panic");
+        let header = |number: usize, name: &str| asked[number].headers().get(name).unwrap_or_default().to_owned();
+        assert_eq!(asked.len(), 2);
+        assert_eq!(asked[0].uri(), "https://ssm.eu-west-1.amazonaws.com/");
+        assert!(header(0, "authorization").contains("/eu-west-1/ssm/aws4_request"), "{}", header(0, "authorization"));
+        assert!(header(0, "authorization").contains("x-amz-target"), "{}", header(0, "authorization"));
+        assert_eq!(header(1, "amz-sdk-request").split(';').next(), Some("attempt=2"));
+        assert_eq!(header(0, "amz-sdk-invocation-id"), header(1, "amz-sdk-invocation-id"));
+        assert!(header(0, "x-amz-user-agent").contains("api/ssm/"), "{}", header(0, "x-amz-user-agent"));
+        let (iam, server) = client(IAM, &[(200, "<GetRoleResponse><GetRoleResult/></GetRoleResponse>")]);
+        assert_eq!(iam.read("GetRole", json!({ "RoleName": "a" })).await, Ok(json!("")));
+        let asked = server.asked.lock().expect("no panic");
+        assert_eq!(asked[0].uri(), "https://iam.amazonaws.com/");
+        let signature = asked[0].headers().get("authorization").unwrap_or_default();
+        assert!(signature.contains("/us-east-1/iam/aws4_request"), "{signature}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_is_repeated_only_where_that_is_safe_and_never_without_its_permit() {
+        let lost = [(500, "{}"), (200, r#"{"deploymentId":"d-1"}"#)];
+        let permit = Permit::default();
+        for (repeat, asked) in [(Repeat::Safely, 2), (Repeat::Never, 1)] {
+            let (codedeploy, server) = client(CODEDEPLOY, &lost);
+            let answer = codedeploy.write("CreateDeployment", json!({}), repeat, &permit).await;
+            assert_eq!(
+                (answer.is_ok(), server.asked.lock().expect("no panic").len()),
+                (asked == 2, asked),
+                "{repeat:?}"
+            );
+        }
+        permit.withdraw();
+        let (codedeploy, server) = client(CODEDEPLOY, &lost);
+        let answer = codedeploy.write("CreateDeployment", json!({}), Repeat::Never, &permit).await;
+        assert_eq!(answer, Err(CallError::withdrawn("CreateDeployment")));
+        assert!(server.asked.lock().expect("no panic").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_has_the_words_and_the_meaning_that_it_has_for_ecs() {
+        let refuse = async |status, body| {
+            let (ssm, _) = client(SSM, &[(status, body)]);
+            ssm.read("DescribeParameters", json!({})).await.expect_err("refused")
+        };
+        let denied = refuse(400, r#"{"__type":"AccessDeniedException","Message":"User: a is not authorized"}"#).await;
+        assert_eq!((denied.kind, denied.status), (Kind::Denied, Some(400)));
+        assert_eq!(denied.to_string(), "DescribeParameters: AccessDeniedException: User: a is not authorized");
+        assert_eq!(refuse(400, r#"{"__type":"ExpiredTokenException","message":"m"}"#).await.kind, Kind::Expired);
+        assert_eq!(refuse(THROTTLED.0, THROTTLED.1).await.kind, Kind::Throttled);
+        for (status, body) in [(400, "<html>a proxy</html>"), (200, "<html>a proxy</html>")] {
+            assert!(refuse(status, body).await.is_unreadable(), "{status}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_read_to_its_last_page_and_not_in_a_circle() {
+        let pages = [
+            (200, r#"{"Parameters":[1],"NextToken":"a"}"#),
+            (200, r#"{"Parameters":[],"NextToken":"b"}"#),
+            (200, r#"{"Parameters":[2],"NextToken":""}"#),
+        ];
+        let (ssm, server) = client(SSM, &pages);
+        let list = ssm.list("DescribeParameters", json!({ "MaxResults": 1 }), "Parameters", "NextToken").await;
+        assert_eq!(list, Ok(vec![json!(1), json!(2)]));
+        let asked = server.asked.lock().expect("no panic");
+        assert_eq!(asked[2].body().bytes(), Some(&br#"{"MaxResults":1,"NextToken":"b"}"#[..]));
+        let (ssm, server) = client(SSM, &pages[..1]);
+        let list = ssm.list("DescribeParameters", json!({}), "Parameters", "NextToken").await;
+        assert_eq!(list.map_err(|error| error.kind), Err(Kind::Unknown));
+        assert_eq!(server.asked.lock().expect("no panic").len(), 2);
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -14,12 +13,12 @@ use crate::engine::Start;
 use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Fleet, OnCancel, OnFailure};
 use crate::identity::preflight::OnLoss;
-use crate::observe::codedeploy;
 use crate::observe::history::{self, Definitions, Past};
+use crate::observe::{KeepMessages, codedeploy};
 use crate::plan::rollback_target::RollbackTarget;
 use crate::plan::rollback_target::deployed::{Deployed, DeployedBy, DeployedRun, deployed};
 use crate::plan::{build, rollback_target};
-use crate::preflight::{check_from, prepare};
+use crate::preflight::{check_from, prepare_with};
 use crate::report::Report;
 use crate::report::record::runs;
 use crate::run::lifecycle::{PlanInput, decide};
@@ -73,7 +72,7 @@ pub async fn roll_back(
     fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
     // An alarm may be the very reason for the rollback, and clears only some time later.
     fleet.targets.iter_mut().for_each(|target| target.alarms.clear());
-    let (unreachable, mut seen) = prepare(&fleet, choice.on_loss(), context).await?;
+    let (unreachable, mut seen) = prepare_with(KeepMessages::Yes, &fleet, choice.on_loss(), context).await?;
     if choice.on_loss() == OnLoss::Stop && !unreachable.is_empty() {
         let plan = build::plan(&fleet, &seen);
         return decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await;
@@ -126,7 +125,7 @@ pub async fn roll_back(
     // The differences are those to the revision of the rollback.
     for (index, found) in &definitions {
         if let (Ok(observed), Ok(found)) = (&mut seen[*index], found) {
-            observed.newest = Some(Arc::clone(found));
+            observed.newest = Some(found.clone());
         }
     }
     print_sources(&fleet, &ways, view);

@@ -50,9 +50,11 @@ pub async fn rollout(
     failing: &(dyn Fn() + Sync),
 ) -> RolloutResult {
     let mut current = DriftGuard::planned(run, index);
+    // Here and in what this awaits, each part that is not the long wait for ECS is on the heap while it lasts: thousands of
+    // targets may wait at once, and each would carry the room for all of them.
     let ended = forward(run, &mut current, wave, permit, failing).await;
     let (target, work) = (current.target, &*current.work);
-    let ended = run_task::run_after(run, target, work, ended, permit).await;
+    let ended = Box::pin(run_task::run_after(run, target, work, ended, permit)).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
     let rollback = |ended: &RolloutResult| {
         let late = ended.outcome == Outcome::TimedOut;
@@ -63,11 +65,11 @@ pub async fn rollout(
     match ended.outcome {
         Outcome::Failed | Outcome::TimedOut if ended.acted => {
             failing();
-            let result = rollback(&ended).run().await;
+            let result = Box::pin(rollback(&ended).run()).await;
             ended.after_rollback(result)
         }
         // ECS rolled back by itself. It does not restore the service's own settings.
-        Outcome::RolledBack => match rollback(&ended).restore_settings().await {
+        Outcome::RolledBack => match Box::pin(rollback(&ended).restore_settings()).await {
             Some(result) => ended.after_rollback(result),
             None => ended,
         },
@@ -87,31 +89,31 @@ async fn forward(
     if let (Definition::Return { deployment }, false) = (&current.work.definition, permit.is_over()) {
         let (ours, wanted) = (Some(deployment.clone()), Some(current.work.from.clone()));
         let from = RollbackFrom { deployment: ours, wanted, ..RollbackFrom::default() };
-        let result = Rollback::new(run, target, &current.work, from, target.timeout).run().await;
+        let result = Box::pin(Rollback::new(run, target, &current.work, from, target.timeout).run()).await;
         return RolloutResult::from_rollback(result, deployment);
     }
     if permit.is_over() {
         return RolloutResult::stopped(run, permit, target);
     }
     let within = permit.with_deadline(Instant::now() + target.timeout);
-    if let Err(ended) = current.recheck(&within).await {
+    if let Err(ended) = Box::pin(current.recheck(&within)).await {
         return ended;
     }
     run.with_progress(index, |known| known.registers = true);
-    let registered = definition(run, target, &ecs, &current.work, &within).await;
+    let registered = Box::pin(definition(run, target, &ecs, &current.work, &within)).await;
     run.with_progress(index, |known| known.registers = false);
     let registered = match registered {
         Ok(registered) => registered,
         Err(error) => return RolloutResult::not_registered(&error, run, &within, target),
     };
     if let Some(registered) = &registered
-        && let Err(ended) = run_task::run_before(run, current, registered, permit).await
+        && let Err(ended) = Box::pin(run_task::run_before(run, current, registered, permit)).await
     {
         return ended;
     }
     let deadline = Instant::now() + target.timeout;
     let within = permit.with_deadline(deadline);
-    if let Err(ended) = current.look_again(&within).await {
+    if let Err(ended) = Box::pin(current.look_again(&within)).await {
         return ended.unused(registered.as_ref().map(|it| &it.revision));
     }
     let work = &*current.work;
@@ -122,11 +124,12 @@ async fn forward(
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
         let watch = codedeploy::Watch::new(run, target, group, wave.on_cancel);
-        return codedeploy::rollout(watch, work, registered.clone(), permit).await;
+        return Box::pin(codedeploy::rollout(watch, work, registered.clone(), permit)).await;
     }
     #[cfg(feature = "codedeploy")]
     if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
-        return codedeploy::follow(codedeploy::Watch::new(run, target, group, wave.on_cancel), work, deployment).await;
+        let watch = codedeploy::Watch::new(run, target, group, wave.on_cancel);
+        return Box::pin(codedeploy::follow(watch, work, deployment)).await;
     }
     let mut rollout = Rollout::new(run, current, wave, failing);
     rollout.stages = Stages::under(&within);
@@ -136,7 +139,7 @@ async fn forward(
             let update = settings(work, None);
             let is_none = update == ServiceUpdate::default();
             let update = Update { ecs: &ecs, target, past: current.past.clone(), update };
-            if !is_none && let Err(error) = carry_out(&update, &within).await {
+            if !is_none && let Err(error) = Box::pin(carry_out(&update, &within)).await {
                 let ended = RolloutResult::withdrawn(&error, run, &within, target);
                 return ended.unwrap_or_else(|| RolloutResult::refused(&error, target));
             }
@@ -150,7 +153,7 @@ async fn forward(
             let update = settings(work, wanted.clone());
             let update = Update { ecs: &ecs, target, past: current.past.clone(), update };
             let Updated { service: answer, ours, took } =
-                match carry_out(&ConditionalUpdate::new(update, primary), &within).await {
+                match Box::pin(carry_out(&ConditionalUpdate::new(update, primary), &within)).await {
                     Ok(Ok(updated)) => updated,
                     Ok(Err(TooLate(by))) => {
                         let ended = RolloutResult::new(Outcome::Superseded, by);
@@ -177,7 +180,8 @@ async fn forward(
                     }
                     rollout.followed = Some(followed);
                     // The answer is the first look.
-                    if let Some(ended) = rollout.apply(&answer, &ServiceDeployment::default(), Duration::ZERO).await {
+                    let object = ServiceDeployment::default();
+                    if let Some(ended) = Box::pin(rollout.apply(&answer, &object, Duration::ZERO)).await {
                         return ended;
                     }
                 }
@@ -279,13 +283,13 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    async fn watch(mut self, deadline: Instant) -> RolloutResult {
+    async fn watch(&mut self, deadline: Instant) -> RolloutResult {
         let start = Instant::now();
         let mut looks = self.run.watches.follow_until(self.target, true, deadline);
         loop {
             let look = tokio::select! {
                 biased;
-                () = self.run.cancel.cancelled() => return self.detached().await,
+                () = self.run.cancel.cancelled() => return Box::pin(self.detached()).await,
                 look = looks.next() => look,
             };
             let ended = match look {
@@ -306,7 +310,7 @@ impl<'a> Rollout<'a> {
                     self.last_error = Some(error);
                     ended
                 }
-                None => return self.timed_out().await,
+                None => return Box::pin(self.timed_out()).await,
             };
             if let Some(ended) = ended {
                 return ended;
@@ -337,7 +341,7 @@ impl<'a> Rollout<'a> {
                 self.count(deployment.tasks).await;
             }
             if let Some(object) = object.as_deref().filter(|object| Progress::is_of(object, ours)) {
-                self.stages.apply(self.run, self.target, self.ecs, object).await;
+                Box::pin(self.stages.apply(self.run, self.target, self.ecs, object)).await;
             } else if service.has_stages() {
                 self.stages.read_failed(object.unread.as_deref());
             }
@@ -356,7 +360,7 @@ impl<'a> Rollout<'a> {
         let ended = match verdict {
             Verdict::Wait | Verdict::RollingBack => {
                 if verdict == Verdict::RollingBack || self.tasks.is_some_and(|tasks| tasks.failed > 0) {
-                    self.look_at_targets().await;
+                    Box::pin(self.look_at_targets()).await;
                 }
                 return None;
             }
@@ -441,13 +445,13 @@ impl<'a> Rollout<'a> {
         let found = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => Found::default(),
-            found = evidence::gather(
+            found = Box::pin(evidence::gather(
                 self.ecs,
                 self.target,
                 ours,
                 &self.messages,
                 self.unwell.clone().unwrap_or_default(),
-            ) => found,
+            )) => found,
         };
         found.with(self.stages.evidence())
     }
@@ -479,3 +483,6 @@ impl<'a> Rollout<'a> {
         RolloutResult { acted: false, ..self.with_deployment(ended) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,8 @@ pub async fn roll_back(
                 Some(rollback_target::way_of(seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?, options.further))
             })
             .collect();
+        // What they told is known by now, and they are most of what was seen.
+        seen.iter_mut().flatten().for_each(|observed| observed.service.drop_messages());
         if let (DeployedBy::Manifest, Some(name)) = (&options.which, fleet.open.first()) {
             view.note(&format!(
                 "`{name}` is not set: the last deploy is taken to be that of the newest commit; --of FILE names another"

@@ -2,6 +2,7 @@
 
 pub mod arn;
 pub mod clock;
+pub mod document;
 pub mod error;
 pub mod exit;
 pub mod file;
@@ -13,5 +14,4 @@ pub mod jwt;
 pub mod markdown;
 pub mod redact;
 pub mod secrets;
-pub mod shared;
 pub mod text;

@@ -18,7 +18,7 @@ use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenSource;
 use crate::load::{environment, selected};
-use crate::sandbox::{self, Claims, Sandbox};
+use crate::sandbox::{self, Claims, Sandbox, Size};
 use crate::view::View;
 
 /// A way to AWS: clients' configuration and the sessions they use.
@@ -62,7 +62,8 @@ impl Connection {
         }
         if embedded.sandbox {
             view.note("this is the embedded sandbox, and nothing is sent to AWS");
-            let sandbox = seeded(fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
+            let sandbox =
+                seeded(fleet, Size::Small, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
             furnish(&sandbox, fleet);
             Ok(Self::sandbox(fleet, &sandbox, sandbox.id_token(Claims::default())))
         } else {
@@ -195,8 +196,9 @@ fn ambient(fleet: &Fleet) -> Option<SharedCredentialsProvider> {
 }
 
 /// Makes a sandbox in which every target of the fleet exists, with the faults of the command line.
-pub fn seeded(fleet: &Fleet, seed: u64, clock: Clock, faults: &[String]) -> Result<Sandbox, Error> {
-    let sandbox = Sandbox::for_fleet(fleet, seed, clock);
+pub fn seeded(fleet: &Fleet, size: Size, seed: u64, clock: Clock, faults: &[String]) -> Result<Sandbox, Error> {
+    let sandbox = Sandbox::for_fleet_of(size, fleet, seed, clock);
+    sandbox.forget_writes();
     for text in faults {
         let (pattern, fault) = sandbox::parse_fault(text).map_err(|error| Error::new(Exit::Usage, error))?;
         sandbox::refuse_idle(fleet, &pattern, &fault)

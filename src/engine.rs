@@ -76,10 +76,12 @@ enum Stop {
 }
 
 /// Carries out `plan`. Returns once everything that was started has ended or was let go.
-pub async fn run(fleet: Fleet, plan: Plan, handles: Handles, start: Start) {
+pub async fn run(fleet: Fleet, mut plan: Plan, handles: Handles, start: Start) {
     let Handles { clients, events, cancel } = handles;
     let first = first_wave(&fleet, &start).unwrap_or_default();
     let shared_tasks = SharedTasks::new(start.run.clone(), &fleet, &plan, first);
+    // It is for whoever reads the events: the engine goes by the work.
+    let outline = std::mem::take(&mut plan.outline);
     let run = Arc::new(Run {
         fleet,
         plan,
@@ -95,8 +97,7 @@ pub async fn run(fleet: Fleet, plan: Plan, handles: Handles, start: Start) {
         continues_hooks: start.continue_hooks,
         blind: AtomicBool::default(),
     });
-    let (plan, job) = (run.plan.outline.clone(), start.job.clone());
-    run.emit(Event::RunStarted { plan, sandbox: start.sandbox, job }).await;
+    run.emit(Event::RunStarted { plan: outline, sandbox: start.sandbox, job: start.job.clone() }).await;
     let mut pollers = JoinSet::new();
     let stop_pollers = CancellationToken::new();
     for (index, target) in run.fleet.targets.iter().enumerate() {

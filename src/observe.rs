@@ -13,15 +13,14 @@ pub mod service;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::StreamExt;
-use serde_json::Value;
-
 use crate::aws::denial;
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs, SERVICES_PER_CALL};
 use crate::aws::error::{CallError, Kind};
+use crate::base::document::Document;
 use crate::fleet::{Base, Fleet, Revision, TargetSpec};
 use crate::observe::progress::Progress;
 use crate::observe::service::LiveService;
+use futures::StreamExt;
 
 /// Account-and-region groups read at once; each has its own limits besides.
 const AT_ONCE: usize = 64;
@@ -35,17 +34,20 @@ pub struct Observed {
     /// The service.
     pub service: LiveService,
     /// The definition that it runs, in AWS's JSON; null where it runs none, as a service under EXTERNAL without a task set.
-    pub live: Arc<Value>,
+    pub live: Document,
     /// The newest ACTIVE revision of the family that the target deploys; `None` where the family is new, or where the
     /// target deploys a revision just as it is.
-    pub newest: Option<Arc<Value>>,
+    pub newest: Option<Document>,
     /// The revision that the manifest names by its number; `None` where it names none, or there is none.
-    pub named: Option<Arc<Value>>,
+    pub named: Option<Document>,
     /// How far a deployment with stages is that is under way; `None` for others, and where ECS does not say.
     pub progress: Option<Progress>,
     /// The deployment by CodeDeploy that is under way; `None` for others, and where nobody asked for it.
     pub codedeploy: Option<codedeploy::Underway>,
 }
+
+/// The definitions that were read in one account and region, by what they were asked for.
+type Definitions = BTreeMap<String, Result<Document, ObserveError>>;
 
 /// Why a target could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +60,22 @@ pub struct ObserveError {
     pub answered: bool,
 }
 
+/// Whether ECS's messages about a service are kept: a hundred of them are most of what is read of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepMessages {
+    /// They may tell a rollback which revision ran.
+    Yes,
+    /// Nobody reads them.
+    No,
+}
+
 /// Reads targets of the fleet, by their indices into [`Fleet::targets`], in no particular order.
 ///
 /// `client` gives the ECS client of a target's account and region.
 pub async fn targets(
     fleet: &Fleet,
     indices: &[usize],
+    messages: KeepMessages,
     client: &dyn Fn(&TargetSpec) -> Arc<Ecs>,
 ) -> Vec<(usize, Observation)> {
     let mut groups: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
@@ -73,13 +85,13 @@ pub async fn targets(
     }
     let reads = groups.into_values().map(|targets| async move {
         let ecs = client(&fleet.targets[targets[0]]);
-        group(fleet, &ecs, &targets).await
+        group(fleet, &ecs, &targets, messages).await
     });
     futures::stream::iter(reads).buffer_unordered(AT_ONCE).flat_map(futures::stream::iter).collect().await
 }
 
 /// Reads the targets of one account and region.
-async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Observation)> {
+async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize], messages: KeepMessages) -> Vec<(usize, Observation)> {
     let mut clusters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for &index in targets {
         clusters.entry(&fleet.targets[index].cluster).or_default().push(index);
@@ -87,14 +99,20 @@ async fn group(fleet: &Fleet, ecs: &Ecs, targets: &[usize]) -> Vec<(usize, Obser
     let batches = clusters.into_iter().flat_map(|(cluster, targets)| {
         targets.chunks(SERVICES_PER_CALL).map(|chunk| (cluster, chunk.to_vec())).collect::<Vec<_>>()
     });
-    let described = futures::stream::iter(batches).map(|(cluster, batch)| describe(fleet, ecs, cluster, batch));
+    let described = futures::stream::iter(batches).map(|(cluster, batch)| async move {
+        let mut services = describe(fleet, ecs, cluster, batch).await;
+        if messages == KeepMessages::No {
+            services.iter_mut().filter_map(|(_, service)| service.as_mut().ok()).for_each(LiveService::drop_messages);
+        }
+        services
+    });
     let services: Vec<(usize, Result<LiveService, ObserveError>)> =
         described.buffered(4).flat_map(futures::stream::iter).collect().await;
     let definitions = definitions(fleet, ecs, &services).await;
     let progress = under_way(ecs, &services).await;
     let observed = |index: usize, service: LiveService| {
         let live = match service.task_definition.as_str() {
-            "" => Arc::new(Value::Null),
+            "" => Document::default(),
             revision => definitions.get(revision).cloned().expect("every revision was asked for")?,
         };
         let target = &fleet.targets[index];
@@ -120,10 +138,11 @@ async fn describe(
 ) -> Vec<(usize, Result<LiveService, ObserveError>)> {
     let names: Vec<&str> = batch.iter().map(|&index| fleet.targets[index].service.as_str()).collect();
     let answer = ecs.describe_services(cluster, &names).await;
+    let answer = answer.map(|services| services.found.iter().map(LiveService::read).collect::<Vec<_>>());
     let find = |name: &str| match &answer {
         Ok(services) => {
-            let live = services.found.iter().map(LiveService::read).find(|service| service.name == name);
-            live.ok_or_else(|| ObserveError {
+            let live = services.iter().find(|service| service.name == name);
+            live.cloned().ok_or_else(|| ObserveError {
                 reason: format!("there is no service `{name}` in the cluster `{cluster}`"),
                 help: Some(
                     "create it first (Terraform, CloudFormation, aws ecs create-service), or correct `service` or \
@@ -162,53 +181,39 @@ async fn under_way(ecs: &Ecs, services: &[(usize, Result<LiveService, ObserveErr
 /// the manifest names and that is neither, once.
 ///
 /// A fleet that is up to date runs the newest revisions, so this order makes one read of what would be two.
-async fn definitions(
-    fleet: &Fleet,
-    ecs: &Ecs,
-    services: &[(usize, Result<LiveService, ObserveError>)],
-) -> BTreeMap<String, Result<Arc<Value>, ObserveError>> {
-    let mut found: BTreeMap<String, Result<Arc<Value>, ObserveError>> = BTreeMap::new();
+async fn definitions(fleet: &Fleet, ecs: &Ecs, services: &[(usize, Result<LiveService, ObserveError>)]) -> Definitions {
+    let mut found = Definitions::new();
     let live = || services.iter().filter_map(|(index, service)| Some((*index, service.as_ref().ok()?)));
     let families: Vec<String> = live().filter_map(|(index, service)| family(&fleet.targets[index], service)).collect();
     let Some((first, _)) = services.first() else { return found };
     let of = &fleet.targets[*first];
     read_each(ecs, of, families, &mut found).await;
-    know_by_number(&mut found);
     let revisions = live().map(|(_, service)| service.task_definition.clone());
     let revisions: Vec<String> = revisions.filter(|revision| !revision.is_empty()).collect();
     read_each(ecs, of, revisions, &mut found).await;
-    know_by_number(&mut found);
     let named: Vec<String> = live().filter_map(|(index, _)| named(&fleet.targets[index])).collect();
     read_each(ecs, of, named, &mut found).await;
     found
 }
 
-/// Makes what was read known by its ARN and by `family:number` too.
-fn know_by_number(found: &mut BTreeMap<String, Result<Arc<Value>, ObserveError>>) {
-    let read: Vec<Arc<Value>> = found.values().filter_map(|read| read.as_ref().ok().cloned()).collect();
-    for definition in read {
-        if let Some(arn) = definition["taskDefinitionArn"].as_str() {
-            let short = arn.rsplit('/').next().unwrap_or(arn);
-            found.insert(short.to_owned(), Ok(Arc::clone(&definition)));
-            found.insert(arn.to_owned(), Ok(definition));
-        }
-    }
-}
-
-async fn read_each(
-    ecs: &Ecs,
-    of: &TargetSpec,
-    mut names: Vec<String>,
-    found: &mut BTreeMap<String, Result<Arc<Value>, ObserveError>>,
-) {
+/// Reads definitions, and makes each known by its ARN and by `family:number` too.
+async fn read_each(ecs: &Ecs, of: &TargetSpec, mut names: Vec<String>, found: &mut Definitions) {
     names.sort();
     names.dedup();
     names.retain(|name| !found.contains_key(name));
     let reads = futures::stream::iter(names).map(|name| async move {
-        let read = ecs.describe_task_definition(&name).await;
-        (name, read.map(Arc::new).map_err(|error| read_error(&error, of)))
+        let read = ecs.describe_task_definition(&name).await.map_err(|error| read_error(&error, of));
+        let arn = read.as_ref().ok().and_then(|definition| definition["taskDefinitionArn"].as_str()).map(str::to_owned);
+        (name, arn, read.map(|definition| Document::of(&definition)))
     });
-    found.extend(reads.buffered(8).collect::<Vec<_>>().await);
+    let mut reads = reads.buffered(8);
+    while let Some((name, arn, read)) = reads.next().await {
+        if let Some(arn) = arn {
+            found.insert(arn.rsplit('/').next().unwrap_or(&arn).to_owned(), read.clone());
+            found.insert(arn, read.clone());
+        }
+        found.insert(name, read);
+    }
 }
 
 /// Returns the family that a target deploys: the declared one, or the live revision's. `None` where nothing of it but a
@@ -216,13 +221,13 @@ async fn read_each(
 fn family(target: &TargetSpec, service: &LiveService) -> Option<String> {
     let declared = match &target.desired.task_definition {
         Base::Revision { number: Some(_), .. } if !target.desired.changes_containers() => return None,
-        Base::Revision { family, .. } => Some(family.as_str()),
-        Base::File(definition) => definition["family"].as_str(),
+        Base::Revision { family, .. } => Some(family.clone()),
+        Base::File(definition) => definition.value()["family"].as_str().map(str::to_owned),
         Base::Live if service.task_definition.is_empty() => return None,
         Base::Live => None,
     };
     Some(match declared {
-        Some(family) => family.to_owned(),
+        Some(family) => family,
         None => service
             .task_definition
             .parse::<Revision>()

@@ -25,7 +25,7 @@ use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Fleet, TargetId, TargetSpec};
 use crate::identity::preflight::{self, OnLoss, Unreachable};
 use crate::load::environment;
-use crate::observe::{self, Observation, ObserveError};
+use crate::observe::{self, KeepMessages, Observation, ObserveError};
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::outline::{Action, Outline};
@@ -48,6 +48,19 @@ pub async fn prepare(
     on_loss: OnLoss,
     context: &mut CommandContext<'_>,
 ) -> Result<(Vec<Unreachable>, Vec<Observation>), Error> {
+    prepare_with(KeepMessages::No, fleet, on_loss, context).await
+}
+
+/// Does as [`prepare`] does, and keeps ECS's messages about the services where `messages` says so.
+///
+/// # Errors
+/// A signal.
+pub async fn prepare_with(
+    messages: KeepMessages,
+    fleet: &Fleet,
+    on_loss: OnLoss,
+    context: &mut CommandContext<'_>,
+) -> Result<(Vec<Unreachable>, Vec<Observation>), Error> {
     let CommandContext { connection, view, cancel } = context;
     let reads = async {
         view.phase(&format!("walking the role chains of {}", count(fleet.accounts.len(), "account")));
@@ -61,7 +74,7 @@ pub async fn prepare(
         let clients = connection.clients();
         let reachable = |index: &usize| account(&fleet.targets[*index], &unreachable).is_none();
         let indices: Vec<usize> = (0..fleet.targets.len()).filter(reachable).collect();
-        let observed = observe::targets(fleet, &indices, &|target| clients(target)).await;
+        let observed = observe::targets(fleet, &indices, messages, &|target| clients(target)).await;
         let mut seen: Vec<Observation> =
             fleet.targets.iter().map(|target| Err(not_read(target, &unreachable))).collect();
         for (index, result) in observed {
@@ -117,7 +130,7 @@ pub async fn wait_for_others(fleet: &Fleet, seen: &mut [Observation], connection
             said = true;
         }
         tokio::time::sleep(BUSY_PACE).await;
-        for (index, look) in observe::targets(fleet, &busy, &|target| clients(target)).await {
+        for (index, look) in observe::targets(fleet, &busy, KeepMessages::No, &|target| clients(target)).await {
             // A look that ECS does not answer says nothing new.
             if look.as_ref().map_or_else(|unseen| unseen.answered, |_| true) {
                 seen[index] = look;

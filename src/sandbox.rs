@@ -18,6 +18,7 @@ mod account;
 mod alarms;
 mod api;
 mod aws_query;
+mod aws_sized;
 mod barrier;
 mod behaviour;
 mod breaker;
@@ -80,6 +81,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 pub use crate::sandbox::account::{Provider, Role};
+pub use crate::sandbox::aws_sized::Size;
 pub use crate::sandbox::barrier::Barrier;
 pub use crate::sandbox::calls::{Attempt, Calls, Write};
 pub use crate::sandbox::fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
@@ -143,9 +145,17 @@ impl Sandbox {
 
     /// Returns a sandbox in which every role and target of the fleet exists, each service at an older revision.
     pub fn for_fleet(fleet: &Fleet, seed: u64, clock: Clock) -> Self {
+        Self::for_fleet_of(Size::Small, fleet, seed, clock)
+    }
+
+    /// Does as [`Self::for_fleet`] does, with answers of a size.
+    pub fn for_fleet_of(size: Size, fleet: &Fleet, seed: u64, clock: Clock) -> Self {
         let sandbox = Self::new(seed, clock);
         let now = sandbox.now();
-        sandbox.world().furnish(fleet, now);
+        let mut world = sandbox.world();
+        world.size = size;
+        world.furnish(fleet, now);
+        drop(world);
         sandbox
     }
 
@@ -176,6 +186,11 @@ impl Sandbox {
     /// Returns the predefined `CI_*` variables of the pretend GitLab job, name and value; the ID token is not among them.
     pub fn job_variables() -> Vec<(&'static str, &'static str)> {
         issuer::job_variables()
+    }
+
+    /// Keeps no more of the calls that change something than their number.
+    pub fn forget_writes(&self) {
+        self.world().forgets_writes = true;
     }
 
     /// Sets how long tasks take, from their next step on.
@@ -398,7 +413,7 @@ impl Sandbox {
     pub fn task_definition(&self, account: &str, region: &str, reference: &str) -> Option<Value> {
         let mut world = self.world();
         let account = world.account_id(account);
-        world.region(&account, region).definition(reference).map(|(_, _, one)| (*one.body).clone())
+        world.region(&account, region).definition(reference).map(|(_, _, one)| one.body.value())
     }
 
     /// Carries a request, from its arrival to what becomes of it.

@@ -315,7 +315,7 @@ impl Image {
 
 impl Live {
     fn read(observed: &Observed) -> Self {
-        let (service, definition) = (&observed.service, &observed.live);
+        let (service, definition) = (&observed.service, observed.live.value());
         let containers = definition["containerDefinitions"].as_array().into_iter().flatten();
         let image = |container: &Value| {
             let (name, image) = (container["name"].as_str()?, container["image"].as_str()?);
@@ -328,7 +328,7 @@ impl Live {
             revision_status: definition["status"].as_str().filter(|status| *status != "ACTIVE").map(str::to_owned),
             registered_by: definition["registeredBy"].as_str().map(str::to_owned),
             registered_at: definition["registeredAt"].as_f64().and_then(moment),
-            commit: Some(Commit::of_revision(definition)).filter(|commit| *commit != Commit::default()),
+            commit: Some(Commit::of_revision(&definition)).filter(|commit| *commit != Commit::default()),
             images: containers.filter_map(image).collect(),
             desired: service.desired,
             running: service.running,
@@ -383,7 +383,7 @@ fn ignore_in_flight(observed: &mut Observed) {
 
 fn drift(observed: &Observed, settled: &Decision, fleet: &Fleet) -> Drift {
     // A revision with a commit is one of roleout's own; that of this very commit differs only if somebody changed something.
-    let live = Commit::of_revision(&observed.live).sha;
+    let live = Commit::of_revision(&observed.live.value()).sha;
     let is_earlier = live.is_some() && live != fleet.release.commit.sha;
     match &settled.action {
         Action::Unchanged => Drift::None,

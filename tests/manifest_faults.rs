@@ -191,6 +191,7 @@ fn what_aws_leaves_out_of_a_task_definition_is_a_warning() {
     tests/manifest/noted.json:8:23: `environment[0]` of container `app` has no value, and ECS leaves it out (write a "value", or take the variable out)
     "#);
     let roleout::fleet::Base::File(definition) = &fleet.targets[0].desired.task_definition else { panic!("a file") };
+    let definition = definition.value();
     let container = &definition["containerDefinitions"][0];
     assert!(definition.get("$schema").is_none() && container.get("_why").is_none(), "{definition}");
     assert!(container.get("enviroment").is_some(), "what is unknown is still sent: {definition}");

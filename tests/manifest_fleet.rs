@@ -6,6 +6,7 @@ mod include;
 use std::path::Path;
 use std::time::Duration;
 
+use roleout::base::document::Document;
 use roleout::fleet::{Amount, Base, Fleet, IdentitySource, Parallelism, SelectError, TargetSpec};
 use roleout::manifest::load::load_str;
 use serde_json::json;
@@ -200,7 +201,7 @@ fn overrides_are_merged_in_order() {
 }
 
 /// The task definition file of a target.
-fn file(fleet: &Fleet, id: &str) -> std::sync::Arc<serde_json::Value> {
+fn file(fleet: &Fleet, id: &str) -> Document {
     match &target(fleet, id).desired.task_definition {
         Base::File(definition) => definition.clone(),
         other => panic!("{other:?}"),
@@ -230,7 +231,7 @@ fn the_commit_comes_from_the_job_and_tags_can_be_turned_off() {
 #[test]
 fn a_described_task_definition_is_unwrapped_and_its_own_dollars_stay() {
     let fleet = load(MANIFEST);
-    let definition = file(&fleet, "prod/us-east-1/worker");
+    let definition = file(&fleet, "prod/us-east-1/worker").value();
     assert_eq!(definition["family"], "api");
     assert_eq!(definition["revision"], 7, "read-only fields are left for the plan to strip");
     assert_eq!(definition["containerDefinitions"][0]["aFieldOfTomorrow"], true);
@@ -282,7 +283,7 @@ fn targets_share_a_task_definition_that_is_the_same_for_all() {
         .replace("described.json", "plain.json");
     let fleet = load(&text);
     let shared = (file(&fleet, "prod/us-east-1/worker"), file(&fleet, "prod/eu-west-1/worker"));
-    assert!(std::sync::Arc::ptr_eq(&shared.0, &shared.1));
+    assert_eq!(shared.0.text().as_ptr(), shared.1.text().as_ptr());
 }
 
 fn selected(only: &[&str], waves: &[&str]) -> Result<Fleet, SelectError> {
@@ -350,7 +351,7 @@ fn targets_share_the_task_definitions_that_have_the_same_text() {
     let regions = "eu-west-1, eu-west-2, eu-west-3, us-east-1, us-east-2";
     let distinct = |fleet: &Fleet| {
         let address = |target: &TargetSpec| match &target.desired.task_definition {
-            Base::File(definition) => std::sync::Arc::as_ptr(definition).addr(),
+            Base::File(definition) => definition.text().as_ptr().addr(),
             other => panic!("{other:?}"),
         };
         fleet.targets.iter().map(address).collect::<std::collections::BTreeSet<_>>().len()
@@ -359,7 +360,7 @@ fn targets_share_the_task_definitions_that_have_the_same_text() {
         crowd("shared", 1000, regions, &with_text("--region=${region}"), "task_definition: td.json").expect("no fault");
     assert_eq!((fleet.targets.len(), distinct(&fleet)), (5000, 5));
     let Base::File(definition) = &fleet.targets[4999].desired.task_definition else { panic!("a file") };
-    assert_eq!(definition["containerDefinitions"][0]["command"][0], "--region=us-east-2");
+    assert_eq!(definition.value()["containerDefinitions"][0]["command"][0], "--region=us-east-2");
     let fleet =
         crowd("own", 20, regions, &with_text("${account.id} ${vars.x:-none} ${region}"), "task_definition: td.json")
             .expect("no fault");

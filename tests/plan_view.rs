@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use insta::assert_snapshot;
 use jiff::Timestamp;
+use roleout::base::document::Document;
 use roleout::fleet::{Fleet, TargetSpec};
 use roleout::manifest::load::load_str;
 use roleout::observe::service::LiveService;
@@ -112,7 +113,7 @@ fn seen(target: &TargetSpec) -> Observation {
         _ => {}
     }
     live["registeredAt"] = json!(1.5);
-    let (live, newest) = (Arc::new(live), Some(Arc::new(newest)));
+    let (live, newest) = (Document::of(&live), Some(Document::of(&newest)));
     Ok(Observed { service: LiveService::read(&service), live, newest, named: None, progress: None, codedeploy: None })
 }
 

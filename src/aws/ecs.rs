@@ -4,6 +4,7 @@
 //! carries a JSON value through the real SDK: an interceptor puts it in as the body before signing and reads the
 //! answer's bytes after deserialising. Only this file knows the trick.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ecs::Client;
@@ -69,7 +70,7 @@ struct Wire {
 }
 
 impl Wire {
-    fn new(body: &Value) -> Self {
+    fn new(body: &impl fmt::Display) -> Self {
         Self { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default() }
     }
 }
@@ -238,8 +239,13 @@ impl Ecs {
         Ok(definition)
     }
 
-    /// Registers a revision: once, never repeated by the SDK, since the call has no idempotency token.
-    pub async fn register_task_definition(&self, definition: &Value, permit: &Permit) -> Result<Value, CallError> {
+    /// Registers a revision: once, never repeated by the SDK, since the call has no idempotency token. `definition` is JSON
+    /// that is not written before it is its turn: until then there may be as many that wait as there are targets.
+    pub async fn register_task_definition(
+        &self,
+        definition: &impl fmt::Display,
+        permit: &Permit,
+    ) -> Result<Value, CallError> {
         let mut answer = write_once!(
             self,
             permit,

@@ -20,6 +20,9 @@ pub struct Sandbox {
     /// Make it fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
     #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ')]
     pub sandbox_fault: Vec<String>,
+    /// Give answers of the size that AWS's usually have, for measuring: definitions of 7 KB, 100 events a service; with --file
+    #[arg(long, requires = "file", env = "ROLEOUT_SANDBOX_AWS_SIZED")]
+    pub aws_sized: bool,
     /// The seed of its random choices
     #[arg(long, value_name = "N", env = "ROLEOUT_SANDBOX_SEED", default_value_t = 1)]
     pub sandbox_seed: u64,

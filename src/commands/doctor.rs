@@ -14,7 +14,7 @@ use crate::engine::cancel::Cancel;
 use crate::issuer;
 use crate::load::selected;
 use crate::preflight::diagnosis::{DiagnosisInput, run};
-use crate::sandbox::Claims;
+use crate::sandbox::{Claims, Size};
 use crate::view::View;
 use crate::view::doctor::Layout;
 
@@ -27,7 +27,8 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
     let connection = if embedded.sandbox {
         // The sandbox has an issuer of its own.
         fleet.identity.issuer = None;
-        let sandbox = seeded(&fleet, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
+        let sandbox =
+            seeded(&fleet, Size::Small, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
         Connection::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
     } else {
         let connection = Connection::to_examine(&fleet, args.selection.allow_http).await?;

@@ -13,7 +13,7 @@ use crate::connect::{job_environment, seeded};
 use crate::engine::cancel::Cancel;
 use crate::fleet::{Fleet, IdentitySource};
 use crate::load::fleet;
-use crate::sandbox::{Claims, Sandbox};
+use crate::sandbox::{Claims, Sandbox, Size};
 use crate::view::View;
 
 /// Serves the sandbox until it is told to stop.
@@ -25,7 +25,10 @@ pub async fn sandbox(args: &cli::Sandbox, mut view: View, cancel: Cancel) -> Res
     let clock = Clock::tokio_from_system();
     let fleet = args.file.as_deref().map(|path| fleet(path, &job_environment)).transpose()?;
     let sandbox = match &fleet {
-        Some(fleet) => seeded(fleet, args.sandbox_seed, clock, &args.sandbox_fault)?,
+        Some(fleet) => {
+            let size = if args.aws_sized { Size::Aws } else { Size::Small };
+            seeded(fleet, size, args.sandbox_seed, clock, &args.sandbox_fault)?
+        }
         None => Sandbox::new(args.sandbox_seed, clock),
     };
     if let Some(path) = &args.token_file {

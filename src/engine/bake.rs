@@ -141,7 +141,8 @@ async fn watch(
         }
     };
     match wrong {
-        Some(wrong) => Some(explain(run, target, &health, wrong).await),
+        // On the heap while it lasts: nearly every target that bakes only waits.
+        Some(wrong) => Some(Box::pin(explain(run, target, &health, wrong)).await),
         None => None,
     }
 }

@@ -1,6 +1,7 @@
 //! What the rollouts of a run share.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -85,8 +86,12 @@ impl Run {
         with(self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(index).or_default())
     }
 
-    pub(crate) async fn emit(&self, event: Event) {
-        // A reader that has gone away does not stop a run: what was started is still watched to its end.
-        let _ = self.events.send(event).await;
+    /// Sends an event. Until it is sent it is on the heap: whoever waits would carry it several times over.
+    pub(crate) fn emit(&self, event: Event) -> impl Future<Output = ()> {
+        let sent = Box::pin(self.events.send(event));
+        async move {
+            // A reader that has gone away does not stop a run: what was started is still watched to its end.
+            let _ = sent.await;
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::aws::denial;
 use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
+use crate::base::document::Document;
 pub use crate::engine::batched_reads::BatchedReads;
 use crate::engine::context::Run;
 use crate::engine::known_deployments::KnownDeployments;
@@ -97,8 +98,14 @@ impl<'a> DriftGuard<'a> {
         let release = &self.run.fleet.release;
         let is_newer = !release.allow_older && Commit::of_revision(&live).is_newer_than(&release.commit);
         let service = service.clone();
-        let observed =
-            Observed { service, live: Arc::new(live), newest: None, named: None, progress: None, codedeploy: None };
+        let observed = Observed {
+            service,
+            live: Document::of(&live),
+            newest: None,
+            named: None,
+            progress: None,
+            codedeploy: None,
+        };
         let service = &observed.service;
         let what = match drift::check(&self.work, &observed) {
             Drift::Ready(work) | Drift::Planned(Some(work)) => return Ok(work),

@@ -39,15 +39,24 @@ pub enum Snapshot {
 #[derive(Debug)]
 pub struct Subscription {
     receiver: watch::Receiver<Option<Snapshot>>,
+    sender: Arc<watch::Sender<Option<Snapshot>>>,
 }
 
 impl Subscription {
     /// Waits for the next look; looks that were not taken in time are replaced by newer ones.
     pub async fn next(&mut self) -> Snapshot {
-        match self.receiver.changed().await {
-            Ok(()) => self.receiver.borrow_and_update().clone().expect("a sent look is there"),
-            // The poller is gone: the run is being torn down, and whoever waits here is about to be dropped.
-            Err(_) => std::future::pending().await,
+        loop {
+            // Once the poller is gone the run is being torn down, and whoever waits here is about to be dropped.
+            let _ = self.receiver.changed().await;
+            let mut look = None;
+            // It is taken out: with a hundred messages each, the last looks would be most of what a large run holds.
+            self.sender.send_if_modified(|latest| {
+                look = latest.take();
+                false
+            });
+            if let Some(look) = look {
+                return look;
+            }
         }
     }
 }
@@ -112,7 +121,7 @@ struct Followers {
 struct Follower {
     /// Tells it from those that followed the service before: what was asked for them is not for it.
     number: u64,
-    sender: watch::Sender<Option<Snapshot>>,
+    sender: Arc<watch::Sender<Option<Snapshot>>>,
     pace: Duration,
     objects: bool,
 }
@@ -120,9 +129,11 @@ struct Follower {
 impl Followers {
     fn join(&mut self, service: &str, pace: Duration, objects: bool) -> Subscription {
         let (sender, receiver) = watch::channel(None);
+        let sender = Arc::new(sender);
         self.joined += 1;
-        self.by_service.insert(service.to_owned(), Follower { number: self.joined, sender, pace, objects });
-        Subscription { receiver }
+        let follower = Follower { number: self.joined, sender: Arc::clone(&sender), pace, objects };
+        self.by_service.insert(service.to_owned(), follower);
+        Subscription { receiver, sender }
     }
 
     /// Returns the services that are still followed, each with its follower's number, and the shortest pace among them.

@@ -4,6 +4,7 @@
 //! otherwise than it was sent is told, since each run would register it again.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
+use crate::base::document::Document;
 use crate::engine::exactly_once::{Write, carry_out};
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Revision, TargetSpec};
@@ -37,7 +39,7 @@ const OTHERS: usize = 5;
 /// What this run has registered of one family.
 #[derive(Debug, Default)]
 struct Family {
-    registered: Vec<(Arc<Value>, String)>,
+    registered: Vec<(Document, String)>,
     newest: u64,
 }
 
@@ -47,7 +49,7 @@ type Key = (String, String, String);
 /// A revision that is wanted.
 pub struct NewRevision<'a> {
     /// What it says.
-    pub definition: &'a Arc<Value>,
+    pub definition: &'a Document,
     /// Its tags, which may be left out.
     pub tags: &'a [Tag],
     /// The number of the family's newest revision when the plan was made.
@@ -74,7 +76,7 @@ impl Families {
         permit: &Permit,
     ) -> Result<Registered, CallError> {
         let NewRevision { definition, tags, newest } = wanted;
-        let name = definition["family"].as_str().unwrap_or_default().to_owned();
+        let name = definition.value()["family"].as_str().unwrap_or_default().to_owned();
         let key = (target.account.id.to_string(), target.id.region.to_string(), name.clone());
         let family = {
             let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,18 +86,18 @@ impl Families {
         let Some(mut family) = permit.hold(family.lock()).await else {
             return Err(CallError::withdrawn("RegisterTaskDefinition"));
         };
-        let same = family.registered.iter().find(|(known, _)| compose::same(definition, known));
+        let is_same = |known: &Document| known == definition || compose::same(&definition.value(), &known.value());
+        let same = family.registered.iter().find(|(known, _)| is_same(known));
         if let Some((_, arn)) = same {
             return registered(arn.clone(), true);
         }
         let before = family.newest.max(newest);
-        let plain = Registration { ecs, definition, family: &name, before };
+        let plain = Registration { ecs, definition, tags: &[], family: &name, before };
         let account = target.account.id.as_str();
         let (answer, untagged) = if tags.is_empty() || self.untaggable().contains(account) {
             (carry_out(&plain, permit).await?, None)
         } else {
-            let tagged = commit::tagged(definition, tags);
-            match carry_out(&Registration { definition: &tagged, ..plain }, permit).await {
+            match carry_out(&Registration { tags, ..plain }, permit).await {
                 Err(error) if is_about_tags(&error) => {
                     // What else is wrong, if anything is, this one says.
                     let answer = carry_out(&plain, permit).await?;
@@ -107,8 +109,8 @@ impl Families {
         };
         let arn = answer["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
         family.newest = answer["revision"].as_u64().unwrap_or(before);
-        family.registered.push((Arc::clone(definition), arn.clone()));
-        let altered = self.altered(name, definition, &answer);
+        family.registered.push((definition.clone(), arn.clone()));
+        let altered = self.altered(name, &definition.value(), &answer);
         Ok(Registered { untagged, altered, ..registered(arn, false)? })
     }
 
@@ -138,10 +140,22 @@ fn is_about_tags(error: &CallError) -> bool {
 #[derive(Clone, Copy)]
 struct Registration<'a> {
     ecs: &'a Ecs,
-    definition: &'a Value,
+    definition: &'a Document,
+    /// Tags besides those that the definition has.
+    tags: &'a [Tag],
     family: &'a str,
     /// The number of the family's newest revision before.
     before: u64,
+}
+
+/// The request.
+impl fmt::Display for Registration<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tags {
+            [] => self.definition.fmt(f),
+            tags => commit::tagged(&self.definition.value(), tags).fmt(f),
+        }
+    }
 }
 
 impl Registration<'_> {
@@ -149,7 +163,7 @@ impl Registration<'_> {
     async fn among_older(&self, newest: u64) -> Result<Option<Value>, CallError> {
         for number in (self.before + 1..newest).rev().take(OTHERS) {
             match self.ecs.describe_task_definition(&format!("{}:{number}", self.family)).await {
-                Ok(older) if older["status"] == "ACTIVE" && compose::same(self.definition, &older) => {
+                Ok(older) if older["status"] == "ACTIVE" && compose::same(&self.definition.value(), &older) => {
                     return Ok(Some(older));
                 }
                 Err(error) if error.kind != Kind::Refused => return Err(error),
@@ -164,14 +178,14 @@ impl Write for Registration<'_> {
     type Answer = Value;
 
     async fn send(&self, permit: &Permit) -> Result<Value, CallError> {
-        self.ecs.register_task_definition(self.definition, permit).await
+        self.ecs.register_task_definition(self, permit).await
     }
 
     async fn took_effect(&self) -> Result<Option<Value>, CallError> {
         match self.ecs.describe_task_definition(self.family).await {
             Ok(newest) => {
                 let number = newest["revision"].as_u64().unwrap_or_default();
-                if number > self.before && compose::same(self.definition, &newest) {
+                if number > self.before && compose::same(&self.definition.value(), &newest) {
                     return Ok(Some(newest));
                 }
                 self.among_older(number).await

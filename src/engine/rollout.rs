@@ -49,9 +49,11 @@ pub async fn rollout(
     failing: &(dyn Fn() + Sync),
 ) -> RolloutResult {
     let mut current = DriftGuard::planned(run, index);
+    // Here and in what this awaits, whatever is not the long wait for ECS is on the heap while it lasts: thousands of targets
+    // may wait at once, and each would carry the room for all of it.
     let ended = forward(run, &mut current, wave, permit, failing).await;
     let (target, work) = (current.target, &*current.work);
-    let ended = run_task::run_after(run, target, work, ended, permit).await;
+    let ended = Box::pin(run_task::run_after(run, target, work, ended, permit)).await;
     let OnFailure::Rollback { timeout, .. } = wave.on_failure else { return ended };
     let rollback = |ended: &RolloutResult| {
         let late = ended.outcome == Outcome::TimedOut;
@@ -62,11 +64,11 @@ pub async fn rollout(
     match ended.outcome {
         Outcome::Failed | Outcome::TimedOut if ended.acted => {
             failing();
-            let result = rollback(&ended).run().await;
+            let result = Box::pin(rollback(&ended).run()).await;
             ended.after_rollback(result)
         }
         // ECS rolled back by itself. It does not restore the service's own settings.
-        Outcome::RolledBack => match rollback(&ended).restore_settings().await {
+        Outcome::RolledBack => match Box::pin(rollback(&ended).restore_settings()).await {
             Some(result) => ended.after_rollback(result),
             None => ended,
         },
@@ -82,50 +84,57 @@ async fn forward(
     permit: &Permit,
     failing: &(dyn Fn() + Sync),
 ) -> RolloutResult {
+    match Box::pin(begin(run, current, wave, permit, failing)).await {
+        Ok(mut rollout) => rollout.watch().await,
+        Err(ended) => ended,
+    }
+}
+
+/// Writes what is to be written. Returns what is to be watched then, or how the rollout ended.
+async fn begin<'a>(
+    run: &'a Run,
+    current: &'a mut DriftGuard<'_>,
+    wave: &'a Wave,
+    permit: &Permit,
+    failing: &'a (dyn Fn() + Sync),
+) -> Result<Box<Rollout<'a>>, RolloutResult> {
     let (index, target, ecs) = (current.index, current.target, Arc::clone(&current.ecs));
     if let (Definition::Return { deployment }, false) = (&current.work.definition, permit.is_over()) {
         let (ours, wanted) = (Some(deployment.clone()), Some(current.work.from.clone()));
         let from = RollbackFrom { deployment: ours, wanted, ..RollbackFrom::default() };
-        let result = Rollback::new(run, target, &current.work, from, target.timeout).run().await;
-        return RolloutResult::from_rollback(result, deployment);
+        let result = Box::pin(Rollback::new(run, target, &current.work, from, target.timeout).run()).await;
+        return Err(RolloutResult::from_rollback(result, deployment));
     }
     if permit.is_over() {
-        return RolloutResult::stopped(run, permit, target);
+        return Err(RolloutResult::stopped(run, permit, target));
     }
     let within = permit.with_deadline(Instant::now() + target.timeout);
-    if let Err(ended) = current.recheck(&within).await {
-        return ended;
-    }
+    current.recheck(&within).await?;
     run.with_progress(index, |known| known.registers = true);
-    let registered = definition(run, target, &ecs, &current.work, &within).await;
+    let registered = Box::pin(definition(run, target, &ecs, &current.work, &within)).await;
     run.with_progress(index, |known| known.registers = false);
-    let registered = match registered {
-        Ok(registered) => registered,
-        Err(error) => return RolloutResult::not_registered(&error, run, &within, target),
-    };
-    if let Some(registered) = &registered
-        && let Err(ended) = run_task::run_before(run, current, registered, permit).await
-    {
-        return ended;
+    let registered = registered.map_err(|error| RolloutResult::not_registered(&error, run, &within, target))?;
+    if let Some(registered) = &registered {
+        Box::pin(run_task::run_before(run, current, registered, permit)).await?;
     }
     let deadline = Instant::now() + target.timeout;
     let within = permit.with_deadline(deadline);
-    if let Err(ended) = current.look_again(&within).await {
-        return ended.unused(registered.as_ref().map(|it| &it.revision));
-    }
+    let unused = |ended: RolloutResult| ended.unused(registered.as_ref().map(|it| &it.revision));
+    current.look_again(&within).await.map_err(unused)?;
     let work = &*current.work;
     if within.is_over() {
-        return RolloutResult::stopped(run, &within, target).unused(registered.as_ref().map(|it| &it.revision));
+        return Err(unused(RolloutResult::stopped(run, &within, target)));
     }
     run.with_progress(index, |known| known.asked = true);
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
         let watch = codedeploy::Watch::new(run, target, group, wave.on_cancel);
-        return codedeploy::rollout(watch, work, registered.clone(), permit).await;
+        return Err(Box::pin(codedeploy::rollout(watch, work, registered.clone(), permit)).await);
     }
     if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
-        return codedeploy::follow(codedeploy::Watch::new(run, target, group, wave.on_cancel), work, deployment).await;
+        let watch = codedeploy::Watch::new(run, target, group, wave.on_cancel);
+        return Err(Box::pin(codedeploy::follow(watch, work, deployment)).await);
     }
-    let mut rollout = Rollout::new(run, current, wave, failing);
+    let mut rollout = Box::new(Rollout::new(run, current, wave, failing, deadline));
     rollout.stages = Stages::under(&within);
     let primary = work.deployments.first().cloned();
     match &work.definition {
@@ -135,7 +144,7 @@ async fn forward(
             let update = Update { ecs: &ecs, target, past: current.past.clone(), update };
             if !is_none && let Err(error) = carry_out(&update, &within).await {
                 let ended = RolloutResult::withdrawn(&error, run, &within, target);
-                return ended.unwrap_or_else(|| RolloutResult::refused(&error, target));
+                return Err(ended.unwrap_or_else(|| RolloutResult::refused(&error, target)));
             }
             let before = work.deployments.iter().filter(|id| *id != deployment).cloned().collect();
             rollout.followed = Some(DeploymentTracker::attached(deployment.clone(), work.from.clone(), before));
@@ -149,15 +158,12 @@ async fn forward(
             let Updated { service: answer, ours, took } =
                 match carry_out(&ConditionalUpdate::new(update, primary), &within).await {
                     Ok(Ok(updated)) => updated,
-                    Ok(Err(TooLate(by))) => {
-                        let ended = RolloutResult::new(Outcome::Superseded, by);
-                        return ended.unused(registered.as_ref().map(|it| &it.revision));
-                    }
+                    Ok(Err(TooLate(by))) => return Err(unused(RolloutResult::new(Outcome::Superseded, by))),
                     Err(error) => {
-                        return match RolloutResult::withdrawn(&error, run, &within, target) {
-                            Some(ended) => ended.unused(registered.as_ref().map(|it| &it.revision)),
+                        return Err(match RolloutResult::withdrawn(&error, run, &within, target) {
+                            Some(ended) => unused(ended),
                             None => RolloutResult::not_updated(&error, target, wanted),
-                        };
+                        });
                     }
                 };
             rollout.messages = Messages::starting_after(&answer);
@@ -174,18 +180,19 @@ async fn forward(
                     }
                     rollout.followed = Some(followed);
                     // The answer is the first look.
-                    if let Some(ended) = rollout.apply(&answer, &ServiceDeployment::default(), Duration::ZERO).await {
-                        return ended;
+                    let object = ServiceDeployment::default();
+                    if let Some(ended) = rollout.apply(&answer, &object, Duration::ZERO).await {
+                        return Err(ended);
                     }
                 }
                 None if work.desired_count.is_none() => {
-                    return RolloutResult::succeeded(answer.revision(), None);
+                    return Err(RolloutResult::succeeded(answer.revision(), None));
                 }
                 None => rollout.revision = answer.revision(),
             }
         }
     }
-    rollout.watch(deadline).await
+    Ok(rollout)
 }
 
 /// Makes sure that the wanted revision exists; `None` where the service keeps its own.
@@ -249,10 +256,17 @@ struct Rollout<'a> {
     wave: &'a Wave,
     /// Called when it has failed, even if ECS still rolls back or the evidence is still collected.
     failing: &'a (dyn Fn() + Sync),
+    deadline: Instant,
 }
 
 impl<'a> Rollout<'a> {
-    fn new(run: &'a Run, current: &'a DriftGuard<'_>, wave: &'a Wave, failing: &'a (dyn Fn() + Sync)) -> Self {
+    fn new(
+        run: &'a Run,
+        current: &'a DriftGuard<'_>,
+        wave: &'a Wave,
+        failing: &'a (dyn Fn() + Sync),
+        deadline: Instant,
+    ) -> Self {
         Self {
             run,
             index: current.index,
@@ -273,23 +287,24 @@ impl<'a> Rollout<'a> {
             rolls_back: false,
             wave,
             failing,
+            deadline,
         }
     }
 
-    async fn watch(mut self, deadline: Instant) -> RolloutResult {
+    async fn watch(&mut self) -> RolloutResult {
         let start = Instant::now();
-        let mut looks = self.run.watches.follow_until(self.target, true, deadline);
+        let mut looks = self.run.watches.follow_until(self.target, true, self.deadline);
         loop {
             let look = tokio::select! {
                 biased;
-                () = self.run.cancel.cancelled() => return self.detached().await,
+                () = self.run.cancel.cancelled() => return Box::pin(self.detached()).await,
                 look = looks.next() => look,
             };
             let ended = match look {
                 Some(Snapshot::Service(service, object)) => {
                     (self.misses, self.last_error) = (0, None);
                     self.blind.sees();
-                    self.apply(&service, &object, start.elapsed()).await
+                    Box::pin(self.apply(&service, &object, start.elapsed())).await
                 }
                 Some(Snapshot::Missing) => {
                     self.misses += 1;
@@ -303,7 +318,7 @@ impl<'a> Rollout<'a> {
                     self.last_error = Some(error);
                     ended
                 }
-                None => return self.timed_out().await,
+                None => return Box::pin(self.timed_out()).await,
             };
             if let Some(ended) = ended {
                 return ended;
@@ -353,7 +368,7 @@ impl<'a> Rollout<'a> {
         let ended = match verdict {
             Verdict::Wait | Verdict::RollingBack => {
                 if verdict == Verdict::RollingBack || self.tasks.is_some_and(|tasks| tasks.failed > 0) {
-                    self.look_at_targets().await;
+                    Box::pin(self.look_at_targets()).await;
                 }
                 return None;
             }
@@ -438,13 +453,13 @@ impl<'a> Rollout<'a> {
         let found = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => Found::default(),
-            found = evidence::gather(
+            found = Box::pin(evidence::gather(
                 self.ecs,
                 self.target,
                 ours,
                 &self.messages,
                 self.unwell.clone().unwrap_or_default(),
-            ) => found,
+            )) => found,
         };
         found.with(self.stages.evidence())
     }
@@ -476,3 +491,6 @@ impl<'a> Rollout<'a> {
         RolloutResult { acted: false, ..self.with_deployment(ended) }
     }
 }
+
+#[cfg(test)]
+mod tests;

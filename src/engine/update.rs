@@ -86,8 +86,9 @@ impl Write for Update<'_> {
         let Some(wanted) = &self.update.task_definition else {
             let ServiceUpdate { desired_count, deployment, .. } = &self.update;
             let counts = desired_count.is_none_or(|count| service.desired == count);
-            let holds =
-                deployment.as_ref().is_none_or(|declared| settings::settings_hold(declared, &service.configuration));
+            let holds = deployment
+                .as_ref()
+                .is_none_or(|declared| settings::settings_hold(declared, &service.configuration.value()));
             return Ok((counts && holds).then(|| self.updated(service, None)));
         };
         let ours = self.past.begun(self.ecs, self.target, &service, wanted).await?;

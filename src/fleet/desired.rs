@@ -3,12 +3,12 @@
 //! Nothing here is compared with what runs.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::base::document::Document;
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::{RunTasks, TargetId};
 
@@ -84,7 +84,7 @@ pub enum Base {
     #[default]
     Live,
     /// A file: AWS's own JSON, interpolated.
-    File(Arc<Value>),
+    File(Document),
     /// A revision that exists; without a number, the family's newest ACTIVE one.
     Revision {
         /// The family.

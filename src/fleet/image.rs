@@ -121,8 +121,8 @@ impl Fleet {
         let container = choice.container.clone();
         let all = |service: Option<&str>| -> Vec<String> {
             let targets = self.targets.iter().filter(|it| service.is_none_or(|service| *it.id.service == *service));
-            let names: BTreeSet<&str> = targets.flat_map(known).collect();
-            nearest(&container, names.into_iter().map(str::to_owned).collect())
+            let names: BTreeSet<String> = targets.flat_map(known).collect();
+            nearest(&container, names.into_iter().collect())
         };
         match &choice.service {
             None => ImageError::NowhereNamed { near: all(None), container },
@@ -138,25 +138,21 @@ impl Fleet {
 }
 
 /// Returns the containers that a target is known to have without asking AWS.
-fn known(target: &TargetSpec) -> impl Iterator<Item = &str> {
-    target
-        .desired
-        .images
-        .keys()
-        .chain(target.desired.promoted.keys())
-        .map(String::as_str)
-        .chain(in_file(target).into_iter().flatten())
+fn known(target: &TargetSpec) -> impl Iterator<Item = String> {
+    let named = target.desired.images.keys().chain(target.desired.promoted.keys()).cloned();
+    named.chain(in_file(target).into_iter().flatten())
 }
 
 /// Whether a target can have a container: only its task definition file, where it has one, can say no.
 fn may_have(target: &TargetSpec, container: &str) -> bool {
-    in_file(target).is_none_or(|mut names| names.any(|name| name == container))
+    in_file(target).is_none_or(|names| names.iter().any(|name| name == container))
 }
 
-fn in_file(target: &TargetSpec) -> Option<impl Iterator<Item = &str>> {
+fn in_file(target: &TargetSpec) -> Option<Vec<String>> {
     let Base::File(definition) = &target.desired.task_definition else { return None };
+    let definition = definition.value();
     let containers = definition["containerDefinitions"].as_array().into_iter().flatten();
-    Some(containers.filter_map(|container| container["name"].as_str()))
+    Some(containers.filter_map(|container| container["name"].as_str()).map(str::to_owned).collect())
 }
 
 /// Refuses what cannot be an image's reference: `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`.

@@ -25,7 +25,7 @@ pub fn of_account(fleet: &Fleet, account: &Account, choice: IamOptions, grants: 
         let waves = || fleet.waves.iter().filter(|wave| wave.targets.contains(&index));
         let returns = waves().any(|wave| wave.on_failure != OnFailure::Stop || wave.on_cancel == OnCancel::Rollback);
         let definition = match &target.desired.task_definition {
-            Base::File(file) => compose::build(file, &target.desired).ok(),
+            Base::File(file) => compose::build(&file.value(), &target.desired).ok(),
             Base::Live | Base::Revision { .. } => None,
         };
         let needs = Needs {
@@ -352,11 +352,11 @@ impl Needs<'_> {
     /// Returns the revisions of the family that is deployed; of every family where it is not known.
     fn family(&self) -> String {
         let family = match &self.target.desired.task_definition {
-            Base::File(definition) => definition["family"].as_str(),
-            Base::Revision { family, .. } => Some(family.as_str()),
+            Base::File(definition) => definition.value()["family"].as_str().map(str::to_owned),
+            Base::Revision { family, .. } => Some(family.clone()),
             Base::Live => None,
         };
-        self.arn("ecs", &format!("task-definition/{}:*", family.unwrap_or(ALL)))
+        self.arn("ecs", &format!("task-definition/{}:*", family.as_deref().unwrap_or(ALL)))
     }
 
     fn hooks(&self) -> impl Iterator<Item = &Value> {

@@ -256,7 +256,7 @@ fn holds(file: &Value, Member { found, account }: Member<'_>) -> bool {
     };
     let parsed = TaskDefinition::parse("", file.to_string());
     let resolved = parsed.and_then(|definition| definition.resolve(&scope));
-    resolved.is_ok_and(|resolved| same(&resolved, &found.definition))
+    resolved.is_ok_and(|resolved| same(&resolved.value(), &found.definition))
 }
 
 /// Returns a path that is not taken: with the account's name, and the region, where a service has several files.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::base::document::Document;
 use crate::fleet::Desired;
 use crate::manifest::fault::{Fault, Problem, Source};
 use crate::manifest::interpolate::{Scope, Template};
@@ -24,7 +25,7 @@ pub struct TaskDefinition {
     text: String,
     /// The file as faults show it.
     source: Arc<Source>,
-    value: Arc<Value>,
+    value: Value,
     containers: Vec<String>,
     interpolated: bool,
     /// Whether the file has the answer of describe-task-definition, with the definition inside.
@@ -32,9 +33,9 @@ pub struct TaskDefinition {
     /// The names that are put in.
     names: BTreeSet<String>,
     /// What was made of it, by the values of those names: most targets of a fleet have one in common.
-    resolved: RefCell<HashMap<Vec<Option<String>>, Arc<Value>>>,
+    resolved: RefCell<HashMap<Vec<Option<String>>, Document>>,
     /// Of each of those the last target's wishes with which it was judged.
-    judged: RefCell<HashMap<*const Value, Desired>>,
+    judged: RefCell<HashMap<Document, Desired>>,
 }
 
 impl TaskDefinition {
@@ -116,19 +117,19 @@ impl TaskDefinition {
             names.extend(template.names().into_iter().map(str::to_owned));
             false
         });
-        let (value, resolved, judged) = (Arc::new(value), RefCell::default(), RefCell::default());
+        let (resolved, judged) = (RefCell::default(), RefCell::default());
         Ok(Self { text, source, value, containers, interpolated, wrapped, names, resolved, judged })
     }
 
     /// Returns what AWS would refuse of the definition of one target, at its place in the file. With `images`, those of
     /// containers as well: the command line may still put others in their place.
-    pub fn judge(&self, resolved: &Arc<Value>, desired: &Desired, images: bool) -> Vec<Fault> {
+    pub fn judge(&self, resolved: &Document, desired: &Desired, images: bool) -> Vec<Fault> {
         // A target that wants the same of the same definition has the same faults.
-        if self.judged.borrow_mut().insert(Arc::as_ptr(resolved), desired.clone()).as_ref() == Some(desired) {
+        if self.judged.borrow_mut().insert(resolved.clone(), desired.clone()).as_ref() == Some(desired) {
             return Vec::new();
         }
         // What cannot be built is said of the manifest.
-        let Ok(definition) = compose::build(resolved, desired) else { return Vec::new() };
+        let Ok(definition) = compose::build(&resolved.value(), desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
         let findings = findings.filter(|finding| images || !finding.is_of_image());
         findings.map(|finding| self.fault(&finding.path, finding.message, finding.help)).collect()
@@ -171,29 +172,28 @@ impl TaskDefinition {
     ///
     /// # Errors
     /// References that the target cannot resolve, each at its place in the file.
-    pub fn resolve(&self, scope: &Scope<'_>) -> Result<Arc<Value>, Vec<Fault>> {
-        if !self.interpolated {
-            return Ok(Arc::clone(&self.value));
-        }
+    pub fn resolve(&self, scope: &Scope<'_>) -> Result<Document, Vec<Fault>> {
         let named: Result<Vec<Option<String>>, Problem> =
             self.names.iter().map(|name| Ok(scope.value(name)?.map(str::to_owned))).collect();
         if let Some(known) = named.as_ref().ok().and_then(|named| self.resolved.borrow().get(named).cloned()) {
             return Ok(known);
         }
         let mut problems = Vec::new();
-        let mut value = (*self.value).clone();
-        map_text(&mut value, &mut |text| {
-            let resolved = Template::parse_own(text).and_then(|template| template.resolve(scope));
-            resolved.map_err(|problem| problems.push(problem)).ok()
-        });
+        let mut value = self.value.clone();
+        if self.interpolated {
+            map_text(&mut value, &mut |text| {
+                let resolved = Template::parse_own(text).and_then(|template| template.resolve(scope));
+                resolved.map_err(|problem| problems.push(problem)).ok()
+            });
+        }
         if !problems.is_empty() {
             return Err(self.locate(problems));
         }
-        let value = Arc::new(value);
+        let document = Document::of(&value);
         if let Ok(named) = named {
-            self.resolved.borrow_mut().insert(named, Arc::clone(&value));
+            self.resolved.borrow_mut().insert(named, document.clone());
         }
-        Ok(value)
+        Ok(document)
     }
 
     fn locate(&self, problems: Vec<Problem>) -> Vec<Fault> {

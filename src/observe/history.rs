@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::aws::ecs::{DEPLOYMENTS_PER_CALL, Ecs};
 use crate::aws::error::{CallError, Kind};
+use crate::base::document::Document;
 use crate::fleet::{Fleet, Revision, TargetSpec};
 use crate::observe::attempt::Attempt;
 use crate::observe::family::{Families, Known};
@@ -21,7 +22,7 @@ const AT_ONCE: usize = 32;
 pub type Past = Result<History, ObserveError>;
 
 /// The revisions that targets may be rolled back to, by their indices.
-pub type Definitions = BTreeMap<usize, Result<Arc<Value>, ObserveError>>;
+pub type Definitions = BTreeMap<usize, Result<Document, ObserveError>>;
 
 /// What a service ran before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +55,11 @@ pub async fn targets(
 }
 
 /// Reads a definition that a target may be rolled back to, whatever its state.
-pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Arc<Value>, ObserveError> {
-    ecs.describe_task_definition(arn).await.map(Arc::new).map_err(|error| read_error(&error, target))
+pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Document, ObserveError> {
+    ecs.describe_task_definition(arn)
+        .await
+        .map(|found| Document::of(&found))
+        .map_err(|error| read_error(&error, target))
 }
 
 async fn target_past(ecs: &Ecs, target: &TargetSpec, observed: &Observed, families: &Families) -> Past {
@@ -78,7 +82,7 @@ async fn target_past(ecs: &Ecs, target: &TargetSpec, observed: &Observed, famili
     };
     let family = live.parse::<Revision>().map_or_else(|_| live.to_owned(), |revision| revision.family);
     let arns = families.active(ecs, target, &family).await.map_err(|error| read_error(&error, target))?;
-    let older = families.older(ecs, &arns, &observed.live).await;
+    let older = families.older(ecs, &arns, &observed.live.value()).await;
     Ok(History::Revisions { arns, older, because })
 }
 

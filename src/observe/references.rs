@@ -1,16 +1,15 @@
 //! Asks AWS whether what is needed is there: each distinct thing once for an account, a few at a time, by reads alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::aws::error::CallError;
 use crate::aws::others::AuxClients;
 use crate::aws::{denial, ecr, secrets};
+use crate::base::document::Document;
 use crate::fleet::{Fleet, OWN_IDENTITY, TargetSpec};
 use crate::references::finding::Finding;
 use crate::references::image::Image;
@@ -54,11 +53,11 @@ struct Unchecked(String);
 
 impl<'a> ReferenceReader<'a> {
     /// Collects what the definitions of targets, by their indices into [`Fleet::targets`], need.
-    pub fn collect(fleet: &'a Fleet, definitions: &[(usize, Arc<Value>)]) -> Self {
+    pub fn collect(fleet: &'a Fleet, definitions: &[(usize, Document)]) -> Self {
         let mut questions = Self::default();
         for (index, definition) in definitions {
             let target = &fleet.targets[*index];
-            for need in needs(definition, target.account.id.as_str(), &target.id.region) {
+            for need in needs(&definition.value(), target.account.id.as_str(), &target.id.region) {
                 let new = || Account { target, things: BTreeMap::new() };
                 let account = questions.accounts.entry(&target.account.name).or_insert_with(new);
                 account.things.entry(need).or_default().push(*index);

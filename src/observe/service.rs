@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::base::document::Document;
 use crate::fleet::Revision;
 use crate::fleet::tasks::Tasks;
 use crate::observe::progress::moment;
@@ -36,8 +37,14 @@ pub struct LiveService {
     pub traffic: Traffic,
     /// The ARNs of the target groups behind which its tasks are, those of its task sets and the alternate ones too.
     pub target_groups: Vec<String>,
+    /// Whether its deployment circuit breaker is on.
+    pub breaker: bool,
+    /// The deployment strategy: `ROLLING`, `BLUE_GREEN`, `LINEAR` or `CANARY`; empty where ECS does not say one.
+    pub strategy: String,
+    /// Whether ECS rolls back when a deployment alarm goes off.
+    pub alarms_roll_back: bool,
     /// `deploymentConfiguration`, as it is.
-    pub configuration: Value,
+    pub configuration: Document,
     /// Its deployments, PRIMARY first; its task sets under another controller.
     pub deployments: Vec<Deployment>,
     /// The ARN of ECS's current service-deployment object, where it says one.
@@ -93,9 +100,8 @@ pub struct Message {
 impl LiveService {
     /// Reads a service of a DescribeServices or UpdateService answer.
     pub fn read(service: &Value) -> Self {
-        let configuration = service["deploymentConfiguration"].clone();
-        let breaker = &configuration["deploymentCircuitBreaker"];
-        let breaker_rolls_back = breaker["enable"] == true && breaker["rollback"] == true;
+        let configuration = &service["deploymentConfiguration"];
+        let (breaker, alarms) = (&configuration["deploymentCircuitBreaker"], &configuration["alarms"]);
         let controller = service["deploymentController"]["type"].as_str().unwrap_or("ECS");
         // What other controllers deploy are task sets; the service's own task definition stays that of its creation.
         let deployments = if controller == "ECS" { "deployments" } else { "taskSets" };
@@ -110,10 +116,13 @@ impl LiveService {
             controller: controller.to_owned(),
             daemon: service["schedulingStrategy"] == "DAEMON",
             express: service["resourceManagementType"] == "ECS",
-            breaker_rolls_back,
+            breaker: breaker["enable"] == true,
+            breaker_rolls_back: breaker["enable"] == true && breaker["rollback"] == true,
+            strategy: text(configuration, "strategy"),
+            alarms_roll_back: alarms["enable"] == true && alarms["rollback"] == true,
             traffic: Traffic::read(service),
             target_groups: target_groups(service),
-            configuration,
+            configuration: Document::of(configuration),
             deployments: items(service, deployments).map(Deployment::read).collect(),
             service_deployment: service["currentServiceDeployment"].as_str().map(str::to_owned),
             messages: items(service, "events")
@@ -127,9 +136,9 @@ impl LiveService {
         }
     }
 
-    /// Whether its deployment circuit breaker is on.
-    pub fn breaker(&self) -> bool {
-        self.configuration["deploymentCircuitBreaker"]["enable"] == true
+    /// Forgets ECS's messages. What they tell of the last deployment's time stays.
+    pub fn drop_messages(&mut self) {
+        self.messages = Vec::new();
     }
 
     /// Says what its status means, where it is not ACTIVE.
@@ -144,13 +153,12 @@ impl LiveService {
 
     /// Whether its deployments go by lifecycle stages: BLUE_GREEN, LINEAR and CANARY.
     pub fn has_stages(&self) -> bool {
-        self.configuration["strategy"].as_str().is_some_and(|strategy| strategy != "ROLLING")
+        !matches!(self.strategy.as_str(), "" | "ROLLING")
     }
 
     /// Whether ECS rolls back by itself after a failure of tasks, of an alarm, or of a lifecycle hook.
     pub fn rolls_back(&self) -> bool {
-        let alarms = &self.configuration["alarms"];
-        self.breaker_rolls_back || self.has_stages() || alarms["enable"] == true && alarms["rollback"] == true
+        self.breaker_rolls_back || self.has_stages() || self.alarms_roll_back
     }
 
     /// Returns the PRIMARY deployment.

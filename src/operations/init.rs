@@ -19,7 +19,7 @@ use crate::fleet::{
 };
 use crate::identity::preflight::{self, OnLoss};
 use crate::init::{File, Found, Source, import};
-use crate::observe;
+use crate::observe::{self, KeepMessages};
 use crate::view::View;
 
 /// Reads the services of the sources and returns the files that mean them, the manifest first: what `init
@@ -93,7 +93,7 @@ async fn found(
     view.phase(&format!("reading {}", count(fleet.targets.len(), "service")));
     let clients = connection.clients();
     let indices: Vec<usize> = (0..fleet.targets.len()).collect();
-    let mut seen = observe::targets(&fleet, &indices, &|target| clients(target)).await;
+    let mut seen = observe::targets(&fleet, &indices, KeepMessages::No, &|target| clients(target)).await;
     seen.sort_by_key(|(index, _)| *index);
     let mut found: Vec<Found> = Vec::with_capacity(seen.len());
     for (target, (_, seen)) in fleet.targets.iter().zip(seen) {
@@ -120,7 +120,7 @@ async fn found(
             region: target.id.region.to_string(),
             cluster: target.cluster.clone(),
             service: target.service.clone(),
-            definition: observed.live,
+            definition: Arc::new(observed.live.value()),
         };
         let again = |other: &Found| {
             (&other.account, &other.region, &other.cluster, &other.service)

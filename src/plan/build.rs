@@ -1,10 +1,11 @@
 //! Builds the plan: from a fleet and what was seen of it to what each target needs.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::base::document::{Document, SharedDocuments};
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
@@ -58,6 +59,7 @@ pub fn busy(fleet: &Fleet, seen: &[Observation]) -> Vec<usize> {
 /// Builds a plan by what is decided for each target that could be read, by its index.
 pub(super) fn decided(fleet: &Fleet, seen: &[Observation], decide: impl Fn(usize, &Observed) -> Decision) -> Plan {
     let mut work: Vec<Option<Work>> = fleet.targets.iter().map(|_| None).collect();
+    let mut shared = SharedDocuments::default();
     let mut outline = Outline { console: fleet.console.clone(), ..Outline::default() };
     for wave in &fleet.waves {
         let mut changing = 0;
@@ -73,7 +75,7 @@ pub(super) fn decided(fleet: &Fleet, seen: &[Observation], decide: impl Fn(usize
                 },
             };
             changing += usize::from(decision.action.changes());
-            work[index] = decision.work;
+            work[index] = decision.work.map(|work| work.sharing(&mut shared));
             outline.changes.push(ChangeOutline {
                 target: target.id.clone(),
                 account_id: target.account.id.clone(),
@@ -110,12 +112,14 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         return Decision::blocked(reason.clone(), "deploy it there first, and wait until that has succeeded");
     }
     let declared = &target.desired.task_definition;
-    let base = match base(declared, observed) {
+    let live = &observed.live.value();
+    let base = match base(declared, observed, live) {
         Ok(base) => base,
         Err(reason) => {
             return Decision::blocked(reason, "register it first, or correct `task_definition` in the manifest");
         }
     };
+    let base = &*base;
     let mut wanted = match compose::build(base, &target.desired) {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -128,7 +132,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
     let named = base["taskDefinitionArn"].as_str().filter(|_| named);
     let is_live = match named {
         Some(arn) => service.task_definition == arn,
-        None => wanted["family"] == observed.live["family"] && compose::same(&wanted, &observed.live),
+        None => wanted["family"] == live["family"] && compose::same(&wanted, live),
     };
     if let (Base::Revision { .. }, Some(status)) = (declared, base["status"].as_str())
         && status != "ACTIVE"
@@ -153,7 +157,6 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
     }
     let obstacle = run_task::obstacle(&target.desired.run_tasks, &wanted);
     let other_set = other_set(service);
-    let live = |definition| Work { codedeploy: target.desired.codedeploy.clone(), ..Work::new(definition, service) };
     let mut summary = Vec::new();
     let (definition, to) = if is_live {
         let revision = service.revision();
@@ -175,7 +178,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             (Definition::Keep, revision)
         }
     } else if let Some(arn) = named {
-        summary = compose::summary(&observed.live, base);
+        summary = compose::summary(live, base);
         if summary.is_empty() {
             summary.push(format!(
                 "{} instead of {}, of the same content",
@@ -185,9 +188,11 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         }
         (Definition::Existing { arn: arn.to_owned(), force: false }, arn.parse().ok())
     } else {
-        summary = compose::summary(&observed.live, &wanted);
-        match &observed.newest {
-            Some(newest) if compose::same(&wanted, newest) => {
+        summary = compose::summary(live, &wanted);
+        // That it is not as the live one is known by now.
+        let newest = observed.newest.as_ref().filter(|newest| **newest != observed.live).map(Document::value);
+        match newest {
+            Some(newest) if compose::same(&wanted, &newest) => {
                 let arn = newest["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
                 let revision = arn.parse().ok();
                 (Definition::Existing { arn, force: false }, revision)
@@ -196,9 +201,10 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
                 if let Some(blocked) = unregistrable(&wanted, declared, base) {
                     return blocked;
                 }
-                let newest = newest.as_ref().and_then(|newest| newest["revision"].as_u64()).unwrap_or_default();
+                let newest = newest.as_ref().or(observed.newest.as_ref().map(|_| live));
+                let newest = newest.and_then(|newest| newest["revision"].as_u64()).unwrap_or_default();
                 let tags = tags(&mut wanted, declared, release);
-                (Definition::Register { definition: Arc::new(wanted), newest, tags }, None)
+                (Definition::Register { definition: Document::of(&wanted), newest, tags }, None)
             }
         }
     };
@@ -211,7 +217,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             "wait until it ends and its original task set is gone, or stop it with `aws deploy stop-deployment`",
         );
     }
-    let mut work = live(definition);
+    let mut work = Work { codedeploy: target.desired.codedeploy.clone(), ..Work::new(definition, service) };
     if let Some(primary) = stranger {
         summary.push(format!("takes the place of {} ({}), which is in progress", words(primary), primary.id));
         work.supersedes = Some(primary.id.clone());
@@ -221,9 +227,10 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         work.desired_count = Some(count);
     }
     if let Some(declared) = &target.desired.deployment
-        && !settings::settings_hold(declared, &service.configuration)
+        && let configuration = service.configuration.value()
+        && !settings::settings_hold(declared, &configuration)
     {
-        summary.extend(settings(declared, &service.configuration));
+        summary.extend(settings(declared, &configuration));
         work.deployment = Some(declared.clone());
     }
     let starts_again = match &work.definition {
@@ -231,7 +238,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         Definition::Keep => work.desired_count.is_some() || work.deployment.is_some(),
         Definition::Register { .. } | Definition::Follow { .. } | Definition::Return { .. } => false,
     };
-    if starts_again && observed.live["status"] == "INACTIVE" && service.controller == "ECS" {
+    if starts_again && live["status"] == "INACTIVE" && service.controller == "ECS" {
         return Decision::blocked(
             format!(
                 "the revision that it runs, {}, is INACTIVE, and ECS deploys no such revision",
@@ -241,7 +248,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         );
     }
     let touches = !is_live || work.desired_count.is_some() || work.deployment.is_some();
-    if let Some(blocked) = overtaken(observed, release).filter(|_| touches) {
+    if let Some(blocked) = overtaken(live, release).filter(|_| touches) {
         return blocked;
     }
     let action = match work.definition {
@@ -311,11 +318,11 @@ fn words(deployment: &Deployment) -> String {
 }
 
 /// Returns the definition that a target starts from, or why there is none.
-fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, String> {
+fn base<'a>(declared: &'a Base, observed: &Observed, live: &'a Value) -> Result<Cow<'a, Value>, String> {
     let (found, what) = match declared {
-        Base::Live if observed.live.is_null() => return Err("the service runs no task definition".to_owned()),
-        Base::Live => return Ok(&observed.live),
-        Base::File(definition) => return Ok(definition),
+        Base::Live if live.is_null() => return Err("the service runs no task definition".to_owned()),
+        Base::Live => return Ok(Cow::Borrowed(live)),
+        Base::File(definition) => return Ok(Cow::Owned(definition.value())),
         Base::Revision { family, number: Some(number) } => {
             (&observed.named, format!("there is no revision {family}:{number}"))
         }
@@ -323,7 +330,7 @@ fn base<'a>(declared: &'a Base, observed: &'a Observed) -> Result<&'a Value, Str
             (&observed.newest, format!("the family `{family}` has no ACTIVE revision"))
         }
     };
-    found.as_deref().ok_or(what)
+    found.as_ref().map(|found| Cow::Owned(found.value())).ok_or(what)
 }
 
 /// Takes the tags that may be left out from a definition that is to be registered: the run's own, and those of the
@@ -337,8 +344,8 @@ fn tags(wanted: &mut Value, declared: &Base, release: &Release) -> Vec<Tag> {
 }
 
 /// Returns why a target must not be deployed: it runs a newer commit than this one.
-fn overtaken(observed: &Observed, release: &Release) -> Option<Decision> {
-    let live = Commit::of_revision(&observed.live);
+fn overtaken(live: &Value, release: &Release) -> Option<Decision> {
+    let live = Commit::of_revision(live);
     if release.allow_older || !live.is_newer_than(&release.commit) {
         return None;
     }

@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use crate::base::document::Document;
 use crate::base::redact;
 use crate::fleet::commit::{PREFIX, tags};
 use crate::fleet::{Fleet, Revision, TargetSpec};
@@ -107,9 +108,9 @@ fn revision(work: &Work, observed: &Observed) -> Option<Revision> {
 fn summary(target: &TargetSpec, work: &Work, observed: &Observed) -> Vec<String> {
     let mut lines = match &work.definition {
         Definition::Keep => Vec::new(),
-        Definition::Register { definition, .. } => compose::summary(&observed.live, definition),
+        Definition::Register { definition, .. } => compose::summary(&observed.live.value(), &definition.value()),
         Definition::Existing { arn, .. } => match found(observed, arn) {
-            Some(found) => compose::summary(&observed.live, found),
+            Some(found) => compose::summary(&observed.live.value(), &found),
             None => vec![format!("{arn} cannot be read")],
         },
         Definition::Follow { deployment } => vec![format!("its deployment {deployment} is under way and is followed")],
@@ -127,16 +128,16 @@ fn summary(target: &TargetSpec, work: &Work, observed: &Observed) -> Vec<String>
         lines.push(format!("desired count {} -> {count}", observed.service.desired));
     }
     if let Some(declared) = &work.deployment {
-        lines.extend(build::settings(declared, &observed.service.configuration));
+        lines.extend(build::settings(declared, &observed.service.configuration.value()));
     }
     lines.extend(notes(target, work, observed));
     lines
 }
 
 /// Returns the definition of that ARN, where it was read.
-pub fn found<'a>(observed: &'a Observed, arn: &str) -> Option<&'a Value> {
+pub fn found(observed: &Observed, arn: &str) -> Option<Value> {
     let known = [&observed.named, &observed.newest].into_iter().flatten().chain([&observed.live]);
-    known.map(|known| &**known).find(|known| known["taskDefinitionArn"] == arn)
+    known.map(Document::value).find(|known| known["taskDefinitionArn"] == arn)
 }
 
 /// Returns what there is to say of work besides its differences.
@@ -150,8 +151,8 @@ pub fn notes(target: &TargetSpec, work: &Work, observed: &Observed) -> Vec<Strin
         notes.extend(strategy::counts(target, &observed.service));
     }
     if let Definition::Register { definition, tags: more, .. } = &work.definition {
-        let live = tags(&observed.live);
-        let own = tags(definition);
+        let live = tags(&observed.live.value());
+        let own = tags(&definition.value());
         let new = own.iter().chain(more).filter(|tag| !tag.key.starts_with(PREFIX) && !live.contains(tag));
         let new: Vec<String> = new.map(|tag| redact::line(&format!("{}={}", tag.key, tag.value))).collect();
         notes.extend((!new.is_empty()).then(|| format!("tagged {}", new.join(", "))));

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::base::document::Document;
 use crate::observe::Observed;
 use crate::observe::service::{Deployment, LiveService};
 use crate::plan::settings;
@@ -121,10 +122,10 @@ fn set_since(work: &Work, service: &LiveService) -> Option<String> {
         return Some(format!("its desired count was {was} and is {is} now"));
     }
     let mut declared = work.deployment.as_ref().and_then(Value::as_object).into_iter().flatten();
-    let (was, is) = (&work.before.deployment, &service.configuration);
+    let (was, is) = (work.before.deployment.value(), service.configuration.value());
     let (name, _) = declared.find(|(name, value)| {
         let one = Value::Object([((*name).clone(), (*value).clone())].into_iter().collect());
-        was[name.as_str()] != is[name.as_str()] && !settings::settings_hold(&one, is)
+        was[name.as_str()] != is[name.as_str()] && !settings::settings_hold(&one, &is)
     })?;
     Some(format!("its deployment's {name} was {} and is {} now", was[name.as_str()], is[name.as_str()]))
 }
@@ -135,7 +136,8 @@ fn as_planned(work: &Work, observed: &Observed) -> bool {
     let definition = match &work.definition {
         Definition::Existing { arn, .. } => service.task_definition == *arn,
         Definition::Register { definition, .. } => {
-            definition["family"] == observed.live["family"] && compose::same(definition, &observed.live)
+            let (wanted, live) = (definition.value(), observed.live.value());
+            wanted["family"] == live["family"] && compose::same(&wanted, &live)
         }
         // A deployment that another one replaced is not what was planned.
         Definition::Keep | Definition::Follow { .. } | Definition::Return { .. } => false,
@@ -147,14 +149,18 @@ fn as_planned(work: &Work, observed: &Observed) -> bool {
 fn settings_hold(work: &Work, observed: &Observed) -> bool {
     let service = &observed.service;
     work.desired_count.is_none_or(|count| count == service.desired)
-        && work.deployment.as_ref().is_none_or(|declared| settings::settings_hold(declared, &service.configuration))
+        && work
+            .deployment
+            .as_ref()
+            .is_none_or(|declared| settings::settings_hold(declared, &service.configuration.value()))
 }
 
 /// Uses the revision that is to be registered, where it was registered since: by an earlier wave or an earlier try.
 fn newest(work: &Work, observed: &Observed) -> Work {
     let mut work = work.clone();
     if let (Definition::Register { definition, newest, .. }, Some(found)) = (&mut work.definition, &observed.newest) {
-        let arn = found["taskDefinitionArn"].as_str().filter(|_| compose::same(definition, found));
+        let found = found.value();
+        let arn = found["taskDefinitionArn"].as_str().filter(|_| compose::same(&definition.value(), &found));
         match arn {
             Some(arn) => work.definition = Definition::Existing { arn: arn.to_owned(), force: false },
             None => *newest = found["revision"].as_u64().unwrap_or(*newest),
@@ -164,9 +170,9 @@ fn newest(work: &Work, observed: &Observed) -> Work {
 }
 
 /// Returns what ECS says of a revision that it starts no tasks of any more.
-fn retired<'a>(observed: &'a Observed, arn: &str) -> Option<&'a str> {
-    let named = observed.named.as_ref().filter(|named| named["taskDefinitionArn"] == arn)?;
-    named["status"].as_str().filter(|status| *status != "ACTIVE")
+fn retired(observed: &Observed, arn: &str) -> Option<String> {
+    let named = observed.named.as_ref().map(Document::value).filter(|named| named["taskDefinitionArn"] == arn)?;
+    named["status"].as_str().filter(|status| *status != "ACTIVE").map(str::to_owned)
 }
 
 fn revision(arn: &str) -> &str {
@@ -175,8 +181,6 @@ fn revision(arn: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::{Value, json};
 
     use super::*;
@@ -195,8 +199,8 @@ mod tests {
             "serviceName": "api", "status": "ACTIVE", "taskDefinition": arn, "desiredCount": 2,
             "deployments": [{ "id": deployment, "status": "PRIMARY", "taskDefinition": arn, "rolloutState": state }],
         }));
-        let live = Arc::new(definition(number, image));
-        Observed { service, newest: Some(Arc::clone(&live)), named: None, live, progress: None, codedeploy: None }
+        let live = Document::of(&definition(number, image));
+        Observed { service, newest: Some(live.clone()), named: None, live, progress: None, codedeploy: None }
     }
 
     fn work(definition: Definition) -> Work {
@@ -205,7 +209,7 @@ mod tests {
 
     fn register() -> Work {
         let wanted = json!({ "family": "api", "containerDefinitions": [{ "name": "app", "image": "r:2" }] });
-        work(Definition::Register { definition: Arc::new(wanted), newest: 7, tags: Vec::new() })
+        work(Definition::Register { definition: Document::of(&wanted), newest: 7, tags: Vec::new() })
     }
 
     fn moved(work: &Work, observed: &Observed) -> String {
@@ -227,11 +231,11 @@ mod tests {
     #[test]
     fn a_revision_that_was_registered_since_is_used() {
         let mut now = observed(7, "ecs-svc/1", "COMPLETED", "r:1");
-        now.newest = Some(Arc::new(definition(8, "r:2")));
+        now.newest = Some(Document::of(&definition(8, "r:2")));
         let Drift::Ready(ready) = check(&register(), &now) else { panic!("it moved") };
         assert_eq!(ready.definition, Definition::Existing { arn: format!("{ARN}:8"), force: false });
         // But not another one: it only counts for telling a lost answer from one that never was.
-        now.newest = Some(Arc::new(definition(9, "r:3")));
+        now.newest = Some(Document::of(&definition(9, "r:3")));
         let Drift::Ready(ready) = check(&register(), &now) else { panic!("it moved") };
         assert!(matches!(ready.definition, Definition::Register { newest: 9, .. }), "{ready:?}");
     }
@@ -269,7 +273,7 @@ mod tests {
         let now = |desired: u32, percent: u32| {
             let mut now = observed(7, "ecs-svc/1", "COMPLETED", "r:1");
             now.service.desired = desired;
-            now.service.configuration = json!({ "maximumPercent": percent });
+            now.service.configuration = Document::of(&json!({ "maximumPercent": percent }));
             now
         };
         let planned = Work::new(register().definition, &now(2, 200).service);
@@ -279,7 +283,8 @@ mod tests {
         assert_eq!(moved(&work, &now(2, 300)), "its deployment's maximumPercent was 200 and is 300 now");
         assert_eq!(check(&work, &now(2, 200)), Drift::Ready(work.clone()));
         let Drift::Ready(ready) = check(&work, &now(4, 150)) else { panic!("it moved") };
-        assert_eq!((ready.before.desired_count, &ready.before.deployment), (4, &json!({ "maximumPercent": 150 })));
+        let settings = json!({ "maximumPercent": 150 });
+        assert_eq!((ready.before.desired_count, ready.before.deployment.value()), (4, settings));
         // What the work does not set is not its own.
         assert!(matches!(check(&planned, &now(10, 300)), Drift::Ready(_)));
         // In the middle of a run what is declared holds, and a rollback restores what there was.

@@ -14,7 +14,7 @@ pub fn settled(fleet: &Fleet, target: &TargetSpec, observed: &Observed) -> Optio
     let open = |text: &str| fleet.open_in(text).is_some();
     let desired = &target.desired;
     let in_base = match &desired.task_definition {
-        Base::File(definition) => any(definition, &open),
+        Base::File(definition) => any(&definition.value(), &open),
         Base::Live | Base::Revision { .. } => false,
     };
     let named = [&desired.environment, &desired.secrets].into_iter().flat_map(|names| names.values());
@@ -30,7 +30,7 @@ pub fn settled(fleet: &Fleet, target: &TargetSpec, observed: &Observed) -> Optio
     if let Some(settings) = &mut desired.deployment {
         drop_open(settings, &open);
     }
-    take_live(&mut desired, &observed.live, &open);
+    take_live(&mut desired, &observed.live.value(), &open);
     Some(TargetSpec { desired, ..target.clone() })
 }
 

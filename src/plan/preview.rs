@@ -341,21 +341,23 @@ fn differences(target: &TargetSpec, seen: &Observation, work: Option<&Work>) -> 
         }
         Definition::Existing { arn, .. } => {
             let found = description::found(observed, arn);
-            match found {
-                Some(found) => differences.definition(&observed.live, found),
+            match &found {
+                Some(found) => differences.definition(&observed.live.value(), found),
                 None => notes.push(format!("{arn} cannot be read")),
             }
             if found.is_some() && differences.is_empty() {
                 notes.push("another revision of the same content".to_owned());
             }
         }
-        Definition::Register { definition, .. } => differences.definition(&observed.live, definition),
+        Definition::Register { definition, .. } => {
+            differences.definition(&observed.live.value(), &definition.value());
+        }
     }
     if let Some(count) = work.desired_count {
         differences.desired_count(observed.service.desired, count);
     }
     if let Some(declared) = &work.deployment {
-        differences.settings(declared, &observed.service.configuration);
+        differences.settings(declared, &observed.service.configuration.value());
     }
     if differences.is_empty() && notes.is_empty() {
         // Nothing is carried out in silence, whatever a later kind of work does.

@@ -36,8 +36,9 @@ impl PreviousState {
         let is_ours = |count: &u32| *count != was && (now.desired == *count || may_lag && now.desired == was);
         let count = work.desired_count.filter(is_ours).map(|_| was);
         let is_ours = |declared: &&Value| {
-            settings::settings_hold(declared, &now.configuration) || may_lag && now.configuration == self.deployment
+            settings::settings_hold(declared, &now.configuration.value()) || may_lag && now.configuration == self.deployment
         };
+        let was_set = self.deployment.value();
         let members: Map<String, Value> = work
             .deployment
             .as_ref()
@@ -45,24 +46,25 @@ impl PreviousState {
             .and_then(Value::as_object)
             .into_iter()
             .flatten()
-            .filter_map(|(name, declared)| Some((name.clone(), self.member(name, declared)?)))
+            .filter_map(|(name, declared)| Some((name.clone(), restored(name, declared, &was_set)?)))
             .collect();
         (count, (!members.is_empty()).then_some(Value::Object(members)))
     }
+}
 
-    /// Returns a member as it was. One that was absent cannot be taken away again: it is switched off, emptied, or set to
-    /// ECS's default. Those of LINEAR and CANARY have none, and mean nothing once the strategy is another one.
-    fn member(&self, name: &str, declared: &Value) -> Option<Value> {
-        match (&self.deployment[name], declared) {
-            (Value::Null, Value::Array(_)) => Some(json!([])),
-            (Value::Null, Value::Object(_)) => {
-                let mut off = declared.clone();
-                *off.get_mut("enable")? = json!(false);
-                Some(off)
-            }
-            (Value::Null, _) => settings::setting_defaults().get(name).cloned(),
-            (was, _) => Some(was.clone()),
+/// Returns a member of a `deploymentConfiguration` as it was. One that was absent cannot be taken away again: it is switched
+/// off, emptied, or set to ECS's default. Those of LINEAR and CANARY have none, and mean nothing once the strategy is another
+/// one.
+fn restored(name: &str, declared: &Value, was: &Value) -> Option<Value> {
+    match (&was[name], declared) {
+        (Value::Null, Value::Array(_)) => Some(json!([])),
+        (Value::Null, Value::Object(_)) => {
+            let mut off = declared.clone();
+            *off.get_mut("enable")? = json!(false);
+            Some(off)
         }
+        (Value::Null, _) => settings::setting_defaults().get(name).cloned(),
+        (was, _) => Some(was.clone()),
     }
 }
 
@@ -77,6 +79,7 @@ fn completed(service: &LiveService) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::document::Document;
 
     fn service(states: &[(&str, &str, &str)]) -> LiveService {
         let deployments: Vec<Value> = states
@@ -124,8 +127,9 @@ mod tests {
         let mut now = was.clone();
         assert_eq!(work.before.settings(&work, &now, false), (None, None), "nothing of it was set");
         now.desired = 4;
-        now.configuration["maximumPercent"] = json!(150);
-        now.configuration["alarms"] = json!({ "enable": true, "alarmNames": ["a"] });
+        now.configuration = Document::of(&json!({
+            "maximumPercent": 150, "minimumHealthyPercent": 100, "alarms": { "enable": true, "alarmNames": ["a"] },
+        }));
         let off = json!({ "maximumPercent": 200, "alarms": { "enable": false, "alarmNames": ["a"] } });
         assert_eq!(work.before.settings(&work, &now, false), (Some(2), Some(off)));
         now.desired = 7;
@@ -142,7 +146,7 @@ mod tests {
         });
         work.deployment = Some(declared.clone());
         let mut now = was.clone();
-        now.configuration = declared;
+        now.configuration = Document::of(&declared);
         let back = json!({ "strategy": "ROLLING", "bakeTimeInMinutes": 0, "lifecycleHooks": [] });
         assert_eq!(work.before.settings(&work, &now, false), (None, Some(back)));
     }

@@ -6,10 +6,7 @@
 pub mod deployed;
 mod support;
 
-use std::sync::Arc;
-
-use serde_json::Value;
-
+use crate::base::document::Document;
 use crate::fleet::{Fleet, Revision};
 use crate::observe::history::{Definitions, History};
 use crate::observe::service::LiveService;
@@ -242,7 +239,7 @@ pub fn plan(
 fn decision(
     observed: &Observed,
     way: &RollbackTarget,
-    definition: Option<&Result<Arc<Value>, ObserveError>>,
+    definition: Option<&Result<Document, ObserveError>>,
 ) -> Decision {
     let service = &observed.service;
     let to = |arn: &str| arn.parse::<Revision>().ok();
@@ -282,13 +279,15 @@ fn decision(
             }
             decision
         }
-        RollbackTarget::To { arn, because, support } => match definition {
+        RollbackTarget::To { arn, because, support } => match definition
+            .map(|found| found.as_ref().map(Document::value))
+        {
             Some(Ok(found)) if found["status"] == "ACTIVE" => {
                 let chosen_by = because.as_ref().map(|_| match support {
                     Some(support) => format!("{} is chosen: {support}", name(arn)),
                     None => format!("{} is chosen by its number alone: it is not known whether it ever ran", name(arn)),
                 });
-                let mut summary = compose::summary(&observed.live, found);
+                let mut summary = compose::summary(&observed.live.value(), &found);
                 summary.extend(chosen_by.clone());
                 let mut decision = deploy(Definition::Existing { arn: arn.clone(), force: false }, to(arn), summary);
                 decision.work.iter_mut().for_each(|work| work.chosen_by.clone_from(&chosen_by));

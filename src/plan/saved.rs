@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::base::document::SharedDocuments;
 use crate::base::json;
 use crate::base::json_schema::{titled, unwrap_descriptions};
 use crate::fleet::tier::Tier;
@@ -288,7 +289,7 @@ impl Saved {
         let accounts: Vec<Arc<Account>> = self.accounts.into_iter().map(Arc::new).collect();
         let by_name: BTreeMap<&str, &Arc<Account>> =
             accounts.iter().map(|account| (account.name.as_str(), account)).collect();
-        let (mut targets, mut work) = (Vec::new(), Vec::new());
+        let (mut targets, mut work, mut shared) = (Vec::new(), Vec::new(), SharedDocuments::default());
         for target in self.targets {
             let account = by_name.get(&*target.id.account).copied().expect("checked when it was read or made");
             targets.push(TargetSpec {
@@ -300,7 +301,7 @@ impl Saved {
                 timeout: target.timeout,
                 alarms: target.alarms,
             });
-            work.push(target.work);
+            work.push(target.work.map(|work| work.sharing(&mut shared)));
         }
         let fleet = Fleet {
             identity: self.identity,
@@ -353,7 +354,7 @@ impl Saved {
 /// What is known of a target's wishes: the definition or the revision, so that its family or it is read again.
 fn desired(work: Option<&Work>) -> Desired {
     let task_definition = match work.map(|work| &work.definition) {
-        Some(crate::plan::work::Definition::Register { definition, .. }) => Base::File(Arc::clone(definition)),
+        Some(crate::plan::work::Definition::Register { definition, .. }) => Base::File(definition.clone()),
         Some(crate::plan::work::Definition::Existing { arn, .. }) => {
             arn.parse().map_or(Base::Live, |revision: Revision| Base::Revision {
                 family: revision.family,

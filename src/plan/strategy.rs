@@ -6,7 +6,7 @@ use crate::observe::service::{LiveService, Traffic};
 
 /// Says how a target is deployed, unless it rolls: `deployed by CANARY, which bakes for 15m`.
 pub fn note(target: &TargetSpec, service: &LiveService) -> Option<String> {
-    let configuration = merged(target.desired.deployment.as_ref(), &service.configuration);
+    let configuration = merged(target.desired.deployment.as_ref(), &service.configuration.value());
     let strategy = strategy(&configuration);
     if strategy == "ROLLING" {
         return None;
@@ -34,7 +34,7 @@ pub fn counts(target: &TargetSpec, service: &LiveService) -> Option<String> {
     if tasks == 0 {
         return Some("its desired count is 0: no task runs the new revision".to_owned());
     }
-    let configuration = merged(target.desired.deployment.as_ref(), &service.configuration);
+    let configuration = merged(target.desired.deployment.as_ref(), &service.configuration.value());
     standstill(&configuration, tasks)
         .map(|stuck| format!("warning: {stuck}; raise the maximum percent or lower the minimum healthy percent"))
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::base::document::{Document, SharedDocuments};
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::Tag;
 use crate::fleet::{Fleet, RunTasks, TargetId};
@@ -97,6 +97,18 @@ impl Work {
     }
 }
 
+impl Work {
+    /// Keeps the documents that other work has too only once.
+    #[must_use]
+    pub fn sharing(mut self, shared: &mut SharedDocuments) -> Self {
+        if let Definition::Register { definition, .. } = &mut self.definition {
+            *definition = shared.share(std::mem::take(definition));
+        }
+        self.before.deployment = shared.share(std::mem::take(&mut self.before.deployment));
+        self
+    }
+}
+
 /// Which task definition a target should run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -113,9 +125,8 @@ pub enum Definition {
     /// A new revision.
     Register {
         /// What to register, in AWS's JSON.
-        #[serde(with = "crate::base::shared")]
         #[schemars(with = "serde_json::Map<String, Value>")]
-        definition: Arc<Value>,
+        definition: Document,
         /// The family's newest ACTIVE revision when the plan was made; 0 where the family is new.
         newest: u64,
         /// More tags than the definition has of its own: the commit, and those of the revision that it was made from.
@@ -144,5 +155,6 @@ pub struct PreviousState {
     /// The desired count.
     pub desired_count: u32,
     /// `deploymentConfiguration`, in ECS's own terms.
-    pub deployment: Value,
+    #[schemars(with = "Value")]
+    pub deployment: Document,
 }

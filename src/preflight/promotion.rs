@@ -9,7 +9,7 @@ use crate::base::error::Error;
 use crate::connect::CommandContext;
 use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Desired, Fleet, TargetId};
-use crate::observe::{self, Observation, Observed};
+use crate::observe::{self, KeepMessages, Observation, Observed};
 
 /// Puts the images in that run elsewhere; `seen` is what was read of the fleet's targets.
 ///
@@ -29,7 +29,9 @@ pub async fn promote(mut fleet: Fleet, seen: &[Observation], context: &mut Comma
     others.targets.retain(|target| wanted(&target.id) && !known.contains_key(&target.id));
     let indices: Vec<usize> = (0..others.targets.len()).collect();
     let clients = connection.clients();
-    let read = unless_cancelled(observe::targets(&others, &indices, &|target| clients(target)), cancel).await?;
+    let read =
+        unless_cancelled(observe::targets(&others, &indices, KeepMessages::No, &|target| clients(target)), cancel)
+            .await?;
     for (index, seen) in &read {
         known.insert(others.targets[*index].id.clone(), seen.as_ref().map_err(|unseen| unseen.reason.clone()));
     }
@@ -66,7 +68,8 @@ fn image(container: &str, source: &TargetId, seen: Option<&Result<&Observed, Str
     if seen.service.in_progress().is_some() {
         return Err(format!("{what}, where a deployment is in progress"));
     }
-    let containers = seen.live["containerDefinitions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let live = seen.live.value();
+    let containers = live["containerDefinitions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let image = containers.iter().find(|it| it["name"] == container).and_then(|it| it["image"].as_str());
     image.map(str::to_owned).ok_or_else(|| format!("{what}, and it has no such container"))
 }

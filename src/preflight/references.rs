@@ -1,6 +1,7 @@
 //! What `plan`, `deploy` and saved plans check before anything is changed: that what the task definitions name exists, and
 //! the alarms of bakes.
 
+use crate::base::document::Document;
 use crate::base::error::Error;
 use crate::connect::{CommandContext, Connection};
 use crate::engine::cancel::unless_cancelled;
@@ -91,14 +92,14 @@ async fn definitions(
 }
 
 /// Returns the definition whose tasks the work starts; `None` where it starts none, or they are on their way already.
-fn definition(work: &crate::plan::work::Work, observed: &Observed) -> Option<std::sync::Arc<serde_json::Value>> {
+fn definition(work: &crate::plan::work::Work, observed: &Observed) -> Option<Document> {
     use crate::plan::work::Definition;
 
     match &work.definition {
         Definition::Register { definition, .. } => Some(definition.clone()),
         Definition::Existing { arn, .. } => {
             let known = observed.newest.iter().chain(&observed.named).chain([&observed.live]);
-            known.into_iter().find(|definition| definition["taskDefinitionArn"] == *arn.as_str()).cloned()
+            known.into_iter().find(|known| known.value()["taskDefinitionArn"] == *arn.as_str()).cloned()
         }
         Definition::Keep => {
             let starts = work.desired_count.is_some_and(|count| count > observed.service.desired);

@@ -2,7 +2,6 @@
 //! that what it names can be looked for too.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,6 +9,7 @@ use serde_json::Value;
 
 use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
+use crate::base::document::Document;
 use crate::connect::Connection;
 use crate::fleet::{Fleet, RunTask};
 use crate::plan::work::Plan;
@@ -28,7 +28,7 @@ type Place<'a> = (&'a str, &'a str, &'a str);
 #[derive(Debug, Default)]
 pub struct Named {
     /// The definitions whose tasks run, by their targets' indices.
-    pub definitions: Vec<(usize, Arc<Value>)>,
+    pub definitions: Vec<(usize, Document)>,
     /// What is wrong with them, by the targets' indices.
     pub findings: BTreeMap<usize, Vec<Finding>>,
     /// What could not be read.
@@ -59,7 +59,7 @@ pub async fn read(fleet: &Fleet, plan: &Plan, connection: &Connection) -> Named 
         let answer = answer
             .unwrap_or_else(|_| Err(CallError::plain("DescribeTaskDefinition", Kind::Unknown, "no answer in time")));
         let definition = match answer {
-            Ok(definition) => Ok(Arc::new(definition)),
+            Ok(definition) => Ok(definition),
             Err(error) if error.kind == Kind::Refused => Err(error),
             Err(error) => {
                 named.notes.add(denial::unanswered(&error, "ecs", None), account);
@@ -73,7 +73,7 @@ pub async fn read(fleet: &Fleet, plan: &Plan, connection: &Connection) -> Named 
             };
             match (finding, &definition) {
                 (Some(finding), _) => named.findings.entry(index).or_default().push(finding),
-                (None, Ok(definition)) => named.definitions.push((index, Arc::clone(definition))),
+                (None, Ok(definition)) => named.definitions.push((index, Document::of(definition))),
                 (None, Err(_)) => {}
             }
         }

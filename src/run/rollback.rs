@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -14,14 +13,13 @@ use crate::engine::Start;
 use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Fleet, OnCancel, OnFailure, TargetId, TargetSpec};
 use crate::identity::preflight::OnLoss;
-use crate::observe::Observation;
-use crate::observe::codedeploy;
 use crate::observe::history::{self, Definitions, Past};
 use crate::observe::service::LiveService;
+use crate::observe::{KeepMessages, Observation, codedeploy};
 use crate::plan::rollback_target::deployed::{Deployed, DeployedBy, DeployedRun, deployed};
 use crate::plan::rollback_target::{Present, RollbackTarget};
 use crate::plan::{build, rollback_target};
-use crate::preflight::{check_from, prepare};
+use crate::preflight::{check_from, prepare_with};
 use crate::report::Report;
 use crate::report::record::runs;
 use crate::run::lifecycle::{PlanInput, decide};
@@ -85,7 +83,7 @@ pub async fn roll_back(
     fleet.waves.iter_mut().for_each(|wave| (wave.on_failure, wave.on_cancel) = (OnFailure::Stop, OnCancel::Detach));
     // An alarm may be the very reason for the rollback, and clears only some time later.
     fleet.targets.iter_mut().for_each(|target| target.alarms.clear());
-    let (unreachable, mut seen) = prepare(&fleet, choice.on_loss(), context).await?;
+    let (unreachable, mut seen) = prepare_with(KeepMessages::Yes, &fleet, choice.on_loss(), context).await?;
     if choice.on_loss() == OnLoss::Stop && !unreachable.is_empty() {
         let plan = build::plan(&fleet, &seen);
         return decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await;
@@ -102,6 +100,8 @@ pub async fn roll_back(
         };
         let pairs = fleet.targets.iter().zip(&seen).zip(&past);
         let ways: Vec<Option<RollbackTarget>> = pairs.map(|((target, seen), past)| way(target, seen, past)).collect();
+        // What they told is known by now, and they are most of what was seen.
+        seen.iter_mut().flatten().for_each(|observed| observed.service.drop_messages());
         if let (DeployedBy::Manifest, Some(name)) = (&options.which, fleet.open.first()) {
             view.note(&format!(
                 "`{name}` is not set: the last deploy is taken to be that of the newest commit; --of FILE names another"
@@ -137,7 +137,7 @@ pub async fn roll_back(
     // The differences are those to the revision of the rollback.
     for (index, found) in &definitions {
         if let (Ok(observed), Ok(found)) = (&mut seen[*index], found) {
-            observed.newest = Some(Arc::clone(found));
+            observed.newest = Some(found.clone());
         }
     }
     print_sources(&fleet, &ways, view);

@@ -130,7 +130,7 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
     })?;
     let pace = world.pace();
     let spared = world.service(call, Some(&place.0), &place.1)?.good.contains(&arn);
-    let behaviour = world.behaviour(call, &place.1, &definition, spared);
+    let behaviour = world.behaviour(call, &place.1, &definition.value(), spared);
     let service = world.service(call, Some(&place.0), &place.1)?;
     if service.controller() != "CODE_DEPLOY" {
         let text = format!("The ECS service {} does not have the CODE_DEPLOY deployment controller", place.1);

@@ -100,7 +100,7 @@ fn passed(world: &World, call: &Call, input: &Value) -> Vec<IamRequest> {
         "RunTask" => {
             let region = world.regions.get(&(call.account.clone(), call.region.clone()));
             let definition = text_of(input, "taskDefinition").zip(region).and_then(|(name, it)| it.definition(name));
-            ("ecs-tasks.amazonaws.com", definition.map(|(_, _, one)| named(&one.body)).unwrap_or_default())
+            ("ecs-tasks.amazonaws.com", definition.map(|(_, _, one)| named(&one.body.value())).unwrap_or_default())
         }
         "UpdateService" | "CreateService" => {
             let hooks = input["deploymentConfiguration"]["lifecycleHooks"].as_array().into_iter().flatten();

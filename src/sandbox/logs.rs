@@ -88,7 +88,8 @@ pub(crate) fn events(world: &mut World, call: &Call, input: &Value) -> Result<Va
 
 /// Returns what a task's container wrote to the stream, if it is one of its streams and it ran.
 fn lines_of(task: &Task, region: &str, group: &str, stream: &str) -> Option<(Log, Vec<(Moment, String)>)> {
-    let containers = task.definition["containerDefinitions"].as_array()?;
+    let definition = task.definition.value();
+    let containers = definition["containerDefinitions"].as_array()?;
     let started = task.started?;
     let (container, log) = containers.iter().find_map(|container| {
         let log = Log::from_container(container, region)

@@ -1,7 +1,5 @@
 //! The operations on tasks: run, stop, list, describe, for a service's tasks and for those of RunTask.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use crate::sandbox::ecs::{list_of, page, short, text_of};
@@ -55,7 +53,7 @@ pub(crate) fn list(world: &mut World, call: &Call, input: &Value) -> Result<Valu
     let tasks = tasks.filter(|task| {
         started_by.is_none_or(|by| task.started_by.as_deref() == Some(by))
             && group.as_ref().is_none_or(|group| &task.group == group)
-            && family.is_none_or(|family| task.definition["family"] == family)
+            && family.is_none_or(|family| task.definition.value()["family"] == family)
     });
     let arns = tasks.map(|task| json!(call.arn(&format!("task/{}/{}", cluster.name, task.id)))).collect();
     page(input, arns, "taskArns", 100)
@@ -103,8 +101,9 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
     let (arn, definition) = world.deployable(call, reference)?;
     let (pace, chance) = (world.pace(), world.chance);
     let serial = world.requests;
-    let nature = match faulty(world, call, &definition, input) {
-        None => nature(&definition, input),
+    let read = definition.value();
+    let nature = match faulty(world, call, &read, input) {
+        None => nature(&read, input),
         Some(Fault::TaskFails) => Nature::Exit(1),
         Some(Fault::TaskHangs) => Nature::Sound,
         Some(_) => {
@@ -115,12 +114,12 @@ pub(crate) fn run(world: &mut World, call: &Call, input: &Value) -> Result<Value
         }
     };
     let launch = text_of(input, "launchType").unwrap_or("FARGATE").to_owned();
-    let needs_network = definition["networkMode"] == "awsvpc";
+    let needs_network = read["networkMode"] == "awsvpc";
     if needs_network && input.get("networkConfiguration").is_none_or(Value::is_null) {
         return Err(AwsError::invalid(NO_NETWORK));
     }
-    let family = definition["family"].as_str().unwrap_or_default().to_owned();
-    if let Some(name) = unknown_container(&definition, input) {
+    let family = read["family"].as_str().unwrap_or_default().to_owned();
+    if let Some(name) = unknown_container(&read, input) {
         return Err(AwsError::invalid(format!(
             "Override for container named {name} is not a container in the TaskDefinition."
         )));
@@ -175,14 +174,15 @@ fn faulty(world: &mut World, call: &Call, definition: &Value, input: &Value) -> 
     let family = &definition["family"];
     let cluster = world.region(&call.account, &call.region).cluster(text_of(input, "cluster")).ok()?;
     let services = cluster.services.values();
-    let services = services.filter(|service| service.deployments.iter().any(|one| one.definition["family"] == *family));
+    let services =
+        services.filter(|service| service.deployments.iter().any(|one| one.definition.value()["family"] == *family));
     let names: Vec<String> = services.map(|service| service.name.clone()).collect();
     let mut faults = names.iter().flat_map(|name| world.service_faults(&call.account, &call.region, name));
     faults.find(|fault| matches!(fault, Fault::TaskFails | Fault::TaskHangs | Fault::NoCapacity))
 }
 
 /// Returns how a task of RunTask ends: by the words in its images' tags, or `exit-N` (also in its command); else 0.
-fn nature(definition: &Arc<Value>, input: &Value) -> Nature {
+fn nature(definition: &Value, input: &Value) -> Nature {
     let containers = definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
     let images: Vec<&str> = containers.filter_map(|container| container["image"].as_str()).collect();
     let has = |wanted: &str| images.iter().any(|image| word(image, wanted));

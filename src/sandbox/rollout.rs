@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::base::document::Document;
 use crate::sandbox::behaviour::Behaviour;
 use crate::sandbox::breaker::breaker;
 use crate::sandbox::lifecycle::Lifecycle;
@@ -241,7 +242,7 @@ impl Service {
     pub(crate) fn deploy(
         &mut self,
         task_definition: &str,
-        definition: Arc<Value>,
+        definition: Document,
         behaviour: Behaviour,
         at: Moment,
         pace: Pace,
@@ -258,7 +259,8 @@ impl Service {
         }
         let settings = Arc::new(self.deployment_settings());
         let sources = self.deployments.iter().map(|one| (one.id.clone(), self.counts(Some(&one.id)).live)).collect();
-        let containers = definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
+        let read = definition.value();
+        let containers = read.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         self.revisions.push(ServiceRevision {
             deployment: id.clone(),

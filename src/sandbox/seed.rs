@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::base::document::Document;
 use crate::fleet::image_ref::ImageRef;
 use crate::fleet::{Base, Desired, Fleet, IdentitySource, TargetSpec};
 use crate::sandbox::account::{Provider, Role, parts};
+use crate::sandbox::aws_sized::{Size, enlarge};
 use crate::sandbox::behaviour::Behaviour;
 use crate::sandbox::ecs::short;
 use crate::sandbox::issuer::{AUDIENCE, ISSUER_HOST, PROJECT_PATH};
@@ -103,11 +105,11 @@ impl World {
         if entry.services.contains_key(&target.service) {
             return;
         }
-        let definition = older(&target.desired, &target.service);
+        let definition = self.older(target);
         self.provide(target, &definition);
         // What the manifest deploys: the file itself, which the older definition no longer is.
         let base = match &target.desired.task_definition {
-            Base::File(given) => given.as_ref(),
+            Base::File(given) => &given.value(),
             Base::Live | Base::Revision { .. } => &definition,
         };
         if let Ok(wanted) = crate::task_definition::compose::build(base, &target.desired) {
@@ -170,9 +172,22 @@ impl World {
         if services::create(self, &call, &input).is_err() {
             return;
         }
+        let size = self.size;
         if let Ok(service) = self.service(&call, Some(&cluster), &target.service) {
             service.advance(now, pace);
+            if size == Size::Aws {
+                service.fill_events(then + RECENT, now);
+            }
         }
+    }
+
+    /// Returns the definition that a target ran before the manifest's.
+    fn older(&self, target: &TargetSpec) -> Value {
+        let mut definition = older(&target.desired, &target.service);
+        if self.size == Size::Aws {
+            enlarge(&mut definition, target);
+        }
+        definition
     }
 }
 
@@ -181,7 +196,7 @@ impl World {
     pub(crate) fn add_history(&mut self, fleet: &Fleet, now: Moment) {
         let pace = self.pace();
         for target in &fleet.targets {
-            let mut definition = older(&target.desired, &target.service);
+            let mut definition = self.older(target);
             for container in definition["containerDefinitions"].as_array_mut().into_iter().flatten() {
                 let image = container["image"].as_str().unwrap_or_default();
                 container["image"] = json!(format!("{}:present", ImageRef::parse(image).name));
@@ -193,7 +208,7 @@ impl World {
             let arn = body["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
             let cluster = region.cluster(Some(&target.cluster));
             if let Some(service) = cluster.ok().and_then(|cluster| cluster.services.get_mut(&target.service)) {
-                service.deploy(&arn, body, Behaviour::default(), at, pace);
+                service.deploy(&arn, Document::of(&body), Behaviour::default(), at, pace);
                 service.advance(now, pace);
             }
         }
@@ -245,7 +260,7 @@ pub(crate) fn admin(account: &str) -> Principal {
 /// Returns the definition that a service ran before the manifest's: older images, none of its variables and secrets.
 fn older(desired: &Desired, service: &str) -> Value {
     let mut definition = match &desired.task_definition {
-        Base::File(given) => crate::task_definition::normalise::registrable(given),
+        Base::File(given) => crate::task_definition::normalise::registrable(&given.value()),
         Base::Live | Base::Revision { .. } => {
             let mut names: Vec<&String> = desired
                 .images
@@ -327,8 +342,6 @@ fn age(container: &mut Map<String, Value>, desired: &Desired) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
@@ -338,7 +351,7 @@ mod tests {
             { "name": "proxy", "image": "r/proxy:3" },
         ] });
         let desired = Desired {
-            task_definition: Base::File(Arc::new(given)),
+            task_definition: Base::File(Document::of(&given)),
             images: [("app".to_owned(), "r/api:sha".to_owned())].into_iter().collect(),
             environment: [("app".to_owned(), [("NEW".to_owned(), "2".to_owned())].into_iter().collect())]
                 .into_iter()
@@ -358,7 +371,7 @@ mod tests {
         let arn = "arn:aws:ecs:us-east-1:111111111111:task-definition/api:7";
         let described = json!({ "taskDefinition": { "taskDefinitionArn": arn, "revision": 7, "status": "INACTIVE",
             "family": "api", "containerDefinitions": [{ "name": "app", "image": "r/api:0" }] } });
-        let desired = Desired { task_definition: Base::File(Arc::new(described)), ..Desired::default() };
+        let desired = Desired { task_definition: Base::File(Document::of(&described)), ..Desired::default() };
         let older = older(&desired, "api");
         assert!(older.get("taskDefinitionArn").is_none() && older.get("revision").is_none(), "{older}");
         assert_eq!(older["containerDefinitions"][0]["image"], "r/api:previous");

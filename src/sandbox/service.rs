@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::base::arn;
+use crate::base::document::Document;
 use crate::sandbox::hook::Verdict;
 use crate::sandbox::moment::{Moment, epoch};
 use crate::sandbox::record::{Record, ServiceRevision};
@@ -34,8 +35,8 @@ pub(crate) struct Service {
     pub(crate) tasks: Vec<Task>,
     /// Stopped tasks of the last hour.
     pub(crate) stopped: VecDeque<Task>,
-    /// As they are shown, the newest first.
-    pub(crate) events: VecDeque<(Moment, Value)>,
+    /// The newest first.
+    pub(crate) events: VecDeque<Event>,
     pub(crate) records: Vec<Record>,
     pub(crate) revisions: Vec<ServiceRevision>,
     /// The task definitions that completed here once: a rollout fault spares them.
@@ -58,6 +59,14 @@ pub(crate) struct Service {
     pub(crate) stale: Option<(Moment, Arc<str>)>,
     /// Distinguishes the service's derived values from every other's.
     pub(crate) key: String,
+}
+
+/// What ECS says of a service. Its id is derived when it is shown: a service has a hundred of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    at: Moment,
+    serial: u64,
+    text: Arc<str>,
 }
 
 /// Something that is going to be done to a service.
@@ -90,7 +99,7 @@ pub(crate) struct Deployment {
     pub(crate) id: String,
     /// The task definition's ARN.
     pub(crate) task_definition: String,
-    pub(crate) definition: Arc<Value>,
+    pub(crate) definition: Document,
     /// The service's settings at the time that belong to a deployment.
     pub(crate) settings: Arc<Map<String, Value>>,
     pub(crate) created: Moment,
@@ -131,6 +140,9 @@ pub(crate) struct Counts {
     /// Not stopped yet, whether live or stopping.
     pub(crate) present: u32,
 }
+
+/// How many events ECS keeps.
+const EVENTS: usize = 100;
 
 /// How long a deleted service stays describable.
 const INACTIVE_FOR: u64 = 3_600_000;
@@ -212,17 +224,27 @@ impl Service {
 
     /// Adds an event as ECS words it, with `(service NAME)` before the text.
     pub(crate) fn add_event(&mut self, at: Moment, text: &str) {
-        let name = self.next_name("event");
-        let id = self.chance.uuid(&name);
-        let message = format!("(service {}) {text}", self.name);
-        self.events.push_front((at, json!({ "id": id, "createdAt": epoch(at), "message": message })));
-        self.events.truncate(100);
+        self.serial += 1;
+        let text = format!("(service {}) {text}", self.name).into();
+        self.events.push_front(Event { at, serial: self.serial, text });
+        self.events.truncate(EVENTS);
+    }
+
+    /// Adds as many events of a steady service as ECS keeps, between two moments.
+    pub(crate) fn fill_events(&mut self, from: Moment, until: Moment) {
+        let text: Arc<str> = format!("(service {}) has reached a steady state.", self.name).into();
+        let step = until.saturating_sub(from) / EVENTS as u64;
+        for number in 0..EVENTS as u64 {
+            self.serial += 1;
+            self.events.push_front(Event { at: from + number * step, serial: self.serial, text: Arc::clone(&text) });
+        }
+        self.events.truncate(EVENTS);
     }
 
     /// Adds an event unless it is the newest already.
     pub(crate) fn say_once(&mut self, at: Moment, text: &str) {
         let message = format!("(service {}) {text}", self.name);
-        if self.events.front().is_none_or(|(_, event)| event["message"] != message.as_str()) {
+        if self.events.front().is_none_or(|event| *event.text != *message) {
             self.add_event(at, text);
         }
     }
@@ -296,7 +318,7 @@ impl Service {
             return text.clone();
         }
         // What changes by the mere passing of time: an event of the next millisecond, a record that appears, the first look.
-        let events = self.events.iter().map(|(at, _)| *at).take(2);
+        let events = self.events.iter().map(|event| event.at).take(2);
         let records = self.records.iter().rev().take(2).map(|record| record.appears);
         let times = events.chain(records).chain([self.launch_after]).filter(|at| *at > now);
         let until = times.min().unwrap_or(Moment::MAX);
@@ -336,7 +358,10 @@ impl Service {
         if let Some(arn) = self.role_arn() {
             put("roleArn", json!(arn));
         }
-        let events = self.events.iter().filter(|(at, _)| *at <= now).map(|(_, event)| event.clone());
+        let events = self.events.iter().filter(|event| event.at <= now).map(|event| {
+            let id = self.chance.uuid(&format!("{}/event/{}", self.key, event.serial));
+            json!({ "id": id, "createdAt": epoch(event.at), "message": *event.text })
+        });
         put("events", events.collect());
         put("createdAt", epoch(self.created));
         put("createdBy", json!(self.created_by));

@@ -3,11 +3,11 @@
 //! UpdateService merges: what is not sent stays. Only some members start a deployment.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::base::document::Document;
 use crate::references::image::Image;
 use crate::sandbox::account::parts;
 use crate::sandbox::behaviour::Behaviour;
@@ -130,15 +130,14 @@ impl World {
     }
 
     /// Finds an ACTIVE definition to deploy.
-    pub(crate) fn deployable(&mut self, call: &Call, reference: &str) -> Result<(String, Arc<Value>), AwsError> {
+    pub(crate) fn deployable(&mut self, call: &Call, reference: &str) -> Result<(String, Document), AwsError> {
         let region = self.region(&call.account, &call.region);
-        let (_, _, definition) =
+        let (family, number, definition) =
             region.definition(reference).ok_or_else(|| AwsError::client("TaskDefinition not found."))?;
         if !definition.active {
             return Err(AwsError::client("TaskDefinition is inactive"));
         }
-        let arn = definition.body["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
-        Ok((arn, definition.body.clone()))
+        Ok((region.arn(&format!("task-definition/{family}:{number}")), definition.body.clone()))
     }
 }
 
@@ -155,14 +154,15 @@ pub(crate) fn create(world: &mut World, call: &Call, input: &Value) -> Result<Va
         return Err(AwsError::invalid("Invalid service name."));
     }
     let wanted = reference.map(|reference| world.deployable(call, reference)).transpose()?;
-    if wanted.as_ref().is_some_and(|(_, definition)| definition["networkMode"] == "awsvpc")
+    if wanted.as_ref().is_some_and(|(_, definition)| definition.value()["networkMode"] == "awsvpc")
         && input.get("networkConfiguration").is_none_or(Value::is_null)
     {
         return Err(AwsError::invalid(NO_NETWORK));
     }
     let desired = count_of(input)?.unwrap_or(1);
     let pace = world.pace();
-    let wanted = wanted.map(|(arn, definition)| (arn, world.behaviour(call, name, &definition, false), definition));
+    let wanted =
+        wanted.map(|(arn, definition)| (arn, world.behaviour(call, name, &definition.value(), false), definition));
     let seed = format!("{}/{}/{}/{name}", call.account, call.region, cluster.map_or("default", short));
     let region = world.region(&call.account, &call.region);
     let entry = region.cluster(cluster)?;
@@ -249,7 +249,7 @@ pub(crate) fn update(world: &mut World, call: &Call, input: &Value) -> Result<Va
     let pace = world.pace();
     // What worked before is spared, so that a rollback is possible; started anew where it runs, it can fail.
     let spared = moves && world.service(call, cluster, name)?.good.contains(&arn);
-    let behaviour = world.behaviour(call, short(name), &definition, spared);
+    let behaviour = world.behaviour(call, short(name), &definition.value(), spared);
     let lag = world.lag(call, short(name));
     let service = world.service(call, cluster, name)?;
     service.stale = lag.map(|lag| (call.now + millis(lag), service.text(call.now)));

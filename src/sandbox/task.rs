@@ -2,10 +2,9 @@
 //!
 //! Which tasks should run is not decided here but in [`super::rollout`].
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
+use crate::base::document::Document;
 use crate::fleet::image_ref::ImageRef;
 use crate::sandbox::moment::{Moment, epoch, millis};
 use crate::sandbox::region::Region;
@@ -48,7 +47,7 @@ pub(crate) struct Task {
     pub(crate) started_by: Option<String>,
     /// `service:api` or `family:migrate`.
     pub(crate) group: String,
-    pub(crate) definition: Arc<Value>,
+    pub(crate) definition: Document,
     pub(crate) nature: Nature,
     /// How many times longer than usual everything takes.
     pub(crate) factor: f64,
@@ -107,7 +106,7 @@ impl Task {
     /// Starts a task.
     pub(crate) fn start(
         id: String,
-        definition: Arc<Value>,
+        definition: Document,
         nature: Nature,
         factor: f64,
         now: Moment,
@@ -250,20 +249,18 @@ impl Task {
         Turn::Failed
     }
 
-    fn containers(&self) -> &[Value] {
-        self.definition.get("containerDefinitions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    fn image(&self) -> &str {
+    fn image(&self) -> String {
+        let definition = self.definition.value();
+        let containers = containers(&definition);
         let faulty = |container: &&Value| container["image"].as_str().is_some_and(|image| word(image, "nopull"));
-        let container = self.containers().iter().find(faulty).or(self.containers().first());
-        container.and_then(|container| container["image"].as_str()).unwrap_or_default()
+        let container = containers.iter().find(faulty).or(containers.first());
+        container.and_then(|container| container["image"].as_str()).unwrap_or_default().to_owned()
     }
 
     /// Returns the task as DescribeTasks has it.
     pub(crate) fn describe(&self, region: &Region, cluster: &str, chance: Chance) -> Value {
         let arn = region.arn(&format!("task/{cluster}/{}", self.id));
-        let stopped = self.phase == Phase::Stopped;
+        let (stopped, definition) = (self.phase == Phase::Stopped, self.definition.value());
         let mut body = Map::new();
         let mut put = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));
         put("attachments", json!([]));
@@ -271,10 +268,10 @@ impl Task {
         put("clusterArn", json!(region.arn(&format!("cluster/{cluster}"))));
         put("connectivity", json!("CONNECTED"));
         let containers: Vec<Value> =
-            self.containers().iter().map(|c| self.container(c, region, cluster, &arn, chance)).collect();
+            containers(&definition).iter().map(|c| self.container(c, region, cluster, &arn, chance)).collect();
         put("containers", json!(containers));
         for key in ["cpu", "memory", "ephemeralStorage"] {
-            if let Some(value) = self.definition.get(key) {
+            if let Some(value) = definition.get(key) {
                 put(key, value.clone());
             }
         }
@@ -319,7 +316,7 @@ impl Task {
             put("stoppedReason", json!(reason));
         }
         put("taskArn", json!(arn));
-        put("taskDefinitionArn", self.definition["taskDefinitionArn"].clone());
+        put("taskDefinitionArn", definition["taskDefinitionArn"].clone());
         put("version", json!(if stopped { 5 } else { 3 }));
         Value::Object(body)
     }
@@ -361,6 +358,11 @@ impl Task {
         }
         body
     }
+}
+
+/// Returns the containers of a definition.
+fn containers(definition: &Value) -> &[Value] {
+    definition.get("containerDefinitions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Whether an image's tag holds the word, as in `:1.4-crash`.

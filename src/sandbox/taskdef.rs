@@ -3,11 +3,11 @@
 //! They stay JSON. What AWS refuses and leaves out, `task_definition` says; `Sandbox::take_everything` has all of it taken.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::base::arn;
+use crate::base::document::Document;
 use crate::sandbox::ecs::{list_of, page, text_of};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::moment::{Moment, epoch};
@@ -29,7 +29,7 @@ pub(crate) struct Family {
 /// One revision.
 #[derive(Clone, Debug)]
 pub(crate) struct Definition {
-    pub(crate) body: Arc<Value>,
+    pub(crate) body: Document,
     pub(crate) tags: Vec<Value>,
     pub(crate) active: bool,
     /// When it was registered; 0 where it was there from the beginning.
@@ -71,7 +71,7 @@ pub(crate) fn register(world: &mut World, call: &Call, input: &Value) -> Result<
         return Err(AwsError::client(text));
     }
     let body = region.register(family, input, tags.clone(), &call.principal.arn, call.now);
-    let mut output = json!({ "taskDefinition": *body });
+    let mut output = json!({ "taskDefinition": body });
     if !tags.is_empty() {
         output["tags"] = json!(tags);
     }
@@ -80,7 +80,7 @@ pub(crate) fn register(world: &mut World, call: &Call, input: &Value) -> Result<
 
 impl Region {
     /// Adds a revision to a family, with what ECS fills in.
-    pub(crate) fn register(&mut self, family: &str, input: &Value, tags: Vec<Value>, by: &str, now: u64) -> Arc<Value> {
+    pub(crate) fn register(&mut self, family: &str, input: &Value, tags: Vec<Value>, by: &str, now: u64) -> Value {
         let number = self.families.get(family).map_or(0, |family| family.last) + 1;
         self.register_as((family, number), input, tags, by, now)
     }
@@ -93,7 +93,7 @@ impl Region {
         tags: Vec<Value>,
         by: &str,
         now: u64,
-    ) -> Arc<Value> {
+    ) -> Value {
         let arn = self.arn(&format!("task-definition/{family}:{number}"));
         let mut body = Map::new();
         let given = input.as_object().cloned().unwrap_or_default();
@@ -105,11 +105,11 @@ impl Region {
         body.insert("registeredAt".into(), epoch(now));
         body.insert("registeredBy".into(), json!(by));
         fill_in(&mut body);
-        let body = Arc::new(Value::Object(body));
+        let body = Value::Object(body);
         let entry = self.families.entry(family.to_owned()).or_default();
         entry.last = entry.last.max(number);
         entry.registered = now;
-        entry.revisions.insert(number, Definition { body: body.clone(), tags, active: true, registered: now });
+        entry.revisions.insert(number, Definition { body: Document::of(&body), tags, active: true, registered: now });
         body
     }
 
@@ -137,7 +137,7 @@ pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<
         text_of(input, "taskDefinition").ok_or_else(|| AwsError::client("Task definition can not be blank."))?;
     let region = world.region(&call.account, &call.region);
     let (_, _, definition) = region.definition(reference).ok_or_else(|| AwsError::client(NOT_FOUND))?;
-    let mut output = json!({ "taskDefinition": *definition.body });
+    let mut output = json!({ "taskDefinition": definition.body });
     if list_of(input, "include").contains(&"TAGS") {
         output["tags"] = json!(definition.tags);
     }
@@ -156,11 +156,11 @@ pub(crate) fn deregister(world: &mut World, call: &Call, input: &Value) -> Resul
     let revision = region.families.get_mut(&family).and_then(|family| family.revisions.get_mut(&number));
     let revision = revision.ok_or_else(|| AwsError::client(NOT_FOUND))?;
     revision.active = false;
-    let mut body = (*revision.body).clone();
+    let mut body = revision.body.value();
     body["status"] = json!("INACTIVE");
     body["deregisteredAt"] = epoch(call.now);
-    revision.body = Arc::new(body);
-    Ok(json!({ "taskDefinition": *revision.body }))
+    revision.body = Document::of(&body);
+    Ok(json!({ "taskDefinition": body }))
 }
 
 pub(crate) fn list(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {

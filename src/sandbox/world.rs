@@ -14,6 +14,7 @@ use crate::sandbox::account::Account;
 use crate::sandbox::alarms::Alarms;
 use crate::sandbox::api::Api;
 use crate::sandbox::aws_query::Queried;
+use crate::sandbox::aws_sized::Size;
 use crate::sandbox::barrier::Barrier;
 use crate::sandbox::bucket::{Buckets, Group};
 pub(crate) use crate::sandbox::call::Call;
@@ -61,6 +62,10 @@ pub(crate) struct World {
     pub(crate) requests: u64,
     /// Whether task definitions are taken as they are, as an AWS of another year might.
     pub(crate) takes_everything: bool,
+    /// How large its answers are.
+    pub(crate) size: Size,
+    /// Whether [`Calls::writes`] stays empty: it holds every request's body, which only tests ask for.
+    pub(crate) forgets_writes: bool,
     /// How many sessions STS handed out.
     pub(crate) issued: u64,
 }
@@ -86,6 +91,8 @@ impl World {
             calls: Calls::default(),
             requests: 0,
             takes_everything: false,
+            size: Size::Small,
+            forgets_writes: false,
             issued: 0,
         }
     }
@@ -150,6 +157,8 @@ impl World {
         let page = match request.path.as_str() {
             "/oauth/discovery/keys" => Some(self.issuer.key_set()),
             "/.well-known/openid-configuration" => Some(self.issuer.discovery()),
+            // No address of AWS's: what was asked so far, for whoever measures.
+            "/sandbox/calls" => Some(json!(self.calls.by_operation())),
             _ => None,
         };
         let status = if page.is_some() { 200 } else { 404 };
@@ -266,7 +275,7 @@ impl World {
                 self.calls.described.entry(key).or_insert(call.now);
             }
         }
-        if api.changes(&call.operation) {
+        if api.changes(&call.operation) && !self.forgets_writes {
             self.calls.writes.push(Write {
                 at: call.now,
                 account: call.account.clone(),

@@ -10,7 +10,7 @@ use roleout::engine::context::Handles;
 use roleout::engine::{self, Start};
 use roleout::event::{Event, RollbackStep};
 use roleout::fleet::Outcome;
-use roleout::observe::{self, Observation};
+use roleout::observe::{self, KeepMessages, Observation};
 use roleout::plan::build;
 use roleout::run::{saved_file, saved_plan};
 use roleout::sandbox::Fault;
@@ -550,7 +550,7 @@ async fn a_target_that_degrades_in_the_bake_goes_back() {
 async fn read_slowly(scene: &Scene, cancel_at: u64) -> Vec<Event> {
     let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
     let (clients, indices) = (reach.clients(), (0..scene.fleet.targets.len()).collect::<Vec<_>>());
-    let mut seen = observe::targets(&scene.fleet, &indices, &|target| clients(target)).await;
+    let mut seen = observe::targets(&scene.fleet, &indices, KeepMessages::Yes, &|target| clients(target)).await;
     seen.sort_by_key(|(index, _)| *index);
     let seen: Vec<Observation> = seen.into_iter().map(|(_, seen)| seen).collect();
     let plan = build::plan(&scene.fleet, &seen);

@@ -1,9 +1,9 @@
 //! What task definitions name is looked for before anything is changed: what is missing blocks, what cannot be asked is
 //! a note.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use roleout::base::document::Document;
 use roleout::base::exit::Exit;
 use roleout::connect::Connection;
 use roleout::engine::Start;
@@ -261,9 +261,9 @@ async fn a_parameter_or_role_of_another_account_blocks() {
     let mut scene = named(2);
     for target in &mut scene.fleet.targets {
         let Base::File(file) = &target.desired.task_definition else { panic!("a file") };
-        let mut file = (**file).clone();
+        let mut file = file.value();
         file["taskRoleArn"] = json!(format!("arn:aws:iam::{A0}:role/tasks"));
-        target.desired.task_definition = Base::File(Arc::new(file));
+        target.desired.task_definition = Base::File(Document::of(&file));
     }
     let mut scene = Scene::seeded(scene.fleet);
     scene.choice.no_verify = true;

@@ -45,7 +45,7 @@ fn files_add_to_each_other_and_name_their_own_files() {
     let Base::File(definition) = &target(&fleet, "prod/eu-west-1/web").desired.task_definition else {
         panic!("a file")
     };
-    assert_eq!(definition["family"], "web");
+    assert_eq!(definition.value()["family"], "web");
     assert_eq!(target(&fleet, "prod/eu-west-1/api").desired.images["app"], "api:0123abc");
     // What a job of a child pipeline compares is the whole fleet.
     let fewer =
@@ -82,7 +82,7 @@ fn two_files_may_name_the_same_path_and_mean_two() {
         let Base::File(definition) = &target(&fleet, &format!("prod/eu-west-1/{name}")).desired.task_definition else {
             panic!("a file")
         };
-        assert_eq!(definition["family"], name);
+        assert_eq!(definition.value()["family"], name);
     }
 }
 

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use roleout::base::clock::Clock;
+use roleout::base::document::Document;
 use roleout::fleet::Base;
 use roleout::observe::Observed;
 use roleout::observe::service::LiveService;
@@ -276,18 +276,18 @@ fn a_recorded_service_is_read_and_planned_to_nothing() {
         let family = revision[1].split(':').next().expect("a family");
         let container = json!({ "name": "app", "image": "registry.example.com/app:1", "memory": 64 });
         let made = json!({ "taskDefinitionArn": arn, "family": family, "containerDefinitions": [container] });
-        let definition = Arc::new(definitions.get(&arn).cloned().unwrap_or(made));
+        let definition = definitions.get(&arn).cloned().unwrap_or(made);
         let mut fleet = fleet(1);
         let target = &mut fleet.targets[0];
         target.service = service.name.clone();
         target.desired.images.clear();
-        target.desired.task_definition = Base::File(Arc::new(without_read_only(&definition)));
+        target.desired.task_definition = Base::File(Document::of(&without_read_only(&definition)));
         target.desired.desired_count = Some(service.desired);
-        target.desired.deployment = Some(service.configuration.clone());
+        target.desired.deployment = Some(service.configuration.value());
         let seen = Observed {
             service,
-            live: definition.clone(),
-            newest: Some(definition),
+            live: Document::of(&definition),
+            newest: Some(Document::of(&definition)),
             named: None,
             progress: None,
             codedeploy: None,

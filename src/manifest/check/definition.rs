@@ -60,16 +60,17 @@ impl Checker<'_> {
         let definition = self.file(path, source.span, definitions)?;
         layers.iter().for_each(|layer| self.containers(layer, definition.containers()));
         let refused = |faults: Vec<_>| faults.into_iter().for_each(|fault| self.context.push(fault));
-        let value = definition.resolve(scope).map_err(refused).ok()?;
+        let document = definition.resolve(scope).map_err(refused).ok()?;
         let is_whole = self.context.open.borrow().is_empty();
-        let faults = if is_whole { definition.judge(&value, desired, definitions.files.images) } else { Vec::new() };
+        let faults = if is_whole { definition.judge(&document, desired, definitions.files.images) } else { Vec::new() };
         faults.into_iter().for_each(|fault| self.context.push(fault));
         if let Some((_, account, _)) = scope.account.filter(|(_, id, _)| !id.is_empty())
-            && let Some((path, foreign)) = references::foreign(&value, account, scope.region.unwrap_or_default())
+            && let Some((path, foreign)) =
+                references::foreign(&document.value(), account, scope.region.unwrap_or_default())
         {
             self.context.push(definition.fault(&path, foreign.reason, foreign.help));
         }
-        Some(Base::File(value))
+        Some(Base::File(document))
     }
 
     fn revision(self, written: &ExistingRevision, scope: &Scope<'_>) -> Option<Base> {

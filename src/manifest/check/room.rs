@@ -1,9 +1,8 @@
 //! How much text the targets of a manifest may have: a small file can ask for far more of it than a machine has room for.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use crate::fleet::desired::bytes_of;
+use crate::base::document::Document;
 use crate::fleet::{Base, Desired};
 
 /// The most bytes that the task definitions and settings of all targets have: what a machine has room for.
@@ -13,7 +12,7 @@ pub const MAX_TEXT: usize = 256 << 20;
 #[derive(Default)]
 pub struct Room {
     taken: usize,
-    counted: BTreeSet<usize>,
+    counted: HashSet<Document>,
 }
 
 impl Room {
@@ -21,9 +20,9 @@ impl Room {
     pub fn takes(&mut self, desired: &Desired) -> bool {
         self.taken += desired.text_bytes();
         if let Base::File(definition) = &desired.task_definition
-            && self.counted.insert(Arc::as_ptr(definition).addr())
+            && self.counted.insert(definition.clone())
         {
-            self.taken += bytes_of(&**definition);
+            self.taken += definition.text().len();
         }
         self.taken <= MAX_TEXT
     }
@@ -37,17 +36,17 @@ mod tests {
 
     #[test]
     fn a_task_definition_is_counted_once_however_many_targets_share_it() {
-        let of = |text: &str| Arc::new(json!({ "family": text }));
+        let of = |text: &str| Document::of(&json!({ "family": text }));
         let (shared, bytes) = (of("api"), r#"{"family":"api"}"#.len());
         let mut room = Room::default();
-        let mut takes = |definition: &Arc<serde_json::Value>| {
-            let desired = Desired { task_definition: Base::File(Arc::clone(definition)), ..Desired::default() };
+        let mut takes = |definition: &Document| {
+            let desired = Desired { task_definition: Base::File(definition.clone()), ..Desired::default() };
             let own = desired.text_bytes();
             let before = room.taken;
             assert!(room.takes(&desired));
             room.taken - before - own
         };
-        assert_eq!([takes(&shared), takes(&shared), takes(&of("api"))], [bytes, 0, bytes]);
+        assert_eq!([takes(&shared), takes(&of("api")), takes(&of("web"))], [bytes, 0, bytes]);
         room.taken = MAX_TEXT - 1;
         assert!(!room.takes(&Desired { images: [("app".to_owned(), "x".to_owned())].into(), ..Desired::default() }));
     }

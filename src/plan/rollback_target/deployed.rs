@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::document::Document;
 use crate::fleet::{Base, Commit, Fleet, OnBusy, Release, Revision, TargetId, TargetSpec};
 use crate::observe::service::LiveService;
 use crate::observe::{Observation, Observed};
@@ -112,9 +113,9 @@ enum Stand {
 }
 
 fn stand(fleet: &Fleet, target: &TargetSpec, observed: &Observed) -> Stand {
-    let live = || Commit::of_revision(&observed.live);
+    let live = || Commit::of_revision(&observed.live.value());
     if open::settled(fleet, target, observed).is_some() {
-        let newest = observed.newest.as_deref().map(Commit::of_revision).unwrap_or_default();
+        let newest = observed.newest.as_ref().map(|newest| Commit::of_revision(&newest.value())).unwrap_or_default();
         return Stand::Open(live(), newest);
     }
     if matches!(target.desired.task_definition, Base::Live) && !target.desired.changes_containers() {
@@ -128,8 +129,8 @@ fn stand(fleet: &Fleet, target: &TargetSpec, observed: &Observed) -> Stand {
     match decision.work.map(|work| work.definition) {
         None | Some(Definition::Keep | Definition::Follow { .. } | Definition::Return { .. }) => Stand::Runs(live()),
         Some(Definition::Existing { arn, .. }) => {
-            let newest = observed.newest.as_deref().filter(|newest| newest["taskDefinitionArn"] == *arn);
-            let commit = newest.map(Commit::of_revision).unwrap_or_default();
+            let newest = observed.newest.as_ref().map(Document::value).filter(|it| it["taskDefinitionArn"] == *arn);
+            let commit = newest.as_ref().map(Commit::of_revision).unwrap_or_default();
             match has(observed, |other| other == arn) {
                 true if observed.service.task_definition == arn => Stand::Runs(live()),
                 true => Stand::Runs(commit),
@@ -247,7 +248,8 @@ fn is_mixed(fleet: &Fleet, seen: &[Observation]) -> bool {
         fleet.targets.iter().zip(seen).filter_map(|(target, seen)| Some((target, seen.as_ref().ok()?)))
     {
         let own = crate::plan::placeholders::Placeholders::new(target);
-        let containers = observed.live["containerDefinitions"].as_array().into_iter().flatten();
+        let live = observed.live.value();
+        let containers = live["containerDefinitions"].as_array().into_iter().flatten();
         let image = |container: &serde_json::Value| {
             own.template(
                 container["image"].as_str().unwrap_or_default(),
@@ -255,7 +257,7 @@ fn is_mixed(fleet: &Fleet, seen: &[Observation]) -> bool {
             )
         };
         images.entry(&target.service).or_default().insert(containers.map(image).collect());
-        commits.insert(key(&Commit::of_revision(&observed.live)).map(str::to_owned));
+        commits.insert(key(&Commit::of_revision(&live)).map(str::to_owned));
     }
     commits.len() > 1 || images.values().any(|different| different.len() > 1)
 }
@@ -264,9 +266,10 @@ fn is_mixed(fleet: &Fleet, seen: &[Observation]) -> bool {
 fn untold(seen: &[Observation]) -> String {
     let mut running: BTreeMap<String, usize> = BTreeMap::new();
     for observed in seen.iter().flatten() {
-        let containers = observed.live["containerDefinitions"].as_array().into_iter().flatten();
+        let live = observed.live.value();
+        let containers = live["containerDefinitions"].as_array().into_iter().flatten();
         let images: Vec<&str> = containers.filter_map(|container| container["image"].as_str()).collect();
-        let commit = words(&Commit::of_revision(&observed.live)).map(|commit| format!(" of {commit}"));
+        let commit = words(&Commit::of_revision(&live)).map(|commit| format!(" of {commit}"));
         *running.entry(format!("{}{}", images.join(", "), commit.unwrap_or_default())).or_default() += 1;
     }
     let more = running.len().saturating_sub(LISTED);

@@ -9,6 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::base::document::Document;
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{Release, Tag};
 use crate::fleet::tier::Tier;
@@ -81,7 +82,7 @@ fn definition() -> impl Strategy<Value = Definition> {
         (text(), any::<bool>()).prop_map(|(arn, force)| Definition::Existing { arn, force }),
         (vec((text(), json_value()), 0..4), any::<u64>(), vec(tag(), 0..3)).prop_map(|(members, newest, tags)| {
             let definition = Value::Object(members.into_iter().collect());
-            Definition::Register { definition: Arc::new(definition), newest, tags }
+            Definition::Register { definition: Document::of(&definition), newest, tags }
         }),
         text().prop_map(|deployment| Definition::Follow { deployment }),
         text().prop_map(|deployment| Definition::Return { deployment }),
@@ -101,7 +102,11 @@ fn work() -> impl Strategy<Value = Work> {
             deployment,
             from: from.clone(),
             deployments,
-            before: PreviousState { task_definition: Some(from.clone()), desired_count: 2, deployment: Value::Null },
+            before: PreviousState {
+                task_definition: Some(from.clone()),
+                desired_count: 2,
+                deployment: Document::default(),
+            },
             supersedes: None,
             run_tasks,
             codedeploy: desired_count.map(|_| CodeDeploy {

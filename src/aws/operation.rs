@@ -64,6 +64,8 @@ impl Client {
 
     /// Sends an operation that only reads, and returns the answer; `input` is an object.
     pub async fn read(&self, operation: &'static str, input: Value) -> Result<Value, CallError> {
+        let reads = ["BatchGet", "Describe", "Get", "List"].iter().any(|verb| operation.starts_with(verb));
+        debug_assert!(reads, "{operation} may change something: it needs a permit");
         self.send(operation, input, Repeat::Safely, None).await
     }
 

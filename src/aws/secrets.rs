@@ -31,7 +31,7 @@ impl Secrets {
     /// Looks for a secret by its ARN or name.
     pub async fn find(&self, id: &str) -> Result<Found, CallError> {
         match self.client.read("DescribeSecret", json!({ "SecretId": id })).await {
-            Ok(answer) if !answer["DeletedDate"].is_null() => Ok(Found::Deleted),
+            Ok(answer) if answer.pointer("/DeletedDate").is_some_and(|date| !date.is_null()) => Ok(Found::Deleted),
             Ok(_) => Ok(Found::There),
             Err(error) if error.is("ResourceNotFoundException") => Ok(Found::Missing),
             Err(error) => Err(error),

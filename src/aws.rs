@@ -20,6 +20,7 @@ pub mod iam;
 pub mod limits;
 pub mod logs;
 pub mod operation;
+pub mod organizations;
 pub mod others;
 #[cfg(feature = "verify")]
 pub mod parameters;

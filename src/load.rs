@@ -6,7 +6,7 @@ use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::redact;
 use crate::cli::{ImageOverrides, Selection};
-use crate::fleet::{Fleet, IdentitySource};
+use crate::fleet::{Fleet, Identity, IdentitySource, OrganizationSource};
 use crate::manifest::credential::Credentials;
 use crate::manifest::load::{self, How, LoadError};
 
@@ -52,6 +52,23 @@ pub fn fleet_of_policies(path: &Path) -> Result<Fleet, Error> {
     load_as(path, &variables, How { images: false, ..How::default() })
 }
 
+/// Loads of a manifest what an update of its lock needs.
+///
+/// # Errors
+/// Every fault; or no entry takes accounts from an organization.
+pub fn organization(
+    path: &Path,
+    variables: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Identity, OrganizationSource), Error> {
+    let loaded = load::load_organization(path, variables).map_err(|error| rendered(&error))?;
+    loaded.ok_or_else(|| {
+        let message = format!("{}: no account is from an organization", path.display());
+        let help =
+            "add an entry such as { from: organization, ou: workloads, chain: [...], regions: [...] } to `accounts`";
+        Error::new(Exit::Manifest, message).help(help)
+    })
+}
+
 /// Has every chain begin with the SDK's own credentials, where the command line asks for that.
 pub fn begin_ambient(fleet: &mut Fleet, ambient: bool) {
     if ambient {
@@ -60,11 +77,13 @@ pub fn begin_ambient(fleet: &mut Fleet, ambient: bool) {
 }
 
 fn load_as(path: &Path, variables: &dyn Fn(&str) -> Option<String>, how: How<'_>) -> Result<Fleet, Error> {
-    load::load_as(path, variables, how).map_err(|error| {
-        let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-        let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
-        Error::new(Exit::Manifest, error.render(color, width).trim_end())
-    })
+    load::load_as(path, variables, how).map_err(|error| rendered(&error))
+}
+
+fn rendered(error: &LoadError) -> Error {
+    let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
+    Error::new(Exit::Manifest, error.render(color, width).trim_end())
 }
 
 /// Loads a manifest with all of its targets, and with the identity that the command line asks for.

@@ -49,7 +49,8 @@ pub fn fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<
 /// be known to write them.
 pub fn fleet_of_policies(path: &Path) -> Result<Fleet, Error> {
     let variables = |name: &str| environment(name).or_else(|| placeholder_ci_variable(name));
-    load_as(path, &variables, How { images: false, ..How::default() })
+    // The role that reads the organization is needed before there is a lock.
+    load_as(path, &variables, How { images: false, unlocked: true, ..How::default() })
 }
 
 /// Loads of a manifest what an update of its lock needs.
@@ -93,7 +94,7 @@ pub fn load_unfiltered(selection: &Selection, variables: &dyn Fn(&str) -> Option
 
 /// With `images`, what AWS would refuse of the images in task definition files is a fault: nothing puts others in their place.
 fn whole_as(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>, images: bool) -> Result<Fleet, Error> {
-    let how = How { images, credentials: &selection.credentials, open: selection.open };
+    let how = How { images, credentials: &selection.credentials, open: selection.open, ..How::default() };
     let mut fleet = load_as(&selection.file, variables, how)?;
     begin_ambient(&mut fleet, selection.ambient);
     Ok(fleet)

@@ -86,7 +86,7 @@ pub use crate::sandbox::calls::{Attempt, Calls, Write};
 pub use crate::sandbox::fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
 pub use crate::sandbox::idle::refuse_idle;
 pub use crate::sandbox::issuer::{AUDIENCE, Claims, ISSUER_HOST, PROJECT_PATH};
-pub use crate::sandbox::organizations::{Organization, OrganizationMember};
+pub use crate::sandbox::organizations::{Organization, OrganizationMember, SOMEBODY};
 pub use crate::sandbox::refusal::Refusal;
 pub use crate::sandbox::timing::Timing;
 

@@ -1,15 +1,13 @@
 //! `roleout accounts`: the accounts of a manifest, and those that it takes from AWS Organizations.
 
-use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::cli::{self, AccountsFormat};
-use crate::connect::{CommandContext, Connection, seeded, variables};
+use crate::connect::{CommandContext, Connection, variables};
 use crate::engine::cancel::Cancel;
-use crate::fleet::{Fleet, Identity, IdentitySource, OrganizationSource};
+use crate::fleet::{Identity, IdentitySource, OrganizationSource};
 use crate::load::{fleet, organization};
-use crate::operations::accounts::{SOMEBODY, UpdateOptions, reader, update};
-use crate::sandbox::{Claims, Organization};
+use crate::operations::accounts::{UpdateOptions, reader, update};
 use crate::view::View;
 use crate::view::accounts::{list_json, list_text};
 
@@ -28,7 +26,7 @@ pub async fn accounts(args: &cli::Accounts, mut view: View, cancel: Cancel) -> R
     let (mut identity, mut source) = organization(&args.file, variables)?;
     begin_ambient(&mut identity, &mut source, args.ambient);
     let reader = reader(&identity, &source)?;
-    let connection = connect(args, &reader, &source, &mut view).await?;
+    let connection = Connection::open_loaded(&reader, args.allow_http, &args.embedded, &mut view, |_, _| {}).await?;
     let options = UpdateOptions {
         write: args.update,
         accepted: args.accept_gone.iter().cloned().collect(),
@@ -43,26 +41,4 @@ fn begin_ambient(identity: &mut Identity, source: &mut OrganizationSource, ambie
         identity.source = IdentitySource::Ambient;
         source.chain.get_or_insert_default();
     }
-}
-
-/// Reaches AWS, or a sandbox in which the organization is as the lock has it.
-async fn connect(
-    args: &cli::Accounts,
-    reader: &Fleet,
-    source: &OrganizationSource,
-    view: &mut View,
-) -> Result<Connection, Error> {
-    if !args.embedded.sandbox {
-        let connection = Connection::production(reader, args.allow_http).await?;
-        connection.warn_custom_endpoints(view);
-        return Ok(connection);
-    }
-    view.note("this is the embedded sandbox, and nothing is sent to AWS");
-    let sandbox = seeded(reader, args.embedded.sandbox_seed, Clock::tokio_from_system(), &args.embedded.sandbox_fault)?;
-    let management = reader.accounts.first().map_or(SOMEBODY, |account| account.id.as_str());
-    sandbox.set_organization(match &source.lock {
-        Some(lock) => Organization::of_lock(management, lock),
-        None => Organization::example(management),
-    });
-    Ok(Connection::sandbox(reader, &sandbox, sandbox.id_token(Claims::default())))
 }

@@ -83,7 +83,11 @@ pub fn check(
     let accounts = checker.accounts(manifest, span, ambient, files.lock, &mut warnings);
     let organization = checker.organization(manifest, ambient, files);
     warnings.extend(context.take_warnings());
-    let identity = checker.identity(manifest, &accounts.list, variables, files);
+    let nobody = organization
+        .as_ref()
+        .map(|source| Draft { regions: vec![source.region().to_owned()], ..Draft::of_organization() });
+    let own = if accounts.list.is_empty() { nobody.as_slice() } else { &accounts.list };
+    let identity = checker.identity(manifest, own, variables, files);
     if let Some(identity) = &identity {
         checker.region_of_sts(manifest, identity, &accounts.list);
     }

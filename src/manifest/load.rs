@@ -46,11 +46,13 @@ pub struct How<'a> {
     pub credentials: &'a [String],
     /// Whether variables that are not set stay open in what is deployed: see [`Fleet::open`].
     pub open: bool,
+    /// Whether the accounts of an organization may be missing, since there is no lock of them yet.
+    pub unlocked: bool,
 }
 
 impl Default for How<'_> {
     fn default() -> Self {
-        Self { images: true, credentials: &[], open: false }
+        Self { images: true, credentials: &[], open: false, unlocked: false }
     }
 }
 
@@ -93,7 +95,7 @@ fn load_text(
     variables: &dyn Fn(&str) -> Option<String>,
     how: How<'_>,
 ) -> Result<Fleet, LoadError> {
-    let given = Given { name, base, text, variables, how, needs_lock: true };
+    let given = Given { name, base, text, variables, how };
     with_manifest(given, |manifest, context, files| check::check(manifest, context, variables, files))
 }
 
@@ -110,7 +112,8 @@ pub fn load_organization(
     let text = read(file::read_given, path, MAX_MANIFEST)
         .map_err(|reason| LoadError::of_file(&name, reason, "name the manifest with --file"))?;
     let base = path.parent().unwrap_or(Path::new(""));
-    let given = Given { name: &name, base, text: &text, variables, how: How::default(), needs_lock: false };
+    let how = How { unlocked: true, ..How::default() };
+    let given = Given { name: &name, base, text: &text, variables, how };
     with_manifest(given, |manifest, context, files| {
         let asks = manifest.get().is_some_and(|manifest| first_question(manifest).is_some());
         match asks {
@@ -128,8 +131,6 @@ struct Given<'a> {
     text: &'a str,
     variables: &'a dyn Fn(&str) -> Option<String>,
     how: How<'a>,
-    /// Whether it is a fault that there is no lock where an entry is of an organization.
-    needs_lock: bool,
 }
 
 /// Reads a manifest, and all that belongs to it, and has it checked.
@@ -201,7 +202,10 @@ fn read_lock(given: Given<'_>, path: &Path, question: Span, context: &Context) -
             lock::read(&text, base, context)
         }
         Err(reason) if reason == NOT_THERE => {
-            if given.needs_lock {
+            if given.how.unlocked {
+                let warning = format!("there is no {name} yet: the accounts of the organization are not known");
+                context.warn(&context.fault(question, warning).help("`roleout accounts --update` writes it"));
+            } else {
                 let message = format!("the accounts of the organization are not known: there is no {name}");
                 let help = "run `roleout accounts --update`, and commit the file that it writes";
                 context.push(context.fault(question, message).help(help));

@@ -18,16 +18,15 @@ use crate::fleet::organization::change::changes;
 use crate::fleet::organization::criteria::{Criteria, is_unit};
 use crate::fleet::organization::lock::{Lock, Updated};
 use crate::fleet::organization::{Member, Organization, Question, ROOT, path_below};
-use crate::fleet::{Account, AccountId, Fleet, Identity, OrganizationSource, RoleChain};
+use crate::fleet::{Account, AccountId, Fleet, Identity, OrganizationSource, RoleChain, Roster};
 use crate::manifest::fault::nearest;
 use crate::operations::init::empty;
+use crate::sandbox::SOMEBODY;
 use crate::view::View;
 use crate::view::accounts::{self, Comparison};
 
 /// Calls on their way at once. How often they begin is the client's.
 const AT_ONCE: usize = 8;
-/// The account that stands for the one that manages the organization where nothing says which that is.
-pub const SOMEBODY: &str = "210000000000";
 
 /// What a person decided beforehand.
 #[derive(Clone, Debug, Default)]
@@ -56,8 +55,9 @@ pub fn reader(identity: &Identity, source: &OrganizationSource) -> Result<Fleet,
         let (labels, regions) = (BTreeMap::new(), vec![source.region().to_owned()]);
         Arc::new(Account { id, name: "organization".to_owned(), labels, regions, chain })
     });
+    let roster = Roster { organization: Some(source.clone()), ..Roster::default() };
     let fleet = empty(&[], identity.source.clone());
-    Ok(Fleet { identity: identity.clone(), accounts: account.into_iter().collect(), ..fleet })
+    Ok(Fleet { identity: identity.clone(), accounts: account.into_iter().collect(), roster, ..fleet })
 }
 
 /// Reads an organization by a way to AWS that is given, and compares it with the lock: what the command and its tests have in

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::fleet::organization::lock::Lock;
 use crate::fleet::organization::{ROOT, path_below, with_ancestors};
+use crate::fleet::{OrganizationSource, RoleChain};
+use crate::sandbox::account::parts;
 use crate::sandbox::ecs::text_of;
 use crate::sandbox::moment::epoch;
 use crate::sandbox::rng::Chance;
@@ -21,6 +23,9 @@ use crate::sandbox::world::{Call, World};
 const PAGE: usize = 20;
 /// Of so many pages one is empty.
 const EMPTY: usize = 5;
+
+/// The account that manages the organization where nothing says which does.
+pub const SOMEBODY: &str = "210000000000";
 
 /// An organization. Its units have paths, such as `workloads/prod`; that of the root is `/`.
 #[derive(Clone, Debug)]
@@ -135,6 +140,25 @@ impl Organization {
     /// Returns the path of a unit or of the root, by its id.
     fn path(&self, id: &str) -> Option<&str> {
         self.units.iter().find(|(_, own)| *own == id).map(|(path, _)| path.as_str())
+    }
+}
+
+impl World {
+    /// Puts the accounts of a fleet into the organization that its lock has, or where there is no lock yet into an example of one.
+    pub(crate) fn organize(&mut self, source: &OrganizationSource) {
+        let management =
+            source.chain.as_ref().and_then(RoleChain::role).map_or(SOMEBODY, |role| role.account().as_str());
+        self.organization = Some(match &source.lock {
+            Some(lock) => Organization::of_lock(management, lock),
+            None => Organization::example(management),
+        });
+    }
+
+    /// Returns the condition key for the organization that a resource is in, by its ARN.
+    pub(crate) fn organization_of(&self, arn: &str) -> BTreeMap<String, Vec<String>> {
+        let account = parts(arn).1;
+        let organization = self.organization.as_ref().filter(|it| it.members.contains_key(account));
+        organization.map(|it| ("aws:resourceorgid".to_owned(), vec![it.id.clone()])).into_iter().collect()
     }
 }
 

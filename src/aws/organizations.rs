@@ -16,6 +16,8 @@ use crate::aws::operation::Client;
 const FIRST: Duration = Duration::from_millis(125);
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(5);
+/// How long the pace is left as it is, once it fell.
+const SLOWED: Duration = Duration::from_secs(1);
 /// How often a call that AWS throttles is tried, besides the SDK's own attempts.
 const TRIES: u32 = 8;
 /// The most items that a page may have.
@@ -148,11 +150,14 @@ struct Pace(Mutex<Beat>);
 struct Beat {
     next: Instant,
     gap: Duration,
+    /// Until when being throttled says nothing new: calls that were on their way together are refused together.
+    slowed_until: Instant,
 }
 
 impl Pace {
     fn new() -> Self {
-        Self(Mutex::new(Beat { next: Instant::now(), gap: FIRST }))
+        let now = Instant::now();
+        Self(Mutex::new(Beat { next: now, gap: FIRST, slowed_until: now }))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Beat) -> T) -> T {
@@ -171,13 +176,17 @@ impl Pace {
 
     fn throttled(&self) {
         self.with(|beat| {
-            beat.gap = (beat.gap * 2).min(LONGEST);
-            beat.next = beat.next.max(Instant::now() + beat.gap);
+            let now = Instant::now();
+            if now >= beat.slowed_until {
+                beat.gap = (beat.gap * 3 / 2).min(LONGEST);
+                beat.next = beat.next.max(now + beat.gap);
+                beat.slowed_until = now + SLOWED;
+            }
         });
     }
 
     fn answered(&self) {
-        self.with(|beat| beat.gap = (beat.gap - beat.gap / 100).max(SHORTEST));
+        self.with(|beat| beat.gap = (beat.gap - beat.gap / 400).max(SHORTEST));
     }
 }
 
@@ -193,11 +202,15 @@ mod tests {
             pace.turn().await;
         }
         assert_eq!(start.elapsed(), FIRST * 8, "the first is not waited for");
-        for _ in 0..500 {
+        for _ in 0..2000 {
             pace.answered();
         }
         assert_eq!(pace.with(|beat| beat.gap), SHORTEST);
+        pace.throttled();
+        pace.throttled();
+        assert_eq!(pace.with(|beat| beat.gap), SHORTEST * 3 / 2, "they were refused together");
         for _ in 0..20 {
+            tokio::time::advance(SLOWED).await;
             pace.throttled();
         }
         let throttled = Instant::now();

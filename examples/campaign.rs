@@ -8,6 +8,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match campaign(std::env::args().skip(1).collect()) {
         Ok(0) => ExitCode::SUCCESS,

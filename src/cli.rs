@@ -52,19 +52,6 @@ const STYLES: Styles = Styles::styled()
 /// The manifest, unless --file names another.
 pub const MANIFEST: &str = "deploy.yaml";
 
-/// The version, and what this build leaves out.
-static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
-    let features = [
-        (cfg!(feature = "alarms"), "alarms: bakes cannot read CloudWatch alarms"),
-        (cfg!(feature = "codedeploy"), "codedeploy: services under the CODE_DEPLOY controller are blocked"),
-        (cfg!(feature = "health"), "health: a failure does not show the target health of load balancers"),
-        (cfg!(feature = "verify"), "verify: there is no check that roles, images, log groups and secrets exist"),
-    ];
-    let missing = features.iter().filter(|(built, _)| !built);
-    let missing: String = missing.map(|(_, what)| format!("\nbuilt without the feature {what}")).collect();
-    format!("{}{missing}", env!("CARGO_PKG_VERSION"))
-});
-
 /// The table of exit codes, at the foot of the help.
 static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
     let rows = Exit::ALL.iter().map(|exit| format!("  {:>3}  {}", exit.code(), exit.words()));
@@ -73,7 +60,7 @@ static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
 
 /// Deploy Amazon ECS services to many AWS accounts from one GitLab job.
 #[derive(Debug, Parser)]
-#[command(name = "roleout", version, long_version = LONG_VERSION.as_str(), styles = STYLES)]
+#[command(name = "roleout", version, styles = STYLES)]
 #[command(after_help = EXIT_CODES.as_str(), max_term_width = 100)]
 pub struct Cli {
     /// The command.

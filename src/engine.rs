@@ -8,7 +8,6 @@ mod bake;
 mod batched_reads;
 mod blind;
 pub mod cancel;
-#[cfg(feature = "codedeploy")]
 mod codedeploy;
 pub mod context;
 mod deployment_tracker;

@@ -7,7 +7,6 @@ pub mod codedeploy;
 pub mod family;
 pub mod history;
 pub mod progress;
-#[cfg(feature = "verify")]
 pub mod references;
 pub mod service;
 

@@ -3,7 +3,6 @@
 pub mod accounts;
 pub mod continue_hooks;
 pub mod exec;
-#[cfg(feature = "verify")]
 pub mod iam_check;
 pub mod iam_files;
 pub mod init;

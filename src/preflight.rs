@@ -2,12 +2,10 @@
 //! and say why a run may not start.
 
 pub mod alarms;
-#[cfg(feature = "codedeploy")]
 pub mod codedeploy;
 pub mod diagnosis;
 pub mod promotion;
 pub mod references;
-#[cfg(feature = "verify")]
 pub mod run_tasks;
 pub mod verified;
 

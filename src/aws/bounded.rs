@@ -23,12 +23,10 @@ impl HttpClient for Bounded {
         SharedHttpConnector::new(BoundedConnector(self.0.http_connector(settings, components)))
     }
 
-    fn validate_base_client_config(
-        &self,
-        components: &RuntimeComponentsBuilder,
-        config: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.0.validate_base_client_config(components, config)
+    /// Does nothing: the SDK's client would open a connector here for each client of AWS and drop it, and so parse the
+    /// certificates of all authorities again.
+    fn validate_base_client_config(&self, _: &RuntimeComponentsBuilder, _: &ConfigBag) -> Result<(), BoxError> {
+        Ok(())
     }
 
     fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
@@ -54,6 +52,11 @@ impl HttpConnector for BoundedConnector {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_smithy_http_client::{Builder, Connector};
     use aws_smithy_runtime_api::client::http::http_client_fn;
     use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
     use http_body_util::StreamBody;
@@ -77,11 +80,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_client_opens_no_connector_before_it_calls() {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&opened);
+        let client = Builder::new().build_with_connector_fn(move |_, _| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Connector::builder().build_http()
+        });
+        let aws = Aws::in_process(SharedHttpClient::new(Bounded(client)), Clock::system(), "eu-west-1");
+        for account in ["111111111111", "222222222222"] {
+            let keys = || SharedCredentialsProvider::new(Sandbox::account_credentials(account));
+            let _ = (aws.sts("eu-west-1"), aws.ecs(account, "eu-west-1", keys));
+        }
+        assert_eq!(opened.load(Ordering::Relaxed), 0);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_answer_without_an_end_is_an_error_in_words() {
         let client = http_client_fn(|_, _| SharedHttpConnector::new(Endless));
         let aws = Aws::in_process(SharedHttpClient::new(Bounded(client)), Clock::tokio_from_system(), "eu-west-1");
-        let keys = aws_credential_types::provider::SharedCredentialsProvider::new(Sandbox::account_credentials("1"));
+        let keys = SharedCredentialsProvider::new(Sandbox::account_credentials("1"));
         let error = aws.sts("eu-west-1").caller(keys).await.expect_err("it has no end");
         assert_eq!(error.to_string(), "GetCallerIdentity: the answer is longer than 16 MiB");
     }

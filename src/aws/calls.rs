@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use crate::aws::error::{Kind, kind_of};
+use crate::aws::protocol;
 
 /// The target of the lines, by which `ROLEOUT_LOG` selects them.
 pub const TARGET: &str = "roleout::calls";
@@ -138,30 +139,17 @@ impl Drop for Sent {
 /// Returns the code of the error that an answer holds, and whether AWS throttled the call.
 fn refusal(answer: &HttpResponse) -> String {
     let status = answer.status().as_u16();
-    match code(answer) {
-        Some(code) if kind_of(Some(&code), status) == Kind::Throttled => format!("throttled: {code}"),
-        Some(code) => code,
+    let refusal = protocol::refusal(answer);
+    match refusal.as_ref().and_then(|error| error.code()).filter(|code| is_code(code)) {
+        Some(code) if kind_of(Some(code), status) == Kind::Throttled => format!("throttled: {code}"),
+        Some(code) => code.to_owned(),
         None => format!("HTTP {status}"),
     }
 }
 
-/// Finds the code where each protocol of AWS has it: a header, `__type` of JSON, `<Code>` of XML.
-fn code(answer: &HttpResponse) -> Option<String> {
-    let headers = answer.headers();
-    let header = headers.get("x-amzn-errortype").or_else(|| headers.get("x-amzn-query-error"));
-    let body = || answer.body().bytes().map(String::from_utf8_lossy);
-    let json = || {
-        let body: serde_json::Value = serde_json::from_str(&body()?).ok()?;
-        body["__type"].as_str().map(str::to_owned)
-    };
-    let xml = || body()?.split_once("<Code>")?.1.split_once("</Code>").map(|(code, _)| code.to_owned());
-    let code = header.map(str::to_owned).or_else(json).or_else(xml)?;
-    // A shape's name may have a namespace before it, and a URL or a fault's side after it.
-    let code = code.rsplit('#').next()?.split([':', ';']).next()?.trim();
-    let is_code = !code.is_empty()
-        && code.len() <= 100
-        && code.chars().all(|char| char.is_ascii_alphanumeric() || ".-_".contains(char));
-    is_code.then(|| code.to_owned())
+/// Whether a text has the form of a code: a proxy can answer anything.
+fn is_code(text: &str) -> bool {
+    text.len() <= 100 && text.chars().all(|char| char.is_ascii_alphanumeric() || ".-_".contains(char))
 }
 
 #[cfg(test)]

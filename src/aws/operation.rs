@@ -16,7 +16,6 @@ use aws_runtime::service_clock_skew::{
 use aws_runtime::user_agent::{ApiMetadata, UserAgentInterceptor};
 use aws_smithy_runtime::client::http::connection_poisoning::ConnectionPoisoningInterceptor;
 use aws_smithy_runtime::client::identity::IdentityCache;
-use aws_smithy_runtime::client::orchestrator::AuthSchemeAndEndpointOrchestrationV2;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
@@ -143,7 +142,6 @@ impl Client {
 fn settings(service: Service, config: &SdkConfig, account: &str, region: &str) -> FrozenLayer {
     let mut layer = Layer::new(service.id);
     layer.store_put(ApiMetadata::new(service.name, env!("CARGO_PKG_VERSION")));
-    layer.store_put(AuthSchemeAndEndpointOrchestrationV2);
     layer.store_put(AuthSchemeOptionResolverParams::new(()));
     layer.store_put(DisableClockSkewCorrection::from(config.disable_clock_skew_correction().unwrap_or_default()));
     layer.store_put(EndpointResolverParams::new(()));

@@ -242,7 +242,7 @@ impl HttpConnector for RecordingConnector {
 }
 
 impl Call {
-    /// Reads which operation a request is: by `x-amz-target` for JSON, by the path for CBOR, by `Action` for queries.
+    /// Reads which operation a request is: by `x-amz-target` for JSON, by `Action` for queries.
     fn read(request: &HttpRequest) -> Self {
         let body = request.body().bytes().unwrap_or_default();
         let header = |name: &str| request.headers().get(name).unwrap_or_default();
@@ -251,13 +251,11 @@ impl Call {
         let scope: Vec<&str> = scope.split([',', ' ']).next().unwrap_or_default().split('/').collect();
         let part = |at: usize| scope.get(at).copied().unwrap_or_default().to_owned();
         let target = header("x-amz-target").rsplit('.').next().unwrap_or_default();
-        let path = request.uri().split_once("/operation/").map_or("", |(_, operation)| operation);
         let action =
             || form_urlencoded::parse(body).find(|(key, _)| key == "Action").map(|(_, value)| value.into_owned());
-        let operation = match (target, path) {
-            ("", "") => action().unwrap_or_else(|| "Unknown".to_owned()),
-            ("", path) => path.to_owned(),
-            (target, _) => target.to_owned(),
+        let operation = match target {
+            "" => action().unwrap_or_else(|| "Unknown".to_owned()),
+            target => target.to_owned(),
         };
         // It becomes part of a file's name.
         let plain = |text: String| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();

@@ -11,7 +11,6 @@ use crate::engine::cancel::Cancel;
 use crate::fleet::{Allow, Fleet, Subject};
 use crate::iam::{self, IamOptions};
 use crate::load::{begin_ambient, fleet_of_policies};
-#[cfg(feature = "verify")]
 use crate::operations::iam_check::compare;
 use crate::operations::iam_files::{self, setup};
 use crate::sandbox::{AUDIENCE, ISSUER_HOST, PROJECT_PATH, Sandbox};
@@ -60,11 +59,4 @@ fn pretend(fleet: &mut Fleet) {
         environment_protected: false,
         deployment_tier: Vec::new(),
     });
-}
-
-/// Without the feature `verify` nothing can be read of IAM.
-#[cfg(not(feature = "verify"))]
-async fn compare(_: &Fleet, _: (&iam::Setup, &iam::Setup), _: &mut CommandContext<'_>) -> Result<Exit, Error> {
-    let message = "this build of roleout cannot read IAM";
-    Err(Error::new(Exit::Usage, message).help("build it with the cargo feature `verify`, which is on by default"))
 }

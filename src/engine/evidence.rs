@@ -2,7 +2,6 @@
 //!
 //! Everything here is best effort and bounded in time: a missing permission costs a line, never the outcome.
 
-#[cfg(feature = "health")]
 mod health;
 mod tail;
 
@@ -110,15 +109,8 @@ impl Found {
 }
 
 /// Says what is wrong with the targets behind a service's load balancers, by the ARNs of its target groups.
-#[cfg(feature = "health")]
 pub async fn of_targets(ecs: &Ecs, target: &TargetSpec, groups: &[String]) -> Vec<Evidence> {
     health::collect(ecs, target, groups).await
-}
-
-/// Without the feature `health` nothing is known of targets.
-#[cfg(not(feature = "health"))]
-pub async fn of_targets(_: &Ecs, _: &TargetSpec, _: &[String]) -> Vec<Evidence> {
-    Vec::new()
 }
 
 /// Gathers the evidence of a failed deployment. `messages` are ECS's since the rollout began; `unwell` is what was wrong with

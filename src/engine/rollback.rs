@@ -2,7 +2,6 @@
 //! for ECS's own rollback; stop our deployment with ROLLBACK; deploy the previous revision. It never works against somebody
 //! else's deployment. The previous revision was recorded when the work was planned.
 
-#[cfg(feature = "codedeploy")]
 mod codedeploy;
 mod settings;
 mod stop;
@@ -118,7 +117,6 @@ impl<'a> Rollback<'a> {
 
     /// Rolls back, and returns once the service is rolled back or cannot be.
     pub async fn run(mut self) -> RollbackResult {
-        #[cfg(feature = "codedeploy")]
         if let Some(group) = self.work.codedeploy.as_ref().filter(|_| self.work.definition != Definition::Keep) {
             return self.go_back_by_codedeploy(group).await;
         }

@@ -14,7 +14,6 @@ use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
 use crate::engine::blind::Blind;
-#[cfg(feature = "codedeploy")]
 use crate::engine::codedeploy;
 use crate::engine::context::Run;
 use crate::engine::deployment_tracker::{DeploymentTracker, Verdict};
@@ -119,12 +118,10 @@ async fn forward(
         return RolloutResult::stopped(run, &within, target).unused(registered.as_ref().map(|it| &it.revision));
     }
     run.with_progress(index, |known| known.asked = true);
-    #[cfg(feature = "codedeploy")]
     if let (Some(group), Some(registered)) = (&work.codedeploy, &registered) {
         let watch = codedeploy::Watch::new(run, target, group, wave.on_cancel);
         return codedeploy::rollout(watch, work, registered.clone(), permit).await;
     }
-    #[cfg(feature = "codedeploy")]
     if let (Some(group), Definition::Follow { deployment }) = (&work.codedeploy, &work.definition) {
         return codedeploy::follow(codedeploy::Watch::new(run, target, group, wave.on_cancel), work, deployment).await;
     }

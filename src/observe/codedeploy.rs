@@ -2,22 +2,18 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+
+use crate::aws::codedeploy::Deployment;
+use crate::aws::denial;
 use crate::aws::ecs::Ecs;
+use crate::aws::error::{CallError, Kind};
+use crate::fleet::codedeploy::CodeDeploy as Group;
 use crate::fleet::{Fleet, TargetSpec};
-use crate::observe::Observation;
-#[cfg(feature = "codedeploy")]
-use {
-    crate::aws::codedeploy::Deployment,
-    crate::aws::denial,
-    crate::aws::error::{CallError, Kind},
-    crate::fleet::codedeploy::CodeDeploy as Group,
-    crate::observe::ObserveError,
-    crate::observe::attempt::Attempt,
-    futures::StreamExt,
-};
+use crate::observe::attempt::Attempt;
+use crate::observe::{Observation, ObserveError};
 
 /// Deployment groups that are asked at once.
-#[cfg(feature = "codedeploy")]
 const AT_ONCE: usize = 32;
 
 /// A deployment that is under way.
@@ -33,7 +29,6 @@ pub struct Underway {
 
 /// Reads the deployment that is under way of every target under the CODE_DEPLOY controller whose group the manifest names. A
 /// target of which that cannot be read counts as not seen.
-#[cfg(feature = "codedeploy")]
 pub async fn under_way(fleet: &Fleet, seen: &mut [Observation], client: &dyn Fn(&TargetSpec) -> Arc<Ecs>) {
     let asked: Vec<_> = seen
         .iter()
@@ -58,11 +53,6 @@ pub async fn under_way(fleet: &Fleet, seen: &mut [Observation], client: &dyn Fn(
     }
 }
 
-/// Without the feature `codedeploy` nothing is known of CodeDeploy.
-#[cfg(not(feature = "codedeploy"))]
-pub async fn under_way(_: &Fleet, _: &mut [Observation], _: &dyn Fn(&TargetSpec) -> Arc<Ecs>) {}
-
-#[cfg(feature = "codedeploy")]
 async fn read(ecs: &Ecs, target: &TargetSpec, group: &Group, present: &str) -> Result<Option<Underway>, CallError> {
     let api = ecs.aux().codedeploy(&target.id.region);
     let Some(last) = api.last(group).await?.filter(|last| !last.is_over()) else { return Ok(None) };
@@ -75,7 +65,6 @@ async fn read(ecs: &Ecs, target: &TargetSpec, group: &Group, present: &str) -> R
 
 /// Reads what the newest deployments of a group came to, newest first: those that rolled another back are left out, as they
 /// are of ECS's own. `present` is the ARN of the task definition that the service runs.
-#[cfg(feature = "codedeploy")]
 pub async fn attempts(ecs: &Ecs, target: &TargetSpec, present: &str) -> Result<Vec<Attempt>, CallError> {
     let Some(group) = &target.desired.codedeploy else { return Ok(Vec::new()) };
     let deployments = ecs.aux().codedeploy(&target.id.region).newest(group).await?;
@@ -88,7 +77,6 @@ pub async fn attempts(ecs: &Ecs, target: &TargetSpec, present: &str) -> Result<V
 }
 
 /// Says why a target's deployments could not be read.
-#[cfg(feature = "codedeploy")]
 pub fn read_error(error: &CallError, target: &TargetSpec) -> ObserveError {
     let unseen = crate::observe::read_error(error, target);
     let help = match error.kind {

@@ -64,14 +64,10 @@ async fn target_past(ecs: &Ecs, target: &TargetSpec, observed: &Observed, famili
         let because = "the service runs no task definition".to_owned();
         return Ok(History::Revisions { arns: Vec::new(), older: Vec::new(), because });
     }
-    #[cfg(feature = "codedeploy")]
     let by_codedeploy = observed.service.controller == "CODE_DEPLOY";
-    #[cfg(not(feature = "codedeploy"))]
-    let by_codedeploy = false;
     let attempts = match by_codedeploy {
-        #[cfg(feature = "codedeploy")]
         true => crate::observe::codedeploy::attempts(ecs, target, live).await,
-        _ => attempts(ecs, target).await,
+        false => attempts(ecs, target).await,
     };
     let because = match attempts {
         Ok(attempts) if !attempts.is_empty() => return Ok(History::Deployments(attempts)),

@@ -375,11 +375,7 @@ pub(super) fn undeployable(service: &LiveService, codedeploy: Option<&CodeDeploy
     }
     match (service.controller.as_str(), codedeploy) {
         ("ECS", None) => None,
-        ("CODE_DEPLOY", Some(_)) if cfg!(feature = "codedeploy") => None,
-        ("CODE_DEPLOY", Some(_)) => Some(Decision::blocked(
-            "its deployment controller is CODE_DEPLOY, and this build of roleout has no CodeDeploy",
-            "build it with the cargo feature `codedeploy`, which is on by default",
-        )),
+        ("CODE_DEPLOY", Some(_)) => None,
         ("CODE_DEPLOY", None) => Some(Decision::blocked(
             "its deployment controller is CODE_DEPLOY, and UpdateService cannot deploy it",
             "name its deployment group with `codedeploy` in the manifest",

@@ -8,9 +8,7 @@ use crate::fleet::Fleet;
 use crate::observe::{Observation, Observed};
 use crate::plan::work::Plan;
 use crate::preflight::alarms;
-#[cfg(feature = "codedeploy")]
 use crate::preflight::codedeploy;
-#[cfg(feature = "verify")]
 use crate::preflight::run_tasks;
 use crate::preflight::verified::Verified;
 use crate::view::View;
@@ -38,7 +36,6 @@ pub async fn verify(
     let reads = async {
         let mut verified = definitions(fleet, plan, observed, connection, view).await;
         alarms::check(fleet, plan, connection, view, &mut verified).await;
-        #[cfg(feature = "codedeploy")]
         codedeploy::check(fleet, plan, connection, view, &mut verified).await;
         verified
     };
@@ -46,7 +43,6 @@ pub async fn verify(
 }
 
 /// Looks for what task definitions name.
-#[cfg(feature = "verify")]
 async fn definitions(
     fleet: &Fleet,
     plan: &mut Plan,
@@ -94,20 +90,7 @@ async fn definitions(
     Verified { blocked, notes: checked.notes }
 }
 
-/// Without the feature `verify` none of that is checked.
-#[cfg(not(feature = "verify"))]
-async fn definitions(
-    _: &Fleet,
-    _: &mut Plan,
-    _: impl Iterator<Item = (usize, &Observed)>,
-    _: &Connection,
-    _: &mut View,
-) -> Verified {
-    Verified::default()
-}
-
 /// Returns the definition whose tasks the work starts; `None` where it starts none, or they are on their way already.
-#[cfg(feature = "verify")]
 fn definition(work: &crate::plan::work::Work, observed: &Observed) -> Option<std::sync::Arc<serde_json::Value>> {
     use crate::plan::work::Definition;
 

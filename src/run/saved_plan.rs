@@ -74,10 +74,6 @@ pub async fn apply_plan(
     };
     let (fleet, mut plan) = saved.into_parts();
     hold_external_ids(&fleet);
-    if !cfg!(feature = "codedeploy") && plan.work.iter().flatten().any(|work| work.codedeploy.is_some()) {
-        let error = Error::new(Exit::Blocked, "the plan deploys by CodeDeploy, which this build of roleout has not");
-        return Err(error.help("build it with the cargo feature `codedeploy`, which is on by default"));
-    }
     check_from(&fleet, start.from.as_deref())?;
     let start = Start { read_at: Some(Instant::now()), ..start };
     let compared = compare(&fleet, &mut plan, &start, terms.no_verify, context).await?;

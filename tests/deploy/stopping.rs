@@ -308,7 +308,6 @@ async fn a_signal_is_told_of_when_it_comes_and_not_when_the_run_is_over() {
     assert!(told < ended, "{:?}", ran.events);
 }
 
-#[cfg(feature = "codedeploy")]
 #[tokio::test(start_paused = true)]
 async fn no_deployment_by_codedeploy_begins_after_a_signal() {
     let keys = "codedeploy: { application: shop, deployment_group: \"${service.name}\", container: app, port: 8080 }";

@@ -31,14 +31,6 @@ pub async fn read_roles<'a>(
     futures::stream::iter(looks).buffered(CONCURRENCY).collect().await
 }
 
-/// Without the feature `verify` nothing of IAM can be read.
-#[cfg(not(feature = "verify"))]
-async fn one(_: &Fleet, _: &Connection, _: &Hop, _: &HopError) -> Live {
-    let why = || "this build cannot read IAM; build it with the cargo feature `verify`".to_owned();
-    Live { role: Look::Refused(why()), providers: Look::Refused(why()) }
-}
-
-#[cfg(feature = "verify")]
 async fn one(fleet: &Fleet, connection: &Connection, hop: &Hop, cause: &HopError) -> Live {
     use crate::aws::SharedCredentialsProvider;
     use crate::aws::error::Kind;

@@ -152,3 +152,67 @@ pub fn read(text: &str, base: usize, context: &Context) -> Option<ReadLock> {
 fn find_line(text: &str, start: &str) -> Option<usize> {
     if text.starts_with(start) { Some(0) } else { text.find(&format!("\n{start}")).map(|at| at + 1) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::manifest::fault::Source;
+
+    fn read_text(text: &str) -> Result<Lock, String> {
+        let context = Context::new(Arc::new(Source::new("deploy.accounts.lock.yaml", text.to_owned())));
+        let read = read(text, 0, &context);
+        match context.into_error() {
+            Some(error) => Err(error.to_string()),
+            None => Ok(read.expect("no fault").lock),
+        }
+    }
+
+    fn lock(name: &str, value: &str) -> Lock {
+        let id: AccountId = "012345678901".parse().expect("an id");
+        let member = Member {
+            id: id.clone(),
+            name: name.to_owned(),
+            email: Some("a+b@example.com".to_owned()),
+            unit: "work/ä \"b\"".to_owned(),
+            tags: [("cost:center/x".to_owned(), value.to_owned())].into(),
+            state: ACTIVE.to_owned(),
+        };
+        let exclude = Criteria { names: vec!["*x".to_owned()], ..Criteria::default() };
+        let criteria = Criteria {
+            units: vec!["work/*".to_owned()],
+            tags: [("env".to_owned(), vec!["true".to_owned(), "1.10".to_owned()])].into(),
+            exclude: vec![exclude],
+            ..Criteria::default()
+        };
+        let facts = Facts { email: true, tags: ["env".to_owned(), "cost:center/x".to_owned()].into() };
+        Lock {
+            changed: "2026-11-30".to_owned(),
+            organization: "o-a1b2c3d4e5".to_owned(),
+            question: Question::new([criteria, Criteria::default()], facts),
+            units: [("/", "r-ab12"), ("work", "ou-1"), ("work/ä \"b\"", "ou-2")]
+                .map(|(path, id)| (path.to_owned(), id.to_owned()))
+                .into(),
+            accounts: [(id, Locked { member, leaves: Some(Leaves::State("CLOSED".to_owned())) })].into(),
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read(name in "\\PC{1,20}|[\\x00-\\x7f]{1,20}", value in "\\PC{0,20}") {
+            let lock = lock(&name, &value);
+            proptest::prop_assert_eq!(read_text(&lock.text()), Ok(lock));
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_broken_is_told_with_its_place() {
+        let text = lock("a", "b").text();
+        let told = |text: &str| read_text(text).expect_err("a fault");
+        insta::assert_snapshot!(told(&text.replacen("accounts:\n", "accounts:\n<<<<<<< ours\n", 1)), @"");
+        insta::assert_snapshot!(told(&text.replace("version: 1", "version: 2")), @"");
+        insta::assert_snapshot!(told(&text.replace("012345678901", "12345678901")), @"");
+        insta::assert_snapshot!(told(&text.replace("facts:", "fact:")), @"");
+    }
+}

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::base::json::pretty;
@@ -161,6 +164,23 @@ pub fn list_json(file: &Path, fleet: &Fleet) -> String {
     let accounts: Vec<Value> = fleet.roster.accounts.iter().map(listing).collect();
     let value = json!({ "version": 1, "file": file.display().to_string(), "accounts": accounts, "lock": lock });
     pretty(&value).unwrap_or_default()
+}
+
+/// Says which lock a fleet is from, and how old that is; `None` where it is from none.
+pub fn age(fleet: &Fleet, now: Timestamp) -> Option<String> {
+    let (source, lock) = lock(fleet)?;
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let days = lock.changed.parse::<Date>().map(|changed| changed.until(today).map_or(0, |span| span.get_days()));
+    let when = match days {
+        Ok(..=0) => "today".to_owned(),
+        Ok(days) => format!("{} ago", count(usize::try_from(days).unwrap_or_default(), "day")),
+        Err(_) => format!("on {}", lock.changed),
+    };
+    Some(format!(
+        "the accounts of the organization are those of {}, which changed last {when}; `roleout accounts --check` compares it \
+         with the organization",
+        source.file
+    ))
 }
 
 fn lock(fleet: &Fleet) -> Option<(&OrganizationSource, &Lock)> {

@@ -143,7 +143,7 @@ impl Checker<'_> {
                 }
             }
         }
-        self.listed_and_discovered(&gathered.list);
+        self.listed_and_discovered(&mut gathered.list);
         for role in roles {
             if !is_name(&role.key) {
                 let help = "use letters, digits, `.`, `_` and `-`: files of `roleout iam` are named after it";
@@ -286,17 +286,19 @@ impl Checker<'_> {
         false
     }
 
-    /// Records an account that is listed, and that an entry takes from the organization as well.
-    fn listed_and_discovered(self, list: &[Draft]) {
+    /// Records an account that is listed, and that an entry takes from the organization as well. The entry's one stays.
+    fn listed_and_discovered(self, list: &mut Vec<Draft>) {
         let of = |draft: &Draft| Some((draft.id.clone()?, draft.place));
         let discovered: BTreeMap<AccountId, Span> =
             list.iter().filter(|it| it.member.is_some()).filter_map(of).collect();
-        for draft in list.iter().filter(|draft| draft.member.is_none()) {
-            let Some((id, place)) = draft.id.as_ref().and_then(|id| Some((id, discovered.get(id)?))) else { continue };
+        list.retain(|draft| {
+            let id = draft.id.as_ref().filter(|_| draft.member.is_none());
+            let Some((id, place)) = id.and_then(|id| Some((id, discovered.get(id)?))) else { return true };
             let message = format!("account {id} is listed, and an entry takes it from the organization as well");
             let fault = self.context.fault(draft.place, message).also(*place, "this entry");
             self.context.push(fault.help(format!("remove it here, or there: `exclude: {{ id: \"{id}\" }}`")));
-        }
+            false
+        });
     }
 
     fn own_keys(self, labels: &Option<Spanned<Entries<Scalar>>>) {

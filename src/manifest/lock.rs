@@ -210,9 +210,12 @@ mod tests {
     fn a_lock_that_is_broken_is_told_with_its_place() {
         let text = lock("a", "b").text();
         let told = |text: &str| read_text(text).expect_err("a fault");
-        insta::assert_snapshot!(told(&text.replacen("accounts:\n", "accounts:\n<<<<<<< ours\n", 1)), @"");
-        insta::assert_snapshot!(told(&text.replace("version: 1", "version: 2")), @"");
-        insta::assert_snapshot!(told(&text.replace("012345678901", "12345678901")), @"");
-        insta::assert_snapshot!(told(&text.replace("facts:", "fact:")), @"");
+        insta::assert_snapshot!(told(&text.replacen("accounts:\n", "accounts:\n<<<<<<< ours\n", 1)), @"deploy.accounts.lock.yaml:15:1: the lock has a merge conflict (take either side of it, and run `roleout accounts --update`: that writes what is right)");
+        insta::assert_snapshot!(told(&text.replace("version: 1", "version: 2")), @"deploy.accounts.lock.yaml:3:10: this version of the lock is not known (this program reads version 1)");
+        insta::assert_snapshot!(told(&text.replace("012345678901", "12345678901")), @"deploy.accounts.lock.yaml:15:5: `12345678901` is not an AWS account id: 12 digits (restore the file from its repository, and run `roleout accounts --update`)");
+        insta::assert_snapshot!(told(&text.replace("facts:", "fact:")), @r"
+        deploy.accounts.lock.yaml:3:1: missing field `facts`
+        deploy.accounts.lock.yaml:9:1: unknown key `fact` in the lock (did you mean `facts`?)
+        ");
     }
 }

@@ -16,6 +16,7 @@ pub mod iam;
 pub mod limits;
 pub mod logs;
 pub mod operation;
+pub mod organizations;
 pub mod others;
 pub mod parameters;
 pub mod permit;

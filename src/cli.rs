@@ -1,5 +1,6 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
+mod accounts;
 mod check;
 mod doctor;
 mod effect;
@@ -17,6 +18,7 @@ mod sandbox;
 mod status;
 mod verbosity;
 
+pub use crate::cli::accounts::{Accounts, AccountsFormat};
 pub use crate::cli::check::{Check, CheckFormat};
 pub use crate::cli::doctor::{Doctor, DoctorFormat};
 pub use crate::cli::exec::{Credentials, CredentialsFormat, Exec};
@@ -123,6 +125,8 @@ pub enum Command {
     Continue(Continue),
     /// Walk every role chain, and explain failures of ID tokens, trust policies and identity providers
     Doctor(Doctor),
+    /// List the accounts of the manifest, or renew those that it takes from AWS Organizations
+    Accounts(Accounts),
     /// Write the IAM roles, trust policies and permissions that the manifest needs, or compare them with the live ones
     Iam(Iam),
     /// Run a command with the session of one account, or of several

@@ -1,5 +1,6 @@
 //! The commands: one file a verb. Each parses its arguments, makes one call, and returns an exit code.
 
+pub mod accounts;
 pub mod check;
 pub mod continue_hook;
 pub mod credentials;

@@ -12,11 +12,13 @@ pub mod failure_budget;
 pub mod identity_provider;
 pub mod image;
 pub mod image_ref;
+pub mod organization;
 mod policy;
 mod portal;
 pub mod regions;
 mod revision;
 pub mod role_arn;
+mod roster;
 mod run_task;
 mod select;
 mod shard;
@@ -33,6 +35,7 @@ pub use crate::fleet::image::{ImageChoice, ImageError};
 pub use crate::fleet::policy::{OnBusy, OnCancel, OnFailure, Scope};
 pub use crate::fleet::portal::Portal;
 pub use crate::fleet::revision::Revision;
+pub use crate::fleet::roster::{Listing, OrganizationEntry, OrganizationSource, Roster};
 pub use crate::fleet::run_task::{Launch, Moment, Per, RunTask, RunTasks};
 pub use crate::fleet::select::SelectError;
 pub use crate::fleet::shard::{Part, Shard, ShardError};
@@ -59,6 +62,8 @@ pub struct Fleet {
     pub allow: Option<Allow>,
     /// The accounts, in the manifest's order.
     pub accounts: Vec<Arc<Account>>,
+    /// What the manifest says of its accounts, those without targets too, and of the organization that they are from.
+    pub roster: Roster,
     /// Every target, in the manifest's order: account, then region, then service.
     pub targets: Vec<TargetSpec>,
     /// The targets whose running images others get, also where they are not among `targets`: they are read.

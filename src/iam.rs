@@ -13,6 +13,7 @@ pub mod marks;
 pub mod permission;
 pub mod policy;
 pub mod refusal;
+pub mod stackset;
 pub mod subject;
 pub mod terraform;
 pub mod trust;
@@ -21,11 +22,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fleet::identity_provider::Provider;
 use crate::fleet::role_arn::RoleArn;
-use crate::fleet::{AccountId, Allow, Fleet, IdentitySource};
+use crate::fleet::{AccountId, Allow, Fleet, Hop, IdentitySource};
 use crate::iam::grant::Grants;
 use crate::iam::policy::Policy;
 use crate::iam::refusal::Refusal;
@@ -141,26 +142,22 @@ pub fn setup(fleet: &Fleet, choice: IamOptions) -> Result<Setup, Refusal> {
     let (allow, issuer) = subject_of(fleet)?;
     let (mut notes, mut unknown) = (BTreeSet::new(), BTreeMap::<String, BTreeSet<String>>::new());
     let mut drafts: IndexMap<RoleArn, Draft> = IndexMap::new();
+    let organization = fleet.roster.organization.as_ref();
+    let members = Members::new(fleet);
     for account in &fleet.accounts {
         let hops = &account.chain.hops;
-        for (index, hop) in hops.iter().enumerate() {
-            let draft = drafts.entry(hop.arn.clone()).or_default();
-            draft.role.clone_from(&hop.role);
-            draft.max_session = draft.max_session.max(hop.duration.unwrap_or(HOUR)).max(HOUR);
-            match index.checked_sub(1).and_then(|before| hops.get(before)) {
-                None => draft.web_identity = true,
-                Some(before) => draft.assumed.push(trust::Assumed::new(before, hop, &hops[..index])),
-            }
-            if let Some(next) = hops.get(index + 1) {
-                let actions = trust::actions(next, &hops[..=index]);
-                draft.grants.allow("NextRole", &actions, [next.arn.to_string()], None);
-            }
-        }
+        gather(hops, &members, &mut drafts);
         if let Some(last) = hops.last() {
             let draft = drafts.entry(last.arn.clone()).or_default();
             for (why, service) in permission::of_account(fleet, account, choice, &mut draft.grants) {
                 unknown.entry(why).or_default().insert(service);
             }
+        }
+    }
+    if let Some((source, chain)) = organization.and_then(|source| Some((source, source.chain.as_ref()?))) {
+        gather(&chain.hops, &members, &mut drafts);
+        if let Some(last) = chain.role() {
+            permission::of_organization(source, &mut drafts.entry(last.clone()).or_default().grants);
         }
     }
     if choice.check {
@@ -194,6 +191,51 @@ pub fn setup(fleet: &Fleet, choice: IamOptions) -> Result<Setup, Refusal> {
     );
     notes.extend(subject::notes(allow, issuer));
     Ok(Setup { accounts: accounts.into_values().collect(), notes: notes.into_iter().collect() })
+}
+
+/// The accounts of an organization, in which a role is granted by its name.
+struct Members<'a> {
+    ids: BTreeSet<&'a AccountId>,
+    organization: &'a str,
+}
+
+impl<'a> Members<'a> {
+    fn new(fleet: &'a Fleet) -> Self {
+        let listings = fleet.roster.accounts.iter().filter(|listing| listing.ou.is_some());
+        let lock = fleet.roster.organization.as_ref().and_then(|source| source.lock.as_ref());
+        Self {
+            ids: listings.map(|listing| &listing.id).collect(),
+            organization: lock.map_or("", |lock| &lock.organization),
+        }
+    }
+
+    /// Returns the resource that stands for a role, and its condition: the roles of that name in all of the organization, where
+    /// accounts come and go, and the role alone elsewhere.
+    fn resource(&self, arn: &RoleArn) -> (String, Option<Value>) {
+        if !self.ids.contains(arn.account()) {
+            return (arn.to_string(), None);
+        }
+        let condition = json!({ "StringEquals": { "aws:ResourceOrgID": self.organization } });
+        (format!("arn:{}:iam::*:role{}{}", arn.partition(), arn.path(), arn.name()), Some(condition))
+    }
+}
+
+/// Gathers what the roles of a chain need to walk it.
+fn gather(hops: &[Hop], members: &Members<'_>, drafts: &mut IndexMap<RoleArn, Draft>) {
+    for (index, hop) in hops.iter().enumerate() {
+        let draft = drafts.entry(hop.arn.clone()).or_default();
+        draft.role.clone_from(&hop.role);
+        draft.max_session = draft.max_session.max(hop.duration.unwrap_or(HOUR)).max(HOUR);
+        match index.checked_sub(1).and_then(|before| hops.get(before)) {
+            None => draft.web_identity = true,
+            Some(before) => draft.assumed.push(trust::Assumed::new(before, hop, &hops[..index])),
+        }
+        if let Some(next) = hops.get(index + 1) {
+            let actions = trust::actions(next, &hops[..=index]);
+            let (resource, condition) = members.resource(&next.arn);
+            draft.grants.allow("NextRole", &actions, [resource], condition);
+        }
+    }
 }
 
 fn finished(

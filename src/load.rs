@@ -6,7 +6,7 @@ use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::redact;
 use crate::cli::{ImageOverrides, Selection};
-use crate::fleet::{Fleet, IdentitySource};
+use crate::fleet::{Fleet, Identity, IdentitySource, OrganizationSource};
 use crate::manifest::credential::Credentials;
 use crate::manifest::load::{self, How, LoadError};
 
@@ -49,7 +49,25 @@ pub fn fleet(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<
 /// be known to write them.
 pub fn fleet_of_policies(path: &Path) -> Result<Fleet, Error> {
     let variables = |name: &str| environment(name).or_else(|| placeholder_ci_variable(name));
-    load_as(path, &variables, How { images: false, ..How::default() })
+    // The role that reads the organization is needed before there is a lock.
+    load_as(path, &variables, How { images: false, unlocked: true, ..How::default() })
+}
+
+/// Loads of a manifest what an update of its lock needs.
+///
+/// # Errors
+/// Every fault; or no entry takes accounts from an organization.
+pub fn organization(
+    path: &Path,
+    variables: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Identity, OrganizationSource), Error> {
+    let loaded = load::load_organization(path, variables).map_err(|error| rendered(&error))?;
+    loaded.ok_or_else(|| {
+        let message = format!("{}: no account is from an organization", path.display());
+        let help =
+            "add an entry such as { from: organization, ou: workloads, chain: [...], regions: [...] } to `accounts`";
+        Error::new(Exit::Manifest, message).help(help)
+    })
 }
 
 /// Has every chain begin with the SDK's own credentials, where the command line asks for that.
@@ -60,11 +78,13 @@ pub fn begin_ambient(fleet: &mut Fleet, ambient: bool) {
 }
 
 fn load_as(path: &Path, variables: &dyn Fn(&str) -> Option<String>, how: How<'_>) -> Result<Fleet, Error> {
-    load::load_as(path, variables, how).map_err(|error| {
-        let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-        let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
-        Error::new(Exit::Manifest, error.render(color, width).trim_end())
-    })
+    load::load_as(path, variables, how).map_err(|error| rendered(&error))
+}
+
+fn rendered(error: &LoadError) -> Error {
+    let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
+    Error::new(Exit::Manifest, error.render(color, width).trim_end())
 }
 
 /// Loads a manifest with all of its targets, and with the identity that the command line asks for.
@@ -74,7 +94,7 @@ pub fn load_unfiltered(selection: &Selection, variables: &dyn Fn(&str) -> Option
 
 /// With `images`, what AWS would refuse of the images in task definition files is a fault: nothing puts others in their place.
 fn whole_as(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>, images: bool) -> Result<Fleet, Error> {
-    let how = How { images, credentials: &selection.credentials, open: selection.open };
+    let how = How { images, credentials: &selection.credentials, open: selection.open, ..How::default() };
     let mut fleet = load_as(&selection.file, variables, how)?;
     begin_ambient(&mut fleet, selection.ambient);
     Ok(fleet)

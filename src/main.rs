@@ -13,8 +13,8 @@ use roleout::base::exit::Exit;
 use roleout::base::text;
 use roleout::cli::{self, Cli, ColorChoice, Command, IamAction, OutputFormat, Verbosity};
 use roleout::commands::{
-    check, continue_hook, credentials, deploy, doctor, exec, iam, init, pipeline, plan, report, rollback, sandbox,
-    status, watch,
+    accounts, check, continue_hook, credentials, deploy, doctor, exec, iam, init, pipeline, plan, report, rollback,
+    sandbox, status, watch,
 };
 use roleout::engine::cancel::{Cancel, Signal};
 use roleout::manifest::schema;
@@ -159,6 +159,12 @@ async fn run_command(cli: Cli, called: &Called) -> Result<ExitCode, Error> {
             with_signals(async |cancel| credentials::credentials(&args, out, terminal, view, cancel).await).await
         }
         Command::Report(args) => with_view(called, &talk(false, 0), async |view, _| report::report(&args, view)).await,
+        Command::Accounts(args) => {
+            with_view(called, &talk(args.quiet, args.calls.verbose), async |view, cancel| {
+                accounts::accounts(&args, view, cancel).await
+            })
+            .await
+        }
         Command::Iam(args) => match &args.action {
             None => iam::write(&args, &mut std::io::stdout(), &mut anstream::stderr()),
             Some(IamAction::Check(args)) => {

@@ -19,8 +19,10 @@ pub mod include;
 pub mod interpolate;
 pub mod load;
 pub mod locate;
+pub mod lock;
 mod lookalike;
 pub mod node;
+pub mod organization;
 pub mod render;
 pub mod run_task;
 pub mod scalar;
@@ -44,6 +46,7 @@ use crate::manifest::deployment::Deployment;
 use crate::manifest::gitlab::GitLab;
 use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::Template;
+use crate::manifest::organization::AccountEntry;
 use crate::manifest::run_task::RunTask;
 use crate::manifest::scalar::{AmountValue, Count, DurationValue, Json, Scalar};
 use crate::manifest::select::Selector;
@@ -69,9 +72,9 @@ pub struct Manifest {
     pub identity: Option<Spanned<Identity>>,
     /// The IAM roles, by a name of your own that `chain` uses.
     pub roles: Option<Spanned<Entries<Role>>>,
-    /// The AWS accounts.
+    /// The AWS accounts: each by itself, or those of an organization that match.
     #[schemars(required)]
-    pub accounts: Option<Spanned<Vec<Spanned<Account>>>>,
+    pub accounts: Option<Spanned<Vec<Spanned<AccountEntry>>>>,
     /// The ECS services.
     #[schemars(required)]
     pub services: Option<Spanned<Vec<Spanned<Service>>>>,
@@ -102,6 +105,9 @@ pub struct Identity {
     /// The role session name of every hop, as CloudTrail shows it: 2 to 64 of letters, digits and `_+=,.@-`. Default:
     /// `gl-${CI_PROJECT_ID}-${CI_PIPELINE_ID}-${CI_JOB_ID}` in a GitLab job, otherwise `roleout`.
     pub session_name: Option<Spanned<String>>,
+    /// The roles that lead to the management account of the organization, or to a delegated administrator, for `roleout
+    /// accounts --update`. No other command walks them.
+    pub organization_chain: Option<Spanned<Vec<Spanned<String>>>>,
     /// The address of the GitLab that issues the ID tokens, exactly as in their `iss`, such as `https://gitlab.com`.
     /// `roleout iam` writes trust policies for it. `roleout doctor` compares it with the token, and checks it if there is
     /// no token. Default: `CI_SERVER_URL` for `iam`, the token's own for `doctor`.

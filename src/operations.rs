@@ -1,5 +1,6 @@
 //! What the commands do that deploy nothing: each finds its account, its services or its journals, and says what it found.
 
+pub mod accounts;
 pub mod continue_hooks;
 pub mod exec;
 pub mod iam_check;

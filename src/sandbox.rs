@@ -1,6 +1,6 @@
 //! An AWS to deploy to without AWS: STS, ECS and a GitLab issuer per account and region, with a seeded fault model; and
-//! of IAM, ECR, CloudWatch, CloudWatch Logs, Secrets Manager, Systems Manager and Elastic Load Balancing what is read of
-//! them.
+//! of IAM, Organizations, ECR, CloudWatch, CloudWatch Logs, Secrets Manager, Systems Manager and Elastic Load Balancing what
+//! is read of them.
 //!
 //! It stands behind the AWS SDK's own HTTP client ([`Sandbox::http_client`]), so everything above that is the real
 //! thing, or behind a loopback server ([`Sandbox::serve`]). Time comes from the clock that it is given and chance from
@@ -46,6 +46,7 @@ mod logs;
 mod model;
 mod moment;
 mod one_off;
+mod organizations;
 mod parameters;
 mod policy;
 mod protocol;
@@ -87,6 +88,7 @@ pub use crate::sandbox::calls::{Attempt, Calls, Write};
 pub use crate::sandbox::fault::{Fault, NAMES as FAULT_NAMES, parse_fault};
 pub use crate::sandbox::idle::refuse_idle;
 pub use crate::sandbox::issuer::{AUDIENCE, Claims, ISSUER_HOST, PROJECT_PATH};
+pub use crate::sandbox::organizations::{Organization, OrganizationMember, SOMEBODY};
 pub use crate::sandbox::refusal::Refusal;
 pub use crate::sandbox::timing::Timing;
 
@@ -310,6 +312,18 @@ impl Sandbox {
     /// Removes an account's OIDC provider; `false` where there is none.
     pub fn remove_provider(&self, account: &str, host: &str) -> bool {
         self.world().accounts.get_mut(account).is_some_and(|account| account.providers.remove(host).is_some())
+    }
+
+    /// Puts the accounts into an organization, in the place of the one that there is.
+    pub fn set_organization(&self, organization: Organization) {
+        self.world().organization = Some(organization);
+    }
+
+    /// Changes the organization, where there is one.
+    pub fn change_organization(&self, change: impl FnOnce(&mut Organization)) {
+        if let Some(organization) = self.world().organization.as_mut() {
+            change(organization);
+        }
     }
 
     /// Returns the id of an account's static access key; its secret is [`SECRET`], and it may do everything there.

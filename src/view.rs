@@ -20,6 +20,7 @@ use crate::state::RunState;
 use crate::status::Status;
 use crate::view::options::{Format, Options};
 
+pub mod accounts;
 pub mod canvas;
 pub mod check;
 pub mod children;

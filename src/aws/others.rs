@@ -14,9 +14,10 @@ use crate::aws::health::TargetGroups;
 use crate::aws::iam::Roles;
 use crate::aws::logs::Logs;
 use crate::aws::operation::Client;
+use crate::aws::organizations::Organizations;
 use crate::aws::parameters::Parameters;
 use crate::aws::secrets::Secrets;
-use crate::aws::service::{CLOUDWATCH, CODEDEPLOY, ECR, ELB, IAM, LOGS, SECRETS, SSM, Service};
+use crate::aws::service::{CLOUDWATCH, CODEDEPLOY, ECR, ELB, IAM, LOGS, ORGANIZATIONS, SECRETS, SSM, Service};
 
 /// Attempts at a call.
 const ATTEMPTS: u32 = 3;
@@ -70,6 +71,11 @@ impl AuxClients {
     /// Returns IAM, which is the same in every region of a partition.
     pub fn roles(&self, region: &str) -> Roles {
         Roles::new(self.client(IAM, region))
+    }
+
+    /// Returns the organization, which is the same in every region of a partition.
+    pub fn organization(&self, region: &str) -> Organizations {
+        Organizations::new(self.client(ORGANIZATIONS, region))
     }
 
     /// Returns ECR.

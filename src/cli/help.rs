@@ -11,6 +11,7 @@ const HEADINGS: [(&str, &[&str]); 5] = [
     (
         "Safety",
         &[
+            "accept_gone",
             "allow_http",
             "allow_older",
             "allow_private",
@@ -52,7 +53,7 @@ const HEADINGS: [(&str, &[&str]); 5] = [
 ];
 
 /// Three examples of each command.
-const EXAMPLES: [(&str, &str); 15] = [
+const EXAMPLES: [(&str, &str); 16] = [
     ("init", "  roleout init\n  roleout init -f prod.yaml\n  roleout init --from-cluster default:eu-west-1/web"),
     ("check", "  roleout check\n  roleout check -f prod.yaml --only 'prod-*'\n  roleout check --format codequality"),
     (
@@ -89,6 +90,10 @@ const EXAMPLES: [(&str, &str); 15] = [
         "credentials",
         "  roleout credentials --account staging\n  roleout credentials --account staging --ambient\n  \
          roleout credentials -f /etc/roleout/deploy.yaml --account prod-eu",
+    ),
+    (
+        "accounts",
+        "  roleout accounts\n  roleout accounts --check --format json\n  roleout accounts --update --accept-gone 111111111111",
     ),
     (
         "iam",

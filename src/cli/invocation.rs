@@ -29,6 +29,7 @@ impl Cli {
             Command::Exec(args) => of("exec", &args.selection, false),
             Command::Check(args) => of("check", &args.selection, false),
             Command::Credentials(args) => at("credentials", &args.file, args.ambient),
+            Command::Accounts(args) => at("accounts", &args.file, args.ambient),
             Command::Iam(args) => match &args.action {
                 Some(IamAction::Check(args)) => at("iam", &args.scope.file, args.ambient),
                 None => at("iam", &args.scope.file, false),

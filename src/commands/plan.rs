@@ -15,6 +15,7 @@ use crate::run::mr_note::Note;
 use crate::run::plan::{PlanOptions, run};
 use crate::run::saved_file;
 use crate::view::View;
+use crate::view::accounts::age;
 
 /// Plans the fleet of a manifest.
 pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
@@ -35,6 +36,7 @@ pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Ex
             return Err(error);
         }
     };
+    age(&fleet, connection.aws.clock().timestamp()).iter().for_each(|age| view.note(age));
     let connection = connection.recording(&args.recording, &mut view)?;
     choose_images(&mut fleet, &args.instead, &selection)?;
     fleet.release.allow_older = args.allow_older;

@@ -25,6 +25,12 @@ pub fn move_roles(fleet: &mut Fleet, path: &str) -> Result<Vec<String>, Refusal>
         }
         *account = own.into();
     }
+    // Of the organization's chain the last role is nobody else's.
+    let chain = fleet.roster.organization.as_mut().and_then(|source| source.chain.as_mut());
+    for hop in chain.into_iter().flat_map(|chain| &mut chain.hops).filter(|hop| hop.arn.path() == "/") {
+        hop.arn = hop.arn.with_path(path).map_err(|message| Refusal::new(message, PATH_HELP))?;
+        moved.insert((hop.role.clone(), path.to_owned()));
+    }
     let note = |(role, path): (String, String)| {
         format!("the role `{role}` gets the path {path}: write it into its `arn` in the manifest, after `:role`")
     };

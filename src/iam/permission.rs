@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::fleet::role_arn::RoleArn;
-use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, TargetSpec, identity_provider};
+use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, OrganizationSource, TargetSpec, identity_provider};
 use crate::iam::grant::{Grants, one_or_many};
 use crate::iam::{IamOptions, Permissions};
 use crate::references::log::Log;
@@ -47,6 +47,19 @@ pub fn of_account(fleet: &Fleet, account: &Account, choice: IamOptions, grants: 
         }
     }
     notes
+}
+
+/// Grants what `roleout accounts --update` reads. Most of these actions know no resources.
+pub fn of_organization(source: &OrganizationSource, grants: &mut Grants) {
+    let actions = [
+        "organizations:DescribeOrganization",
+        "organizations:ListAccountsForParent",
+        "organizations:ListOrganizationalUnitsForParent",
+        "organizations:ListRoots",
+        "organizations:ListTagsForResource",
+    ];
+    let wanted = if source.question.facts.tags.is_empty() { &actions[..4] } else { &actions };
+    grants.allow("ReadOrganization", wanted, [ALL.to_owned()], None);
 }
 
 /// Grants what `roleout iam check` reads of an account: its roles that chains go through, their policies, and the provider.

@@ -202,7 +202,7 @@ mod tests {
                     let scope = Scope {
                         account: Some(("name", own.account, &vars)),
                         region: Some(own.region),
-                        service: None,
+                        ..Scope::default()
                     };
                     let read = Template::parse_own(&agreed).and_then(|template| template.resolve(&scope));
                     proptest::prop_assert_eq!(read, Ok(of(own)), "{}", agreed);

@@ -253,6 +253,7 @@ fn holds(file: &Value, Member { found, account }: Member<'_>) -> bool {
         account: Some((account, found.account.as_str(), &vars)),
         region: Some(&found.region),
         service: Some(&found.service),
+        ..Scope::default()
     };
     let parsed = TaskDefinition::parse("", file.to_string());
     let resolved = parsed.and_then(|definition| definition.resolve(&scope));

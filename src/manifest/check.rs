@@ -15,9 +15,11 @@ mod draft;
 mod gitlab;
 mod identity;
 mod notify;
+mod organization;
 mod policy;
 mod promotion;
 mod room;
+mod roster;
 mod run_task;
 mod services;
 mod waves;
@@ -28,10 +30,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fleet::role_arn::partition_of;
-use crate::fleet::{Account, Commit, Fleet, Release, RoleChain, TargetId, TargetSpec};
+use crate::fleet::{
+    Account, Commit, Fleet, Identity, OrganizationSource, Release, RoleChain, Roster, TargetId, TargetSpec,
+};
 use crate::manifest::Manifest;
+use crate::manifest::check::accounts::Draft;
 use crate::manifest::fault::{Context, unset};
 use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::lock::ReadLock;
 use crate::manifest::node::record;
 use crate::manifest::spanned::{Entries, Span, Spanned};
 
@@ -49,6 +55,10 @@ pub struct Files<'a> {
     pub path: &'a dyn Fn(&str, Span) -> PathBuf,
     /// Whether the images of task definition files are final: the command line puts no others in their place.
     pub images: bool,
+    /// The lock of the manifest's organization, where it has one and that could be read.
+    pub lock: Option<&'a ReadLock>,
+    /// The name of the lock's file.
+    pub lock_file: &'a str,
 }
 
 /// Checks a manifest whose variables are expanded. Returns a fleet only where the context has no fault.
@@ -70,9 +80,14 @@ pub fn check(
     }
     let mut warnings = context.take_warnings();
     let ambient = identity::is_ambient(manifest);
-    let accounts = checker.accounts(manifest, span, ambient, &mut warnings);
+    let accounts = checker.accounts(manifest, span, ambient, files.lock, &mut warnings);
+    let organization = checker.organization(manifest, ambient, files);
     warnings.extend(context.take_warnings());
-    let identity = checker.identity(manifest, &accounts.list, variables, files);
+    let nobody = organization
+        .as_ref()
+        .map(|source| Draft { regions: vec![source.region().to_owned()], ..Draft::of_organization() });
+    let own = if accounts.list.is_empty() { nobody.as_slice() } else { &accounts.list };
+    let identity = checker.identity(manifest, own, variables, files);
     if let Some(identity) = &identity {
         checker.region_of_sts(manifest, identity, &accounts.list);
     }
@@ -101,6 +116,7 @@ pub fn check(
     if context.count() > 0 {
         return None;
     }
+    let roster = Roster { accounts: roster::listings(context, &accounts.list), organization };
     let (accounts, targets) = assemble(&accounts.list, targets.list, timeout, &mut warnings);
     let on_busy = given(&manifest.rollout).and_then(|rollout| given(&rollout.on_busy)).copied().unwrap_or_default();
     let (identity, waves, open) = (identity?, waves?, context.open.take());
@@ -109,6 +125,7 @@ pub fn check(
         identity,
         allow,
         accounts,
+        roster,
         targets,
         sources,
         waves,
@@ -121,6 +138,23 @@ pub fn check(
         open,
         warnings,
     })
+}
+
+/// Checks of a manifest what an update of its lock needs, and nothing else: who asks, and what is asked.
+pub fn check_organization(
+    manifest: &Spanned<Manifest>,
+    context: &Context,
+    variables: &dyn Fn(&str) -> Option<String>,
+    files: &Files<'_>,
+) -> Option<(Identity, OrganizationSource)> {
+    let manifest = manifest.get()?;
+    let checker = Checker { context };
+    let ambient = identity::is_ambient(manifest);
+    let organization = checker.organization(manifest, ambient, files);
+    let region = organization.as_ref().map(|it| it.region().to_owned());
+    let nobody = Draft { regions: region.into_iter().collect(), ..Draft::of_organization() };
+    let identity = checker.identity(manifest, &[nobody], variables, files)?;
+    Some((identity, organization?)).filter(|_| context.count() == 0)
 }
 
 /// Joins the accounts that have targets with those targets.

@@ -17,6 +17,7 @@ use crate::manifest::fault::{Context, Problem, nearest, suggest, unset};
 use crate::manifest::image::IMAGE_SOURCE;
 use crate::manifest::interpolate::Template;
 use crate::manifest::node::{Node, Value, record};
+use crate::manifest::organization::ACCOUNT_ENTRY;
 use crate::manifest::scalar::{SCALAR, TEMPLATE};
 use crate::manifest::spanned::{ONE_OR_MANY, SPANNED};
 
@@ -150,6 +151,10 @@ fn title(name: &str) -> String {
         "ExistingRevision" => "`task_definition`".to_owned(),
         "Running" => "an image".to_owned(),
         "RunningIn" => "`from`".to_owned(),
+        "Discovery" => "an entry `from: organization`".to_owned(),
+        "Exclusion" => "`exclude`".to_owned(),
+        "LockFile" => "the lock".to_owned(),
+        "AccountsFrom" => "`from`".to_owned(),
         "Account" | "Override" => format!("an {}", name.to_lowercase()),
         "Role" | "Service" | "Wave" | "Webhook" => format!("a {}", name.to_lowercase()),
         _ => "this mapping".to_owned(),
@@ -235,6 +240,14 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
             }),
             (DEFINITION_SOURCE, Value::Map(_)) => visitor.visit_newtype_struct(self),
             (IMAGE_SOURCE, Value::Map(_)) => visitor.visit_newtype_struct(self),
+            // What has a key that only a question to an organization has, is one, also where `from` is misspelt.
+            (ACCOUNT_ENTRY, Value::Map(_)) => {
+                match ["from", "ou", "exclude", "as"].iter().any(|key| self.node.get(key).is_some()) {
+                    true => visitor.visit_newtype_struct(self),
+                    false => visitor.visit_some(self),
+                }
+            }
+            (ACCOUNT_ENTRY, _) => self.mismatch("a mapping"),
             (TEMPLATE | SCALAR | DEFINITION_SOURCE | IMAGE_SOURCE, Value::Text(template)) => {
                 visitor.visit_string(template.to_string())
             }

@@ -279,7 +279,7 @@ impl Context {
         base
     }
 
-    fn file_at(&self, span: Span) -> (usize, Arc<Source>) {
+    pub(super) fn file_at(&self, span: Span) -> (usize, Arc<Source>) {
         let files = self.files.borrow();
         let (base, source) = &files[files.partition_point(|(base, _)| *base <= span.start).saturating_sub(1)];
         (*base, Arc::clone(source))

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::fleet::organization::Member;
 use crate::manifest::credential::Credentials;
 use crate::manifest::fault::{OWN_NAMES, Problem, nearest, unset};
 
@@ -55,7 +56,14 @@ pub struct Scope<'a> {
     pub region: Option<&'a str>,
     /// The service's name in the manifest.
     pub service: Option<&'a str>,
+    /// The account in its organization, and the id of its unit, for an entry that takes accounts from there.
+    pub member: Option<(&'a Member, &'a str)>,
 }
+
+/// What an organization says of an account, besides its tags.
+const OF_MEMBER: [&str; 6] = ["org.email", "org.id", "org.name", "org.ou.id", "org.ou.name", "org.ou.path"];
+/// What the name of a tag's value begins with.
+pub const ORG_TAGS: &str = "org.tags.";
 
 impl Scope<'_> {
     /// Returns the value of an own name, or `None` where it is one that this account lacks (`vars` only).
@@ -64,6 +72,12 @@ impl Scope<'_> {
         let unavailable = || {
             let message = format!("`${{{name}}}` is not known here");
             let help = match (self.account, self.region) {
+                _ if name.starts_with("org.") => {
+                    "only an entry `from: organization` knows it: put it into the entry's `labels` or `vars`"
+                }
+                _ if self.member.is_some() => {
+                    "an entry `from: organization` knows `${org.*}` and environment variables"
+                }
                 (None, _) => "only an environment variable, `${NAME}`, can be used here",
                 (Some(_), _) => "here `${account.id}`, `${account.name}` and `${vars.*}` are known",
             };
@@ -78,6 +92,10 @@ impl Scope<'_> {
                 let (_, _, vars) = self.account.ok_or_else(unavailable)?;
                 Ok(vars.get(key).map(String::as_str))
             }
+            _ if name.starts_with("org.") => {
+                let (member, unit) = self.member.ok_or_else(unavailable)?;
+                of_member(name, member, unit)
+            }
             _ => {
                 let help = match nearest(name, OWN_NAMES) {
                     Some(near) => format!("did you mean `${{{near}}}`?"),
@@ -90,6 +108,28 @@ impl Scope<'_> {
             }
         }
     }
+}
+
+/// Returns what an organization says of an account; `None` where it has no such tag.
+fn of_member<'m>(name: &str, member: &'m Member, unit: &'m str) -> Result<Option<&'m str>, Problem> {
+    Ok(match (name, name.strip_prefix(ORG_TAGS)) {
+        ("org.id", _) => Some(member.id.as_str()),
+        ("org.name", _) => Some(&member.name),
+        ("org.email", _) => member.email.as_deref(),
+        ("org.ou.id", _) => Some(unit),
+        ("org.ou.name", _) => Some(member.unit_name()),
+        ("org.ou.path", _) => Some(&member.unit),
+        (_, Some(key)) => member.tags.get(key).map(String::as_str),
+        _ => {
+            let help = match nearest(name, OF_MEMBER) {
+                Some(near) => format!("did you mean `${{{near}}}`?"),
+                None => "an organization has `${org.tags.KEY}`, `${org.id}`, `${org.name}`, `${org.email}`, `${org.ou.id}`, \
+                         `${org.ou.name}` and `${org.ou.path}`"
+                    .to_owned(),
+            };
+            return Err(Problem::new(format!("${{{name}"), format!("unknown name `${{{name}}}`"), help));
+        }
+    })
 }
 
 impl Template {
@@ -420,6 +460,15 @@ fn parse_reference(text: &str, depth: usize) -> Result<(Part, &str), Problem> {
 }
 
 fn lacking(name: &str, scope: &Scope<'_>, message: &str) -> Problem {
+    if let Some((member, _)) = scope.member {
+        let key = name.strip_prefix(ORG_TAGS).unwrap_or(name);
+        let text = format!("account {} (`{}`) has no tag `{key}` in the organization", member.id, member.name);
+        let help = match message {
+            "" => format!("give it the tag there, or write a default: `${{{name}:-...}}`"),
+            message => message.to_owned(),
+        };
+        return Problem::new(format!("${{{name}"), text, help);
+    }
     let key = name.strip_prefix("vars.").unwrap_or(name);
     let account = scope.account.map_or("?", |(name, _, _)| name);
     let text = format!("account `{account}` has no `{key}` in its `vars`");

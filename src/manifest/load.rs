@@ -8,13 +8,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::base::file;
-use crate::fleet::Fleet;
+use crate::fleet::organization::lock::{MAX_LOCK, SUFFIX};
+use crate::fleet::{Fleet, Identity, OrganizationSource};
 use crate::manifest::credential::Credentials;
 use crate::manifest::decode::Decoder;
 pub use crate::manifest::fault::LoadError;
 use crate::manifest::fault::{Context, Source};
 use crate::manifest::include::{self, Pattern};
 use crate::manifest::interpolate::Lookup;
+use crate::manifest::lock::{self, ReadLock};
 use crate::manifest::node::{Node, Value, expand};
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::yaml::{MAX_MANIFEST, parse};
@@ -44,11 +46,13 @@ pub struct How<'a> {
     pub credentials: &'a [String],
     /// Whether variables that are not set stay open in what is deployed: see [`Fleet::open`].
     pub open: bool,
+    /// Whether the accounts of an organization may be missing, since there is no lock of them yet.
+    pub unlocked: bool,
 }
 
 impl Default for How<'_> {
     fn default() -> Self {
-        Self { images: true, credentials: &[], open: false }
+        Self { images: true, credentials: &[], open: false, unlocked: false }
     }
 }
 
@@ -91,8 +95,52 @@ fn load_text(
     variables: &dyn Fn(&str) -> Option<String>,
     how: How<'_>,
 ) -> Result<Fleet, LoadError> {
+    let given = Given { name, base, text, variables, how };
+    with_manifest(given, |manifest, context, files| check::check(manifest, context, variables, files))
+}
+
+/// Loads of a manifest what an update of its lock needs: whoever asks, and what is asked. Its targets are not checked, and
+/// there may be no lock yet; `None` where no entry takes accounts from an organization.
+///
+/// # Errors
+/// Every fault of what is read.
+pub fn load_organization(
+    path: &Path,
+    variables: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<(Identity, OrganizationSource)>, LoadError> {
+    let name = path.display().to_string();
+    let text = read(file::read_given, path, MAX_MANIFEST)
+        .map_err(|reason| LoadError::of_file(&name, reason, "name the manifest with --file"))?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let how = How { unlocked: true, ..How::default() };
+    let given = Given { name: &name, base, text: &text, variables, how };
+    with_manifest(given, |manifest, context, files| {
+        let asks = manifest.get().is_some_and(|manifest| first_question(manifest).is_some());
+        match asks {
+            true => check::check_organization(manifest, context, variables, files).map(Some),
+            false => Some(None),
+        }
+    })
+}
+
+/// The text of a manifest, and how it is loaded.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    name: &'a str,
+    base: &'a Path,
+    text: &'a str,
+    variables: &'a dyn Fn(&str) -> Option<String>,
+    how: How<'a>,
+}
+
+/// Reads a manifest, and all that belongs to it, and has it checked.
+fn with_manifest<T>(
+    given: Given<'_>,
+    check: impl FnOnce(&Spanned<Manifest>, &Context, &check::Files<'_>) -> Option<T>,
+) -> Result<T, LoadError> {
+    let Given { name, base, text, variables, how, .. } = given;
     let context = Context::new(Arc::new(Source::new(name, text.to_owned())));
-    let fleet = parse(text, 0, &context).and_then(|mut root| {
+    let checked = parse(text, 0, &context).and_then(|mut root| {
         root.set_aside();
         let named = NAMING.into_iter().filter_map(variables).chain(how.credentials.iter().cloned());
         let others = webhook_variables(&root).into_iter().chain(named).collect();
@@ -114,14 +162,61 @@ fn load_text(
             index.checked_sub(1).and_then(|index| directories.get(index)).map_or(base, |(_, directory)| directory)
         };
         let path = |path: &str, span: Span| join(directory(span), path);
-        let files = check::Files { read: &read, path: &path, images: how.images };
-        check::check(&manifest, &context, variables, &files)
+        let lock_path = lock_path(base, name);
+        let question = manifest.get().and_then(first_question);
+        let lock = question.and_then(|span| read_lock(given, &lock_path, span, &context));
+        let lock_file = &lock_path.display().to_string();
+        let files = check::Files { read: &read, path: &path, images: how.images, lock: lock.as_ref(), lock_file };
+        check(&manifest, &context, &files)
     });
-    match (context.into_error(), fleet) {
+    match (context.into_error(), checked) {
         (Some(error), _) => Err(error),
-        (None, Some(fleet)) => Ok(fleet),
+        (None, Some(checked)) => Ok(checked),
         // A broken value without a fault would be a mistake in here: say so rather than deploy.
         (None, None) => Err(LoadError::of_file(name, "the manifest could not be read", "please report this")),
+    }
+}
+
+/// Returns the place of the first entry of an organization.
+fn first_question(manifest: &Manifest) -> Option<Span> {
+    let entries = manifest.accounts.as_ref()?.get()?;
+    entries.iter().find_map(|entry| {
+        let discovery = entry.get()?.discovery()?;
+        Some(discovery.from.as_ref().map_or(entry.span, |from| from.span))
+    })
+}
+
+/// Returns the path of a manifest's lock: beside it, and named after it.
+fn lock_path(base: &Path, name: &str) -> PathBuf {
+    let name = file_name(name);
+    let stem = [".yaml", ".yml"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    base.join(format!("{stem}{SUFFIX}"))
+}
+
+/// Reads the lock of an organization. Records what is wrong with it, and its absence where it is needed.
+fn read_lock(given: Given<'_>, path: &Path, question: Span, context: &Context) -> Option<ReadLock> {
+    let name = path.display().to_string();
+    match read(file::read, path, MAX_LOCK).and_then(|text| within(given.base, path, given.variables).map(|()| text)) {
+        Ok(text) => {
+            let base = context.add(Arc::new(Source::new(name, text.clone())));
+            lock::read(&text, base, context)
+        }
+        Err(reason) if reason == NOT_THERE => {
+            if given.how.unlocked {
+                let warning = format!("there is no {name} yet: the accounts of the organization are not known");
+                context.warn(&context.fault(question, warning).help("`roleout accounts --update` writes it"));
+            } else {
+                let message = format!("the accounts of the organization are not known: there is no {name}");
+                let help = "run `roleout accounts --update`, and commit the file that it writes";
+                context.push(context.fault(question, message).help(help));
+            }
+            None
+        }
+        Err(reason) => {
+            let help = "it is the lock of the manifest's organization: restore it from its repository";
+            context.push(context.fault(question, format!("{name}: {reason}")).help(help));
+            None
+        }
     }
 }
 
@@ -233,7 +328,7 @@ impl Including<'_> {
                     if depth < pattern.depth() {
                         folders.push((path, depth + 1));
                     }
-                } else if glob.is_match(&path) {
+                } else if glob.is_match(&path) && !path.to_string_lossy().ends_with(SUFFIX) {
                     found.push(self.base.join(path));
                 }
             }
@@ -242,6 +337,8 @@ impl Including<'_> {
         if found.is_empty() { Err("no file matches".to_owned()) } else { Ok(found) }
     }
 }
+
+const NOT_THERE: &str = "the file does not exist";
 
 const ITSELF: &str = "this is the manifest itself";
 
@@ -302,7 +399,7 @@ type Reader = fn(&Path, u64) -> std::io::Result<Vec<u8>>;
 fn read(reader: Reader, path: &Path, limit: u64) -> Result<String, String> {
     // The kind of the error without the path, which the fault names already, and without the system's number.
     let reason = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => "the file does not exist".to_owned(),
+        std::io::ErrorKind::NotFound => NOT_THERE.to_owned(),
         std::io::ErrorKind::InvalidInput => "it is not a regular file".to_owned(),
         std::io::ErrorKind::FileTooLarge => match fs_err::metadata(path).map(|metadata| metadata.len()) {
             Ok(size) if size > limit => format!("the file has {size} bytes; the limit is {limit}"),

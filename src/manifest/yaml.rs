@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
+use crate::fleet::organization::lock::MAX_LOCK;
 use crate::manifest::fault::Context;
 use crate::manifest::interpolate::Template;
 use crate::manifest::node::{Node, Value};
@@ -14,13 +15,32 @@ use crate::manifest::spanned::Span;
 /// A thousand accounts with a dozen lines each are below 300 KiB.
 pub const MAX_MANIFEST: u64 = 1 << 20;
 
+/// The most bytes and nodes of a text.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    bytes: u64,
+    nodes: usize,
+}
+
+impl Bounds {
+    /// Of a manifest, and of a file that it includes.
+    pub const MANIFEST: Self = Self { bytes: MAX_MANIFEST, nodes: 200_000 };
+    /// Of a lock, which a program writes.
+    pub const LOCK: Self = Self { bytes: MAX_LOCK, nodes: 2_000_000 };
+}
+
 /// Parses a text, which begins at `base` among the manifest's files, into nodes. Records a syntax error, and every duplicate
 /// key.
 pub fn parse(text: &str, base: usize, context: &Context) -> Option<Node> {
+    parse_within(Bounds::MANIFEST, text, base, context)
+}
+
+/// Does as [`parse`] does, within other bounds.
+pub fn parse_within(bounds: Bounds, text: &str, base: usize, context: &Context) -> Option<Node> {
     let whole = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
     let what = if base == 0 { "the manifest" } else { "the file" };
-    if text.len() as u64 > MAX_MANIFEST {
-        let message = format!("{what} has {} bytes; the limit is {MAX_MANIFEST}", text.len());
+    if text.len() as u64 > bounds.bytes {
+        let message = format!("{what} has {} bytes; the limit is {}", text.len(), bounds.bytes);
         let fault = context.fault(Span::default().at(base), message);
         context.push(fault.help("split it: `include` joins several files"));
         return None;
@@ -30,12 +50,12 @@ pub fn parse(text: &str, base: usize, context: &Context) -> Option<Node> {
         budget: serde_yaml::budget! {
             max_documents: 1,
             max_depth: 32,
-            max_nodes: 200_000,
-            max_events: 500_000,
+            max_nodes: bounds.nodes,
+            max_events: bounds.nodes * 5 / 2,
             max_aliases: 2_000,
             max_anchors: 500,
             max_merge_keys: 2_000,
-            max_total_scalar_bytes: 4 << 20,
+            max_total_scalar_bytes: 16 << 20,
             max_recorded_anchor_events: 200_000,
         },
         alias_limits: serde_yaml::alias_limits! {

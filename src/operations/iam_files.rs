@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::file;
@@ -10,7 +12,7 @@ use crate::base::text::{clean, wrap};
 use crate::cli::{self, IamFormat, IamPermissions, IamScope};
 use crate::fleet::Fleet;
 use crate::iam::refusal::Refusal;
-use crate::iam::{self, IamOptions, Permissions, Setup, cloudformation, json, marks, terraform};
+use crate::iam::{self, IamOptions, Permissions, Setup, cloudformation, json, marks, stackset, terraform};
 
 /// The columns of what is said to people.
 const COLUMNS: usize = 100;
@@ -27,17 +29,25 @@ pub fn write(args: &cli::Iam, mut fleet: Fleet, out: &mut dyn Write, err: &mut d
     };
     let mut setup = setup(&fleet, &args.scope)?;
     marks::mark(&mut setup, args.marks.permissions_boundary.as_deref(), &args.marks.tag).map_err(refused)?;
+    let mut of_sets = Vec::new();
     let files = match (args.format, &args.out) {
         (IamFormat::Json, Some(_)) => json::files(&setup),
         (IamFormat::Json, None) => vec![(String::new(), json::text(&json::value(&setup)))],
         (IamFormat::Terraform, Some(_)) => terraform::files(&setup),
         (IamFormat::Terraform, None) => vec![(String::new(), terraform::module(&setup))],
         (IamFormat::Cloudformation, _) => {
-            let templates = cloudformation::templates(&setup).into_iter();
-            templates.map(|(role, template)| (format!("{role}.json"), json::text(&template))).collect()
+            let templates = cloudformation::templates(&setup);
+            let organization = fleet.roster.organization.as_ref().filter(|_| args.out.is_some());
+            let sets = organization.map(|source| stackset::templates(source, &templates, &fleet.identity.region));
+            let (sets, told) = sets.unwrap_or_default();
+            of_sets = told;
+            let text = |end: &str, (role, template): (String, Value)| (format!("{role}{end}"), json::text(&template));
+            let sets = sets.into_iter().map(|set| text(".stackset.json", set));
+            templates.into_iter().map(|one| text(".json", one)).chain(sets).collect()
         }
     };
-    let mut notes: Vec<String> = fleet.warnings.iter().chain(&setup.notes).chain(&moved).cloned().collect();
+    let notes = fleet.warnings.iter().chain(&setup.notes).chain(&moved).chain(&of_sets);
+    let mut notes: Vec<String> = notes.cloned().collect();
     if args.format == IamFormat::Cloudformation {
         let name = |file: &str| file.trim_end_matches(".json").to_owned();
         notes.extend(files.iter().filter_map(|(file, text)| cloudformation::note(&name(file), text)));

@@ -15,7 +15,7 @@ use crate::base::text::count;
 use crate::connect::Connection;
 use crate::fleet::role_arn::RoleArn;
 use crate::fleet::{
-    Account, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, Release, RoleChain, TargetId, TargetSpec,
+    Account, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, Release, RoleChain, Roster, TargetId, TargetSpec,
 };
 use crate::identity::preflight::{self, OnLoss};
 use crate::init::{File, Found, Source, import};
@@ -45,6 +45,7 @@ pub fn empty(sources: &[Source], source: IdentitySource) -> Fleet {
         identity: Identity { source, region, session_name: "roleout-init".to_owned(), issuer: None },
         allow: None,
         accounts: Vec::new(),
+        roster: Roster::default(),
         targets: Vec::new(),
         sources: Vec::new(),
         waves: Vec::new(),

@@ -30,7 +30,8 @@ use crate::base::json_schema::{titled, unwrap_descriptions};
 use crate::fleet::tier::Tier;
 use crate::fleet::webhook::Webhook;
 use crate::fleet::{
-    Account, Base, Desired, Fleet, Identity, OnBusy, Release, Revision, TargetId, TargetSpec, Wave, duration, is_region,
+    Account, Base, Desired, Fleet, Identity, OnBusy, Release, Revision, Roster, TargetId, TargetSpec, Wave, duration,
+    is_region,
 };
 use crate::plan::description;
 use crate::plan::outline::Outline;
@@ -307,6 +308,7 @@ impl Saved {
             identity: self.identity,
             allow: None,
             accounts,
+            roster: Roster::default(),
             targets,
             sources: Vec::new(),
             waves: self.waves,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::sandbox::wire::AwsError;
 use crate::sandbox::world::{Call, World};
-use crate::sandbox::{alarms, codedeploy, ecr, ecs, logs, parameters, secrets};
+use crate::sandbox::{alarms, codedeploy, ecr, ecs, logs, organizations, parameters, secrets};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +16,11 @@ pub(crate) enum Api {
     Parameters,
     Alarms,
     CodeDeploy,
+    Organizations,
 }
 
 /// What `x-amz-target` begins with; in RPC v2 the service of the path.
-const TARGETS: [(&str, Api); 7] = [
+const TARGETS: [(&str, Api); 8] = [
     ("AmazonEC2ContainerServiceV20141113.", Api::Ecs),
     ("AmazonEC2ContainerRegistry_V20150921.", Api::Ecr),
     ("Logs_20140328.", Api::Logs),
@@ -27,6 +28,7 @@ const TARGETS: [(&str, Api); 7] = [
     ("AmazonSSM.", Api::Parameters),
     ("GraniteServiceVersion20100801.", Api::Alarms),
     ("CodeDeploy_20141006.", Api::CodeDeploy),
+    ("AWSOrganizationsV20161128.", Api::Organizations),
 ];
 
 impl Api {
@@ -45,6 +47,7 @@ impl Api {
             Self::Parameters => "ssm",
             Self::Alarms => "cloudwatch",
             Self::CodeDeploy => "codedeploy",
+            Self::Organizations => "organizations",
         }
     }
 
@@ -84,6 +87,7 @@ impl Api {
             (Self::CodeDeploy, "ListDeployments") => codedeploy::list(world, call, input),
             (Self::CodeDeploy, "StopDeployment") => codedeploy::stop(world, call, input),
             (Self::CodeDeploy, _) => unknown("CodeDeploy"),
+            (Self::Organizations, _) => organizations::answer(world, call, input),
         };
         output.map(|output| output.to_string())
     }

@@ -46,6 +46,10 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// What of Organizations is read. The figures are made up: AWS's were not at hand.
+    pub(crate) const ORGANIZATIONS: Self =
+        Self { by_fault: false, name: "organizations read", burst: 20.0, rate: 10.0 };
+
     /// Returns the bucket of the fault `throttle` for an operation: a second's worth of calls at most, of its group.
     pub(crate) fn throttled(rate: f64, operation: &str) -> Self {
         let name = Self::parse(operation).map_or("others", |group| group.name);

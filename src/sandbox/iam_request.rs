@@ -12,7 +12,7 @@ use crate::sandbox::account::partition;
 use crate::sandbox::api::Api;
 use crate::sandbox::ecs::{list_of, short, text_of};
 use crate::sandbox::world::{Call, World};
-use crate::sandbox::{codedeploy, ecr, logs, secrets};
+use crate::sandbox::{codedeploy, ecr, logs, organizations, secrets};
 
 /// Condition keys, lower-cased, and their values.
 pub(crate) type Keys = BTreeMap<String, Vec<String>>;
@@ -51,6 +51,7 @@ pub(crate) fn from_call(api: Api, world: &World, call: &Call, input: &Value) -> 
         Api::Parameters => one("ssm", "*".to_owned()),
         Api::Alarms => one("cloudwatch", arn(call, "cloudwatch", "alarm:*")),
         Api::CodeDeploy => by_codedeploy(world, call, input),
+        Api::Organizations => one("organizations", organizations::resource(world, input)),
     }
 }
 

@@ -63,9 +63,12 @@ impl World {
             self.add_account(account.id.as_str(), &account.name);
         }
         let ambient = fleet.identity.source == IdentitySource::Ambient;
-        for account in &fleet.accounts {
+        let organization = fleet.roster.organization.as_ref();
+        organization.into_iter().for_each(|source| self.organize(source));
+        let reader = organization.and_then(|source| source.chain.as_ref());
+        for chain in fleet.accounts.iter().map(|account| &account.chain).chain(reader) {
             let mut previous: Option<&str> = None;
-            for hop in &account.chain.hops {
+            for hop in &chain.hops {
                 let mut role = Role::new(hop.arn.as_str());
                 role.max_session = hop.duration.unwrap_or_default().max(Duration::from_secs(3600));
                 role = match previous {

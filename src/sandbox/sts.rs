@@ -154,9 +154,11 @@ pub(crate) fn assume_role(world: &mut World, form: &Form, caller: &Principal, no
         context: assume_context(form, caller, name, &tags, &transitive, source_identity.as_deref()),
     };
     for action in wanted {
-        world.authorize(caller, action, arn, &BTreeMap::new()).map_err(|error| match error.names_barrier() {
-            true => AwsError::with_status(403, "AccessDenied", error.message),
-            false => denied(action),
+        world.authorize(caller, action, arn, &world.organization_of(arn)).map_err(|error| {
+            match error.names_barrier() {
+                true => AwsError::with_status(403, "AccessDenied", error.message),
+                false => denied(action),
+            }
         })?;
         if decide(&role.trust, &ask(action)) != Decision::Allowed {
             return Err(denied(action));

@@ -289,6 +289,10 @@ fn refusal(service: &str, operation: &str, violations: &[Violation]) -> Option<A
                 first.json_path()
             ))
         }
+        ("organizations", _) => {
+            let text = "You provided a value that does not match the required pattern.";
+            AwsError::new("InvalidInputException", text)
+        }
         ("codedeploy", Rule::Required) => {
             let (initial, rest) = first.name().split_at_checked(1).unwrap_or_default();
             let name = format!("{}{}", initial.to_ascii_uppercase(), rest.trim_end_matches('s'));

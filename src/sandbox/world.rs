@@ -24,6 +24,7 @@ use crate::sandbox::fault::{Fault, Rule};
 use crate::sandbox::iam_request::{self, IamRequest};
 use crate::sandbox::issuer::Issuer;
 use crate::sandbox::moment::{Moment, millis};
+use crate::sandbox::organizations::Organization;
 use crate::sandbox::policy::{Ask, Decision, action_matches, decide};
 use crate::sandbox::protocol::Coding;
 use crate::sandbox::region::Region;
@@ -51,6 +52,8 @@ pub(crate) struct World {
     pub(crate) alarms: Alarms,
     /// Deployment groups and deployments of CodeDeploy.
     pub(crate) codedeploy: CodeDeploy,
+    /// The organization, where the accounts are in one.
+    pub(crate) organization: Option<Organization>,
     pub(crate) buckets: Buckets,
     pub(crate) limits: bool,
     /// Until when no call is answered, by account and region.
@@ -83,6 +86,7 @@ impl World {
             things: Things::default(),
             alarms: Alarms::default(),
             codedeploy: CodeDeploy::default(),
+            organization: None,
             buckets: Buckets::default(),
             limits: true,
             blind: BTreeMap::new(),
@@ -243,12 +247,23 @@ impl World {
     }
 
     fn json_call(&mut self, api: Api, call: &Call, mut input: Value, faults: &[Fault]) -> Result<String, AwsError> {
-        let throttled = || AwsError::new("ThrottlingException", "Rate exceeded");
+        let throttled = || match api {
+            Api::Organizations => {
+                let text = "You have sent too many requests in too short a period of time. Try again later.";
+                AwsError::new("TooManyRequestsException", text)
+            }
+            _ => AwsError::new("ThrottlingException", "Rate exceeded"),
+        };
         let rates = faults.iter().filter_map(|fault| match fault {
             Fault::Throttle(rate) => Some(Group::throttled(*rate, &call.operation)),
             _ => None,
         });
-        let published = Group::parse(&call.operation).filter(|_| self.limits && api == Api::Ecs);
+        let published = match api {
+            Api::Ecs => Group::parse(&call.operation),
+            Api::Organizations => Some(Group::ORGANIZATIONS),
+            _ => None,
+        };
+        let published = published.filter(|_| self.limits);
         let published = published.map(|group| faults.iter().fold(group, |group, fault| fault.narrows(group)));
         for group in rates.chain(published) {
             if !self.buckets.take(&call.account, &call.region, group, call.now) {

@@ -22,6 +22,7 @@ mod interrupted;
 mod leaves;
 mod lost;
 mod meanwhile;
+mod organization;
 mod outcomes;
 mod page;
 mod plan;

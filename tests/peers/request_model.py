@@ -64,6 +64,13 @@ OPERATIONS = {
         "ListRolePolicies",
     ],
     "logs": ["DescribeLogGroups", "GetLogEvents"],
+    "organizations": [
+        "DescribeOrganization",
+        "ListAccountsForParent",
+        "ListOrganizationalUnitsForParent",
+        "ListRoots",
+        "ListTagsForResource",
+    ],
     "secretsmanager": ["DescribeSecret"],
     "ssm": ["DescribeParameters"],
     "sts": ["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"],

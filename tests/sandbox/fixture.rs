@@ -17,7 +17,7 @@ use aws_types::region::Region;
 use roleout::base::clock::Clock;
 use roleout::fleet::{
     Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, OnBusy, OnCancel, OnFailure, Parallelism, Release,
-    RoleChain, TargetId, TargetSpec, Wave,
+    RoleChain, Roster, TargetId, TargetSpec, Wave,
 };
 use roleout::sandbox::{Claims, Sandbox, Timing};
 use secrecy::ExposeSecret as _;
@@ -96,6 +96,7 @@ pub(crate) fn fleet(services: usize) -> Fleet {
         allow: None,
         console: None,
         accounts: vec![account.clone()],
+        roster: Roster::default(),
         targets: targets.collect(),
         sources: Vec::new(),
         waves: vec![Wave {

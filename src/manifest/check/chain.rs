@@ -98,7 +98,8 @@ impl Checker<'_> {
         }
     }
 
-    fn hop(self, entry: &Entry<Role>, account: &Draft, web_identity: bool) -> Option<Hop> {
+    /// Resolves a role of a chain for an account.
+    pub fn hop(self, entry: &Entry<Role>, account: &Draft, web_identity: bool) -> Option<Hop> {
         let role = entry.value.get()?;
         let owner = format!("role `{}`", entry.key);
         if web_identity {

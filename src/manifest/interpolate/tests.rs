@@ -22,8 +22,12 @@ fn expand(text: &str) -> Result<String, Vec<String>> {
     let template = template
         .expand(&Lookup { variables: &variables, credentials: &Credentials::default(), open: None }, &mut problems);
     let vars = BTreeMap::from([("log-level".to_owned(), "debug".to_owned())]);
-    let scope =
-        Scope { account: Some(("prod", "333333333333", &vars)), region: Some("eu-west-1"), service: Some("api") };
+    let scope = Scope {
+        account: Some(("prod", "333333333333", &vars)),
+        region: Some("eu-west-1"),
+        service: Some("api"),
+        member: None,
+    };
     let resolved = template.resolve(&scope).map_err(|problem| vec![problem.message])?;
     if problems.is_empty() { Ok(resolved) } else { Err(problems.into_iter().map(|problem| problem.message).collect()) }
 }

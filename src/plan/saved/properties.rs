@@ -15,7 +15,7 @@ use crate::fleet::commit::{Release, Tag};
 use crate::fleet::tier::Tier;
 use crate::fleet::{
     Account, Amount, Desired, Fleet, Hop, Identity, IdentitySource, Launch, OnBusy, OnCancel, OnFailure, Parallelism,
-    Per, RoleChain, RunTask, RunTasks, Scope, TargetId, TargetSpec, Wave,
+    Per, RoleChain, Roster, RunTask, RunTasks, Scope, TargetId, TargetSpec, Wave,
 };
 use crate::plan::build::wave_outline;
 use crate::plan::description;
@@ -164,6 +164,7 @@ fn saved() -> impl Strategy<Value = Saved> {
                 identity: Identity { source, region: "eu-west-1".into(), session_name: "gl-1".into(), issuer: None },
                 allow: None,
                 accounts: Vec::new(),
+                roster: Roster::default(),
                 targets: Vec::new(),
                 sources: Vec::new(),
                 waves: Vec::new(),

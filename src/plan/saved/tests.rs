@@ -18,6 +18,7 @@ fn empty() -> Saved {
         identity,
         allow,
         accounts,
+        roster: Roster::default(),
         targets,
         sources,
         waves,

@@ -46,6 +46,8 @@ mod status;
 mod stopping;
 mod strategies;
 mod tail;
+#[cfg(feature = "otel")]
+mod trace;
 #[cfg(feature = "verify")]
 mod verify;
 mod watch;

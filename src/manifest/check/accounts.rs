@@ -25,6 +25,8 @@ pub struct Draft {
     pub vars: BTreeMap<String, String>,
     pub hops: Vec<Hop>,
     pub enabled: bool,
+    /// Where its id stands.
+    pub place: Span,
 }
 
 impl Draft {
@@ -99,6 +101,7 @@ impl Checker<'_> {
                 vars,
                 hops: Vec::new(),
                 enabled: given(&account.enabled).copied().unwrap_or(true),
+                place: account.id.as_ref().map_or(place, |id| id.span),
             };
             if let Some(chain) = self.need(&account.chain, written.span, &owner, "chain") {
                 let span = account.chain.as_ref().map_or(written.span, |chain| chain.span);

@@ -1,6 +1,8 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
+mod by_name;
 mod check;
+pub mod completion;
 mod doctor;
 mod effect;
 mod exec;
@@ -14,9 +16,11 @@ pub mod pipeline;
 mod record;
 mod report;
 mod sandbox;
+mod selection;
 mod status;
 mod verbosity;
 
+pub use crate::cli::by_name::ByName;
 pub use crate::cli::check::{Check, CheckFormat};
 pub use crate::cli::doctor::{Doctor, DoctorFormat};
 pub use crate::cli::exec::{Credentials, CredentialsFormat, Exec};
@@ -27,6 +31,7 @@ pub use crate::cli::pipeline::{Pipeline, ShardArgs};
 pub use crate::cli::record::RecordArgs;
 pub use crate::cli::report::{Folding, PlanReports, Report, Reports, Sections};
 pub use crate::cli::sandbox::Sandbox;
+pub use crate::cli::selection::Selection;
 pub use crate::cli::status::{Status, StatusFormat};
 pub use crate::cli::verbosity::{ColorChoice, OutputFormat, ShowCalls, Verbosity};
 
@@ -37,6 +42,7 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{BoolishValueParser, Resettable};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::base::exit::Exit;
 use crate::fleet::{ImageChoice, OnBusy};
@@ -56,6 +62,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
         (cfg!(feature = "alarms"), "alarms: bakes cannot read CloudWatch alarms"),
         (cfg!(feature = "codedeploy"), "codedeploy: services under the CODE_DEPLOY controller are blocked"),
         (cfg!(feature = "health"), "health: a failure does not show the target health of load balancers"),
+        (cfg!(feature = "otel"), "otel: no trace is sent to an OpenTelemetry collector"),
         (cfg!(feature = "verify"), "verify: there is no check that roles, images, log groups and secrets exist"),
     ];
     let missing = features.iter().filter(|(built, _)| !built);
@@ -93,7 +100,8 @@ impl Cli {
         let matches = command.try_get_matches_from_mut(std::env::args_os());
         let mut matches = matches.map_err(|error| hint::improve(&mut command, error))?;
         effect::refuse_without(&mut command, &matches)?;
-        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+        let read = Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command));
+        read.map(Self::with_patterns)
     }
 }
 
@@ -163,48 +171,6 @@ pub enum Command {
     },
 }
 
-/// Which manifest, and which of its targets.
-#[derive(Clone, Debug, Args)]
-pub struct Selection {
-    /// The manifest
-    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = MANIFEST)]
-    pub file: PathBuf,
-    /// Only targets that match ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/SERVICE, with globs; repeat it, or separate with
-    /// spaces
-    #[arg(long, value_name = "GLOB", env = "ROLEOUT_ONLY", value_delimiter = ' ')]
-    pub only: Vec<String>,
-    /// Only this wave; repeat it, or separate with spaces
-    #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ' ')]
-    pub wave: Vec<String>,
-    /// Start from the AWS SDK's own credentials, such as a profile on a laptop, instead of an ID token
-    #[arg(long, env = "ROLEOUT_AMBIENT")]
-    pub ambient: bool,
-    /// Allow plain HTTP endpoints and webhooks that are not on this machine; the network can read the tokens
-    #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
-    pub allow_http: bool,
-    /// Which part of them
-    #[command(flatten)]
-    pub share: ShardArgs,
-    /// Variables that hold a credential: no manifest reads them
-    #[arg(skip)]
-    pub credentials: Vec<String>,
-    /// Whether variables that are not set stay open in what the manifest deploys
-    #[arg(skip)]
-    pub open: bool,
-}
-
-impl Selection {
-    /// Leaves variables that are not set open, for a command that deploys nothing of what they are in.
-    pub fn with_open_variables(&self) -> Self {
-        Self { open: true, ..self.clone() }
-    }
-
-    /// Keeps variables that hold a credential from the manifest.
-    pub fn keeping<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Self {
-        Self { credentials: names.into_iter().cloned().collect(), ..self.clone() }
-    }
-}
-
 /// Images of one run that override the manifest.
 #[derive(Clone, Debug, Args)]
 pub struct ImageOverrides {
@@ -231,11 +197,15 @@ pub struct SandboxArgs {
 #[derive(Clone, Debug, Args)]
 pub struct Deploy {
     /// A plan saved by --out: carried out exactly, without the manifest; refused if a target changed since
-    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "shard", "fingerprint", "image", "out", "sandbox"])]
+    #[arg(value_name = "PLAN")]
+    #[arg(conflicts_with_all = ["only", "account", "service", "wave", "shard", "fingerprint", "image", "out", "sandbox"])]
     pub plan: Option<PathBuf>,
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// What is deployed instead
     #[command(flatten)]
     pub instead: ImageOverrides,
@@ -261,7 +231,7 @@ pub struct Deploy {
     #[arg(long, env = "ROLEOUT_SKIP_STALE")]
     pub skip_stale: bool,
     /// Start at this wave, and pass its gate
-    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM", add = ArgValueCompleter::new(completion::waves))]
     pub from: Option<String>,
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
@@ -328,6 +298,9 @@ pub struct Watch {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// How much is said
     #[command(flatten)]
     pub talk: Verbosity,
@@ -357,6 +330,9 @@ pub struct Rollback {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// The image overrides of the deploy that is rolled back
     #[command(flatten)]
     pub instead: ImageOverrides,
@@ -379,7 +355,7 @@ pub struct Rollback {
     #[arg(long, env = "ROLEOUT_ROLLBACK_ALL")]
     pub all: bool,
     /// Start at this wave, and pass its gate
-    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM", add = ArgValueCompleter::new(completion::waves))]
     pub from: Option<String>,
     /// Go on without the targets that cannot be reached, or that have no earlier revision
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
@@ -413,6 +389,9 @@ pub struct Plan {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// What is deployed instead
     #[command(flatten)]
     pub instead: ImageOverrides,
@@ -426,7 +405,7 @@ pub struct Plan {
     #[arg(long, env = "ROLEOUT_SHOW_VALUES")]
     pub show_values: bool,
     /// Plan as if deploying from this wave on
-    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM", add = ArgValueCompleter::new(completion::waves))]
     pub from: Option<String>,
     /// Save the plan to this file, for another job to carry out with `deploy FILE`
     #[arg(long, value_name = "FILE", env = "ROLEOUT_OUT")]

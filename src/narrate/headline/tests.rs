@@ -273,7 +273,7 @@ fn a_sentence_of_ecs_says_what_it_comes_to() {
         ),
         (
             "Service deployment rolled back because POST_SCALE_UP lifecycle hook(s) timed out.",
-            Some("a lifecycle hook timed out: at POST_SCALE_UP"),
+            Some("a lifecycle hook timed out at POST_SCALE_UP"),
         ),
         (
             "Service deployment rolled back because of invalid networking configuration. Both targetGroup and alternateTargetGroup must be associated.",

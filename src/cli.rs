@@ -1,7 +1,9 @@
 //! The command line: flags, their variables and the help text. Nothing is carried out here.
 
 mod accounts;
+mod by_name;
 mod check;
+pub mod completion;
 mod doctor;
 mod effect;
 mod exec;
@@ -15,10 +17,12 @@ pub mod pipeline;
 mod record;
 mod report;
 mod sandbox;
+mod selection;
 mod status;
 mod verbosity;
 
 pub use crate::cli::accounts::{Accounts, AccountsFormat};
+pub use crate::cli::by_name::ByName;
 pub use crate::cli::check::{Check, CheckFormat};
 pub use crate::cli::doctor::{Doctor, DoctorFormat};
 pub use crate::cli::exec::{Credentials, CredentialsFormat, Exec};
@@ -29,6 +33,7 @@ pub use crate::cli::pipeline::{Pipeline, ShardArgs};
 pub use crate::cli::record::RecordArgs;
 pub use crate::cli::report::{Folding, PlanReports, Report, Reports, Sections};
 pub use crate::cli::sandbox::Sandbox;
+pub use crate::cli::selection::Selection;
 pub use crate::cli::status::{Status, StatusFormat};
 pub use crate::cli::verbosity::{ColorChoice, OutputFormat, ShowCalls, Verbosity};
 
@@ -39,6 +44,7 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{BoolishValueParser, Resettable};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::base::exit::Exit;
 use crate::fleet::{ImageChoice, OnBusy};
@@ -52,6 +58,13 @@ const STYLES: Styles = Styles::styled()
 /// The manifest, unless --file names another.
 pub const MANIFEST: &str = "deploy.yaml";
 
+/// The version, and what this build leaves out.
+const LONG_VERSION: &str = if cfg!(feature = "otel") {
+    env!("CARGO_PKG_VERSION")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), "\nbuilt without the feature otel: no trace is sent to an OpenTelemetry collector")
+};
+
 /// The table of exit codes, at the foot of the help.
 static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
     let rows = Exit::ALL.iter().map(|exit| format!("  {:>3}  {}", exit.code(), exit.words()));
@@ -60,7 +73,7 @@ static EXIT_CODES: LazyLock<String> = LazyLock::new(|| {
 
 /// Deploy Amazon ECS services to many AWS accounts from one GitLab job.
 #[derive(Debug, Parser)]
-#[command(name = "roleout", version, styles = STYLES)]
+#[command(name = "roleout", version, long_version = LONG_VERSION, styles = STYLES)]
 #[command(after_help = EXIT_CODES.as_str(), max_term_width = 100)]
 pub struct Cli {
     /// The command.
@@ -82,7 +95,8 @@ impl Cli {
         let matches = command.try_get_matches_from_mut(std::env::args_os());
         let mut matches = matches.map_err(|error| hint::improve(&mut command, error))?;
         effect::refuse_without(&mut command, &matches)?;
-        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+        let read = Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command));
+        read.map(Self::with_patterns)
     }
 }
 
@@ -154,48 +168,6 @@ pub enum Command {
     },
 }
 
-/// Which manifest, and which of its targets.
-#[derive(Clone, Debug, Args)]
-pub struct Selection {
-    /// The manifest
-    #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = MANIFEST)]
-    pub file: PathBuf,
-    /// Only targets that match ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/SERVICE, with globs; repeat it, or separate with
-    /// spaces
-    #[arg(long, value_name = "GLOB", env = "ROLEOUT_ONLY", value_delimiter = ' ')]
-    pub only: Vec<String>,
-    /// Only this wave; repeat it, or separate with spaces
-    #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ' ')]
-    pub wave: Vec<String>,
-    /// Start from the AWS SDK's own credentials, such as a profile on a laptop, instead of an ID token
-    #[arg(long, env = "ROLEOUT_AMBIENT")]
-    pub ambient: bool,
-    /// Allow plain HTTP endpoints and webhooks that are not on this machine; the network can read the tokens
-    #[arg(long, env = "ROLEOUT_ALLOW_HTTP")]
-    pub allow_http: bool,
-    /// Which part of them
-    #[command(flatten)]
-    pub share: ShardArgs,
-    /// Variables that hold a credential: no manifest reads them
-    #[arg(skip)]
-    pub credentials: Vec<String>,
-    /// Whether variables that are not set stay open in what the manifest deploys
-    #[arg(skip)]
-    pub open: bool,
-}
-
-impl Selection {
-    /// Leaves variables that are not set open, for a command that deploys nothing of what they are in.
-    pub fn with_open_variables(&self) -> Self {
-        Self { open: true, ..self.clone() }
-    }
-
-    /// Keeps variables that hold a credential from the manifest.
-    pub fn keeping<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Self {
-        Self { credentials: names.into_iter().cloned().collect(), ..self.clone() }
-    }
-}
-
 /// Images of one run that override the manifest.
 #[derive(Clone, Debug, Args)]
 pub struct ImageOverrides {
@@ -222,11 +194,15 @@ pub struct SandboxArgs {
 #[derive(Clone, Debug, Args)]
 pub struct Deploy {
     /// A plan saved by --out: carried out exactly, without the manifest; refused if a target changed since
-    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "wave", "shard", "fingerprint", "image", "out", "sandbox"])]
+    #[arg(value_name = "PLAN")]
+    #[arg(conflicts_with_all = ["only", "account", "service", "wave", "shard", "fingerprint", "image", "out", "sandbox"])]
     pub plan: Option<PathBuf>,
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// What is deployed instead
     #[command(flatten)]
     pub instead: ImageOverrides,
@@ -252,7 +228,7 @@ pub struct Deploy {
     #[arg(long, env = "ROLEOUT_SKIP_STALE")]
     pub skip_stale: bool,
     /// Start at this wave, and pass its gate
-    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM", add = ArgValueCompleter::new(completion::waves))]
     pub from: Option<String>,
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
@@ -319,6 +295,9 @@ pub struct Watch {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// How much is said
     #[command(flatten)]
     pub talk: Verbosity,
@@ -348,6 +327,9 @@ pub struct Rollback {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// The image overrides of the deploy that is rolled back
     #[command(flatten)]
     pub instead: ImageOverrides,
@@ -370,7 +352,7 @@ pub struct Rollback {
     #[arg(long, env = "ROLEOUT_ROLLBACK_ALL")]
     pub all: bool,
     /// Start at this wave, and pass its gate
-    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM", add = ArgValueCompleter::new(completion::waves))]
     pub from: Option<String>,
     /// Go on without the targets that cannot be reached, or that have no earlier revision
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]
@@ -404,6 +386,9 @@ pub struct Plan {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// What is deployed instead
     #[command(flatten)]
     pub instead: ImageOverrides,
@@ -417,7 +402,7 @@ pub struct Plan {
     #[arg(long, env = "ROLEOUT_SHOW_VALUES")]
     pub show_values: bool,
     /// Plan as if deploying from this wave on
-    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM", add = ArgValueCompleter::new(completion::waves))]
     pub from: Option<String>,
     /// Save the plan to this file, for another job to carry out with `deploy FILE`
     #[arg(long, value_name = "FILE", env = "ROLEOUT_OUT")]

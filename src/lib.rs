@@ -25,6 +25,8 @@ pub mod narrate;
 pub mod notify;
 pub mod observe;
 pub mod operations;
+#[cfg(feature = "otel")]
+pub mod otlp;
 pub mod outputs;
 pub mod pipeline;
 pub mod plan;
@@ -36,5 +38,6 @@ pub mod sandbox;
 pub mod state;
 pub mod status;
 pub mod task_definition;
+pub mod trace;
 pub mod view;
 pub mod web;

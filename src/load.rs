@@ -10,6 +10,9 @@ use crate::fleet::{Fleet, Identity, IdentitySource, OrganizationSource};
 use crate::manifest::credential::Credentials;
 use crate::manifest::load::{self, How, LoadError};
 
+/// A way to look a variable up.
+type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// Looks a variable up in the environment; an empty one is there, and empty.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
@@ -89,12 +92,17 @@ fn rendered(error: &LoadError) -> Error {
 
 /// Loads a manifest with all of its targets, and with the identity that the command line asks for.
 pub fn load_unfiltered(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    whole_as(selection, variables, false)
+    whole_as(selection, variables, false, &|_| None)
 }
 
 /// With `images`, what AWS would refuse of the images in task definition files is a fault: nothing puts others in their place.
-fn whole_as(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>, images: bool) -> Result<Fleet, Error> {
-    let how = How { images, credentials: &selection.credentials, open: selection.open, ..How::default() };
+fn whole_as(
+    selection: &Selection,
+    variables: Variables<'_>,
+    images: bool,
+    stand_in: Variables<'_>,
+) -> Result<Fleet, Error> {
+    let how = How { images, credentials: &selection.credentials, open: selection.open, stand_in, ..How::default() };
     let mut fleet = load_as(&selection.file, variables, how)?;
     begin_ambient(&mut fleet, selection.ambient);
     Ok(fleet)
@@ -106,16 +114,21 @@ pub fn selected(selection: &Selection, variables: &dyn Fn(&str) -> Option<String
 }
 
 /// Loads a manifest as [`selected`] does, and judges the images of its task definition files as well.
-pub fn selected_as_written(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, Error> {
-    narrow(whole_as(selection, variables, true)?, selection)
+/// `stand_in` has what stands in for variables of the manifest that are not set.
+pub fn selected_as_written(selection: &Selection, stand_in: Variables<'_>) -> Result<Fleet, Error> {
+    narrow(whole_as(selection, &environment, true, stand_in)?, selection)
 }
 
 /// Loads a manifest as it is written, with all of its targets; its faults are not rendered.
 ///
 /// # Errors
 /// Every fault.
-pub fn as_written(selection: &Selection, variables: &dyn Fn(&str) -> Option<String>) -> Result<Fleet, LoadError> {
-    load::load_as(&selection.file, variables, How { credentials: &selection.credentials, ..How::default() })
+pub fn as_written(selection: &Selection, stand_in: Variables<'_>) -> Result<Fleet, LoadError> {
+    load::load_as(
+        &selection.file,
+        &environment,
+        How { credentials: &selection.credentials, stand_in, ..How::default() },
+    )
 }
 
 /// Keeps the targets of a fleet that the command line selects.

@@ -42,6 +42,9 @@ struct Called {
 const READER_LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    if cli::completion::answer() {
+        return Exit::Done.into();
+    }
     keep_memory_private();
     let cli = match Cli::read() {
         Ok(cli) => cli,
@@ -187,9 +190,7 @@ async fn run_command(cli: Cli, called: &Called) -> Result<ExitCode, Error> {
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut cli::command(), "roleout", &mut script);
-            print(&script);
+            print(&cli::completion::script(shell));
             Ok(Exit::Done)
         }
         Command::Man { out } => man(out.as_deref()),

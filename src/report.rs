@@ -236,9 +236,9 @@ impl Verdict {
             message: refusal.message.lines().map(|line| clean(line).into_owned()).collect(),
             help: refusal.help.iter().map(|line| clean(line).into_owned()).collect(),
         });
-        let did = state.totals().succeeded > 0;
+        let words = exit.map_or_else(|| words(None, false), |exit| state.verdict(exit).to_owned());
         let (cancelled, gate) = (state.cancelled().map(str::to_owned), state.gate().map(str::to_owned));
-        Self { exit_code: exit.map(Exit::code), words: words(exit, did), halted, cancelled, gate, refused }
+        Self { exit_code: exit.map(Exit::code), words, halted, cancelled, gate, refused }
     }
 
     /// Returns how the process ended; `None` where that is not known.

@@ -9,5 +9,6 @@ pub mod planned;
 pub mod rollback;
 pub mod saved_file;
 pub mod saved_plan;
+pub mod trace;
 pub mod watch;
 pub mod webhooks;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
+use crate::base::exit::Exit;
 use crate::event::{Event, Job, Reason, Stamped};
 use crate::fleet::{Outcome, TargetId};
 use crate::plan::outline::{ChangeOutline, Outline};
@@ -238,8 +239,16 @@ impl RunState {
         let totals = self.totals.named().into_iter().filter(|(_, number)| *number > 0);
         Event::RunFinished {
             exit_code: Some(exit.code()),
-            verdict: Some(exit.verdict(self.totals.succeeded > 0).to_owned()),
+            verdict: Some(self.verdict(exit).to_owned()),
             totals: totals.map(|(words, number)| (words.replace(' ', "_"), number)).collect(),
+        }
+    }
+
+    /// Returns what an exit code means for this run, in a few words.
+    pub fn verdict(&self, exit: Exit) -> &'static str {
+        match exit {
+            Exit::TimedOut if !self.targets().any(TargetState::goes_on) => "timed out; nothing goes on in ECS",
+            exit => exit.verdict(self.totals.succeeded > 0),
         }
     }
 

@@ -17,6 +17,10 @@ use crate::aws::settings::is_loopback;
 use crate::base::error::Error;
 use crate::base::secrets;
 
+/// The longest answer that is read to bytes that were posted: a few words.
+#[cfg(feature = "otel")]
+const LONGEST_REPLY: usize = 64 << 10;
+
 /// Why there is no answer. It never names the URL, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebError {
@@ -38,6 +42,9 @@ pub enum WebError {
     /// The answer broke off.
     #[error("the answer is cut off")]
     Broken,
+    /// A header holds what no header can.
+    #[error("a header of it is not text of one line")]
+    Header,
     /// The answer is longer than any that is expected, in bytes.
     #[error("the answer is longer than {} KiB", .0 >> 10)]
     TooLong(usize),
@@ -157,6 +164,34 @@ impl Web {
             status if status.is_success() => Ok(()),
             status => Err(WebError::Status(status.as_u16())),
         }
+    }
+
+    /// Posts bytes that are no JSON, with the headers that say what they are and who sends them, and waits for an answer of
+    /// whatever status, for at most `limit`.
+    ///
+    /// # Errors
+    /// There was no answer: see [`WebError`].
+    #[cfg(feature = "otel")]
+    pub async fn post_bytes(
+        &self,
+        url: &str,
+        headers: &http::HeaderMap,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Answer, WebError> {
+        let asked = Request { method: Method::Post, url, secret: None, body: None, longest: LONGEST_REPLY };
+        let mut request = self.request(asked)?;
+        for (name, value) in headers {
+            let value = value.to_str().map_err(|_| WebError::Header)?;
+            request
+                .headers_mut()
+                .try_insert(name.as_str().to_owned(), value.to_owned())
+                .map_err(|_| WebError::Header)?;
+        }
+        request.headers_mut().insert("content-length", body.len().to_string());
+        *request.body_mut() = SdkBody::from(body);
+        let answer = async { read(self.head(request).await?, asked.longest).await };
+        tokio::time::timeout(limit, answer).await.unwrap_or(Err(WebError::Timeout(limit)))
     }
 
     async fn head(&self, request: HttpRequest) -> Result<HttpResponse, WebError> {

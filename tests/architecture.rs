@@ -24,8 +24,8 @@ const LAYERS: &[&[&str]] = &[
     &["event"],
     &["state"],
     &["narrate"],
-    &["report", "gitlab", "status", "iam", "pipeline", "exec", "init"],
-    &["outputs"],
+    &["report", "gitlab", "status", "iam", "pipeline", "exec", "init", "trace"],
+    &["outputs", "otlp"],
     &["notify", "engine", "view"],
     &["cli", "sandbox"],
     &["load"],
@@ -90,6 +90,7 @@ fn manifest_plan_event_state_and_fleet_are_synchronous_and_do_no_io() {
             "fleet",
             "narrate",
             "references",
+            "trace",
             "base/exit",
             "base/text",
         ];

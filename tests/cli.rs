@@ -467,7 +467,61 @@ fn a_manual_page_is_printed_or_written_for_each_command() {
 fn the_schema_and_completions_are_printed() {
     let schema: serde_json::Value = serde_json::from_slice(&run(&["schema"]).stdout).expect("JSON");
     assert_eq!(schema["type"], "object");
-    assert!(text(&run(&["completions", "bash"]).stdout).contains("_roleout"));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = text(&run(&["completions", shell]).stdout);
+        assert!(script.contains("ROLEOUT_COMPLETE"), "{shell}: {script}");
+    }
+}
+
+/// What a shell is told that asks how a line goes on.
+fn completed(line: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut command = roleout();
+    command.env("ROLEOUT_COMPLETE", "fish").envs(variables.iter().copied()).arg("--").args(words);
+    let output = command.output().expect("the binary runs");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "{line}");
+    text(&output.stdout).lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn names_of_the_manifest_are_completed_and_those_of_a_wrong_one_are_not() {
+    let file = "-f deploy.yaml.example";
+    let all = ["staging", "prod-nl", "prod-eu", "prod-us", "prod-apac", "tools"];
+    assert_eq!(completed(&format!("roleout deploy {file} --only "), &[]), all);
+    assert_eq!(completed(&format!("roleout plan {file} --account prod-e"), &[]), ["prod-eu"]);
+    assert_eq!(completed("roleout status --only prod-n", &[("ROLEOUT_FILE", "deploy.yaml.example")]), ["prod-nl"]);
+    let regions = ["prod-eu/eu-west-1", "prod-eu/eu-central-1"];
+    assert_eq!(completed(&format!("roleout plan {file} --only prod-eu/"), &[]), regions);
+    let services = completed(&format!("roleout plan {file} --only prod-nl/eu-west-1/"), &[]);
+    assert_eq!(services, ["prod-nl/eu-west-1/web", "prod-nl/eu-west-1/api"]);
+    assert_eq!(completed(&format!("roleout check {file} --service "), &[]), ["web", "api", "reports"]);
+    assert_eq!(completed(&format!("roleout deploy {file} --from "), &[]), ["canary", "fleet"]);
+    assert_eq!(completed(&format!("roleout exec {file} --account stag"), &[]), ["staging"]);
+    for wrong in ["no-such.yaml", "Cargo.toml", "docs/page.png"] {
+        assert_eq!(completed(&format!("roleout deploy -f {wrong} --only "), &[]), Vec::<String>::new(), "{wrong}");
+    }
+}
+
+#[test]
+fn targets_are_selected_by_the_names_of_accounts_and_services() {
+    let checked = |arguments: &[&str]| {
+        let output = roleout().args(["check", "-f", "deploy.yaml.example"]).args(arguments).output().expect("it runs");
+        let said = text(&output.stdout) + &text(&output.stderr);
+        (output.status.code(), said.lines().next().unwrap_or_default().to_owned())
+    };
+    let valid = |targets: &str| (Some(0), format!("deploy.yaml.example: valid; {targets}, 2 waves"));
+    assert_eq!(checked(&["--account", "prod-eu"]), valid("5 targets in 1 account"));
+    assert_eq!(checked(&["--service", "reports"]), valid("3 targets in 3 accounts"));
+    assert_eq!(
+        checked(&["--account", "prod-eu prod-us", "--service", "web", "--service", "api"]),
+        valid("8 targets in 2 accounts")
+    );
+    let (code, said) = checked(&["--account", "prod-ue"]);
+    assert!(code == Some(2) && said.contains("`prod-ue` matches no target; did you mean `prod-eu`?"), "{said}");
+    let (code, said) = checked(&["--account", "prod-eu", "--only", "staging"]);
+    assert!(code == Some(2) && said.contains("cannot be used with"), "{said}");
+    let (code, said) = checked(&["--service", "prod-eu/web"]);
+    assert!(code == Some(2) && said.contains("a name has no slash"), "{said}");
 }
 
 /// A `roleout sandbox` process, stopped when dropped.

@@ -288,6 +288,9 @@ impl fmt::Display for HopError {
             0 => f.write_str("the SDK's own credentials: ")?,
             number => write!(f, "hop {number} ({}, {}): ", self.role, self.arn)?,
         }
+        if self.number == 1 && self.error.kind == Kind::Expired {
+            f.write_str("the ID token has expired: ")?;
+        }
         self.error.fmt(f)
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::Selection;
+use crate::cli::{ByName, Selection};
 
 /// `roleout check`
 #[derive(Clone, Debug, Args)]
@@ -10,6 +10,9 @@ pub struct Check {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// What stdout gets
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_CHECK_FORMAT", default_value = "text")]
     pub format: CheckFormat,

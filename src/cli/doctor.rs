@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::{SandboxArgs, Selection, ShowCalls};
+use crate::cli::{ByName, SandboxArgs, Selection, ShowCalls};
 
 /// `roleout doctor`
 #[derive(Clone, Debug, Args)]
@@ -12,6 +12,9 @@ pub struct Doctor {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// Check this trust policy against the token; for a role that refuses it, or one that does not exist yet
     #[arg(long, value_name = "FILE", env = "ROLEOUT_TRUST_POLICY")]
     pub trust_policy: Option<PathBuf>,

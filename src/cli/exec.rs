@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
-use crate::cli::{MANIFEST, Selection, ShowCalls};
+use crate::cli::{MANIFEST, Selection, ShowCalls, completion};
 
 /// `roleout exec`
 #[derive(Clone, Debug, Args)]
@@ -16,6 +17,7 @@ pub struct Exec {
     pub selection: Selection,
     /// The account, by its name in the manifest; the command uses the terminal directly
     #[arg(long, value_name = "NAME", env = "ROLEOUT_ACCOUNT", conflicts_with_all = ["all", "only", "wave"])]
+    #[arg(add = ArgValueCompleter::new(completion::accounts))]
     pub account: Option<String>,
     /// Every account, one after another; --only and --wave select some. Each output line starts with its account
     #[arg(long, env = "ROLEOUT_ALL")]
@@ -50,7 +52,7 @@ pub struct Credentials {
     #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = MANIFEST)]
     pub file: PathBuf,
     /// The account, by its name in the manifest
-    #[arg(long, value_name = "NAME", env = "ROLEOUT_ACCOUNT")]
+    #[arg(long, value_name = "NAME", env = "ROLEOUT_ACCOUNT", add = ArgValueCompleter::new(completion::accounts))]
     pub account: String,
     /// How the keys are written
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_CREDENTIALS_FORMAT", default_value = "credential-process")]

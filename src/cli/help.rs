@@ -7,7 +7,7 @@ const INTERNAL: [&str; 2] = ["shard", "fingerprint"];
 
 /// The headings, each with its flags.
 const HEADINGS: [(&str, &[&str]); 5] = [
-    ("Select", &["account", "all", "file", "from", "further", "of", "only", "region", "role", "wave"]),
+    ("Select", &["account", "all", "file", "from", "further", "of", "only", "region", "role", "service", "wave"]),
     (
         "Safety",
         &[

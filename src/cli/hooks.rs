@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::{SandboxArgs, Selection, ShowCalls};
+use crate::cli::{ByName, SandboxArgs, Selection, ShowCalls};
 
 /// `roleout continue`
 #[derive(Clone, Debug, Args)]
@@ -10,6 +10,9 @@ pub struct Continue {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// Make ECS roll these deployments back instead
     #[arg(long, env = "ROLEOUT_ROLLBACK")]
     pub rollback: bool,

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 
-use crate::cli::{Busy, ImageOverrides, MANIFEST, Reports, SandboxArgs, Selection};
+use crate::cli::{Busy, ByName, ImageOverrides, MANIFEST, Reports, SandboxArgs, Selection, completion};
 use crate::fleet::Shard;
 use crate::pipeline::duration;
 
@@ -52,12 +53,17 @@ pub struct Make {
     /// Only targets that match ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/SERVICE, with globs; repeat it, or separate with
     /// spaces
     #[arg(long, value_name = "GLOB", env = "ROLEOUT_ONLY", value_delimiter = ' ')]
+    #[arg(add = ArgValueCompleter::new(completion::targets))]
     pub only: Vec<String>,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// Only this wave; repeat it, or separate with spaces
     #[arg(long, value_name = "NAME", env = "ROLEOUT_WAVE", value_delimiter = ' ')]
+    #[arg(add = ArgValueCompleter::new(completion::waves))]
     pub wave: Vec<String>,
     /// Start at this wave, and pass its gate
-    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM", add = ArgValueCompleter::new(completion::waves))]
     pub from: Option<String>,
     /// What is deployed instead
     #[command(flatten)]
@@ -131,7 +137,7 @@ pub struct Preflight {
     #[command(flatten)]
     pub instead: ImageOverrides,
     /// Start at this wave
-    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
+    #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM", add = ArgValueCompleter::new(completion::waves))]
     pub from: Option<String>,
     /// What is decided beforehand
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::cli::verbosity::level;
-use crate::cli::{ImageOverrides, RecordArgs, SandboxArgs, Selection};
+use crate::cli::{ByName, ImageOverrides, RecordArgs, SandboxArgs, Selection};
 
 /// `roleout status`
 #[derive(Clone, Debug, Args)]
@@ -11,6 +11,9 @@ pub struct Status {
     /// Which targets
     #[command(flatten)]
     pub selection: Selection,
+    /// By their names
+    #[command(flatten)]
+    pub by_name: ByName,
     /// Only this wave and those after it
     #[arg(long, value_name = "WAVE", env = "ROLEOUT_FROM")]
     pub from: Option<String>,

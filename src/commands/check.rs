@@ -14,17 +14,14 @@ use crate::view::check::{code_quality, json, text};
 pub fn check(args: &cli::Check, mut view: View) -> Result<Exit, Error> {
     let in_a_job = environment("CI").is_some_and(|value| !value.is_empty());
     let stood_in = RefCell::new(BTreeSet::new());
-    let variables = |name: &str| {
-        let stand_in = || {
-            placeholder_ci_variable(name)
-                .filter(|_| !in_a_job)
-                .inspect(|_| _ = stood_in.borrow_mut().insert(name.to_owned()))
-        };
-        environment(name).or_else(stand_in)
+    let stand_in = |name: &str| {
+        placeholder_ci_variable(name)
+            .filter(|_| !in_a_job)
+            .inspect(|_| _ = stood_in.borrow_mut().insert(name.to_owned()))
     };
     let file = &args.selection.file;
     if args.format != CheckFormat::Text {
-        let (told, exit) = match as_written(&args.selection, &variables) {
+        let (told, exit) = match as_written(&args.selection, &stand_in) {
             Ok(whole) => (Ok(narrow(whole, &args.selection)?), Exit::Done),
             Err(error) => (Err(error.faults), Exit::Manifest),
         };
@@ -35,7 +32,7 @@ pub fn check(args: &cli::Check, mut view: View) -> Result<Exit, Error> {
         });
         return Ok(exit);
     }
-    let fleet = selected_as_written(&args.selection, &variables)?;
+    let fleet = selected_as_written(&args.selection, &stand_in)?;
     let stood_in: Vec<String> = stood_in.into_inner().into_iter().collect();
     view.data(&text(file, &fleet, &stood_in));
     Ok(Exit::Done)

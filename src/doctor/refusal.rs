@@ -67,7 +67,7 @@ impl Refusal<'_> {
             .fix("retry the job; AWS counts an AssumeRole against the account that asks, 600 a second")),
             _ if error.is("InvalidIdentityToken") => self.invalid_token(),
             _ if error.is("IDPCommunicationError") => one(self.unreachable(
-                "AWS could not connection the token's \
+                "AWS could not reach the token's \
              issuer in time",
             )),
             _ if error.is("IDPRejectedClaim") => one(Finding::fault(
@@ -376,7 +376,7 @@ impl Refusal<'_> {
         let issuer = self.token.map(Token::issuer).unwrap_or("ISSUER");
         Finding::fault("issuer-unreachable", what)
             .fix(format!(
-                "AWS must connection {issuer}/.well-known/openid-configuration and its jwks_uri from the \
+                "AWS must reach {issuer}/.well-known/openid-configuration and its jwks_uri from the \
              public internet within 5 s: \
                           open the firewall for them, or publish both elsewhere and set ci_id_tokens_issuer_url"
             ))

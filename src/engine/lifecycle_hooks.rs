@@ -152,9 +152,12 @@ impl Stages {
     pub fn evidence(&self) -> Vec<Evidence> {
         let unseen = self.unseen.iter().map(|why| format!("its stages could not be read: {why}"));
         let Some(progress) = &self.last else { return unseen.map(Evidence::from).collect() };
-        let at = self.at.iter().map(|at| format!("it was at {at}"));
         let failed = |hook: &&Hook| matches!(hook.status.as_str(), "FAILED" | "TIMED_OUT");
-        let hooks = progress.hooks.iter().filter(failed).map(|hook| format!("{}: {}", hook.name(), hook.status));
+        // ECS says at which stage a hook failed, which may be a later one than was seen.
+        let at = self.at.iter().filter(|_| !progress.hooks.iter().any(|hook| failed(&hook)));
+        let at = at.map(|at| format!("it was at {at}"));
+        let told = |hook: &&Hook| failed(hook) || hook.status == "IN_PROGRESS";
+        let hooks = progress.hooks.iter().filter(told).map(|hook| format!("{}: {}", hook.name(), hook.status));
         let alarms = progress.alarms.iter().map(|alarm| format!("the CloudWatch alarm {alarm} went off"));
         at.chain(hooks).chain(alarms).chain(unseen).map(Evidence::from).collect()
     }

@@ -386,9 +386,9 @@ impl<'a> Rollout<'a> {
             }
             Verdict::Failed(summary) => self.ended(Outcome::Failed, self.found().await.reason_after(summary.into())),
             Verdict::RolledBack => self.ended(Outcome::RolledBack, self.found().await.reason(self.seen())),
-            Verdict::Stuck(summary) => {
-                let help = Some("ECS could not roll back: check the service now".to_owned());
-                self.ended(Outcome::Stuck, Reason { help, ..self.found().await.reason_of(&summary) })
+            Verdict::Stuck(_) => {
+                let help = Some("check the service now: it may run too few tasks".to_owned());
+                self.ended(Outcome::Stuck, Reason { help, ..self.found().await.reason_of("ECS could not roll back") })
             }
             Verdict::Superseded(summary) => RolloutResult::new(Outcome::Superseded, summary),
         };

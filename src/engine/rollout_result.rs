@@ -9,6 +9,9 @@ use crate::engine::retry::Unread;
 use crate::event::{Evidence, Reason};
 use crate::fleet::{Outcome, Revision, TargetSpec};
 
+/// What to do about a deployment of somebody else's.
+const WHO: &str = "CloudTrail's UpdateService event names who deployed it; agree with them before you deploy again";
+
 /// How a rollout ended.
 #[derive(Debug)]
 pub struct RolloutResult {
@@ -29,7 +32,8 @@ pub struct RolloutResult {
 impl RolloutResult {
     /// Ends before ECS took anything.
     pub fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
-        let reason = Reason { summary: summary.into(), ..Reason::default() };
+        let help = (outcome == Outcome::Superseded).then(|| WHO.to_owned());
+        let reason = Reason { summary: summary.into(), help, ..Reason::default() };
         Self { outcome, reason: Some(reason), revision: None, deployment: None, acted: false, wanted: None }
     }
 
@@ -46,7 +50,14 @@ impl RolloutResult {
     /// Ends a rollout whose write was not sent, since its permission was over; `None` for any other error. A wave that was
     /// halted says by whom itself.
     pub fn withdrawn(error: &CallError, run: &Run, permit: &Permit, target: &TargetSpec) -> Option<Self> {
-        (error.kind == Kind::Withdrawn).then(|| Self::stopped(run, permit, target))
+        (error.kind == Kind::Withdrawn).then(|| {
+            let mut ended = Self::stopped(run, permit, target);
+            // What AWS answered to the last try is why it was not started.
+            if let (Outcome::TimedOut, Some(reason), Some(_)) = (ended.outcome, &mut ended.reason, &error.code) {
+                reason.evidence.push(format!("{error:#}").into());
+            }
+            ended
+        })
     }
 
     /// Ends a rollout of which nothing more may be written, before anything of it was deployed.
@@ -131,6 +142,7 @@ impl RolloutResult {
             }
             RollbackResult::Nothing(why) => {
                 let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+                let why = if why == failure.summary { "there is nothing to roll back to".to_owned() } else { why };
                 let help = Some(format!("not rolled back: {why}{help}"));
                 (self.outcome, Reason { help, ..failure }, self.revision.clone())
             }
@@ -162,6 +174,9 @@ pub fn stuck_reason(failure: Reason, stuck: Reason) -> Reason {
     let cause = Some(failed(stuck.cause.as_deref().unwrap_or(&stuck.summary)));
     let mut evidence = stuck.evidence;
     evidence.push(Evidence { cause: failure.cause, ..failure.summary.into() });
-    evidence.extend(failure.evidence);
+    // The tasks of a revision that failed twice say the same twice.
+    let new: Vec<Evidence> =
+        failure.evidence.into_iter().filter(|it| !evidence.iter().any(|known| known.text == it.text)).collect();
+    evidence.extend(new);
     Reason { summary: failed(&stuck.summary), cause, evidence, help: stuck.help }
 }

@@ -47,11 +47,14 @@ impl Standing {
     /// Returns what else explains why it does not get on.
     pub fn evidence(&self) -> Vec<Evidence> {
         let last = self.last.iter().map(|text| format!("ECS's last event: {text}").into());
+        let pending = self.waits.map(|_| {
+            "a task is PENDING while ECS attaches its network and fetches its image and secrets".to_owned().into()
+        });
         let breaker = self.breaker.map(|on| match on {
             true => "the deployment circuit breaker is on",
             false => "the deployment circuit breaker is off: ECS does not end a deployment whose tasks fail",
         });
-        last.chain(breaker.map(|text| text.to_owned().into())).collect()
+        last.chain(pending).chain(breaker.map(|text| text.to_owned().into())).collect()
     }
 }
 

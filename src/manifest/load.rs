@@ -37,7 +37,7 @@ pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<F
 }
 
 /// How a manifest is loaded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct How<'a> {
     /// Whether images of task definition files are final: where the command line may put others in their place, the plan
     /// judges them.
@@ -48,11 +48,13 @@ pub struct How<'a> {
     pub open: bool,
     /// Whether the accounts of an organization may be missing, since there is no lock of them yet.
     pub unlocked: bool,
+    /// What stands in for a variable of the manifest that is not set.
+    pub stand_in: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Default for How<'_> {
     fn default() -> Self {
-        Self { images: true, credentials: &[], open: false, unlocked: false }
+        Self { images: true, credentials: &[], open: false, unlocked: false, stand_in: &|_| None }
     }
 }
 
@@ -146,7 +148,8 @@ fn with_manifest<T>(
         let others = webhook_variables(&root).into_iter().chain(named).collect();
         let credentials = Credentials::new(token_variable(&root), others, variables);
         let open = how.open.then_some(&context.open);
-        let lookup = Lookup { variables, credentials: &credentials, open };
+        let or_stand_in = |name: &str| variables(name).or_else(|| (how.stand_in)(name));
+        let lookup = Lookup { variables: &or_stand_in, credentials: &credentials, open };
         expand(&mut root, &lookup, &context);
         let known = vec![real(&join(base, &file_name(name))).unwrap_or_default()];
         let mut including = Including { base, variables, known, size: 0, directories: Vec::new() };

@@ -219,7 +219,8 @@ fn decision(text: &str) -> Option<Headline> {
         let name =
             function.map_or_else(|| "a lifecycle hook".to_owned(), |arn| format!("the lifecycle hook {}", last(arn)));
         let ends = if rest.starts_with("timed out") { "timed out" } else { "fails" };
-        return new(format!("{name} {ends}")).map(|headline| headline.with(&format!("at {stage}")));
+        let headline = Headline::new(Weight::Decision, format!("{name} {ends}"));
+        return Some(Headline { text: format!("{} at {stage}", headline.cause), ..headline });
     }
     if because.contains("StopServiceDeployment") {
         return new("the deployment was stopped by StopServiceDeployment".to_owned());

@@ -91,7 +91,10 @@ pub fn next(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> {
         Exit::Manifest => {
             vec![Next { command: line.line("check", &[]), what: "checks the manifest, offline".to_owned() }]
         }
-        Exit::Preflight => vec![line.repeat("doctor", "explains why an account cannot be reached")],
+        Exit::Preflight => vec![
+            line.repeat("doctor", "explains a token or a role that is refused"),
+            line.repeat("plan", "reads everything again, and changes nothing"),
+        ],
         Exit::Blocked if verb == "plan" => vec![line.repeat("status", "shows what each target runs")],
         Exit::Blocked if verb == "rollback" => {
             vec![Next {
@@ -108,7 +111,8 @@ pub fn next(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> {
         Exit::Gate => vec![past_the_gate(state, line)],
         Exit::Stuck => {
             let stuck = all(&|it| it.outcome() == Some(Outcome::Stuck));
-            let what = format!("shows what {} now; its rollback is not complete", runs(&stuck));
+            let whose = if stuck.len() == 1 { "its rollback is" } else { "their rollbacks are" };
+            let what = format!("shows what {} now; {whose} not complete", runs(&stuck));
             let mut next = vec![line.name_targets("status", &stuck, state, what)];
             next.extend(follow(state, line));
             next
@@ -203,7 +207,7 @@ fn after_failures(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> 
 fn runs_the_new(target: &TargetState) -> bool {
     match target.outcome() {
         Some(Outcome::Succeeded) => true,
-        Some(Outcome::Failed) => target.deployment.is_some() && (target.runs.is_none() || target.runs == target.to),
+        Some(Outcome::Failed) => target.deployment.is_some() && target.runs.is_some() && target.runs == target.to,
         _ => false,
     }
 }

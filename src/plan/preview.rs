@@ -17,6 +17,7 @@ use crate::plan::diff::{Differences, Line, Values};
 use crate::plan::group::{Agreement, agreements};
 use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 use crate::plan::placeholders::{PlaceholderScope, Placeholders};
+use crate::plan::ships::{ImageChange, ships};
 use crate::plan::time_estimate::{Limits, TargetEstimate, TimeEstimate, estimate};
 use crate::plan::work::{Definition, Plan, Work};
 use crate::plan::{build, description, run_task};
@@ -31,6 +32,9 @@ pub struct Preview {
     pub version: u32,
     /// How many targets need what.
     pub totals: Totals,
+    /// What it ships: each distinct change of an image once.
+    #[serde(default)]
+    pub ships: Vec<ImageChange>,
     /// Every target, wave by wave.
     pub targets: Vec<Target>,
     /// What is the same for several targets, once.
@@ -261,6 +265,7 @@ impl Preview {
         Self {
             version: VERSION,
             totals,
+            ships: ships(&outline.changes),
             targets,
             groups,
             worst_case_failures: blast_radius(&waves),

@@ -30,6 +30,7 @@ use crate::run::deployments::Recorder;
 use crate::run::outputs::run_id;
 use crate::run::plan::{self, PlanOptions};
 use crate::run::planned::{Planned, UNCHANGED};
+use crate::run::trace::Tracer;
 use crate::run::webhooks::Notifier;
 use crate::view::Form;
 use crate::view::plan::warning;
@@ -165,6 +166,7 @@ pub async fn carry_out(fleet: Fleet, plan: Plan, start: Start, context: &mut Com
     let mut stamper = Stamper::new(run.clone());
     let mut notifier = Notifier::new(&fleet, start.sandbox, connection.aws.allows_http(), view);
     let mut recorder = Recorder::new(&fleet, start.sandbox, connection.aws.allows_http(), view);
+    let tracer = Tracer::new(start.sandbox, connection.aws.allows_http(), view);
     let mut tick = tokio::time::interval(view.pace());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let start = Start { run, job: Job::read(&environment), ..start };
@@ -193,7 +195,8 @@ pub async fn carry_out(fleet: Fleet, plan: Plan, start: Start, context: &mut Com
     // What is on the disk stays, whatever a webhook does to the seconds that are left.
     view.write_reports();
     let cancelled = view.state().cancelled().is_some();
-    let (posted, recorded) = tokio::join!(notifier.finish(cancelled), recorder.finish(cancel));
-    posted.iter().chain(&recorded).for_each(|warning| view.warning(warning));
+    let (posted, recorded, traced) =
+        tokio::join!(notifier.finish(cancelled), recorder.finish(cancel), tracer.finish(view.state()));
+    posted.iter().chain(&recorded).chain(&traced).for_each(|warning| view.warning(warning));
     view.state().exit()
 }

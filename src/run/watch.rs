@@ -53,7 +53,11 @@ fn print_idle(fleet: &Fleet, seen: &[Observation], followed: &[bool], view: &mut
         0 => String::new(),
         differ => format!("; {differ} of them would change by `roleout deploy`"),
     };
-    view.note(&format!("{} without a deployment under way{rest}", count(number, "target")));
+    let targets = count(number, "target");
+    match followed.contains(&true) {
+        true => view.note(&format!("{targets} without a deployment under way{rest}")),
+        false => view.note(&format!("there is nothing to follow: {targets} without a deployment under way{rest}")),
+    }
 }
 
 /// Keeps the targets that are marked, in one wave.

@@ -185,9 +185,13 @@ impl TargetState {
         none && self.deployment.is_some() && self.outcome() == Some(Outcome::Succeeded)
     }
 
-    /// Whether its deployment may still go on in ECS although the run left it.
+    /// Whether its deployment may still go on in ECS although the run left it. Of one that was out of time before ECS had
+    /// begun a deployment, nothing does.
     pub fn goes_on(&self) -> bool {
-        matches!(self.outcome(), Some(Outcome::TimedOut | Outcome::Detached))
+        match self.outcome() {
+            Some(Outcome::TimedOut) => self.deployment.is_some(),
+            outcome => outcome == Some(Outcome::Detached),
+        }
     }
 
     /// Whether its deployment was left waiting at a PAUSE hook.

@@ -1,4 +1,4 @@
-//! A plan as a note on a merge request: the totals and the waves first, then each group behind a heading that opens. What is
+//! A plan as a note on a merge request: the totals, what is shipped and the waves first, then each group behind a heading that opens. What is
 //! blocked is open.
 //!
 //! Names and values of others stand in code, where GitLab neither formats nor links nor notifies; all other text of others
@@ -7,6 +7,7 @@
 use crate::base::markdown::{code, escaped};
 use crate::base::text::{clean, count};
 use crate::plan::preview::{Group, Kind, Preview, Target};
+use crate::plan::ships::{SHIPS, lines};
 use crate::view::plan::{
     HEADS, RIGHT, by_name, members, policies, revisions, same, signed, spread, table, time, verdict, warning, word,
 };
@@ -23,7 +24,7 @@ pub fn text(preview: &Preview) -> String {
 }
 
 fn limited(preview: &Preview, limit: usize) -> String {
-    let mut text = format!("### roleout plan: {}\n\n", verdict(preview));
+    let mut text = format!("### roleout plan: {}\n\n{}", verdict(preview), ships(preview));
     if preview.pending() > 0 {
         if let Some(warning) = preview.time_estimate.as_ref().and_then(warning) {
             text.push_str(&format!("> :warning: {}\n\n", escaped(&warning)));
@@ -51,6 +52,17 @@ fn limited(preview: &Preview, limit: usize) -> String {
         text.push_str(&section);
     }
     text
+}
+
+/// Returns what a deploy of the plan ships.
+fn ships(preview: &Preview) -> String {
+    let all = lines(&preview.ships);
+    let line = |(what, targets): &(String, usize)| format!("- {}, {}\n", code(what), count(*targets, "target"));
+    let mut text: String = all.iter().take(SHIPS).map(line).collect();
+    if all.len() > SHIPS {
+        text.push_str(&format!("- and {} more images\n", all.len() - SHIPS));
+    }
+    text + if all.is_empty() { "" } else { "\n" }
 }
 
 fn waves(preview: &Preview) -> String {

@@ -49,7 +49,7 @@ pub fn text(preview: &Preview, paint: Paint, columns: usize) -> String {
             page.wrap(Tone::Plain, &line, 0);
         }
         if let Some(estimate) = &preview.time_estimate {
-            page.wrap(Tone::Plain, &time(estimate), 0);
+            page.wrap(Tone::Dim, &time(estimate), 0);
             if let Some(warning) = warning(estimate) {
                 page.wrap(Tone::Warn, &format!("warning: {warning}"), 0);
             }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use crate::base::text;
 use crate::base::text::{clean, count, duration};
-use crate::event::{Reason, TaskEnd};
+use crate::event::{Reason, TaskEnd, halted_by};
 use crate::fleet::{Outcome, TargetId};
 use crate::narrate::outcome::Tone;
 use crate::narrate::{console, outcome, stage};
@@ -72,7 +72,7 @@ pub fn text(state: &RunState, paint: Paint, columns: usize, extent: Extent) -> S
         }
     }
     let totals = state.totals();
-    if !quiet {
+    if !quiet && totals.all() > 0 {
         let words = outcome::counts(&totals);
         let line = format!("{}: {words}, in {}", count(totals.all(), "target"), duration(state.elapsed_ms()));
         page.line(Tone::Strong, &line);
@@ -171,9 +171,12 @@ impl Page {
             }
         }
         for ((outcome, cause, why), names) in groups {
+            let says_so = cause.is_some_and(|cause| why == halted_by(Some(cause)));
             let cause = cause.map(|cause| format!(", because of {cause}")).unwrap_or_default();
             self.wrap(Tone::Warn, &format!("{}: {}{cause}", outcome.words(), count(names.len(), "target")), 0);
-            self.wrap(Tone::Plain, why, 2);
+            if !says_so {
+                self.wrap(Tone::Plain, why, 2);
+            }
             self.list(&names, 2);
             self.text.push('\n');
         }
@@ -381,7 +384,7 @@ fn verdict(state: &RunState) -> (Tone, String) {
     };
     let words = match (exit, state.cancelled()) {
         (Exit::Interrupted | Exit::Terminated, Some(signal)) => format!("cancelled by {}", clean(signal)),
-        _ => exit.verdict(state.totals().succeeded > 0).to_owned(),
+        _ => state.verdict(exit).to_owned(),
     };
     let more = match (exit, state.gate(), state.halted()) {
         (Exit::Gate, Some(wave), _) => format!(" before wave {0}; go on with --from {0}", clean(wave)),

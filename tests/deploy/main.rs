@@ -41,6 +41,8 @@ mod status;
 mod stopping;
 mod strategies;
 mod tail;
+#[cfg(feature = "otel")]
+mod trace;
 mod verify;
 mod watch;
 mod waves;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::base::arn;
 use crate::fleet::{Desired, TargetId, image};
-use crate::manifest::check::accounts::Accounts;
+use crate::manifest::check::accounts::{Accounts, Draft};
 use crate::manifest::check::definition::Definitions;
 use crate::manifest::check::deployment::leave_out_moot;
 use crate::manifest::check::draft::{Layer, ServiceDraft, Target, Targets};
@@ -26,6 +26,9 @@ use crate::task_definition::{check_secret, find_placeholder};
 
 /// Ten times the largest fleet that this program is measured with.
 const MAX_TARGETS: usize = 100_000;
+
+/// Where a service is in AWS: its account's id, region and cluster, and its name.
+type Place = (String, String, String, String);
 
 impl Checker<'_> {
     /// Reads the services' names. Records what is wrong with each service by itself.
@@ -86,8 +89,8 @@ impl Checker<'_> {
         let mut definitions = Definitions { files, known: BTreeMap::new() };
         let mut room = Room::default();
         let mut list: Vec<Target> = Vec::new();
-        let mut places: BTreeMap<(String, String, String, String), usize> = BTreeMap::new();
-        let mut clashes = BTreeSet::new();
+        let mut places: BTreeMap<Place, (usize, usize)> = BTreeMap::new();
+        let (mut clashes, mut one_id) = (BTreeSet::new(), BTreeSet::new());
         let mut selected = BTreeSet::new();
         for (index, account) in accounts.list.iter().enumerate() {
             for region in &account.regions {
@@ -112,12 +115,18 @@ impl Checker<'_> {
                     let id = account.id.as_ref().map(ToString::to_string).unwrap_or_default();
                     let short = arn::name(&cluster).to_owned();
                     let place = (id, region.clone(), short, name.clone());
-                    if let Some(first) = places.get(&place).filter(|_| account.id.is_some()) {
-                        if clashes.insert((*first, number)) {
-                            self.clash(services, *first, number, &place);
+                    match places.get(&place).filter(|_| account.id.is_some()) {
+                        Some(&(_, first)) if first != index => {
+                            if one_id.insert((first, index)) {
+                                self.one_id(&accounts.list[first], account, service, &place);
+                            }
                         }
-                    } else {
-                        places.insert(place, number);
+                        Some(&(first, _)) => {
+                            if clashes.insert((first, number)) {
+                                self.clash(services, first, number, &place);
+                            }
+                        }
+                        None => _ = places.insert(place, (number, index)),
                     }
                     let id = TargetId {
                         account: account.name.as_str().into(),
@@ -157,25 +166,26 @@ impl Checker<'_> {
         }
     }
 
-    fn clash(
-        self,
-        services: &[ServiceDraft<'_>],
-        first: usize,
-        second: usize,
-        (id, region, cluster, name): &(String, String, String, String),
-    ) {
+    fn clash(self, services: &[ServiceDraft<'_>], first: usize, second: usize, (id, region, cluster, name): &Place) {
         let (Some(one), Some(two)) = (services.get(first), services.get(second)) else { return };
-        let message = if first == second {
-            format!("service `{}` has the same target twice: `{name}` in {cluster}, account {id}, {region}", one.name)
-        } else {
-            format!(
-                "services `{}` and `{}` are the same ECS service: `{name}` in {cluster}, account {id}, {region}",
-                one.name, two.name
-            )
-        };
-        let fault = self.context.fault(two.span, message);
-        let fault = if first == second { fault } else { fault.also(one.span, "the other one") };
+        let message = format!(
+            "services `{}` and `{}` are the same ECS service: `{name}` in {cluster}, account {id}, {region}",
+            one.name, two.name
+        );
+        let fault = self.context.fault(two.span, message).also(one.span, "the other one");
         self.context.push(fault.help("change `service`, `cluster` or `select`, so that each target is there once"));
+    }
+
+    /// Records two accounts that have one id, and so the same target.
+    fn one_id(self, one: &Draft, two: &Draft, service: &ServiceDraft<'_>, (id, region, cluster, name): &Place) {
+        let message = format!(
+            "accounts `{}` and `{}` have the id {id}, so service `{}` is there twice: `{name}` in {cluster}, {region}",
+            one.name, two.name, service.name
+        );
+        let fault = self.context.fault(two.place, message).label("this id").also(one.place, "and this one");
+        let help =
+            "correct an id; or, where both are one account, make them one, or give them other clusters or services";
+        self.context.push(fault.help(help));
     }
 
     /// Checks a selector that may be absent. Returns whether it is whole.

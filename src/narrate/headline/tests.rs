@@ -269,11 +269,11 @@ fn a_sentence_of_ecs_says_what_it_comes_to() {
         ("PAUSE hook: TIMED_OUT", None),
         (
             "Service deployment rolled back because PRE_SCALE_UP lifecycle hook(s) failed. Lifecycle hook target arn:aws:lambda:eu-west-1:1:function:check returned FAILED status.",
-            Some("the lifecycle hook check fails: at PRE_SCALE_UP"),
+            Some("the lifecycle hook check fails at PRE_SCALE_UP"),
         ),
         (
             "Service deployment rolled back because POST_SCALE_UP lifecycle hook(s) timed out.",
-            Some("a lifecycle hook timed out: at POST_SCALE_UP"),
+            Some("a lifecycle hook timed out at POST_SCALE_UP"),
         ),
         (
             "Service deployment rolled back because of invalid networking configuration. Both targetGroup and alternateTargetGroup must be associated.",

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -178,11 +179,38 @@ pub fn paces(fleet: &Fleet, seen: &[Observation], plan: &Plan) -> Vec<TargetEsti
 /// What a plan shows of one target, at one level. Targets with an equal key are one group.
 type GroupKey = (Kind, Vec<Line>, Vec<String>, Option<String>, Option<String>);
 
+/// What a plan shows of its targets, each thing once: most of a fleet shows the same, and each target of it three times.
+#[derive(Default)]
+struct GroupKeys(IndexMap<GroupKey, Option<String>>);
+
+impl GroupKeys {
+    /// Returns the place of what one target shows. Which request AWS refused does not tell targets apart: of those, the first
+    /// reason is kept as it is.
+    fn place(&mut self, (kind, diff, notes, reason, help): GroupKey) -> usize {
+        let general = reason.as_deref().map(|reason| without_request_ids(reason).into_owned());
+        let entry = self.0.entry((kind, diff, notes, general, help));
+        let place = entry.index();
+        entry.or_insert(reason);
+        place
+    }
+
+    fn kind(&self, place: usize) -> Option<Kind> {
+        self.0.get_index(place).map(|((kind, ..), _)| *kind)
+    }
+
+    fn group(&self, place: usize, targets: Vec<String>) -> Group {
+        let ((action, diff, notes, _, help), reason) = self.0.get_index(place).expect("a place that it has given");
+        let (diff, notes, help) = (diff.clone(), notes.clone(), help.clone());
+        Group { action: *action, targets, diff, notes, reason: reason.clone(), help }
+    }
+}
+
 impl Preview {
     /// Shows a plan of a fleet; `seen` is what it was made from.
     pub fn new(fleet: &Fleet, seen: &[Observation], plan: &Plan, choice: PreviewOptions<'_>) -> Self {
         // The outline's order: wave by wave.
         let indices: Vec<usize> = fleet.waves.iter().flat_map(|wave| wave.targets.iter().copied()).collect();
+        let mut keys = GroupKeys::default();
         let told = |(change, &index): (&ChangeOutline, &usize)| {
             let target = &fleet.targets[index];
             let (differences, notes) = differences(target, &seen[index], plan.work[index].as_ref());
@@ -190,11 +218,12 @@ impl Preview {
             PlaceholderScope::ALL.map(|level| {
                 let (reason, help) = why(&change.action, &own, level);
                 let notes = notes.iter().map(|note| own.template(note, level)).collect();
-                (Kind::from(&change.action), differences.shown(choice.values, &own, level), notes, reason, help)
+                let diff = differences.shown(choice.values, &own, level);
+                keys.place((Kind::from(&change.action), diff, notes, reason, help))
             })
         };
-        let told: Vec<[GroupKey; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
-        let mut preview = Self::assembled(&plan.outline, told);
+        let told: Vec<[usize; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
+        let mut preview = Self::assembled(&plan.outline, told, &keys);
         let pace = paces(fleet, seen, plan);
         let (waves, estimate) = estimate(fleet, &pace, choice.from, choice.limits);
         for (wave, length) in preview.waves.iter_mut().zip(waves) {
@@ -207,6 +236,7 @@ impl Preview {
 
     /// Shows what an outline alone says: its summaries stand where the differences would.
     pub fn of_outline(outline: &Outline) -> Self {
+        let mut keys = GroupKeys::default();
         let told = |change: &ChangeOutline| {
             let own = Placeholders {
                 account_id: change.account_id.as_str(),
@@ -215,13 +245,14 @@ impl Preview {
             };
             PlaceholderScope::ALL.map(|level| {
                 let (reason, help) = why(&change.action, &own, level);
-                (Kind::from(&change.action), Vec::new(), change.summary.clone(), reason, help)
+                keys.place((Kind::from(&change.action), Vec::new(), change.summary.clone(), reason, help))
             })
         };
-        Self::assembled(outline, outline.changes.iter().map(told).collect())
+        let told = outline.changes.iter().map(told).collect();
+        Self::assembled(outline, told, &keys)
     }
 
-    fn assembled(outline: &Outline, mut told: Vec<[GroupKey; 3]>) -> Self {
+    fn assembled(outline: &Outline, mut told: Vec<[usize; 3]>, keys: &GroupKeys) -> Self {
         let mut targets: Vec<Target> = outline.changes.iter().map(target).collect();
         let telling: Vec<usize> = (0..targets.len()).filter(|&it| targets[it].action != Kind::Unchanged).collect();
         let mut at = 0;
@@ -229,7 +260,7 @@ impl Preview {
             at += 1;
             targets[at - 1].action != Kind::Unchanged
         });
-        let mut agreements = agreements(&told.iter().map(without_requests).collect::<Vec<_>>());
+        let mut agreements = agreements(&told);
         // What can be done comes before what cannot, and services stay together.
         let mut services: Vec<&str> = Vec::new();
         for target in &targets {
@@ -238,16 +269,16 @@ impl Preview {
             }
         }
         let service = |item: usize| services.iter().position(|it| *it == targets[telling[item]].service);
-        let order =
-            |agreement: &Agreement| (told[agreement.items[0]][0].0 == Kind::Blocked, service(agreement.items[0]));
+        let order = |agreement: &Agreement| {
+            (keys.kind(told[agreement.items[0]][0]) == Some(Kind::Blocked), service(agreement.items[0]))
+        };
         agreements.sort_by_cached_key(order);
         let mut groups = Vec::new();
         for agreement in agreements {
             let members: Vec<usize> = agreement.items.iter().map(|&item| telling[item]).collect();
             members.iter().for_each(|&member| targets[member].group = Some(groups.len()));
-            let (action, diff, notes, reason, help) = told[agreement.items[0]][agreement.level as usize].clone();
             let targets = members.iter().map(|&member| targets[member].target.clone()).collect();
-            groups.push(Group { action, targets, diff, notes, reason, help });
+            groups.push(keys.group(told[agreement.items[0]][agreement.level as usize], targets));
         }
         let mut totals = Totals { targets: targets.len(), ..Totals::default() };
         for target in &targets {
@@ -307,15 +338,6 @@ fn target(change: &ChangeOutline) -> Target {
         to: change.to.as_ref().map(ToString::to_string),
         group: None,
     }
-}
-
-/// Returns what makes targets agree: not which request AWS refused.
-fn without_requests(levels: &[GroupKey; 3]) -> [GroupKey; 3] {
-    let mut levels = levels.clone();
-    for reason in levels.iter_mut().filter_map(|(.., reason, _)| reason.as_mut()) {
-        *reason = without_request_ids(reason).into_owned();
-    }
-    levels
 }
 
 fn why(action: &Action, own: &Placeholders<'_>, level: PlaceholderScope) -> (Option<String>, Option<String>) {
@@ -380,4 +402,24 @@ pub fn schema() -> Value {
         object.insert("title".to_owned(), json!("roleout plan"));
     }
     schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_targets_show_alike_is_kept_once() {
+        let line =
+            || Line { place: "task".to_owned(), path: "cpu".to_owned(), before: None, after: None, masked: false };
+        let refused = |request: u32| {
+            let reason = format!("AccessDeniedException: no (request id 0123abcd-{request:04}-4567-89ab-cdef01234567)");
+            (Kind::Blocked, Vec::new(), Vec::new(), Some(reason), None)
+        };
+        let mut keys = GroupKeys::default();
+        let mut places = |key: GroupKey| keys.place(key);
+        let shown = || (Kind::Register, vec![line()], Vec::new(), None, None);
+        assert_eq!([places(shown()), places(refused(1)), places(shown()), places(refused(2))], [0, 1, 0, 1]);
+        assert_eq!(keys.group(1, Vec::new()).reason, refused(1).3, "as the first one says it");
+    }
 }

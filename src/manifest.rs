@@ -4,6 +4,7 @@
 //! Nothing here is checked or resolved: [`load::load`] makes a [`Fleet`](crate::fleet::Fleet) of it. Every field is
 //! optional in the types; which ones are required, `check.rs` says, so that one missing key hides no other fault.
 
+pub mod account;
 pub mod allow;
 pub mod check;
 pub mod codedeploy;
@@ -22,7 +23,6 @@ pub mod locate;
 pub mod lock;
 mod lookalike;
 pub mod node;
-pub mod organization;
 pub mod render;
 pub mod run_task;
 pub mod scalar;
@@ -38,6 +38,7 @@ use serde::Deserialize;
 
 use crate::fleet::OnBusy;
 use crate::fleet::webhook::{Format, Occasion};
+use crate::manifest::account::AccountEntry;
 use crate::manifest::allow::Allow;
 use crate::manifest::codedeploy::CodeDeploy;
 use crate::manifest::console::Console;
@@ -46,7 +47,6 @@ use crate::manifest::deployment::Deployment;
 use crate::manifest::gitlab::GitLab;
 use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::Template;
-use crate::manifest::organization::AccountEntry;
 use crate::manifest::run_task::RunTask;
 use crate::manifest::scalar::{AmountValue, Count, DurationValue, Json, Scalar};
 use crate::manifest::select::Selector;
@@ -139,31 +139,6 @@ pub struct Role {
     pub policy_arns: Option<Spanned<Vec<Spanned<Template>>>>,
     /// How long the session lasts: 15m to 12h, or at most 1h for a role that is assumed from another role. Default: 1h.
     pub duration: Option<Spanned<DurationValue>>,
-}
-
-/// An AWS account.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Account {
-    /// A unique name of your own: letters, digits, `.`, `_` and `-`.
-    #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
-    pub name: Option<Spanned<String>>,
-    /// The 12-digit id, in quotes.
-    #[schemars(required, regex(pattern = r"^[0-9]{12}$|\$\{"))]
-    pub id: Option<Spanned<String>>,
-    /// The roles that lead to the account, from left to right. A single one means that the account has its own identity
-    /// provider. May be empty only with `identity: { ambient: true }`.
-    #[schemars(required)]
-    pub chain: Option<Spanned<Vec<Spanned<String>>>>,
-    /// The regions to deploy to.
-    #[schemars(required)]
-    pub regions: Option<Spanned<Vec<Spanned<String>>>>,
-    /// Labels for `select`, such as `env: prod`.
-    pub labels: Option<Spanned<Entries<Scalar>>>,
-    /// The values of `${vars.x}` in this account's targets.
-    pub vars: Option<Spanned<Entries<Scalar>>>,
-    /// `false`: leave the account out, with all of its targets. Default: true.
-    pub enabled: Option<Spanned<bool>>,
 }
 
 /// An ECS service that exists in the accounts and regions that it selects.

@@ -34,7 +34,6 @@ use crate::fleet::{
     Account, Commit, Fleet, Identity, OrganizationSource, Release, RoleChain, Roster, TargetId, TargetSpec,
 };
 use crate::manifest::Manifest;
-use crate::manifest::check::accounts::Draft;
 use crate::manifest::fault::{Context, unset};
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::lock::ReadLock;
@@ -83,9 +82,10 @@ pub fn check(
     let accounts = checker.accounts(manifest, span, ambient, files.lock, &mut warnings);
     let organization = checker.organization(manifest, ambient, files);
     warnings.extend(context.take_warnings());
-    let nobody = organization
-        .as_ref()
-        .map(|source| Draft { regions: vec![source.region().to_owned()], ..Draft::of_organization() });
+    let nobody = organization.as_ref().map(|source| accounts::Draft {
+        regions: vec![source.region().to_owned()],
+        ..accounts::Draft::of_organization()
+    });
     let own = if accounts.list.is_empty() { nobody.as_slice() } else { &accounts.list };
     let identity = checker.identity(manifest, own, variables, files);
     if let Some(identity) = &identity {
@@ -152,7 +152,7 @@ pub fn check_organization(
     let ambient = identity::is_ambient(manifest);
     let organization = checker.organization(manifest, ambient, files);
     let region = organization.as_ref().map(|it| it.region().to_owned());
-    let nobody = Draft { regions: region.into_iter().collect(), ..Draft::of_organization() };
+    let nobody = accounts::Draft { regions: region.into_iter().collect(), ..accounts::Draft::of_organization() };
     let identity = checker.identity(manifest, &[nobody], variables, files)?;
     Some((identity, organization?)).filter(|_| context.count() == 0)
 }

@@ -10,6 +10,7 @@ use serde::de::value::{StrDeserializer, UsizeDeserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
+use crate::manifest::account::ACCOUNT_ENTRY;
 use crate::manifest::decode::error::DecodeError;
 use crate::manifest::decode::word::Word;
 use crate::manifest::definition::DEFINITION_SOURCE;
@@ -17,7 +18,6 @@ use crate::manifest::fault::{Context, Problem, nearest, suggest, unset};
 use crate::manifest::image::IMAGE_SOURCE;
 use crate::manifest::interpolate::Template;
 use crate::manifest::node::{Node, Value, record};
-use crate::manifest::organization::ACCOUNT_ENTRY;
 use crate::manifest::scalar::{SCALAR, TEMPLATE};
 use crate::manifest::spanned::{ONE_OR_MANY, SPANNED};
 

@@ -1,6 +1,7 @@
 //! Accounts from AWS Organizations: read with its pages and its throttling, written down, compared, and deployed to.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use roleout::base::clock::Clock;
 use roleout::base::error::Error;
@@ -8,12 +9,14 @@ use roleout::base::exit::Exit;
 use roleout::connect::{CommandContext, Connection};
 use roleout::engine::cancel::Cancel;
 use roleout::fleet::{Fleet, Outcome};
-use roleout::iam::{IamOptions, setup};
-use roleout::manifest::load::{load, load_organization};
+use roleout::iam::{IamOptions, cloudformation, setup, stackset};
+use roleout::manifest::load::{How, load, load_as, load_organization};
 use roleout::operations::accounts::{UpdateOptions, reader, update};
 use roleout::sandbox::{Claims, Organization, Sandbox};
 use roleout::view::View;
+use roleout::view::accounts::list_text;
 use roleout::view::options::Options;
+use serde_json::json;
 
 use crate::harness::{Directory, Scene, Shared};
 
@@ -264,6 +267,64 @@ async fn the_lock_of_another_organization_is_not_written_over() {
     fs_err::write(place.directory.0.join("deploy.accounts.lock.yaml"), text).expect("a file");
     let refused = place.update(&[]).await.exit.expect_err("another organization");
     assert!(refused.message.contains("the lock is of the organization o-another001"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_in_an_included_file_uses_the_lock_of_the_manifest() {
+    let place = Place::new("include", WORK, organization());
+    let text =
+        manifest(WORK).replace(WORK, "").replace("accounts:\n", "x-shared: { a: 1 }\ninclude: \"*accounts*.yaml\"\n");
+    fs_err::write(place.directory.0.join("deploy.yaml"), text).expect("a file");
+    fs_err::write(place.directory.0.join("accounts.yaml"), format!("accounts:\n{WORK}")).expect("a file");
+    assert_eq!(place.update(&[]).await.exit, Ok(Exit::Done));
+    let fleet = place.load().expect("the pattern does not take the lock for a file of accounts");
+    let from: BTreeSet<&str> = fleet.roster.accounts.iter().map(|listing| listing.from.as_str()).collect();
+    assert_eq!(from.len(), 1);
+    assert!(from.iter().all(|from| from.ends_with("accounts.yaml:2")), "{from:?}");
+    let listed = list_text(Path::new("deploy.yaml"), &fleet);
+    let listed = listed.replace(&format!("{}/", place.directory.0.display()), "");
+    insta::assert_snapshot!(listed, @r"
+    account        id            targets  regions    chain     labels                    from
+    payments-prod  222222222221  1        eu-west-1  hub,leaf  env=prod,unit=prod        accounts.yaml:2 (work/prod)
+    shop           222222222222  1        eu-west-1  hub,leaf  env=prod,unit=prod        accounts.yaml:2 (work/prod)
+    shop-staging   222222222223  1        eu-west-1  hub,leaf  env=staging,unit=staging  accounts.yaml:2 (work/staging)
+    deploy.yaml: 3 accounts, 3 targets
+    deploy.accounts.lock.yaml: last changed on 2026-11-02
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_account_gets_its_role_by_itself() {
+    let place = Place::new("roles", WORK, organization());
+    let manifest = place.directory.0.join("deploy.yaml");
+    // The role that reads is needed before there is a lock.
+    let unlocked = load_as(&manifest, &|_| None, How { unlocked: true, ..How::default() }).expect("a manifest");
+    let roles = |fleet: &Fleet| {
+        let setup = setup(fleet, IamOptions::default()).expect("policies");
+        let roles = setup.accounts.iter().flat_map(|account| &account.roles).map(|role| role.role.clone());
+        roles.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(roles(&unlocked), ["hub", "reader"]);
+    let _ = place.update(&[]).await;
+    let fleet = place.load().expect("a fleet");
+    assert_eq!(roles(&fleet), ["hub", "leaf", "reader"]);
+    let setup = setup(&fleet, IamOptions::default()).expect("policies");
+    let hub = &setup.accounts[0].roles[0];
+    let statement = hub.policies[0].document["Statement"]
+        .as_array()
+        .and_then(|list| list.iter().find(|one| one["Condition"].is_object()))
+        .expect("a statement with a condition");
+    assert_eq!(statement["Resource"], "arn:aws:iam::*:role/leaf");
+    assert_eq!(statement["Condition"], json!({ "StringEquals": { "aws:ResourceOrgID": "o-sandbox001" } }));
+    let source = fleet.roster.organization.as_ref().expect("an organization");
+    let (sets, notes) = stackset::templates(source, &cloudformation::templates(&setup), "eu-west-1");
+    assert_eq!((sets.len(), notes.len()), (1, 1), "{notes:?}");
+    let properties = &sets["leaf"]["Resources"]["StackSet"]["Properties"];
+    let unit = &source.lock.as_ref().expect("a lock").units["work"];
+    assert_eq!(properties["StackInstancesGroup"][0]["DeploymentTargets"], json!({ "OrganizationalUnitIds": [unit] }));
+    assert_eq!(properties["AutoDeployment"]["Enabled"], true);
+    let body = properties["TemplateBody"].as_str().expect("a text");
+    assert!(body.contains("\"RoleName\":\"leaf\"") && !body.contains("222222222221"), "{body}");
 }
 
 /// Accounts in units of twenty each, three deep.

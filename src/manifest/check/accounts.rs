@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use crate::fleet::organization::Member;
 use crate::fleet::{AccountId, Hop, is_region, regions};
+use crate::manifest::account::{Account, AccountEntry, Discovery};
 use crate::manifest::check::draft::ServiceDraft;
 use crate::manifest::check::{Checker, entries, given, is_name, items};
 use crate::manifest::fault::{nearest, suggest};
 use crate::manifest::interpolate::Scope;
 use crate::manifest::lock::ReadLock;
-use crate::manifest::organization::{AccountEntry, Discovery};
 use crate::manifest::scalar::Scalar;
 use crate::manifest::select::{OWN_KEYS, Vocabulary};
 use crate::manifest::spanned::{Entries, Entry, Span, Spanned};
-use crate::manifest::{Account, Manifest, Role};
+use crate::manifest::{Manifest, Role};
 
 /// What to do about a region that is none.
 pub const REGION_HELP: &str = "a region looks like `eu-west-1`";

@@ -7,11 +7,11 @@ use crate::fleet::organization::name::legal_name;
 use crate::fleet::organization::{Facts, Member, Question, ROOT};
 use crate::fleet::{Hop, OrganizationEntry, OrganizationSource, RoleChain};
 use crate::manifest::Manifest;
+use crate::manifest::account::{AccountEntry, Discovery, Exclusion};
 use crate::manifest::check::accounts::Draft;
 use crate::manifest::check::{Checker, Files, entries, given, items};
 use crate::manifest::interpolate::{ORG_TAGS, Scope, Template};
 use crate::manifest::lock::ReadLock;
-use crate::manifest::organization::{AccountEntry, Discovery, Exclusion};
 use crate::manifest::scalar::Scalar;
 use crate::manifest::spanned::{Entries, OneOrMany, Span, Spanned};
 

@@ -7,7 +7,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
-use crate::manifest::Account;
 use crate::manifest::interpolate::Template;
 use crate::manifest::scalar::Scalar;
 use crate::manifest::spanned::{Entries, OneOrMany, Spanned};
@@ -22,6 +21,31 @@ pub enum AccountEntry {
     Listed(Box<Account>),
     /// Those of an organization that match.
     Discovered(Box<Discovery>),
+}
+
+/// An AWS account.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// A unique name of your own: letters, digits, `.`, `_` and `-`.
+    #[schemars(required, regex(pattern = r"^[\p{L}\p{M}\p{N}._-]+$|\$\{"))]
+    pub name: Option<Spanned<String>>,
+    /// The 12-digit id, in quotes.
+    #[schemars(required, regex(pattern = r"^[0-9]{12}$|\$\{"))]
+    pub id: Option<Spanned<String>>,
+    /// The roles that lead to the account, from left to right. A single one means that the account has its own identity
+    /// provider. May be empty only with `identity: { ambient: true }`.
+    #[schemars(required)]
+    pub chain: Option<Spanned<Vec<Spanned<String>>>>,
+    /// The regions to deploy to.
+    #[schemars(required)]
+    pub regions: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Labels for `select`, such as `env: prod`.
+    pub labels: Option<Spanned<Entries<Scalar>>>,
+    /// The values of `${vars.x}` in this account's targets.
+    pub vars: Option<Spanned<Entries<Scalar>>>,
+    /// `false`: leave the account out, with all of its targets. Default: true.
+    pub enabled: Option<Spanned<bool>>,
 }
 
 impl AccountEntry {

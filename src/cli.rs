@@ -29,11 +29,11 @@ pub use crate::cli::exec::{Credentials, CredentialsFormat, Exec};
 pub use crate::cli::hooks::Continue;
 pub use crate::cli::iam::{Iam, IamAction, IamCheck, IamFormat, IamPermissions, IamScope};
 pub use crate::cli::init::Init;
-pub use crate::cli::pipeline::{Pipeline, ShardArgs};
+pub use crate::cli::pipeline::Pipeline;
 pub use crate::cli::record::RecordArgs;
 pub use crate::cli::report::{Folding, PlanReports, Report, Reports, Sections};
 pub use crate::cli::sandbox::Sandbox;
-pub use crate::cli::selection::Selection;
+pub use crate::cli::selection::{Selection, ShardArgs};
 pub use crate::cli::status::{Status, StatusFormat};
 pub use crate::cli::verbosity::{ColorChoice, OutputFormat, ShowCalls, Verbosity};
 

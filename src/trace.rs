@@ -3,6 +3,7 @@
 //! Pure: a fold of the events with the times of the events, so that a trace made again of the same events has the same spans
 //! and ids. What is not started has no span: the run counts it. `otlp.rs` sends it.
 
+mod attributes;
 mod names;
 mod resource;
 mod target;
@@ -13,27 +14,9 @@ use sha2::{Digest, Sha256};
 use crate::base::text::{clean, count};
 use crate::plan::ships::lines;
 use crate::state::{RunState, WaveState};
+pub use crate::trace::attributes::{Attributes, Value};
 use crate::trace::names::{error_type, result};
 use crate::trace::resource::resource;
-
-/// The value of an attribute.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// A text.
-    Text(String),
-    /// Texts.
-    Texts(Vec<String>),
-    /// A whole number.
-    Number(i64),
-    /// A number of the traffic's.
-    Percent(f64),
-    /// Yes or no.
-    Flag(bool),
-}
-
-/// What is said of a span or of the whole trace.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Attributes(Vec<(&'static str, Value)>);
 
 /// A part of a run with a beginning and an end.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,49 +48,9 @@ pub struct Trace {
     seed: String,
 }
 
-impl Attributes {
-    /// Adds a text, without what a terminal or a page would obey; nothing where it is empty.
-    fn text(&mut self, name: &'static str, text: impl AsRef<str>) {
-        let text = clean(text.as_ref()).into_owned();
-        if !text.is_empty() {
-            self.0.push((name, Value::Text(text)));
-        }
-    }
-
-    fn some(&mut self, name: &'static str, text: Option<impl ToString>) {
-        if let Some(text) = text {
-            self.text(name, text.to_string());
-        }
-    }
-
-    fn texts(&mut self, name: &'static str, texts: impl IntoIterator<Item = String>) {
-        let texts: Vec<String> = texts.into_iter().map(|text| clean(&text).into_owned()).collect();
-        if !texts.is_empty() {
-            self.0.push((name, Value::Texts(texts)));
-        }
-    }
-
-    fn count(&mut self, name: &'static str, number: usize) {
-        self.0.push((name, Value::Number(i64::try_from(number).unwrap_or(i64::MAX))));
-    }
-
-    fn flag(&mut self, name: &'static str, flag: bool) {
-        self.0.push((name, Value::Flag(flag)));
-    }
-
-    fn percent(&mut self, name: &'static str, percent: Option<f64>) {
-        self.0.extend(percent.map(|percent| (name, Value::Percent(percent))));
-    }
-
-    /// Returns the attributes, in the order in which they were added.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
-        self.0.iter().map(|(name, value)| (*name, value))
-    }
-}
-
 impl Trace {
     /// Folds a run that is over into its trace; a run without an end has none.
-    pub fn of(state: &RunState) -> Option<Self> {
+    pub fn fold(state: &RunState) -> Option<Self> {
         let (start, end) = (state.started_at()?, state.finished_at()?);
         let seed = format!("{}\n{start}", state.run().unwrap_or_default());
         let mut trace = Self { resource: resource(state.job()), spans: vec![run(state, start, end)], seed };

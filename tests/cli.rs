@@ -517,7 +517,10 @@ fn targets_are_selected_by_the_names_of_accounts_and_services() {
         valid("8 targets in 2 accounts")
     );
     let (code, said) = checked(&["--account", "prod-ue"]);
-    assert!(code == Some(2) && said.contains("`prod-ue` matches no target; did you mean `prod-eu`?"), "{said}");
+    assert!(
+        code == Some(2) && said.contains("`prod-ue` matches no target; the nearest are `prod-eu`, `prod-us`"),
+        "{said}"
+    );
     let (code, said) = checked(&["--account", "prod-eu", "--only", "staging"]);
     assert!(code == Some(2) && said.contains("cannot be used with"), "{said}");
     let (code, said) = checked(&["--service", "prod-eu/web"]);

@@ -252,8 +252,10 @@ fn text() {
 
 #[test]
 fn markdown() {
-    assert_snapshot!(written(Form::Markdown), @"
+    assert_snapshot!(written(Form::Markdown), @r"
     ### roleout plan: 8 to deploy, 1 to update, 3 unchanged, 9 blocked
+
+    - <code>api, known: 1 -&gt; 2</code>, 6 targets
 
     | wave | targets | to change | failures allowed | failures at worst | time estimated | time at worst | how |
     | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |
@@ -431,6 +433,22 @@ fn json() {
         "unchanged": 3,
         "blocked": 9
       },
+      "ships": [
+        {
+          "service": "api",
+          "container": "app",
+          "from": "registry.example.com/api:1",
+          "to": "registry.example.com/api:2",
+          "targets": 4
+        },
+        {
+          "service": "known",
+          "container": "app",
+          "from": "registry.example.com/known:1",
+          "to": "registry.example.com/known:2",
+          "targets": 2
+        }
+      ],
       "targets": [
         {
           "target": "staging/eu-west-1/api",

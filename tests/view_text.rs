@@ -765,7 +765,12 @@ fn every_exit_code_but_0_has_the_command_that_comes_next() {
         (Exit::Unexpected, &nothing, &deploy, &["roleout status"]),
         (Exit::Usage, &nothing, &deploy, &["roleout help deploy"]),
         (Exit::Manifest, &nothing, &narrow, &["roleout check -f prod.yaml --sandbox"]),
-        (Exit::Preflight, &nothing, &narrow, &["roleout doctor -f prod.yaml --sandbox --only 'a b'"]),
+        (
+            Exit::Preflight,
+            &nothing,
+            &narrow,
+            &["roleout doctor -f prod.yaml --sandbox --only 'a b'", "roleout plan -f prod.yaml --sandbox --only 'a b'"],
+        ),
         (Exit::Blocked, &nothing, &deploy, &["roleout plan"]),
         (Exit::Pending, &nothing, &deploy, &["roleout deploy"]),
     ];

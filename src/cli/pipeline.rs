@@ -7,19 +7,7 @@ use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::cli::{Busy, ByName, ImageOverrides, MANIFEST, Reports, SandboxArgs, Selection, completion};
-use crate::fleet::Shard;
 use crate::pipeline::duration;
-
-/// Which part of a fleet a job has.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ShardArgs {
-    /// Only shard N of M of each wave, such as 2/8: some accounts, and their share of max_parallel
-    #[arg(long, value_name = "NUMBER/JOBS", env = "ROLEOUT_SHARD")]
-    pub shard: Option<Shard>,
-    /// Refuse if the targets, waves or rules of the manifest changed since the pipeline was generated
-    #[arg(long, value_name = "HASH", env = "ROLEOUT_FINGERPRINT")]
-    pub fingerprint: Option<String>,
-}
 
 /// `roleout pipeline`
 #[derive(Clone, Debug, Args)]

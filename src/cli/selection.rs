@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
-use crate::cli::{MANIFEST, ShardArgs, completion};
+use crate::cli::{MANIFEST, completion};
+use crate::fleet::Shard;
 
 /// Which manifest, and which of its targets.
 #[derive(Clone, Debug, Args)]
@@ -49,4 +50,15 @@ impl Selection {
     pub fn keeping<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Self {
         Self { credentials: names.into_iter().cloned().collect(), ..self.clone() }
     }
+}
+
+/// Which part of a fleet a job has.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ShardArgs {
+    /// Only shard N of M of each wave, such as 2/8: some accounts, and their share of max_parallel
+    #[arg(long, value_name = "NUMBER/JOBS", env = "ROLEOUT_SHARD")]
+    pub shard: Option<Shard>,
+    /// Refuse if the targets, waves or rules of the manifest changed since the pipeline was generated
+    #[arg(long, value_name = "HASH", env = "ROLEOUT_FINGERPRINT")]
+    pub fingerprint: Option<String>,
 }

@@ -36,7 +36,7 @@ impl Tracer {
 
     /// Sends the trace of a run that is over, and returns what a person should know of it.
     pub async fn finish(self, state: &RunState) -> Option<String> {
-        let (exporter, trace) = (self.exporter?, crate::trace::Trace::of(state)?);
+        let (exporter, trace) = (self.exporter?, crate::trace::Trace::fold(state)?);
         let limit = if state.cancelled().is_some() { CANCEL_TIMEOUT } else { TIMEOUT };
         exporter.send(&trace, limit).await.err()
     }

@@ -1,7 +1,7 @@
 //! What is said of every span of a run: the pipeline and the commit.
 
 use crate::event::Job;
-use crate::trace::Attributes;
+use crate::trace::attributes::Attributes;
 
 /// Returns what a job says of its pipeline and its commit.
 pub fn resource(job: &Job) -> Attributes {

@@ -152,7 +152,7 @@ fn folded(events: Vec<(i64, Event)>) -> RunState {
 }
 
 fn trace() -> Trace {
-    Trace::of(&folded(events())).expect("a trace")
+    Trace::fold(&folded(events())).expect("a trace")
 }
 
 /// Draws the spans: their seconds, and what is wrong.
@@ -166,7 +166,7 @@ fn drawn(trace: &Trace) -> String {
     trace.spans.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn said(attributes: &Attributes) -> String {
+fn list(attributes: &Attributes) -> String {
     let line = |(name, value): (&str, &Value)| format!("{name} = {value:?}");
     attributes.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -199,9 +199,9 @@ fn a_run_is_a_tree_of_waves_targets_and_phases_with_the_times_of_its_events() {
 fn what_is_said_of_a_run_and_of_a_target_that_failed() {
     let trace = trace();
     let of = |name: &str, place: usize| {
-        said(&trace.spans.iter().filter(|span| span.name == name).nth(place).expect("a span").attributes)
+        list(&trace.spans.iter().filter(|span| span.name == name).nth(place).expect("a span").attributes)
     };
-    insta::assert_snapshot!(said(&trace.resource), @r#"
+    insta::assert_snapshot!(list(&trace.resource), @r#"
     cicd.pipeline.run.id = Text("7")
     vcs.repository.name = Text("shop")
     vcs.repository.url.full = Text("https://gitlab.example.com/team/shop")
@@ -273,7 +273,7 @@ fn every_span_has_an_id_of_its_own_which_the_same_events_have_again() {
     ids.dedup();
     assert_eq!(ids.len(), one.spans.len());
     let later = events().into_iter().map(|(second, event)| (second + 1, event)).collect();
-    assert_ne!(Trace::of(&folded(later)).expect("a trace").id(), one.id(), "another run is another trace");
+    assert_ne!(Trace::fold(&folded(later)).expect("a trace").id(), one.id(), "another run is another trace");
 }
 
 #[test]
@@ -289,6 +289,6 @@ fn every_span_lies_below_an_earlier_one_and_none_ends_before_it_begins() {
 fn a_run_without_its_last_event_has_no_trace() {
     let mut cut = events();
     cut.pop();
-    assert_eq!(Trace::of(&folded(cut)), None);
-    assert_eq!(Trace::of(&RunState::new()), None);
+    assert_eq!(Trace::fold(&folded(cut)), None);
+    assert_eq!(Trace::fold(&RunState::new()), None);
 }

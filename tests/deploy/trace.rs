@@ -88,7 +88,7 @@ fn a_collector_gets_the_trace_below_the_span_of_the_job_and_fails_nothing() {
         assert_eq!(text(&rollout.attributes, "error.type"), Some("rolled_back"));
         let wave = spans.iter().find(|span| span.span_id == rollout.parent_span_id).expect("its wave");
         assert_eq!((wave.name.starts_with("wave "), &wave.parent_span_id), (true, &run.span_id));
-        for phase in ["register", "update", "deploy", "rollback"] {
+        for phase in ["register", "update", "deploy"] {
             let parent = &named(phase).parent_span_id;
             assert!(spans.iter().any(|span| span.name == "rollout s0" && span.span_id == *parent), "{phase}");
         }

@@ -41,7 +41,11 @@ async fn what_a_cancelled_run_left_is_followed_to_its_end() {
     assert!(ran.state.targets().all(|target| target.attached), "{}", ran.said);
     let ran = watched(&scene, false).await;
     assert_eq!((ran.code(), ran.events.len(), ran.state.totals().all()), (Exit::Done, 2, 0));
-    assert!(ran.said.contains("note: 6 targets without a deployment under way\n"), "{}", ran.said);
+    assert!(
+        ran.said.contains("note: there is nothing to follow: 6 targets without a deployment under way\n"),
+        "{}",
+        ran.said
+    );
 }
 
 #[tokio::test(start_paused = true)]

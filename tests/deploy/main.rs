@@ -28,6 +28,7 @@ mod leaves;
 mod lost;
 mod meanwhile;
 mod outcomes;
+mod pace;
 mod page;
 mod plan;
 mod processes;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::observe::progress::Progress;
 use crate::observe::service::{Deployment, LiveService};
 
 /// The longest interval: a deployment that fails is noticed within this, and after half of it on average.
 pub const LONGEST: Duration = Duration::from_secs(8);
 /// The shortest one: of a rollout that takes some seconds.
-const SHORTEST: Duration = Duration::from_millis(300);
+const SHORTEST: Duration = Duration::from_millis(250);
 /// The longest interval where the end is near: half of it is the time after which an end is noticed.
 const NEAR: Duration = Duration::from_secs(2);
 /// Where the end is near, this part of the time that the rollout takes is one interval.
@@ -22,6 +23,10 @@ const NEAR_PART: f64 = 1.0 / 120.0;
 const SPREAD: f64 = 0.1;
 /// The interval where tasks fail: the circuit breaker may end the deployment with each of them.
 const FAILING: Duration = Duration::from_secs(4);
+/// The interval where stages follow each other: one that is shorter may not be seen.
+const STAGED: Duration = Duration::from_secs(3);
+/// The price of a poll of a rollout of minutes.
+pub const DEAREST: Duration = Duration::from_secs(4);
 /// The interval where ECS says that the deployment is over, and that is not certain yet.
 const UNCERTAIN: Duration = Duration::from_millis(1_200);
 
@@ -35,13 +40,15 @@ pub enum Stand {
     Failing,
     /// Its tasks run and no others: it may be over at any moment.
     Closing,
+    /// Its tasks run, and it goes from stage to stage.
+    Staged,
     /// ECS says that it is over. If that was the end, nobody follows it any more.
     Over,
 }
 
 impl Stand {
-    /// Reads it from the deployment that is PRIMARY.
-    pub fn read(service: &LiveService) -> Self {
+    /// Reads it from the deployment that is PRIMARY, and from how far its stages are.
+    pub fn read(service: &LiveService, stages: Option<&Progress>) -> Self {
         let Some(primary) = service.primary() else { return Self::Starting };
         let is_full = primary.tasks.running >= primary.tasks.desired && primary.tasks.pending == 0;
         let is_other = |one: &&Deployment| one.id != primary.id && one.tasks.running > 0;
@@ -50,6 +57,11 @@ impl Stand {
             _ if primary.is("FAILED") => Self::Over,
             true if is_over => Self::Over,
             _ if primary.tasks.failed > 0 => Self::Failing,
+            // At a hook and in its last bake it stays for long.
+            true if service.has_stages() => match stages {
+                Some(it) if it.waiting().next().is_some() || it.stage.as_deref() == Some("BAKE_TIME") => Self::Starting,
+                _ => Self::Staged,
+            },
             true if !service.deployments.iter().any(|one| is_other(&one)) => Self::Closing,
             _ => Self::Starting,
         }
@@ -71,6 +83,7 @@ pub fn of_rollout(elapsed: Duration, expected: Option<Duration>, stand: Stand) -
     match stand {
         Stand::Starting | Stand::Closing => usual,
         Stand::Failing => usual.min(FAILING),
+        Stand::Staged => usual.min(STAGED),
         Stand::Over => near.min(UNCERTAIN),
     }
 }
@@ -81,8 +94,9 @@ pub fn of_task(elapsed: Duration) -> Duration {
 }
 
 /// Returns what a poll of a rollout costs of its cluster's [`Allowance`], and so how often it is polled in the long run.
-pub fn price(elapsed: Duration, expected: Option<Duration>) -> Duration {
-    (takes(elapsed, expected) / 60).clamp(Duration::from_millis(400), Duration::from_secs(4))
+pub fn price(elapsed: Duration, expected: Option<Duration>, stand: Stand) -> Duration {
+    let most = if stand == Stand::Staged { STAGED } else { DEAREST };
+    (takes(elapsed, expected) / 60).clamp(Duration::from_millis(400), most)
 }
 
 /// Returns how long a rollout takes, as far as is known.
@@ -150,7 +164,7 @@ mod tests {
         while at < takes {
             let stand = if at > takes - closing { Stand::Closing } else { Stand::Starting };
             at += of_rollout(seconds(at), expected.map(seconds), stand).as_secs_f64();
-            let price = price(seconds(at), expected.map(seconds));
+            let price = price(seconds(at), expected.map(seconds), stand);
             at += allowance.wait(price, start + seconds(at)).as_secs_f64() + 1e-6;
             allowance.pay(price, start + seconds(at));
             polls.push(at);
@@ -205,11 +219,11 @@ mod tests {
             (270.0, Stand::Closing, four_minutes, 2_000),
             // A rollout of seconds, as the sandbox's.
             (0.0, Stand::Starting, Some(Duration::from_secs(2)), 1_800),
-            (2.0, Stand::Starting, Some(Duration::from_secs(2)), 300),
+            (2.0, Stand::Starting, Some(Duration::from_secs(2)), 250),
             // Nothing is known.
-            (0.0, Stand::Starting, None, 300),
+            (0.0, Stand::Starting, None, 250),
             (2.0, Stand::Starting, None, 1_000),
-            (2.0, Stand::Closing, None, 300),
+            (2.0, Stand::Closing, None, 250),
             (90.0, Stand::Starting, None, 8_000),
         ] {
             assert_eq!(of(elapsed, expected, stand), millis, "{stand:?} after {elapsed} s of {expected:?}");
@@ -222,11 +236,9 @@ mod tests {
             let mut primary = primary;
             (primary["id"], primary["status"]) = (json!("ecs-svc/2"), json!("PRIMARY"));
             let old = json!({ "id": "ecs-svc/1", "status": "ACTIVE", "runningCount": old });
-            Stand::read(&LiveService::read(&json!({ "deployments": [primary, old] })))
+            Stand::read(&LiveService::read(&json!({ "deployments": [primary, old] })), None)
         };
-        let tasks = |state: &str, desired: u32, running: u32, failed: u32| {
-            json!({ "rolloutState": state, "desiredCount": desired, "runningCount": running, "failedTasks": failed })
-        };
+        let tasks = |state: &str, desired: u32, running: u32, failed: u32| json!({ "rolloutState": state, "desiredCount": desired, "runningCount": running, "failedTasks": failed });
         assert_eq!(stand(tasks("IN_PROGRESS", 2, 1, 0), 2), Stand::Starting);
         assert_eq!(stand(tasks("IN_PROGRESS", 2, 2, 0), 2), Stand::Starting, "the old tasks still run");
         assert_eq!(stand(tasks("IN_PROGRESS", 0, 0, 0), 2), Stand::Starting, "right after UpdateService");

@@ -159,7 +159,8 @@ async fn target_past(
 /// Returns the service revisions that deployments name, each once, those of a target one after the other.
 fn named(lists: &BTreeMap<usize, Result<Vec<Value>, CallError>>) -> Vec<Named> {
     let briefs = lists.iter().flat_map(|(index, briefs)| briefs.iter().flatten().map(move |brief| (*index, brief)));
-    let revision = |(index, brief): (usize, &Value)| Some((index, brief["targetServiceRevisionArn"].as_str()?.to_owned()));
+    let revision =
+        |(index, brief): (usize, &Value)| Some((index, brief["targetServiceRevisionArn"].as_str()?.to_owned()));
     let mut named: Vec<Named> = briefs.filter_map(revision).collect();
     named.sort_unstable();
     named.dedup();

@@ -72,7 +72,11 @@ async fn nothing_but_aws_shows_in_the_time_of_the_reference_fleet() {
         let slowest = lateness(&scene, &ran).into_iter().map(|(took, _)| took).fold(0.0, f64::max);
         // Two roles, the service, its definition, a revision, the update, the rollout, and the poll that shows its end.
         let floor = slowest + 7.0 * LATENCY;
-        eprintln!("{seed} {has_past} {took:.2} floor {floor:.2} ratio {:.3} calls {} {:?}", took / floor, scene.sandbox.calls().total(), scene.sandbox.calls().by_operation());
+            "{seed} {has_past} {took:.2} floor {floor:.2} ratio {:.3} calls {} {:?}",
+            took / floor,
+            scene.sandbox.calls().total(),
+            scene.sandbox.calls().by_operation()
+        );
         assert!(took <= floor * 1.15, "seed {seed}: {took:.2} s, and {floor:.2} s are AWS's");
     }
 }
@@ -92,7 +96,11 @@ async fn rollouts_of_four_minutes_cost_a_poll_in_four_seconds_and_their_ends_are
         // The preflight's, and the reads right before the writes.
         let polls = scene.sandbox.calls().operation("DescribeServices") - 2;
         let seen = lateness(&scene, &ran);
-        eprintln!("{seed} {took:.1} polls {polls} {:.3}/s late {:.2} max {:.2}", polls as f64 / took, mean(seen.iter().map(|x| x.1)), seen.iter().map(|x| x.1).fold(0.0, f64::max));
+            "{seed} {took:.1} polls {polls} {:.3}/s late {:.2} max {:.2}",
+            polls as f64 / took,
+            mean(seen.iter().map(|x| x.1)),
+            seen.iter().map(|x| x.1).fold(0.0, f64::max)
+        );
         assert!(polls as f64 <= took / 4.0, "seed {seed}: {polls} polls in {took:.0} s");
         all.extend(seen);
     }
@@ -117,7 +125,9 @@ async fn a_deployment_that_fails_is_noticed_within_five_seconds_on_average() {
             let service = live(&scene, "a0", &format!("s{number}"));
             let failed = service.messages.iter().find(|message| message.failed().is_some()).expect("it failed");
             let noticed = ran.events.iter().find(|stamped| match &stamped.event {
-                Event::ServiceMessage { target, text } => *target.service == service.name && text.contains("deployment failed"),
+                Event::ServiceMessage { target, text } => {
+                    *target.service == service.name && text.contains("deployment failed")
+                }
                 _ => false,
             });
             let noticed = noticed.expect("it is told").at;
@@ -125,7 +135,6 @@ async fn a_deployment_that_fails_is_noticed_within_five_seconds_on_average() {
         }
     }
     let late = mean(all.iter().copied());
-    eprintln!("failing late {late:.2} max {:.2}", all.iter().copied().fold(0.0, f64::max));
     assert!(late <= 5.0, "noticed after {late:.2} s on average");
 }
 
@@ -141,7 +150,6 @@ async fn calls_grow_with_the_targets_and_a_rollback_of_two_thousand_takes_as_lon
         assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, targets));
         let calls = scene.sandbox.calls();
         assert_eq!(calls.throttled, 0);
-        eprintln!("{targets} {deploy:?} {:?}", calls.by_operation());
         by_size.push(calls.total() as f64 / targets as f64);
         if accounts == 400 {
             let (fleet, choice, options) = (scene.fleet.clone(), scene.choice.clone(), everything());
@@ -153,11 +161,9 @@ async fn calls_grow_with_the_targets_and_a_rollback_of_two_thousand_takes_as_lon
             let ran = scene.ran(command).await;
             let rollback = began.elapsed();
             assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, targets), "{}", ran.said);
-            eprintln!("rollback {rollback:?} {:?}", scene.sandbox.calls().by_operation());
             assert!(rollback <= deploy.mul_f64(1.3), "{rollback:?}, and a deploy {deploy:?}");
         }
     }
     let (least, most) = by_size.iter().fold((f64::MAX, 0.0_f64), |(least, most), it| (least.min(*it), most.max(*it)));
-    eprintln!("{by_size:?}");
     assert!(most <= least * 1.1, "calls a target: {by_size:?}");
 }

@@ -11,6 +11,7 @@ use crate::aws::ecs::SERVICES_PER_CALL;
 use crate::engine::interval::{self, Allowance, Stand};
 use crate::engine::poller::Snapshot;
 use crate::engine::timing::POLL_INTERVAL;
+use crate::observe::progress::Progress;
 
 /// A throttled poller looks up to so many times less often.
 const MAX_BACKOFF_FACTOR: u32 = 8;
@@ -67,6 +68,8 @@ struct Follower {
     is_asked: bool,
     /// It wants a look now, whatever the allowance.
     is_urgent: bool,
+    /// How its service stood at the last poll.
+    stand: Stand,
     /// When it goes along with a poll that is made anyway.
     rides: Instant,
     /// When it is polled at the latest.
@@ -97,12 +100,12 @@ impl Followers {
         let (sender, receiver) = watch::channel(None);
         self.joined += 1;
         let (number, now) = (self.joined, Instant::now());
-        let mut follower =
-            Follower { number, sender, pace, objects, is_asked: false, is_urgent, rides: now, due: now + GATHER };
+        let (is_asked, stand, rides, due) = (false, Stand::Starting, now, now + GATHER);
+        let mut follower = Follower { number, sender, pace, objects, is_asked, is_urgent, stand, rides, due };
         if !is_urgent {
             // Who joins has just read the service.
             let interval = match pace {
-                Pace::Rollout(_) => self.interval(service, pace, Stand::Starting, now),
+                Pace::Rollout(_) => self.interval(service, pace, stand, now),
                 Pace::Every(interval) => interval.min(POLL_INTERVAL),
                 Pace::Once => GATHER,
             };
@@ -183,15 +186,19 @@ impl Followers {
             self.took.insert(one.service.clone(), took);
         }
         let follower = self.by_service.get(&one.service).filter(|follower| follower.number == one.number);
-        let Some(pace) = follower.map(|follower| follower.pace) else { return };
+        let Some((pace, last)) = follower.map(|follower| (follower.pace, follower.stand)) else { return };
+        let stand = match &look {
+            Snapshot::Service(service, object) => Stand::read(service, object.as_deref().map(Progress::read).as_ref()),
+            Snapshot::Missing | Snapshot::NoAnswer(_) => last,
+        };
         let interval = match (&look, pace) {
-            (Snapshot::Service(service, _), _) => self.interval(&one.service, pace, Stand::read(service), now),
+            (Snapshot::Service(..), _) => self.interval(&one.service, pace, stand, now),
             (_, Pace::Every(interval)) => interval,
             (Snapshot::Missing | Snapshot::NoAnswer(_), _) => POLL_INTERVAL,
         };
         let interval = interval * self.strain;
         let Some(follower) = self.by_service.get_mut(&one.service) else { return };
-        (follower.is_asked, follower.is_urgent) = (false, false);
+        (follower.is_asked, follower.is_urgent, follower.stand) = (false, false, stand);
         follower.waits(interval, now);
         // A follower that has just gone is no fault: it is forgotten with the next poll.
         follower.sender.send_replace(Some(look));
@@ -214,9 +221,10 @@ impl Followers {
     fn price(&self, service: &str, follower: &Follower, now: Instant) -> Duration {
         let price = match follower.pace {
             Pace::Rollout(since) => {
-                interval::price(now.saturating_duration_since(since), self.took.get(service).copied())
+                let (elapsed, took) = (now.saturating_duration_since(since), self.took.get(service).copied());
+                interval::price(elapsed, took, follower.stand)
             }
-            Pace::Every(interval) => interval.min(interval::price(Duration::MAX, None)),
+            Pace::Every(interval) => interval.min(interval::DEAREST),
             Pace::Once => Duration::ZERO,
         };
         price / u32::try_from(self.by_service.len().div_ceil(SERVICES_PER_CALL)).unwrap_or(u32::MAX).max(1)
@@ -269,10 +277,10 @@ mod tests {
         let _receivers: Vec<_> =
             ["api", "slow"].map(|service| followers.join(service, Pace::Rollout(now), true, false)).into();
         let at = |millis| now + Duration::from_millis(millis);
-        assert_eq!(followers.next(now), Some(at(300)), "nothing is known of it");
-        let batches = followers.take(4, at(300));
+        assert_eq!(followers.next(now), Some(at(250)), "nothing is known of it");
+        let batches = followers.take(4, at(250));
         assert_eq!(names(&batches), [["api"]]);
-        assert_eq!(followers.next(at(300)), Some(at(8_000)), "api is asked for");
+        assert_eq!(followers.next(at(250)), Some(at(8_000)), "api is asked for");
         followers.deliver(&batches[0][0], Snapshot::Missing, at(4_000));
         assert_eq!(names(&followers.take(4, at(5_200))), [["api", "slow"]]);
     }

@@ -24,7 +24,7 @@ const SPREAD: f64 = 0.1;
 /// The interval where tasks fail: the circuit breaker may end the deployment with each of them.
 const FAILING: Duration = Duration::from_secs(4);
 /// The interval where stages follow each other: one that is shorter may not be seen.
-const STAGED: Duration = Duration::from_secs(3);
+const MOVING: Duration = Duration::from_secs(3);
 /// The price of a poll of a rollout of minutes.
 pub const DEAREST: Duration = Duration::from_secs(4);
 /// The interval where ECS says that the deployment is over, and that is not certain yet.
@@ -40,8 +40,10 @@ pub enum Stand {
     Failing,
     /// Its tasks run and no others: it may be over at any moment.
     Closing,
-    /// Its tasks run, and it goes from stage to stage.
-    Staged,
+    /// It goes from stage to stage.
+    Moving,
+    /// It is at a stage for longer: its tasks start, it waits at a hook, or it bakes.
+    Paused,
     /// ECS says that it is over. If that was the end, nobody follows it any more.
     Over,
 }
@@ -51,19 +53,19 @@ impl Stand {
     pub fn read(service: &LiveService, stages: Option<&Progress>) -> Self {
         let Some(primary) = service.primary() else { return Self::Starting };
         let is_full = primary.tasks.running >= primary.tasks.desired && primary.tasks.pending == 0;
-        let is_other = |one: &&Deployment| one.id != primary.id && one.tasks.running > 0;
+        let is_other = |one: &Deployment| one.id != primary.id && one.tasks.running > 0;
         let is_over = primary.rollout_state.is_some() && !primary.is("IN_PROGRESS");
-        match is_full {
-            _ if primary.is("FAILED") => Self::Over,
-            true if is_over => Self::Over,
-            _ if primary.tasks.failed > 0 => Self::Failing,
-            // At a hook and in its last bake it stays for long.
-            true if service.has_stages() => match stages {
-                Some(it) if it.waiting().next().is_some() || it.stage.as_deref() == Some("BAKE_TIME") => Self::Starting,
-                _ => Self::Staged,
-            },
-            true if !service.deployments.iter().any(|one| is_other(&one)) => Self::Closing,
-            _ => Self::Starting,
+        let stays = |it: &Progress| it.waiting().next().is_some() || it.stage.as_deref() == Some("BAKE_TIME");
+        if primary.is("FAILED") || is_over && is_full {
+            Self::Over
+        } else if primary.tasks.failed > 0 {
+            Self::Failing
+        } else if service.has_stages() {
+            if is_full && !stages.is_some_and(stays) { Self::Moving } else { Self::Paused }
+        } else if is_full && !service.deployments.iter().any(is_other) {
+            Self::Closing
+        } else {
+            Self::Starting
         }
     }
 }
@@ -83,19 +85,25 @@ pub fn of_rollout(elapsed: Duration, expected: Option<Duration>, stand: Stand) -
     match stand {
         Stand::Starting | Stand::Closing => usual,
         Stand::Failing => usual.min(FAILING),
-        Stand::Staged => usual.min(STAGED),
+        Stand::Moving => usual.min(of_unknown(elapsed, MOVING)),
+        Stand::Paused => usual.min(of_unknown(elapsed, LONGEST)),
         Stand::Over => near.min(UNCERTAIN),
     }
 }
 
-/// Returns the time until the next poll of something that began so long ago and of which nothing is known.
+/// Returns the time until the next poll of a task, or of a deployment by CodeDeploy, that began so long ago.
 pub fn of_task(elapsed: Duration) -> Duration {
-    (elapsed / 8).clamp(2 * SHORTEST, Duration::from_secs(3))
+    of_unknown(elapsed, Duration::from_secs(3))
+}
+
+/// Returns the interval of what may end or go on at any moment.
+fn of_unknown(elapsed: Duration, most: Duration) -> Duration {
+    (elapsed / 8).clamp(2 * SHORTEST, most)
 }
 
 /// Returns what a poll of a rollout costs of its cluster's [`Allowance`], and so how often it is polled in the long run.
 pub fn price(elapsed: Duration, expected: Option<Duration>, stand: Stand) -> Duration {
-    let most = if stand == Stand::Staged { STAGED } else { DEAREST };
+    let most = if stand == Stand::Moving { MOVING } else { DEAREST };
     (takes(elapsed, expected) / 60).clamp(Duration::from_millis(400), most)
 }
 
@@ -213,6 +221,9 @@ mod tests {
             (150.0, Stand::Closing, four_minutes, 8_000),
             (150.0, Stand::Failing, four_minutes, 4_000),
             (150.0, Stand::Over, four_minutes, 1_200),
+            (150.0, Stand::Moving, four_minutes, 3_000),
+            (150.0, Stand::Paused, four_minutes, 8_000),
+            (8.0, Stand::Paused, four_minutes, 1_000),
             (212.0, Stand::Starting, four_minutes, 4_000),
             (240.0, Stand::Starting, four_minutes, 2_000),
             (270.0, Stand::Starting, four_minutes, 8_000),

@@ -72,11 +72,6 @@ async fn nothing_but_aws_shows_in_the_time_of_the_reference_fleet() {
         let slowest = lateness(&scene, &ran).into_iter().map(|(took, _)| took).fold(0.0, f64::max);
         // Two roles, the service, its definition, a revision, the update, the rollout, and the poll that shows its end.
         let floor = slowest + 7.0 * LATENCY;
-            "{seed} {has_past} {took:.2} floor {floor:.2} ratio {:.3} calls {} {:?}",
-            took / floor,
-            scene.sandbox.calls().total(),
-            scene.sandbox.calls().by_operation()
-        );
         assert!(took <= floor * 1.15, "seed {seed}: {took:.2} s, and {floor:.2} s are AWS's");
     }
 }
@@ -96,11 +91,6 @@ async fn rollouts_of_four_minutes_cost_a_poll_in_four_seconds_and_their_ends_are
         // The preflight's, and the reads right before the writes.
         let polls = scene.sandbox.calls().operation("DescribeServices") - 2;
         let seen = lateness(&scene, &ran);
-            "{seed} {took:.1} polls {polls} {:.3}/s late {:.2} max {:.2}",
-            polls as f64 / took,
-            mean(seen.iter().map(|x| x.1)),
-            seen.iter().map(|x| x.1).fold(0.0, f64::max)
-        );
         assert!(polls as f64 <= took / 4.0, "seed {seed}: {polls} polls in {took:.0} s");
         all.extend(seen);
     }

@@ -1,6 +1,6 @@
 //! The followers of a poller: who of them is polled next, and which go together in a call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Followers {
     joined: u64,
     /// How long each service's last rollout took, as far as polls have shown that.
     took: BTreeMap<String, Duration>,
+    /// The services whose rollouts have stages.
+    staged: BTreeSet<String>,
     /// How many times less often is polled because ECS throttles.
     strain: u32,
     allowance: Allowance,
@@ -85,8 +87,8 @@ impl Follower {
 impl Followers {
     /// Nobody yet; the pollers of the account and region have `shared`.
     pub fn new(shared: Arc<Mutex<Allowance>>, now: Instant) -> Self {
-        let (by_service, took) = (BTreeMap::new(), BTreeMap::new());
-        Self { by_service, joined: 0, took, strain: 1, allowance: Allowance::of_cluster(now), shared }
+        let (by_service, took, staged) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { by_service, joined: 0, took, staged, strain: 1, allowance: Allowance::of_cluster(now), shared }
     }
 
     /// Adds a follower of a service, in the place of the one that it has.
@@ -100,7 +102,8 @@ impl Followers {
         let (sender, receiver) = watch::channel(None);
         self.joined += 1;
         let (number, now) = (self.joined, Instant::now());
-        let (is_asked, stand, rides, due) = (false, Stand::Starting, now, now + GATHER);
+        let stand = if self.staged.contains(service) { Stand::Paused } else { Stand::Starting };
+        let (is_asked, rides, due) = (false, now, now + GATHER);
         let mut follower = Follower { number, sender, pace, objects, is_asked, is_urgent, stand, rides, due };
         if !is_urgent {
             // Who joins has just read the service.
@@ -180,10 +183,9 @@ impl Followers {
 
     /// Passes a snapshot on, unless its follower has gone or was replaced.
     pub fn deliver(&mut self, one: &Asked, look: Snapshot, now: Instant) {
-        if let Snapshot::Service(service, _) = &look
-            && let Some(took) = service.took
-        {
-            self.took.insert(one.service.clone(), took);
+        if let Snapshot::Service(service, _) = &look {
+            self.took.extend(service.took.map(|took| (one.service.clone(), took)));
+            self.staged.extend(service.has_stages().then(|| one.service.clone()));
         }
         let follower = self.by_service.get(&one.service).filter(|follower| follower.number == one.number);
         let Some((pace, last)) = follower.map(|follower| (follower.pace, follower.stand)) else { return };

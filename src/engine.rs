@@ -5,7 +5,6 @@
 
 mod alarms;
 mod bake;
-mod batched_reads;
 mod blind;
 pub mod cancel;
 mod codedeploy;
@@ -15,6 +14,7 @@ mod drift_guard;
 mod evidence;
 mod exactly_once;
 mod hints;
+mod interval;
 mod known_deployments;
 mod last_look;
 pub mod lifecycle_hooks;
@@ -41,7 +41,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::context::{Handles, Run};
-use crate::engine::drift_guard::BatchedReads;
 use crate::engine::poller::Pollers;
 use crate::engine::register::Families;
 use crate::engine::rollback::succeeded::Deployed;
@@ -89,7 +88,6 @@ pub async fn run(fleet: Fleet, mut plan: Plan, handles: Handles, start: Start) {
         events,
         cancel,
         watches: Pollers::default(),
-        looks: BatchedReads::default(),
         families: Families::default(),
         shared_tasks,
         read_at: start.read_at,

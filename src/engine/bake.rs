@@ -16,7 +16,7 @@ use crate::engine::evidence;
 use crate::engine::evidence::Found;
 use crate::engine::last_look::LastLook;
 use crate::engine::messages::Messages;
-use crate::engine::poller::Snapshot;
+use crate::engine::poller::{Pace, Snapshot};
 use crate::engine::rollback::succeeded::{Deployed, SucceededRollbacks};
 use crate::engine::timing::{MISSES, POLL_INTERVAL};
 use crate::engine::wave::WaveEnd;
@@ -89,7 +89,7 @@ async fn watch(
 ) -> Option<Reason> {
     let target = &run.fleet.targets[*index];
     let pace = (bake / 4).clamp(Duration::from_millis(500), INTERVAL);
-    let mut looks = run.watches.follow(target, pace, false);
+    let mut looks = run.watches.follow(target, Pace::Every(pace), false);
     let mut health = Health::new(deployment.as_deref());
     let mut sight_of_alarms = alarms.is_some().then(AlarmVisibility::new);
     // What is not full when the bake begins has as long for that as its deployment had.
@@ -128,10 +128,10 @@ async fn watch(
             () = tokio::time::sleep_until(deadline), if over.is_none() => {
                 over = Some(Instant::now());
                 health.ends();
-                looks = run.watches.follow_now(target, POLL_INTERVAL, false);
+                looks = run.watches.follow_now(target, Pace::Every(POLL_INTERVAL), false);
             }
             begins = last.next(end) => match begins {
-                true => looks = run.watches.follow_now(target, POLL_INTERVAL, false),
+                true => looks = run.watches.follow_now(target, Pace::Every(POLL_INTERVAL), false),
                 false => break conclusion(&health, sight_of_alarms.as_ref()),
             },
         }

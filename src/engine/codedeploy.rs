@@ -21,13 +21,13 @@ use crate::engine::deployment_tracker::CONFIRM_AFTER;
 use crate::engine::evidence;
 use crate::engine::evidence::Found;
 use crate::engine::exactly_once::{Write, carry_out};
+use crate::engine::interval;
 use crate::engine::known_deployments::KnownDeployments;
 use crate::engine::last_look::LastLook;
 use crate::engine::messages::Messages;
-use crate::engine::poller::Snapshot;
+use crate::engine::poller::{Pace, Snapshot};
 use crate::engine::register::Registered;
 use crate::engine::rollout_result::RolloutResult;
-use crate::engine::timing::POLL_INTERVAL;
 use crate::engine::update::{Update, settings};
 use crate::event::{Event, Evidence, Reason};
 use crate::fleet::codedeploy::CodeDeploy as Group;
@@ -37,7 +37,7 @@ use crate::narrate::console::host;
 use crate::observe::service::LiveService;
 use crate::plan::work::Work;
 
-/// How often a deployment is looked at.
+/// How often it is looked for what follows a deployment that is over.
 const INTERVAL: Duration = Duration::from_secs(3);
 /// How long CodeDeploy is asked to roll back after a cancel. The process must be gone within five seconds.
 const ASKED: Duration = Duration::from_millis(2_500);
@@ -234,8 +234,9 @@ impl<'a> Watch<'a> {
 
     /// Watches a deployment of `arn` until it is over.
     pub async fn until_over(&mut self, id: &str, arn: &str, deadline: Instant) -> Watched {
-        let mut looks = self.run.watches.follow(self.target, POLL_INTERVAL, false);
+        let mut looks = self.run.watches.follow(self.target, Pace::rollout(), false);
         let (api, mut last_error, mut status) = (self.api.clone(), None, String::new());
+        let start = Instant::now();
         let mut blind = Blind::default();
         let mut last = LastLook::default();
         let mut ask = std::pin::pin!(api.get(id));
@@ -285,7 +286,7 @@ impl<'a> Watch<'a> {
             tokio::select! {
                 biased;
                 () = self.run.cancel.cancelled() => return Watched::Cancelled,
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(interval::of_task(start.elapsed())) => {}
             }
             ask.set(api.get(id));
         }

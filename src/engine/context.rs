@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use crate::aws::ecs::Ecs;
 use crate::engine::cancel::Cancel;
-use crate::engine::drift_guard::BatchedReads;
 use crate::engine::poller::Pollers;
 use crate::engine::register::Families;
 use crate::engine::shared_tasks::SharedTasks;
@@ -44,7 +43,6 @@ pub struct Run {
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) cancel: Cancel,
     pub(crate) watches: Pollers,
-    pub(crate) looks: BatchedReads,
     pub(crate) families: Families,
     pub(crate) shared_tasks: SharedTasks,
     /// When the targets were read, if not too long ago to matter.

@@ -14,7 +14,6 @@ use crate::aws::ecs::{Ecs, ServiceUpdate};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
 use crate::base::document::Document;
-pub use crate::engine::batched_reads::BatchedReads;
 use crate::engine::context::Run;
 use crate::engine::known_deployments::KnownDeployments;
 use crate::engine::retry::{self, Unread};
@@ -28,8 +27,10 @@ use crate::plan::drift;
 use crate::plan::drift::Drift;
 use crate::plan::work::{Definition, Work};
 
-/// A look no older than this will do before a revision is registered: that of the preflight does for what is started right after.
+/// A look no older than this will do before a task is run: that of the preflight does for what is started right after.
 const RECENT: Duration = Duration::from_secs(5);
+/// The same before a revision is registered, which changes nothing yet: the service is looked at again before its update.
+const RECENT_TO_REGISTER: Duration = Duration::from_secs(60);
 
 /// A target's work, by the last look at its service.
 pub struct DriftGuard<'a> {
@@ -55,11 +56,17 @@ impl<'a> DriftGuard<'a> {
         Self { run, index, target, ecs, work, past: KnownDeployments::default(), seen_at: run.read_at }
     }
 
-    /// Looks at the service again, unless that was just done or nothing is written to it. Returns how the rollout ends
-    /// where nothing may be written to it any more.
+    /// Looks at the service again before a revision is registered or a task is run, unless it was just looked at. Returns how
+    /// the rollout ends where nothing may be written to it any more.
     pub async fn recheck(&mut self, permit: &Permit) -> Result<(), RolloutResult> {
+        let recent = match (&self.work.definition, self.work.run_tasks.before.is_empty()) {
+            (_, false) => RECENT,
+            (Definition::Register { .. }, true) => RECENT_TO_REGISTER,
+            // The next write is the update.
+            _ => return Ok(()),
+        };
         match self.seen_at {
-            Some(at) if at.elapsed() < RECENT => Ok(()),
+            Some(at) if at.elapsed() < recent => Ok(()),
             _ => self.look_again(permit).await,
         }
     }
@@ -129,9 +136,9 @@ impl<'a> DriftGuard<'a> {
     }
 
     /// Looks at the service.
-    async fn read_service(&self, permit: &Permit) -> Result<LiveService, RolloutResult> {
+    async fn read_service(&self, permit: &Permit) -> Result<Arc<LiveService>, RolloutResult> {
         for _ in 0..MISSES {
-            match self.read(permit, || self.run.looks.read_service(self.target, &self.ecs)).await? {
+            match self.read(permit, || self.run.watches.read_service(self.target)).await? {
                 Some(service) => return Ok(service),
                 None => _ = permit.hold(tokio::time::sleep(POLL_INTERVAL)).await,
             }

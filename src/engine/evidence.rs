@@ -113,6 +113,11 @@ pub async fn of_targets(ecs: &Ecs, target: &TargetSpec, groups: &[String]) -> Ve
     health::collect(ecs, target, groups).await
 }
 
+/// Whether nothing that was found is of a target that was checked: a later look may tell more.
+pub fn is_early(found: &[Evidence]) -> bool {
+    found.iter().all(|it| it.text.contains(" initial") && !it.text.contains("unhealthy"))
+}
+
 /// Gathers the evidence of a failed deployment. `messages` are ECS's since the rollout began; `unwell` is what was wrong with
 /// the targets when its tasks began to fail, which is told where nothing is wrong with them any more.
 pub async fn gather(
@@ -124,7 +129,7 @@ pub async fn gather(
 ) -> Found {
     let (targets, (status_reason, stopped)) =
         tokio::join!(of_targets(ecs, target, messages.target_groups()), of_deployment(ecs, target, deployment));
-    let targets = if targets.is_empty() { unwell } else { targets };
+    let targets = if is_early(&targets) && !unwell.is_empty() { unwell } else { targets };
     let mut said: Vec<String> = Vec::new();
     // That ECS rolls back, the outcome says.
     let tells = |text: &str| is_trouble(text) && !text.contains("rolling back to");

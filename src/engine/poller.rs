@@ -1,28 +1,33 @@
 //! One poller for each account, region and cluster, for all of its followed services.
 //!
 //! A poller describes ten services in each call, and passes each snapshot to the subscribers of the service. It reports what
-//! it read, and also that it could not read. The deployment tracker decides what a snapshot means.
+//! it read, and also that it could not read. The deployment tracker decides what a snapshot means, and
+//! [`crate::engine::interval`] when a service is polled again.
+
+mod followers;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::ecs::{Ecs, SERVICES_PER_CALL};
+use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
+use crate::engine::interval::Allowance;
 use crate::engine::last_look::LastLook;
+pub use crate::engine::poller::followers::Pace;
+use crate::engine::poller::followers::{Asked, Followers};
 use crate::engine::service_deployments::{ServiceDeployment, ServiceDeploymentReader};
-use crate::engine::timing::POLL_INTERVAL;
 use crate::fleet::TargetSpec;
 use crate::observe::service::{Deployment, LiveService};
 
-/// A throttled poller looks up to so many times less often.
-const MAX_BACKOFF_FACTOR: u32 = 8;
+/// The calls of a poller that are under way at once.
+const CALLS: usize = 4;
 
 /// What a poller saw of a service.
 #[derive(Clone, Debug)]
@@ -80,7 +85,7 @@ impl SnapshotsUntil<'_> {
             tokio::select! {
                 biased;
                 begins = self.last.next(self.deadline) => match begins {
-                    true => self.looks = self.watches.follow_now(self.target, POLL_INTERVAL, self.objects),
+                    true => self.looks = self.watches.follow_now(self.target, Pace::rollout(), self.objects),
                     false => self.is_over = true,
                 },
                 look = self.looks.next() => {
@@ -97,6 +102,8 @@ impl SnapshotsUntil<'_> {
 #[derive(Debug, Default)]
 pub struct Pollers {
     pollers: Mutex<BTreeMap<(String, String, String), Arc<Poller>>>,
+    /// What the pollers of an account and region may call together.
+    allowances: Mutex<BTreeMap<(String, String), Arc<Mutex<Allowance>>>>,
 }
 
 #[derive(Debug)]
@@ -105,51 +112,7 @@ struct Poller {
     cluster: String,
     followers: Mutex<Followers>,
     joined: Notify,
-    /// Somebody wants a look now.
-    hurry: Notify,
     objects: ServiceDeploymentReader,
-}
-
-/// Who follows which service: the last to join.
-#[derive(Debug, Default)]
-struct Followers {
-    by_service: BTreeMap<String, Follower>,
-    joined: u64,
-}
-
-#[derive(Debug)]
-struct Follower {
-    /// Tells it from those that followed the service before: what was asked for them is not for it.
-    number: u64,
-    sender: Arc<watch::Sender<Option<Snapshot>>>,
-    pace: Duration,
-    objects: bool,
-}
-
-impl Followers {
-    fn join(&mut self, service: &str, pace: Duration, objects: bool) -> Subscription {
-        let (sender, receiver) = watch::channel(None);
-        let sender = Arc::new(sender);
-        self.joined += 1;
-        let follower = Follower { number: self.joined, sender: Arc::clone(&sender), pace, objects };
-        self.by_service.insert(service.to_owned(), follower);
-        Subscription { receiver, sender }
-    }
-
-    /// Returns the services that are still followed, each with its follower's number, and the shortest pace among them.
-    fn interest(&mut self) -> Option<(Vec<(String, u64)>, Duration)> {
-        self.by_service.retain(|_, follower| !follower.sender.is_closed());
-        let pace = self.by_service.values().map(|follower| follower.pace).min()?;
-        let asked = self.by_service.iter().map(|(service, follower)| (service.clone(), follower.number));
-        Some((asked.collect(), pace))
-    }
-
-    fn deliver(&self, (service, number): &(String, u64), look: Snapshot) {
-        if let Some(follower) = self.by_service.get(service).filter(|follower| follower.number == *number) {
-            // A follower that has just gone is no fault: the next round forgets it.
-            follower.sender.send_replace(Some(look));
-        }
-    }
 }
 
 impl Pollers {
@@ -157,12 +120,16 @@ impl Pollers {
     pub fn start(&self, target: &TargetSpec, ecs: &Arc<Ecs>, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let mut pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
         pollers.entry(key(target)).or_insert_with(|| {
+            let now = Instant::now();
+            let (account, region, cluster) = key(target);
+            let mut allowances = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
+            let shared = || Arc::new(Mutex::new(Allowance::of_account(now)));
+            let shared = Arc::clone(allowances.entry((account, region)).or_insert_with(shared));
             let poller = Arc::new(Poller {
                 ecs: Arc::clone(ecs),
-                cluster: target.cluster.clone(),
-                followers: Mutex::default(),
+                cluster,
+                followers: Mutex::new(Followers::new(shared, now)),
                 joined: Notify::new(),
-                hurry: Notify::new(),
                 objects: ServiceDeploymentReader::default(),
             });
             let (running, stop) = (Arc::clone(&poller), stop.clone());
@@ -173,29 +140,40 @@ impl Pollers {
 
     /// Follows a target's service. With `objects`, a look at a deployment that has stages, or is no longer in progress,
     /// brings its service-deployment object. Every look was asked for after this call. The target's poller has been started.
-    pub fn follow(&self, target: &TargetSpec, pace: Duration, objects: bool) -> Subscription {
-        let poller = self.poller(target);
-        let looks = poller.followers().join(&target.service, pace, objects);
-        poller.joined.notify_one();
-        looks
+    pub fn follow(&self, target: &TargetSpec, pace: Pace, objects: bool) -> Subscription {
+        self.join(target, pace, objects, false)
     }
 
     /// The same, with the first look at once, whatever the pace.
-    pub fn follow_now(&self, target: &TargetSpec, pace: Duration, objects: bool) -> Subscription {
-        let looks = self.follow(target, pace, objects);
-        self.poller(target).hurry.notify_one();
-        looks
+    pub fn follow_now(&self, target: &TargetSpec, pace: Pace, objects: bool) -> Subscription {
+        self.join(target, pace, objects, true)
     }
 
-    /// Follows a target's service as a rollout does, until a deadline.
+    /// Follows a target's service as a rollout does that has just begun, until a deadline.
     pub fn follow_until<'a>(&'a self, target: &'a TargetSpec, objects: bool, deadline: Instant) -> SnapshotsUntil<'a> {
-        let looks = self.follow(target, POLL_INTERVAL, objects);
+        let looks = self.follow(target, Pace::rollout(), objects);
         SnapshotsUntil { watches: self, target, objects, deadline, last: LastLook::default(), looks, is_over: false }
     }
 
-    fn poller(&self, target: &TargetSpec) -> Arc<Poller> {
+    /// Reads a target's service now, and those of the cluster with it that are to be read at the same moment; `None` where
+    /// ECS does not know it. Sent once.
+    ///
+    /// # Errors
+    /// ECS did not answer, or refused.
+    pub async fn read_service(&self, target: &TargetSpec) -> Result<Option<Arc<LiveService>>, CallError> {
+        match self.follow_now(target, Pace::Once, false).next().await {
+            Snapshot::Service(service, _) => Ok(Some(service)),
+            Snapshot::Missing => Ok(None),
+            Snapshot::NoAnswer(error) => Err(CallError::clone(&error)),
+        }
+    }
+
+    fn join(&self, target: &TargetSpec, pace: Pace, objects: bool, is_urgent: bool) -> Subscription {
         let pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(pollers.get(&key(target)).expect("the target's poller was started"))
+        let poller = pollers.get(&key(target)).expect("the target's poller was started");
+        let (receiver, sender) = poller.followers().join(&target.service, pace, objects, is_urgent);
+        poller.joined.notify_one();
+        Subscription { receiver, sender }
     }
 }
 
@@ -205,36 +183,28 @@ fn key(target: &TargetSpec) -> (String, String, String) {
 
 impl Poller {
     async fn run(&self) {
-        let mut strain = 1;
+        let mut calls = FuturesUnordered::new();
         loop {
-            let Some((asked, pace)) = self.followers().interest() else {
-                self.joined.notified().await;
-                // A new subscriber has just read the service, so wait one interval first.
-                self.rest(POLL_INTERVAL).await;
-                continue;
-            };
-            let batches: Vec<_> = asked.chunks(SERVICES_PER_CALL).map(|batch| self.poll(batch)).collect();
-            // All of them are looked at, also where ECS throttles some.
-            let looked = futures::stream::iter(batches).buffer_unordered(4);
-            let throttled = looked.fold(false, async |any, throttled| any || throttled).await;
-            // An account that is throttled needs its calls for the writes that are still to come.
-            strain = if throttled { (strain * 2).min(MAX_BACKOFF_FACTOR) } else { 1 };
-            self.rest(pace * strain).await;
+            let next = self.followers().next(Instant::now()).filter(|_| calls.len() < CALLS);
+            tokio::select! {
+                biased;
+                Some(()) = calls.next(), if !calls.is_empty() => {}
+                () = self.joined.notified() => {}
+                () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    let batches = self.followers().take(CALLS - calls.len(), Instant::now());
+                    calls.extend(batches.into_iter().map(|batch| self.poll(batch)));
+                }
+            }
         }
-    }
-
-    /// Waits, but not where somebody wants a look now.
-    async fn rest(&self, length: Duration) {
-        _ = tokio::time::timeout(length, self.hurry.notified()).await;
     }
 
     fn followers(&self) -> MutexGuard<'_, Followers> {
         self.followers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at some services; returns whether ECS throttled it.
-    async fn poll(&self, asked: &[(String, u64)]) -> bool {
-        let names: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
+    /// Looks at some services.
+    async fn poll(&self, asked: Vec<Asked>) {
+        let names: Vec<&str> = asked.iter().map(|one| one.service.as_str()).collect();
         match self.ecs.look_at_services(&self.cluster, &names).await {
             Ok(answer) => {
                 // The answer itself is the largest thing here: none is kept while the next is awaited.
@@ -242,23 +212,28 @@ impl Poller {
                 let mut found: BTreeMap<String, LiveService> =
                     services.map(|service| (service.name.clone(), service)).collect();
                 let mut objects = self.objects.read(&self.ecs, &self.wanted(&found), Instant::now()).await;
-                for one in asked {
-                    let look = match found.remove(&one.0) {
+                let mut followers = self.followers();
+                followers.relax();
+                for one in &asked {
+                    let look = match found.remove(&one.service) {
                         Some(service) => {
                             let object = service.service_deployment.as_ref().and_then(|arn| objects.remove(arn));
                             Snapshot::Service(Arc::new(service), object.unwrap_or_default())
                         }
                         None => Snapshot::Missing,
                     };
-                    self.followers().deliver(one, look);
+                    followers.deliver(one, look, Instant::now());
                 }
-                false
             }
             Err(error) => {
                 let error = Arc::new(error);
-                let followers = self.followers();
-                asked.iter().for_each(|one| followers.deliver(one, Snapshot::NoAnswer(Arc::clone(&error))));
-                error.kind == Kind::Throttled
+                let mut followers = self.followers();
+                if error.kind == Kind::Throttled {
+                    followers.back_off();
+                }
+                for one in &asked {
+                    followers.deliver(one, Snapshot::NoAnswer(Arc::clone(&error)), Instant::now());
+                }
             }
         }
     }
@@ -268,36 +243,10 @@ impl Poller {
     fn wanted(&self, found: &BTreeMap<String, LiveService>) -> Vec<String> {
         let followers = self.followers();
         let wanted = found.values().filter(|service| {
-            let wants = followers.by_service.get(&service.name).is_some_and(|follower| follower.objects);
             let over = |primary: &Deployment| primary.rollout_state.is_some() && !primary.is("IN_PROGRESS");
+            let wants = followers.wants_object(&service.name);
             wants && service.primary().is_some_and(|primary| service.has_stages() || over(primary))
         });
         wanted.filter_map(|service| service.service_deployment.clone()).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn missing(looks: &mut Subscription) -> bool {
-        matches!(futures::FutureExt::now_or_never(looks.next()), Some(Snapshot::Missing))
-    }
-
-    #[test]
-    fn a_look_that_was_asked_for_earlier_is_not_for_who_joins_later() {
-        let mut followers = Followers::default();
-        let mut first = followers.join("api", POLL_INTERVAL, true);
-        let (asked, _) = followers.interest().expect("one");
-        followers.deliver(&asked[0], Snapshot::Missing);
-        assert!(missing(&mut first));
-        let mut second = followers.join("api", POLL_INTERVAL, true);
-        followers.deliver(&asked[0], Snapshot::Missing);
-        assert!(!missing(&mut second), "it was asked for before");
-        let (asked, _) = followers.interest().expect("one");
-        followers.deliver(&asked[0], Snapshot::Missing);
-        assert!(missing(&mut second));
-        drop(second);
-        assert!(followers.interest().is_none());
     }
 }

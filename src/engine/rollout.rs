@@ -367,7 +367,9 @@ impl<'a> Rollout<'a> {
         }
         let ended = match verdict {
             Verdict::Wait | Verdict::RollingBack => {
-                if verdict == Verdict::RollingBack || self.tasks.is_some_and(|tasks| tasks.failed > 0) {
+                // Between two tasks that fail there is nothing to see.
+                let fails = self.tasks.is_some_and(|tasks| tasks.failed > 0 && tasks.running > 0);
+                if self.rolls_back || fails {
                     Box::pin(self.look_at_targets()).await;
                 }
                 return None;
@@ -434,7 +436,7 @@ impl<'a> Rollout<'a> {
         self.unwell = tokio::select! {
             biased;
             () = self.run.cancel.cancelled() => None,
-            unwell = looked => Some(unwell),
+            unwell = looked => Some(unwell).filter(|found| self.rolls_back || !evidence::is_early(found)),
         };
     }
 

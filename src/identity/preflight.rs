@@ -9,7 +9,8 @@ use crate::aws::error::HopError;
 use crate::fleet::Account;
 use crate::identity::session::Sessions;
 
-/// Chains walked at once. Web-identity exchanges have a bound of their own.
+/// Chains walked at once: at 100 ms a call these are the 600 calls a second that STS has for the hub's account. Web-identity
+/// exchanges have a bound of their own.
 const AT_ONCE: usize = 64;
 
 /// An account that cannot be reached, or that is another one than the manifest says.

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::text::count;
-use crate::connect::{CommandContext, Connection};
+use crate::connect::CommandContext;
 use crate::engine::Start;
 use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Fleet, OnCancel, OnFailure, TargetId, TargetSpec};
 use crate::identity::preflight::OnLoss;
-use crate::observe::history::{self, Definitions, Past};
+use crate::observe::history::{self, Past};
 use crate::observe::service::LiveService;
 use crate::observe::{KeepMessages, Observation, codedeploy};
 use crate::plan::rollback_target::deployed::{Deployed, DeployedBy, DeployedRun, deployed};
@@ -129,7 +129,11 @@ pub async fn roll_back(
                 *seen = Err(unseen);
             }
         }
-        let definitions = definitions(&fleet, &ways, connection).await;
+        let wanted = ways.iter().enumerate().filter_map(|(index, way)| match way {
+            Some(RollbackTarget::To { arn, .. }) => Some((index, arn.as_str())),
+            _ => None,
+        });
+        let definitions = history::definitions(&fleet, wanted, &|target| clients(target)).await;
         Ok::<_, Error>((ways, deployed, definitions))
     };
     let (ways, deployed, definitions) = unless_cancelled(read, cancel).await??;
@@ -142,23 +146,6 @@ pub async fn roll_back(
     }
     print_sources(&fleet, &ways, view);
     decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await
-}
-
-/// Reads the revisions of the rollback, by the targets' indices.
-async fn definitions(fleet: &Fleet, ways: &[Option<RollbackTarget>], connection: &Connection) -> Definitions {
-    use futures::StreamExt;
-
-    let clients = connection.clients();
-    let wanted = ways.iter().enumerate().filter_map(|(index, way)| match way {
-        Some(RollbackTarget::To { arn, .. }) => Some((index, arn.as_str())),
-        _ => None,
-    });
-    let reads = wanted.map(|(index, arn)| {
-        let target = &fleet.targets[index];
-        let ecs = clients(target);
-        async move { (index, history::definition(&ecs, target, arn).await) }
-    });
-    futures::stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(32).collect().await
 }
 
 /// Says where the past is known from, where it is not from service deployments, and what is back already.

@@ -33,9 +33,10 @@ async fn what_ecs_rolled_back_tells_what_was_wrong_when_tasks_began_to_fail() {
     let ran = scene.deploy().await;
     assert_eq!(ran.outcome(S0), Some(Outcome::RolledBack), "{}", ran.said);
     let reason = ran.reason(S0);
-    assert!(reason.contains(&format!("target group s0: 1 {UNWELL}")), "{reason}");
+    assert!(reason.contains(&format!("target group s0: 2 {UNWELL}")), "{reason}");
     assert!(reason.contains("Task failed ELB health checks in (target-group s0)"), "{reason}");
-    assert_eq!(scene.sandbox.calls().operation("DescribeTargetHealth"), 2, "once when it began, once at the end");
+    let asked = scene.sandbox.calls().operation("DescribeTargetHealth");
+    assert!((2..=12).contains(&asked), "until one was checked, and at the end: {asked}");
 }
 
 #[tokio::test(start_paused = true)]

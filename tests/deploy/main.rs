@@ -24,6 +24,7 @@ mod lost;
 mod meanwhile;
 mod organization;
 mod outcomes;
+mod pace;
 mod page;
 mod plan;
 mod processes;

@@ -13,12 +13,13 @@ use crate::aws::permit::Permit;
 use crate::engine::context::Run;
 use crate::engine::evidence;
 use crate::engine::hints::help;
+use crate::engine::interval;
 use crate::engine::retry::{self, Unread};
 use crate::event::{Event, Reason, TaskEnd};
 use crate::fleet::{Launch, Moment, Per, RunTask, TargetSpec};
 
-/// How often a task is looked at.
-const INTERVAL: Duration = Duration::from_millis(2500);
+/// How long a RunTask that was put off waits.
+const AGAIN: Duration = Duration::from_millis(2500);
 /// A task is gone after this many consecutive polls without it: reads of ECS may lag behind.
 const MISSES: u32 = 5;
 /// ECS's longest `startedBy` that every operation takes.
@@ -100,7 +101,7 @@ impl TaskExecution<'_> {
                 Kind::Throttled | Kind::Withdrawn => {}
                 _ => return Err(self.failed("could not be started", self.refused(&error))),
             }
-            if permit.hold(tokio::time::sleep(INTERVAL)).await.is_some() {
+            if permit.hold(tokio::time::sleep(AGAIN)).await.is_some() {
                 continue;
             }
             return Err(match lost {
@@ -130,10 +131,10 @@ impl TaskExecution<'_> {
     }
 
     async fn watch(self, arn: &str, deadline: Instant) -> Result<(), Unfinished> {
-        let (mut misses, mut last) = (0, None);
+        let (mut misses, mut last, start) = (0, None, Instant::now());
         loop {
             let look = async {
-                tokio::time::sleep(INTERVAL).await;
+                tokio::time::sleep(interval::of_task(start.elapsed())).await;
                 self.ecs.look_at_task(&self.target.cluster, arn).await
             };
             let looked = tokio::select! {

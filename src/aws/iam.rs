@@ -46,17 +46,15 @@ impl Roles {
 
     /// Finds a role by its name.
     pub async fn find(&self, name: &str) -> Result<Option<Found>, CallError> {
-        let role = match self.client.read("GetRole", json!({ "RoleName": name })).await {
-            Ok(mut answer) => answer["Role"].take(),
+        let answer = match self.client.read("GetRole", json!({ "RoleName": name })).await {
             Err(error) if error.is("NoSuchEntity") => return Ok(None),
-            Err(error) => return Err(error),
+            answer => answer?,
         };
-        let created = text(&role, "CreateDate").parse::<Timestamp>();
-        Ok(Some(Found {
-            arn: text(&role, "Arn").to_owned(),
-            trust: document(text(&role, "AssumeRolePolicyDocument")),
-            created: created.map(Timestamp::as_second).unwrap_or_default(),
-            max_session: text(&role, "MaxSessionDuration").parse().ok(),
+        Ok(answer.get("Role").map(|role| Found {
+            arn: text(role, "Arn").to_owned(),
+            trust: document(text(role, "AssumeRolePolicyDocument")),
+            created: text(role, "CreateDate").parse().map(Timestamp::as_second).unwrap_or_default(),
+            max_session: text(role, "MaxSessionDuration").parse().ok(),
         }))
     }
 

@@ -214,6 +214,13 @@ mod tests {
         asked: Arc<Mutex<Vec<HttpRequest>>>,
     }
 
+    impl Server {
+        /// Returns what it was asked, once.
+        fn taken(&self) -> Vec<HttpRequest> {
+            std::mem::take(&mut self.asked.lock().expect("no panic"))
+        }
+    }
+
     impl HttpConnector for Server {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
             let mut asked = self.asked.lock().expect("no panic");
@@ -240,7 +247,7 @@ mod tests {
         let (ssm, server) = client(SSM, &[THROTTLED, (200, r#"{"Parameters":[],"New":1}"#)]);
         let answer = ssm.read("DescribeParameters", json!({ "MaxResults": 1 })).await;
         assert_eq!(answer, Ok(json!({ "Parameters": [], "New": 1 })));
-        let asked = server.asked.lock().expect("no panic");
+        let asked = server.taken();
         let header = |number: usize, name: &str| asked[number].headers().get(name).unwrap_or_default().to_owned();
         assert_eq!(asked.len(), 2);
         assert_eq!(asked[0].uri(), "https://ssm.eu-west-1.amazonaws.com/");
@@ -251,7 +258,7 @@ mod tests {
         assert!(header(0, "x-amz-user-agent").contains("api/ssm/"), "{}", header(0, "x-amz-user-agent"));
         let (iam, server) = client(IAM, &[(200, "<GetRoleResponse><GetRoleResult/></GetRoleResponse>")]);
         assert_eq!(iam.read("GetRole", json!({ "RoleName": "a" })).await, Ok(json!("")));
-        let asked = server.asked.lock().expect("no panic");
+        let asked = server.taken();
         assert_eq!(asked[0].uri(), "https://iam.amazonaws.com/");
         let signature = asked[0].headers().get("authorization").unwrap_or_default();
         assert!(signature.contains("/us-east-1/iam/aws4_request"), "{signature}");
@@ -264,17 +271,13 @@ mod tests {
         for (repeat, asked) in [(Repeat::Safely, 2), (Repeat::Never, 1)] {
             let (codedeploy, server) = client(CODEDEPLOY, &lost);
             let answer = codedeploy.write("CreateDeployment", json!({}), repeat, &permit).await;
-            assert_eq!(
-                (answer.is_ok(), server.asked.lock().expect("no panic").len()),
-                (asked == 2, asked),
-                "{repeat:?}"
-            );
+            assert_eq!((answer.is_ok(), server.taken().len()), (asked == 2, asked), "{repeat:?}");
         }
         permit.withdraw();
         let (codedeploy, server) = client(CODEDEPLOY, &lost);
         let answer = codedeploy.write("CreateDeployment", json!({}), Repeat::Never, &permit).await;
         assert_eq!(answer, Err(CallError::withdrawn("CreateDeployment")));
-        assert!(server.asked.lock().expect("no panic").is_empty());
+        assert!(server.taken().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -303,11 +306,11 @@ mod tests {
         let (ssm, server) = client(SSM, &pages);
         let list = ssm.list("DescribeParameters", json!({ "MaxResults": 1 }), "Parameters", "NextToken").await;
         assert_eq!(list, Ok(vec![json!(1), json!(2)]));
-        let asked = server.asked.lock().expect("no panic");
+        let asked = server.taken();
         assert_eq!(asked[2].body().bytes(), Some(&br#"{"MaxResults":1,"NextToken":"b"}"#[..]));
         let (ssm, server) = client(SSM, &pages[..1]);
         let list = ssm.list("DescribeParameters", json!({}), "Parameters", "NextToken").await;
         assert_eq!(list.map_err(|error| error.kind), Err(Kind::Unknown));
-        assert_eq!(server.asked.lock().expect("no panic").len(), 2);
+        assert_eq!(server.taken().len(), 2);
     }
 }

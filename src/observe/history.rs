@@ -58,7 +58,7 @@ pub async fn targets(
 pub async fn definition(ecs: &Ecs, target: &TargetSpec, arn: &str) -> Result<Document, ObserveError> {
     ecs.describe_task_definition(arn)
         .await
-        .map(|found| Document::of(&found))
+        .map(|found| Document::write(&found))
         .map_err(|error| read_error(&error, target))
 }
 

@@ -205,7 +205,7 @@ async fn read_each(ecs: &Ecs, of: &TargetSpec, mut names: Vec<String>, found: &m
     let reads = futures::stream::iter(names).map(|name| async move {
         let read = ecs.describe_task_definition(&name).await.map_err(|error| read_error(&error, of));
         let arn = read.as_ref().ok().and_then(|definition| definition["taskDefinitionArn"].as_str()).map(str::to_owned);
-        (name, arn, read.map(|definition| Document::of(&definition)))
+        (name, arn, read.map(|definition| Document::write(&definition)))
     });
     let mut reads = reads.buffered(8);
     while let Some((name, arn, read)) = reads.next().await {

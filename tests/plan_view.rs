@@ -113,7 +113,7 @@ fn seen(target: &TargetSpec) -> Observation {
         _ => {}
     }
     live["registeredAt"] = json!(1.5);
-    let (live, newest) = (Document::of(&live), Some(Document::of(&newest)));
+    let (live, newest) = (Document::write(&live), Some(Document::write(&newest)));
     Ok(Observed { service: LiveService::read(&service), live, newest, named: None, progress: None, codedeploy: None })
 }
 

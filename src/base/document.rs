@@ -16,7 +16,7 @@ pub struct Document(Arc<str>);
 
 impl Document {
     /// Writes a value down.
-    pub fn of(value: &Value) -> Self {
+    pub fn write(value: &Value) -> Self {
         Self(value.to_string().into())
     }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Document {
 
 impl Default for Document {
     fn default() -> Self {
-        Self::of(&Value::Null)
+        Self::write(&Value::Null)
     }
 }
 
@@ -56,7 +56,7 @@ impl Serialize for Document {
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(|value| Self::of(&value))
+        Value::deserialize(deserializer).map(|value| Self::write(&value))
     }
 }
 
@@ -84,10 +84,10 @@ mod tests {
     #[test]
     fn a_document_is_the_value_in_its_order_and_equal_ones_are_kept_once() {
         let value = json!({ "b": [1, 2.5, null], "a": { "text": "ä \"\n" } });
-        let document = Document::of(&value);
+        let document = Document::write(&value);
         assert_eq!((document.value().to_string(), document.value()), (value.to_string(), value.clone()));
         let mut shared = SharedDocuments::default();
-        let (one, other) = (shared.share(document), shared.share(Document::of(&value)));
+        let (one, other) = (shared.share(document), shared.share(Document::write(&value)));
         assert!(Arc::ptr_eq(&one.0, &other.0));
         assert!(Document::default().is_null() && !one.is_null());
     }
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn a_document_is_written_as_its_value() {
         let value = json!({ "family": "api", "cpu": 256 });
-        let written = serde_json::to_string_pretty(&Document::of(&value)).expect("JSON");
+        let written = serde_json::to_string_pretty(&Document::write(&value)).expect("JSON");
         assert_eq!(written, serde_json::to_string_pretty(&value).expect("JSON"));
-        assert_eq!(serde_json::from_str::<Document>(&written).expect("JSON"), Document::of(&value));
+        assert_eq!(serde_json::from_str::<Document>(&written).expect("JSON"), Document::write(&value));
     }
 }

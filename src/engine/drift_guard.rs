@@ -107,7 +107,7 @@ impl<'a> DriftGuard<'a> {
         let service = service.clone();
         let observed = Observed {
             service,
-            live: Document::of(&live),
+            live: Document::write(&live),
             newest: None,
             named: None,
             progress: None,

@@ -29,7 +29,7 @@ impl Standing {
         let since = self.waits.filter(|(_, running)| *running == self.tasks.running).map_or(now, |(since, _)| since);
         self.waits = (self.tasks.pending > 0).then_some((since, self.tasks.running));
         self.last = service.messages.first().map(|message| general_message(&message.text));
-        self.breaker = (service.controller == "ECS").then(|| service.breaker);
+        self.breaker = (service.controller == "ECS").then_some(service.breaker);
     }
 
     /// Says how its tasks stand, after what that is about: `not complete within 20s: 2 tasks PENDING for 19s`.

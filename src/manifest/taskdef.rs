@@ -189,7 +189,7 @@ impl TaskDefinition {
         if !problems.is_empty() {
             return Err(self.locate(problems));
         }
-        let document = Document::of(&value);
+        let document = Document::write(&value);
         if let Ok(named) = named {
             self.resolved.borrow_mut().insert(named, document.clone());
         }

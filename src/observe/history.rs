@@ -74,7 +74,7 @@ pub async fn definitions(
         let arns: BTreeSet<&str> = targets.iter().map(|(_, arn)| *arn).collect();
         let reads = futures::stream::iter(arns).map(|arn| async move {
             let read = ecs.describe_task_definition(arn).await;
-            (arn, read.map(|found| Document::of(&found)).map_err(|error| read_error(&error, of)))
+            (arn, read.map(|found| Document::write(&found)).map_err(|error| read_error(&error, of)))
         });
         let found: BTreeMap<&str, Result<Document, ObserveError>> = reads.buffered(READS).collect().await;
         let read = |(index, arn)| (index, found.get(arn).cloned().expect("every revision was asked for"));

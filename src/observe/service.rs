@@ -122,7 +122,7 @@ impl LiveService {
             alarms_roll_back: alarms["enable"] == true && alarms["rollback"] == true,
             traffic: Traffic::read(service),
             target_groups: target_groups(service),
-            configuration: Document::of(configuration),
+            configuration: Document::write(configuration),
             deployments: items(service, deployments).map(Deployment::read).collect(),
             service_deployment: service["currentServiceDeployment"].as_str().map(str::to_owned),
             messages: items(service, "events")

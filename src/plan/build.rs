@@ -204,7 +204,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
                 let newest = newest.as_ref().or(observed.newest.as_ref().map(|_| live));
                 let newest = newest.and_then(|newest| newest["revision"].as_u64()).unwrap_or_default();
                 let tags = tags(&mut wanted, declared, release);
-                (Definition::Register { definition: Document::of(&wanted), newest, tags }, None)
+                (Definition::Register { definition: Document::write(&wanted), newest, tags }, None)
             }
         }
     };

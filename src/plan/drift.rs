@@ -199,7 +199,7 @@ mod tests {
             "serviceName": "api", "status": "ACTIVE", "taskDefinition": arn, "desiredCount": 2,
             "deployments": [{ "id": deployment, "status": "PRIMARY", "taskDefinition": arn, "rolloutState": state }],
         }));
-        let live = Document::of(&definition(number, image));
+        let live = Document::write(&definition(number, image));
         Observed { service, newest: Some(live.clone()), named: None, live, progress: None, codedeploy: None }
     }
 
@@ -209,7 +209,7 @@ mod tests {
 
     fn register() -> Work {
         let wanted = json!({ "family": "api", "containerDefinitions": [{ "name": "app", "image": "r:2" }] });
-        work(Definition::Register { definition: Document::of(&wanted), newest: 7, tags: Vec::new() })
+        work(Definition::Register { definition: Document::write(&wanted), newest: 7, tags: Vec::new() })
     }
 
     fn moved(work: &Work, observed: &Observed) -> String {
@@ -231,11 +231,11 @@ mod tests {
     #[test]
     fn a_revision_that_was_registered_since_is_used() {
         let mut now = observed(7, "ecs-svc/1", "COMPLETED", "r:1");
-        now.newest = Some(Document::of(&definition(8, "r:2")));
+        now.newest = Some(Document::write(&definition(8, "r:2")));
         let Drift::Ready(ready) = check(&register(), &now) else { panic!("it moved") };
         assert_eq!(ready.definition, Definition::Existing { arn: format!("{ARN}:8"), force: false });
         // But not another one: it only counts for telling a lost answer from one that never was.
-        now.newest = Some(Document::of(&definition(9, "r:3")));
+        now.newest = Some(Document::write(&definition(9, "r:3")));
         let Drift::Ready(ready) = check(&register(), &now) else { panic!("it moved") };
         assert!(matches!(ready.definition, Definition::Register { newest: 9, .. }), "{ready:?}");
     }
@@ -273,7 +273,7 @@ mod tests {
         let now = |desired: u32, percent: u32| {
             let mut now = observed(7, "ecs-svc/1", "COMPLETED", "r:1");
             now.service.desired = desired;
-            now.service.configuration = Document::of(&json!({ "maximumPercent": percent }));
+            now.service.configuration = Document::write(&json!({ "maximumPercent": percent }));
             now
         };
         let planned = Work::new(register().definition, &now(2, 200).service);

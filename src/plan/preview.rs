@@ -186,7 +186,7 @@ struct GroupKeys(IndexMap<GroupKey, Option<String>>);
 impl GroupKeys {
     /// Returns the place of what one target shows. Which request AWS refused does not tell targets apart: of those, the first
     /// reason is kept as it is.
-    fn place(&mut self, (kind, diff, notes, reason, help): GroupKey) -> usize {
+    fn add(&mut self, (kind, diff, notes, reason, help): GroupKey) -> usize {
         let general = reason.as_deref().map(|reason| without_request_ids(reason).into_owned());
         let entry = self.0.entry((kind, diff, notes, general, help));
         let place = entry.index();
@@ -219,7 +219,7 @@ impl Preview {
                 let (reason, help) = why(&change.action, &own, level);
                 let notes = notes.iter().map(|note| own.template(note, level)).collect();
                 let diff = differences.shown(choice.values, &own, level);
-                keys.place((Kind::from(&change.action), diff, notes, reason, help))
+                keys.add((Kind::from(&change.action), diff, notes, reason, help))
             })
         };
         let told: Vec<[usize; 3]> = plan.outline.changes.iter().zip(&indices).map(told).collect();
@@ -245,7 +245,7 @@ impl Preview {
             };
             PlaceholderScope::ALL.map(|level| {
                 let (reason, help) = why(&change.action, &own, level);
-                keys.place((Kind::from(&change.action), Vec::new(), change.summary.clone(), reason, help))
+                keys.add((Kind::from(&change.action), Vec::new(), change.summary.clone(), reason, help))
             })
         };
         let told = outline.changes.iter().map(told).collect();
@@ -417,7 +417,7 @@ mod tests {
             (Kind::Blocked, Vec::new(), Vec::new(), Some(reason), None)
         };
         let mut keys = GroupKeys::default();
-        let mut places = |key: GroupKey| keys.place(key);
+        let mut places = |key: GroupKey| keys.add(key);
         let shown = || (Kind::Register, vec![line()], Vec::new(), None, None);
         assert_eq!([places(shown()), places(refused(1)), places(shown()), places(refused(2))], [0, 1, 0, 1]);
         assert_eq!(keys.group(1, Vec::new()).reason, refused(1).3, "as the first one says it");

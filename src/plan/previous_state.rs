@@ -127,7 +127,7 @@ mod tests {
         let mut now = was.clone();
         assert_eq!(work.before.settings(&work, &now, false), (None, None), "nothing of it was set");
         now.desired = 4;
-        now.configuration = Document::of(&json!({
+        now.configuration = Document::write(&json!({
             "maximumPercent": 150, "minimumHealthyPercent": 100, "alarms": { "enable": true, "alarmNames": ["a"] },
         }));
         let off = json!({ "maximumPercent": 200, "alarms": { "enable": false, "alarmNames": ["a"] } });
@@ -146,7 +146,7 @@ mod tests {
         });
         work.deployment = Some(declared.clone());
         let mut now = was.clone();
-        now.configuration = Document::of(&declared);
+        now.configuration = Document::write(&declared);
         let back = json!({ "strategy": "ROLLING", "bakeTimeInMinutes": 0, "lifecycleHooks": [] });
         assert_eq!(work.before.settings(&work, &now, false), (None, Some(back)));
     }

@@ -73,7 +73,7 @@ pub async fn read(fleet: &Fleet, plan: &Plan, connection: &Connection) -> Named 
             };
             match (finding, &definition) {
                 (Some(finding), _) => named.findings.entry(index).or_default().push(finding),
-                (None, Ok(definition)) => named.definitions.push((index, Document::of(definition))),
+                (None, Ok(definition)) => named.definitions.push((index, Document::write(definition))),
                 (None, Err(_)) => {}
             }
         }

@@ -97,7 +97,7 @@ mod tests {
         let times: Vec<f64> = events.iter().filter_map(|event| event["createdAt"].as_f64()).collect();
         assert!(times.is_sorted_by(|newer, older| newer >= older), "newest first");
         let definition = asked("DescribeTaskDefinition", json!({ "taskDefinition": service["taskDefinition"] }));
-        let bytes = Document::of(&definition["taskDefinition"]).text().len();
+        let bytes = Document::write(&definition["taskDefinition"]).text().len();
         assert!((6_500..8_000).contains(&bytes), "{bytes}");
     }
 }

@@ -211,7 +211,7 @@ impl World {
             let arn = body["taskDefinitionArn"].as_str().unwrap_or_default().to_owned();
             let cluster = region.cluster(Some(&target.cluster));
             if let Some(service) = cluster.ok().and_then(|cluster| cluster.services.get_mut(&target.service)) {
-                service.deploy(&arn, Document::of(&body), Behaviour::default(), at, pace);
+                service.deploy(&arn, Document::write(&body), Behaviour::default(), at, pace);
                 service.advance(now, pace);
             }
         }
@@ -354,7 +354,7 @@ mod tests {
             { "name": "proxy", "image": "r/proxy:3" },
         ] });
         let desired = Desired {
-            task_definition: Base::File(Document::of(&given)),
+            task_definition: Base::File(Document::write(&given)),
             images: [("app".to_owned(), "r/api:sha".to_owned())].into_iter().collect(),
             environment: [("app".to_owned(), [("NEW".to_owned(), "2".to_owned())].into_iter().collect())]
                 .into_iter()
@@ -374,7 +374,7 @@ mod tests {
         let arn = "arn:aws:ecs:us-east-1:111111111111:task-definition/api:7";
         let described = json!({ "taskDefinition": { "taskDefinitionArn": arn, "revision": 7, "status": "INACTIVE",
             "family": "api", "containerDefinitions": [{ "name": "app", "image": "r/api:0" }] } });
-        let desired = Desired { task_definition: Base::File(Document::of(&described)), ..Desired::default() };
+        let desired = Desired { task_definition: Base::File(Document::write(&described)), ..Desired::default() };
         let older = older(&desired, "api");
         assert!(older.get("taskDefinitionArn").is_none() && older.get("revision").is_none(), "{older}");
         assert_eq!(older["containerDefinitions"][0]["image"], "r/api:previous");

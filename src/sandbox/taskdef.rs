@@ -109,7 +109,9 @@ impl Region {
         let entry = self.families.entry(family.to_owned()).or_default();
         entry.last = entry.last.max(number);
         entry.registered = now;
-        entry.revisions.insert(number, Definition { body: Document::of(&body), tags, active: true, registered: now });
+        entry
+            .revisions
+            .insert(number, Definition { body: Document::write(&body), tags, active: true, registered: now });
         body
     }
 
@@ -159,7 +161,7 @@ pub(crate) fn deregister(world: &mut World, call: &Call, input: &Value) -> Resul
     let mut body = revision.body.value();
     body["status"] = json!("INACTIVE");
     body["deregisteredAt"] = epoch(call.now);
-    revision.body = Document::of(&body);
+    revision.body = Document::write(&body);
     Ok(json!({ "taskDefinition": body }))
 }
 

@@ -323,7 +323,7 @@ async fn what_ecs_keeps_otherwise_than_it_was_sent_is_told_once() {
     for (fault, told) in [(Some("*=fills-in"), 1), (None, 0)] {
         let mut fleet = fleet(&manifest(2, 1, ""));
         for target in &mut fleet.targets {
-            target.desired.task_definition = Base::File(Document::of(&file));
+            target.desired.task_definition = Base::File(Document::write(&file));
         }
         let scene = Scene::seeded(fleet).quick();
         let scene = fault.into_iter().fold(scene, Scene::fault);
@@ -353,7 +353,7 @@ async fn tags_of_a_file_are_never_left_out() {
     let live = scene.sandbox.task_definition("a0", "eu-west-1", "s0").expect("a definition");
     let mut file = roleout::task_definition::normalise::registrable(&live);
     file["tags"] = json!([{ "key": "team", "value": "shop" }, { "key": "roleout:commit", "value": "of another run" }]);
-    scene.fleet.targets[0].desired.task_definition = Base::File(Document::of(&file));
+    scene.fleet.targets[0].desired.task_definition = Base::File(Document::write(&file));
     let denied = scene.planning().fault("*=deny:ecs:TagResource");
     let ran = denied.deploy().await;
     assert_eq!(ran.outcome(ONE), Some(Outcome::Failed), "{}", ran.said);
@@ -495,7 +495,7 @@ async fn a_described_file_of_every_form_is_deployed_once() {
         "requiresAttributes": [{ "name": "x" }], "compatibilities": ["EC2"], "registeredAt": 1.5,
     } });
     let mut scene = scene("", false);
-    scene.fleet.targets[0].desired.task_definition = Base::File(Document::of(&described));
+    scene.fleet.targets[0].desired.task_definition = Base::File(Document::write(&described));
     let scene = Scene::seeded(scene.fleet).quick();
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.outcome(ONE)), (Exit::Done, Some(Outcome::Succeeded)), "{}", ran.said);

@@ -263,7 +263,7 @@ async fn a_parameter_or_role_of_another_account_blocks() {
         let Base::File(file) = &target.desired.task_definition else { panic!("a file") };
         let mut file = file.value();
         file["taskRoleArn"] = json!(format!("arn:aws:iam::{A0}:role/tasks"));
-        target.desired.task_definition = Base::File(Document::of(&file));
+        target.desired.task_definition = Base::File(Document::write(&file));
     }
     let mut scene = Scene::seeded(scene.fleet);
     scene.choice.no_verify = true;

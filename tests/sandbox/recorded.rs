@@ -281,13 +281,13 @@ fn a_recorded_service_is_read_and_planned_to_nothing() {
         let target = &mut fleet.targets[0];
         target.service = service.name.clone();
         target.desired.images.clear();
-        target.desired.task_definition = Base::File(Document::of(&without_read_only(&definition)));
+        target.desired.task_definition = Base::File(Document::write(&without_read_only(&definition)));
         target.desired.desired_count = Some(service.desired);
         target.desired.deployment = Some(service.configuration.value());
         let seen = Observed {
             service,
-            live: Document::of(&definition),
-            newest: Some(Document::of(&definition)),
+            live: Document::write(&definition),
+            newest: Some(Document::write(&definition)),
             named: None,
             progress: None,
             codedeploy: None,

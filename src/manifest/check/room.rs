@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_task_definition_is_counted_once_however_many_targets_share_it() {
-        let of = |text: &str| Document::of(&json!({ "family": text }));
+        let of = |text: &str| Document::write(&json!({ "family": text }));
         let (shared, bytes) = (of("api"), r#"{"family":"api"}"#.len());
         let mut room = Room::default();
         let mut takes = |definition: &Document| {

@@ -82,7 +82,7 @@ fn definition() -> impl Strategy<Value = Definition> {
         (text(), any::<bool>()).prop_map(|(arn, force)| Definition::Existing { arn, force }),
         (vec((text(), json_value()), 0..4), any::<u64>(), vec(tag(), 0..3)).prop_map(|(members, newest, tags)| {
             let definition = Value::Object(members.into_iter().collect());
-            Definition::Register { definition: Document::of(&definition), newest, tags }
+            Definition::Register { definition: Document::write(&definition), newest, tags }
         }),
         text().prop_map(|deployment| Definition::Follow { deployment }),
         text().prop_map(|deployment| Definition::Return { deployment }),

@@ -21,7 +21,7 @@ use crate::aws::error::{CallError, Kind};
 use crate::engine::interval::Allowance;
 use crate::engine::last_look::LastLook;
 pub use crate::engine::poller::followers::Pace;
-use crate::engine::poller::followers::{Asked, Followers};
+use crate::engine::poller::followers::{Asked, Followers, SharedAllowance};
 use crate::engine::service_deployments::{ServiceDeployment, ServiceDeploymentReader};
 use crate::fleet::TargetSpec;
 use crate::observe::service::{Deployment, LiveService};
@@ -103,7 +103,7 @@ impl SnapshotsUntil<'_> {
 pub struct Pollers {
     pollers: Mutex<BTreeMap<(String, String, String), Arc<Poller>>>,
     /// What the pollers of an account and region may call together.
-    allowances: Mutex<BTreeMap<(String, String), Arc<Mutex<Allowance>>>>,
+    allowances: Mutex<BTreeMap<(String, String), SharedAllowance>>,
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The followers of a poller: who of them is polled next, and which go together in a call.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,6 +17,9 @@ use crate::observe::progress::Progress;
 const MAX_BACKOFF_FACTOR: u32 = 8;
 /// How long somebody who wants a look now waits for others who want one: short beside a call.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// The allowance of an account and region, for all of its pollers.
+pub type SharedAllowance = Arc<Mutex<Allowance>>;
 
 /// How often a service is polled.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +59,7 @@ pub struct Followers {
     strain: u32,
     allowance: Allowance,
     /// That of the account and region.
-    shared: Arc<Mutex<Allowance>>,
+    shared: SharedAllowance,
 }
 
 #[derive(Debug)]
@@ -86,7 +89,7 @@ impl Follower {
 
 impl Followers {
     /// Nobody yet; the pollers of the account and region have `shared`.
-    pub fn new(shared: Arc<Mutex<Allowance>>, now: Instant) -> Self {
+    pub fn new(shared: SharedAllowance, now: Instant) -> Self {
         let (by_service, took, staged) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         Self { by_service, joined: 0, took, staged, strain: 1, allowance: Allowance::of_cluster(now), shared }
     }
@@ -234,7 +237,7 @@ impl Followers {
         price / u32::try_from(self.by_service.len().div_ceil(SERVICES_PER_CALL)).unwrap_or(u32::MAX).max(1)
     }
 
-    fn shared(&self) -> std::sync::MutexGuard<'_, Allowance> {
+    fn shared(&self) -> MutexGuard<'_, Allowance> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

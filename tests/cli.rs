@@ -1409,7 +1409,7 @@ fn every_example_of_the_help_is_a_command_line() {
             }
         }
     }
-    assert_eq!(told, 45);
+    assert_eq!(told, 48);
 }
 
 #[test]

@@ -14,13 +14,13 @@ pub struct Accounts {
     #[arg(short = 'f', long = "file", value_name = "FILE", env = "ROLEOUT_FILE", default_value = MANIFEST)]
     pub file: PathBuf,
     /// Read AWS Organizations, and write the accounts that the manifest takes from there into the lock file beside it
-    #[arg(long)]
+    #[arg(long, env = "ROLEOUT_ACCOUNTS_UPDATE")]
     pub update: bool,
     /// Read AWS Organizations, show how it differs from the lock file, and exit with 20 if it does
-    #[arg(long, conflicts_with = "update")]
+    #[arg(long, env = "ROLEOUT_ACCOUNTS_CHECK", conflicts_with = "update")]
     pub check: bool,
     /// Let this account leave the fleet: it is gone, suspended, or not selected any more; repeat it, or separate with spaces
-    #[arg(long, value_name = "ID", value_delimiter = ' ', requires = "update")]
+    #[arg(long, value_name = "ID", env = "ROLEOUT_ACCEPT_GONE", value_delimiter = ' ')]
     pub accept_gone: Vec<AccountId>,
     /// What stdout gets
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_ACCOUNTS_FORMAT", default_value = "text")]

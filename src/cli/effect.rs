@@ -2,13 +2,14 @@
 
 /// Flags that have no effect with, or without, another argument. Their variables may be set for all jobs of a pipeline, and
 /// are then ignored.
-const WITHOUT_EFFECT: [(&[&str], Beside, &str); 4] = [
+const WITHOUT_EFFECT: [(&[&str], Beside, &str); 5] = [
     (
         &["allow_older", "force_new_deployment", "on_busy", "ambient"],
         Beside::With("plan"),
         "a saved plan is carried out as it was made; use it with plan --out instead",
     ),
     (&["max_age", "skip_stale"], Beside::Without("plan"), "it is for a saved plan: roleout deploy PLAN"),
+    (&["accept_gone"], Beside::Without("update"), "it is for --update"),
     (&["mr_note_token_env"], Beside::Without("mr_note"), "it is for --mr-note"),
     (&["sandbox_seed"], Beside::Without("sandbox"), "it is for --sandbox"),
 ];

@@ -14,7 +14,7 @@ use roleout::manifest::load::{How, load, load_as, load_organization};
 use roleout::operations::accounts::{UpdateOptions, reader, update};
 use roleout::sandbox::{Claims, Organization, Sandbox};
 use roleout::view::View;
-use roleout::view::accounts::list_text;
+use roleout::view::accounts::{age, list_text};
 use roleout::view::options::Options;
 use serde_json::json;
 
@@ -281,6 +281,8 @@ async fn an_entry_in_an_included_file_uses_the_lock_of_the_manifest() {
     let from: BTreeSet<&str> = fleet.roster.accounts.iter().map(|listing| listing.from.as_str()).collect();
     assert_eq!(from.len(), 1);
     assert!(from.iter().all(|from| from.ends_with("accounts.yaml:2")), "{from:?}");
+    let later = "2026-11-04T01:00:00Z".parse().expect("a time");
+    assert!(age(&fleet, later).expect("a lock").contains("which changed last 2 days ago"));
     let listed = list_text(Path::new("deploy.yaml"), &fleet);
     let listed = listed.replace(&format!("{}/", place.directory.0.display()), "");
     insta::assert_snapshot!(listed, @r"

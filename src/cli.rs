@@ -154,7 +154,11 @@ pub enum Command {
     /// Serve the embedded AWS (STS, ECS and a GitLab issuer) on a loopback address
     Sandbox(Sandbox),
     /// Print the JSON Schema of the manifest
-    Schema,
+    Schema {
+        /// That of a file that a manifest includes
+        #[arg(long, env = "ROLEOUT_SCHEMA_INCLUDED")]
+        included: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -185,8 +185,9 @@ async fn run_command(cli: Cli, called: &Called) -> Result<ExitCode, Error> {
             with_view(called, &talk(false, 0), async |view, cancel| pipeline::pipeline(*args, view, cancel).await).await
         }
         Command::Check(args) => with_view(called, &talk(false, 0), async |view, _| check::check(&args, view)).await,
-        Command::Schema => {
-            print(format!("{:#}\n", schema::schema()).as_bytes());
+        Command::Schema { included } => {
+            let schema = if included { schema::included() } else { schema::schema() };
+            print(format!("{schema:#}\n").as_bytes());
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {

@@ -837,6 +837,26 @@ fn a_journal_with_the_old_words_for_a_rollback_makes_the_same_report() {
 }
 
 #[test]
+fn a_journal_that_has_only_the_name_in_ecs_makes_the_same_report() {
+    let journal = std::fs::read_to_string("tests/journals/with_the_old_words_for_a_rollback.jsonl").expect("a journal");
+    let service = r#""service":"api""#;
+    assert!(journal.contains(service) && !journal.contains("ecs_service"), "{journal}");
+    let old = journal.replace(service, r#""service":"api-v1""#);
+    let new = journal.replace(service, r#""service":"api","ecs_service":"api-v1""#);
+    let [old, new] = [("old", old), ("new", new)].map(|(name, journal)| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ecs-service-{name}.jsonl"));
+        std::fs::write(&path, journal).expect("written");
+        let output = roleout().arg("report").arg(path).output().expect("the binary runs");
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    });
+    assert_eq!(old, new);
+    let target = &old["targets"][0];
+    assert_eq!((&target["service"], &target["ecs_service"]), (&"api".into(), &"api-v1".into()));
+    assert!(target["console"].as_str().expect("an address").contains("/services/api-v1/"), "{target}");
+}
+
+#[test]
 fn a_cancelled_job_has_its_reports() {
     let file = project("cancelled-reports", "");
     let out = file.with_file_name("out");

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use roleout::fleet::{Fleet, IdentitySource, Parallelism};
 use roleout::manifest::load::load;
-use roleout::manifest::schema::schema;
+use roleout::manifest::schema::{included, schema};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy.yaml.example");
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/deploy.schema.json");
+const INCLUDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/included.schema.json");
 
 fn job(name: &str) -> Option<String> {
     let value = match name {
@@ -57,13 +58,27 @@ fn the_example_gives_the_targets_that_it_promises() {
 
 /// Editors read the schema from the repository. `ROLEOUT_BLESS=1 cargo test --test manifest_example` writes it anew.
 #[test]
-fn the_schema_in_the_repository_is_the_current_one() {
-    let current = format!("{}\n", serde_json::to_string_pretty(&schema()).expect("a schema is JSON"));
-    if std::env::var_os("ROLEOUT_BLESS").is_some() {
-        fs_err::write(SCHEMA, &current).expect("the schema is written");
+fn the_schemas_in_the_repository_are_the_current_ones() {
+    for (path, schema) in [(SCHEMA, schema()), (INCLUDED, included())] {
+        let current = format!("{}\n", serde_json::to_string_pretty(&schema).expect("a schema is JSON"));
+        if std::env::var_os("ROLEOUT_BLESS").is_some() {
+            fs_err::write(path, &current).expect("the schema is written");
+        }
+        let stored = fs_err::read_to_string(path).expect("the schema is there");
+        assert!(stored == current, "{path} is out of date: run with ROLEOUT_BLESS=1");
     }
-    let stored = fs_err::read_to_string(SCHEMA).expect("docs/deploy.schema.json is there");
-    assert!(stored == current, "docs/deploy.schema.json is out of date: run with ROLEOUT_BLESS=1");
+}
+
+#[test]
+fn an_included_file_has_a_schema_of_its_own() {
+    let validator = jsonschema::validator_for(&included()).expect("a JSON Schema");
+    let is_valid = |text: &str| validator.is_valid(&serde_yaml::from_str::<serde_json::Value>(text).expect("YAML"));
+    let accounts = "accounts: [ { name: a, id: \"111111111111\", chain: [hub], regions: [eu-west-1] } ]";
+    assert!(is_valid(accounts) && is_valid("x-common: { a: b }") && is_valid("services: [ { name: a, cluster: b } ]"));
+    assert!(is_valid("roles: { hub: { arn: \"arn:aws:iam::111111111111:role/hub\" } }"));
+    for wrong in ["version: 1", "rollout: { timeout: 5m }", "include: a.yaml", "accounts: [ { nmae: a } ]"] {
+        assert!(!is_valid(wrong), "{wrong} is accepted");
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Cli {
             Command::Init(_) => Invocation { verb: "init".to_owned(), ..Invocation::default() },
             Command::Sandbox(_) => Invocation { verb: "sandbox".to_owned(), ..Invocation::default() },
             Command::Man { .. } => Invocation { verb: "man".to_owned(), ..Invocation::default() },
-            Command::Report(_) | Command::Schema | Command::Completions { .. } => Invocation::default(),
+            Command::Report(_) | Command::Schema { .. } | Command::Completions { .. } => Invocation::default(),
         }
     }
 }

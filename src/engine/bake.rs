@@ -14,6 +14,7 @@ use crate::engine::alarms::{AlarmStates, AlarmSubscription, Alarms};
 use crate::engine::context::Run;
 use crate::engine::evidence;
 use crate::engine::evidence::Found;
+use crate::engine::hints::{RESTORE, STILL_RUNS};
 use crate::engine::last_look::LastLook;
 use crate::engine::messages::Messages;
 use crate::engine::poller::{Pace, Snapshot};
@@ -164,16 +165,15 @@ async fn explain(run: &Run, target: &TargetSpec, health: &Health<'_>, wrong: Wro
         found = evidence::gather(&ecs, target, health.deployment, &health.messages, none) => found,
     };
     let runs = health.runs.as_ref().map(|revision| Evidence {
-        cause: Some("the new revision still runs".to_owned()),
+        cause: Some(STILL_RUNS.to_owned()),
         ..format!("{revision} still runs in {}", target.id.account).into()
     });
     let found = found.also(runs.into_iter().collect());
-    let help = "it was deployed and then did not stay healthy: `roleout rollback` restores what ran before";
     let reason = match wrong {
         Wrong::Seen(summary) => found.reason_after(summary.into()),
         Wrong::Unseen(summary) => found.into_reason(summary.into()),
     };
-    Reason { help: Some(help.to_owned()), ..reason }
+    Reason { help: Some(RESTORE.to_owned()), ..reason }
 }
 
 async fn next(alarms: &mut Option<AlarmSubscription>) -> AlarmStates {

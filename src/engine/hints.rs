@@ -7,6 +7,11 @@ use crate::event::{Evidence, Reason};
 use crate::fleet::role_arn::RoleArn;
 use crate::fleet::{OWN_IDENTITY, TargetSpec};
 
+/// What is said of a target that degraded, as long as it is not rolled back: what to do, and what it still runs.
+pub const RESTORE: &str = "it was deployed and then did not stay healthy: `roleout rollback` restores what ran before";
+/// See [`RESTORE`].
+pub const STILL_RUNS: &str = "the new revision still runs";
+
 /// Says what to do about a write that ECS refused, or whose fate is not known.
 pub fn help(error: &CallError, target: &TargetSpec) -> Option<String> {
     match error.kind {

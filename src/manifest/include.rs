@@ -17,6 +17,7 @@ pub const MAX_FILES: usize = 1000;
 pub const MAX_TEXT: u64 = 8 << 20;
 
 /// What an included file may have.
+pub const INCLUDED: [&str; 3] = [LISTS[0], ROLES, LISTS[1]];
 const LISTS: [&str; 2] = ["accounts", "services"];
 const ROLES: &str = "roles";
 

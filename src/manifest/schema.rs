@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::base::json_schema::{titled, unwrap_descriptions};
 use crate::manifest::Manifest;
+use crate::manifest::include::INCLUDED;
 
 /// Returns the JSON Schema (draft 2020-12) of `deploy.yaml`. What it cannot say, such as names that must exist,
 /// `roleout check` says.
@@ -14,6 +15,20 @@ pub fn schema() -> Value {
     schema["patternProperties"] =
         json!({ "^x-": { "description": "A place for anchors; nothing else is read of it." } });
     titled(schema, "roleout manifest")
+}
+
+/// Returns the JSON Schema of a file that a manifest includes: what such a file adds, and nothing that must be there.
+pub fn included() -> Value {
+    let mut schema = schema();
+    schema["title"] = json!("roleout manifest, included file");
+    schema["description"] = json!("A file that `include` of a manifest names. It adds accounts, roles and services.");
+    if let Some(object) = schema.as_object_mut() {
+        object.shift_remove("required");
+    }
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.retain(|key, _| INCLUDED.contains(&key.as_str()));
+    }
+    schema
 }
 
 /// Removes `null` as an alternative: it is accepted and means that the key is absent, but no editor need offer it.

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 
-import { EVIL, digest, directory, pages } from './pages.js';
+import { EVIL, LOGGED, digest, directory, pages } from './pages.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const DESK = { width: 1440, height: 900 };
@@ -228,6 +228,15 @@ describe('the filter', () => {
     await eventually(async () => assert.deepEqual(await rowNames(page), ['prod-us/us-east-1/gateway']));
     await page.locator('#q').fill('log_level added');
     await eventually(async () => assert.equal(await shown(page), '5 of 25 targets'));
+  }));
+
+  test('looks through the ends of logs, and the match is on the page', () => open('logged', async (page) => {
+    await page.locator('#q').fill('relation "orders"');
+    await eventually(async () => assert.deepEqual(await rowNames(page), [LOGGED.target]));
+    await page.locator('.row.target').first().click();
+    await eventually(async () => assert.match(await page.locator('#detail pre.log').innerText(), /relation "orders" does not exist$/));
+    await page.locator('#q').fill('relation "invoices"');
+    await eventually(async () => assert.ok(await page.getByText('No target matches.').isVisible()));
   }));
 
   test('leaves itself be when a part of the page is gone to', () => open('mixed', async (page) => {

@@ -146,6 +146,17 @@ function poison(stamped) {
   return [stamped, stage('Ready'), stage(EVIL), { ...stamped, event: { kind: 'hook_waiting', target, hook, continued: false } }];
 }
 
+// The end of a container's log, which the sandbox has only for containers with awslogs.
+export const LOGGED = { target: 'prod-eu/eu-west-1/web', line: '2026-11-29 21:00:00 FATAL relation "orders" does not exist' };
+
+function log(stamped) {
+  const { event } = stamped;
+  if (event.kind === 'rollout_finished' && event.target === LOGGED.target) {
+    Object.assign(event.reason, { summary: 'app exits with 3', cause: 'app exits with 3', evidence: [{ text: 'app exited with 3', tasks: 2, log: ['starting', LOGGED.line] }] });
+  }
+  return [stamped];
+}
+
 export async function pages() {
   mkdirSync(directory, { recursive: true });
   const whole = MANIFEST(WAVES);
@@ -157,10 +168,10 @@ export async function pages() {
     deploy('faulty', whole.replace('cluster: main', 'cluser: main'), []),
     deploy('stages', STAGES, ['*/*/mailer=alarm']),
   ]);
-  const [one, evil, fleet, courses] = await Promise.all([
-    deploy('one', whole, [], { only: ['dev/eu-west-1/web'] }), again('evil', 'mixed', poison), again('fleet', 'mixed', grow(200)), again('courses', 'stages', grow(12)),
+  const [one, evil, logged, fleet, courses] = await Promise.all([
+    deploy('one', whole, [], { only: ['dev/eu-west-1/web'] }), again('evil', 'mixed', poison), again('logged', 'mixed', log), again('fleet', 'mixed', grow(200)), again('courses', 'stages', grow(12)),
   ]);
-  return { mixed, five, cancelled, refused, faulty, stages, one, evil, fleet, courses };
+  return { mixed, five, cancelled, refused, faulty, stages, one, evil, logged, fleet, courses };
 }
 
 export const digest = (text) => `sha256-${createHash('sha256').update(text).digest('base64')}`;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::engine::context::Run;
+use crate::engine::hints::{RESTORE, STILL_RUNS};
 use crate::engine::rollback::{Rollback, RollbackFrom};
 use crate::engine::rollout_result::{RollbackResult, stuck_reason};
 use crate::engine::timing::GRACE;
@@ -103,7 +104,12 @@ impl<'a> SucceededRollbacks<'a> {
         let InFlight { index, cause, mut reason } = going;
         let target = self.run.fleet.targets[index].id.clone();
         let (outcome, revision) = match result {
-            RollbackResult::Back(revision) => (Outcome::RolledBack, revision),
+            RollbackResult::Back(revision) => {
+                // It runs what it ran before, and nothing is left to restore.
+                reason.help.take_if(|help| help == RESTORE);
+                reason.evidence.retain(|it| it.cause.as_deref() != Some(STILL_RUNS));
+                (Outcome::RolledBack, revision)
+            }
             RollbackResult::Stuck(stuck) => {
                 reason = stuck_reason(reason, stuck);
                 (Outcome::Stuck, None)

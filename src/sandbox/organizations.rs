@@ -206,7 +206,9 @@ pub(crate) fn answer(world: &World, call: &Call, input: &Value) -> Result<Value,
             return Err(AwsError::new("UnknownOperationException", text));
         }
     };
-    items.sort_by_cached_key(|item| world.chance.bits(&item.to_string()));
+    // By what stays as it is from page to page.
+    let name = |item: &Value| text_of(item, "Id").or_else(|| text_of(item, "Key")).map(|name| world.chance.bits(name));
+    items.sort_by_cached_key(name);
     page(member, &items, input)
 }
 

@@ -92,7 +92,7 @@ pub async fn update(
         let accounts = count(updated.lock.accounts.len(), "account");
         view.note(&format!("wrote {} with {accounts}; commit it", source.file));
     }
-    Ok(told(&updated, is_new && !options.write, view))
+    Ok(warn_of_leaving(&updated, is_new && !options.write, view))
 }
 
 fn save(path: &Path, lock: &Lock) -> Result<(), Error> {
@@ -100,7 +100,7 @@ fn save(path: &Path, lock: &Lock) -> Result<(), Error> {
 }
 
 /// Says which accounts somebody has to accept, and returns the exit code.
-fn told(updated: &Updated, differs: bool, view: &mut View) -> Exit {
+fn warn_of_leaving(updated: &Updated, differs: bool, view: &mut View) -> Exit {
     let leaving: Vec<&str> = updated.lock.leaving().map(|(member, _)| member.id.as_str()).collect();
     if leaving.is_empty() {
         return if differs { Exit::Pending } else { Exit::Done };

@@ -1,5 +1,5 @@
-//! A plan as a note on a merge request: the totals, what is shipped and the waves first, then each group behind a heading that opens. What is
-//! blocked is open.
+//! A plan as a note on a merge request: the totals, what is shipped and the waves first, then each group behind a heading
+//! that opens. What is blocked is open.
 //!
 //! Names and values of others stand in code, where GitLab neither formats nor links nor notifies; all other text of others
 //! is [`escaped`].

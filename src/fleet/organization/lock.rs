@@ -109,7 +109,7 @@ impl Lock {
             if !question.selects(member, &organization.units) {
                 continue;
             }
-            let asked = question.facts.of(member);
+            let asked = question.facts.keep_asked(member);
             if member.is_active() {
                 accounts.insert((*id).clone(), Locked { member: asked, leaves: None });
             } else if before(id).is_none() {
@@ -131,7 +131,7 @@ impl Lock {
                 Some(member) if !member.is_active() => Leaves::State(member.state.clone()),
                 Some(_) => Leaves::Unselected,
             };
-            let member = question.facts.of(now.copied().unwrap_or(&was.member));
+            let member = question.facts.keep_asked(now.copied().unwrap_or(&was.member));
             // What it was like is in the reason.
             let member = Member { state: ACTIVE.to_owned(), ..member };
             accounts.insert(id.clone(), Locked { member, leaves: Some(leaves) });

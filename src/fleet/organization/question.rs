@@ -21,7 +21,7 @@ impl Facts {
     }
 
     /// Returns of an account what is asked for.
-    pub fn of(&self, member: &Member) -> Member {
+    pub fn keep_asked(&self, member: &Member) -> Member {
         let mut known = member.clone();
         known.email = known.email.filter(|_| self.email);
         known.tags.retain(|key, _| self.tags.contains(key));

@@ -36,7 +36,11 @@ impl Checker<'_> {
                 facts.tags.extend(name.strip_prefix(ORG_TAGS).map(str::to_owned));
             }
             let role = items(&discovery.chain).last().and_then(Spanned::get).cloned();
-            entries.push(OrganizationEntry { place: self.place(self.at(discovery, written.span)), criteria, role });
+            entries.push(OrganizationEntry {
+                place: self.find_place(self.at(discovery, written.span)),
+                criteria,
+                role,
+            });
         }
         let asked = whole && !entries.is_empty();
         asked.then(|| (Question::new(entries.iter().map(|entry| entry.criteria.clone()), facts), entries))
@@ -267,7 +271,7 @@ impl Checker<'_> {
     }
 
     /// Returns `file:line` of a place.
-    fn place(self, span: Span) -> String {
+    fn find_place(self, span: Span) -> String {
         let fault = self.context.fault(span, "");
         match fault.position() {
             Some((line, _)) => format!("{}:{line}", fault.file()),

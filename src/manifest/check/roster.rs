@@ -14,7 +14,7 @@ pub fn listings(context: &Context, drafts: &[Draft]) -> Vec<Listing> {
         Some(Listing {
             name: draft.name.clone(),
             id: draft.id.clone()?,
-            from: lines.place(draft.entry),
+            from: lines.find_place(draft.entry),
             ou: draft.member.as_ref().map(|(_, unit)| unit.clone()),
             chain: draft.chain.clone(),
             regions: draft.regions.clone(),
@@ -34,7 +34,7 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     /// Returns `file:line` of a place.
-    fn place(&mut self, span: Span) -> String {
+    fn find_place(&mut self, span: Span) -> String {
         let (base, source) = self.context.file_at(span);
         let text = || source.inner().match_indices('\n').map(|(at, _)| base + at).collect();
         let ends = self.known.entry(base).or_insert_with(text);

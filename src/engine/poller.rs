@@ -5,6 +5,7 @@
 //! [`crate::engine::interval`] when a service is polled again.
 
 mod followers;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,23 +23,13 @@ use crate::engine::interval::Allowance;
 use crate::engine::last_look::LastLook;
 pub use crate::engine::poller::followers::Pace;
 use crate::engine::poller::followers::{Asked, Followers, SharedAllowance};
-use crate::engine::service_deployments::{ServiceDeployment, ServiceDeploymentReader};
+pub use crate::engine::poller::snapshot::Snapshot;
+use crate::engine::service_deployments::ServiceDeploymentReader;
 use crate::fleet::TargetSpec;
 use crate::observe::service::{Deployment, LiveService};
 
 /// The calls of a poller that are under way at once.
 const CALLS: usize = 4;
-
-/// What a poller saw of a service.
-#[derive(Clone, Debug)]
-pub enum Snapshot {
-    /// The service, and what the service-deployment API says of it where that was asked for.
-    Service(Arc<LiveService>, ServiceDeployment),
-    /// ECS says that there is no such service.
-    Missing,
-    /// ECS did not answer, or refused.
-    NoAnswer(Arc<CallError>),
-}
 
 /// A stream of looks at one service. Dropping it ends the interest.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::aws::ecs::SERVICES_PER_CALL;
 use crate::engine::interval::{self, Allowance, Stand};
-use crate::engine::poller::Snapshot;
+use crate::engine::poller::snapshot::Snapshot;
 use crate::engine::timing::POLL_INTERVAL;
 use crate::observe::progress::Progress;
 

@@ -62,7 +62,10 @@ pub const MANIFEST: &str = "deploy.yaml";
 const LONG_VERSION: &str = if cfg!(feature = "otel") {
     env!("CARGO_PKG_VERSION")
 } else {
-    concat!(env!("CARGO_PKG_VERSION"), "\nbuilt without the feature otel: no trace is sent to an OpenTelemetry collector")
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        "\nbuilt without the feature otel: no trace is sent to an OpenTelemetry collector"
+    )
 };
 
 /// The table of exit codes, at the foot of the help.

@@ -334,6 +334,31 @@ fn values(directory: &Path, command: &[&str], flag: &str) -> Vec<String> {
     about.lines().filter_map(|line| Some(line.trim().strip_prefix("- ")?.split(':').next()?.to_owned())).collect()
 }
 
+/// A manifest whose accounts come from an organization.
+const ORGANIZATION: &str = "version: 1
+identity: { token_env: ID_TOKEN, region: eu-west-1, organization_chain: [reader] }
+roles:
+  reader: { arn: \"arn:aws:iam::888888888888:role/reader\" }
+  leaf: { arn: \"arn:aws:iam::${account.id}:role/leaf\" }
+accounts:
+  - from: organization
+    chain: [leaf]
+    regions: [eu-west-1]
+    vars: { team: \"${org.tags.team}\" }
+services:
+  - { name: api, cluster: web, images: { app: \"registry.example.com/api:1\" } }
+";
+
+/// What an organization said of its accounts, as somebody there wrote it.
+fn lock(text: &str) -> String {
+    let text = serde_json::to_string(text).expect("a text");
+    format!(
+        "version: 1\nchanged: \"2026-11-30\"\norganization: \"o-a1b2c3d4e5\"\nentries:\n  - {{}}\nfacts: {{ email: false, tags: \
+         [\"team\"] }}\nunits:\n  - {{ id: \"r-ab12\", path: \"/\" }}\n  - {{ id: \"ou-ab12-11111111\", path: {text} }}\naccounts:\n  - \
+         {{ id: \"210000000003\", name: {text}, ou: {text}, tags: {{ \"team\": {text} }} }}\n"
+    )
+}
+
 #[test]
 fn no_command_says_a_byte_that_commands_anything() {
     let directory = directory("offline");
@@ -404,6 +429,15 @@ fn no_command_says_a_byte_that_commands_anything() {
         all(&[2], &["iam", "--format", &form, "--role", HOSTILE]);
     }
     all(&[0, 4, 20], &["iam", "check", "--sandbox"]);
+    for form in values(&directory, &["accounts"], "--format") {
+        all(&[0], &["accounts", "--format", &form]);
+        std::fs::write(directory.join("org.yaml"), ORGANIZATION).expect("a file");
+        std::fs::write(directory.join("org.accounts.lock.yaml"), lock(HOSTILE)).expect("a file");
+        all(&[0, 3], &["accounts", "--file", "org.yaml", "--format", &form]);
+        all(&[3, 20], &["accounts", "--file", "org.yaml", "--check", "--sandbox", "--format", &form]);
+        all(&[2], &["accounts", "--file", "org.yaml", "--update", "--sandbox", "--accept-gone", HOSTILE]);
+        all(&[0, 3, 20], &["accounts", "--file", "org.yaml", "--update", "--sandbox", "--format", &form]);
+    }
     all(&[0], &["pipeline"]);
     all(
         &[0],

@@ -36,7 +36,8 @@ impl PreviousState {
         let is_ours = |count: &u32| *count != was && (now.desired == *count || may_lag && now.desired == was);
         let count = work.desired_count.filter(is_ours).map(|_| was);
         let is_ours = |declared: &&Value| {
-            settings::settings_hold(declared, &now.configuration.value()) || may_lag && now.configuration == self.deployment
+            settings::settings_hold(declared, &now.configuration.value())
+                || may_lag && now.configuration == self.deployment
         };
         let was_set = self.deployment.value();
         let members: Map<String, Value> = work

@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use http_body_util::BodyExt;
 
 use crate::sandbox::Sandbox;
 use crate::sandbox::protocol::CBOR;
@@ -39,10 +40,14 @@ impl HttpClient for InProcess {
 }
 
 impl HttpConnector for InProcess {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let sandbox = self.0.clone();
-        let request = read(&request);
+        let body = request.take_body();
+        let mut request = read(&request);
         HttpConnectorFuture::new(async move {
+            // To its end, as a connection does: the SDK takes a body that nobody reads for an upload that stalls.
+            let body = body.collect().await.map_err(ConnectorError::user)?;
+            request.body = body.to_bytes().to_vec();
             match sandbox.carry(&request).await {
                 Fate::Answered(answer) => response(answer),
                 Fate::Silent => std::future::pending().await,
@@ -69,7 +74,7 @@ fn read(request: &HttpRequest) -> Request {
         path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
         query: query.to_owned(),
         headers,
-        body: request.body().bytes().unwrap_or_default().to_vec(),
+        body: Vec::new(),
     }
 }
 

@@ -3,6 +3,8 @@
 //! A Lambda function is not run: it ends as the faults say. The words of what ContinueServiceDeployment refuses are not
 //! documented.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::sandbox::ecs::text_of;
@@ -14,6 +16,8 @@ use crate::sandbox::task::Pace;
 use crate::sandbox::wire::AwsError;
 use crate::sandbox::world::{Call, World};
 
+/// Where minutes take seconds, one of a hook's time takes so long: whoever continues hooks looks every three seconds.
+const SHORTEST_MINUTE: Duration = Duration::from_secs(5);
 /// ECS's default for a hook's time: a day, in minutes.
 const DAY: u64 = 1440;
 
@@ -83,7 +87,7 @@ impl Hook {
                     Verdict::Passes => Some((soon, true)),
                     Verdict::Fails(_) => Some((soon, false)),
                 },
-                expires: at + millis(pace.timing.minute).saturating_mul(minutes),
+                expires: at + millis(pace.timing.minute.max(SHORTEST_MINUTE)).saturating_mul(minutes),
                 continues: timeout["action"] == "CONTINUE",
             }
         });

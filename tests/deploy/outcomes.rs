@@ -262,7 +262,8 @@ async fn a_run_of_which_no_target_is_left_is_refused() {
     }
     let ran = scene.deploy().await;
     assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
-    assert!(ran.said.contains("nothing was changed: without these targets no target is left"), "{}", ran.said);
+    let help = ran.exit.as_ref().expect_err("refused").help.join("\n");
+    assert!(help.ends_with("nothing was changed: without these targets no target is left"), "{help}");
 }
 
 #[tokio::test(start_paused = true)]

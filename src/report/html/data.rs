@@ -1,10 +1,12 @@
 //! What the page's scripts are given: the JSON report without what is absent, its events and stages with milliseconds for
 //! times, and how each outcome looks.
 
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::base::json::line;
-use crate::report::{Ending, Pause, Report, Stage, log};
+use crate::report::{Ending, Pause, Report, Stage, Target, log};
 use crate::state::milliseconds;
 
 /// How many events of a target the page has: the first and the last of them. Its log and the JSON report have all.
@@ -36,10 +38,39 @@ pub(super) fn word(ending: Ending) -> String {
 }
 
 /// Returns the data as JSON that can stand in a script element; `has_logs` says whether the logs of targets are beside the page.
+/// Targets are written one by one: as one tree of values, those of a large run would take several times the room of the page.
 pub(super) fn json(report: &Report, has_logs: bool) -> String {
-    let start = report.run.started_at;
-    // A report holds nothing but text, numbers and lists, all of which JSON has.
-    let mut value = serde_json::to_value(report).unwrap_or_default();
+    let without_targets = Report {
+        version: report.version,
+        run: report.run.clone(),
+        parts: report.parts.clone(),
+        verdict: report.verdict.clone(),
+        ships: report.ships.clone(),
+        totals: report.totals.clone(),
+        waves: report.waves.clone(),
+        reasons: report.reasons.clone(),
+        targets: Vec::new(),
+        targets_left_out: report.targets_left_out,
+        events: report.events.clone(),
+    };
+    let mut head = present(value_of(&without_targets));
+    head["first_events"] = json!(FIRST);
+    // The worst first: the order in which the page counts them.
+    let endings: Map<String, Value> =
+        report.totals.keys().rev().map(|ending| (word(*ending), described(*ending))).collect();
+    let mut text = written(&head);
+    text.truncate(text.len() - 1);
+    let mut paths = if has_logs { log::paths(&report.targets) } else { Vec::new() }.into_iter();
+    for (place, target) in report.targets.iter().enumerate() {
+        text.push_str(if place == 0 { ",\"targets\":[" } else { "," });
+        text.push_str(&written(&present(data_of(target, report.run.started_at, paths.next()))));
+    }
+    let end = if report.targets.is_empty() { "}" } else { "]}" };
+    format!("{{\"report\":{text}{end},\"endings\":{}}}\n", written(&Value::Object(endings)))
+}
+
+/// Returns what the page has of a target, with the path of its log where that is beside the page.
+fn data_of(target: &Target, start: Option<Timestamp>, log: Option<String>) -> Value {
     let since = |at| start.map_or(0, |start| milliseconds(start, at));
     let stage = |stage: &Stage| {
         let (from, to) = (since(stage.started_at), stage.ended_at.map(since));
@@ -49,26 +80,28 @@ pub(super) fn json(report: &Report, has_logs: bool) -> String {
         let (from, to) = (since(pause.started_at), pause.ended_at.map(since));
         json!([from, to, pause.stage, pause.expires_at, pause.timeout_action, pause.status])
     };
-    for (place, target) in report.targets.iter().enumerate() {
-        let left_out = target.events.len().saturating_sub(FIRST + LAST);
-        let kept = target.events.iter().enumerate().filter(|(line, _)| !(FIRST..FIRST + left_out).contains(line));
-        value["targets"][place]["events"] = kept.map(|(_, line)| json!([since(line.at), line.text])).collect();
-        value["targets"][place]["stages"] = target.stages.iter().map(stage).collect();
-        value["targets"][place]["pauses"] = target.pauses.iter().map(pause).collect();
-        if left_out > 0 {
-            value["targets"][place]["events_left_out"] = json!(left_out);
-        }
+    let left_out = target.events.len().saturating_sub(FIRST + LAST);
+    let kept = target.events.iter().enumerate().filter(|(line, _)| !(FIRST..FIRST + left_out).contains(line));
+    let mut value = value_of(target);
+    value["events"] = kept.map(|(_, line)| json!([since(line.at), line.text])).collect();
+    value["stages"] = target.stages.iter().map(stage).collect();
+    value["pauses"] = target.pauses.iter().map(pause).collect();
+    if left_out > 0 {
+        value["events_left_out"] = json!(left_out);
     }
-    if has_logs {
-        for (place, path) in log::paths(&report.targets).into_iter().enumerate() {
-            value["targets"][place]["log"] = json!(path);
-        }
+    if let Some(log) = log {
+        value["log"] = json!(log);
     }
-    value["first_events"] = json!(FIRST);
-    // The worst first: the order in which the page counts them.
-    let endings: Map<String, Value> =
-        report.totals.keys().rev().map(|ending| (word(*ending), described(*ending))).collect();
-    escaped(&line(&json!({ "report": present(value), "endings": endings })).unwrap_or_default())
+    value
+}
+
+/// Returns a part of a report as a value. It holds nothing but text, numbers and lists, all of which JSON has.
+fn value_of(part: &impl Serialize) -> Value {
+    serde_json::to_value(part).unwrap_or_default()
+}
+
+fn written(value: &Value) -> String {
+    escaped(line(value).unwrap_or_default().trim_end())
 }
 
 fn described(ending: Ending) -> Value {

@@ -5,6 +5,7 @@
 //! answer's bytes after deserialising. Only this file knows the trick.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ecs::Client;
@@ -22,6 +23,7 @@ use crate::aws::error::{CallError, Kind};
 use crate::aws::limits::{Group, Limits};
 use crate::aws::others::AuxClients;
 use crate::aws::permit::{Gate, Permit};
+use crate::aws::timing::OPERATION_TIMEOUT;
 
 /// DescribeServices takes at most so many services (ECS model).
 pub const SERVICES_PER_CALL: usize = 10;
@@ -67,11 +69,13 @@ pub struct ServiceUpdate {
 struct Wire {
     request: Arc<Vec<u8>>,
     answer: Arc<Mutex<Option<Value>>>,
+    /// How often it was sent.
+    attempts: Arc<AtomicU32>,
 }
 
 impl Wire {
     fn new(body: &impl fmt::Display) -> Self {
-        Self { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default() }
+        Self { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default(), attempts: Arc::default() }
     }
 }
 
@@ -87,6 +91,7 @@ impl Intercept for Wire {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
         let request = context.request_mut();
         request.headers_mut().insert("content-length", self.request.len().to_string());
         *request.body_mut() = SdkBody::from(self.request.as_slice());
@@ -181,7 +186,8 @@ impl Ecs {
                 answer.ok_or_else(|| CallError::plain(operation, Kind::Unknown, "the answer is not JSON"))
             }
             Err(error) => {
-                let error = CallError::new(operation, &error);
+                let attempts = wire.attempts.load(Ordering::Relaxed);
+                let error = CallError::after(operation, &error, attempts, OPERATION_TIMEOUT);
                 if error.kind == Kind::Throttled {
                     self.limits.throttled(group);
                 }

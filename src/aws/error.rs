@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -68,6 +69,14 @@ impl CallError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        Self::after(operation, error, ATTEMPTS, OPERATION_TIMEOUT)
+    }
+
+    /// Reads an SDK error of a call that was tried so often, and had so long in all.
+    pub fn after<E>(operation: &'static str, error: &SdkError<E, HttpResponse>, attempts: u32, limit: Duration) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
         match error {
             SdkError::ServiceError(context) => {
                 let code = context.err().code().map(one_line);
@@ -87,8 +96,12 @@ impl CallError {
             }
             SdkError::ConstructionFailure(_) => Self::plain(operation, Kind::NotSent, NOT_MADE),
             SdkError::TimeoutError(_) => {
-                let (all, each) = (OPERATION_TIMEOUT.as_secs(), ATTEMPT_TIMEOUT.as_secs());
-                Self::plain(operation, Kind::Unknown, format!("no answer within {all}s, in tries of {each}s each"))
+                let (all, each) = (limit.as_secs(), ATTEMPT_TIMEOUT.as_secs());
+                let message = match attempts {
+                    0 | 1 => format!("no answer within {each}s"),
+                    _ => format!("no answer within {all}s, in tries of {each}s each"),
+                };
+                Self::plain(operation, Kind::Unknown, message)
             }
             // A failure to renew a session surfaces as a dispatch failure: nothing was sent.
             SdkError::DispatchFailure(failure) => {
@@ -99,8 +112,11 @@ impl CallError {
                     false => Kind::Unknown,
                 };
                 let timeout = failure.is_timeout().then(|| {
-                    let (tries, each) = (ATTEMPTS, CONNECT_TIMEOUT.as_secs());
-                    format!("no connection in {tries} tries of {each}s each")
+                    let each = CONNECT_TIMEOUT.as_secs();
+                    match attempts {
+                        0 | 1 => format!("no connection within {each}s"),
+                        tries => format!("no connection in {tries} tries of {each}s each"),
+                    }
                 });
                 let message = timeout
                     .or_else(|| explain(error))

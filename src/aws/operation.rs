@@ -3,6 +3,8 @@
 //! The SDK's generated clients are a thin layer of types over that runtime: this is the same without the types, and without
 //! the minutes that compiling them takes. Signing, retries, timeouts and the rest are the SDK's, as they are for ECS.
 
+use std::time::Duration;
+
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::auth::SigV4OperationSigningConfig;
 use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
@@ -27,6 +29,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder
 use aws_smithy_runtime_api::client::runtime_plugin::{SharedRuntimePlugin, StaticRuntimePlugin};
 use aws_smithy_types::config_bag::{FrozenLayer, Layer};
 use aws_smithy_types::error::ErrorMetadata;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SigningName;
 use aws_types::region::SigningRegion;
 use serde_json::Value;
@@ -35,6 +39,7 @@ use crate::aws::calls::CallLog;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::{Gate, Permit};
 use crate::aws::service::{Locator, Service};
+use crate::aws::timing::{ATTEMPTS, OPERATION_TIMEOUT};
 
 /// Whether a write is sent again where its answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +55,8 @@ pub enum Repeat {
 pub struct Client {
     service: Service,
     plugin: SharedRuntimePlugin,
+    /// How often a call is tried at most, and how long all that may take.
+    patience: (u32, Duration),
 }
 
 impl Client {
@@ -59,7 +66,9 @@ impl Client {
         let plugin = StaticRuntimePlugin::new()
             .with_config(settings(service, config, account, region))
             .with_runtime_components(components(config, log, Locator::new(service, config, region)));
-        Self { service, plugin: SharedRuntimePlugin::new(plugin) }
+        let attempts = config.retry_config().map_or(ATTEMPTS, RetryConfig::max_attempts);
+        let limit = config.timeout_config().and_then(TimeoutConfig::operation_timeout).unwrap_or(OPERATION_TIMEOUT);
+        Self { service, plugin: SharedRuntimePlugin::new(plugin), patience: (attempts, limit) }
     }
 
     /// Sends an operation that only reads, and returns the answer; `input` is an object.
@@ -137,7 +146,9 @@ impl Client {
             Some(gate) => gate.carry(call).await.ok_or_else(|| CallError::withdrawn(name))?,
             None => call.await,
         };
-        answer.map_err(|error| CallError::new(name, &error))
+        let (attempts, limit) = self.patience;
+        let attempts = if repeat == Repeat::Never { 1 } else { attempts };
+        answer.map_err(|error| CallError::after(name, &error, attempts, limit))
     }
 }
 

@@ -124,7 +124,7 @@ async fn a_target_that_gets_no_answer_ends_at_its_timeout_and_says_that_nothing_
     let ran = black_holed(async |_| tokio::time::sleep(Duration::from_secs(300)).await).await;
     assert_eq!(
         ran.reason(LATER),
-        "not started within 15s, and nothing was changed: DescribeServices: no connection in 6 tries of 3s each"
+        "not started within 15s, and nothing was changed: DescribeServices: no answer within 10s"
     );
     assert!(took(&ran, LATER) <= 16, "{} s", took(&ran, LATER));
 }

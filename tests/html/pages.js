@@ -52,10 +52,10 @@ const MIXED = ['prod-eu/eu-west-1/web=crash', 'prod-eu/eu-central-1/worker=nopul
 const STAGES = MANIFEST(`  waves:
     - { name: first, select: { ring: one }, bake: 2s, max_failures: 5 }
     - { name: rest, max_failures: 100% }`)
-  .replace('timeout: 5s', 'timeout: 11s')
+  .replace('timeout: 5s', 'timeout: 24s')
   .replace(/    before: .*\n    after: .*\n/, `    deployment:
       strategy: CANARY
-      bake_time_in_minutes: 2
+      bake_time_in_minutes: 4
       canary_configuration: { canary_percent: 10, canary_bake_time_in_minutes: 2 }
       lifecycle_hooks: [ { target_type: PAUSE, lifecycle_stages: [POST_TEST_TRAFFIC_SHIFT], timeout: { timeout_in_minutes: 1, action: CONTINUE } } ]
 `)

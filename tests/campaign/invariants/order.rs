@@ -179,6 +179,15 @@ fn takes_back(facts: &Facts<'_>, account: &str, region: &str, service: Option<&s
     service.is_some_and(of_target)
 }
 
+/// Whether a rollback's own deployment may wait at a hook of an account and region, which names no service either.
+fn goes_back(facts: &Facts<'_>, account: &str, region: &str, before: u64) -> bool {
+    let mut targets = facts.fleet().targets.iter().zip(&facts.targets);
+    targets.any(|(target, facets)| {
+        let is_there = target.account.id.as_str() == account && *target.id.region == *region;
+        is_there && facets.backward.iter().any(|at| *at <= before)
+    })
+}
+
 pub fn nothing_starts_after_a_halt(facts: &Facts<'_>, broken: &mut Broken) {
     let halt = facts.ran.events.iter().find(|stamped| matches!(stamped.event, Event::RunHalted { .. }));
     let told = halt.map(|stamped| u64::try_from(stamped.at.as_millisecond()).unwrap_or_default());
@@ -190,6 +199,7 @@ pub fn nothing_starts_after_a_halt(facts: &Facts<'_>, broken: &mut Broken) {
             // What CodeDeploy is asked for names no service.
             let back = rolls_back
                 && (attempt.operation == "CreateDeployment"
+                    || attempt.operation == "ContinueServiceDeployment" && goes_back(facts, account, region, attempt.sent)
                     || takes_back(facts, account, region, attempt.service.as_deref(), at));
             if begins && !back {
                 broken.push("halt", format!("{attempt:?} was sent after the halt at {at}"));

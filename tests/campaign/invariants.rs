@@ -57,6 +57,6 @@ pub fn check(scenario: &Scenario, history: &History) -> Vec<String> {
     }
     jobs::plans_are_true_or_refused(scenario, history, &mut broken);
     jobs::a_rollback_takes_the_run_back(scenario, history, &mut broken);
-    ending::a_rerun_converges(history, &mut broken);
+    ending::a_rerun_converges(scenario, history, &mut broken);
     broken.0
 }

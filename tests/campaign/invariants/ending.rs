@@ -7,7 +7,7 @@ use roleout::base::exit::Exit;
 use crate::simulation::facts::{Facts, is_wanted};
 use crate::simulation::invariants::Broken;
 use crate::simulation::run::{History, shows_token};
-use crate::simulation::scenario::{ENVIRONMENT_VALUE, EXTERNAL_ID};
+use crate::simulation::scenario::{ENVIRONMENT_VALUE, EXTERNAL_ID, Scenario};
 
 pub fn nothing_secret_is_written(facts: &Facts<'_>, broken: &mut Broken) {
     for (name, text) in [("stdout", &facts.ran.stdout), ("stderr", &facts.ran.stderr)] {
@@ -54,7 +54,7 @@ pub fn calls_stay_in_their_buckets(facts: &Facts<'_>, broken: &mut Broken) {
 }
 
 /// After the faults are over, a run finishes what is left, and a further one has nothing to do.
-pub fn a_rerun_converges(history: &History, broken: &mut Broken) {
+pub fn a_rerun_converges(scenario: &Scenario, history: &History, broken: &mut Broken) {
     if !history.rested {
         return;
     }
@@ -63,6 +63,10 @@ pub fn a_rerun_converges(history: &History, broken: &mut Broken) {
         && error.message.contains("by CodeDeploy is in progress")
     {
         // One that hangs is for somebody to stop.
+        return;
+    }
+    if finishing.code() != Some(Exit::Done) && scenario.has_fault("degrade") {
+        // What degrades does so for as long as it runs, and where only the count differs nothing is deployed in its place.
         return;
     }
     if finishing.code() != Some(Exit::Done) {

@@ -199,7 +199,8 @@ pub fn nothing_starts_after_a_halt(facts: &Facts<'_>, broken: &mut Broken) {
             // What CodeDeploy is asked for names no service.
             let back = rolls_back
                 && (attempt.operation == "CreateDeployment"
-                    || attempt.operation == "ContinueServiceDeployment" && goes_back(facts, account, region, attempt.sent)
+                    || attempt.operation == "ContinueServiceDeployment"
+                        && goes_back(facts, account, region, attempt.sent)
                     || takes_back(facts, account, region, attempt.service.as_deref(), at));
             if begins && !back {
                 broken.push("halt", format!("{attempt:?} was sent after the halt at {at}"));

@@ -84,7 +84,7 @@ fn a_manifest_that_is_not_there() {
     let error = load(Path::new("tests/manifest/none.yaml"), &variables).expect_err("there is no such file");
     insta::assert_snapshot!(error.render(false, 100), @r"
       × tests/manifest/none.yaml: the file does not exist
-      help: name the manifest with --file, or start from deploy.yaml.example
+      help: name the manifest with --file, or write one with `roleout init`
 
     tests/manifest/none.yaml: 1 error
     ");

@@ -69,7 +69,7 @@ pub fn load_as(path: &Path, variables: &dyn Fn(&str) -> Option<String>, how: How
         Ok(text) => load_text(&name, base, &text, variables, how),
         Err(reason) => {
             let help = match reason.contains("does not exist") {
-                true => "name the manifest with --file, or start from deploy.yaml.example",
+                true => "name the manifest with --file, or write one with `roleout init`",
                 false => "a manifest is YAML text of at most 1 MiB",
             };
             Err(LoadError::of_file(&name, reason, help))

@@ -105,10 +105,13 @@ fn the_jobs_of_a_pipeline_merge_into_one_run() {
     project.job("rest", 2, "1/2", &format!("{known} --sandbox-fault b/*/*=crash")).ends(11);
     project.job("rest", 2, "2/2", &known).ends(0);
     let gate = project.run("pipeline gate --wave rest reports").ends(11);
-    assert_eq!(
-        gate.said(),
-        "error: wave rest: 2 of 3 targets failed, and 1 may\n  help: no later wave starts; the first to fail was b/eu-west-1/api\n"
-    );
+    // Both fail at about the same time.
+    let first = |service: &str| {
+        format!(
+            "error: wave rest: 2 of 3 targets failed, and 1 may\n  help: no later wave starts; the first to fail was b/eu-west-1/{service}\n"
+        )
+    };
+    assert!([first("api"), first("web")].contains(&gate.said().to_owned()), "{}", gate.said());
     let merged = project.run("pipeline merge reports --reports-dir merged --journal all.jsonl").ends(11);
     assert!(merged.err.contains("4 targets: 2 succeeded, 2 rolled back, in "), "{}", merged.err);
     let report = project.report();

@@ -91,7 +91,7 @@ pub fn next(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> {
         Exit::Manifest => {
             vec![Next { command: line.line("check", &[]), what: "checks the manifest, offline".to_owned() }]
         }
-        // What the doctor found is told: what is left is to mend it.
+        // What the doctor found is told: what is left is to fix it.
         Exit::Preflight if verb == "doctor" => vec![line.repeat("plan", "reads everything again, and changes nothing")],
         Exit::Preflight => vec![
             line.repeat("doctor", "explains a token or a role that is refused"),

@@ -1,5 +1,6 @@
 //! The trace of a run for an OpenTelemetry collector, where the standard variables name one. It listens like every observer.
 
+#[cfg(feature = "otel")]
 use std::time::Duration;
 
 use crate::load::environment;
@@ -7,8 +8,10 @@ use crate::state::RunState;
 use crate::view::View;
 
 /// How long the collector may take for all of it.
+#[cfg(feature = "otel")]
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// And where a signal ended the run, which then has seconds to be gone.
+#[cfg(feature = "otel")]
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Sends the trace of a run.

@@ -4,6 +4,7 @@
 //! HTTP client is the only seam. What a run means is not known here.
 
 pub mod alarms;
+mod attempts;
 pub mod bounded;
 pub mod calls;
 pub mod codedeploy;
@@ -222,8 +223,7 @@ impl Aws {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (account.to_owned(), region.to_owned());
         Arc::clone(clients.entry(key).or_insert_with(|| {
-            // The SDK's retry bucket is shared by every account of a region unless it is given one of its own.
-            let partition = aws_sdk_ecs::config::retry::RetryPartition::custom(format!("{account}/{region}")).build();
+            let attempts = self.base.retry_config().map_or(ATTEMPTS, RetryConfig::max_attempts);
             let credentials = credentials();
             let others = others::AuxClients::new(&self.base, account, credentials.clone());
             let config = aws_sdk_ecs::config::Builder::from(&self.base)
@@ -231,10 +231,11 @@ impl Aws {
                 .credentials_provider(credentials)
                 // Sessions renew themselves; a second cache in front of them would only hide it.
                 .identity_cache(aws_sdk_ecs::config::IdentityCache::no_cache())
-                .retry_partition(partition)
+                .retry_config(RetryConfig::disabled())
                 .interceptor(CallLog::new(account, region))
                 .build();
-            Arc::new(ecs::Ecs::new(aws_sdk_ecs::Client::from_conf(config), Arc::clone(&self.places), others))
+            let client = aws_sdk_ecs::Client::from_conf(config);
+            Arc::new(ecs::Ecs::new(client, attempts, Arc::clone(&self.places), others))
         }))
     }
 }

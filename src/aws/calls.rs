@@ -88,6 +88,14 @@ impl Intercept for CallLog {
     }
 }
 
+/// Which attempt at its call it is, from 1, where the SDK repeats nothing and its caller does.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt(pub u32);
+
+impl Storable for Attempt {
+    type Storer = StoreReplace<Self>;
+}
+
 /// An attempt that is on the wire. Whoever drops it before its end has given it up.
 #[derive(Debug)]
 struct Sent {
@@ -109,7 +117,8 @@ impl Sent {
             .load::<Metadata>()
             .map(|call| (call.service().to_owned(), call.name().to_owned()))
             .unwrap_or_default();
-        let attempt = config.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
+        let attempts = config.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
+        let attempt = config.load::<Attempt>().map_or(attempts, |Attempt(number)| *number);
         let (since, is_told) = (Instant::now(), AtomicBool::new(false));
         Self { place: place.clone(), service, operation, attempt, since, is_told }
     }

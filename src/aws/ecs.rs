@@ -5,25 +5,24 @@
 //! answer's bytes after deserialising. Only this file knows the trick.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
 };
-use aws_sdk_ecs::config::retry::RetryConfig;
-use aws_sdk_ecs::config::{Config, ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_ecs::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ecs::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::aws::attempts::Attempts;
+use crate::aws::calls::Attempt;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::limits::{Group, Limits};
 use crate::aws::others::AuxClients;
 use crate::aws::permit::{Gate, Permit};
-use crate::aws::timing::OPERATION_TIMEOUT;
 
 /// DescribeServices takes at most so many services (ECS model).
 pub const SERVICES_PER_CALL: usize = 10;
@@ -32,10 +31,12 @@ pub const DEPLOYMENTS_PER_CALL: usize = 20;
 /// DescribeTasks takes at most so many tasks (ECS model).
 const TASKS_PER_CALL: usize = 100;
 
-/// The ECS of one account and region, with its own limits and retry bucket.
+/// The ECS of one account and region, with its own limits.
 #[derive(Debug)]
 pub struct Ecs {
     client: Client,
+    /// How often a call is tried that may be repeated.
+    attempts: u32,
     limits: Limits,
     /// Places for calls on their way, shared by all accounts.
     places: Arc<Semaphore>,
@@ -69,13 +70,13 @@ pub struct ServiceUpdate {
 struct Wire {
     request: Arc<Vec<u8>>,
     answer: Arc<Mutex<Option<Value>>>,
-    /// How often it was sent.
-    attempts: Arc<AtomicU32>,
+    /// Which attempt at its call it is, from 1.
+    attempt: u32,
 }
 
 impl Wire {
-    fn new(body: &impl fmt::Display) -> Self {
-        Self { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default(), attempts: Arc::default() }
+    fn new(body: &impl fmt::Display, attempt: u32) -> Self {
+        Self { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default(), attempt }
     }
 }
 
@@ -89,9 +90,9 @@ impl Intercept for Wire {
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
         _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.attempts.fetch_add(1, Ordering::Relaxed);
+        config.interceptor_state().store_put(Attempt(self.attempt));
         let request = context.request_mut();
         request.headers_mut().insert("content-length", self.request.len().to_string());
         *request.body_mut() = SdkBody::from(self.request.as_slice());
@@ -110,47 +111,52 @@ impl Intercept for Wire {
     }
 }
 
-/// Sends one operation with a JSON body in a place that is held, and returns the answer's JSON.
+/// Sends one operation with a JSON body in a place that is held, once, and returns the answer's JSON.
 macro_rules! sent {
-    ($self:ident, $group:expr, $name:literal, $operation:ident, $body:expr $(, $config:expr)?) => {{
-        let wire = Wire::new(&$body);
-        let request = $self.client.$operation().customize().interceptor(wire.clone());
-        $(let request = request.config_override($config);)?
+    ($self:ident, $attempts:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
+        let wire = Wire::new(&$body, $attempts.number());
         // On the heap while it lasts: the SDK's futures are tens of kilobytes, and whoever awaits one would carry it.
-        let result = Box::pin(request.send()).await;
-        $self.finish_read($group, $name, result.map(drop), wire)
+        let result = Box::pin($self.client.$operation().customize().interceptor(wire.clone()).send()).await;
+        $self.finish($group, $name, result.map(drop), &wire, &$attempts)
     }};
 }
 
-/// Sends one read, once the group's limit lets it.
+/// Sends one read as often as `attempts` allows, each time once the group's limit lets it.
 macro_rules! call {
-    ($self:ident, $group:expr, $name:literal, $operation:ident, $body:expr $(, $config:expr)?) => {{
-        $self.limits.take($group).await;
-        let _place = $self.places.acquire().await;
-        sent!($self, $group, $name, $operation, $body $(, $config)?)
+    ($self:ident, $attempts:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
+        let (mut attempts, body) = ($attempts, $body);
+        loop {
+            $self.limits.take($group).await;
+            let place = $self.places.acquire().await;
+            let result = sent!($self, attempts, $group, $name, $operation, body);
+            drop(place);
+            match result {
+                Err(error) if attempts.again(&error).await => {}
+                result => break result,
+            }
+        }
     }};
 }
 
-/// Sends a write whose turn it is, unless the permit is over before it is on the wire.
+/// Sends a write whose turn it is, once, unless the permit is over before it is on the wire.
 macro_rules! write {
-    ($self:ident, $turn:expr, $permit:expr, $group:expr, $name:literal, $operation:ident, $body:expr $(, $config:expr)?) => {{
-        let (wire, gate) = (Wire::new(&$body), Gate::new($permit));
+    ($self:ident, $turn:expr, $permit:expr, $attempts:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
+        let (wire, gate) = (Wire::new(&$body, $attempts.number()), Gate::new($permit));
         let request = $self.client.$operation().customize().interceptor(wire.clone()).interceptor(gate.clone());
-        $(let request = request.config_override($config);)?
         let result = gate.carry(Box::pin(request.send())).await;
         drop($turn);
         match result {
-            Some(result) => $self.finish_read($group, $name, result.map(drop), wire),
+            Some(result) => $self.finish($group, $name, result.map(drop), &wire, &$attempts),
             None => Err(CallError::withdrawn($name)),
         }
     }};
 }
 
-/// Sends a write once, never repeated by the SDK, unless the permit is over before it is on the wire.
+/// Sends a write once, unless the permit is over before it is on the wire.
 macro_rules! write_once {
     ($self:ident, $permit:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
         let turn = $self.turn($group, $name, $permit).await?;
-        write!($self, turn, $permit, $group, $name, $operation, $body, once())
+        write!($self, turn, $permit, Attempts::once(), $group, $name, $operation, $body)
     }};
 }
 
@@ -159,9 +165,10 @@ macro_rules! write_once {
 pub struct Turn<'a>(#[expect(dead_code, reason = "it is held")] SemaphorePermit<'a>);
 
 impl Ecs {
-    /// Wraps a client, whose calls share `places` with those of other accounts; `others` are of the same account.
-    pub fn new(client: Client, places: Arc<Semaphore>, others: AuxClients) -> Self {
-        Self { client, limits: Limits::default(), places, others }
+    /// Wraps a client that repeats nothing, whose calls share `places` with those of other accounts; `others` are of the
+    /// same account. A call that may be repeated has so many `attempts`.
+    pub fn new(client: Client, attempts: u32, places: Arc<Semaphore>, others: AuxClients) -> Self {
+        Self { client, attempts, limits: Limits::default(), places, others }
     }
 
     /// Returns the other services of its account, which are read with the same session.
@@ -169,12 +176,18 @@ impl Ecs {
         &self.others
     }
 
-    fn finish_read<E>(
+    /// Returns the attempts at a call that may be repeated.
+    fn attempts(&self) -> Attempts {
+        Attempts::new(self.attempts)
+    }
+
+    fn finish<E>(
         &self,
         group: Group,
         operation: &'static str,
         result: Result<(), aws_sdk_ecs::error::SdkError<E>>,
-        wire: Wire,
+        wire: &Wire,
+        attempts: &Attempts,
     ) -> Result<Value, CallError>
     where
         E: aws_sdk_ecs::error::ProvideErrorMetadata + std::error::Error + 'static,
@@ -186,8 +199,7 @@ impl Ecs {
                 answer.ok_or_else(|| CallError::plain(operation, Kind::Unknown, "the answer is not JSON"))
             }
             Err(error) => {
-                let attempts = wire.attempts.load(Ordering::Relaxed);
-                let error = CallError::after(operation, &error, attempts, OPERATION_TIMEOUT);
+                let error = CallError::after(operation, &error, attempts.number(), attempts.elapsed());
                 if error.kind == Kind::Throttled {
                     self.limits.throttled(group);
                 }
@@ -217,27 +229,33 @@ impl Ecs {
     pub async fn look_in_turn(&self, _: &Turn<'_>, cluster: &str, service: &str) -> Result<Services, CallError> {
         let body = json!({ "cluster": cluster, "services": [service] });
         self.limits.take(Group::ServiceRead).await;
-        sent!(self, Group::ServiceRead, "DescribeServices", describe_services, body, once()).map(services)
+        sent!(self, Attempts::once(), Group::ServiceRead, "DescribeServices", describe_services, body).map(services)
     }
 
     /// Describes at most [`SERVICES_PER_CALL`] services of one cluster.
     pub async fn describe_services(&self, cluster: &str, names: &[&str]) -> Result<Services, CallError> {
         let body = json!({ "cluster": cluster, "services": names });
-        call!(self, Group::ServiceRead, "DescribeServices", describe_services, body).map(services)
+        call!(self, self.attempts(), Group::ServiceRead, "DescribeServices", describe_services, body).map(services)
     }
 
     /// Describes services as [`Self::describe_services`] does, but is sent once: the next look is the retry.
     pub async fn look_at_services(&self, cluster: &str, names: &[&str]) -> Result<Services, CallError> {
         let body = json!({ "cluster": cluster, "services": names });
-        call!(self, Group::ServiceRead, "DescribeServices", describe_services, body, once()).map(services)
+        call!(self, Attempts::once(), Group::ServiceRead, "DescribeServices", describe_services, body).map(services)
     }
 
     /// Describes a revision, by `family`, `family:revision` or ARN. A family alone means its newest ACTIVE revision. Its
     /// tags, where it has any, are its member `tags`, as RegisterTaskDefinition takes them.
     pub async fn describe_task_definition(&self, name: &str) -> Result<Value, CallError> {
         let body = json!({ "taskDefinition": name, "include": ["TAGS"] });
-        let mut answer =
-            call!(self, Group::TaskDefinitionRead, "DescribeTaskDefinition", describe_task_definition, body)?;
+        let mut answer = call!(
+            self,
+            self.attempts(),
+            Group::TaskDefinitionRead,
+            "DescribeTaskDefinition",
+            describe_task_definition,
+            body
+        )?;
         let (mut definition, tags) = (answer["taskDefinition"].take(), list(&mut answer, "tags"));
         if !tags.is_empty() {
             definition["tags"] = Value::Array(tags);
@@ -245,7 +263,7 @@ impl Ecs {
         Ok(definition)
     }
 
-    /// Registers a revision: once, never repeated by the SDK, since the call has no idempotency token. `definition` is JSON
+    /// Registers a revision: once, never repeated, since the call has no idempotency token. `definition` is JSON
     /// that is not written before it is its turn: until then there may be as many that wait as there are targets.
     pub async fn register_task_definition(
         &self,
@@ -263,7 +281,7 @@ impl Ecs {
         Ok(answer["taskDefinition"].take())
     }
 
-    /// Updates a service: once, never repeated by the SDK, since the call has no idempotency token.
+    /// Updates a service: once, never repeated, since the call has no idempotency token.
     pub async fn update_service(
         &self,
         cluster: &str,
@@ -298,35 +316,53 @@ impl Ecs {
             body["forceNewDeployment"] = json!(true);
         }
         let mut answer =
-            write!(self, turn, permit, Group::ServiceModify, "UpdateService", update_service, body, once())?;
+            write!(self, turn, permit, Attempts::once(), Group::ServiceModify, "UpdateService", update_service, body)?;
         Ok(answer["service"].take())
     }
 
     /// Lists the newest service deployments of a service, newest first.
     pub async fn list_service_deployments(&self, cluster: &str, service: &str) -> Result<Vec<Value>, CallError> {
         let body = json!({ "cluster": cluster, "service": service });
-        let mut answer =
-            call!(self, Group::ServiceDeployment, "ListServiceDeployments", list_service_deployments, body, once())?;
+        let mut answer = call!(
+            self,
+            Attempts::once(),
+            Group::ServiceDeployment,
+            "ListServiceDeployments",
+            list_service_deployments,
+            body
+        )?;
         Ok(list(&mut answer, "serviceDeployments"))
     }
 
     /// Lists the newest hundred service deployments of the last 90 days, newest first.
     pub async fn service_deployment_history(&self, cluster: &str, service: &str) -> Result<Vec<Value>, CallError> {
         let body = json!({ "cluster": cluster, "service": service, "maxResults": 100 });
-        let mut answer =
-            call!(self, Group::ServiceDeployment, "ListServiceDeployments", list_service_deployments, body)?;
+        let mut answer = call!(
+            self,
+            self.attempts(),
+            Group::ServiceDeployment,
+            "ListServiceDeployments",
+            list_service_deployments,
+            body
+        )?;
         Ok(list(&mut answer, "serviceDeployments"))
     }
 
     /// Describes at most [`DEPLOYMENTS_PER_CALL`] service revisions: what was deployed when.
     pub async fn describe_service_revisions(&self, arns: &[&str]) -> Result<Vec<Value>, CallError> {
         let body = json!({ "serviceRevisionArns": arns });
-        let mut answer =
-            call!(self, Group::ServiceDeployment, "DescribeServiceRevisions", describe_service_revisions, body)?;
+        let mut answer = call!(
+            self,
+            self.attempts(),
+            Group::ServiceDeployment,
+            "DescribeServiceRevisions",
+            describe_service_revisions,
+            body
+        )?;
         Ok(list(&mut answer, "serviceRevisions"))
     }
 
-    /// Asks ECS to stop a service deployment and roll it back: once, never repeated by the SDK.
+    /// Asks ECS to stop a service deployment and roll it back: once, never repeated.
     pub async fn stop_service_deployment(&self, arn: &str, permit: &Permit) -> Result<Value, CallError> {
         let body = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
         write_once!(self, permit, Group::ServiceDeployment, "StopServiceDeployment", stop_service_deployment, body)
@@ -337,7 +373,8 @@ impl Ecs {
         let mut arns = Vec::new();
         let mut body = json!({ "cluster": cluster, "maxResults": 100 });
         loop {
-            let mut answer = call!(self, Group::ServiceRead, "ListServices", list_services, body.clone())?;
+            let mut answer =
+                call!(self, self.attempts(), Group::ServiceRead, "ListServices", list_services, body.clone())?;
             let page = list(&mut answer, "serviceArns").into_iter();
             arns.extend(page.filter_map(|arn| arn.as_str().map(str::to_owned)));
             match answer["nextToken"].take() {
@@ -350,7 +387,14 @@ impl Ecs {
     /// Lists the ARNs of a family's ACTIVE revisions, newest first, at most a hundred.
     pub async fn list_task_definitions(&self, family: &str) -> Result<Vec<String>, CallError> {
         let body = json!({ "familyPrefix": family, "status": "ACTIVE", "sort": "DESC", "maxResults": 100 });
-        let mut answer = call!(self, Group::TaskDefinitionRead, "ListTaskDefinitions", list_task_definitions, body)?;
+        let mut answer = call!(
+            self,
+            self.attempts(),
+            Group::TaskDefinitionRead,
+            "ListTaskDefinitions",
+            list_task_definitions,
+            body
+        )?;
         let arns = list(&mut answer, "taskDefinitionArns").into_iter();
         Ok(arns.filter_map(|arn| arn.as_str().map(str::to_owned)).collect())
     }
@@ -360,11 +404,11 @@ impl Ecs {
         let body = json!({ "serviceDeploymentArns": arns });
         let mut answer = call!(
             self,
+            Attempts::once(),
             Group::ServiceDeployment,
             "DescribeServiceDeployments",
             describe_service_deployments,
-            body,
-            once()
+            body
         )?;
         Ok(list(&mut answer, "serviceDeployments"))
     }
@@ -381,7 +425,7 @@ impl Ecs {
         write_once!(self, permit, Group::ServiceModify, "ContinueServiceDeployment", continue_service_deployment, body)
     }
 
-    /// Runs tasks; `request` is RunTask's input. Once, never repeated by the SDK: its `clientToken` lets the caller repeat it.
+    /// Runs tasks; `request` is RunTask's input. Once: its `clientToken` lets the caller repeat it.
     pub async fn run_task(&self, request: &Value, permit: &Permit) -> Result<Value, CallError> {
         write_once!(self, permit, Group::ClusterResourceModify, "RunTask", run_task, *request)
     }
@@ -389,15 +433,22 @@ impl Ecs {
     /// Describes one task; `None` where ECS does not know it. Once: the next look is the retry.
     pub async fn look_at_task(&self, cluster: &str, task: &str) -> Result<Option<Value>, CallError> {
         let body = json!({ "cluster": cluster, "tasks": [task] });
-        let mut answer = call!(self, Group::ClusterResourceRead, "DescribeTasks", describe_tasks, body, once())?;
+        let mut answer =
+            call!(self, Attempts::once(), Group::ClusterResourceRead, "DescribeTasks", describe_tasks, body)?;
         Ok(list(&mut answer, "tasks").pop())
     }
 
-    /// Asks ECS to stop a task; `reason` is shown as its `stoppedReason`. The SDK repeats it: a task is stopped once.
+    /// Asks ECS to stop a task; `reason` is shown as its `stoppedReason`. Repeated: a task is stopped once.
     pub async fn stop_task(&self, cluster: &str, task: &str, reason: &str, permit: &Permit) -> Result<(), CallError> {
         let body = json!({ "cluster": cluster, "task": task, "reason": reason });
-        let turn = self.turn(Group::ClusterResourceModify, "StopTask", permit).await?;
-        write!(self, turn, permit, Group::ClusterResourceModify, "StopTask", stop_task, body).map(drop)
+        let mut attempts = self.attempts();
+        loop {
+            let turn = self.turn(Group::ClusterResourceModify, "StopTask", permit).await?;
+            match write!(self, turn, permit, attempts, Group::ClusterResourceModify, "StopTask", stop_task, body) {
+                Err(error) if attempts.again(&error).await => {}
+                result => return result.map(drop),
+            }
+        }
     }
 
     /// Describes up to a hundred stopped tasks that a deployment started.
@@ -405,13 +456,14 @@ impl Ecs {
         let body = json!({
             "cluster": cluster, "startedBy": deployment, "desiredStatus": "STOPPED", "maxResults": TASKS_PER_CALL,
         });
-        let mut answer = call!(self, Group::ClusterResourceRead, "ListTasks", list_tasks, body)?;
+        let mut answer = call!(self, self.attempts(), Group::ClusterResourceRead, "ListTasks", list_tasks, body)?;
         let arns = list(&mut answer, "taskArns");
         if arns.is_empty() {
             return Ok(Vec::new());
         }
         let body = json!({ "cluster": cluster, "tasks": arns });
-        let mut answer = call!(self, Group::ClusterResourceRead, "DescribeTasks", describe_tasks, body)?;
+        let mut answer =
+            call!(self, self.attempts(), Group::ClusterResourceRead, "DescribeTasks", describe_tasks, body)?;
         Ok(list(&mut answer, "tasks"))
     }
 }
@@ -421,11 +473,6 @@ fn services(mut answer: Value) -> Services {
     let failures = list(&mut answer, "failures");
     let failures = failures.iter().map(|failure| (text(failure, "arn"), text(failure, "reason"))).collect();
     Services { found: list(&mut answer, "services"), failures }
-}
-
-/// One attempt only.
-fn once() -> aws_sdk_ecs::config::Builder {
-    Config::builder().retry_config(RetryConfig::standard().with_max_attempts(1))
 }
 
 fn list(answer: &mut Value, key: &str) -> Vec<Value> {

@@ -148,7 +148,7 @@ async fn what_does_not_answer_is_named_with_what_may_be_in_its_way() {
     let help = |ran: &crate::harness::Ran| ran.exit.as_ref().expect_err("refused").help.join("\n");
     let silent = Scene::of(2, 1, ROLLOUT).fault("a1=silent").deploy().await;
     let (error, told) = (silent.exit.clone().expect_err("refused"), help(&silent));
-    assert!(error.message.contains("no answer within 45s, in tries of 10s each"), "{error}");
+    assert!(error.message.contains("no answer within 43s, in tries of 10s each"), "{error}");
     for words in ["ecs.eu-west-1.amazonaws.com", "HTTPS_PROXY", "VPC endpoint com.amazonaws.eu-west-1.ecs"] {
         assert!(told.contains(words), "{words}: {told}");
     }

@@ -186,9 +186,12 @@ async fn a_task_for_which_there_is_no_capacity_has_failed() {
 
 #[tokio::test(start_paused = true)]
 async fn throttled_calls_are_waited_for() {
-    let scene = scene(1, 8, MIGRATE, ROLLOUT).fault("*=throttle:2").fault("*=unavailable:10");
-    let ran = scene.deploy().await;
-    assert_eq!(ran.count(Outcome::Succeeded), 8, "{}", ran.said);
+    // Many reads at once: throttling does not use up each other's attempts, nor those that an outage needs.
+    for (services, rate, outage) in [(8, "0.5", 10), (40, "1", 0), (40, "2", 10)] {
+        let scene = scene(1, services, MIGRATE, ROLLOUT).fault(&format!("*=throttle:{rate}"));
+        let ran = scene.fault(&format!("*=unavailable:{outage}")).deploy().await;
+        assert_eq!(ran.count(Outcome::Succeeded), services, "{rate}, {outage}: {}", ran.said);
+    }
 }
 
 #[tokio::test(start_paused = true)]

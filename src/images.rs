@@ -14,7 +14,7 @@ use crate::fleet::pin::with_tag;
 use crate::fleet::{Fleet, Pin, TargetSpec};
 use crate::images::places::Places;
 use crate::plan::placeholders::{PlaceholderScope, Placeholders};
-use crate::references::content::Content;
+use crate::references::content::{Content, Platform};
 use crate::references::finding::Finding;
 
 /// How much of a digest is shown among others.
@@ -66,16 +66,21 @@ fn images(target: &TargetSpec) -> Vec<(String, String)> {
     }
 }
 
-/// Pins every target whose images are known, and says of the others why they are blocked.
-pub fn settle(fleet: &mut Fleet, wanted: &[Wanted], answers: &[Answer]) {
+/// Pins every target whose images are known, and says of the others why they are blocked; `platforms` has what the tasks of
+/// each run on, where that is known.
+pub fn settle(fleet: &mut Fleet, wanted: &[Wanted], answers: &[Answer], platforms: &[Option<Platform>]) {
     let known: BTreeMap<&str, &Answer> = wanted.iter().map(|it| it.name.as_str()).zip(answers).collect();
     let differences = differences(fleet, &known);
-    for target in &mut fleet.targets {
+    for (target, platform) in fleet.targets.iter_mut().zip(platforms) {
         let mut findings: Vec<Finding> = Vec::new();
         let mut pinned: Vec<(String, String)> = Vec::new();
         for (container, image) in images(target) {
             let name = with_tag(&image);
-            match known.get(name.as_str()) {
+            let known = known.get(name.as_str());
+            if let (Some(Answer::Found(content)), Some(platform)) = (known, platform) {
+                findings.extend(content.misfit(&name, platform));
+            }
+            match known {
                 Some(Answer::Found(content)) if target.desired.pin == Pin::Digest => {
                     findings.extend(differences.get(&template(target, &name)).cloned());
                     pinned.push((container, format!("{name}@{}", content.digest)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::aws::error::CallError;
@@ -80,6 +81,13 @@ impl Images {
             Some("ImageNotFound") | None => Resolved::Missing(image.missing()),
             Some(code) => Resolved::Failed(format!("{code}: {}", words("failureReason"))),
         })
+    }
+
+    /// Returns where a part of an image can be fetched from, by its digest: a URL that is a secret for as long as it holds.
+    pub async fn locate(&self, image: &Image, digest: &str) -> Result<SecretString, CallError> {
+        let input = json!({ "registryId": image.registry, "repositoryName": image.repository, "layerDigest": digest });
+        let answer = self.client.read("GetDownloadUrlForLayer", input).await?;
+        Ok(SecretString::from(answer["downloadUrl"].as_str().unwrap_or_default()))
     }
 
     /// Returns what becomes of an image's replication to a registry in a region: ECR's word, and why it failed.

@@ -170,7 +170,7 @@ impl Needs<'_> {
             repositories.push(self.arn("ecr", "repository/*"));
         }
         if !repositories.is_empty() {
-            let actions = ["ecr:BatchGetImage", "ecr:DescribeImageReplicationStatus"];
+            let actions = ["ecr:BatchGetImage", "ecr:DescribeImageReplicationStatus", "ecr:GetDownloadUrlForLayer"];
             grants.allow("ResolveImages", &actions, repositories, None);
         }
     }

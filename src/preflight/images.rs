@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use secrecy::ExposeSecret;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::aws::denial;
@@ -16,12 +18,14 @@ use crate::base::text::count;
 use crate::connect::CommandContext;
 use crate::engine::cancel::unless_cancelled;
 use crate::engine::context::Clients;
-use crate::fleet::{Fleet, OWN_IDENTITY, TargetSpec};
+use crate::fleet::{Base, Fleet, OWN_IDENTITY, TargetSpec};
 use crate::images::{Answer, Wanted, settle, wanted};
-use crate::observe::Observation;
+use crate::observe::{Observation, Observed};
+use crate::references::content::Platform;
 use crate::references::finding::Finding;
 use crate::references::image::Image;
 use crate::view::View;
+use crate::web::{Answer as Answered, Method, Request, Web};
 
 /// Images asked for at once.
 const AT_ONCE: usize = 64;
@@ -29,6 +33,10 @@ const AT_ONCE: usize = 64;
 const SESSIONS: usize = 3;
 /// How often an image that is not there is asked for again.
 const PACE: Duration = Duration::from_secs(10);
+/// The longest configuration of an image that is read, in bytes.
+const LONGEST: usize = 1 << 20;
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many images that are waited for are named.
 const NAMED: usize = 3;
 
@@ -43,16 +51,30 @@ pub async fn pin(mut fleet: Fleet, seen: &[Observation], context: &mut CommandCo
     }
     let CommandContext { connection, view, cancel } = context;
     view.phase(&format!("asking registries for {}", count(wanted.len(), "image")));
-    let reader = Reader { fleet: &fleet, clients: connection.clients() };
+    let reader = Reader { fleet: &fleet, clients: connection.clients(), web: Web::new(connection.aws.allows_http())? };
     let answers = unless_cancelled(reader.all(&wanted, view), cancel).await?;
-    settle(&mut fleet, &wanted, &answers);
+    let platforms: Vec<Option<Platform>> =
+        fleet.targets.iter().zip(seen).map(|(target, seen)| platform(target, seen.as_ref().ok()?)).collect();
+    settle(&mut fleet, &wanted, &answers, &platforms);
     Ok(fleet)
+}
+
+/// Returns what the tasks of a target run on.
+fn platform(target: &TargetSpec, observed: &Observed) -> Option<Platform> {
+    let base = match &target.desired.task_definition {
+        Base::File(definition) => definition,
+        Base::Live => &observed.live,
+        Base::Revision { number: Some(_), .. } => observed.named.as_ref()?,
+        Base::Revision { number: None, .. } => observed.newest.as_ref()?,
+    };
+    Platform::wanted(&base.value())
 }
 
 /// Asks the registries.
 struct Reader<'a> {
     fleet: &'a Fleet,
     clients: Clients,
+    web: Web,
 }
 
 impl Reader<'_> {
@@ -96,7 +118,14 @@ impl Reader<'_> {
         let mut refused = None;
         for target in self.askers(wanted, &image) {
             match self.images(target, &image.region).resolve(&image).await {
-                Ok(Resolved::Found(content)) => return Answer::Found(content),
+                Ok(Resolved::Found(mut content)) => {
+                    if let Some(configuration) = &content.configuration
+                        && let Some(configuration) = self.configuration(target, &image, configuration).await
+                    {
+                        content.configure(&configuration);
+                    }
+                    return Answer::Found(content);
+                }
                 Ok(Resolved::Missing(finding)) => return Answer::Missing(finding),
                 Ok(Resolved::Failed(reason)) => return unknown(reason),
                 Err(error) if error.kind == Kind::Denied => {
@@ -106,6 +135,15 @@ impl Reader<'_> {
             }
         }
         unknown(refused.unwrap_or_default())
+    }
+
+    /// Returns the configuration of one image, which says what it runs on; a refusal says nothing, and stops nothing.
+    async fn configuration(&self, target: &TargetSpec, image: &Image, digest: &str) -> Option<Value> {
+        let url = self.images(target, &image.region).locate(image, digest).await.ok()?;
+        let url = url.expose_secret();
+        let asked = Request { method: Method::Get, url, secret: None, body: None, longest: LONGEST };
+        let answer = self.web.send(asked, PATIENCE).await.ok().filter(Answered::is_success)?;
+        answer.read()
     }
 
     /// Returns a target of each account that may ask for an image, the owner of its registry first.

@@ -3,6 +3,7 @@
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
+use crate::fleet::image_ref::ImageRef;
 use crate::references::image::{Image, Version};
 use crate::references::need::Need;
 use crate::sandbox::Sandbox;
@@ -113,6 +114,16 @@ fn index(world: &World, content: &str, platforms: &[&str]) -> String {
 fn sha256(text: &str) -> String {
     let hash = digest(&SHA256, text.as_bytes());
     hash.as_ref().iter().fold("sha256:".to_owned(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// Returns the digest of an image of any registry, by its name. ECS has that of the time of a deployment; here a tag of ECR
+/// has the one that it names now.
+pub(crate) fn find_digest(world: &World, name: &str) -> String {
+    if let Some(digest) = ImageRef::parse(name).digest {
+        return digest.to_owned();
+    }
+    let known = Image::read(name).and_then(|image| Some(stored(world, &image).pop()?.digest));
+    known.unwrap_or_else(|| format!("sha256:{}", world.chance.hex(64, name)))
 }
 
 /// Finds an image by what a request says of it: its digest, its tag, or both.

@@ -1,9 +1,13 @@
 //! `pin: digest` and `wait_for_images`: one image, the same everywhere, and known before anything is changed.
 
 use roleout::base::exit::Exit;
+use roleout::connect::Connection;
 use roleout::fleet::Outcome;
+use roleout::operations::running_images;
+use roleout::view::View;
+use roleout::view::options::Options;
 
-use crate::harness::{Ran, Scene, everything, manifest};
+use crate::harness::{Ran, Scene, Shared, everything, manifest};
 use crate::runs;
 use crate::saved;
 
@@ -163,4 +167,58 @@ async fn another_account_asks_where_the_first_one_may_not_and_nobody_is_a_refusa
         format!("the image {SHARED} is not known by its digest: ecr:BatchGetImage is not allowed to the role leaf");
     assert!(refusal(&ran).contains(&wanted), "{}", refusal(&ran));
     assert!(all.sandbox.calls().writes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_of_another_platform_is_found_before_anything_is_changed() {
+    for defaults in ["pin: digest", "wait_for_images: 1m"] {
+        let scene = scene(3, OWN, defaults).fault("a1=image-arm64").fault("a2=image-arm64");
+        let ran = scene.deploy().await;
+        assert_eq!(ran.code(), Exit::Blocked, "{}", ran.said);
+        let wanted = "s0:v2 has only linux/arm64, and the task needs linux/amd64";
+        assert!(refusal(&ran).contains(wanted), "{}", refusal(&ran));
+        assert!(scene.sandbox.calls().writes.is_empty());
+    }
+}
+
+/// Runs `roleout status --images`. Returns its exit code and what stdout got.
+async fn running(scene: &Scene, is_json: bool) -> (Exit, String) {
+    let out = Shared::default();
+    let view = View::new(Options::default(), Box::new(out.clone()), Box::new(Shared::default()));
+    let reach = Connection::sandbox(&scene.fleet, &scene.sandbox, scene.token.clone());
+    let exit = running_images::run(&scene.fleet, &reach, is_json, view, scene.cancel.clone()).await;
+    (exit.unwrap_or_else(|error| error.exit), out.text())
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_shows_which_digest_runs_where_and_by_its_exit_code_whether_they_differ() {
+    for defaults in ["pin: digest", "pin: none"] {
+        let mut scene = scene(3, OWN, defaults);
+        assert_eq!(scene.deploy().await.code(), Exit::Done);
+        scene.sandbox.forget_calls();
+        let (exit, out) = running(&scene, false).await;
+        assert_eq!(exit, Exit::Done, "{defaults}: {out}");
+        assert!(out.starts_with("s0/app: the same everywhere\n"), "{out}");
+        let asked = u64::from(defaults == "pin: none") * 3;
+        assert_eq!(
+            scene.sandbox.calls().operation("DescribeServiceRevisions"),
+            asked,
+            "one a place, and only for tags"
+        );
+        push(&scene, 1, "another build");
+        let whole = scene.fleet.clone();
+        scene.fleet = scene.fleet.select(&["a1".to_owned()], &[]).expect("an account");
+        scene.fleet.release.force_new_deployment = true;
+        let ran = scene.deploy().await;
+        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{defaults}: {}", ran.said);
+        scene.fleet = whole;
+        let (exit, out) = running(&scene, false).await;
+        assert_eq!(exit, Exit::Pending, "{defaults}: {out}");
+        assert!(out.contains("  2 targets\n      a0/eu-west-1, a2/eu-west-1\n"), "{out}");
+        assert!(out.contains("  1 target\n      a1/eu-west-1\n"), "{out}");
+        assert!(out.ends_with("1 container: 0 the same everywhere, 1 not\n"), "{out}");
+        let (_, out) = running(&scene, true).await;
+        let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!((&json["version"], json["containers"][0]["images"].as_array().map(Vec::len)), (&1.into(), Some(2)));
+    }
 }

@@ -36,8 +36,8 @@ mod yaml;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::fleet::OnBusy;
 use crate::fleet::webhook::{Format, Occasion};
+use crate::fleet::{OnBusy, Pin};
 use crate::manifest::account::AccountEntry;
 use crate::manifest::allow::Allow;
 use crate::manifest::codedeploy::CodeDeploy;
@@ -78,6 +78,8 @@ pub struct Manifest {
     /// The ECS services.
     #[schemars(required)]
     pub services: Option<Spanned<Vec<Spanned<Service>>>>,
+    /// Settings of every service that says nothing else.
+    pub defaults: Option<Spanned<Defaults>>,
     /// The order of the rollout, and how much of it may fail. Default: every target at once, in one wave named `all`.
     pub rollout: Option<Spanned<Rollout>>,
     /// Webhooks that get a message when a run starts, halts and ends. A webhook that fails changes nothing.
@@ -165,6 +167,12 @@ pub struct Service {
     /// The image of each container that changes. Or `{ from: { account: staging } }`: the image that the same service runs in
     /// that account when the run is planned.
     pub images: Option<Spanned<Entries<ImageSource>>>,
+    /// `digest`: resolve the tags of `images` and of the task definition file once, before anything changes, and register
+    /// them with their digests. `none`: register them as they are. Default: that of `defaults`, else none.
+    pub pin: Option<Spanned<Pin>>,
+    /// How long `plan` and `deploy` wait for an image that is not in its registry yet, such as one that is still replicated.
+    /// Default: that of `defaults`, else 0s.
+    pub wait_for_images: Option<Spanned<DurationValue>>,
     /// Environment variables by container. Those not named stay as they are.
     pub environment: Option<Spanned<Entries<Entries<Scalar>>>>,
     /// Secrets by container: the ARN of a Secrets Manager secret or an SSM parameter for each variable.
@@ -185,6 +193,16 @@ pub struct Service {
     pub overrides: Option<Spanned<Vec<Spanned<Override>>>>,
 }
 
+/// Settings of every service that says nothing else.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// How new revisions name their images: `digest` or `none`. Default: none.
+    pub pin: Option<Spanned<Pin>>,
+    /// How long an image that is not in its registry yet is waited for. Default: 0s.
+    pub wait_for_images: Option<Spanned<DurationValue>>,
+}
+
 /// Settings for the targets that it selects. Mappings are merged key by key; anything else is replaced.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -200,6 +218,10 @@ pub struct Override {
     pub task_definition: Option<Spanned<DefinitionSource>>,
     /// Other images.
     pub images: Option<Spanned<Entries<ImageSource>>>,
+    /// Another way to name images.
+    pub pin: Option<Spanned<Pin>>,
+    /// Another time to wait for them.
+    pub wait_for_images: Option<Spanned<DurationValue>>,
     /// More or other environment variables.
     pub environment: Option<Spanned<Entries<Entries<Scalar>>>>,
     /// More or other secrets.

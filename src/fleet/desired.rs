@@ -3,6 +3,7 @@
 //! Nothing here is compared with what runs.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -10,7 +11,8 @@ use serde_json::Value;
 
 use crate::base::document::Document;
 use crate::fleet::codedeploy::CodeDeploy;
-use crate::fleet::{RunTasks, TargetId};
+use crate::fleet::image_ref::ImageRef;
+use crate::fleet::{Pin, RunTasks, TargetId};
 
 /// What the manifest declares of a target. Anything absent is left as it is in ECS.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +25,12 @@ pub struct Desired {
     pub promoted: IndexMap<String, TargetId>,
     /// Why it is not known what one of those runs.
     pub unpromoted: Option<String>,
+    /// How its new revision names the images that the manifest gives by a tag.
+    pub pin: Pin,
+    /// How long an image that is not there yet is waited for.
+    pub wait_for_images: Duration,
+    /// Why its images cannot be deployed, and what to do about it; known before the plan.
+    pub without_images: Option<(String, String)>,
     /// Environment variables by container name.
     pub environment: IndexMap<String, IndexMap<String, String>>,
     /// `valueFrom` ARNs by container name and secret name.
@@ -41,6 +49,23 @@ impl Desired {
     /// Whether a container's image, environment or secrets are declared.
     pub fn changes_containers(&self) -> bool {
         !(self.images.is_empty() && self.promoted.is_empty() && self.environment.is_empty() && self.secrets.is_empty())
+    }
+
+    /// Returns the images that the manifest gives without a digest, by container: those of `images`, and those of the task
+    /// definition file. What is deployed as it runs, or as an existing revision has it, stays as it is.
+    pub fn tagged_images(&self) -> Vec<(String, String)> {
+        let file = match &self.task_definition {
+            Base::File(definition) => definition.value(),
+            Base::Live | Base::Revision { .. } => Value::Null,
+        };
+        let containers = file["containerDefinitions"].as_array().into_iter().flatten();
+        let of_file =
+            containers.filter_map(|container| Some((container["name"].as_str()?, container["image"].as_str()?)));
+        let of_file =
+            of_file.filter(|(name, _)| !self.images.contains_key(*name) && !self.promoted.contains_key(*name));
+        let own = self.images.iter().map(|(name, image)| (name.as_str(), image.as_str()));
+        let all = own.chain(of_file).filter(|(_, image)| !image.is_empty() && ImageRef::parse(image).digest.is_none());
+        all.map(|(name, image)| (name.to_owned(), image.to_owned())).collect()
     }
 
     /// Returns the bytes of its own text, without a file's task definition, which targets share.
@@ -92,4 +117,26 @@ pub enum Base {
         /// The number, from 1.
         number: Option<u32>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_manifest_names_by_a_tag_is_to_be_pinned() {
+        let file = json!({ "containerDefinitions": [
+            { "name": "app", "image": "r/app:0" }, { "name": "proxy", "image": "r/proxy" },
+            { "name": "log", "image": "r/log@sha256:ab" }, { "name": "tried", "image": "r/tried:1" },
+        ] });
+        let mut desired = Desired { task_definition: Base::File(Document::write(&file)), ..Desired::default() };
+        desired.images.insert("app".to_owned(), "r/app:1".to_owned());
+        desired.promoted.insert("tried".to_owned(), "a/eu-west-1/s".to_owned().try_into().expect("a target"));
+        let names = |desired: &Desired| desired.tagged_images().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(&desired), ["app", "proxy"]);
+        desired.task_definition = Base::Live;
+        assert_eq!(names(&desired), ["app"]);
+    }
 }

@@ -6,9 +6,10 @@
 use serde_json::{Value, json};
 
 use crate::fleet::role_arn::RoleArn;
-use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, OrganizationSource, TargetSpec, identity_provider};
+use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, OrganizationSource, Pin, TargetSpec, identity_provider};
 use crate::iam::grant::{Grants, one_or_many};
 use crate::iam::{IamOptions, Permissions};
+use crate::references::image::Image;
 use crate::references::log::Log;
 use crate::references::need::Need;
 use crate::references::role::Role;
@@ -37,6 +38,7 @@ pub fn of_account(fleet: &Fleet, account: &Account, choice: IamOptions, grants: 
             deploys: choice.permissions == Permissions::Deploy,
         };
         needs.read(grants);
+        needs.resolve(grants);
         if choice.verify && needs.starts_tasks() {
             needs.verify(grants);
         }
@@ -156,6 +158,27 @@ impl Needs<'_> {
         }
     }
 
+    /// What resolves the tags of its images, or waits for them.
+    fn resolve(&self, grants: &mut Grants) {
+        let desired = &self.target.desired;
+        if desired.pin == Pin::None && desired.wait_for_images.is_zero() {
+            return;
+        }
+        let named = desired.tagged_images().into_iter().filter_map(|(_, image)| Image::read(&image));
+        let mut repositories: Vec<String> = named.map(|image| self.repository(&image)).collect();
+        if !desired.promoted.is_empty() {
+            repositories.push(self.arn("ecr", "repository/*"));
+        }
+        if !repositories.is_empty() {
+            let actions = ["ecr:BatchGetImage", "ecr:DescribeImageReplicationStatus", "ecr:GetDownloadUrlForLayer"];
+            grants.allow("ResolveImages", &actions, repositories, None);
+        }
+    }
+
+    fn repository(&self, image: &Image) -> String {
+        format!("arn:{}:ecr:{}:{}:repository/{}", self.partition, image.region, image.registry, image.repository)
+    }
+
     /// What a deployment changes.
     fn deploy(&self, grants: &mut Grants) {
         let desired = &self.target.desired;
@@ -256,10 +279,7 @@ impl Needs<'_> {
                 }
                 Need::Role(_) => {}
                 Need::Image(image) => {
-                    let (partition, registry) = (self.partition, &image.registry);
-                    let arn =
-                        format!("arn:{partition}:ecr:{}:{registry}:repository/{}", image.region, image.repository);
-                    self.verify_images(grants, arn);
+                    self.verify_images(grants, self.repository(&image));
                 }
                 Need::LogGroup(group) => self.verify_logs(grants, &group.region),
                 Need::Secret(secret) => {
@@ -301,8 +321,7 @@ impl Needs<'_> {
             return needs(definition, own, region).into_iter().collect();
         }
         let desired = &self.target.desired;
-        let images =
-            desired.images.values().filter_map(|image| crate::references::image::Image::read(image)).map(Need::Image);
+        let images = desired.images.values().filter_map(|image| Image::read(image)).map(Need::Image);
         let secrets = desired.secrets.values().flat_map(|secrets| secrets.values());
         images.chain(secrets.filter_map(|value| need::read(value, region))).collect()
     }

@@ -13,7 +13,7 @@ use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observation, Observed};
 use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 use crate::plan::work::{Definition, Plan, Work};
-use crate::plan::{run_task, settings, strategy};
+use crate::plan::{pinned, run_task, settings, strategy};
 use crate::task_definition::{compose, normalise};
 use crate::{references, task_definition};
 
@@ -111,6 +111,9 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
     if let Some(reason) = &target.desired.unpromoted {
         return Decision::blocked(reason.clone(), "deploy it there first, and wait until that has succeeded");
     }
+    if let Some((reason, help)) = &target.desired.without_images {
+        return Decision::blocked(reason, help);
+    }
     let declared = &target.desired.task_definition;
     let live = &observed.live.value();
     let base = match base(declared, observed, live) {
@@ -120,7 +123,8 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         }
     };
     let base = &*base;
-    let mut wanted = match compose::build(base, &target.desired) {
+    let desired = pinned::as_known(&target.desired, live, observed.newest.as_ref());
+    let mut wanted = match compose::build(base, &desired) {
         Ok(wanted) => wanted,
         Err(error) => {
             let help = "name a container of the task definition, or add it there";

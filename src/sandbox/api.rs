@@ -68,6 +68,8 @@ impl Api {
         };
         let output = match (self, call.operation.as_str()) {
             (Self::Ecs, _) => return ecs::answer(world, call, input),
+            (Self::Ecr, "BatchGetImage") => ecr::manifests(world, call, input),
+            (Self::Ecr, "DescribeImageReplicationStatus") => ecr::replication(world, call, input),
             (Self::Ecr, "DescribeImages") => ecr::images(world, call, input),
             (Self::Ecr, "DescribePullThroughCacheRules") => ecr::caches(world, call, input),
             (Self::Ecr, _) => unknown("ECR"),

@@ -59,6 +59,7 @@ impl World {
 
     /// Makes every target of the fleet exist.
     pub(crate) fn furnish(&mut self, fleet: &Fleet, now: Moment) {
+        self.begun = now;
         for account in &fleet.accounts {
             self.add_account(account.id.as_str(), &account.name);
         }

@@ -71,6 +71,8 @@ pub(crate) struct World {
     pub(crate) forgets_writes: bool,
     /// How many sessions STS handed out.
     pub(crate) issued: u64,
+    /// When its fleet was furnished.
+    pub(crate) begun: Moment,
 }
 
 impl World {
@@ -98,6 +100,7 @@ impl World {
             size: Size::Small,
             forgets_writes: false,
             issued: 0,
+            begun: 0,
         }
     }
 

@@ -17,6 +17,7 @@ mod health;
 mod hooks;
 mod iam;
 mod identity;
+mod images;
 mod init;
 mod interrupted;
 mod leaves;

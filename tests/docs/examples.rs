@@ -56,6 +56,7 @@ pages! {
     the_commands_of_alarms_do_what_it_shows: "docs/alarms.md",
     the_commands_of_gitlab_do_what_it_shows: "docs/gitlab.md",
     the_commands_of_iam_do_what_it_shows: "docs/iam.md",
+    the_commands_of_images_do_what_it_shows: "docs/images.md",
     the_commands_of_organization_do_what_it_shows: "docs/organization.md",
     the_commands_of_pipeline_do_what_it_shows: "docs/pipeline.md",
     the_commands_of_plan_do_what_it_shows: "docs/plan.md",

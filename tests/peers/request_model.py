@@ -24,7 +24,13 @@ OPERATIONS = {
         "ListDeployments",
         "StopDeployment",
     ],
-    "ecr": ["DescribeImages", "DescribePullThroughCacheRules"],
+    "ecr": [
+        "BatchGetImage",
+        "DescribeImageReplicationStatus",
+        "DescribeImages",
+        "DescribePullThroughCacheRules",
+        "GetDownloadUrlForLayer",
+    ],
     "ecs": [
         "ContinueServiceDeployment",
         "CreateCluster",

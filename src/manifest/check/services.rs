@@ -1,18 +1,20 @@
 //! `services:`: every target, with what the manifest wants of it. Which wave it is in, `waves.rs` says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::base::arn;
 use crate::fleet::{Desired, TargetId, image};
+use crate::manifest::Manifest;
 use crate::manifest::check::accounts::{Accounts, Draft};
 use crate::manifest::check::definition::Definitions;
 use crate::manifest::check::deployment::leave_out_moot;
 use crate::manifest::check::draft::{Layer, ServiceDraft, Target, Targets};
 use crate::manifest::check::room::{MAX_TEXT, Room};
-use crate::manifest::check::{Checker, Files, entries, items};
+use crate::manifest::check::{Checker, Files, entries, given, items};
 use crate::manifest::deployment::Deployment;
 use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::{Scope, Template};
@@ -20,7 +22,6 @@ use crate::manifest::scalar::{Count, Scalar, parse_count};
 use crate::manifest::select::{Candidate, Selector, Vocabulary};
 use crate::manifest::spanned::{Entries, Span, Spanned};
 use crate::manifest::taskdef::map_text;
-use crate::manifest::{Manifest, Service};
 use crate::references::need;
 use crate::task_definition::{check_secret, find_placeholder};
 
@@ -34,6 +35,13 @@ impl Checker<'_> {
     /// Reads the services' names. Records what is wrong with each service by itself.
     pub fn services<'t>(self, manifest: &'t Manifest, root: Span) -> Vec<ServiceDraft<'t>> {
         let mut drafts = Vec::new();
+        let written = given(&manifest.defaults);
+        let wait = written.and_then(|defaults| given(&defaults.wait_for_images));
+        let defaults = Desired {
+            pin: written.and_then(|defaults| given(&defaults.pin)).copied().unwrap_or_default(),
+            wait_for_images: wait.map_or(Duration::ZERO, |wait| wait.0),
+            ..Desired::default()
+        };
         let Some(list) = self.need(&manifest.services, root, "the manifest", "services") else { return drafts };
         if list.is_empty() {
             let span = manifest.services.as_ref().map_or(root, |services| services.span);
@@ -64,7 +72,7 @@ impl Checker<'_> {
             self.run_tasks(&service.before);
             self.run_tasks(&service.after);
             if let Some(name) = name.filter(|name| self.unique(&mut seen, "services", name, place)) {
-                drafts.push(ServiceDraft { name, span: place, written: service });
+                drafts.push(ServiceDraft { name, span: place, written: service, defaults: defaults.clone() });
             }
         }
         drafts
@@ -105,8 +113,7 @@ impl Checker<'_> {
                         continue;
                     }
                     let scope = Scope { region: Some(region), service: Some(service.name), ..account.scope() };
-                    let Some((cluster, name, desired)) =
-                        self.target(service.written, candidate, &scope, &mut definitions)
+                    let Some((cluster, name, desired)) = self.target(service, candidate, &scope, &mut definitions)
                     else {
                         whole = false;
                         continue;
@@ -199,18 +206,21 @@ impl Checker<'_> {
     /// Resolves one target: its cluster, its service's name where that is written, and what is wanted of it.
     fn target(
         self,
-        service: &Service,
+        draft: &ServiceDraft<'_>,
         candidate: Candidate<'_>,
         scope: &Scope<'_>,
         definitions: &mut Definitions<'_>,
     ) -> Option<(String, Option<String>, Desired)> {
         let before = self.context.count();
+        let service = draft.written;
         let overrides = items(&service.overrides).iter().filter_map(Spanned::get);
         let matching = overrides.filter(|other| other.select.is_some() && matches(&other.select, candidate));
         let layers: Vec<Layer<'_>> = std::iter::once(service.into()).chain(matching.map(Layer::from)).collect();
         let (mut cluster, mut name, mut source) = (None, None, None);
-        let mut desired = Desired::default();
+        let mut desired = draft.defaults.clone();
         for layer in &layers {
+            desired.pin = given(layer.pin).copied().unwrap_or(desired.pin);
+            desired.wait_for_images = given(layer.wait_for_images).map_or(desired.wait_for_images, |wait| wait.0);
             cluster = self.ecs_name(layer.cluster, scope, "cluster").or(cluster);
             name = self.ecs_name(layer.service, scope, "service").or(name);
             source = layer.task_definition.as_ref().or(source);

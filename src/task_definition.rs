@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use crate::task_definition::model::{is_member, strip_comments};
+pub use crate::task_definition::model::{coerce_patch, is_member, judge_patch, strip_comments};
 pub use crate::task_definition::placeholder::find as find_placeholder;
 pub use crate::task_definition::rules::check_secret;
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::base::document::Document;
 use crate::fleet::codedeploy::CodeDeploy;
@@ -17,6 +17,8 @@ use crate::fleet::{RunTasks, TargetId};
 pub struct Desired {
     /// The task definition that it starts from.
     pub task_definition: Base,
+    /// Members of it that get other values: a JSON merge patch, in which containers are named instead of listed.
+    pub set: Map<String, Value>,
     /// Image by container name.
     pub images: IndexMap<String, String>,
     /// The targets that run the images of other containers, by container name; read before the plan.
@@ -38,9 +40,11 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// Whether a container's image, environment or secrets are declared.
-    pub fn changes_containers(&self) -> bool {
-        !(self.images.is_empty() && self.promoted.is_empty() && self.environment.is_empty() && self.secrets.is_empty())
+    /// Whether anything of the task definition that it starts from is declared: members, images, environment or secrets.
+    pub fn changes_definition(&self) -> bool {
+        let containers = [self.environment.is_empty(), self.secrets.is_empty()];
+        let images = [self.images.is_empty(), self.promoted.is_empty()];
+        !(self.set.is_empty() && images == [true; 2] && containers == [true; 2])
     }
 
     /// Returns the bytes of its own text, without a file's task definition, which targets share.
@@ -50,6 +54,7 @@ impl Desired {
         let containers = self.environment.values().chain(self.secrets.values());
         of(&self.images)
             + containers.map(of).sum::<usize>()
+            + bytes_of(&self.set)
             + bytes_of(&self.deployment)
             + bytes_of(&self.run_tasks)
             + bytes_of(&self.codedeploy)
@@ -77,7 +82,7 @@ pub fn bytes_of(value: &impl Serialize) -> usize {
     count.0
 }
 
-/// The task definition that a target starts from, before its images, environment and secrets are put in.
+/// The task definition that a target starts from, before what is declared of it is put in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Base {
     /// The revision that the service runs.

@@ -113,7 +113,7 @@ impl Needs<'_> {
 
     /// Whether a new revision may be registered for it.
     fn registers(&self) -> bool {
-        matches!(self.target.desired.task_definition, Base::File(_)) || self.target.desired.changes_containers()
+        matches!(self.target.desired.task_definition, Base::File(_)) || self.target.desired.changes_definition()
     }
 
     /// Whether a deployment of it may start tasks of another revision, or more of them.

@@ -16,6 +16,7 @@ mod gitlab;
 mod identity;
 mod notify;
 mod organization;
+mod patch;
 mod policy;
 mod promotion;
 mod room;
@@ -95,6 +96,7 @@ pub fn check(
     let services = checker.services(manifest, span);
     let vocabulary = accounts.vocabulary(&services);
     let mut targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
+    warnings.extend(context.take_warnings());
     let timeout = checker.timeout(manifest);
     let release = Release {
         commit: Commit::of_job(variables, &mut warnings),

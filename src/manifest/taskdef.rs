@@ -123,7 +123,15 @@ impl TaskDefinition {
 
     /// Returns what AWS would refuse of the definition of one target, at its place in the file. With `images`, those of
     /// containers as well: the command line may still put others in their place.
-    pub fn judge(&self, resolved: &Document, desired: &Desired, images: bool) -> Vec<Fault> {
+    ///
+    /// `of_patch` gives those that come of what the manifest sets their place there.
+    pub fn judge(
+        &self,
+        resolved: &Document,
+        desired: &Desired,
+        images: bool,
+        of_patch: &dyn Fn(&Finding, &Value) -> Option<Fault>,
+    ) -> Vec<Fault> {
         // A target that wants the same of the same definition has the same faults.
         if self.judged.borrow_mut().insert(resolved.clone(), desired.clone()).as_ref() == Some(desired) {
             return Vec::new();
@@ -132,7 +140,10 @@ impl TaskDefinition {
         let Ok(definition) = compose::build(&resolved.value(), desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
         let findings = findings.filter(|finding| images || !finding.is_of_image());
-        findings.map(|finding| self.fault(&finding.path, finding.message, finding.help)).collect()
+        let fault = |finding: Finding| {
+            of_patch(&finding, &definition).unwrap_or_else(|| self.fault(&finding.path, finding.message, finding.help))
+        };
+        findings.map(fault).collect()
     }
 
     /// Makes a fault of a member of the definition, at its place in the file.

@@ -6,6 +6,7 @@ use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
 use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::Template;
+use crate::manifest::patch::Patch;
 use crate::manifest::run_task::RunTask;
 use crate::manifest::scalar::{Count, Scalar};
 use crate::manifest::spanned::{Entries, Span, Spanned};
@@ -42,6 +43,8 @@ pub struct Layer<'a> {
     pub(crate) cluster: &'a Option<Spanned<Template>>,
     pub(crate) service: &'a Option<Spanned<Template>>,
     pub(crate) task_definition: &'a Option<Spanned<DefinitionSource>>,
+    /// What an override sets. A service sets in its `task_definition`.
+    pub set: Option<&'a Spanned<Patch>>,
     pub images: &'a Option<Spanned<Entries<ImageSource>>>,
     pub environment: &'a Option<Spanned<Entries<Entries<Scalar>>>>,
     pub secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
@@ -53,11 +56,12 @@ pub struct Layer<'a> {
 }
 
 macro_rules! layer {
-    ($from:expr) => {
+    ($from:expr, $set:expr) => {
         Layer {
             cluster: &$from.cluster,
             service: &$from.service,
             task_definition: &$from.task_definition,
+            set: $set,
             images: &$from.images,
             environment: &$from.environment,
             secrets: &$from.secrets,
@@ -72,13 +76,13 @@ macro_rules! layer {
 
 impl<'a> From<&'a Service> for Layer<'a> {
     fn from(service: &'a Service) -> Self {
-        layer!(service)
+        layer!(service, None)
     }
 }
 
 impl<'a> From<&'a Override> for Layer<'a> {
     fn from(other: &'a Override) -> Self {
-        layer!(other)
+        layer!(other, other.set.as_ref())
     }
 }
 

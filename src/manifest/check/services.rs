@@ -6,11 +6,13 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::base::arn;
+use crate::base::json;
 use crate::fleet::{Desired, TargetId, image};
 use crate::manifest::check::accounts::{Accounts, Draft};
 use crate::manifest::check::definition::Definitions;
 use crate::manifest::check::deployment::leave_out_moot;
 use crate::manifest::check::draft::{Layer, ServiceDraft, Target, Targets};
+use crate::manifest::check::patch::patches;
 use crate::manifest::check::room::{MAX_TEXT, Room};
 use crate::manifest::check::{Checker, Files, entries, items};
 use crate::manifest::deployment::Deployment;
@@ -55,6 +57,7 @@ impl Checker<'_> {
                     self.need(&other_value.select, other.span, "an override", "select");
                     self.deployment(&other_value.deployment, &service.deployment);
                     self.source(&other_value.task_definition);
+                    self.patch(other_value.set.as_ref());
                     self.run_tasks(&other_value.before);
                     self.run_tasks(&other_value.after);
                 }
@@ -279,7 +282,7 @@ impl Checker<'_> {
             }
             if let Some(settings) = self.settings(layer.deployment, scope) {
                 match &mut desired.deployment {
-                    Some(base) => merge_json(base, settings),
+                    Some(base) => json::merge(base, settings),
                     none => *none = Some(settings),
                 }
             }
@@ -291,6 +294,7 @@ impl Checker<'_> {
         if let (Some(arn), Some(place)) = (cluster.as_ref().filter(|name| name.contains(":cluster/")), last) {
             self.own_place(arn, place.span, scope);
         }
+        desired.set = self.set(&patches(source, &layers), scope).unwrap_or_default();
         if let Some(source) = source {
             desired.task_definition = self.base(&desired, source, &layers, scope, definitions).unwrap_or_default();
         }
@@ -393,22 +397,5 @@ fn merge<T>(
                 values.insert(name.key.clone(), text);
             }
         }
-    }
-}
-
-/// Puts `over` on top of `base`: objects key by key, anything else as a whole.
-fn merge_json(base: &mut Value, over: Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                match base.get_mut(&key) {
-                    Some(inner) => merge_json(inner, value),
-                    None => {
-                        base.insert(key, value);
-                    }
-                }
-            }
-        }
-        (base, over) => *base = over,
     }
 }

@@ -28,6 +28,7 @@ pub mod service;
 pub mod settings;
 pub mod sts;
 mod timing;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,28 +1,21 @@
 //! ECS: the calls of one account and region, in AWS's own JSON.
 //!
 //! The SDK's types have no serde, and a mapping of some sixty structures would lose whatever AWS adds next. So each call
-//! carries a JSON value through the real SDK: an interceptor puts it in as the body before signing and reads the
-//! answer's bytes after deserialising. Only this file knows the trick.
+//! carries a JSON value through the real SDK, as `wire` knows how.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
-use aws_sdk_ecs::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
-};
-use aws_sdk_ecs::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_ecs::error::BoxError;
-use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::aws::attempts::Attempts;
-use crate::aws::calls::Attempt;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::limits::{Group, Limits};
 use crate::aws::others::AuxClients;
 use crate::aws::permit::{Gate, Permit};
+use crate::aws::wire::Wire;
 
 /// DescribeServices takes at most so many services (ECS model).
 pub const SERVICES_PER_CALL: usize = 10;
@@ -63,52 +56,6 @@ pub struct ServiceUpdate {
     pub deployment: Option<Value>,
     /// Starts a deployment even where nothing else changes.
     pub force: bool,
-}
-
-/// Carries one JSON body in and one out.
-#[derive(Clone, Debug)]
-struct Wire {
-    request: Arc<Vec<u8>>,
-    answer: Arc<Mutex<Option<Value>>>,
-    /// Which attempt at its call it is, from 1.
-    attempt: u32,
-}
-
-impl Wire {
-    fn new(body: &impl fmt::Display, attempt: u32) -> Self {
-        Self { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default(), attempt }
-    }
-}
-
-#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for Wire {
-    fn name(&self) -> &'static str {
-        "Wire"
-    }
-
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        config.interceptor_state().store_put(Attempt(self.attempt));
-        let request = context.request_mut();
-        request.headers_mut().insert("content-length", self.request.len().to_string());
-        *request.body_mut() = SdkBody::from(self.request.as_slice());
-        Ok(())
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let answer = context.response().body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok());
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
-        Ok(())
-    }
 }
 
 /// Sends one operation with a JSON body in a place that is held, once, and returns the answer's JSON.
@@ -195,8 +142,7 @@ impl Ecs {
         match result {
             Ok(()) => {
                 self.limits.answered(group);
-                let answer = wire.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-                answer.ok_or_else(|| CallError::plain(operation, Kind::Unknown, "the answer is not JSON"))
+                wire.take_answer().ok_or_else(|| CallError::unreadable(operation, 200))
             }
             Err(error) => {
                 let error = CallError::after(operation, &error, attempts.number(), attempts.elapsed());

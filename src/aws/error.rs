@@ -129,11 +129,15 @@ impl CallError {
             }
             SdkError::ResponseError(context) => {
                 let status = context.raw().status().as_u16();
-                let unreadable = Self::plain(operation, Kind::Unknown, format!("HTTP {status} with {UNREADABLE}"));
-                Self { request_id: request_id(error), ..unreadable }
+                Self { request_id: request_id(error), ..Self::unreadable(operation, status) }
             }
             _ => Self::plain(operation, Kind::Unknown, "the call failed before there was an answer"),
         }
+    }
+
+    /// Makes the error of an answer that is not one of AWS's form.
+    pub fn unreadable(operation: &'static str, status: u16) -> Self {
+        Self::plain(operation, Kind::Unknown, format!("HTTP {status} with {UNREADABLE}"))
     }
 
     /// Makes an error that has no code of AWS's.

@@ -82,8 +82,11 @@ pub struct History {
     pub fleet: Fleet,
     pub sandbox: Sandbox,
     pub planning: Option<Planning>,
-    /// Every run: the disturbed one first, then a rollback, then those that finish it, then the one that has nothing to do.
+    /// Every run: the disturbed one first, then a rollback, then those that finish it, then one that has nothing to do,
+    /// unless the one before it had nothing to do.
     pub runs: Vec<Ran>,
+    /// Whether the run that finishes what is left found nothing.
+    pub nothing_was_left: bool,
     /// Whether everything had come to rest before the run that finishes; without that it has no say.
     pub rested: bool,
 }
@@ -118,6 +121,7 @@ async fn history(scenario: &Scenario) -> History {
     let planning = stage.planning(scenario, &mut job).await;
     let mut runs = vec![stage.disturbed(scenario, job).await];
     let rested = stage.comes_to_rest().await;
+    let mut nothing_was_left = false;
     if rested {
         if let Some(back) = scenario.back {
             // What is back already is left as it is.
@@ -127,11 +131,17 @@ async fn history(scenario: &Scenario) -> History {
                 stage.comes_to_rest().await;
             }
         }
-        runs.extend(stage.whole(scenario, &Command::Deploy).await);
-        stage.comes_to_rest().await;
-        runs.push(stage.undisturbed(Job::of(Command::Deploy)).await);
+        let finishing = stage.whole(scenario, &Command::Deploy).await;
+        // One that found nothing to do has shown what a further one would.
+        nothing_was_left =
+            matches!(&finishing[..], [ran] if ran.code() == Some(Exit::Done) && ran.calls.attempts.is_empty());
+        runs.extend(finishing);
+        if !nothing_was_left {
+            stage.comes_to_rest().await;
+            runs.push(stage.undisturbed(Job::of(Command::Deploy)).await);
+        }
     }
-    History { fleet: stage.fleet, sandbox: stage.sandbox, planning, runs, rested }
+    History { fleet: stage.fleet, sandbox: stage.sandbox, planning, runs, nothing_was_left, rested }
 }
 
 impl Back {

@@ -58,7 +58,11 @@ pub fn a_rerun_converges(scenario: &Scenario, history: &History, broken: &mut Br
     if !history.rested {
         return;
     }
-    let Some([finishing, idle]) = history.runs.last_chunk() else { return };
+    let (Some(idle), Some(finishing)) =
+        (history.runs.last(), history.runs.iter().nth_back(usize::from(!history.nothing_was_left)))
+    else {
+        return;
+    };
     if let Some(Err(error)) = &finishing.exit
         && error.message.contains("by CodeDeploy is in progress")
     {

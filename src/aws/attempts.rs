@@ -1,0 +1,115 @@
+//! The attempts at a call to ECS that may be repeated.
+//!
+//! The SDK's own retries count a throttled attempt like one that met an outage, and take both from one allowance of the
+//! account: many reads at once in a busy account would use up each other's attempts. Here throttling costs no attempt. Who
+//! is throttled takes its place in the queue of its group again, which is slower by then.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::aws::error::{CallError, Kind};
+use crate::aws::timing::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, THROTTLED_TIMEOUT};
+
+/// How long the second attempt waits; each later one waits twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// The attempts at one call.
+#[derive(Debug)]
+pub struct Attempts {
+    /// So many may fail without an answer or with one that says that AWS is out of order.
+    most: u32,
+    since: Instant,
+    failed: u32,
+    throttled: u32,
+}
+
+impl Attempts {
+    /// Begins a call that may be tried so often.
+    pub fn new(most: u32) -> Self {
+        Self { most, since: Instant::now(), failed: 0, throttled: 0 }
+    }
+
+    /// A call that is sent once: a later one takes its place.
+    pub fn once() -> Self {
+        Self::new(1)
+    }
+
+    /// Returns the number of the attempt that is under way, from 1.
+    pub fn number(&self) -> u32 {
+        self.failed + self.throttled + 1
+    }
+
+    /// Returns how long the call has been tried by now.
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Whether what failed is tried again; waits until it may be.
+    pub async fn again(&mut self, error: &CallError) -> bool {
+        let (elapsed, is_once) = (self.since.elapsed(), self.most == 1);
+        match error.kind {
+            Kind::Throttled if !is_once && elapsed < THROTTLED_TIMEOUT => {
+                self.throttled += 1;
+                true
+            }
+            Kind::Unknown => {
+                self.failed += 1;
+                let wait = FIRST_WAIT.saturating_mul(1 << (self.failed - 1).min(10));
+                let end = if self.throttled == 0 { OPERATION_TIMEOUT } else { THROTTLED_TIMEOUT };
+                if self.failed >= self.most || elapsed + wait + ATTEMPT_TIMEOUT > end {
+                    return false;
+                }
+                tokio::time::sleep(wait).await;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: Kind) -> CallError {
+        CallError::plain("DescribeServices", kind, "")
+    }
+
+    /// Fails attempts in turn with these kinds until one is the last; returns how many there were, and the seconds.
+    async fn made(most: u32, kinds: &[Kind]) -> (u32, u64) {
+        let (began, mut attempts) = (Instant::now(), Attempts::new(most));
+        for kind in kinds.iter().cycle() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if !attempts.again(&error(*kind)).await {
+                break;
+            }
+        }
+        (attempts.failed + attempts.throttled, began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttling_costs_time_and_no_attempt() {
+        assert_eq!(made(6, &[Kind::Throttled]).await, (119, 120));
+        let mixed = made(3, &[Kind::Throttled, Kind::Throttled, Kind::Throttled, Kind::Unknown]).await;
+        assert_eq!(mixed, (12, 13));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_has_so_many_attempts_and_waits_longer_each_time() {
+        assert_eq!(made(6, &[Kind::Unknown]).await, (6, 21));
+        assert_eq!(made(2, &[Kind::Unknown]).await, (2, 2));
+        // No attempt begins that could not end within the time of one call.
+        assert_eq!(made(60, &[Kind::Unknown]).await.1, 21);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_aws_refuses_or_is_sent_once_is_not_tried_again() {
+        for kind in [Kind::Denied, Kind::Expired, Kind::Refused, Kind::NotSent, Kind::NoSession, Kind::Withdrawn] {
+            assert!(!Attempts::new(6).again(&error(kind)).await, "{kind:?}");
+        }
+        for kind in [Kind::Throttled, Kind::Unknown] {
+            assert!(!Attempts::once().again(&error(kind)).await, "{kind:?}");
+        }
+    }
+}

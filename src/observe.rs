@@ -6,6 +6,7 @@ pub mod attempt;
 pub mod codedeploy;
 pub mod family;
 pub mod history;
+pub mod lookups;
 pub mod progress;
 pub mod references;
 pub mod service;

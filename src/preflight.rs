@@ -4,6 +4,7 @@
 pub mod alarms;
 pub mod codedeploy;
 pub mod diagnosis;
+pub mod lookups;
 pub mod promotion;
 pub mod references;
 pub mod run_tasks;

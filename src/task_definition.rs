@@ -112,6 +112,14 @@ pub fn describe(definition: &Value, path: &[Step]) -> String {
     }
 }
 
+/// Returns the value at a path.
+pub fn value_at<'v>(definition: &'v Value, path: &[Step]) -> Option<&'v Value> {
+    path.iter().try_fold(definition, |value, step| match step {
+        Step::Member(name) => value.get(name),
+        Step::Entry(index) => value.get(index),
+    })
+}
+
 /// Returns a path with one more member.
 fn member(path: &[Step], name: &str) -> Vec<Step> {
     let mut path = path.to_vec();

@@ -2,6 +2,7 @@
 //!
 //! Nothing here is compared with what runs.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use indexmap::IndexMap;
@@ -10,7 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::base::document::Document;
 use crate::fleet::codedeploy::CodeDeploy;
-use crate::fleet::{RunTasks, TargetId};
+use crate::fleet::lookup::{Asked, Known, Lookup, fill_json, fill_text};
+use crate::fleet::{Launch, RunTasks, TargetId};
 
 /// What the manifest declares of a target. Anything absent is left as it is in ECS.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,8 +25,8 @@ pub struct Desired {
     pub images: IndexMap<String, String>,
     /// The targets that run the images of other containers, by container name; read before the plan.
     pub promoted: IndexMap<String, TargetId>,
-    /// Why it is not known what one of those runs.
-    pub unpromoted: Option<String>,
+    /// Why not all of this is known, and what to do: what runs elsewhere, or a lookup.
+    pub unknown: Option<(String, String)>,
     /// Environment variables by container name.
     pub environment: IndexMap<String, IndexMap<String, String>>,
     /// `valueFrom` ARNs by container name and secret name.
@@ -37,6 +39,8 @@ pub struct Desired {
     pub run_tasks: RunTasks,
     /// How CodeDeploy deploys it; `None` where ECS does.
     pub codedeploy: Option<CodeDeploy>,
+    /// The lookups in these texts.
+    pub lookups: BTreeMap<Lookup, Asked>,
 }
 
 impl Desired {
@@ -58,6 +62,39 @@ impl Desired {
             + bytes_of(&self.deployment)
             + bytes_of(&self.run_tasks)
             + bytes_of(&self.codedeploy)
+    }
+}
+
+impl Desired {
+    /// Returns the lookups whose values are not known.
+    pub fn open_lookups(&self) -> impl Iterator<Item = &Lookup> {
+        self.lookups.iter().filter(|(_, asked)| asked.found.is_none()).map(|(lookup, _)| lookup)
+    }
+
+    /// Puts values into all texts. What is not known stays.
+    pub fn fill(&mut self, known: &Known) {
+        let names = [&mut self.environment, &mut self.secrets].into_iter().flat_map(|it| it.values_mut());
+        let texts = self.images.values_mut().chain(names.flat_map(|it| it.values_mut()));
+        let tasks = self.run_tasks.before.iter_mut().chain(&mut self.run_tasks.after);
+        texts.for_each(|text| fill_text(text, known));
+        for task in tasks {
+            task.environment.values_mut().chain(task.command.iter_mut().flatten()).for_each(|it| fill_text(it, known));
+            task.network.iter_mut().for_each(|network| fill_json(network, known));
+            if let Some(Launch::CapacityProviders(providers)) = &mut task.launch {
+                providers.iter_mut().for_each(|provider| fill_json(provider, known));
+            }
+        }
+        self.set.values_mut().chain(&mut self.deployment).for_each(|value| fill_json(value, known));
+        if let Base::File(document) = &mut self.task_definition
+            && Lookup::is_in_document(document)
+        {
+            let mut value = document.value();
+            fill_json(&mut value, known);
+            *document = Document::write(&value);
+        }
+        for (lookup, asked) in &mut self.lookups {
+            asked.found = known.get(lookup).cloned().or(asked.found.take());
+        }
     }
 }
 
@@ -97,4 +134,37 @@ pub enum Base {
         /// The number, from 1.
         number: Option<u32>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fleet::lookup::{Found, Store};
+
+    #[test]
+    fn every_text_of_a_target_is_filled() {
+        let lookup = Lookup::new(Store::Ssm, "/b").expect("a name");
+        let document = json!({ "taskRoleArn": "${ssm:/b}" });
+        let entry = |text: &str| IndexMap::from([("app".to_owned(), text.to_owned())]);
+        let mut desired = Desired {
+            images: entry("${ssm:/b}"),
+            environment: IndexMap::from([("app".to_owned(), entry("${ssm:/b}"))]),
+            secrets: IndexMap::from([("app".to_owned(), entry("${ssm:/b}"))]),
+            set: json!({ "cpu": "${ssm:/b}" }).as_object().cloned().expect("an object"),
+            deployment: Some(json!({ "alarms": "${ssm:/b}" })),
+            task_definition: Base::File(Document::write(&document)),
+            lookups: BTreeMap::from([(lookup.clone(), Asked::default())]),
+            ..Desired::default()
+        };
+        assert_eq!(desired.open_lookups().count(), 1);
+        desired.fill(&Known::from([(lookup.clone(), Found::of_text("B", ""))]));
+        assert_eq!(desired.open_lookups().count(), 0);
+        let Base::File(document) = &desired.task_definition else { panic!("a file") };
+        assert_eq!(document.value(), json!({ "taskRoleArn": "B" }));
+        let texts = [&desired.images["app"], &desired.environment["app"]["app"], &desired.secrets["app"]["app"]];
+        assert_eq!((texts, &desired.set["cpu"]), (["B"; 3].map(str::to_owned).each_ref(), &json!("B")));
+        assert_eq!(desired.deployment, Some(json!({ "alarms": "B" })));
+    }
 }

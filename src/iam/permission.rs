@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::fleet::lookup::Store;
 use crate::fleet::role_arn::RoleArn;
 use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, OrganizationSource, TargetSpec, identity_provider};
 use crate::iam::grant::{Grants, one_or_many};
@@ -37,6 +38,7 @@ pub fn of_account(fleet: &Fleet, account: &Account, choice: IamOptions, grants: 
             deploys: choice.permissions == Permissions::Deploy,
         };
         needs.read(grants);
+        needs.look_up(grants);
         if choice.verify && needs.starts_tasks() {
             needs.verify(grants);
         }
@@ -153,6 +155,20 @@ impl Needs<'_> {
         }
         if !self.target.alarms.is_empty() {
             grants.allow("Alarms", &["cloudwatch:DescribeAlarms"], [self.arn("cloudwatch", "alarm:*")], None);
+        }
+    }
+
+    /// What the target's texts look up.
+    fn look_up(&self, grants: &mut Grants) {
+        for lookup in self.target.desired.lookups.keys() {
+            match lookup.store {
+                Store::Ssm => {
+                    // The ARN has neither a version nor the first slash.
+                    let name = lookup.key.split(':').next().unwrap_or_default().trim_start_matches('/');
+                    let arn = self.arn("ssm", &format!("parameter/{name}"));
+                    grants.allow("LookUpParameters", &["ssm:GetParameters"], [arn], None);
+                }
+            }
         }
     }
 

@@ -94,7 +94,7 @@ impl<'a> Decoder<'a> {
 
     fn literal(self, expected: &str) -> Result<&'a str, DecodeError> {
         let Value::Text(template) = &self.node.value else { return self.mismatch(expected) };
-        match (template.as_literal(), template.names().first()) {
+        match (template.as_literal(), template.first_reference()) {
             (Some(text), _) => match self.context.open_in(text) {
                 Some(name) => {
                     record(self.context, self.node.span, unset(&name, ""));
@@ -103,7 +103,7 @@ impl<'a> Decoder<'a> {
                 None => Ok(text),
             },
             (None, name) => {
-                let name = name.copied().unwrap_or_default();
+                let name = name.unwrap_or_default();
                 let message = format!("`${{{name}}}` is not known here");
                 let help = "only an environment variable, `${NAME}`, can be used here";
                 let problem = Problem::new(format!("${{{name}"), message, help);

@@ -51,7 +51,7 @@ impl Patch {
         let (mut members, mut found) = (&self.0, None);
         for step in path {
             let Step::Member(name) = step else { break };
-            let Some(entry) = members.0.iter().find(|entry| entry.key == *name) else { return None };
+            let entry = members.0.iter().find(|entry| entry.key == *name)?;
             found = Some(entry.value.span);
             match entry.value.get() {
                 Some(Part::Map(inner)) => (members, found) = (inner, None),

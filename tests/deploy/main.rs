@@ -20,6 +20,7 @@ mod identity;
 mod init;
 mod interrupted;
 mod leaves;
+mod lookups;
 mod lost;
 mod meanwhile;
 mod organization;

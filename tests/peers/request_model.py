@@ -72,7 +72,7 @@ OPERATIONS = {
         "ListTagsForResource",
     ],
     "secretsmanager": ["DescribeSecret"],
-    "ssm": ["DescribeParameters"],
+    "ssm": ["DescribeParameters", "GetParameters"],
     "sts": ["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"],
 }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use crate::fleet::lookup::Lookup;
 use crate::fleet::{Base, Desired, Revision};
 use crate::manifest::check::draft::Layer;
 use crate::manifest::check::patch::patches;
@@ -19,7 +20,7 @@ use crate::manifest::scalar::{Count, parse_count};
 use crate::manifest::spanned::{Span, Spanned};
 use crate::manifest::taskdef::TaskDefinition;
 use crate::references;
-use crate::task_definition::Finding;
+use crate::task_definition::{Finding, Step};
 
 /// ECS's longest name of a family.
 const LONGEST_FAMILY: usize = 255;
@@ -30,6 +31,11 @@ pub struct Definitions<'a> {
     pub files: &'a Files<'a>,
     /// What was read, by path; `None` = its faults are recorded.
     pub known: BTreeMap<PathBuf, Option<Rc<TaskDefinition>>>,
+}
+
+/// Returns the scope of what is known offline: what a target starts from is read before any lookup.
+fn offline<'a>(scope: &Scope<'a>) -> Scope<'a> {
+    Scope { lookups: None, ..*scope }
 }
 
 impl Checker<'_> {
@@ -68,7 +74,7 @@ impl Checker<'_> {
                 (None, None) => return Some(Base::Live),
             },
         };
-        let path = self.resolve_open(file, span, scope)?;
+        let path = self.resolve_open(file, span, &offline(scope))?;
         if self.is_open(&path) {
             // Which file it is, only a deployment needs to know.
             return Some(Base::Live);
@@ -79,6 +85,13 @@ impl Checker<'_> {
         self.containers_of(&patches, definition.containers());
         let refused = |faults: Vec<_>| faults.into_iter().for_each(|fault| self.context.push(fault));
         let document = definition.resolve(scope).map_err(refused).ok()?;
+        if document.value()["family"].as_str().is_some_and(Lookup::is_in) {
+            let (message, help) =
+                ("the family is not looked up", "write it out: the family's revisions are read first");
+            let fault = definition.fault(&[Step::Member("family".to_owned())], message.to_owned(), help.to_owned());
+            self.context.push(fault);
+            return None;
+        }
         let is_whole = self.context.open.borrow().is_empty();
         let of_patch = |finding: &Finding, whole: &Value| self.of_patch(&patches, finding, whole);
         let images = definitions.files.images;
@@ -94,6 +107,7 @@ impl Checker<'_> {
     }
 
     fn revision(self, place: &Spanned<Template>, number: &Option<Spanned<Count>>, scope: &Scope<'_>) -> Option<Base> {
+        let scope = &offline(scope);
         let family = self.resolve(place, scope)?;
         let allowed = |char: char| char.is_ascii_alphanumeric() || "_-".contains(char);
         if family.is_empty() || family.len() > LONGEST_FAMILY || !family.chars().all(allowed) {

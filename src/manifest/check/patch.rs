@@ -13,7 +13,7 @@ use crate::manifest::interpolate::Scope;
 use crate::manifest::patch::{Part, Patch};
 use crate::manifest::spanned::{Entry, Span, Spanned};
 use crate::task_definition::normalise::READ_ONLY;
-use crate::task_definition::{Finding, Step, coerce_patch, judge_patch};
+use crate::task_definition::{Finding, Step, coerce_patch, judge_patch, value_at};
 
 /// The member that lists the containers.
 const CONTAINERS: &str = "containerDefinitions";
@@ -119,7 +119,7 @@ impl Checker<'_> {
         let is_shape = |path: &[Step]| path.len() <= 2 && path.first() == Some(&Step::Member(CONTAINERS.to_owned()));
         let findings = judge_patch(&judged).into_iter().filter(|it| it.is_fault() && !is_shape(&it.path));
         for finding in findings {
-            if at(&judged, &finding.path).and_then(Value::as_str).is_some_and(|text| self.is_open(text)) {
+            if value_at(&judged, &finding.path).and_then(Value::as_str).is_some_and(|text| self.is_open(text)) {
                 // What is not known yet is judged where it is deployed.
                 continue;
             }
@@ -176,12 +176,4 @@ fn literal(patch: &Patch) -> Value {
         Value::Object(entries.iter().filter_map(member).collect())
     }
     members(&patch.0.0)
-}
-
-/// Returns the value at a path.
-fn at<'v>(value: &'v Value, path: &[Step]) -> Option<&'v Value> {
-    path.iter().try_fold(value, |value, step| match step {
-        Step::Member(name) => value.get(name),
-        Step::Entry(index) => value.get(index),
-    })
 }

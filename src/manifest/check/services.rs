@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::base::arn;
 use crate::base::json;
+use crate::fleet::lookup::Asked;
 use crate::fleet::{Desired, TargetId, image};
 use crate::manifest::check::accounts::{Accounts, Draft};
 use crate::manifest::check::definition::Definitions;
@@ -17,7 +18,7 @@ use crate::manifest::check::room::{MAX_TEXT, Room};
 use crate::manifest::check::{Checker, Files, entries, items};
 use crate::manifest::deployment::Deployment;
 use crate::manifest::image::ImageSource;
-use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::interpolate::{Lookups, Scope, Template};
 use crate::manifest::scalar::{Count, Scalar, parse_count};
 use crate::manifest::select::{Candidate, Selector, Vocabulary};
 use crate::manifest::spanned::{Entries, Span, Spanned};
@@ -213,9 +214,12 @@ impl Checker<'_> {
         let layers: Vec<Layer<'_>> = std::iter::once(service.into()).chain(matching.map(Layer::from)).collect();
         let (mut cluster, mut name, mut source) = (None, None, None);
         let mut desired = Desired::default();
+        let lookups = Lookups::default();
+        // What says which service it is, and how many tasks it has, is known offline.
+        let (offline, scope) = (scope, &Scope { lookups: Some(&lookups), ..*scope });
         for layer in &layers {
-            cluster = self.ecs_name(layer.cluster, scope, "cluster").or(cluster);
-            name = self.ecs_name(layer.service, scope, "service").or(name);
+            cluster = self.ecs_name(layer.cluster, offline, "cluster").or(cluster);
+            name = self.ecs_name(layer.service, offline, "service").or(name);
             source = layer.task_definition.as_ref().or(source);
             for entry in entries(layer.images) {
                 let template = match entry.value.get() {
@@ -269,7 +273,7 @@ impl Checker<'_> {
             merge(layer.secrets, &mut desired.secrets, reference);
             if let Some(count) = layer.desired_count
                 && let Some(template) = count.get().map(|Count(template)| template)
-                && let Some(text) = self.resolve_open(template, count.span, scope)
+                && let Some(text) = self.resolve_open(template, count.span, offline)
                 && !self.is_open(&text)
             {
                 match parse_count(&text) {
@@ -278,7 +282,7 @@ impl Checker<'_> {
                 }
             }
             if let Some(written) = layer.codedeploy {
-                desired.codedeploy = self.codedeploy(written, scope, definitions.files);
+                desired.codedeploy = self.codedeploy(written, offline, definitions.files);
             }
             if let Some(settings) = self.settings(layer.deployment, scope) {
                 match &mut desired.deployment {
@@ -300,6 +304,8 @@ impl Checker<'_> {
         }
         desired.run_tasks = self.tasks_of(&layers, scope);
         self.both(&layers);
+        let asked = |(lookup, place)| (lookup, Asked { place, found: None });
+        desired.lookups = lookups.into_inner().into_iter().map(asked).collect();
         (self.context.count() == before).then_some((cluster?, name, desired))
     }
 

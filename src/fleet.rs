@@ -12,6 +12,7 @@ pub mod failure_budget;
 pub mod identity_provider;
 pub mod image;
 pub mod image_ref;
+pub mod lookup;
 pub mod organization;
 pub mod pin;
 mod policy;

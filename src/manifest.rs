@@ -23,6 +23,7 @@ pub mod locate;
 pub mod lock;
 mod lookalike;
 pub mod node;
+pub mod patch;
 pub mod render;
 pub mod run_task;
 pub mod scalar;
@@ -47,6 +48,7 @@ use crate::manifest::deployment::Deployment;
 use crate::manifest::gitlab::GitLab;
 use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::Template;
+use crate::manifest::patch::Patch;
 use crate::manifest::run_task::RunTask;
 use crate::manifest::scalar::{AmountValue, Count, DurationValue, Json, Scalar};
 use crate::manifest::select::Selector;
@@ -162,7 +164,8 @@ pub struct Service {
     /// target's own names are filled in (`${account.id}`, `${account.name}`, `${region}`, `${service.name}`, `${vars.x}`);
     /// every other `$` is left to the container, and `$${region}` is a literal `${region}`. Or an existing revision: `{
     /// family: api, revision: 12 }`. It is deployed as it is, or with the changes below as a new revision of that family.
-    /// Default: the revision that runs now, with the changes below.
+    /// `set` changes other members: `{ file: api.json, set: { cpu: 512 } }`. Default: the revision that runs now, with the
+    /// changes below.
     pub task_definition: Option<Spanned<DefinitionSource>>,
     /// The image of each container that changes. Or `{ from: { account: staging } }`: the image that the same service runs in
     /// that account when the run is planned.
@@ -214,8 +217,13 @@ pub struct Override {
     pub cluster: Option<Spanned<Template>>,
     /// Another name in ECS.
     pub service: Option<Spanned<Template>>,
-    /// Another task definition, as a whole: a revision here does not inherit the family.
+    /// Another task definition, as a whole: a revision here inherits neither the family nor what is `set`.
     pub task_definition: Option<Spanned<DefinitionSource>>,
+    /// Members of the task definition that get other values, by AWS's names: `{ cpu: 512, containerDefinitions: { app: {
+    /// memory: 1024 } } }`. Containers go by their names. Mappings are merged key by key, `null` takes a member out, and
+    /// anything else, a list too, takes the place of what was there. A text stands for a number, `true` or `false` where AWS
+    /// wants one. `images`, `environment` and `secrets` have keys of their own.
+    pub set: Option<Spanned<Patch>>,
     /// Other images.
     pub images: Option<Spanned<Entries<ImageSource>>>,
     /// Another way to name images.

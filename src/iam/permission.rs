@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::fleet::lookup::Store;
 use crate::fleet::role_arn::RoleArn;
 use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, OrganizationSource, Pin, TargetSpec, identity_provider};
 use crate::iam::grant::{Grants, one_or_many};
@@ -39,6 +40,7 @@ pub fn of_account(fleet: &Fleet, account: &Account, choice: IamOptions, grants: 
         };
         needs.read(grants);
         needs.resolve(grants);
+        needs.look_up(grants);
         if choice.verify && needs.starts_tasks() {
             needs.verify(grants);
         }
@@ -115,7 +117,7 @@ impl Needs<'_> {
 
     /// Whether a new revision may be registered for it.
     fn registers(&self) -> bool {
-        matches!(self.target.desired.task_definition, Base::File(_)) || self.target.desired.changes_containers()
+        matches!(self.target.desired.task_definition, Base::File(_)) || self.target.desired.changes_definition()
     }
 
     /// Whether a deployment of it may start tasks of another revision, or more of them.
@@ -177,6 +179,20 @@ impl Needs<'_> {
 
     fn repository(&self, image: &Image) -> String {
         format!("arn:{}:ecr:{}:{}:repository/{}", self.partition, image.region, image.registry, image.repository)
+    }
+
+    /// What the target's texts look up.
+    fn look_up(&self, grants: &mut Grants) {
+        for lookup in self.target.desired.lookups.keys() {
+            match lookup.store {
+                Store::Ssm => {
+                    // The ARN has neither a version nor the first slash.
+                    let name = lookup.key.split(':').next().unwrap_or_default().trim_start_matches('/');
+                    let arn = self.arn("ssm", &format!("parameter/{name}"));
+                    grants.allow("LookUpParameters", &["ssm:GetParameters"], [arn], None);
+                }
+            }
+        }
     }
 
     /// What a deployment changes.

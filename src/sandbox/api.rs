@@ -79,6 +79,7 @@ impl Api {
             (Self::Secrets, "DescribeSecret") => secrets::describe(world, call, input),
             (Self::Secrets, _) => unknown("Secrets Manager"),
             (Self::Parameters, "DescribeParameters") => parameters::describe(world, call, input),
+            (Self::Parameters, "GetParameters") => parameters::read(world, call, input),
             (Self::Parameters, _) => unknown("Systems Manager"),
             (Self::Alarms, "DescribeAlarms") => alarms::describe(world, call, input),
             (Self::Alarms, _) => unknown("CloudWatch"),

@@ -21,6 +21,7 @@ mod images;
 mod init;
 mod interrupted;
 mod leaves;
+mod lookups;
 mod lost;
 mod meanwhile;
 mod organization;

@@ -68,6 +68,7 @@ pages! {
     the_commands_of_strategies_do_what_it_shows: "docs/strategies.md",
     the_commands_of_the_tour_do_what_it_shows: "docs/tour.md",
     the_commands_of_troubleshooting_do_what_it_shows: "docs/troubleshooting.md",
+    the_commands_of_values_do_what_it_shows: "docs/values.md",
 }
 
 #[test]

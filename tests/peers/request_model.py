@@ -78,7 +78,7 @@ OPERATIONS = {
         "ListTagsForResource",
     ],
     "secretsmanager": ["DescribeSecret"],
-    "ssm": ["DescribeParameters"],
+    "ssm": ["DescribeParameters", "GetParameters"],
     "sts": ["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"],
 }
 

@@ -6,6 +6,7 @@ use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
 use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::Template;
+use crate::manifest::patch::Patch;
 use crate::manifest::run_task::RunTask;
 use crate::manifest::scalar::{Count, DurationValue, Scalar};
 use crate::manifest::spanned::{Entries, Span, Spanned};
@@ -44,6 +45,8 @@ pub struct Layer<'a> {
     pub(crate) cluster: &'a Option<Spanned<Template>>,
     pub(crate) service: &'a Option<Spanned<Template>>,
     pub(crate) task_definition: &'a Option<Spanned<DefinitionSource>>,
+    /// What an override sets. A service sets in its `task_definition`.
+    pub set: Option<&'a Spanned<Patch>>,
     pub images: &'a Option<Spanned<Entries<ImageSource>>>,
     pub pin: &'a Option<Spanned<Pin>>,
     pub wait_for_images: &'a Option<Spanned<DurationValue>>,
@@ -57,11 +60,12 @@ pub struct Layer<'a> {
 }
 
 macro_rules! layer {
-    ($from:expr) => {
+    ($from:expr, $set:expr) => {
         Layer {
             cluster: &$from.cluster,
             service: &$from.service,
             task_definition: &$from.task_definition,
+            set: $set,
             images: &$from.images,
             pin: &$from.pin,
             wait_for_images: &$from.wait_for_images,
@@ -78,13 +82,13 @@ macro_rules! layer {
 
 impl<'a> From<&'a Service> for Layer<'a> {
     fn from(service: &'a Service) -> Self {
-        layer!(service)
+        layer!(service, None)
     }
 }
 
 impl<'a> From<&'a Override> for Layer<'a> {
     fn from(other: &'a Override) -> Self {
-        layer!(other)
+        layer!(other, other.set.as_ref())
     }
 }
 

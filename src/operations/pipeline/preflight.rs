@@ -13,6 +13,7 @@ use crate::operations::pipeline::generate::narrow_from;
 use crate::plan::build;
 use crate::plan::preview::Preview;
 use crate::preflight::images::pin;
+use crate::preflight::lookups::fill;
 use crate::preflight::promotion::promote;
 use crate::preflight::{hashed, prepare};
 use crate::run::outputs::run_id;
@@ -34,7 +35,8 @@ pub async fn plan_pipeline(args: &Preflight, view: &mut View, cancel: &Cancel) -
         other => other,
     };
     let context = &mut CommandContext { connection: &connection, view, cancel };
-    let (unreachable, seen) = prepare(&fleet, OnLoss::GoOn, context).await?;
+    let (unreachable, mut seen) = prepare(&fleet, OnLoss::GoOn, context).await?;
+    let fleet = fill(fleet, &mut seen, context).await?;
     let fleet = pin(promote(fleet, &seen, context).await?, &seen, context).await?;
     let plan = build::plan(&fleet, &seen);
     let mut planned = Planned { fleet, unreachable, seen, plan };

@@ -93,4 +93,5 @@ def main():
             print(f"| {size} | {targets:,} |", " | ".join(cells), "|", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -11,10 +11,10 @@ const ROLLOUT: &str = "rollout: { timeout: 30m }\n";
 
 #[tokio::test(start_paused = true)]
 async fn lost_answers_start_no_second_deployment_and_leave_no_orphan_revision() {
-    let scene = Scene::of(30, 3, ROLLOUT).fault("*=lost:20");
+    let scene = Scene::of(10, 3, ROLLOUT).fault("*=lost:20");
     let before: BTreeMap<String, usize> = revisions(&scene);
     let ran = scene.deploy().await;
-    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 90), "{}", ran.said);
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 30), "{}", ran.said);
     let writes = scene.sandbox.calls().writes;
     let count = |operation: &str| {
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
@@ -25,7 +25,7 @@ async fn lost_answers_start_no_second_deployment_and_leave_no_orphan_revision() 
         counts
     };
     let updates = count("UpdateService");
-    assert!(updates.len() == 90 && updates.values().all(|count| *count == 1), "{updates:?}");
+    assert!(updates.len() == 30 && updates.values().all(|count| *count == 1), "{updates:?}");
     for (family, number) in revisions(&scene) {
         assert_eq!(number, before[&family] + 1, "{family}");
     }

@@ -123,9 +123,10 @@ async fn interrupted_at_every(
     }
 }
 
-/// `ROLEOUT_EVERY_EVENT=1` interrupts sixty targets after every single event, which takes minutes; otherwise at some.
-fn step() -> usize {
-    if std::env::var_os("ROLEOUT_EVERY_EVENT").is_some() { 1 } else { 61 }
+/// `ROLEOUT_EVERY_EVENT=1` interrupts sixty targets after every single event, which takes minutes; otherwise twenty-four, more
+/// than one call describes, at some. Returns the services of an account, the step, and how many events there are at least.
+fn many() -> (usize, usize, usize) {
+    if std::env::var_os("ROLEOUT_EVERY_EVENT").is_some() { (30, 1, 400) } else { (12, 37, 160) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,22 +137,25 @@ async fn a_run_that_is_killed_after_any_event_is_finished_by_the_next_one() {
 #[tokio::test(start_paused = true)]
 async fn a_killed_run_with_tasks_before_and_after_is_finished_by_the_next_one() {
     let keys = "    before: [ { run_task: migrate, per: account } ]\n    after: [ { run_task: smoke }, { run_task: told, per: run } ]\n";
-    assert!(interrupted_at_every((2, keys), 1, 1, By::Kill, "detach").await > 40);
+    assert!(interrupted_at_every((1, keys), 1, 1, By::Kill, "detach").await > 30);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_run_of_sixty_targets_is_finished_by_the_next_one() {
-    assert!(interrupted_at_every((30, ""), 5, step(), By::Kill, "detach").await > 400);
+async fn a_killed_run_of_many_targets_is_finished_by_the_next_one() {
+    let (services, step, events) = many();
+    assert!(interrupted_at_every((services, ""), 5, step, By::Kill, "detach").await > events);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_cancelled_after_any_event_is_finished_by_the_next_one() {
-    assert!(interrupted_at_every((3, ""), 1, 1, By::Signal, "detach").await > 40);
-    assert!(interrupted_at_every((30, ""), 11, step(), By::Signal, "detach").await > 400);
+    assert!(interrupted_at_every((2, ""), 1, 1, By::Signal, "detach").await > 30);
+    let (services, step, events) = many();
+    assert!(interrupted_at_every((services, ""), 11, step, By::Signal, "detach").await > events);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_cancelled_with_on_cancel_rollback_is_finished_by_the_next_one() {
-    assert!(interrupted_at_every((3, ""), 1, 1, By::Signal, "rollback").await > 40);
-    assert!(interrupted_at_every((30, ""), 17, step(), By::Signal, "rollback").await > 400);
+    assert!(interrupted_at_every((2, ""), 1, 1, By::Signal, "rollback").await > 30);
+    let (services, step, events) = many();
+    assert!(interrupted_at_every((services, ""), 17, step, By::Signal, "rollback").await > events);
 }

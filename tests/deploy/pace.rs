@@ -59,7 +59,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 #[tokio::test(start_paused = true)]
 async fn nothing_but_aws_shows_in_the_time_of_the_reference_fleet() {
     const LATENCY: f64 = 0.04;
-    for (seed, has_past) in [(1, true), (2, true), (3, true), (4, false), (5, false), (6, false)] {
+    for (seed, has_past) in [(1, true), (2, true), (3, false), (4, false)] {
         let scene = seeded(Scene::of(20, 3, ""), seed);
         if has_past {
             scene.sandbox.add_history(&scene.fleet);
@@ -79,9 +79,9 @@ async fn nothing_but_aws_shows_in_the_time_of_the_reference_fleet() {
 #[tokio::test(start_paused = true)]
 async fn rollouts_of_four_minutes_cost_a_poll_in_four_seconds_and_their_ends_are_noticed_soon() {
     let mut all = Vec::new();
-    for seed in 0..12_u32 {
+    for seed in 0..6_u32 {
         let scene = seeded(Scene::of(1, 10, "rollout: { timeout: 30m }\n"), u64::from(seed));
-        scene.sandbox.set_timing(timing(2.0 + 0.037 * f64::from(seed)));
+        scene.sandbox.set_timing(timing(2.0 + 0.081 * f64::from(seed)));
         scene.sandbox.add_history(&scene.fleet);
         let scene = scene.fault("*=latency:40");
         let start = Instant::now();
@@ -104,9 +104,9 @@ async fn rollouts_of_four_minutes_cost_a_poll_in_four_seconds_and_their_ends_are
 #[tokio::test(start_paused = true)]
 async fn a_deployment_that_fails_is_noticed_within_five_seconds_on_average() {
     let mut all = Vec::new();
-    for seed in 0..12_u32 {
+    for seed in 0..6_u32 {
         let scene = seeded(Scene::of(1, 10, "rollout: { timeout: 60m }\n"), u64::from(seed));
-        scene.sandbox.set_timing(timing(2.0 + 0.037 * f64::from(seed)));
+        scene.sandbox.set_timing(timing(2.0 + 0.081 * f64::from(seed)));
         scene.sandbox.add_history(&scene.fleet);
         let scene = scene.fault("*=latency:40").fault("*=crash");
         let ran = scene.deploy().await;
@@ -129,9 +129,9 @@ async fn a_deployment_that_fails_is_noticed_within_five_seconds_on_average() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_grow_with_the_targets_and_a_rollback_of_two_thousand_takes_as_long_as_their_deploy() {
+async fn calls_grow_with_the_targets_and_a_rollback_of_four_hundred_takes_as_long_as_their_deploy() {
     let mut by_size = Vec::new();
-    for accounts in [4, 40, 400] {
+    for accounts in [4, 20, 80] {
         let scene = Scene::of(accounts, 5, "").quick().fault("*=latency:150");
         let targets = accounts * 5;
         let start = Instant::now();
@@ -141,7 +141,7 @@ async fn calls_grow_with_the_targets_and_a_rollback_of_two_thousand_takes_as_lon
         let calls = scene.sandbox.calls();
         assert_eq!(calls.throttled, 0);
         by_size.push(calls.total() as f64 / targets as f64);
-        if accounts == 400 {
+        if accounts == 80 {
             let (fleet, choice, options) = (scene.fleet.clone(), scene.choice.clone(), everything());
             let (start, cancel) = (scene.start.clone(), scene.cancel.clone());
             let began = Instant::now();

@@ -1,6 +1,7 @@
 //! What remains of a run: every form of its report, the same when it is made again from the journal.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use roleout::base::exit::Exit;
@@ -259,8 +260,11 @@ async fn the_shards_of_a_fleet_make_the_report_of_one_run() {
     assert!(validator().is_valid(&value(&merged)));
 }
 
-/// 5,000 targets of which every second failed, each with a reason of its own, and names that are hard to write.
-fn large() -> Vec<Stamped> {
+/// The events of 5,000 targets, made once.
+static LARGE: LazyLock<Vec<Stamped>> = LazyLock::new(|| failing(5_000));
+
+/// The events of so many targets of which every second failed, each with a reason of its own, and names that are hard to write.
+fn failing(targets: usize) -> Vec<Stamped> {
     let scene_report = |number: usize| {
         json!({
             "target": format!("konto-{:03}/eu-west-1/dienst-{number}", number / 20), "account_id": "111122223333",
@@ -268,10 +272,10 @@ fn large() -> Vec<Stamped> {
             "from": format!("dienst-{number}:1"), "to": null, "summary": ["container app image: a -> b"],
         })
     };
-    let changes: Vec<Value> = (0..5_000).map(scene_report).collect();
+    let changes: Vec<Value> = (0..targets).map(scene_report).collect();
     let wave = json!({
-        "name": "rest", "targets": 5_000, "changing": 5_000, "max_parallel": "100%", "max_failures": 5_000,
-        "worst_case_failures": 5_000, "bake_seconds": 0, "gate": false,
+        "name": "rest", "targets": targets, "changing": targets, "max_parallel": "100%", "max_failures": targets,
+        "worst_case_failures": targets, "bake_seconds": 0, "gate": false,
     });
     let plan = json!({ "waves": [wave], "changes": changes });
     let mut events = vec![json!({ "kind": "run_started", "plan": plan, "sandbox": false })];
@@ -312,7 +316,7 @@ fn stamped(events: Vec<Value>) -> Vec<Stamped> {
 
 #[test]
 fn the_log_of_a_target_has_every_event_and_the_page_the_first_and_the_last() {
-    let mut events = large();
+    let mut events = failing(20);
     let target = "konto-000/eu-west-1/dienst-1";
     let said = (0..500)
         .map(|number| json!({ "kind": "service_message", "target": target, "text": format!("said {number}.") }));
@@ -333,7 +337,7 @@ fn the_log_of_a_target_has_every_event_and_the_page_the_first_and_the_last() {
 #[test]
 fn five_thousand_targets_stay_within_the_limits_of_gitlab() {
     let mut record = Record::new();
-    large().iter().for_each(|event| record.apply(event));
+    LARGE.iter().for_each(|event| record.apply(event));
     let report = record.report();
     assert_eq!((report.all(), report.failures()), (5_000, 2_500));
     let junit = text(&report, Kind::Junit);
@@ -417,7 +421,7 @@ fn five_thousand_targets_stay_below_the_cap_of_a_log() {
     let err = Shared::default();
     let mut view = View::new(Options::default(), Box::new(std::io::sink()), Box::new(err.clone()));
     view.fold();
-    large().iter().for_each(|event| view.event(event));
+    LARGE.iter().for_each(|event| view.event(event));
     view.finish();
     let said = err.text();
     assert!(said.len() < 4 * 1024 * 1024, "{} bytes", said.len());

@@ -213,7 +213,7 @@ async fn a_rollback_without_permissions_is_stuck_and_says_what_to_allow() {
 async fn lost_answers_and_throttling_stop_once_and_end_back() {
     for fault in ["lost:60", "throttle:2", "unavailable:30"] {
         let scene =
-            many(8, "rollout: { timeout: 10m, on_failure: rollback, rollback_timeout: 1h, max_failures: 100% }\n");
+            many(4, "rollout: { timeout: 10m, on_failure: rollback, rollback_timeout: 1h, max_failures: 100% }\n");
         let scene = scene.fault("*=hang");
         let sandbox = scene.sandbox.clone();
         let (_, fault) = roleout::sandbox::parse_fault(&format!("*={fault}")).expect("a fault");
@@ -221,9 +221,9 @@ async fn lost_answers_and_throttling_stop_once_and_end_back() {
             tokio::time::sleep(Duration::from_secs(580)).await;
             sandbox.fault("*", fault.clone()).expect("a fault");
         });
-        assert_eq!(ran.count(Outcome::RolledBack), 8, "{fault:?}: {}", ran.said);
-        assert!(writes(&scene, "StopServiceDeployment") <= 8, "{fault:?}");
-        for account in 0..8 {
+        assert_eq!(ran.count(Outcome::RolledBack), 4, "{fault:?}: {}", ran.said);
+        assert!(writes(&scene, "StopServiceDeployment") <= 4, "{fault:?}");
+        for account in 0..4 {
             assert!(is_back(&scene, &ran, &format!("a{account}")), "{account}: {fault:?}: {}", ran.said);
         }
         assert_contract(&ran);
@@ -247,7 +247,7 @@ async fn a_deployment_of_somebody_else_is_not_fought() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deployment_of_somebody_else_before_a_late_rollback_is_not_fought() {
-    for at in (596..680).step_by(4) {
+    for at in (596..680).step_by(7) {
         let scene = with(OFF, BACK).fault("*=hang").fault("*=no-service-deployments");
         let sandbox = scene.sandbox.clone();
         let (ran, stranger) = tokio::join!(scene.deploy(), async {

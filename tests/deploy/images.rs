@@ -222,3 +222,12 @@ async fn status_shows_which_digest_runs_where_and_by_its_exit_code_whether_they_
         assert_eq!((&json["version"], json["containers"][0]["images"].as_array().map(Vec::len)), (&1.into(), Some(2)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_image_of_any_registry_is_pinned() {
+    let scene = scene(2, "registry.example.com/shop/s0:v2", "pin: digest");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    assert!(image(&scene, 0).starts_with("registry.example.com/shop/s0:v2@sha256:"));
+    assert_eq!(digest(&scene, 0), digest(&scene, 1));
+}

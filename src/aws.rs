@@ -77,6 +77,8 @@ pub struct Aws {
     allow_http: bool,
     clients: Arc<Mutex<Clients>>,
     places: Arc<Semaphore>,
+    /// What opens connections to servers that are not AWS's, where these are pretended, too.
+    others: Option<SharedHttpConnector>,
 }
 
 /// The SDK's view of a [`Clock`].
@@ -178,7 +180,29 @@ impl Aws {
 
     fn new(base: SdkConfig, clock: Clock) -> Self {
         let places = Arc::new(Semaphore::new(IN_FLIGHT));
-        Self { base, clock, endpoints: Endpoints::default(), allow_http: false, clients: Arc::default(), places }
+        Self {
+            base,
+            clock,
+            endpoints: Endpoints::default(),
+            allow_http: false,
+            clients: Arc::default(),
+            places,
+            others: None,
+        }
+    }
+
+    /// Reaches servers that are not AWS's by nothing but `others`: for the sandbox.
+    #[must_use]
+    pub fn beside(self, others: SharedHttpConnector) -> Self {
+        Self { others: Some(others), ..self }
+    }
+
+    /// Returns what opens connections to servers that are not AWS's.
+    ///
+    /// # Errors
+    /// `AWS_CA_BUNDLE` cannot be read.
+    pub fn others(&self) -> Result<SharedHttpConnector, Error> {
+        self.others.clone().map_or_else(connector_of_others, Ok)
     }
 
     /// Whether plain HTTP may leave this machine.

@@ -112,7 +112,7 @@ impl Connection {
     /// Reaches a sandbox, and nothing else, with an ID token of its issuer.
     pub fn sandbox(fleet: &Fleet, sandbox: &Sandbox, token: SecretString) -> Self {
         let identity = &fleet.identity;
-        let aws = Aws::in_process(sandbox.http_client(), sandbox.clock(), &identity.region);
+        let aws = Aws::in_process(sandbox.http_client(), sandbox.clock(), &identity.region).beside(sandbox.connector());
         let (name, ambient) = match &identity.source {
             IdentitySource::Ambient => (None, ambient(fleet)),
             IdentitySource::TokenEnv(variable) => (Some(variable.clone()), None),

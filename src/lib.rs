@@ -33,6 +33,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod preflight;
 pub mod references;
+pub mod registry;
 pub mod report;
 pub mod run;
 pub mod sandbox;

@@ -2,6 +2,7 @@
 //!
 //! One request, one answer: what a status means, and whether to ask again, is for who asks. Redirects are answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
@@ -12,8 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::aws::connector_of_others;
 use crate::aws::settings::is_loopback;
+use crate::aws::{Aws, connector_of_others};
 use crate::base::error::Error;
 use crate::base::secrets;
 
@@ -127,6 +128,14 @@ impl Web {
         Ok(Self { connector: connector_of_others()?, allow_http })
     }
 
+    /// Makes a client that reaches other servers as a connection to AWS does.
+    ///
+    /// # Errors
+    /// `AWS_CA_BUNDLE` cannot be read.
+    pub fn beside(aws: &Aws) -> Result<Self, Error> {
+        Ok(Self { connector: aws.others()?, allow_http: aws.allows_http() })
+    }
+
     /// Makes a request to where it may go.
     fn request(&self, asked: Request<'_>) -> Result<HttpRequest, WebError> {
         let request = request(asked).ok_or(WebError::Url)?;
@@ -142,6 +151,27 @@ impl Web {
     pub async fn send(&self, asked: Request<'_>, limit: Duration) -> Result<Answer, WebError> {
         let request = self.request(asked)?;
         let answer = async { read(self.head(request).await?, asked.longest).await };
+        tokio::time::timeout(limit, answer).await.unwrap_or(Err(WebError::Timeout(limit)))
+    }
+
+    /// Does as [`Self::send`] does, asks for the forms in `accept`, and returns the headers, too, by their lower-case names.
+    ///
+    /// # Errors
+    /// There was no answer: see [`WebError`].
+    pub async fn fetch(
+        &self,
+        asked: Request<'_>,
+        accept: &str,
+        limit: Duration,
+    ) -> Result<(Answer, BTreeMap<String, String>), WebError> {
+        let mut request = self.request(asked)?;
+        request.headers_mut().insert("accept", accept.to_owned());
+        let answer = async {
+            let answer = self.head(request).await?;
+            let headers = answer.headers().iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+            let headers = headers.collect();
+            Ok((read(answer, asked.longest).await?, headers))
+        };
         tokio::time::timeout(limit, answer).await.unwrap_or(Err(WebError::Timeout(limit)))
     }
 
@@ -320,7 +350,8 @@ pub mod pretended {
 
     impl HttpConnector for Server {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-            let headers = request.headers().iter().filter(|(name, _)| name.contains("token"));
+            let headers =
+                request.headers().iter().filter(|(name, _)| name.contains("token") || *name == "authorization");
             let arrived = Arrived {
                 line: format!("{} {}", request.method(), request.uri()),
                 tokens: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),

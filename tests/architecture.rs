@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["references"],
     &["manifest", "aws"],
     &["doctor", "web"],
-    &["identity", "observe", "issuer"],
+    &["identity", "observe", "issuer", "registry"],
     &["plan"],
     &["event", "images"],
     &["state"],

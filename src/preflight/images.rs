@@ -20,10 +20,13 @@ use crate::engine::cancel::unless_cancelled;
 use crate::engine::context::Clients;
 use crate::fleet::{Base, Fleet, OWN_IDENTITY, TargetSpec};
 use crate::images::{Answer, Wanted, settle, wanted};
+use crate::load::environment;
 use crate::observe::{Observation, Observed};
 use crate::references::content::Platform;
 use crate::references::finding::Finding;
-use crate::references::image::Image;
+use crate::references::image::{HELP, Image};
+use crate::registry::Registries;
+use crate::registry::keychain::Keychain;
 use crate::view::View;
 use crate::web::{Answer as Answered, Method, Request, Web};
 
@@ -51,7 +54,12 @@ pub async fn pin(mut fleet: Fleet, seen: &[Observation], context: &mut CommandCo
     }
     let CommandContext { connection, view, cancel } = context;
     view.phase(&format!("asking registries for {}", count(wanted.len(), "image")));
-    let reader = Reader { fleet: &fleet, clients: connection.clients(), web: Web::new(connection.aws.allows_http())? };
+    let reader = Reader {
+        fleet: &fleet,
+        clients: connection.clients(),
+        registries: Registries::new(Web::beside(&connection.aws)?, Keychain::read(&environment)),
+        web: Web::beside(&connection.aws)?,
+    };
     let answers = unless_cancelled(reader.all(&wanted, view), cancel).await?;
     let platforms: Vec<Option<Platform>> =
         fleet.targets.iter().zip(seen).map(|(target, seen)| platform(target, seen.as_ref().ok()?)).collect();
@@ -74,6 +82,7 @@ fn platform(target: &TargetSpec, observed: &Observed) -> Option<Platform> {
 struct Reader<'a> {
     fleet: &'a Fleet,
     clients: Clients,
+    registries: Registries,
     web: Web,
 }
 
@@ -113,7 +122,14 @@ impl Reader<'_> {
             ))
         };
         let Some(image) = Image::read(&wanted.name) else {
-            return unknown("it is not in a private registry of ECR".to_owned());
+            return match self.registries.resolve(&wanted.name).await {
+                Ok(Some(content)) => Answer::Found(content),
+                Ok(None) => Answer::Missing(Finding::new(
+                    format!("the image {} does not exist in its registry", wanted.name),
+                    HELP,
+                )),
+                Err(reason) => unknown(reason),
+            };
         };
         let mut refused = None;
         for target in self.askers(wanted, &image) {

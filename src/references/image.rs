@@ -79,7 +79,8 @@ impl Image {
     }
 }
 
-const HELP: &str = "push it before it is deployed, or correct the image";
+/// What to do about an image that is not there.
+pub const HELP: &str = "push it before it is deployed, or correct the image";
 
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -33,6 +33,13 @@ impl Sandbox {
     }
 }
 
+impl Sandbox {
+    /// Returns what leads here whatever host is asked, for servers that are not AWS's.
+    pub fn connector(&self) -> SharedHttpConnector {
+        SharedHttpConnector::new(InProcess(self.clone()))
+    }
+}
+
 impl HttpClient for InProcess {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())

@@ -11,7 +11,7 @@ use crate::sandbox::account::partition;
 use crate::sandbox::ecs::{list_of, text_of};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::moment::{epoch, millis};
-use crate::sandbox::wire::AwsError;
+use crate::sandbox::wire::{Answer, AwsError, Request};
 use crate::sandbox::world::{Call, World};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -124,6 +124,13 @@ pub(crate) fn find_digest(world: &World, name: &str) -> String {
     }
     let known = Image::read(name).and_then(|image| Some(stored(world, &image).pop()?.digest));
     known.unwrap_or_else(|| format!("sha256:{}", world.chance.hex(64, name)))
+}
+
+/// Answers as any other registry does, whatever its host: it has every image, also as its replicas in ECR are.
+pub(crate) fn describe_elsewhere(world: &World, request: &Request) -> Option<Answer> {
+    let (repository, tag) = request.path.strip_prefix("/v2/")?.split_once("/manifests/")?;
+    let body = index(world, &format!("{repository}:{tag}"), &["amd64", "arm64"]).into_bytes();
+    Some(Answer { status: 200, content_type: INDEX, request_id: world.request_id(), body })
 }
 
 /// Finds an image by what a request says of it: its digest, its tag, or both.

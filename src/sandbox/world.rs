@@ -36,7 +36,7 @@ use crate::sandbox::session::{Principal, Refusal, Session, verify};
 use crate::sandbox::signature::{self, Claimed};
 use crate::sandbox::timing::Timing;
 use crate::sandbox::wire::{Answer, AwsError, Fate, Request, XML};
-use crate::sandbox::{ecs, elb, iam, sts, validation};
+use crate::sandbox::{ecr, ecs, elb, iam, sts, validation};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -169,6 +169,9 @@ impl World {
 
     /// The issuer's public pages.
     fn metadata(&self, request: &Request) -> Answer {
+        if let Some(answer) = ecr::describe_elsewhere(self, request) {
+            return answer;
+        }
         let page = match request.path.as_str() {
             "/oauth/discovery/keys" => Some(self.issuer.key_set()),
             "/.well-known/openid-configuration" => Some(self.issuer.discovery()),

@@ -17,6 +17,9 @@ use crate::plan::placeholders::{PlaceholderScope, Placeholders};
 /// The digests that ECS resolved tags to, by container, for each target.
 pub type Resolved = Vec<BTreeMap<String, String>>;
 
+/// Where images run, by their names and digests.
+type Places = IndexMap<(String, Option<String>), Vec<TargetId>>;
+
 /// Every image that runs, and where.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunningImages {
@@ -57,7 +60,7 @@ pub struct RunningImage {
 impl RunningImages {
     /// Groups what runs; `seen` and `resolved` are indexed as the fleet's targets.
     pub fn group(fleet: &Fleet, seen: &[Observation], resolved: &Resolved, at: Timestamp) -> Self {
-        let mut all: IndexMap<(String, String), IndexMap<(String, Option<String>), Vec<TargetId>>> = IndexMap::new();
+        let mut all: IndexMap<(String, String), Places> = IndexMap::new();
         let mut unread = Vec::new();
         for ((target, seen), resolved) in fleet.targets.iter().zip(seen).zip(resolved) {
             let Some(observed) = seen.as_ref().ok().filter(|observed| observed.service.ending().is_none()) else {
@@ -76,7 +79,7 @@ impl RunningImages {
                 all.entry(service).or_default().entry((image, digest)).or_default().push(target.id.clone());
             }
         }
-        let container = |((service, container), images): ((String, String), IndexMap<_, Vec<TargetId>>)| {
+        let container = |((service, container), images): ((String, String), Places)| {
             let image = |((image, digest), targets)| RunningImage { image, digest, targets };
             let mut images: Vec<RunningImage> = images.into_iter().map(image).collect();
             images.sort_by_key(|image| std::cmp::Reverse(image.targets.len()));

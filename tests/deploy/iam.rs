@@ -21,7 +21,7 @@ const CACHED: &str = "200000000000.dkr.ecr.eu-west-1.amazonaws.com/hub/api:v2";
 const FILE: &str = "task_definition: tests/deploy/named.json";
 
 /// The sandbox's own GitLab job, on its branch.
-fn allow() -> Allow {
+pub fn allow() -> Allow {
     Allow {
         issuer: Some(format!("https://{ISSUER_HOST}")),
         audience: Some(AUDIENCE.to_owned()),
@@ -35,7 +35,7 @@ fn allow() -> Allow {
     }
 }
 
-fn needed(fleet: &Fleet, choice: IamOptions) -> Setup {
+pub fn needed(fleet: &Fleet, choice: IamOptions) -> Setup {
     setup(fleet, choice).expect("policies")
 }
 
@@ -55,7 +55,7 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 /// The same without one action, in the permissions of every role.
-fn without(setup: &Setup, action: &str) -> Setup {
+pub fn without(setup: &Setup, action: &str) -> Setup {
     let mut setup = setup.clone();
     let roles = setup.accounts.iter_mut().flat_map(|account| &mut account.roles);
     for policy in roles.flat_map(|role| &mut role.policies) {

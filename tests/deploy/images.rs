@@ -3,11 +3,13 @@
 use roleout::base::exit::Exit;
 use roleout::connect::Connection;
 use roleout::fleet::Outcome;
+use roleout::iam::IamOptions;
 use roleout::operations::running_images;
 use roleout::view::View;
 use roleout::view::options::Options;
 
 use crate::harness::{Ran, Scene, Shared, everything, manifest};
+use crate::iam::{allow, needed, without};
 use crate::runs;
 use crate::saved;
 
@@ -221,4 +223,31 @@ async fn status_shows_which_digest_runs_where_and_by_its_exit_code_whether_they_
         let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!((&json["version"], json["containers"][0]["images"].as_array().map(Vec::len)), (&1.into(), Some(2)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_of_any_registry_is_pinned() {
+    let scene = scene(2, "registry.example.com/shop/s0:v2", "pin: digest");
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    assert!(image(&scene, 0).starts_with("registry.example.com/shop/s0:v2@sha256:"));
+    assert_eq!(digest(&scene, 0), digest(&scene, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policies_that_a_manifest_needs_let_its_images_be_resolved_and_waited_for() {
+    let made = || {
+        let mut scene = scene(2, OWN, "pin: digest, wait_for_images: 1m").fault("a1=image-late:3600");
+        scene.fleet.allow = Some(allow());
+        scene
+    };
+    let scene = made();
+    let policies = needed(&scene.fleet, IamOptions::default());
+    scene.sandbox.apply(&policies);
+    let ran = scene.deploy().await;
+    assert!(refusal(&ran).contains("ECR says of its replication from a0: IN_PROGRESS"), "{}", refusal(&ran));
+    let scene = made();
+    scene.sandbox.apply(&without(&policies, "ecr:BatchGetImage"));
+    let ran = scene.deploy().await;
+    assert!(refusal(&ran).contains("ecr:BatchGetImage is not allowed to the role leaf"), "{}", refusal(&ran));
 }

@@ -7,7 +7,7 @@ import shapes
 
 
 def pytest_configure(config):
-    for path in [peers.BINARY, peers.MINISTACK, peers.MOTO, peers.AWS]:
+    for path in [peers.BINARY, peers.MINISTACK, peers.MOTO, peers.AWS, peers.REGISTRY]:
         if not path.is_file():
             raise pytest.UsageError(f"{path} is missing: run .ci/run, which builds and installs what these tests need")
 

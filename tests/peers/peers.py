@@ -23,6 +23,7 @@ BINARY = Path(os.environ.get("ROLEOUT_BIN", ROOT / "target/debug/roleout"))
 MINISTACK = Path(os.environ.get("MINISTACK_BIN", ROOT / "target/peers/ministack/bin/ministack"))
 MOTO = Path(sys.prefix) / "bin/moto_server"
 AWS = Path(sys.prefix) / "bin/aws"
+REGISTRY = Path(os.environ.get("REGISTRY_BIN", ROOT / "target/peers/registry/usr/bin/docker-registry"))
 
 ISSUER = "gitlab.example.com"
 AUDIENCE = "https://gitlab.example.com"
@@ -175,6 +176,7 @@ class Project:
         self.image = "registry.example.com/api:1"
         self.timeout = "20s"
         self.rollout = {}
+        self.variables = {}
 
     def registered(self, name, region):
         """The definition of `api` as the manifest makes it for an account and region, to register by another client."""
@@ -259,6 +261,7 @@ class Project:
         """Runs the binary with nothing in its environment but the token and the endpoint."""
         environment = clean_environment(self.directory)
         environment |= {"AWS_ENDPOINT_URL": self.peer.url, "GITLAB_OIDC_TOKEN": self.token, "CI": "true"}
+        environment |= self.variables
         done = subprocess.run(
             [str(BINARY), *arguments],
             cwd=self.directory,

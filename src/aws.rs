@@ -26,6 +26,7 @@ pub mod recorder;
 pub mod secrets;
 pub mod service;
 pub mod settings;
+pub mod stacks;
 pub mod sts;
 mod timing;
 mod wire;

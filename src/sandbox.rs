@@ -64,6 +64,7 @@ mod service;
 mod services;
 mod session;
 mod signature;
+mod stacks;
 mod sts;
 mod tag;
 mod task;
@@ -168,6 +169,21 @@ impl Sandbox {
     /// Gives a parameter of an account, by its id, and region a value; `kind` is `String`, `StringList` or `SecureString`.
     pub fn put_parameter(&self, place: (&str, &str), name: &str, kind: &str, value: &str) {
         self.world().put_parameter(place, name, kind, value);
+    }
+
+    /// Gives a stack of CloudFormation an output.
+    pub fn put_output(&self, place: (&str, &str), stack: &str, output: &str, value: &str) {
+        self.world().put_output(place, stack, output, value);
+    }
+
+    /// Takes a stack of CloudFormation away.
+    pub fn remove_stack(&self, place: (&str, &str), stack: &str) {
+        self.world().stacks.remove(&(place.0.to_owned(), place.1.to_owned(), stack.to_owned()));
+    }
+
+    /// Has a stack of CloudFormation export something.
+    pub fn put_export(&self, place: (&str, &str), name: &str, value: &str) {
+        self.world().put_export(place, name, value);
     }
 
     /// Takes a parameter away.

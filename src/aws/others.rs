@@ -17,7 +17,10 @@ use crate::aws::operation::Client;
 use crate::aws::organizations::Organizations;
 use crate::aws::parameters::Parameters;
 use crate::aws::secrets::Secrets;
-use crate::aws::service::{CLOUDWATCH, CODEDEPLOY, ECR, ELB, IAM, LOGS, ORGANIZATIONS, SECRETS, SSM, Service};
+use crate::aws::service::{
+    CLOUDFORMATION, CLOUDWATCH, CODEDEPLOY, ECR, ELB, IAM, LOGS, ORGANIZATIONS, SECRETS, SSM, Service,
+};
+use crate::aws::stacks::Stacks;
 
 /// Attempts at a call.
 const ATTEMPTS: u32 = 3;
@@ -86,6 +89,11 @@ impl AuxClients {
     /// Returns Secrets Manager.
     pub fn secrets(&self, region: &str) -> Secrets {
         Secrets::new(self.client(SECRETS, region))
+    }
+
+    /// Returns the stacks of CloudFormation.
+    pub fn stacks(&self, region: &str) -> Stacks {
+        Stacks::new(self.client(CLOUDFORMATION, region))
     }
 
     /// Returns the parameters of Systems Manager.

@@ -27,6 +27,8 @@ pub struct Service {
     pub protocol: Protocol,
 }
 
+/// CloudFormation.
+pub const CLOUDFORMATION: Service = query("CloudFormation", "cloudformation", "2010-05-15");
 /// CloudWatch.
 pub const CLOUDWATCH: Service = json("CloudWatch", "monitoring", "1.0", "GraniteServiceVersion20100801");
 /// CloudWatch Logs.

@@ -17,11 +17,12 @@ use crate::base::exit::Exit;
 use crate::base::secrets;
 
 /// The services that are called, by the ids that the SDK has for them.
-const SERVICES: [&str; 11] = [
+const SERVICES: [&str; 12] = [
     "STS",
     "ECS",
     service::CLOUDWATCH.id,
     service::LOGS.id,
+    service::CLOUDFORMATION.id,
     service::CODEDEPLOY.id,
     service::ELB.id,
     service::ECR.id,

@@ -16,16 +16,22 @@ use crate::base::document::Document;
 pub enum Store {
     /// A parameter of Systems Manager.
     Ssm,
+    /// An output of a stack of CloudFormation.
+    Cfn,
+    /// What a stack of CloudFormation exports.
+    CfnExport,
 }
 
 impl Store {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Ssm];
+    pub const ALL: [Self; 3] = [Self::Ssm, Self::Cfn, Self::CfnExport];
 
     /// Returns the word that begins its references.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ssm => "ssm",
+            Self::Cfn => "cfn",
+            Self::CfnExport => "cfn-export",
         }
     }
 
@@ -83,17 +89,27 @@ impl Lookup {
     /// # Errors
     /// Says why nothing there is called so, and in its second line what to do.
     pub fn new(store: Store, key: &str) -> Result<Self, String> {
-        match store {
+        let letters = |text: &str, more: &str| {
+            !text.is_empty() && text.chars().all(|char| char.is_ascii_alphanumeric() || more.contains(char))
+        };
+        let (is_valid, what, help) = match store {
             Store::Ssm => {
-                let allowed = |char: char| char.is_ascii_alphanumeric() || "_.-/:".contains(char);
-                if key.is_empty() || !key.chars().all(allowed) {
-                    return Err(format!(
-                        "`{key}` is no parameter's name\nwrite ${{ssm:/path}}: letters, digits, `_`, `.`, `-` and `/`"
-                    ));
-                }
+                let help = "write ${ssm:/path}: letters, digits, `_`, `.`, `-` and `/`";
+                (letters(key, "_.-/:"), "parameter's name", help)
             }
+            Store::Cfn => {
+                let parts = key.split_once('.');
+                let is_valid = parts.is_some_and(|(stack, output)| letters(stack, "-") && letters(output, ""));
+                (is_valid, "stack's output", "write ${cfn:STACK.Output}, with the output's logical id")
+            }
+            Store::CfnExport => {
+                (letters(key, ":-"), "export's name", "write ${cfn-export:NAME}: letters, digits, `:` and `-`")
+            }
+        };
+        match is_valid {
+            true => Ok(Self { store, key: key.to_owned() }),
+            false => Err(format!("`{key}` is no {what}\n{help}")),
         }
-        Ok(Self { store, key: key.to_owned() })
     }
 
     /// Reads a lookup and its value, as in `ssm:/path=VALUE`.

@@ -191,6 +191,15 @@ impl Needs<'_> {
                     let arn = self.arn("ssm", &format!("parameter/{name}"));
                     grants.allow("LookUpParameters", &["ssm:GetParameters"], [arn], None);
                 }
+                Store::Cfn => {
+                    let stack = lookup.key.split('.').next().unwrap_or_default();
+                    let arn = self.arn("cloudformation", &format!("stack/{stack}/*"));
+                    grants.allow("LookUpStacks", &["cloudformation:DescribeStacks"], [arn], None);
+                }
+                Store::CfnExport => {
+                    // It knows no resources.
+                    grants.allow("LookUpExports", &["cloudformation:ListExports"], [ALL.to_owned()], None);
+                }
             }
         }
     }

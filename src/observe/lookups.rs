@@ -8,6 +8,7 @@ use crate::aws::denial;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::others::AuxClients;
 use crate::aws::parameters::{NAMES_PER_CALL, Parameter, Parameters};
+use crate::aws::stacks::{Export, Stacks};
 use crate::fleet::lookup::{Found, Lookup, Store};
 use crate::fleet::{Fleet, TargetSpec};
 use crate::observe::ObserveError;
@@ -52,6 +53,8 @@ async fn in_place(target: &TargetSpec, wanted: BTreeSet<Lookup>, others: &AuxCli
     for (store, lookups) in by_store {
         read.extend(match store {
             Store::Ssm => parameters(target, &lookups, &others.parameters(&target.id.region)).await,
+            Store::Cfn => outputs(target, &lookups, &others.stacks(&target.id.region)).await,
+            Store::CfnExport => exports(target, &lookups, &others.stacks(&target.id.region)).await,
         });
     }
     read
@@ -96,6 +99,56 @@ fn judge(target: &TargetSpec, lookup: &Lookup, found: Option<Parameter>) -> Resu
             "create it there, or correct its name",
         )),
     }
+}
+
+/// Reads the outputs of stacks, each stack once.
+async fn outputs(target: &TargetSpec, lookups: &[Lookup], client: &Stacks) -> Read {
+    let mut stacks: BTreeMap<&str, Vec<(&Lookup, &str)>> = BTreeMap::new();
+    for lookup in lookups {
+        if let Some((stack, output)) = lookup.key.split_once('.') {
+            stacks.entry(stack).or_default().push((lookup, output));
+        }
+    }
+    let calls = stacks.into_iter().map(|(stack, wanted)| async move { (stack, wanted, client.outputs(stack).await) });
+    let answers: Vec<_> = futures::stream::iter(calls).buffer_unordered(CALLS).collect().await;
+    let mut read = Read::new();
+    for (stack, wanted, answer) in answers {
+        for (lookup, output) in wanted {
+            let found = match &answer {
+                Ok(Some(outputs)) => outputs.get(output).map_or_else(
+                    || {
+                        let known: Vec<&str> = outputs.keys().map(String::as_str).collect();
+                        let help =
+                            format!("it has {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") });
+                        Err(finding(format!("the stack {stack} has no output {output}"), &help))
+                    },
+                    |value| Ok(Found::of_text(value, format!("output of the stack {stack}"))),
+                ),
+                Ok(None) => Err(finding(
+                    format!("the stack {stack} does not exist in {}", target.id.region),
+                    "create it there, or correct its name",
+                )),
+                Err(error) => Err(unread(target, error, "cloudformation")),
+            };
+            read.insert(lookup.clone(), found);
+        }
+    }
+    read
+}
+
+async fn exports(target: &TargetSpec, lookups: &[Lookup], client: &Stacks) -> Read {
+    let answer = client.exports().await;
+    let found = |lookup: &Lookup| match &answer {
+        Ok(exports) => match exports.get(&lookup.key) {
+            Some(Export { value, stack }) => Ok(Found::of_text(value, format!("export of the stack {stack}"))),
+            None => Err(finding(
+                format!("no stack exports {} in {}", lookup.key, target.id.region),
+                "export it there, or correct its name",
+            )),
+        },
+        Err(error) => Err(unread(target, error, "cloudformation")),
+    };
+    lookups.iter().map(|lookup| (lookup.clone(), found(lookup))).collect()
 }
 
 /// Says what is wrong with a value that AWS answered for.

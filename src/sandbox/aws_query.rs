@@ -1,18 +1,19 @@
-//! The services that are asked in awsQuery and only read, IAM and Elastic Load Balancing: the way of a request to them.
+//! The services that are asked in awsQuery and only read, IAM, Elastic Load Balancing and CloudFormation: the way of a request to them.
 
 use crate::sandbox::fault::{Fault, Rule};
 use crate::sandbox::moment::Moment;
 use crate::sandbox::session::{Refusal, verify};
 use crate::sandbox::signature::Claimed;
-use crate::sandbox::wire::{Answer, ELB_NAMESPACE, Fate, IAM_NAMESPACE, Request, XML};
+use crate::sandbox::wire::{Answer, CLOUDFORMATION_NAMESPACE, ELB_NAMESPACE, Fate, IAM_NAMESPACE, Request, XML};
 use crate::sandbox::world::World;
-use crate::sandbox::{elb, iam, sts};
+use crate::sandbox::{elb, iam, stacks, sts};
 
 /// One of these services.
 #[derive(Clone, Copy)]
 pub(super) enum Queried {
     Iam,
     Elb,
+    CloudFormation,
 }
 
 impl World {
@@ -32,10 +33,11 @@ impl World {
         let (prefix, namespace, counted) = match api {
             Queried::Iam => ("iam", IAM_NAMESPACE, "global"),
             Queried::Elb => ("elasticloadbalancing", ELB_NAMESPACE, place.as_str()),
+            Queried::CloudFormation => ("cloudformation", CLOUDFORMATION_NAMESPACE, place.as_str()),
         };
         self.calls.record(&account, counted, &operation);
         let services = match api {
-            Queried::Iam => Vec::new(),
+            Queried::Iam | Queried::CloudFormation => Vec::new(),
             Queried::Elb => elb::services(self.region(&account, &place), form),
         };
         let services = self.with_aliases(&account, &place, services);
@@ -44,7 +46,7 @@ impl World {
         let names = self.account_names(&account);
         let here = |rule: &&Rule| match api {
             Queried::Iam => rule.covers_account(&names),
-            Queried::Elb => rule.covers(&names, &place),
+            Queried::Elb | Queried::CloudFormation => rule.covers(&names, &place),
         };
         let rules = self.rules.iter().filter(|rule| !rule.sts).filter(here);
         for rule in rules.filter(|rule| rule.covers_service(&services)) {
@@ -55,13 +57,14 @@ impl World {
             }
         }
         let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
-        let off = matches!(api, Queried::Elb) && self.is_off(&account, &place);
+        let off = !matches!(api, Queried::Iam) && self.is_off(&account, &place);
         let caller = verify(session, request, claimed, now);
         let caller = caller.and_then(|caller| if off { Err(Refusal::Unknown) } else { Ok(caller) });
         let caller = caller.map_err(Refusal::sts);
         let answer = caller.and_then(|caller| match api {
             Queried::Iam => iam::answer(self, form, &caller, denied),
             Queried::Elb => elb::answer(self, form, &caller, &place, now, denied),
+            Queried::CloudFormation => stacks::answer(self, form, &caller, &place, denied),
         });
         Fate::Answered(match answer {
             Ok(body) => {

@@ -107,6 +107,11 @@ impl World {
             let value = self.given.get(lookup).cloned().unwrap_or_else(|| invented(lookup));
             match lookup.store {
                 Store::Ssm => self.put_parameter(place, &lookup.key, "String", &value),
+                Store::Cfn => {
+                    let (stack, output) = lookup.key.rsplit_once('.').unwrap_or_default();
+                    self.put_output(place, stack, output, &value);
+                }
+                Store::CfnExport => self.put_export(place, &lookup.key, &value),
             }
             known.insert(lookup.clone(), Found::of_text(value, "the sandbox"));
         }

@@ -119,6 +119,8 @@ pub(crate) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15
 /// The XML namespace of IAM's answers.
 pub(crate) const IAM_NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 /// The XML namespace of Elastic Load Balancing's answers.
+pub(crate) const CLOUDFORMATION_NAMESPACE: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
+/// The namespace of Elastic Load Balancing.
 pub(crate) const ELB_NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
 /// The content type of awsJson 1.1.
 pub(crate) const JSON: &str = "application/x-amz-json-1.1";

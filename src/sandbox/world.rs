@@ -34,9 +34,10 @@ use crate::sandbox::resources::Things;
 use crate::sandbox::rng::Chance;
 use crate::sandbox::session::{Principal, Refusal, Session, verify};
 use crate::sandbox::signature::{self, Claimed};
+use crate::sandbox::stacks::{Exports, Stacks};
 use crate::sandbox::timing::Timing;
 use crate::sandbox::wire::{Answer, AwsError, Fate, Request, XML};
-use crate::sandbox::{ecr, ecs, elb, iam, sts, validation};
+use crate::sandbox::{ecr, ecs, elb, iam, stacks, sts, validation};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -52,6 +53,10 @@ pub(crate) struct World {
     pub(crate) things: Things,
     /// The parameters with values.
     pub(crate) parameters: Parameters,
+    /// The outputs of CloudFormation's stacks.
+    pub(crate) stacks: Stacks,
+    /// What they export.
+    pub(crate) exports: Exports,
     /// The values that lookups have where somebody gave them, in every account.
     pub(crate) given: BTreeMap<Lookup, String>,
     /// The alarms of CloudWatch.
@@ -93,6 +98,8 @@ impl World {
             rules: Vec::new(),
             things: Things::default(),
             parameters: Parameters::default(),
+            stacks: Stacks::default(),
+            exports: Exports::default(),
             given: BTreeMap::new(),
             alarms: Alarms::default(),
             codedeploy: CodeDeploy::default(),
@@ -322,6 +329,7 @@ impl World {
         let form: sts::Form = form_urlencoded::parse(&request.body).into_owned().collect();
         match form.get("Version").map(String::as_str) {
             Some(iam::VERSION) => self.read(Queried::Iam, request, claimed, &form, now),
+            Some(stacks::VERSION) => self.read(Queried::CloudFormation, request, claimed, &form, now),
             Some(elb::VERSION) => self.read(Queried::Elb, request, claimed, &form, now),
             _ => self.sts(request, claimed, &form, now),
         }

@@ -123,3 +123,33 @@ async fn a_target_is_compared_with_its_values_by_every_command_that_compares() {
     assert_eq!(rolled.code(), Exit::Done, "{}", rolled.said);
     assert_eq!(rolled.count(Outcome::Succeeded), 2, "both ran what the manifest says: {}", rolled.said);
 }
+
+#[tokio::test(start_paused = true)]
+async fn outputs_and_exports_are_read_once_for_each_stack_and_what_is_missing_is_told() {
+    let more = "    environment: { app: { A: \"${cfn:net-${account.name}.VpcId}\", B: \"${cfn:net-${account.name}.Zone}\", \
+                C: \"${cfn-export:team:bucket}\" } }\n";
+    let scene = scene(more);
+    let place = (ACCOUNT, "eu-west-1");
+    scene.sandbox.put_output(place, "net-a0", "VpcId", "vpc-0 & <1>");
+    for number in 0..250 {
+        scene.sandbox.put_export(place, &format!("a{number}"), "x");
+    }
+    scene.sandbox.put_export(place, "team:bucket", "bucket-1");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.count(Outcome::Succeeded), 2, "{}", ran.said);
+    assert_eq!((calls(&scene, "DescribeStacks"), calls(&scene, "ListExports")), (2, 3 + 1));
+    let definition = live(&scene, "a0");
+    assert_eq!(variable(&definition, "A").as_deref(), Some("vpc-0 & <1>"));
+    assert_eq!(variable(&definition, "C").as_deref(), Some("bucket-1"));
+    let summary = summary(&ran, ONE);
+    assert!(summary.contains("${cfn-export:team:bucket} is bucket-1 (export of the stack exports)"), "{summary}");
+    assert!(summary.contains("${cfn:net-a0.Zone} is sandbox-Zone (output of the stack net-a0)"), "{summary}");
+    scene.sandbox.remove_stack(place, "net-a0");
+    let error = format!("{:?}", scene.planning().deploy().await.exit);
+    assert!(error.contains("deploy.yaml:12:31: the stack net-a0 does not exist in eu-west-1"), "{error}");
+    scene.sandbox.put_output(place, "net-a0", "Zone", "z");
+    let error = format!("{:?}", scene.planning().deploy().await.exit);
+    assert!(error.contains("the stack net-a0 has no output VpcId") && error.contains("it has Zone"), "{error}");
+    let denied = scene.planning().fault("a0/*/*=deny:cloudformation:ListExports").deploy().await;
+    assert_eq!(denied.code(), Exit::Preflight, "{:?}", denied.exit);
+}

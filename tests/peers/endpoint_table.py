@@ -15,7 +15,7 @@ from botocore.endpoint_provider import EndpointProvider
 TABLE = pathlib.Path(__file__).parents[2] / "src" / "aws" / "endpoints.json"
 
 # The services of src/aws/service.rs.
-SERVICES = ["cloudwatch", "codedeploy", "ecr", "elbv2", "iam", "logs", "organizations", "secretsmanager", "ssm"]
+SERVICES = ["cloudformation", "cloudwatch", "codedeploy", "ecr", "elbv2", "iam", "logs", "organizations", "secretsmanager", "ssm"]
 
 
 def place(provider, region):

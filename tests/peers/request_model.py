@@ -15,6 +15,7 @@ TABLE = pathlib.Path(__file__).parents[2] / "src" / "sandbox" / "model.json"
 
 # The services and operations of the sandbox.
 OPERATIONS = {
+    "cloudformation": ["DescribeStacks", "ListExports"],
     "cloudwatch": ["DescribeAlarms"],
     "codedeploy": [
         "BatchGetDeployments",

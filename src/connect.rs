@@ -11,9 +11,10 @@ use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::secrets;
-use crate::cli::{RecordArgs, SandboxArgs, Selection};
+use crate::cli::{Furnishing, RecordArgs, SandboxArgs, Selection};
 use crate::engine::cancel::Cancel;
 use crate::engine::context::Clients;
+use crate::fleet::lookup::Lookup;
 use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenSource;
@@ -62,8 +63,7 @@ impl Connection {
         }
         if embedded.sandbox {
             view.note("this is the embedded sandbox, and nothing is sent to AWS");
-            let sandbox =
-                seeded(fleet, Size::Small, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
+            let sandbox = seeded(fleet, Size::Small, Clock::tokio_from_system(), &embedded.furnishing())?;
             furnish(&sandbox, fleet);
             Ok(Self::sandbox(fleet, &sandbox, sandbox.id_token(Claims::default())))
         } else {
@@ -195,11 +195,15 @@ fn ambient(fleet: &Fleet) -> Option<SharedCredentialsProvider> {
     Some(SharedCredentialsProvider::new(Sandbox::account_credentials(account.id.as_str())))
 }
 
-/// Makes a sandbox in which every target of the fleet exists, with the faults of the command line.
-pub fn seeded(fleet: &Fleet, size: Size, seed: u64, clock: Clock, faults: &[String]) -> Result<Sandbox, Error> {
-    let sandbox = Sandbox::for_fleet_of(size, fleet, seed, clock);
+/// Makes a sandbox in which every target of the fleet exists, with the values and faults of the command line.
+pub fn seeded(fleet: &Fleet, size: Size, clock: Clock, with: &Furnishing<'_>) -> Result<Sandbox, Error> {
+    let given = with.values.iter().map(|text| Lookup::read_with_value(text));
+    let given = given
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::new(Exit::Usage, format!("--sandbox-value: {error}")))?;
+    let sandbox = Sandbox::for_fleet_of(size, fleet, (with.seed, given), clock);
     sandbox.forget_writes();
-    for text in faults {
+    for text in with.faults {
         let (pattern, fault) = sandbox::parse_fault(text).map_err(|error| Error::new(Exit::Usage, error))?;
         sandbox::refuse_idle(fleet, &pattern, &fault)
             .map_err(|why| Error::new(Exit::Usage, format!("--sandbox-fault: `{text}` {why}")))?;

@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod gitlab;
 pub mod iam;
 pub mod identity;
+pub mod images;
 pub mod init;
 pub mod issuer;
 pub mod load;

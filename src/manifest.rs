@@ -23,6 +23,7 @@ pub mod locate;
 pub mod lock;
 mod lookalike;
 pub mod node;
+pub mod patch;
 pub mod render;
 pub mod run_task;
 pub mod scalar;
@@ -36,8 +37,8 @@ mod yaml;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::fleet::OnBusy;
 use crate::fleet::webhook::{Format, Occasion};
+use crate::fleet::{OnBusy, Pin};
 use crate::manifest::account::AccountEntry;
 use crate::manifest::allow::Allow;
 use crate::manifest::codedeploy::CodeDeploy;
@@ -47,6 +48,7 @@ use crate::manifest::deployment::Deployment;
 use crate::manifest::gitlab::GitLab;
 use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::Template;
+use crate::manifest::patch::Patch;
 use crate::manifest::run_task::RunTask;
 use crate::manifest::scalar::{AmountValue, Count, DurationValue, Json, Scalar};
 use crate::manifest::select::Selector;
@@ -78,6 +80,8 @@ pub struct Manifest {
     /// The ECS services.
     #[schemars(required)]
     pub services: Option<Spanned<Vec<Spanned<Service>>>>,
+    /// Settings of every service that says nothing else.
+    pub defaults: Option<Spanned<Defaults>>,
     /// The order of the rollout, and how much of it may fail. Default: every target at once, in one wave named `all`.
     pub rollout: Option<Spanned<Rollout>>,
     /// Webhooks that get a message when a run starts, halts and ends. A webhook that fails changes nothing.
@@ -160,11 +164,18 @@ pub struct Service {
     /// target's own names are filled in (`${account.id}`, `${account.name}`, `${region}`, `${service.name}`, `${vars.x}`);
     /// every other `$` is left to the container, and `$${region}` is a literal `${region}`. Or an existing revision: `{
     /// family: api, revision: 12 }`. It is deployed as it is, or with the changes below as a new revision of that family.
-    /// Default: the revision that runs now, with the changes below.
+    /// `set` changes other members: `{ file: api.json, set: { cpu: 512 } }`. Default: the revision that runs now, with the
+    /// changes below.
     pub task_definition: Option<Spanned<DefinitionSource>>,
     /// The image of each container that changes. Or `{ from: { account: staging } }`: the image that the same service runs in
     /// that account when the run is planned.
     pub images: Option<Spanned<Entries<ImageSource>>>,
+    /// `digest`: resolve the tags of `images` and of the task definition file once, before anything changes, and register
+    /// them with their digests. `none`: register them as they are. Default: that of `defaults`, else none.
+    pub pin: Option<Spanned<Pin>>,
+    /// How long `plan` and `deploy` wait for an image that is not in its registry yet, such as one that is still replicated.
+    /// Default: that of `defaults`, else 0s.
+    pub wait_for_images: Option<Spanned<DurationValue>>,
     /// Environment variables by container. Those not named stay as they are.
     pub environment: Option<Spanned<Entries<Entries<Scalar>>>>,
     /// Secrets by container: the ARN of a Secrets Manager secret or an SSM parameter for each variable.
@@ -185,6 +196,16 @@ pub struct Service {
     pub overrides: Option<Spanned<Vec<Spanned<Override>>>>,
 }
 
+/// Settings of every service that says nothing else.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// How new revisions name their images: `digest` or `none`. Default: none.
+    pub pin: Option<Spanned<Pin>>,
+    /// How long an image that is not in its registry yet is waited for. Default: 0s.
+    pub wait_for_images: Option<Spanned<DurationValue>>,
+}
+
 /// Settings for the targets that it selects. Mappings are merged key by key; anything else is replaced.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -196,10 +217,19 @@ pub struct Override {
     pub cluster: Option<Spanned<Template>>,
     /// Another name in ECS.
     pub service: Option<Spanned<Template>>,
-    /// Another task definition, as a whole: a revision here does not inherit the family.
+    /// Another task definition, as a whole: a revision here inherits neither the family nor what is `set`.
     pub task_definition: Option<Spanned<DefinitionSource>>,
+    /// Members of the task definition that get other values, by AWS's names: `{ cpu: 512, containerDefinitions: { app: {
+    /// memory: 1024 } } }`. Containers go by their names. Mappings are merged key by key, `null` takes a member out, and
+    /// anything else, a list too, takes the place of what was there. A text stands for a number, `true` or `false` where AWS
+    /// wants one. `images`, `environment` and `secrets` have keys of their own.
+    pub set: Option<Spanned<Patch>>,
     /// Other images.
     pub images: Option<Spanned<Entries<ImageSource>>>,
+    /// Another way to name images.
+    pub pin: Option<Spanned<Pin>>,
+    /// Another time to wait for them.
+    pub wait_for_images: Option<Spanned<DurationValue>>,
     /// More or other environment variables.
     pub environment: Option<Spanned<Entries<Entries<Scalar>>>>,
     /// More or other secrets.

@@ -6,6 +6,7 @@ pub mod attempt;
 pub mod codedeploy;
 pub mod family;
 pub mod history;
+pub mod lookups;
 pub mod progress;
 pub mod references;
 pub mod service;
@@ -221,7 +222,7 @@ async fn read_each(ecs: &Ecs, of: &TargetSpec, mut names: Vec<String>, found: &m
 /// revision with a number can be deployed.
 fn family(target: &TargetSpec, service: &LiveService) -> Option<String> {
     let declared = match &target.desired.task_definition {
-        Base::Revision { number: Some(_), .. } if !target.desired.changes_containers() => return None,
+        Base::Revision { number: Some(_), .. } if !target.desired.changes_definition() => return None,
         Base::Revision { family, .. } => Some(family.clone()),
         Base::File(definition) => definition.value()["family"].as_str().map(str::to_owned),
         Base::Live if service.task_definition.is_empty() => return None,

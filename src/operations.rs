@@ -8,4 +8,5 @@ pub mod iam_files;
 pub mod init;
 pub mod journal;
 pub mod pipeline;
+pub mod running_images;
 pub mod status;

@@ -11,6 +11,7 @@ pub mod follow;
 pub mod group;
 pub mod open;
 pub mod outline;
+mod pinned;
 pub mod placeholders;
 pub mod preview;
 pub mod previous_state;

@@ -4,6 +4,8 @@
 pub mod alarms;
 pub mod codedeploy;
 pub mod diagnosis;
+pub mod images;
+pub mod lookups;
 pub mod promotion;
 pub mod references;
 pub mod run_tasks;

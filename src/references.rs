@@ -5,6 +5,7 @@
 //! missing is a finding, which blocks its target; that it could not be asked is a note and nothing more. No value of a
 //! secret or parameter is ever read.
 
+pub mod content;
 pub mod finding;
 pub mod image;
 pub mod log;

@@ -73,6 +73,7 @@ mod validation;
 mod wire;
 mod world;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -94,6 +95,7 @@ pub use crate::sandbox::timing::Timing;
 
 use crate::base::clock::Clock;
 use crate::fleet::Fleet;
+use crate::fleet::lookup::Lookup;
 use crate::iam::Setup;
 use crate::references::need::Need;
 use crate::sandbox::api::Api;
@@ -147,18 +149,30 @@ impl Sandbox {
 
     /// Returns a sandbox in which every role and target of the fleet exists, each service at an older revision.
     pub fn for_fleet(fleet: &Fleet, seed: u64, clock: Clock) -> Self {
-        Self::for_fleet_of(Size::Small, fleet, seed, clock)
+        Self::for_fleet_of(Size::Small, fleet, (seed, BTreeMap::new()), clock)
     }
 
-    /// Does as [`Self::for_fleet`] does, with answers of a size.
-    pub fn for_fleet_of(size: Size, fleet: &Fleet, seed: u64, clock: Clock) -> Self {
+    /// Does as [`Self::for_fleet`] does, with answers of a size, and with the values of lookups beside the seed.
+    pub fn for_fleet_of(size: Size, fleet: &Fleet, with: (u64, BTreeMap<Lookup, String>), clock: Clock) -> Self {
+        let (seed, given) = with;
         let sandbox = Self::new(seed, clock);
         let now = sandbox.now();
         let mut world = sandbox.world();
         world.size = size;
+        world.given = given;
         world.furnish(fleet, now);
         drop(world);
         sandbox
+    }
+
+    /// Gives a parameter of an account, by its id, and region a value; `kind` is `String`, `StringList` or `SecureString`.
+    pub fn put_parameter(&self, place: (&str, &str), name: &str, kind: &str, value: &str) {
+        self.world().put_parameter(place, name, kind, value);
+    }
+
+    /// Takes a parameter away.
+    pub fn remove_parameter(&self, place: (&str, &str), name: &str) {
+        self.world().parameters.remove(&(place.0.to_owned(), place.1.to_owned(), name.to_owned()));
     }
 
     /// Gives every target of the fleet a past: an hour ago, a newer revision than the one that it was furnished with was

@@ -3,6 +3,8 @@
 //! Pure: a [`Status`] is computed from a fleet and what was seen of it. It is read by people as [`crate::view::status`]
 //! writes it and by programs as JSON of a numbered version; it holds no environment value.
 
+pub mod images;
+
 use std::collections::HashMap;
 
 use indexmap::IndexMap;

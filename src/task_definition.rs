@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use crate::task_definition::model::{is_member, strip_comments};
+pub use crate::task_definition::model::{coerce_patch, is_member, judge_patch, strip_comments};
 pub use crate::task_definition::placeholder::find as find_placeholder;
 pub use crate::task_definition::rules::check_secret;
 
@@ -110,6 +110,14 @@ pub fn describe(definition: &Value, path: &[Step]) -> String {
         (None, true) => "the task definition".to_owned(),
         (None, false) => format!("`{written}`"),
     }
+}
+
+/// Returns the value at a path.
+pub fn value_at<'v>(definition: &'v Value, path: &[Step]) -> Option<&'v Value> {
+    path.iter().try_fold(definition, |value, step| match step {
+        Step::Member(name) => value.get(name),
+        Step::Entry(index) => value.get(index),
+    })
 }
 
 /// Returns a path with one more member.

@@ -18,6 +18,7 @@ use crate::plan::outline::Outline;
 use crate::plan::preview::Preview;
 use crate::state::RunState;
 use crate::status::Status;
+use crate::status::images::RunningImages;
 use crate::view::options::{Format, Options};
 
 pub mod accounts;
@@ -221,6 +222,15 @@ impl View {
             status::Layout::Table => status::text(status, paint, self.options.width, false),
             status::Layout::Whole => status::text(status, paint, self.options.width, true),
             status::Layout::Json => status::json(status),
+        };
+        self.data(&text);
+    }
+
+    /// Shows on stdout which images run where.
+    pub fn running_images(&mut self, running: &RunningImages, is_json: bool) {
+        let text = match is_json {
+            true => crate::base::json::pretty(running).expect("it has string keys and no floats"),
+            false => status::images::text(running, Paint(self.options.color_stdout), self.options.width),
         };
         self.data(&text);
     }

@@ -5,7 +5,7 @@ mod imports;
 #[path = "architecture/names.rs"]
 mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use imports::Imports;
@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["doctor", "web"],
     &["identity", "observe", "issuer"],
     &["plan"],
-    &["event"],
+    &["event", "images"],
     &["state"],
     &["narrate"],
     &["report", "gitlab", "status", "iam", "pipeline", "exec", "init", "trace"],
@@ -88,6 +88,7 @@ fn manifest_plan_event_state_and_fleet_are_synchronous_and_do_no_io() {
             "iam",
             "doctor",
             "fleet",
+            "images",
             "narrate",
             "references",
             "trace",
@@ -356,4 +357,19 @@ fn functions_are_verbs() {
     let planted =
         [("src/plan.rs".to_owned(), "impl Plan { pub fn of(service: &Service) -> Self { Self } }".to_owned())];
     assert_eq!(names::refused(&planted), ["src/plan.rs: of"]);
+}
+
+/// What `cargo deny check bans sources` holds, of Cargo.lock alone.
+#[test]
+fn dependencies_come_from_one_registry_and_bring_no_second_tls_stack() {
+    let rules = include_str!("../deny.toml");
+    let banned = rules.lines().find_map(|line| line.strip_prefix("deny = [")).expect("a list of what is banned");
+    let banned: Vec<&str> = banned.split('"').skip(1).step_by(2).collect();
+    let lock = include_str!("../Cargo.lock");
+    let sources: BTreeSet<&str> = lock.lines().filter_map(|line| line.strip_prefix("source = ")).collect();
+    assert_eq!(sources.len(), 1, "one registry: {sources:?}");
+    assert!(sources.iter().all(|source| source.starts_with("\"registry+")), "{sources:?}");
+    let names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let found: Vec<&str> = names.filter(|name| banned.contains(name)).collect();
+    assert!(banned.len() > 3 && found.is_empty(), "deny.toml bans {found:?}");
 }

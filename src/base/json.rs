@@ -77,6 +77,23 @@ pub fn each(value: &Value) -> impl Iterator<Item = &Value> {
     .iter()
 }
 
+/// Puts `over` on top of `base`: objects key by key, anything else as a whole.
+pub fn merge(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                match base.get_mut(&key) {
+                    Some(inner) => merge(inner, value),
+                    None => {
+                        base.insert(key, value);
+                    }
+                }
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

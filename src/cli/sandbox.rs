@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::Furnishing;
+
 /// `roleout sandbox`
 #[derive(Clone, Debug, Args)]
 pub struct Sandbox {
@@ -20,6 +22,9 @@ pub struct Sandbox {
     /// Make it fail: 'ACCOUNT/REGION/SERVICE=FAULT', with globs; repeatable
     #[arg(long, value_name = "GLOB=FAULT", env = "ROLEOUT_SANDBOX_FAULT", value_delimiter = ' ')]
     pub sandbox_fault: Vec<String>,
+    /// Give what the manifest looks up a value: 'ssm:/path=VALUE'; repeatable
+    #[arg(long, value_name = "LOOKUP=VALUE", env = "ROLEOUT_SANDBOX_VALUE", value_delimiter = ' ', requires = "file")]
+    pub sandbox_value: Vec<String>,
     /// Give answers of the size that AWS's usually have, for measuring: definitions of 7 KB, 100 events a service; with --file
     #[arg(long, requires = "file", env = "ROLEOUT_SANDBOX_AWS_SIZED")]
     pub aws_sized: bool,
@@ -29,4 +34,11 @@ pub struct Sandbox {
     /// Write an ID token of its issuer to this file, for `web_identity_token_file`
     #[arg(long, value_name = "FILE", env = "ROLEOUT_SANDBOX_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+impl Sandbox {
+    /// Returns what the sandbox is made with.
+    pub fn furnishing(&self) -> Furnishing<'_> {
+        Furnishing { seed: self.sandbox_seed, values: &self.sandbox_value, faults: &self.sandbox_fault }
+    }
 }

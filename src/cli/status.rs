@@ -23,6 +23,9 @@ pub struct Status {
     /// What stdout gets: a table, or JSON
     #[arg(long, value_name = "FORMAT", env = "ROLEOUT_STATUS_FORMAT", default_value = "text")]
     pub format: StatusFormat,
+    /// Show which image runs where instead, by its digest, and exit with 20 if a container's is not the same everywhere
+    #[arg(long, env = "ROLEOUT_STATUS_IMAGES", conflicts_with = "detailed_exitcode")]
+    pub images: bool,
     /// Exit with 20 if a target differs from the manifest, for a scheduled job
     #[arg(long, env = "ROLEOUT_DETAILED_EXITCODE")]
     pub detailed_exitcode: bool,

@@ -27,8 +27,7 @@ pub async fn doctor(args: &cli::Doctor, mut view: View, cancel: Cancel) -> Resul
     let connection = if embedded.sandbox {
         // The sandbox has an issuer of its own.
         fleet.identity.issuer = None;
-        let sandbox =
-            seeded(&fleet, Size::Small, embedded.sandbox_seed, Clock::tokio_from_system(), &embedded.sandbox_fault)?;
+        let sandbox = seeded(&fleet, Size::Small, Clock::tokio_from_system(), &embedded.furnishing())?;
         Connection::sandbox(&fleet, &sandbox, sandbox.id_token(Claims::default()))
     } else {
         let connection = Connection::to_examine(&fleet, args.selection.allow_http).await?;

@@ -27,7 +27,7 @@ pub async fn sandbox(args: &cli::Sandbox, mut view: View, cancel: Cancel) -> Res
     let sandbox = match &fleet {
         Some(fleet) => {
             let size = if args.aws_sized { Size::Aws } else { Size::Small };
-            seeded(fleet, size, args.sandbox_seed, clock, &args.sandbox_fault)?
+            seeded(fleet, size, clock, &args.furnishing())?
         }
         None => Sandbox::new(args.sandbox_seed, clock),
     };

@@ -7,6 +7,7 @@ use crate::connect::Connection;
 use crate::engine::cancel::Cancel;
 use crate::fleet::Fleet;
 use crate::load::choose_images;
+use crate::operations::running_images;
 use crate::operations::status::{StatusOptions, run};
 use crate::preflight::check_from;
 use crate::view::View;
@@ -22,6 +23,10 @@ pub async fn status(args: &cli::Status, mut view: View, cancel: Cancel) -> Resul
         Some(from) => waves_from(fleet, from)?,
         None => fleet,
     };
+    if args.images {
+        let is_json = matches!(args.format, StatusFormat::Json);
+        return running_images::run(&fleet, &connection, is_json, view, cancel).await;
+    }
     let layout = match args.format {
         StatusFormat::Text if args.verbose > 0 => Layout::Whole,
         StatusFormat::Text => Layout::Table,

@@ -440,10 +440,17 @@ impl Write for Create<'_> {
         Ok(json!({ "deploymentId": self.api.create(self.group, self.arn, permit).await? }))
     }
 
-    /// It took effect if the group has a new deployment, of this revision.
+    /// It took effect if the group has a new deployment, of this revision. If that has failed by now, its rollback came after
+    /// it; or somebody else's deployment did.
     async fn took_effect(&self) -> Result<Option<Value>, CallError> {
-        let last = self.api.last(self.group).await?;
-        let ours = last.filter(|last| Some(&last.id) != self.known.as_ref() && last.deploys(self.arn));
+        let is_new = |deployment: &Deployment| Some(&deployment.id) != self.known.as_ref();
+        let is_ours = |deployment: &Deployment| deployment.rolls_back.is_none() && deployment.deploys(self.arn);
+        let ours = match self.api.last(self.group).await?.filter(is_new) {
+            Some(last) if !is_ours(&last) => {
+                self.api.newest(self.group).await?.into_iter().take_while(is_new).find(is_ours)
+            }
+            last => last,
+        };
         Ok(ours.map(|ours| json!({ "deploymentId": ours.id })))
     }
 }

@@ -12,7 +12,7 @@ use crate::fleet::image_ref::ImageRef;
 use crate::fleet::select::{near_misses, nearest};
 use crate::fleet::{Base, Fleet, TargetSpec};
 
-/// The longest reference of an image that ECS takes.
+/// The longest name of an image that ECS takes, with its tag.
 const LONGEST: usize = 255;
 
 /// `[SERVICE/]CONTAINER=IMAGE`.
@@ -164,8 +164,10 @@ pub fn check(image: &str) -> Result<(), String> {
     if image.is_empty() {
         return Err("the image is empty; check the variables in it".to_owned());
     }
-    if image.len() > LONGEST {
-        return Err(format!("the image has {} characters, and ECS takes at most {LONGEST}", image.len()));
+    // A digest does not count.
+    let length = image.split('@').next().unwrap_or(image).len();
+    if length > LONGEST {
+        return Err(format!("the image has {length} characters, and ECS takes at most {LONGEST}"));
     }
     if image.contains(char::is_whitespace) || image.contains("://") {
         return wrong("write it as `docker pull` takes it, without a scheme and spaces");
@@ -246,5 +248,6 @@ mod tests {
             assert!(check(image).is_err(), "{image}");
         }
         assert!(check(&"a".repeat(256)).is_err());
+        assert_eq!(check(&format!("{}:1@sha256:{}", "a".repeat(250), "0".repeat(64))), Ok(()), "a digest has no limit");
     }
 }

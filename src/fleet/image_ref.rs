@@ -1,5 +1,8 @@
 //! An image's name, taken apart as Docker does.
 
+/// The tag of an image that is named without one.
+pub const LATEST: &str = "latest";
+
 /// A container's image by its parts: `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`. Nothing of it is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageRef<'a> {

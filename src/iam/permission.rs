@@ -5,10 +5,12 @@
 
 use serde_json::{Value, json};
 
+use crate::fleet::lookup::Store;
 use crate::fleet::role_arn::RoleArn;
-use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, OrganizationSource, TargetSpec, identity_provider};
+use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, OrganizationSource, Pin, TargetSpec, identity_provider};
 use crate::iam::grant::{Grants, one_or_many};
 use crate::iam::{IamOptions, Permissions};
+use crate::references::image::Image;
 use crate::references::log::Log;
 use crate::references::need::Need;
 use crate::references::role::Role;
@@ -37,6 +39,8 @@ pub fn of_account(fleet: &Fleet, account: &Account, choice: IamOptions, grants: 
             deploys: choice.permissions == Permissions::Deploy,
         };
         needs.read(grants);
+        needs.resolve(grants);
+        needs.look_up(grants);
         if choice.verify && needs.starts_tasks() {
             needs.verify(grants);
         }
@@ -113,7 +117,7 @@ impl Needs<'_> {
 
     /// Whether a new revision may be registered for it.
     fn registers(&self) -> bool {
-        matches!(self.target.desired.task_definition, Base::File(_)) || self.target.desired.changes_containers()
+        matches!(self.target.desired.task_definition, Base::File(_)) || self.target.desired.changes_definition()
     }
 
     /// Whether a deployment of it may start tasks of another revision, or more of them.
@@ -153,6 +157,41 @@ impl Needs<'_> {
         }
         if !self.target.alarms.is_empty() {
             grants.allow("Alarms", &["cloudwatch:DescribeAlarms"], [self.arn("cloudwatch", "alarm:*")], None);
+        }
+    }
+
+    /// What resolves the tags of its images, or waits for them.
+    fn resolve(&self, grants: &mut Grants) {
+        let desired = &self.target.desired;
+        if desired.pin == Pin::None && desired.wait_for_images.is_zero() {
+            return;
+        }
+        let named = desired.tagged_images().into_iter().filter_map(|(_, image)| Image::read(&image));
+        let mut repositories: Vec<String> = named.map(|image| self.repository(&image)).collect();
+        if !desired.promoted.is_empty() {
+            repositories.push(self.arn("ecr", "repository/*"));
+        }
+        if !repositories.is_empty() {
+            let actions = ["ecr:BatchGetImage", "ecr:DescribeImageReplicationStatus", "ecr:GetDownloadUrlForLayer"];
+            grants.allow("ResolveImages", &actions, repositories, None);
+        }
+    }
+
+    fn repository(&self, image: &Image) -> String {
+        format!("arn:{}:ecr:{}:{}:repository/{}", self.partition, image.region, image.registry, image.repository)
+    }
+
+    /// What the target's texts look up.
+    fn look_up(&self, grants: &mut Grants) {
+        for lookup in self.target.desired.lookups.keys() {
+            match lookup.store {
+                Store::Ssm => {
+                    // The ARN has neither a version nor the first slash.
+                    let name = lookup.key.split(':').next().unwrap_or_default().trim_start_matches('/');
+                    let arn = self.arn("ssm", &format!("parameter/{name}"));
+                    grants.allow("LookUpParameters", &["ssm:GetParameters"], [arn], None);
+                }
+            }
         }
     }
 
@@ -256,10 +295,7 @@ impl Needs<'_> {
                 }
                 Need::Role(_) => {}
                 Need::Image(image) => {
-                    let (partition, registry) = (self.partition, &image.registry);
-                    let arn =
-                        format!("arn:{partition}:ecr:{}:{registry}:repository/{}", image.region, image.repository);
-                    self.verify_images(grants, arn);
+                    self.verify_images(grants, self.repository(&image));
                 }
                 Need::LogGroup(group) => self.verify_logs(grants, &group.region),
                 Need::Secret(secret) => {
@@ -301,8 +337,7 @@ impl Needs<'_> {
             return needs(definition, own, region).into_iter().collect();
         }
         let desired = &self.target.desired;
-        let images =
-            desired.images.values().filter_map(|image| crate::references::image::Image::read(image)).map(Need::Image);
+        let images = desired.images.values().filter_map(|image| Image::read(image)).map(Need::Image);
         let secrets = desired.secrets.values().flat_map(|secrets| secrets.values());
         images.chain(secrets.filter_map(|value| need::read(value, region))).collect()
     }

@@ -16,6 +16,7 @@ mod gitlab;
 mod identity;
 mod notify;
 mod organization;
+mod patch;
 mod policy;
 mod promotion;
 mod room;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fleet::lookup::Lookup;
 use crate::fleet::role_arn::partition_of;
 use crate::fleet::{
     Account, Commit, Fleet, Identity, OrganizationSource, Release, RoleChain, Roster, TargetId, TargetSpec,
@@ -95,6 +97,7 @@ pub fn check(
     let services = checker.services(manifest, span);
     let vocabulary = accounts.vocabulary(&services);
     let mut targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
+    warnings.extend(context.take_warnings());
     let timeout = checker.timeout(manifest);
     let release = Release {
         commit: Commit::of_job(variables, &mut warnings),
@@ -299,12 +302,18 @@ impl<'a> Checker<'a> {
 
     /// Does as [`Self::resolve_at`] does where only a deployment uses the value: an open variable may stay in it.
     fn resolve_open(self, template: &Template, span: Span, scope: &Scope<'_>) -> Option<String> {
-        template.resolve(scope).map_err(|problem| record(self.context, span, problem)).ok()
+        let text = template.resolve(scope).map_err(|problem| record(self.context, span, problem)).ok()?;
+        if let Some(lookups) = scope.lookups {
+            for (lookup, place) in lookups.borrow_mut().iter_mut().filter(|(_, place)| place.is_empty()) {
+                *place = self.context.locate_in(span, &format!("${{{}:", lookup.store.word())).into();
+            }
+        }
+        Some(text)
     }
 
-    /// Whether an open variable is in a text.
+    /// Whether an open variable is in a text, or a lookup.
     fn is_open(self, text: &str) -> bool {
-        self.context.open_in(text).is_some()
+        self.context.open_in(text).is_some() || Lookup::is_in(text)
     }
 }
 

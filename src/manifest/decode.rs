@@ -94,7 +94,7 @@ impl<'a> Decoder<'a> {
 
     fn literal(self, expected: &str) -> Result<&'a str, DecodeError> {
         let Value::Text(template) = &self.node.value else { return self.mismatch(expected) };
-        match (template.as_literal(), template.names().first()) {
+        match (template.as_literal(), template.first_reference()) {
             (Some(text), _) => match self.context.open_in(text) {
                 Some(name) => {
                     record(self.context, self.node.span, unset(&name, ""));
@@ -103,7 +103,7 @@ impl<'a> Decoder<'a> {
                 None => Ok(text),
             },
             (None, name) => {
-                let name = name.copied().unwrap_or_default();
+                let name = name.unwrap_or_default();
                 let message = format!("`${{{name}}}` is not known here");
                 let help = "only an environment variable, `${NAME}`, can be used here";
                 let problem = Problem::new(format!("${{{name}"), message, help);
@@ -148,7 +148,7 @@ fn title(name: &str) -> String {
         "RunTask" => "a task".to_owned(),
         "CapacityProvider" => "a capacity provider".to_owned(),
         "CircuitBreaker" => "`circuit_breaker`".to_owned(),
-        "ExistingRevision" => "`task_definition`".to_owned(),
+        "Definition" => "`task_definition`".to_owned(),
         "Running" => "an image".to_owned(),
         "RunningIn" => "`from`".to_owned(),
         "Discovery" => "an entry `from: organization`".to_owned(),
@@ -255,7 +255,9 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
                 visitor.visit_string(Template::literal(raw.as_str()).to_string())
             }
             (TEMPLATE, _) => self.mismatch("text"),
-            (DEFINITION_SOURCE, _) => self.mismatch("the path of a file, or `{ family: ..., revision: ... }`"),
+            (DEFINITION_SOURCE, _) => {
+                self.mismatch("the path of a file, `{ file: ..., set: ... }` or `{ family: ..., revision: ... }`")
+            }
             (IMAGE_SOURCE, _) => self.mismatch("text, or `{ from: { account: ... } }`"),
             (SCALAR, _) => self.mismatch("text or a number"),
             _ => visitor.visit_newtype_struct(self),

@@ -328,6 +328,14 @@ impl Context {
         fault.related = here;
     }
 
+    /// Returns `file:line:column` of a needle in what stands at a place; of the place itself where it is not in it as written.
+    pub fn locate_in(&self, span: Span, needle: &str) -> String {
+        let start = span.start + self.text(span).find(needle).unwrap_or_default();
+        let (base, source) = self.file_at(span);
+        let (line, column) = line_and_column(source.inner().get(..start - base).unwrap_or_default());
+        format!("{}:{line}:{column}", clean(source.name()))
+    }
+
     /// Notes that a variable which is put into the value at `span` is empty.
     pub fn note_empty(&self, span: Span, name: &str) {
         self.empty.borrow_mut().push((span, name.to_owned()));

@@ -1,15 +1,21 @@
 //! Interpolation: `${NAME}` from the environment and `${account.id}` from the target, inside one string.
 //!
+//! Lookups, such as `${ssm:/path}`, stay as holes: their values are read later (`fleet/lookup.rs`).
+//!
 //! A string is parsed once into a [`Template`]; values that are put in are never parsed again, so no value of a
 //! variable can inject a reference or YAML. There is no logic: no conditions, no functions. Reads no environment itself.
 
+mod scope;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::fleet::organization::Member;
+use crate::fleet::lookup::{Lookup as Hole, Store};
 use crate::manifest::credential::Credentials;
-use crate::manifest::fault::{OWN_NAMES, Problem, nearest, unset};
+use crate::manifest::fault::{Problem, nearest, unset};
+
+pub use crate::manifest::interpolate::scope::{Lookups, ORG_TAGS, Scope};
 
 /// References inside references deeper than this are refused: nobody writes them, and parsing must not recurse freely.
 const MAX_DEPTH: usize = 8;
@@ -23,7 +29,15 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Reference { name: String, fallback: Fallback },
+    Reference {
+        name: String,
+        fallback: Fallback,
+    },
+    /// `${ssm:/path}`: the key may have references of its own.
+    Hole {
+        store: Store,
+        key: Template,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,91 +59,6 @@ pub struct Lookup<'a> {
     pub credentials: &'a Credentials,
     /// Where variables that are not set stay in the text as `${NAME}`: the names of those. `None` = each is a problem.
     pub open: Option<&'a RefCell<BTreeSet<String>>>,
-}
-
-/// What the own names of a target mean at some place of the manifest.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Scope<'a> {
-    /// The account's name and id, and its `vars`.
-    pub account: Option<(&'a str, &'a str, &'a BTreeMap<String, String>)>,
-    /// The target's region.
-    pub region: Option<&'a str>,
-    /// The service's name in the manifest.
-    pub service: Option<&'a str>,
-    /// The account in its organization, and the id of its unit, for an entry that takes accounts from there.
-    pub member: Option<(&'a Member, &'a str)>,
-}
-
-/// What an organization says of an account, besides its tags.
-const OF_MEMBER: [&str; 6] = ["org.email", "org.id", "org.name", "org.ou.id", "org.ou.name", "org.ou.path"];
-/// What the name of a tag's value begins with.
-pub const ORG_TAGS: &str = "org.tags.";
-
-impl Scope<'_> {
-    /// Returns the value of an own name, or `None` where it is one that this account lacks (`vars` only).
-    pub(super) fn value(&self, name: &str) -> Result<Option<&str>, Problem> {
-        let needle = format!("${{{name}");
-        let unavailable = || {
-            let message = format!("`${{{name}}}` is not known here");
-            let help = match (self.account, self.region) {
-                _ if name.starts_with("org.") => {
-                    "only an entry `from: organization` knows it: put it into the entry's `labels` or `vars`"
-                }
-                _ if self.member.is_some() => {
-                    "an entry `from: organization` knows `${org.*}` and environment variables"
-                }
-                (None, _) => "only an environment variable, `${NAME}`, can be used here",
-                (Some(_), _) => "here `${account.id}`, `${account.name}` and `${vars.*}` are known",
-            };
-            Problem::new(needle.clone(), message, help)
-        };
-        match (name, name.strip_prefix("vars.")) {
-            ("account.id", _) => self.account.map(|(_, id, _)| Some(id)).ok_or_else(unavailable),
-            ("account.name", _) => self.account.map(|(name, _, _)| Some(name)).ok_or_else(unavailable),
-            ("region", _) => self.region.map(Some).ok_or_else(unavailable),
-            ("service.name", _) => self.service.map(Some).ok_or_else(unavailable),
-            (_, Some(key)) => {
-                let (_, _, vars) = self.account.ok_or_else(unavailable)?;
-                Ok(vars.get(key).map(String::as_str))
-            }
-            _ if name.starts_with("org.") => {
-                let (member, unit) = self.member.ok_or_else(unavailable)?;
-                of_member(name, member, unit)
-            }
-            _ => {
-                let help = match nearest(name, OWN_NAMES) {
-                    Some(near) => format!("did you mean `${{{near}}}`?"),
-                    None => {
-                        let known: Vec<String> = OWN_NAMES.iter().map(|name| format!("`${{{name}}}`")).collect();
-                        format!("a target has {} and `${{vars.*}}`", known.join(", "))
-                    }
-                };
-                Err(Problem::new(needle, format!("unknown name `${{{name}}}`"), help))
-            }
-        }
-    }
-}
-
-/// Returns what an organization says of an account; `None` where it has no such tag.
-fn of_member<'m>(name: &str, member: &'m Member, unit: &'m str) -> Result<Option<&'m str>, Problem> {
-    Ok(match (name, name.strip_prefix(ORG_TAGS)) {
-        ("org.id", _) => Some(member.id.as_str()),
-        ("org.name", _) => Some(&member.name),
-        ("org.email", _) => member.email.as_deref(),
-        ("org.ou.id", _) => Some(unit),
-        ("org.ou.name", _) => Some(member.unit_name()),
-        ("org.ou.path", _) => Some(&member.unit),
-        (_, Some(key)) => member.tags.get(key).map(String::as_str),
-        _ => {
-            let help = match nearest(name, OF_MEMBER) {
-                Some(near) => format!("did you mean `${{{near}}}`?"),
-                None => "an organization has `${org.tags.KEY}`, `${org.id}`, `${org.name}`, `${org.email}`, `${org.ou.id}`, \
-                         `${org.ou.name}` and `${org.ou.path}`"
-                    .to_owned(),
-            };
-            return Err(Problem::new(format!("${{{name}"), format!("unknown name `${{{name}}}`"), help));
-        }
-    })
 }
 
 impl Template {
@@ -154,8 +83,8 @@ impl Template {
         let mut rest = text;
         while let Some(at) = rest.find("${") {
             let (before, tail) = rest.split_at(at);
-            let name = name_of(&tail[2..]);
-            if !is_own(name) {
+            let is_reference = is_own(name_of(&tail[2..])) || Store::read(&tail[2..]).is_some();
+            if !is_reference {
                 template.push_text(before);
                 template.push_text("${");
                 rest = &tail[2..];
@@ -181,7 +110,7 @@ impl Template {
         while let Some(at) = rest.find("${") {
             let (before, tail) = rest.split_at(at);
             written.push_str(before);
-            if is_own(name_of(&tail[2..])) {
+            if is_own(name_of(&tail[2..])) || Store::read(&tail[2..]).is_some() {
                 written.push('$');
             }
             written.push_str("${");
@@ -207,6 +136,9 @@ impl Template {
         for part in self.parts {
             match part {
                 Part::Text(text) => expanded.push_text(&text),
+                Part::Hole { store, key } => {
+                    expanded.parts.push(Part::Hole { store, key: key.expand(lookup, problems) });
+                }
                 Part::Reference { name, fallback } if is_own(&name) => {
                     let fallback = match fallback {
                         Fallback::None => Fallback::None,
@@ -249,16 +181,50 @@ impl Template {
 
     /// Puts the target's own names in.
     pub fn resolve(&self, scope: &Scope<'_>) -> Result<String, Problem> {
+        let mut holes = Vec::new();
+        let text = self.resolve_into(scope, &mut holes)?;
+        // In a target's texts, what looks like a hole is one: it must not have come in with a value.
+        if let Some(lookups) = scope.lookups
+            && text.contains("${")
+        {
+            let seen = Hole::find_all(&text).0;
+            if !seen.iter().map(|(_, hole)| hole).eq(&holes) {
+                let seen = seen.first().map_or_else(String::new, |(_, hole)| hole.to_string());
+                let message = format!("a value that is put in here has `{seen}`, which would be looked up");
+                return Err(Problem::new("${", message, "a text cannot have that literally: write it in another way"));
+            }
+            holes.into_iter().for_each(|hole| _ = lookups.borrow_mut().entry(hole).or_default());
+        }
+        Ok(text)
+    }
+
+    fn resolve_into(&self, scope: &Scope<'_>, holes: &mut Vec<Hole>) -> Result<String, Problem> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(literal) => text.push_str(literal),
+                Part::Hole { store, key } => {
+                    let needle = format!("${{{}:", store.word());
+                    let key = key.resolve(&Scope { lookups: None, ..*scope })?;
+                    if scope.lookups.is_none() {
+                        let message = format!("`{needle}{key}}}` is not known here");
+                        let help = "a value that is read online can be in a target's texts: task definition files, `set`, \
+                                    `images`, `environment`, `secrets`, `deployment` and the tasks of `before` and `after`";
+                        return Err(Problem::new(needle, message, help));
+                    }
+                    let hole = Hole::new(*store, &key).map_err(|error| {
+                        let (message, help) = error.split_once('\n').unwrap_or((&error, "correct it"));
+                        Problem::new(needle, message, help)
+                    })?;
+                    text.push_str(&hole.to_string());
+                    holes.push(hole);
+                }
                 Part::Reference { name, fallback } => {
                     let value = scope.value(name)?;
                     match (value, fallback) {
                         (Some(value), Fallback::None) => text.push_str(value),
                         (Some(value), _) if !value.is_empty() => text.push_str(value),
-                        (_, Fallback::Default(template)) => text.push_str(&template.resolve(scope)?),
+                        (_, Fallback::Default(template)) => text.push_str(&template.resolve_into(scope, holes)?),
                         (_, Fallback::Message(template)) => {
                             let message = template.resolve(scope)?;
                             return Err(lacking(name, scope, &message));
@@ -275,18 +241,31 @@ impl Template {
     pub fn without_fallback(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Reference { name, fallback: Fallback::None } => Some(name.as_str()),
-            Part::Reference { .. } | Part::Text(_) => None,
+            Part::Reference { .. } | Part::Hole { .. } | Part::Text(_) => None,
         })
     }
 
-    /// Returns the references' names, those inside defaults too.
+    /// Returns the first reference, as far as it names what is put in.
+    pub fn first_reference(&self) -> Option<String> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Reference { name, .. } => Some(name.clone()),
+            Part::Hole { store, key } => Some(format!("{}:{key}", store.word())),
+        })
+    }
+
+    /// Returns the references' names, those inside defaults and the keys of lookups too.
     pub fn names(&self) -> Vec<&str> {
         let mut names = Vec::new();
         for part in &self.parts {
-            if let Part::Reference { name, fallback } = part {
-                names.push(name.as_str());
-                if let Fallback::Default(template) | Fallback::Message(template) = fallback {
-                    names.extend(template.names());
+            match part {
+                Part::Text(_) => {}
+                Part::Hole { key, .. } => names.extend(key.names()),
+                Part::Reference { name, fallback } => {
+                    names.push(name.as_str());
+                    if let Fallback::Default(template) | Fallback::Message(template) = fallback {
+                        names.extend(template.names());
+                    }
                 }
             }
         }
@@ -320,6 +299,11 @@ impl Template {
                 Part::Text(text) => {
                     let is_end = place + 1 == self.parts.len() && !nested;
                     f.write_str(&written(text, nested, is_end))?;
+                }
+                Part::Hole { store, key } => {
+                    write!(f, "${{{}:", store.word())?;
+                    key.write(f, true)?;
+                    f.write_str("}")?;
                 }
                 Part::Reference { name, fallback } => {
                     write!(f, "${{{name}")?;
@@ -426,6 +410,14 @@ fn parse_reference(text: &str, depth: usize) -> Result<(Part, &str), Problem> {
         return Err(Problem::new("${", "references inside references are too deep", "use a variable of its own"));
     }
     let inner = &text[2..];
+    if let Some((store, key)) = Store::read(inner) {
+        let needle = format!("${{{}:", store.word());
+        let (key, rest) = parse(key, depth + 1)?;
+        let Some(rest) = rest.strip_prefix('}') else {
+            return Err(Problem::new(needle, "`${` is never closed", format!("add `}}`, or {literal}")));
+        };
+        return Ok((Part::Hole { store, key }, rest));
+    }
     let name = name_of(inner);
     let needle = format!("${{{name}");
     let rest = &inner[name.len()..];

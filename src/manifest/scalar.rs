@@ -88,7 +88,7 @@ struct Plain(String);
 impl<'de> Deserialize<'de> for Plain {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Scalar(template) = Scalar::deserialize(deserializer)?;
-        let name = template.names().first().map(|name| (*name).to_owned());
+        let name = template.first_reference();
         match (template.as_literal(), name) {
             (Some(text), _) => Ok(Self(text.to_owned())),
             (None, name) => Err(D::Error::custom(format!(

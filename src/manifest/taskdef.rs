@@ -12,12 +12,16 @@ use serde_json::Value;
 
 use crate::base::document::Document;
 use crate::fleet::Desired;
+use crate::fleet::lookup::Lookup;
 use crate::manifest::fault::{Fault, Problem, Source};
-use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::interpolate::{Lookups, Scope, Template};
 use crate::manifest::locate::{locate, repeated};
 use crate::manifest::spanned::Span;
 use crate::manifest::{lookalike, shown};
 use crate::task_definition::{self, Finding, Step, compose};
+
+/// The values of the names that are put in.
+type Named = Vec<Option<String>>;
 
 /// A task definition file that was read.
 #[derive(Debug)]
@@ -32,8 +36,8 @@ pub struct TaskDefinition {
     wrapped: bool,
     /// The names that are put in.
     names: BTreeSet<String>,
-    /// What was made of it, by the values of those names: most targets of a fleet have one in common.
-    resolved: RefCell<HashMap<Vec<Option<String>>, Document>>,
+    /// What was made of it and the lookups in that, by the values of those names: most targets of a fleet have one in common.
+    resolved: RefCell<HashMap<Named, (Document, Lookups)>>,
     /// Of each of those the last target's wishes with which it was judged.
     judged: RefCell<HashMap<Document, Desired>>,
 }
@@ -123,7 +127,15 @@ impl TaskDefinition {
 
     /// Returns what AWS would refuse of the definition of one target, at its place in the file. With `images`, those of
     /// containers as well: the command line may still put others in their place.
-    pub fn judge(&self, resolved: &Document, desired: &Desired, images: bool) -> Vec<Fault> {
+    ///
+    /// `of_patch` gives those that come of what the manifest sets their place there.
+    pub fn judge(
+        &self,
+        resolved: &Document,
+        desired: &Desired,
+        images: bool,
+        of_patch: &dyn Fn(&Finding, &Value) -> Option<Fault>,
+    ) -> Vec<Fault> {
         // A target that wants the same of the same definition has the same faults.
         if self.judged.borrow_mut().insert(resolved.clone(), desired.clone()).as_ref() == Some(desired) {
             return Vec::new();
@@ -132,7 +144,16 @@ impl TaskDefinition {
         let Ok(definition) = compose::build(&resolved.value(), desired) else { return Vec::new() };
         let findings = task_definition::judge(&definition).into_iter().filter(Finding::is_fault);
         let findings = findings.filter(|finding| images || !finding.is_of_image());
-        findings.map(|finding| self.fault(&finding.path, finding.message, finding.help)).collect()
+        let is_open = |finding: &Finding| match task_definition::value_at(&definition, &finding.path) {
+            Some(Value::String(text)) => Lookup::is_in(text),
+            _ => false,
+        };
+        // What is looked up is judged once it is known.
+        let findings = findings.filter(|finding| !is_open(finding));
+        let fault = |finding: Finding| {
+            of_patch(&finding, &definition).unwrap_or_else(|| self.fault(&finding.path, finding.message, finding.help))
+        };
+        findings.map(fault).collect()
     }
 
     /// Makes a fault of a member of the definition, at its place in the file.
@@ -173,11 +194,23 @@ impl TaskDefinition {
     /// # Errors
     /// References that the target cannot resolve, each at its place in the file.
     pub fn resolve(&self, scope: &Scope<'_>) -> Result<Document, Vec<Fault>> {
-        let named: Result<Vec<Option<String>>, Problem> =
+        let named: Result<Named, Problem> =
             self.names.iter().map(|name| Ok(scope.value(name)?.map(str::to_owned))).collect();
-        if let Some(known) = named.as_ref().ok().and_then(|named| self.resolved.borrow().get(named).cloned()) {
-            return Ok(known);
+        let known = named.as_ref().ok().and_then(|named| self.resolved.borrow().get(named).cloned());
+        let own = Lookups::default();
+        let add = |own: &Lookups| {
+            if let Some(lookups) = scope.lookups {
+                let own = own.borrow();
+                let mut lookups = lookups.borrow_mut();
+                own.iter()
+                    .for_each(|(lookup, place)| _ = lookups.entry(lookup.clone()).or_insert_with(|| Arc::clone(place)));
+            }
+        };
+        if let Some((document, own)) = known {
+            add(&own);
+            return Ok(document);
         }
+        let scope = &Scope { lookups: scope.lookups.map(|_| &own), ..*scope };
         let mut problems = Vec::new();
         let mut value = self.value.clone();
         if self.interpolated {
@@ -189,11 +222,24 @@ impl TaskDefinition {
         if !problems.is_empty() {
             return Err(self.locate(problems));
         }
+        for (lookup, place) in own.borrow_mut().iter_mut() {
+            *place = self.locate_lookup(lookup).into();
+        }
         let document = Document::write(&value);
+        add(&own);
         if let Ok(named) = named {
-            self.resolved.borrow_mut().insert(named, document.clone());
+            self.resolved.borrow_mut().insert(named, (document.clone(), own));
         }
         Ok(document)
+    }
+
+    /// Returns where a lookup is written; the first of its kind where it has other names in it.
+    fn locate_lookup(&self, lookup: &Lookup) -> String {
+        let word = format!("${{{}:", lookup.store.word());
+        let at = self.text.find(&lookup.to_string()).or_else(|| self.text.find(&word)).unwrap_or_default();
+        let before = &self.text[..at];
+        let (line, column) = (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default());
+        format!("{}:{line}:{}", self.source.name(), column.chars().count() + 1)
     }
 
     fn locate(&self, problems: Vec<Problem>) -> Vec<Fault> {

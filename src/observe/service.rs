@@ -49,6 +49,8 @@ pub struct LiveService {
     pub deployments: Vec<Deployment>,
     /// The ARN of ECS's current service-deployment object, where it says one.
     pub service_deployment: Option<String>,
+    /// The ARNs of the service revisions that its tasks are of.
+    pub service_revisions: Vec<String>,
     /// ECS's messages, newest first.
     pub messages: Vec<Message>,
     /// How long its PRIMARY deployment took from its start until ECS said that it completed; `None` where ECS's
@@ -125,6 +127,9 @@ impl LiveService {
             configuration: Document::write(configuration),
             deployments: items(service, deployments).map(Deployment::read).collect(),
             service_deployment: service["currentServiceDeployment"].as_str().map(str::to_owned),
+            service_revisions: items(service, "currentServiceRevisions")
+                .map(|revision| text(revision, "arn"))
+                .collect(),
             messages: items(service, "events")
                 .map(|event| Message {
                     id: text(event, "id"),

@@ -7,6 +7,7 @@ use crate::connect::{CommandContext, Connection};
 use crate::engine::cancel::Cancel;
 use crate::fleet::Fleet;
 use crate::identity::preflight::OnLoss;
+use crate::preflight::lookups::fill;
 use crate::preflight::promotion::promote;
 use crate::preflight::{explanations, prepare};
 use crate::status::{Drift, Status};
@@ -34,8 +35,9 @@ pub async fn run(
     cancel: Cancel,
 ) -> Result<Exit, Error> {
     let context = &mut CommandContext { connection, view: &mut view, cancel: &cancel };
-    let (unreachable, seen) = prepare(fleet, OnLoss::GoOn, context).await?;
-    let fleet = &promote(fleet.clone(), &seen, context).await?;
+    let (unreachable, mut seen) = prepare(fleet, OnLoss::GoOn, context).await?;
+    let fleet = fill(fleet.clone(), &mut seen, context).await?;
+    let fleet = &promote(fleet, &seen, context).await?;
     let status = Status::new(fleet, seen, &unreachable, connection.aws.clock().timestamp());
     if !status.open.is_empty() {
         let names: Vec<String> = status.open.iter().map(|name| format!("`{name}`")).collect();

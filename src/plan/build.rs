@@ -12,8 +12,8 @@ use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Re
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observation, Observed};
 use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
-use crate::plan::work::{Definition, Plan, Work};
-use crate::plan::{run_task, settings, strategy};
+use crate::plan::work::{Definition, LookedUp, Plan, Work};
+use crate::plan::{pinned, run_task, settings, strategy};
 use crate::task_definition::{compose, normalise};
 use crate::{references, task_definition};
 
@@ -108,8 +108,14 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
             "take `desired_count` out of the manifest for this service",
         );
     }
-    if let Some(reason) = &target.desired.unpromoted {
-        return Decision::blocked(reason.clone(), "deploy it there first, and wait until that has succeeded");
+    if let Some((reason, help)) = &target.desired.unknown {
+        return Decision::blocked(reason.clone(), help.clone());
+    }
+    if let Some(lookup) = target.desired.open_lookups().next() {
+        return Decision::blocked(format!("the value of `{lookup}` was not read"), "run it again");
+    }
+    if let Some((reason, help)) = &target.desired.without_images {
+        return Decision::blocked(reason, help);
     }
     let declared = &target.desired.task_definition;
     let live = &observed.live.value();
@@ -120,7 +126,8 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         }
     };
     let base = &*base;
-    let mut wanted = match compose::build(base, &target.desired) {
+    let desired = pinned::as_known(&target.desired, live, observed.newest.as_ref());
+    let mut wanted = match compose::build(base, &desired) {
         Ok(wanted) => wanted,
         Err(error) => {
             let help = "name a container of the task definition, or add it there";
@@ -218,6 +225,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         );
     }
     let mut work = Work { codedeploy: target.desired.codedeploy.clone(), ..Work::new(definition, service) };
+    work.values = LookedUp::of_target(target);
     if let Some(primary) = stranger {
         summary.push(format!("takes the place of {} ({}), which is in progress", words(primary), primary.id));
         work.supersedes = Some(primary.id.clone());
@@ -272,6 +280,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         let promoted: Vec<String> = promoted.map(|(name, source)| format!("{name}: as it runs in {source}")).collect();
         work.chosen_by = (!promoted.is_empty()).then(|| promoted.join(", "));
         summary.extend(work.chosen_by.clone());
+        summary.extend(work.values.iter().map(LookedUp::line));
         summary.extend(run_task::notes(&work.run_tasks));
     }
     let work = action.changes().then_some(work);

@@ -13,7 +13,7 @@ use crate::fleet::{Fleet, Revision, TargetSpec};
 use crate::observe::{Observation, Observed};
 use crate::plan::build::{self, wave_outline};
 use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
-use crate::plan::work::{Definition, Plan, PreviousState, Work};
+use crate::plan::work::{Definition, LookedUp, Plan, PreviousState, Work};
 use crate::plan::{run_task, strategy};
 use crate::task_definition::compose;
 
@@ -172,6 +172,7 @@ pub fn notes(target: &TargetSpec, work: &Work, observed: &Observed) -> Vec<Strin
         notes.push(format!("a rollback is to {}", back.rsplit('/').next().unwrap_or(back)));
     }
     notes.extend(work.chosen_by.clone());
+    notes.extend(work.values.iter().map(LookedUp::line));
     notes.extend(run_task::notes(&work.run_tasks));
     notes
 }

@@ -98,7 +98,7 @@ fn short(from: Option<&str>, to: &str) -> String {
 fn whole(image: ImageRef<'_>) -> String {
     match version(image) {
         latest if image.tag.is_none() && image.digest.is_none() => format!("{}:{latest}", image.name),
-        version if image.digest.is_some() => format!("{}@{version}", image.name),
+        version if image.digest.is_some() && image.tag.is_none() => format!("{}@{version}", image.name),
         version => format!("{}:{version}", image.name),
     }
 }
@@ -108,8 +108,10 @@ fn version(image: ImageRef<'_>) -> String {
     let brief = |text: &str| if is_hash(text) { text[..SHORT].to_owned() } else { text.to_owned() };
     match (image.tag, image.digest) {
         (Some(tag), None) => brief(tag),
-        (_, Some(digest)) => {
-            digest.split_once(':').map_or_else(|| brief(digest), |(kind, hash)| format!("{kind}:{}", brief(hash)))
+        (tag, Some(digest)) => {
+            let digest =
+                digest.split_once(':').map_or_else(|| brief(digest), |(kind, hash)| format!("{kind}:{}", brief(hash)));
+            tag.map_or(digest.clone(), |tag| format!("{}@{digest}", brief(tag)))
         }
         (None, None) => "latest".to_owned(),
     }
@@ -160,9 +162,12 @@ mod tests {
     fn what_differs_beside_the_tag_is_shown_whole() {
         let digest = format!("sha256:{}", "ab".repeat(32));
         let pinned = format!("r/web@{digest}");
+        let both = format!("r/web:2@{digest}");
         for (before, after, words) in [
             ("r/web:1", "other/web:2", "r/web:1 -> other/web:2"),
             ("r/web:1", pinned.as_str(), "1 -> sha256:abababab"),
+            ("r/web:1", both.as_str(), "1 -> 2@sha256:abababab"),
+            ("other/web:1", both.as_str(), "other/web:1 -> r/web:2@sha256:abababab"),
             ("r/web", "r/web:2", "latest -> 2"),
         ] {
             let all = shipped(&["a/eu-west-1/web"], &[("app", before)], &[("app", after)]);

@@ -9,9 +9,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::base::document::{Document, SharedDocuments};
+use crate::base::redact;
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::Tag;
-use crate::fleet::{Fleet, RunTasks, TargetId};
+use crate::fleet::lookup::Found;
+use crate::fleet::{Fleet, RunTasks, TargetId, TargetSpec};
 use crate::observe::service::LiveService;
 use crate::plan::outline::{Action, Outline};
 
@@ -69,6 +71,37 @@ pub struct Work {
     /// What its definition was chosen by, where the manifest does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen_by: Option<String>,
+    /// What was looked up for it when the plan was made, and is in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<LookedUp>,
+}
+
+/// A value that was looked up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LookedUp {
+    /// The reference to it, such as `${ssm:/path}`.
+    pub reference: String,
+    /// The value as text.
+    pub value: String,
+    /// What it was read from, for people.
+    pub source: String,
+}
+
+impl LookedUp {
+    /// Returns what was looked up for a target.
+    pub fn of_target(target: &TargetSpec) -> Vec<Self> {
+        let found = target.desired.lookups.iter().filter_map(|(lookup, asked)| {
+            let Found { text, source, .. } = asked.found.as_ref()?;
+            Some(Self { reference: lookup.to_string(), value: text.clone(), source: source.clone() })
+        });
+        found.collect()
+    }
+
+    /// Returns the value with where it is from, in a line.
+    pub fn line(&self) -> String {
+        format!("{} is {} ({})", self.reference, redact::line(&self.value), self.source)
+    }
 }
 
 impl Work {
@@ -93,6 +126,7 @@ impl Work {
             run_tasks,
             codedeploy,
             chosen_by,
+            values: Vec::new(),
         }
     }
 }

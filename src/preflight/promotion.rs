@@ -43,7 +43,10 @@ pub async fn promote(mut fleet: Fleet, seen: &[Observation], context: &mut Comma
                 target.desired.promoted.retain(|container, _| images.iter().any(|(name, _)| name == container));
                 target.desired.images.extend(images);
             }
-            Err(reason) => target.desired.unpromoted = Some(reason),
+            Err(reason) => {
+                let help = "deploy it there first, and wait until that has succeeded";
+                target.desired.unknown = Some((reason, help.to_owned()));
+            }
         }
     }
     Ok(fleet)

@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use crate::fleet::image_ref::ImageRef;
+use crate::fleet::image_ref::{ImageRef, LATEST};
 use crate::references::finding::Finding;
-
-/// The tag of an image that is named without one.
-const LATEST: &str = "latest";
 
 /// An image in ECR.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

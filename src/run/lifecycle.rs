@@ -24,6 +24,8 @@ use crate::plan::preview::paces;
 use crate::plan::saved::Key;
 use crate::plan::time_estimate::estimate;
 use crate::plan::work::Plan;
+use crate::preflight::images::pin;
+use crate::preflight::lookups::fill;
 use crate::preflight::promotion::promote;
 use crate::preflight::{check_from, hashed, limits, prepare, wait_for_others};
 use crate::run::deployments::Recorder;
@@ -95,11 +97,12 @@ pub async fn plan_and_decide(
     let start = Start { read_at: Some(Instant::now()), ..start };
     let (unreachable, mut seen) = prepare(&fleet, choice.on_loss(), context).await?;
     let fails = choice.on_loss() == OnLoss::Stop && seen.iter().any(Result::is_err);
+    let fleet = if fails { fleet } else { fill(fleet, &mut seen, context).await? };
     if fleet.on_busy == OnBusy::Wait && !choice.dry_run && !fails {
         let CommandContext { connection, view, cancel } = context;
         unless_cancelled(wait_for_others(&fleet, &mut seen, connection, view), cancel).await?;
     }
-    let fleet = if fails { fleet } else { promote(fleet, &seen, context).await? };
+    let fleet = if fails { fleet } else { pin(promote(fleet, &seen, context).await?, &seen, context).await? };
     let plan = build::plan(&fleet, &seen);
     decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await
 }

@@ -12,6 +12,8 @@ use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::preview::Preview;
 use crate::plan::saved::Key;
+use crate::preflight::images::pin;
+use crate::preflight::lookups::fill;
 use crate::preflight::promotion::promote;
 use crate::preflight::{check_from, hashed, prepare};
 use crate::run::mr_note::Note;
@@ -72,8 +74,9 @@ pub async fn run(
 ) -> Result<Exit, Error> {
     let context = &mut CommandContext { connection, view: &mut view, cancel: &cancel };
     check_from(&fleet, options.from.as_deref())?;
-    let (unreachable, seen) = prepare(&fleet, OnLoss::GoOn, context).await?;
-    let fleet = promote(fleet, &seen, context).await?;
+    let (unreachable, mut seen) = prepare(&fleet, OnLoss::GoOn, context).await?;
+    let fleet = fill(fleet, &mut seen, context).await?;
+    let fleet = pin(promote(fleet, &seen, context).await?, &seen, context).await?;
     let plan = build::plan(&fleet, &seen);
     let mut planned = Planned { fleet, unreachable, seen, plan };
     let notes = planned.verify(options.no_verify, context).await?;

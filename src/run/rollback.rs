@@ -19,6 +19,7 @@ use crate::observe::{KeepMessages, Observation, codedeploy};
 use crate::plan::rollback_target::deployed::{Deployed, DeployedBy, DeployedRun, deployed};
 use crate::plan::rollback_target::{Present, RollbackTarget};
 use crate::plan::{build, rollback_target};
+use crate::preflight::lookups::fill;
 use crate::preflight::{check_from, prepare_with};
 use crate::report::Report;
 use crate::report::record::runs;
@@ -87,6 +88,10 @@ pub async fn roll_back(
     if choice.on_loss() == OnLoss::Stop && !unreachable.is_empty() {
         let plan = build::plan(&fleet, &seen);
         return decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await;
+    }
+    // Whether a target runs what the manifest says is known only with its values.
+    if let DeployedBy::Manifest = options.which {
+        fleet = fill(fleet, &mut seen, context).await?;
     }
     let CommandContext { connection, view, cancel } = &mut *context;
     view.phase(&format!("reading what {} ran before", count(fleet.targets.len(), "service")));

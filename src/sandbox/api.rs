@@ -68,6 +68,8 @@ impl Api {
         };
         let output = match (self, call.operation.as_str()) {
             (Self::Ecs, _) => return ecs::answer(world, call, input),
+            (Self::Ecr, "BatchGetImage") => ecr::manifests(world, call, input),
+            (Self::Ecr, "DescribeImageReplicationStatus") => ecr::replication(world, call, input),
             (Self::Ecr, "DescribeImages") => ecr::images(world, call, input),
             (Self::Ecr, "DescribePullThroughCacheRules") => ecr::caches(world, call, input),
             (Self::Ecr, _) => unknown("ECR"),
@@ -77,6 +79,7 @@ impl Api {
             (Self::Secrets, "DescribeSecret") => secrets::describe(world, call, input),
             (Self::Secrets, _) => unknown("Secrets Manager"),
             (Self::Parameters, "DescribeParameters") => parameters::describe(world, call, input),
+            (Self::Parameters, "GetParameters") => parameters::read(world, call, input),
             (Self::Parameters, _) => unknown("Systems Manager"),
             (Self::Alarms, "DescribeAlarms") => alarms::describe(world, call, input),
             (Self::Alarms, _) => unknown("CloudWatch"),

@@ -75,6 +75,8 @@ pub(crate) fn enlarge(definition: &mut Value, target: &TargetSpec) {
 mod tests {
     use serde_json::json;
 
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::base::clock::Clock;
     use crate::base::document::Document;
@@ -87,7 +89,7 @@ mod tests {
                         accounts: [{ name: a, id: '222222222222', chain: [leaf], regions: [eu-west-1] }]\n\
                         services: [{ name: api, cluster: main, images: { app: 'r/api:2' } }]\n";
         let fleet = load_str("deploy.yaml", std::path::Path::new("."), manifest, &|_| None).expect("a manifest");
-        let sandbox = Sandbox::for_fleet_of(Size::Aws, &fleet, 1, Clock::system());
+        let sandbox = Sandbox::for_fleet_of(Size::Aws, &fleet, (1, BTreeMap::new()), Clock::system());
         let asked = |operation: &str, input: Value| {
             sandbox.call_as_operator("a", "eu-west-1", operation, &input).expect("an answer")
         };

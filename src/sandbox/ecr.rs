@@ -1,14 +1,40 @@
-//! ECR: DescribeImages and DescribePullThroughCacheRules. An image is its tag or digest and nothing more.
+//! ECR: what is read of images, their replication and pull through caches. An image has an index and nothing below it.
 
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
+use crate::fleet::image_ref::ImageRef;
 use crate::references::image::{Image, Version};
 use crate::references::need::Need;
+use crate::sandbox::Sandbox;
 use crate::sandbox::account::partition;
-use crate::sandbox::ecs::text_of;
-use crate::sandbox::moment::epoch;
+use crate::sandbox::ecs::{list_of, text_of};
+use crate::sandbox::fault::Fault;
+use crate::sandbox::moment::{epoch, millis};
 use crate::sandbox::wire::AwsError;
 use crate::sandbox::world::{Call, World};
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// An image as it is stored.
+struct Stored<'a> {
+    /// Its tag, while that names it.
+    tag: Option<&'a str>,
+    digest: String,
+    /// Its index, unless only its digest is known.
+    index: String,
+}
+
+impl Sandbox {
+    /// Pushes an image to ECR, by its name with a tag: the tag moves from what it named before, which stays.
+    pub fn push_image(&self, name: &str, content: &str) {
+        let Some(image) = Image::read(name) else { return };
+        let mut world = self.world();
+        world.add_thing(&image.registry.clone(), Need::Image(image.clone()));
+        world.things.pushed.entry(image).or_default().push(content.to_owned());
+    }
+}
 
 /// Returns the repository's ARN.
 pub(crate) fn resource(call: &Call, input: &Value) -> String {
@@ -25,57 +51,168 @@ fn registry<'a>(call: &'a Call, input: &'a Value) -> &'a str {
     text_of(input, "registryId").unwrap_or(&call.account)
 }
 
-pub(crate) fn images(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+/// Returns what a repository stores; where there is no such repository, AWS's words for that.
+fn repository<'a>(world: &'a World, call: &Call, input: &Value) -> Result<Vec<Stored<'a>>, AwsError> {
     let registry = registry(call, input);
     let name = text_of(input, "repositoryName").unwrap_or_default();
-    let things: Vec<&Image> = world
-        .things(registry)
-        .filter_map(|(need, _)| match need {
-            Need::Image(image) if image.region == call.region && image.repository == name => Some(image),
-            _ => None,
-        })
-        .collect();
-    if things.is_empty() {
+    let own = world.things.listed(registry).filter_map(|need| match need {
+        Need::Image(image) if image.region == call.region && image.repository == name => Some(image),
+        _ => None,
+    });
+    let there: Vec<&Image> = own.filter(|image| is_there(world, call, image)).collect();
+    if there.is_empty() {
         let text = format!("The repository with name '{name}' does not exist in the registry with id '{registry}'");
         return Err(AwsError::new("RepositoryNotFoundException", text));
     }
-    let found: Vec<&Image> = match input.get("imageIds").and_then(Value::as_array) {
-        None => things,
-        Some(ids) => {
-            let find = |id: &Value| {
-                let wanted = |image: &&&Image| match &image.version {
-                    Version::Tag(tag) => text_of(id, "imageTag") == Some(tag),
-                    Version::Digest(digest) => text_of(id, "imageDigest") == Some(digest),
-                };
-                things.iter().find(wanted).copied().ok_or_else(|| {
-                    let part = |key| text_of(id, key).unwrap_or("null");
-                    let text = format!(
-                        "The image with imageId {{imageDigest:'{}', imageTag:'{}'}} does not exist within the repository \
-                         with name '{name}' in the registry with id '{registry}'",
-                        part("imageDigest"),
-                        part("imageTag")
-                    );
-                    AwsError::new("ImageNotFoundException", text)
-                })
-            };
-            ids.iter().map(find).collect::<Result<_, _>>()?
+    Ok(there.into_iter().flat_map(|image| stored(world, image)).collect())
+}
+
+/// Whether no fault keeps an image from being there.
+fn is_there(world: &World, call: &Call, image: &Image) -> bool {
+    world.image_faults(image).iter().all(|fault| match fault {
+        Fault::ImageMissing => false,
+        Fault::ImageLate(late) => call.now >= world.begun + millis(*late),
+        _ => true,
+    })
+}
+
+/// Returns what a tag names, and what it named before.
+fn stored<'a>(world: &World, image: &'a Image) -> Vec<Stored<'a>> {
+    let tag = match &image.version {
+        Version::Tag(tag) => tag.as_str(),
+        Version::Digest(digest) => {
+            return vec![Stored { tag: None, digest: digest.clone(), index: String::new() }];
         }
     };
+    let faults = world.image_faults(image);
+    let differs = if faults.contains(&Fault::ImageDiffers) { &image.registry } else { "" };
+    let platforms: &[&str] = if faults.contains(&Fault::ImageArm64) { &["arm64"] } else { &["amd64", "arm64"] };
+    // A replica has the contents of the original, in whatever account it is.
+    let first = format!("{}:{tag}{differs}", image.repository);
+    let pushed = world.things.pushed.get(image).map(Vec::as_slice).unwrap_or_default();
+    let contents = [first].into_iter().chain(pushed.iter().cloned()).enumerate();
+    let one = |(number, content): (usize, String)| {
+        let index = index(world, &content, platforms);
+        Stored { tag: (number == pushed.len()).then_some(tag), digest: sha256(&index), index }
+    };
+    contents.map(one).collect()
+}
+
+fn index(world: &World, content: &str, platforms: &[&str]) -> String {
+    let one = |architecture: &&str| {
+        json!({
+            "mediaType": MANIFEST,
+            "digest": format!("sha256:{}", world.chance.hex(64, &format!("{content}/{architecture}"))),
+            "size": 1024,
+            "platform": { "architecture": architecture, "os": "linux" },
+        })
+    };
+    let manifests: Vec<Value> = platforms.iter().map(one).collect();
+    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string()
+}
+
+fn sha256(text: &str) -> String {
+    let hash = digest(&SHA256, text.as_bytes());
+    hash.as_ref().iter().fold("sha256:".to_owned(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// Returns the digest of an image of any registry, by its name. ECS has that of the time of a deployment; here a tag of ECR
+/// has the one that it names now.
+pub(crate) fn find_digest(world: &World, name: &str) -> String {
+    if let Some(digest) = ImageRef::parse(name).digest {
+        return digest.to_owned();
+    }
+    let known = Image::read(name).and_then(|image| Some(stored(world, &image).pop()?.digest));
+    known.unwrap_or_else(|| format!("sha256:{}", world.chance.hex(64, name)))
+}
+
+/// Finds an image by what a request says of it: its digest, its tag, or both.
+fn find<'s, 'a>(stored: &'s [Stored<'a>], id: &Value) -> Option<&'s Stored<'a>> {
+    let (digest, tag) = (text_of(id, "imageDigest"), text_of(id, "imageTag"));
+    stored.iter().find(|one| {
+        (digest.is_some() || tag.is_some())
+            && digest.is_none_or(|digest| digest == one.digest)
+            && tag.is_none_or(|tag| one.tag == Some(tag))
+    })
+}
+
+pub(crate) fn images(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    let registry = registry(call, input);
+    let name = text_of(input, "repositoryName").unwrap_or_default();
+    let stored = repository(world, call, input)?;
+    let missing = |id: &Value| {
+        let part = |key| text_of(id, key).unwrap_or("null");
+        let text = format!(
+            "The image with imageId {{imageDigest:'{}', imageTag:'{}'}} does not exist within the repository with name \
+             '{name}' in the registry with id '{registry}'",
+            part("imageDigest"),
+            part("imageTag")
+        );
+        AwsError::new("ImageNotFoundException", text)
+    };
+    let found: Vec<&Stored<'_>> = match input.get("imageIds").and_then(Value::as_array) {
+        None => stored.iter().collect(),
+        Some(ids) => ids.iter().map(|id| find(&stored, id).ok_or_else(|| missing(id))).collect::<Result<_, _>>()?,
+    };
     let details = found.into_iter().map(|image| {
-        let (digest, tags) = match &image.version {
-            Version::Tag(tag) => (format!("sha256:{}", world.chance.hex(64, &image.to_string())), vec![tag]),
-            Version::Digest(digest) => (digest.clone(), Vec::new()),
-        };
         json!({
             "registryId": registry,
             "repositoryName": name,
-            "imageDigest": digest,
-            "imageTags": tags,
+            "imageDigest": image.digest,
+            "imageTags": image.tag.into_iter().collect::<Vec<_>>(),
             "imageSizeInBytes": 41_943_040,
             "imagePushedAt": epoch(call.now),
         })
     });
     Ok(json!({ "imageDetails": details.collect::<Vec<_>>() }))
+}
+
+pub(crate) fn manifests(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    let stored = repository(world, call, input)?;
+    let accepted = list_of(input, "acceptedMediaTypes");
+    let (mut images, mut failures) = (Vec::new(), Vec::new());
+    for id in input["imageIds"].as_array().into_iter().flatten() {
+        // What was made as an index is not given as anything else here.
+        match find(&stored, id).filter(|_| accepted.is_empty() || accepted.contains(&INDEX)) {
+            Some(image) => {
+                let mut id = id.clone();
+                id["imageDigest"] = json!(image.digest);
+                images.push(json!({
+                    "registryId": registry(call, input),
+                    "repositoryName": input["repositoryName"],
+                    "imageId": id,
+                    "imageManifest": image.index,
+                    "imageManifestMediaType": INDEX,
+                }));
+            }
+            None => failures.push(json!({
+                "imageId": id,
+                "failureCode": "ImageNotFound",
+                "failureReason": "Requested image not found",
+            })),
+        }
+    }
+    Ok(json!({ "images": images, "failures": failures }))
+}
+
+/// Returns to which other registries an image is replicated: to all that have the repository, or will have it.
+pub(crate) fn replication(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    let stored_here = repository(world, call, input)?;
+    let Some(image) = find(&stored_here, &input["imageId"]) else {
+        let text = "The image requested does not exist in the specified repository.";
+        return Err(AwsError::new("ImageNotFoundException", text));
+    };
+    let (own, name) = (registry(call, input), text_of(input, "repositoryName").unwrap_or_default());
+    let is_copy = |copy: &&Image| {
+        let is_here = copy.registry == own && copy.region == call.region;
+        !is_here && copy.repository == name && stored(world, copy).iter().any(|one| one.digest == image.digest)
+    };
+    let status = |copy: &Image| {
+        let status = if is_there(world, call, copy) { "COMPLETE" } else { "IN_PROGRESS" };
+        json!({ "region": copy.region, "registryId": copy.registry, "status": status })
+    };
+    let statuses: Vec<Value> = world.things.images().filter(is_copy).map(status).collect();
+    Ok(json!({ "repositoryName": name, "imageId": input["imageId"], "replicationStatuses": statuses }))
 }
 
 pub(crate) fn caches(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {

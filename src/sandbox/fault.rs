@@ -90,6 +90,12 @@ pub enum Fault {
     NoServiceDeployments,
     /// `image-missing`: the images in ECR that the service's definition names do not exist, and cannot be pulled.
     ImageMissing,
+    /// `image-differs`: those images have other contents than in other accounts.
+    ImageDiffers,
+    /// `image-late:SECONDS`: they are there only so long after the sandbox has begun.
+    ImageLate(Duration),
+    /// `image-arm64`: they are for linux/arm64 alone.
+    ImageArm64,
     /// `role-missing`: the roles that it names do not exist.
     RoleMissing,
     /// `log-group-missing`: the log groups that it names do not exist.
@@ -195,6 +201,9 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "lagging-lists" => Fault::LaggingLists(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
         "no-service-deployments" => Fault::NoServiceDeployments,
         "image-missing" => Fault::ImageMissing,
+        "image-differs" => Fault::ImageDiffers,
+        "image-late" => Fault::ImageLate(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
+        "image-arm64" => Fault::ImageArm64,
         "role-missing" => Fault::RoleMissing,
         "log-group-missing" => Fault::LogGroupMissing,
         "secret-missing" => Fault::SecretMissing,
@@ -217,7 +226,8 @@ pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
                          lost, cut, broken, blind, busy, unavailable, stale, deny, region-off, latency, wrong-account, short-sessions, \
                          token-ends, lagging-lists, \
-                         no-service-deployments, image-missing, role-missing, log-group-missing, secret-missing, \
+                         no-service-deployments, image-missing, image-differs, image-late, image-arm64, role-missing, \
+                         log-group-missing, secret-missing, \
                          daemon, fills-in, no-provider, wrong-audience, no-keys, no-issuer, claim-rejected, region-disabled, packed";
 const TAKES_ARGUMENT: &[&str] = &[
     "slow",
@@ -234,6 +244,7 @@ const TAKES_ARGUMENT: &[&str] = &[
     "short-sessions",
     "token-ends",
     "lagging-lists",
+    "image-late",
 ];
 
 /// How many times longer a slow task takes, unless told: past any default deadline that a fast one keeps.

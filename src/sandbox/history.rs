@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::sandbox::ecr;
 use crate::sandbox::ecs::{list_of, page, short, text_of};
 use crate::sandbox::moment::{Moment, millis};
 use crate::sandbox::record::Status;
@@ -76,14 +77,15 @@ pub(crate) fn describe(world: &mut World, call: &Call, input: &Value) -> Result<
 pub(crate) fn revisions(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
     let arns = list_of(input, "serviceRevisionArns");
     at_most_twenty(&arns, "serviceRevisionArns")?;
-    let chance = world.chance;
-    let region = world.region(&call.account, &call.region);
+    world.region(&call.account, &call.region);
+    let world = &*world;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for arn in arns {
         let body = parse_arn(call, arn, "service-revision").and_then(|(cluster, name, number)| {
+            let region = world.regions.get(&(call.account.clone(), call.region.clone()))?;
             let service = service_at(region, cluster, name)?;
             let revision = service.revisions.iter().find(|one| short(&one.deployment) == number)?;
-            Some(revision.describe(service, |image| chance.hex(64, image)))
+            Some(revision.describe(service, |image| ecr::find_digest(world, image)))
         });
         match body {
             Some(body) => found.push(body),

@@ -12,7 +12,7 @@ use crate::sandbox::account::partition;
 use crate::sandbox::api::Api;
 use crate::sandbox::ecs::{list_of, short, text_of};
 use crate::sandbox::world::{Call, World};
-use crate::sandbox::{codedeploy, ecr, logs, organizations, secrets};
+use crate::sandbox::{codedeploy, ecr, logs, organizations, parameters, secrets};
 
 /// Condition keys, lower-cased, and their values.
 pub(crate) type Keys = BTreeMap<String, Vec<String>>;
@@ -47,6 +47,10 @@ pub(crate) fn from_call(api: Api, world: &World, call: &Call, input: &Value) -> 
         Api::Ecr => one("ecr", ecr::resource(call, input)),
         Api::Logs => one("logs", logs::resource(call, input)),
         Api::Secrets => one("secretsmanager", secrets::resource(call, input)),
+        Api::Parameters if call.operation == "GetParameters" => {
+            let arns = parameters::resources(call, input).into_iter();
+            arns.map(|arn| IamRequest::new("ssm:GetParameters", arn)).collect()
+        }
         // DescribeParameters knows no resources.
         Api::Parameters => one("ssm", "*".to_owned()),
         Api::Alarms => one("cloudwatch", arn(call, "cloudwatch", "alarm:*")),

@@ -197,9 +197,10 @@ impl Record {
 impl ServiceRevision {
     /// Returns it as DescribeServiceRevisions has it.
     pub(crate) fn describe(&self, service: &Service, digest: impl Fn(&str) -> String) -> Value {
-        let images = self.images.iter().map(
-            |(name, image)| json!({ "containerName": name, "image": image, "imageDigest": format!("sha256:{}", digest(image)) }),
-        );
+        let images = self
+            .images
+            .iter()
+            .map(|(name, image)| json!({ "containerName": name, "image": image, "imageDigest": digest(image) }));
         let mut body = json!({
             "serviceRevisionArn": service.revision_arn(&self.deployment),
             "serviceArn": service.arn(),

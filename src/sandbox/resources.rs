@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fleet::TargetSpec;
+use crate::references::image::Image;
 use crate::references::need::Need;
 use crate::references::needs;
 use crate::sandbox::account::Role;
@@ -20,6 +21,8 @@ pub(crate) struct Things {
     known: BTreeMap<String, BTreeMap<Need, Thing>>,
     /// The prefixes of pull through cache rules, by account and region.
     pub(crate) caches: BTreeMap<(String, String), BTreeSet<String>>,
+    /// What was pushed to images of ECR that have a tag, the newest last.
+    pub(crate) pushed: BTreeMap<Image, Vec<String>>,
 }
 
 /// One of them.
@@ -28,6 +31,21 @@ struct Thing {
     needed_by: BTreeSet<Place>,
     /// Whether it is a secret that is scheduled for deletion.
     deleted: bool,
+}
+
+impl Things {
+    /// Returns the things of an account, also those that a fault takes away.
+    pub(crate) fn listed<'a>(&'a self, account: &str) -> impl Iterator<Item = &'a Need> {
+        self.known.get(account).into_iter().flatten().map(|(need, _)| need)
+    }
+
+    /// Returns the images of all accounts.
+    pub(crate) fn images(&self) -> impl Iterator<Item = &Image> {
+        self.known.values().flatten().filter_map(|(need, _)| match need {
+            Need::Image(image) => Some(image),
+            _ => None,
+        })
+    }
 }
 
 impl World {
@@ -59,6 +77,14 @@ impl World {
     pub(crate) fn is_role_taken(&self, account: &str, name: &str) -> bool {
         let mut own = self.things.known.get(account).into_iter().flatten();
         own.any(|(need, thing)| matches!(need, Need::Role(role) if role.name == name) && self.is_taken(need, thing))
+    }
+
+    /// Returns the faults of the services that need an image.
+    pub(crate) fn image_faults(&self, image: &Image) -> Vec<Fault> {
+        let own = self.things.known.get(&image.registry).filter(|_| !self.rules.is_empty());
+        let thing = own.and_then(|own| own.get(&Need::Image(image.clone())));
+        let places = thing.into_iter().flat_map(|thing| &thing.needed_by);
+        places.flat_map(|(account, region, service)| self.service_faults(account, region, service)).collect()
     }
 
     fn is_taken(&self, need: &Need, thing: &Thing) -> bool {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::document::Document;
 use crate::fleet::image_ref::ImageRef;
+use crate::fleet::lookup::{Found, Known, Lookup, Store};
 use crate::fleet::{Base, Desired, Fleet, IdentitySource, TargetSpec};
 use crate::sandbox::account::{Provider, Role, parts};
 use crate::sandbox::aws_sized::{Size, enlarge};
@@ -22,6 +23,12 @@ use crate::sandbox::world::{Call, World};
 const AGE: u64 = 26 * 3_600_000;
 /// How long ago a past was added to.
 const RECENT: u64 = 3_600_000;
+
+/// Returns a value for what nobody gave one.
+fn invented(lookup: &Lookup) -> String {
+    let words: Vec<&str> = lookup.key.split(|char: char| !char.is_ascii_alphanumeric() && char != '-').collect();
+    format!("sandbox-{}", words.iter().rev().find(|word| !word.is_empty()).unwrap_or(&"value"))
+}
 
 impl World {
     /// Adds an account, with its static keys.
@@ -59,6 +66,7 @@ impl World {
 
     /// Makes every target of the fleet exist.
     pub(crate) fn furnish(&mut self, fleet: &Fleet, now: Moment) {
+        self.begun = now;
         for account in &fleet.accounts {
             self.add_account(account.id.as_str(), &account.name);
         }
@@ -81,8 +89,30 @@ impl World {
             }
         }
         for target in &fleet.targets {
-            self.add_target(target, now);
+            match target.desired.lookups.is_empty() {
+                true => self.add_target(target, now),
+                false => {
+                    let known = self.with_values(target);
+                    self.add_target(&known, now);
+                }
+            }
         }
+    }
+
+    /// Makes what a target looks up exist, and fills it in.
+    fn with_values(&mut self, target: &TargetSpec) -> TargetSpec {
+        let place = (target.account.id.as_str(), target.id.region.as_ref());
+        let mut known = Known::new();
+        for lookup in target.desired.lookups.keys() {
+            let value = self.given.get(lookup).cloned().unwrap_or_else(|| invented(lookup));
+            match lookup.store {
+                Store::Ssm => self.put_parameter(place, &lookup.key, "String", &value),
+            }
+            known.insert(lookup.clone(), Found::of_text(value, "the sandbox"));
+        }
+        let mut target = target.clone();
+        target.desired.fill(&known);
+        target
     }
 
     fn add_target(&mut self, target: &TargetSpec, now: Moment) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::fleet::lookup::Lookup;
 use crate::sandbox::account::Account;
 use crate::sandbox::alarms::Alarms;
 use crate::sandbox::api::Api;
@@ -25,6 +26,7 @@ use crate::sandbox::iam_request::{self, IamRequest};
 use crate::sandbox::issuer::Issuer;
 use crate::sandbox::moment::{Moment, millis};
 use crate::sandbox::organizations::Organization;
+use crate::sandbox::parameters::Parameters;
 use crate::sandbox::policy::{Ask, Decision, action_matches, decide};
 use crate::sandbox::protocol::Coding;
 use crate::sandbox::region::Region;
@@ -48,6 +50,10 @@ pub(crate) struct World {
     pub(crate) rules: Vec<Rule>,
     /// What exists besides ECS.
     pub(crate) things: Things,
+    /// The parameters with values.
+    pub(crate) parameters: Parameters,
+    /// The values that lookups have where somebody gave them, in every account.
+    pub(crate) given: BTreeMap<Lookup, String>,
     /// The alarms of CloudWatch.
     pub(crate) alarms: Alarms,
     /// Deployment groups and deployments of CodeDeploy.
@@ -71,6 +77,8 @@ pub(crate) struct World {
     pub(crate) forgets_writes: bool,
     /// How many sessions STS handed out.
     pub(crate) issued: u64,
+    /// When its fleet was furnished.
+    pub(crate) begun: Moment,
 }
 
 impl World {
@@ -84,6 +92,8 @@ impl World {
             aliases: BTreeMap::new(),
             rules: Vec::new(),
             things: Things::default(),
+            parameters: Parameters::default(),
+            given: BTreeMap::new(),
             alarms: Alarms::default(),
             codedeploy: CodeDeploy::default(),
             organization: None,
@@ -98,6 +108,7 @@ impl World {
             size: Size::Small,
             forgets_writes: false,
             issued: 0,
+            begun: 0,
         }
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::fleet::Desired;
+use crate::task_definition::model;
 use crate::task_definition::normalise::{READ_ONLY, registrable};
 
 pub use crate::task_definition::normalise::{declared, is_set, normalise};
@@ -16,6 +17,9 @@ pub use crate::task_definition::summary::{is_opaque, is_shown, summary};
 
 /// The members that take a role's name as well as its ARN.
 const ROLES: [&str; 2] = ["taskRoleArn", "executionRoleArn"];
+
+/// The member that lists the containers.
+const CONTAINERS: &str = "containerDefinitions";
 
 /// Why a task definition cannot be built.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -45,13 +49,18 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the definition to register: `base` with the images, environment and secrets that are `desired`.
+/// Returns the definition to register: `base` with the members that are `set`, and then the images, environment and secrets that
+/// are `desired`.
 ///
 /// `base` is the JSON of a file or what DescribeTaskDefinition gives. What is there keeps its order, what is new is
 /// appended. A name that moves between environment and secrets leaves the other list. `desired.task_definition` is
 /// not looked at: choosing the base is the caller's part.
 pub fn build(base: &Value, desired: &Desired) -> Result<Value, BuildError> {
     let mut definition = registrable(base);
+    if !desired.set.is_empty() {
+        set_members(&mut definition, &desired.set)?;
+        definition = registrable(&definition);
+    }
     for member in ["cpu", "memory"] {
         // Both are strings to AWS; a bare number is a common slip and can mean only one thing.
         if let Some(size) = definition.get_mut(member).filter(|size| size.is_number()) {
@@ -80,9 +89,57 @@ pub fn build(base: &Value, desired: &Desired) -> Result<Value, BuildError> {
     Ok(definition)
 }
 
+/// Puts a patch into a definition. A text becomes a number, `true` or `false` where AWS wants one.
+fn set_members(definition: &mut Value, patch: &Map<String, Value>) -> Result<(), BuildError> {
+    let mut patch = Value::Object(patch.clone());
+    model::coerce_patch(&mut patch);
+    let containers = patch.as_object_mut().and_then(|patch| patch.remove(CONTAINERS));
+    merge(definition, patch);
+    let Some(Value::Object(containers)) = containers else { return Ok(()) };
+    let Some(list) = definition.get_mut(CONTAINERS).and_then(Value::as_array_mut) else {
+        return Err(BuildError::NoContainers);
+    };
+    let mut missing = Vec::new();
+    for (name, patch) in containers {
+        match list.iter().position(|container| container["name"] == *name) {
+            Some(index) if patch.is_null() => _ = list.remove(index),
+            Some(index) => merge(&mut list[index], patch),
+            None => missing.push(name),
+        }
+    }
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(BuildError::UnknownContainers { missing, existing: names(list) }),
+    }
+}
+
+/// Merges a patch into a value, as RFC 7396 says: objects member by member, `null` takes a member out, and anything else takes
+/// the place of what was there.
+fn merge(value: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *value = patch;
+        return;
+    };
+    if !value.is_object() {
+        *value = json!({});
+    }
+    let Some(members) = value.as_object_mut() else { return };
+    for (name, patch) in patch {
+        match patch {
+            Value::Null => _ = members.remove(&name),
+            patch => merge(members.entry(name).or_insert(Value::Null), patch),
+        }
+    }
+}
+
+/// Returns the containers' names.
+fn names(containers: &[Value]) -> Vec<String> {
+    containers.iter().filter_map(|container| Some(container.get("name")?.as_str()?.to_owned())).collect()
+}
+
 /// Refuses containers that do not exist, and names that are asked for twice.
 fn check(containers: &[Value], desired: &Desired) -> Result<(), BuildError> {
-    let existing: Vec<String> = containers.iter().filter_map(|c| Some(c.get("name")?.as_str()?.to_owned())).collect();
+    let existing = names(containers);
     let mut missing: Vec<String> = Vec::new();
     for name in desired.images.keys().chain(desired.environment.keys()).chain(desired.secrets.keys()) {
         if !existing.contains(name) && !missing.contains(name) {
@@ -254,6 +311,39 @@ mod tests {
             built["containerDefinitions"][0]["environment"],
             json!([{"name": "A", "value": "one"}, {"name": "B", "value": "2"}, {"name": "C", "value": "3"}])
         );
+    }
+
+    #[test]
+    fn build_sets_members_by_their_names_and_types() {
+        let set = json!({
+            "cpu": 512, "taskRoleArn": "app", "volumes": null, "runtimePlatform": { "cpuArchitecture": "ARM64" },
+            "containerDefinitions": {
+                "app": {
+                    "memory": "1024", "essential": "false", "mountPoints": null, "portMappings": [{ "containerPort": "80" }],
+                    "logConfiguration": { "options": { "mode": "non-blocking" } },
+                },
+                "log": null,
+            },
+        });
+        let mut base = live()["taskDefinition"].take();
+        base["volumes"] = json!([{ "name": "v" }]);
+        base["runtimePlatform"] = json!({ "operatingSystemFamily": "LINUX" });
+        base["containerDefinitions"][0]["logConfiguration"] =
+            json!({ "logDriver": "awslogs", "options": { "a": "b" } });
+        let set = set.as_object().cloned().expect("an object");
+        let built = build(&base, &Desired { set: set.clone(), ..Desired::default() }).expect("builds");
+        assert_eq!((&built["cpu"], &built["taskRoleArn"], built.get("volumes")), (&json!("512"), &json!("app"), None));
+        let platform = json!({ "operatingSystemFamily": "LINUX", "cpuArchitecture": "ARM64" });
+        assert_eq!(built["runtimePlatform"], platform);
+        let containers = built["containerDefinitions"].as_array().expect("a list");
+        let app = &containers[0];
+        assert_eq!((containers.len(), &app["memory"], &app["essential"]), (1, &json!(1024), &json!(false)));
+        assert_eq!(app["portMappings"], json!([{ "containerPort": 80 }]));
+        let options = json!({ "a": "b", "mode": "non-blocking" });
+        assert_eq!((&app["logConfiguration"]["options"], &app["image"]), (&options, &json!("r/api:1")));
+        let images = IndexMap::from([("log".to_owned(), "r/log:2".to_owned())]);
+        let error = build(&base, &Desired { set, images, ..Desired::default() }).expect_err("it is taken out");
+        assert_eq!(error.to_string(), "the task definition has no container `log`; it has `app`");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::task_definition::normalise::is_absent_when_blank;
 use crate::task_definition::{Finding, Kind, Step, describe, member};
@@ -18,13 +18,57 @@ const OPEN: [&str; 3] = ["protocol", "logDriver", "operatingSystemFamily"];
 
 /// Returns what the model says against a definition.
 pub(super) fn judge(definition: &Value) -> Vec<Finding> {
-    let mut judge = Judge { definition, findings: Vec::new() };
+    let mut judge = Judge { definition, partial: false, findings: Vec::new() };
     judge.value(&MODEL, definition, &mut Vec::new());
     judge.findings
 }
 
+/// Returns what the model says against a patch, in which containers are named instead of listed. What a patch lacks, the
+/// definition may have.
+pub fn judge_patch(patch: &Value) -> Vec<Finding> {
+    let mut judge = Judge { definition: patch, partial: true, findings: Vec::new() };
+    judge.value(&PATCH, patch, &mut Vec::new());
+    judge.findings
+}
+
+/// The model of a patch.
+static PATCH: LazyLock<Value> = LazyLock::new(|| {
+    let mut model = MODEL.clone();
+    let containers = &mut model["members"]["containerDefinitions"];
+    *containers = json!({ "type": "map", "of": containers["of"] });
+    model
+});
+
+/// Makes a number, `true` or `false` of each text in a patch where AWS wants one.
+pub fn coerce_patch(patch: &mut Value) {
+    coerce(&PATCH, patch);
+}
+
+fn coerce(shape: &Value, value: &mut Value) {
+    match (shape["type"].as_str(), value) {
+        (Some("structure"), Value::Object(members)) => {
+            members.iter_mut().for_each(|(name, value)| coerce(&shape["members"][name.as_str()], value));
+        }
+        (Some("map"), Value::Object(entries)) => entries.values_mut().for_each(|value| coerce(&shape["of"], value)),
+        (Some("list"), Value::Array(items)) => items.iter_mut().for_each(|item| coerce(&shape["of"], item)),
+        (Some("integer"), value) => {
+            if let Some(number) = value.as_str().and_then(|text| text.parse::<i64>().ok()) {
+                *value = number.into();
+            }
+        }
+        (Some("boolean"), value) => {
+            if let Some(truth) = value.as_str().and_then(|text| text.parse::<bool>().ok()) {
+                *value = truth.into();
+            }
+        }
+        _ => {}
+    }
+}
+
 struct Judge<'a> {
     definition: &'a Value,
+    /// Whether objects may lack what AWS requires of them: those that are merged, and so are in no list.
+    partial: bool,
     findings: Vec<Finding>,
 }
 
@@ -89,6 +133,9 @@ impl Judge<'_> {
             path.push(Step::Member(name.clone()));
             self.value(inner, value, path);
             path.pop();
+        }
+        if self.partial && !path.iter().any(|step| matches!(step, Step::Entry(_))) {
+            return;
         }
         for name in shape["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             if members.get(name).is_none_or(Value::is_null) {

@@ -1,5 +1,6 @@
 //! What `roleout check` says of a manifest without faults.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ring::digest::{SHA256, digest};
@@ -32,6 +33,9 @@ pub fn text(file: &Path, fleet: &Fleet, stood_in: &[String]) -> String {
         let targets = count(wave.targets.len(), "target");
         text.push_str(&format!("  wave {}: {targets}: {}\n", clean(&wave.name), clean(&names)));
     }
+    for (lookup, number) in lookups(fleet) {
+        text.push_str(&format!("  known only online: {} of {}\n", clean(&lookup), count(number, "target")));
+    }
     if !stood_in.is_empty() {
         text.push_str(&format!("note: checked with `0` in place of the job's variables: {}\n", stood_in.join(", ")));
     }
@@ -39,6 +43,15 @@ pub fn text(file: &Path, fleet: &Fleet, stood_in: &[String]) -> String {
         text.push_str(&format!("warning: {}\n", clean(warning)));
     }
     text
+}
+
+/// Returns what targets look up online, and how many do.
+fn lookups(fleet: &Fleet) -> BTreeMap<String, usize> {
+    let mut lookups = BTreeMap::new();
+    for lookup in fleet.targets.iter().flat_map(|target| target.desired.lookups.keys()) {
+        *lookups.entry(lookup.to_string()).or_default() += 1;
+    }
+    lookups
 }
 
 /// The accounts of a wave's targets, each once.
@@ -68,6 +81,7 @@ pub fn json(file: &Path, checked: Result<&Fleet, &[Fault]>) -> String {
         "targets": totals.map(|it| it.0),
         "accounts": totals.map(|it| it.1),
         "waves": Value::Array(waves),
+        "known_only_online": checked.ok().map(|fleet| lookups(fleet).into_keys().collect::<Vec<_>>()).unwrap_or_default(),
         "errors": Value::Array(errors),
         "warnings": warnings,
     });

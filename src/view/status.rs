@@ -2,6 +2,7 @@
 //!
 //! With many targets an account is one line, and what is alike is said once. Programs get [`json`].
 
+pub mod images;
 mod table;
 
 use indexmap::IndexMap;

@@ -97,6 +97,15 @@ async fn a_lost_answer_starts_no_second_deployment() {
     assert_eq!(sent(&scene, "CreateDeployment").len(), 4);
 }
 
+/// Its answer is lost, and by the time anything can be read it has failed: the group's last deployment is its rollback.
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_fails_before_its_lost_answer_is_looked_up_is_ours() {
+    let scene = by_codedeploy(1, 1, "").quick().fault("*=stuck").fault("*=blind:4");
+    let ran = scene.deploy().await;
+    assert_eq!(sent(&scene, "CreateDeployment").len(), 1, "{}", ran.said);
+    assert_eq!((ran.code(), ran.outcome(S0)), (Exit::RolledBack, Some(Outcome::RolledBack)), "{}", ran.said);
+}
+
 /// CodeDeploy has succeeded, and a read of ECS shows for some seconds more what ran before.
 #[tokio::test(start_paused = true)]
 async fn a_read_that_lags_behind_the_traffic_is_no_other_deployment() {

@@ -95,6 +95,24 @@ async fn seen(scene: &Scene) -> Status {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_set_is_registered_once_and_stays_as_it_is() {
+    let set = "    task_definition: { set: { containerDefinitions: { app: { stopTimeout: 40, readonlyRootFilesystem: \"true\" } } } }\n";
+    let scene = scene(set, false);
+    assert_eq!(scene.deploy().await.outcome(ONE), Some(Outcome::Succeeded));
+    let revision = live(&scene);
+    let definition = scene.sandbox.task_definition("a0", "eu-west-1", &revision).expect("a definition");
+    let app = &definition["containerDefinitions"][0];
+    assert_eq!((&app["stopTimeout"], &app["readonlyRootFilesystem"]), (&json!(40), &json!(true)));
+    assert_eq!(later(&scene, set, false).deploy().await.outcome(ONE), Some(Outcome::Unchanged));
+    let more =
+        "    overrides: [{ select: {}, set: { containerDefinitions: { app: { readonlyRootFilesystem: null } } } }]\n";
+    assert_eq!(later(&scene, &format!("{set}{more}"), false).deploy().await.outcome(ONE), Some(Outcome::Succeeded));
+    let definition = scene.sandbox.task_definition("a0", "eu-west-1", &live(&scene)).expect("a definition");
+    let app = &definition["containerDefinitions"][0];
+    assert_eq!((&app["stopTimeout"], app.get("readonlyRootFilesystem")), (&json!(40), None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_revision_that_exists_is_deployed_and_nothing_is_registered() {
     let scene = scene("    task_definition: { family: shared, revision: 12 }\n    desired_count: 3\n", false);
     assert_eq!(live(&scene), "shared:11");

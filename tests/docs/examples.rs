@@ -56,6 +56,7 @@ pages! {
     the_commands_of_alarms_do_what_it_shows: "docs/alarms.md",
     the_commands_of_gitlab_do_what_it_shows: "docs/gitlab.md",
     the_commands_of_iam_do_what_it_shows: "docs/iam.md",
+    the_commands_of_images_do_what_it_shows: "docs/images.md",
     the_commands_of_organization_do_what_it_shows: "docs/organization.md",
     the_commands_of_pipeline_do_what_it_shows: "docs/pipeline.md",
     the_commands_of_plan_do_what_it_shows: "docs/plan.md",
@@ -67,6 +68,7 @@ pages! {
     the_commands_of_strategies_do_what_it_shows: "docs/strategies.md",
     the_commands_of_the_tour_do_what_it_shows: "docs/tour.md",
     the_commands_of_troubleshooting_do_what_it_shows: "docs/troubleshooting.md",
+    the_commands_of_values_do_what_it_shows: "docs/values.md",
 }
 
 #[test]

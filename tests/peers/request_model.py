@@ -24,7 +24,13 @@ OPERATIONS = {
         "ListDeployments",
         "StopDeployment",
     ],
-    "ecr": ["DescribeImages", "DescribePullThroughCacheRules"],
+    "ecr": [
+        "BatchGetImage",
+        "DescribeImageReplicationStatus",
+        "DescribeImages",
+        "DescribePullThroughCacheRules",
+        "GetDownloadUrlForLayer",
+    ],
     "ecs": [
         "ContinueServiceDeployment",
         "CreateCluster",
@@ -72,7 +78,7 @@ OPERATIONS = {
         "ListTagsForResource",
     ],
     "secretsmanager": ["DescribeSecret"],
-    "ssm": ["DescribeParameters"],
+    "ssm": ["DescribeParameters", "GetParameters"],
     "sts": ["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"],
 }
 

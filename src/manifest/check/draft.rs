@@ -1,13 +1,14 @@
 //! What is known of services and targets while they are checked.
 
-use crate::fleet::{Desired, TargetId};
+use crate::fleet::{Desired, Pin, TargetId};
 use crate::manifest::codedeploy::CodeDeploy;
 use crate::manifest::definition::DefinitionSource;
 use crate::manifest::deployment::Deployment;
 use crate::manifest::image::ImageSource;
 use crate::manifest::interpolate::Template;
+use crate::manifest::patch::Patch;
 use crate::manifest::run_task::RunTask;
-use crate::manifest::scalar::{Count, Scalar};
+use crate::manifest::scalar::{Count, DurationValue, Scalar};
 use crate::manifest::spanned::{Entries, Span, Spanned};
 use crate::manifest::{Override, Service};
 
@@ -16,6 +17,8 @@ pub struct ServiceDraft<'a> {
     pub name: &'a str,
     pub(crate) span: Span,
     pub(crate) written: &'a Service,
+    /// What its targets have where nothing else is said.
+    pub(crate) defaults: Desired,
 }
 
 /// A target before its account is shared.
@@ -42,7 +45,11 @@ pub struct Layer<'a> {
     pub(crate) cluster: &'a Option<Spanned<Template>>,
     pub(crate) service: &'a Option<Spanned<Template>>,
     pub(crate) task_definition: &'a Option<Spanned<DefinitionSource>>,
+    /// What an override sets. A service sets in its `task_definition`.
+    pub set: Option<&'a Spanned<Patch>>,
     pub images: &'a Option<Spanned<Entries<ImageSource>>>,
+    pub pin: &'a Option<Spanned<Pin>>,
+    pub wait_for_images: &'a Option<Spanned<DurationValue>>,
     pub environment: &'a Option<Spanned<Entries<Entries<Scalar>>>>,
     pub secrets: &'a Option<Spanned<Entries<Entries<Template>>>>,
     pub(crate) desired_count: &'a Option<Spanned<Count>>,
@@ -53,12 +60,15 @@ pub struct Layer<'a> {
 }
 
 macro_rules! layer {
-    ($from:expr) => {
+    ($from:expr, $set:expr) => {
         Layer {
             cluster: &$from.cluster,
             service: &$from.service,
             task_definition: &$from.task_definition,
+            set: $set,
             images: &$from.images,
+            pin: &$from.pin,
+            wait_for_images: &$from.wait_for_images,
             environment: &$from.environment,
             secrets: &$from.secrets,
             desired_count: &$from.desired_count,
@@ -72,13 +82,13 @@ macro_rules! layer {
 
 impl<'a> From<&'a Service> for Layer<'a> {
     fn from(service: &'a Service) -> Self {
-        layer!(service)
+        layer!(service, None)
     }
 }
 
 impl<'a> From<&'a Override> for Layer<'a> {
     fn from(other: &'a Override) -> Self {
-        layer!(other)
+        layer!(other, other.set.as_ref())
     }
 }
 

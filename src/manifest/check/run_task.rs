@@ -124,7 +124,8 @@ impl Checker<'_> {
         let variables = entries(&task.environment).iter();
         let environment = variables.filter_map(|entry| Some((entry.key.clone(), scalar(&entry.value)?))).collect();
         let providers = items(&task.capacity_provider_strategy).iter().filter_map(|one| self.value(one, scope));
-        let launch = match self.word(&task.launch_type, scope, "launch_type") {
+        let offline = &Scope { lookups: None, ..*scope };
+        let launch = match self.word(&task.launch_type, offline, "launch_type") {
             Some(kind) => Some(Launch::Type(kind)),
             None if task.capacity_provider_strategy.is_some() => Some(Launch::CapacityProviders(providers.collect())),
             None => None,
@@ -137,8 +138,8 @@ impl Checker<'_> {
                 Some(Per::Account) => fleet::Per::Account,
                 Some(Per::Run) => fleet::Per::Run,
             },
-            task_definition: self.definition_of_task(&task.task_definition, scope),
-            container: self.word(&task.container, scope, "container"),
+            task_definition: self.definition_of_task(&task.task_definition, offline),
+            container: self.word(&task.container, offline, "container"),
             command,
             environment,
             timeout: given(&task.timeout).map_or(DEFAULT_TIMEOUT, |timeout| timeout.0),

@@ -1,26 +1,30 @@
 //! `services:`: every target, with what the manifest wants of it. Which wave it is in, `waves.rs` says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::base::arn;
+use crate::base::json;
+use crate::fleet::lookup::Asked;
 use crate::fleet::{Desired, TargetId, image};
+use crate::manifest::Manifest;
 use crate::manifest::check::accounts::{Accounts, Draft};
 use crate::manifest::check::definition::Definitions;
 use crate::manifest::check::deployment::leave_out_moot;
 use crate::manifest::check::draft::{Layer, ServiceDraft, Target, Targets};
+use crate::manifest::check::patch::patches;
 use crate::manifest::check::room::{MAX_TEXT, Room};
-use crate::manifest::check::{Checker, Files, entries, items};
+use crate::manifest::check::{Checker, Files, entries, given, items};
 use crate::manifest::deployment::Deployment;
 use crate::manifest::image::ImageSource;
-use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::interpolate::{Lookups, Scope, Template};
 use crate::manifest::scalar::{Count, Scalar, parse_count};
 use crate::manifest::select::{Candidate, Selector, Vocabulary};
 use crate::manifest::spanned::{Entries, Span, Spanned};
 use crate::manifest::taskdef::map_text;
-use crate::manifest::{Manifest, Service};
 use crate::references::need;
 use crate::task_definition::{check_secret, find_placeholder};
 
@@ -34,6 +38,13 @@ impl Checker<'_> {
     /// Reads the services' names. Records what is wrong with each service by itself.
     pub fn services<'t>(self, manifest: &'t Manifest, root: Span) -> Vec<ServiceDraft<'t>> {
         let mut drafts = Vec::new();
+        let written = given(&manifest.defaults);
+        let wait = written.and_then(|defaults| given(&defaults.wait_for_images));
+        let defaults = Desired {
+            pin: written.and_then(|defaults| given(&defaults.pin)).copied().unwrap_or_default(),
+            wait_for_images: wait.map_or(Duration::ZERO, |wait| wait.0),
+            ..Desired::default()
+        };
         let Some(list) = self.need(&manifest.services, root, "the manifest", "services") else { return drafts };
         if list.is_empty() {
             let span = manifest.services.as_ref().map_or(root, |services| services.span);
@@ -55,6 +66,7 @@ impl Checker<'_> {
                     self.need(&other_value.select, other.span, "an override", "select");
                     self.deployment(&other_value.deployment, &service.deployment);
                     self.source(&other_value.task_definition);
+                    self.patch(other_value.set.as_ref());
                     self.run_tasks(&other_value.before);
                     self.run_tasks(&other_value.after);
                 }
@@ -64,7 +76,7 @@ impl Checker<'_> {
             self.run_tasks(&service.before);
             self.run_tasks(&service.after);
             if let Some(name) = name.filter(|name| self.unique(&mut seen, "services", name, place)) {
-                drafts.push(ServiceDraft { name, span: place, written: service });
+                drafts.push(ServiceDraft { name, span: place, written: service, defaults: defaults.clone() });
             }
         }
         drafts
@@ -105,8 +117,7 @@ impl Checker<'_> {
                         continue;
                     }
                     let scope = Scope { region: Some(region), service: Some(service.name), ..account.scope() };
-                    let Some((cluster, name, desired)) =
-                        self.target(service.written, candidate, &scope, &mut definitions)
+                    let Some((cluster, name, desired)) = self.target(service, candidate, &scope, &mut definitions)
                     else {
                         whole = false;
                         continue;
@@ -199,20 +210,26 @@ impl Checker<'_> {
     /// Resolves one target: its cluster, its service's name where that is written, and what is wanted of it.
     fn target(
         self,
-        service: &Service,
+        draft: &ServiceDraft<'_>,
         candidate: Candidate<'_>,
         scope: &Scope<'_>,
         definitions: &mut Definitions<'_>,
     ) -> Option<(String, Option<String>, Desired)> {
         let before = self.context.count();
+        let service = draft.written;
         let overrides = items(&service.overrides).iter().filter_map(Spanned::get);
         let matching = overrides.filter(|other| other.select.is_some() && matches(&other.select, candidate));
         let layers: Vec<Layer<'_>> = std::iter::once(service.into()).chain(matching.map(Layer::from)).collect();
         let (mut cluster, mut name, mut source) = (None, None, None);
-        let mut desired = Desired::default();
+        let mut desired = draft.defaults.clone();
+        let lookups = Lookups::default();
+        // What says which service it is, and how many tasks it has, is known offline.
+        let (offline, scope) = (scope, &Scope { lookups: Some(&lookups), ..*scope });
         for layer in &layers {
-            cluster = self.ecs_name(layer.cluster, scope, "cluster").or(cluster);
-            name = self.ecs_name(layer.service, scope, "service").or(name);
+            desired.pin = given(layer.pin).copied().unwrap_or(desired.pin);
+            desired.wait_for_images = given(layer.wait_for_images).map_or(desired.wait_for_images, |wait| wait.0);
+            cluster = self.ecs_name(layer.cluster, offline, "cluster").or(cluster);
+            name = self.ecs_name(layer.service, offline, "service").or(name);
             source = layer.task_definition.as_ref().or(source);
             for entry in entries(layer.images) {
                 let template = match entry.value.get() {
@@ -266,7 +283,7 @@ impl Checker<'_> {
             merge(layer.secrets, &mut desired.secrets, reference);
             if let Some(count) = layer.desired_count
                 && let Some(template) = count.get().map(|Count(template)| template)
-                && let Some(text) = self.resolve_open(template, count.span, scope)
+                && let Some(text) = self.resolve_open(template, count.span, offline)
                 && !self.is_open(&text)
             {
                 match parse_count(&text) {
@@ -275,11 +292,11 @@ impl Checker<'_> {
                 }
             }
             if let Some(written) = layer.codedeploy {
-                desired.codedeploy = self.codedeploy(written, scope, definitions.files);
+                desired.codedeploy = self.codedeploy(written, offline, definitions.files);
             }
             if let Some(settings) = self.settings(layer.deployment, scope) {
                 match &mut desired.deployment {
-                    Some(base) => merge_json(base, settings),
+                    Some(base) => json::merge(base, settings),
                     none => *none = Some(settings),
                 }
             }
@@ -291,11 +308,14 @@ impl Checker<'_> {
         if let (Some(arn), Some(place)) = (cluster.as_ref().filter(|name| name.contains(":cluster/")), last) {
             self.own_place(arn, place.span, scope);
         }
+        desired.set = self.set(&patches(source, &layers), scope).unwrap_or_default();
         if let Some(source) = source {
             desired.task_definition = self.base(&desired, source, &layers, scope, definitions).unwrap_or_default();
         }
         desired.run_tasks = self.tasks_of(&layers, scope);
         self.both(&layers);
+        let asked = |(lookup, place)| (lookup, Asked { place, found: None });
+        desired.lookups = lookups.into_inner().into_iter().map(asked).collect();
         (self.context.count() == before).then_some((cluster?, name, desired))
     }
 
@@ -393,22 +413,5 @@ fn merge<T>(
                 values.insert(name.key.clone(), text);
             }
         }
-    }
-}
-
-/// Puts `over` on top of `base`: objects key by key, anything else as a whole.
-fn merge_json(base: &mut Value, over: Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                match base.get_mut(&key) {
-                    Some(inner) => merge_json(inner, value),
-                    None => {
-                        base.insert(key, value);
-                    }
-                }
-            }
-        }
-        (base, over) => *base = over,
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of interpolate.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 #[test]
@@ -27,6 +29,7 @@ fn expand(text: &str) -> Result<String, Vec<String>> {
         region: Some("eu-west-1"),
         service: Some("api"),
         member: None,
+        lookups: None,
     };
     let resolved = template.resolve(&scope).map_err(|problem| vec![problem.message])?;
     if problems.is_empty() { Ok(resolved) } else { Err(problems.into_iter().map(|problem| problem.message).collect()) }

@@ -12,6 +12,8 @@ use crate::load::{choose_images, environment, load_unfiltered};
 use crate::operations::pipeline::generate::narrow_from;
 use crate::plan::build;
 use crate::plan::preview::Preview;
+use crate::preflight::images::pin;
+use crate::preflight::lookups::fill;
 use crate::preflight::promotion::promote;
 use crate::preflight::{hashed, prepare};
 use crate::run::outputs::run_id;
@@ -33,8 +35,9 @@ pub async fn plan_pipeline(args: &Preflight, view: &mut View, cancel: &Cancel) -
         other => other,
     };
     let context = &mut CommandContext { connection: &connection, view, cancel };
-    let (unreachable, seen) = prepare(&fleet, OnLoss::GoOn, context).await?;
-    let fleet = promote(fleet, &seen, context).await?;
+    let (unreachable, mut seen) = prepare(&fleet, OnLoss::GoOn, context).await?;
+    let fleet = fill(fleet, &mut seen, context).await?;
+    let fleet = pin(promote(fleet, &seen, context).await?, &seen, context).await?;
     let plan = build::plan(&fleet, &seen);
     let mut planned = Planned { fleet, unreachable, seen, plan };
     let notes = planned.verify(args.decided.no_verify, context).await?;

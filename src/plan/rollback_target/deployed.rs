@@ -118,7 +118,7 @@ fn stand(fleet: &Fleet, target: &TargetSpec, observed: &Observed) -> Stand {
         let newest = observed.newest.as_ref().map(|newest| Commit::of_revision(&newest.value())).unwrap_or_default();
         return Stand::Open(live(), newest);
     }
-    if matches!(target.desired.task_definition, Base::Live) && !target.desired.changes_containers() {
+    if matches!(target.desired.task_definition, Base::Live) && !target.desired.changes_definition() {
         return Stand::Silent(live());
     }
     let release = Release { allow_older: true, force_new_deployment: false, ..fleet.release.clone() };

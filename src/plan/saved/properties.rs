@@ -116,6 +116,7 @@ fn work() -> impl Strategy<Value = Work> {
                 appspec: from,
             }),
             chosen_by: desired_count.map(|count| count.to_string()),
+            values: Vec::new(),
         },
     )
 }
@@ -286,6 +287,7 @@ fn what_the_manifest_declared_is_not_kept() {
         run_tasks: RunTasks::default(),
         codedeploy: None,
         chosen_by: None,
+        values: Vec::new(),
     };
     assert_eq!(crate::plan::saved::desired(Some(&work)), Desired::default());
 }

@@ -115,14 +115,16 @@ fn cells(target: &TargetStatus) -> Cells {
     [name, words(&revision), words(commit), words(&images.join(" ")), tasks, registered(live)]
 }
 
-/// Returns an image's tag, or the beginning of its digest where it has none.
+/// Returns an image's tag and the beginning of its digest, as far as it has them.
 fn tag(image: &Image) -> Cow<'_, str> {
+    let short = |digest: &str| {
+        let (algorithm, digits) = digest.split_once(':').unwrap_or(("", digest));
+        format!("{algorithm}:{}", text::start(digits, DIGEST))
+    };
     match (&image.tag, &image.digest) {
-        (Some(tag), _) => Cow::Borrowed(tag),
-        (None, Some(digest)) => {
-            let (algorithm, digits) = digest.split_once(':').unwrap_or(("", digest));
-            Cow::Owned(format!("{algorithm}:{}", text::start(digits, DIGEST)))
-        }
+        (Some(tag), None) => Cow::Borrowed(tag),
+        (Some(tag), Some(digest)) => Cow::Owned(format!("{tag}@{}", short(digest))),
+        (None, Some(digest)) => Cow::Owned(short(digest)),
         // What ECS pulls where neither is given.
         (None, None) => Cow::Borrowed("latest"),
     }

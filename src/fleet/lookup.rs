@@ -1,0 +1,237 @@
+//! Lookups: values that live in a target's account, and are read there before the plan.
+//!
+//! Until then they are holes in the target's texts, `${ssm:/path}`, just as the manifest has them. No hole can come from a value:
+//! what is put into a text is looked through before it is filled, and never after. Reads nothing itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::base::document::Document;
+
+/// Where values live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Store {
+    /// A parameter of Systems Manager.
+    Ssm,
+}
+
+impl Store {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Ssm];
+
+    /// Returns the word that begins its references.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ssm => "ssm",
+        }
+    }
+
+    /// Returns the store that a reference names, and what follows its colon; `text` is what follows `${`.
+    pub fn read(text: &str) -> Option<(Self, &str)> {
+        Self::ALL.into_iter().find_map(|store| {
+            let key = text.strip_prefix(store.word())?.strip_prefix(':')?;
+            // `${ssm:-x}` is a variable with a default, here and in a shell.
+            (!key.starts_with(['-', '?', '=', '+', ' '])).then_some((store, key))
+        })
+    }
+}
+
+/// A value that is read. Prints as the reference to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lookup {
+    /// Where it lives.
+    pub store: Store,
+    /// What it is called there.
+    pub key: String,
+}
+
+impl fmt::Display for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${{{}:{}}}", self.store.word(), self.key)
+    }
+}
+
+/// What is known of a lookup of a target.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// Where it is written.
+    pub place: Arc<str>,
+    /// What was read; `None` = nothing yet.
+    pub found: Option<Found>,
+}
+
+/// A value that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The value as text.
+    pub text: String,
+    /// Its items, where it is a list.
+    pub items: Option<Vec<String>>,
+    /// What it was read from, for people.
+    pub source: String,
+}
+
+/// Values by their lookups.
+pub type Known = BTreeMap<Lookup, Found>;
+
+impl Lookup {
+    /// Makes a lookup of a key without references.
+    ///
+    /// # Errors
+    /// Says why nothing there is called so, and in its second line what to do.
+    pub fn new(store: Store, key: &str) -> Result<Self, String> {
+        match store {
+            Store::Ssm => {
+                let allowed = |char: char| char.is_ascii_alphanumeric() || "_.-/:".contains(char);
+                if key.is_empty() || !key.chars().all(allowed) {
+                    return Err(format!(
+                        "`{key}` is no parameter's name\nwrite ${{ssm:/path}}: letters, digits, `_`, `.`, `-` and `/`"
+                    ));
+                }
+            }
+        }
+        Ok(Self { store, key: key.to_owned() })
+    }
+
+    /// Reads a lookup and its value, as in `ssm:/path=VALUE`.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn read_with_value(text: &str) -> Result<(Self, String), String> {
+        let wrong = || format!("`{text}` is not LOOKUP=VALUE, such as ssm:/path=value");
+        let (store, rest) = Store::read(text).ok_or_else(wrong)?;
+        let (key, value) = rest.split_once('=').ok_or_else(wrong)?;
+        let lookup = Self::new(store, key).map_err(|error| error.replace('\n', ": "))?;
+        Ok((lookup, value.to_owned()))
+    }
+
+    /// Returns the lookups in a text, in their order, each with the text before it; and the text after the last.
+    pub fn find_all(text: &str) -> (Vec<(&str, Self)>, &str) {
+        let (mut found, mut rest, mut from) = (Vec::new(), text, 0);
+        while let Some(at) = rest.get(from..).and_then(|later| later.find("${")).map(|at| at + from) {
+            let hole = Store::read(&rest[at + 2..]).and_then(|(store, key)| {
+                let key = &key[..key.find('}')?];
+                Self::new(store, key).ok()
+            });
+            match hole {
+                Some(lookup) => {
+                    found.push((&rest[..at], lookup));
+                    rest = rest[at..].split_once('}').map_or("", |(_, after)| after);
+                    from = 0;
+                }
+                None => from = at + 2,
+            }
+        }
+        (found, rest)
+    }
+
+    /// Whether a lookup is in a text.
+    pub fn is_in(text: &str) -> bool {
+        text.contains("${") && !Self::find_all(text).0.is_empty()
+    }
+}
+
+impl Found {
+    /// Makes a value of a text.
+    pub fn of_text(text: impl Into<String>, source: impl Into<String>) -> Self {
+        Self { text: text.into(), items: None, source: source.into() }
+    }
+
+    /// Makes a value of a list.
+    pub fn of_list(items: Vec<String>, source: impl Into<String>) -> Self {
+        Self { text: items.join(","), items: Some(items), source: source.into() }
+    }
+}
+
+impl Lookup {
+    /// Whether one may be in a document: in JSON, its text stands as it is but for quotes.
+    pub fn is_in_document(document: &Document) -> bool {
+        Store::ALL.iter().any(|store| document.text().contains(&format!("${{{}:", store.word())))
+    }
+}
+
+/// Fills the holes of a text. What is not known stays.
+pub fn fill_text(text: &mut String, known: &Known) {
+    if !text.contains("${") {
+        return;
+    }
+    let (holes, rest) = Lookup::find_all(text);
+    if holes.is_empty() {
+        return;
+    }
+    let mut filled = String::with_capacity(text.len());
+    for (before, lookup) in holes {
+        filled.push_str(before);
+        match known.get(&lookup) {
+            Some(found) => filled.push_str(&found.text),
+            None => filled.push_str(&lookup.to_string()),
+        }
+    }
+    filled.push_str(rest);
+    *text = filled;
+}
+
+/// Fills the texts of a value. A list that is all of an entry of a list gives its items.
+pub fn fill_json(value: &mut Value, known: &Known) {
+    match value {
+        Value::String(text) => fill_text(text, known),
+        Value::Array(entries) => {
+            for entry in std::mem::take(entries) {
+                match items(&entry, known) {
+                    Some(items) => entries.extend(items.iter().map(|item| Value::from(item.as_str()))),
+                    None => entries.push(entry),
+                }
+                if let Some(last) = entries.last_mut() {
+                    fill_json(last, known);
+                }
+            }
+        }
+        Value::Object(members) => members.values_mut().for_each(|member| fill_json(member, known)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Returns the items of the list that an entry is.
+fn items<'k>(entry: &Value, known: &'k Known) -> Option<&'k [String]> {
+    let (holes, rest) = Lookup::find_all(entry.as_str()?);
+    match holes.as_slice() {
+        [("", lookup)] if rest.is_empty() => known.get(lookup)?.items.as_deref(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ssm(key: &str) -> Lookup {
+        Lookup::new(Store::Ssm, key).expect("a name")
+    }
+
+    #[test]
+    fn holes_are_filled_once_and_in_one_go() {
+        let known = Known::from([
+            (ssm("/a"), Found::of_text("${ssm:/b}", "")),
+            (ssm("/b"), Found::of_text("B", "")),
+            (ssm("/l"), Found::of_list(vec!["x".to_owned(), "y".to_owned()], "")),
+        ]);
+        let filled = |text: &str| {
+            let mut text = text.to_owned();
+            fill_text(&mut text, &known);
+            text
+        };
+        assert_eq!(filled("${ssm:/a} ${ssm:/b}"), "${ssm:/b} B");
+        assert_eq!(filled("a${ssm:/b}b${ssm:/l}${ssm:/c}$"), "aBbx,y${ssm:/c}$");
+        for text in ["", "$", "${", "${ssm:", "${ssm:}", "${ssm:-x}", "${ssm:/b", "${HOME} ${x:-${y}}", "${ssm:a b}"] {
+            assert_eq!((filled(text).as_str(), Lookup::is_in(text)), (text, false));
+        }
+        let mut value = json!({ "subnets": ["s", "${ssm:/l}", "${ssm:/l}!"], "text": "${ssm:/l}" });
+        fill_json(&mut value, &known);
+        assert_eq!(value, json!({ "subnets": ["s", "x", "y", "x,y!"], "text": "x,y" }));
+    }
+}

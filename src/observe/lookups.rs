@@ -1,0 +1,111 @@
+//! Reads the values that targets look up: each once for an account and region, many in a call, by the target's own session.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+
+use crate::aws::denial;
+use crate::aws::error::{CallError, Kind};
+use crate::aws::others::AuxClients;
+use crate::aws::parameters::{NAMES_PER_CALL, Parameter, Parameters};
+use crate::fleet::lookup::{Found, Lookup, Store};
+use crate::fleet::{Fleet, TargetSpec};
+use crate::observe::ObserveError;
+
+/// Accounts and regions asked at once.
+const PLACES: usize = 64;
+/// Calls at once in one of them.
+const CALLS: usize = 4;
+
+/// What was read in one account and region, or why it was not.
+pub type Read = BTreeMap<Lookup, Result<Found, ObserveError>>;
+
+/// Reads what the targets, by their indices into [`Fleet::targets`], look up. The answers are by account and region.
+pub async fn read(
+    fleet: &Fleet,
+    indices: &[usize],
+    others: &dyn Fn(&TargetSpec) -> AuxClients,
+) -> BTreeMap<(String, String), Read> {
+    let mut places: BTreeMap<(String, String), (&TargetSpec, BTreeSet<Lookup>)> = BTreeMap::new();
+    for target in indices.iter().map(|&index| &fleet.targets[index]) {
+        let (_, wanted) = places.entry(locate(target)).or_insert_with(|| (target, BTreeSet::new()));
+        wanted.extend(target.desired.open_lookups().cloned());
+    }
+    let reads = places.into_iter().map(|(place, (target, wanted))| async move {
+        let others = others(target);
+        (place, in_place(target, wanted, &others).await)
+    });
+    futures::stream::iter(reads).buffer_unordered(PLACES).collect().await
+}
+
+/// Returns the account and region of a target.
+pub fn locate(target: &TargetSpec) -> (String, String) {
+    (target.account.name.clone(), target.id.region.to_string())
+}
+
+async fn in_place(target: &TargetSpec, wanted: BTreeSet<Lookup>, others: &AuxClients) -> Read {
+    let mut by_store: BTreeMap<Store, Vec<Lookup>> = BTreeMap::new();
+    for lookup in wanted {
+        by_store.entry(lookup.store).or_default().push(lookup);
+    }
+    let mut read = Read::new();
+    for (store, lookups) in by_store {
+        read.extend(match store {
+            Store::Ssm => parameters(target, &lookups, &others.parameters(&target.id.region)).await,
+        });
+    }
+    read
+}
+
+async fn parameters(target: &TargetSpec, lookups: &[Lookup], client: &Parameters) -> Read {
+    let calls = lookups.chunks(NAMES_PER_CALL).map(|chunk| async move {
+        let names: Vec<&str> = chunk.iter().map(|lookup| lookup.key.as_str()).collect();
+        let answer = client.read(&names).await;
+        // One name that is not allowed refuses the call: which one it is, each by itself says.
+        if names.len() > 1 && answer.as_ref().is_err_and(|error| error.kind == Kind::Denied) {
+            let mut each = Vec::new();
+            for (lookup, name) in chunk.iter().zip(&names) {
+                each.push((lookup, client.read(std::slice::from_ref(name)).await));
+            }
+            return each;
+        }
+        chunk.iter().map(|lookup| (lookup, answer.clone())).collect()
+    });
+    let answers: Vec<_> = futures::stream::iter(calls).buffer_unordered(CALLS).collect().await;
+    let answers = answers.into_iter().flatten().map(|(lookup, answer)| {
+        let found = match answer {
+            Ok(mut found) => judge(target, lookup, found.remove(&lookup.key)),
+            Err(error) => Err(unread(target, &error, "ssm")),
+        };
+        (lookup.clone(), found)
+    });
+    answers.collect()
+}
+
+fn judge(target: &TargetSpec, lookup: &Lookup, found: Option<Parameter>) -> Result<Found, ObserveError> {
+    let name = &lookup.key;
+    match found {
+        Some(Parameter::Text(value, version)) => Ok(Found::of_text(value, format!("SSM parameter, version {version}"))),
+        Some(Parameter::List(items, version)) => Ok(Found::of_list(items, format!("SSM parameter, version {version}"))),
+        Some(Parameter::Secure) => Err(finding(
+            format!("the SSM parameter {name} is a SecureString, and a secret is not looked up"),
+            "name its ARN in `secrets`: ECS reads it when a task starts",
+        )),
+        None => Err(finding(
+            format!("the SSM parameter {name} does not exist in {}", target.id.region),
+            "create it there, or correct its name",
+        )),
+    }
+}
+
+/// Says what is wrong with a value that AWS answered for.
+fn finding(reason: String, help: &str) -> ObserveError {
+    ObserveError { reason, help: Some(help.to_owned()), answered: true }
+}
+
+/// Says why AWS gave no value.
+fn unread(target: &TargetSpec, error: &CallError, service: &str) -> ObserveError {
+    let help = denial::help(error, service, target);
+    let help = (error.kind == Kind::Denied).then_some(help);
+    ObserveError { reason: error.to_string(), help, answered: error.kind == Kind::Refused }
+}

@@ -1,0 +1,125 @@
+//! Lookups: values that are read from where they live, by the target's own session, before anything is planned.
+
+use roleout::base::exit::Exit;
+use roleout::engine::Start;
+use roleout::event::Event;
+use roleout::fleet::Outcome;
+use roleout::plan::rollback_target::deployed::DeployedBy;
+use roleout::run::rollback::RollbackOptions;
+use serde_json::Value;
+
+use crate::harness::{Ran, Scene, manifest};
+use crate::runs;
+
+const ACCOUNT: &str = "200000000000";
+const ONE: &str = "a0/eu-west-1/s0";
+
+/// Two accounts with one service, which has more in its manifest.
+fn text(more: &str) -> String {
+    manifest(2, 1, "").replace("    cluster: main\n", &format!("    cluster: main\n{more}"))
+}
+
+fn scene(more: &str) -> Scene {
+    Scene::new(&text(more)).quick()
+}
+
+/// Returns what the service of an account runs.
+fn live(scene: &Scene, account: &str) -> Value {
+    let service = scene.sandbox.service(account, "eu-west-1", "main", "s0").expect("a service");
+    scene.sandbox.task_definition(account, "eu-west-1", &service.task_definition).expect("a definition")
+}
+
+/// Returns the value of a variable of the first container.
+fn variable(definition: &Value, name: &str) -> Option<String> {
+    let variables = definition["containerDefinitions"][0]["environment"].as_array()?;
+    let found = variables.iter().find(|it| it["name"] == name)?;
+    found["value"].as_str().map(str::to_owned)
+}
+
+fn calls(scene: &Scene, operation: &str) -> u64 {
+    scene.sandbox.calls().operation(operation)
+}
+
+/// Returns what the plan says of a target.
+fn summary(ran: &Ran, target: &str) -> String {
+    let plan = ran.events.iter().find_map(|stamped| match &stamped.event {
+        Event::RunStarted { plan, .. } => Some(plan),
+        _ => None,
+    });
+    let change = plan.expect("a plan").changes.iter().find(|it| it.target.to_string() == target).expect("a target");
+    change.summary.join("\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn parameters_are_read_once_in_each_account_ten_in_a_call_and_put_in() {
+    let many: String =
+        (0..23).map(|number| format!("V{number}: \"${{ssm:/${{account.name}}/v{number}}}\", ")).collect();
+    let more = format!(
+        "    environment: {{ app: {{ {many} URL: \"https://${{ssm:/${{account.name}}/v1}}/x\" }} }}\n    \
+         task_definition: {{ set: {{ containerDefinitions: {{ app: {{ stopTimeout: \"${{ssm:/timeout}}\" }} }} }} }}\n"
+    );
+    let scene = scene(&more);
+    scene.sandbox.put_parameter((ACCOUNT, "eu-west-1"), "/a0/v1", "String", "db.a0");
+    for account in [ACCOUNT, "200000000001"] {
+        scene.sandbox.put_parameter((account, "eu-west-1"), "/timeout", "String", "45");
+    }
+    let ran = scene.deploy().await;
+    assert_eq!(ran.count(Outcome::Succeeded), 2);
+    assert_eq!(calls(&scene, "GetParameters"), 6, "24 in each of two accounts");
+    let definition = live(&scene, "a0");
+    assert_eq!(variable(&definition, "URL").as_deref(), Some("https://db.a0/x"));
+    assert_eq!(variable(&live(&scene, "a1"), "URL").as_deref(), Some("https://sandbox-v1/x"));
+    assert_eq!(definition["containerDefinitions"][0]["stopTimeout"], 45);
+    let summary = summary(&ran, ONE);
+    assert!(summary.contains("${ssm:/a0/v1} is db.a0 (SSM parameter, version 2)"), "{summary}");
+    // The next run finds it so, and another value is another revision.
+    let again = scene.planning();
+    assert_eq!(again.deploy().await.count(Outcome::Unchanged), 2);
+    scene.sandbox.put_parameter((ACCOUNT, "eu-west-1"), "/a0/v1", "String", "db2.a0");
+    let ran = scene.planning().deploy().await;
+    assert_eq!((ran.count(Outcome::Succeeded), ran.count(Outcome::Unchanged)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_secret_or_not_allowed_blocks_its_target_at_its_place() {
+    let scene = scene("    environment: { app: { A: \"${ssm:/a}\", B: \"${ssm:/b}\", C: \"${ssm:/c}\" } }\n");
+    let place = (ACCOUNT, "eu-west-1");
+    scene.sandbox.remove_parameter(place, "/a");
+    scene.sandbox.put_parameter(place, "/b", "SecureString", "hunter2hunter2");
+    let ran = scene.deploy().await;
+    assert_eq!(ran.code(), Exit::Blocked);
+    let error = format!("{:?}", ran.exit);
+    let wanted = [
+        "deploy.yaml:12:31: the SSM parameter /a does not exist in eu-west-1",
+        "deploy.yaml:12:47: the SSM parameter /b is a SecureString, and a secret is not looked up",
+        "name its ARN in `secrets`",
+    ];
+    for wanted in wanted {
+        assert!(error.contains(wanted), "{error}");
+    }
+    assert!(!error.contains("hunter2") && !ran.said.contains("hunter2"));
+    assert_eq!(scene.sandbox.calls().writes.len(), 0);
+    let denied = self::scene("    environment: { app: { A: \"${ssm:/a}\", B: \"${ssm:/b}\" } }\n")
+        .fault("a0/*/*=deny:ssm:GetParameters");
+    let ran = denied.deploy().await;
+    let error = format!("{:?}", ran.exit);
+    assert!(error.contains("deploy.yaml:12:31: GetParameters: AccessDeniedException"), "{error}");
+    assert!(error.contains("ssm:GetParameters"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_is_compared_with_its_values_by_every_command_that_compares() {
+    let more = "    environment: { app: { A: \"${ssm:/a}\" } }\n";
+    let scene = scene(more);
+    assert_eq!(scene.deploy().await.count(Outcome::Succeeded), 2);
+    let later = scene.planning();
+    let options = RollbackOptions { further: false, which: DeployedBy::Manifest };
+    let rolled = later
+        .ran(async |reach, view| {
+            let (fleet, choice, cancel) = (later.fleet.clone(), later.choice.clone(), later.cancel.clone());
+            runs::roll_back(fleet, reach, choice, options, Start::default(), view, cancel).await
+        })
+        .await;
+    assert_eq!(rolled.code(), Exit::Done, "{}", rolled.said);
+    assert_eq!(rolled.count(Outcome::Succeeded), 2, "both ran what the manifest says: {}", rolled.said);
+}

@@ -49,7 +49,9 @@ pub fn literal(text: &str) -> String {
 /// JSON see no difference. What is below U+0020 a serialiser escapes itself.
 fn neutral(json: &str) -> Cow<'_, str> {
     let is_hidden = |char: char| char > '\u{1f}' && is_unsafe(char);
-    if !json.chars().any(is_hidden) {
+    // Most of it is ASCII, which is seen at once, and a saved plan has megabytes.
+    let is_plain = json.is_ascii() && !json.contains('\u{7f}');
+    if is_plain || !json.chars().any(is_hidden) {
         return Cow::Borrowed(json);
     }
     let mut safe = String::with_capacity(json.len() + 16);
@@ -104,6 +106,7 @@ mod tests {
             assert!(json.contains("일 ✔ é"), "{json:?}");
         }
         assert_eq!(serde_json::from_str::<String>(&line(&text).expect("JSON")).expect("JSON"), text);
+        assert_eq!(line(&"a\u{7f}b\u{1b}").expect("JSON").trim_end(), "\"a\\u007fb\\u001b\"");
     }
     #[test]
     fn a_literal_is_the_text_and_commands_nothing() {

@@ -82,6 +82,10 @@ pub fn shell_word(text: &str) -> String {
 
 /// Whether a terminal or a job log could obey a character, or a reader could not see it.
 pub fn is_unsafe(char: char) -> bool {
+    // Nearly all text is, and each event and report goes through here.
+    if char.is_ascii() {
+        return char.is_ascii_control();
+    }
     // Directional marks, embeddings and isolates reorder what is read, 2028 and 2029 break lines, and the rest is not seen.
     char.is_control()
         || matches!(

@@ -98,21 +98,22 @@ pub fn open(sealed: &str) -> Option<String> {
     Some(text)
 }
 
-/// Removes the white space between the tokens of a JSON text.
+/// Removes the white space between the tokens of a JSON text. What lies between is copied as it is: its quotes, backslashes and
+/// white space are single bytes, and part of no other character.
 fn minify(text: &str) -> String {
     let mut minified = String::with_capacity(text.len());
-    let (mut quoted, mut escaped) = (false, false);
-    for char in text.chars() {
-        if quoted || !matches!(char, ' ' | '\t' | '\r' | '\n') {
-            minified.push(char);
+    let (mut kept, mut quoted, mut escaped) = (0, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        if !quoted && matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            if kept < at {
+                minified.push_str(&text[kept..at]);
+            }
+            kept = at + 1;
         }
-        match char {
-            '"' if !escaped => quoted = !quoted,
-            _ => {}
-        }
-        escaped = quoted && char == '\\' && !escaped;
+        quoted ^= byte == b'"' && !escaped;
+        escaped = quoted && byte == b'\\' && !escaped;
     }
-    minified
+    minified + &text[kept..]
 }
 
 fn digest(text: &str) -> String {
@@ -133,6 +134,8 @@ mod tests {
     #[test]
     fn white_space_within_strings_stays() {
         assert_eq!(minify(" { \"a b\\\" \\\\\" : [ 1 ,\r\n\t2 ] } "), "{\"a b\\\" \\\\\":[1,2]}");
+        assert_eq!(minify("{ \"é \\\\\" : \"✔ \u{a0}\" }\n"), "{\"é \\\\\":\"✔ \u{a0}\"}");
+        assert_eq!((minify(""), minify(" \n")), (String::new(), String::new()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod json;
 pub mod json_schema;
 pub mod jwt;
 pub mod markdown;
+pub mod nearest;
 pub mod redact;
 pub mod secrets;
 pub mod text;

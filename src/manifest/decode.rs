@@ -10,11 +10,12 @@ use serde::de::value::{StrDeserializer, UsizeDeserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
+use crate::base::nearest::{nearest, suggest};
 use crate::manifest::account::ACCOUNT_ENTRY;
 use crate::manifest::decode::error::DecodeError;
 use crate::manifest::decode::word::Word;
 use crate::manifest::definition::DEFINITION_SOURCE;
-use crate::manifest::fault::{Context, Problem, nearest, suggest, unset};
+use crate::manifest::fault::{Context, Problem, unset};
 use crate::manifest::image::IMAGE_SOURCE;
 use crate::manifest::interpolate::Template;
 use crate::manifest::node::{Node, Value, record};

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::manifest::fault::{Context, nearest};
+use crate::base::nearest::nearest;
+use crate::manifest::fault::Context;
 use crate::manifest::node::{Node, Value};
 use crate::manifest::spanned::Span;
 

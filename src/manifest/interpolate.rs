@@ -11,9 +11,10 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::base::nearest::nearest;
 use crate::fleet::lookup::{Lookup as Hole, Store};
 use crate::manifest::credential::Credentials;
-use crate::manifest::fault::{Problem, nearest, unset};
+use crate::manifest::fault::{Problem, unset};
 
 pub use crate::manifest::interpolate::scope::{Lookups, ORG_TAGS, Scope};
 

@@ -9,7 +9,8 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use crate::manifest::fault::{Context, suggest};
+use crate::base::nearest::suggest;
+use crate::manifest::fault::Context;
 use crate::manifest::scalar::Scalar;
 use crate::manifest::spanned::{OneOrMany, Span, Spanned};
 

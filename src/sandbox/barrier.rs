@@ -1,5 +1,8 @@
 //! The policy that refuses a call, and AWS's words for it: the argument of the fault `deny`.
 
+use crate::sandbox::session::Principal;
+use crate::sandbox::wire::AwsError;
+
 /// A kind of policy that denies an action, or that no statement of which allows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Barrier {
@@ -52,6 +55,13 @@ impl Barrier {
             true => format!("with an explicit deny in {article} {kind}"),
             false => format!("because no {kind} allows the {action} action"),
         }
+    }
+
+    /// Returns AWS's refusal of an action on a resource.
+    pub(crate) fn refusal(self, principal: &Principal, action: &str, resource: &str) -> AwsError {
+        let (caller, clause) = (&principal.arn, self.clause(action));
+        let text = format!("User: {caller} is not authorized to perform: {action} on resource: {resource} {clause}");
+        AwsError::new("AccessDeniedException", text)
     }
 }
 

@@ -406,3 +406,11 @@ fn pairs(form: &Form, prefix: &str) -> BTreeMap<String, String> {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }
+
+/// Returns `eu-west-1` of `sts.eu-west-1.amazonaws.com`; `us-east-1` of anything else, as the global endpoint has it.
+pub(crate) fn region_of(host: &str) -> String {
+    host.strip_prefix("sts.")
+        .and_then(|rest| rest.split_once(".amazonaws."))
+        .map_or("us-east-1", |(region, _)| region)
+        .to_owned()
+}

@@ -301,7 +301,7 @@ impl World {
                 fault => fault.denies(&action),
             });
             if let Some(barrier) = denied {
-                return Err(not_allowed(&call.principal, &action, &resource, barrier));
+                return Err(barrier.refusal(&call.principal, &action, &resource));
             }
         }
         let output = api.answer(self, call, &input);
@@ -345,7 +345,7 @@ impl World {
     ) -> Result<(), AwsError> {
         let allowed = self.authorize(caller, action, resource, &BTreeMap::new());
         let allowed =
-            allowed.and_then(|()| denied.map_or(Ok(()), |barrier| Err(not_allowed(caller, action, resource, barrier))));
+            allowed.and_then(|()| denied.map_or(Ok(()), |barrier| Err(barrier.refusal(caller, action, resource))));
         allowed.map_err(|error| AwsError::with_status(403, "AccessDenied", error.message))
     }
 
@@ -360,7 +360,7 @@ impl World {
         };
         let region = match claimed {
             Some(claimed) => claimed.region.clone(),
-            None => host_region(request.header("host").unwrap_or_default()),
+            None => sts::region_of(request.header("host").unwrap_or_default()),
         };
         self.calls.record(&account, &region, &operation);
         let names = self.account_names(&account);
@@ -466,16 +466,16 @@ impl World {
             let listed = role.actions.as_ref().is_none_or(|actions| actions.iter().any(|a| action_matches(a, action)));
             let decision = role.policies().map_or(Decision::Allowed, |policy| decide(&policy, &ask));
             if decision == Decision::Denied {
-                return Err(not_allowed(principal, action, resource, Barrier::IDENTITY));
+                return Err(Barrier::IDENTITY.refusal(principal, action, resource));
             }
             if !listed || decision == Decision::Silent {
-                return Err(not_allowed(principal, action, resource, Barrier::UNPERMITTED));
+                return Err(Barrier::UNPERMITTED.refusal(principal, action, resource));
             }
         }
         match principal.policy.as_ref().map(|policy| decide(policy, &ask)) {
             None | Some(Decision::Allowed) => Ok(()),
-            Some(Decision::Silent) => Err(not_allowed(principal, action, resource, Barrier::SESSION_SILENT)),
-            Some(Decision::Denied) => Err(not_allowed(principal, action, resource, Barrier::SESSION)),
+            Some(Decision::Silent) => Err(Barrier::SESSION_SILENT.refusal(principal, action, resource)),
+            Some(Decision::Denied) => Err(Barrier::SESSION.refusal(principal, action, resource)),
         }
     }
 
@@ -495,21 +495,4 @@ impl World {
         let name = self.accounts.get(account).map(|account| account.name.as_str());
         std::iter::once(account).chain(name).collect()
     }
-}
-
-fn not_allowed(principal: &Principal, action: &str, resource: &str, barrier: Barrier) -> AwsError {
-    let text = format!(
-        "User: {} is not authorized to perform: {action} on resource: {resource} {}",
-        principal.arn,
-        barrier.clause(action)
-    );
-    AwsError::new("AccessDeniedException", text)
-}
-
-/// Returns `eu-west-1` of `sts.eu-west-1.amazonaws.com`; `us-east-1` of anything else, as the global endpoint has it.
-fn host_region(host: &str) -> String {
-    host.strip_prefix("sts.")
-        .and_then(|rest| rest.split_once(".amazonaws."))
-        .map_or("us-east-1", |(region, _)| region)
-        .to_owned()
 }

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::nearest::{nearest, suggest};
 use crate::fleet::organization::Member;
 use crate::fleet::{AccountId, Hop, is_region, regions};
 use crate::manifest::account::{Account, AccountEntry, Discovery};
 use crate::manifest::check::draft::ServiceDraft;
 use crate::manifest::check::{Checker, entries, given, is_name, items};
-use crate::manifest::fault::{nearest, suggest};
 use crate::manifest::interpolate::Scope;
 use crate::manifest::lock::ReadLock;
 use crate::manifest::scalar::Scalar;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::base::nearest::suggest;
 use crate::fleet::Hop;
 use crate::fleet::role_arn::{RoleArn, partition_of};
 use crate::manifest::Role;
 use crate::manifest::check::accounts::Draft;
 use crate::manifest::check::{Checker, entries, items};
-use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::spanned::{Entry, Span, Spanned};
 use crate::manifest::taskdef::map_text;

@@ -8,13 +8,13 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use crate::base::nearest::suggest;
 use crate::fleet::lookup::Lookup;
 use crate::fleet::{Base, Desired, Revision};
 use crate::manifest::check::draft::Layer;
 use crate::manifest::check::patch::patches;
 use crate::manifest::check::{Checker, Files, entries};
 use crate::manifest::definition::DefinitionSource;
-use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::{Scope, Template};
 use crate::manifest::scalar::{Count, parse_count};
 use crate::manifest::spanned::{Span, Spanned};

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::base::nearest::suggest;
 use crate::fleet::strategy::{bakes, standstill};
 use crate::manifest::check::draft::Target;
 use crate::manifest::check::{Checker, given, items};
 use crate::manifest::deployment::{Alarms, CircuitBreaker, Deployment, EarlySuccessCriteria, LifecycleHook, Strategy};
-use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::Template;
 use crate::manifest::spanned::{Span, Spanned};
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::nearest::suggest;
 use crate::fleet::TargetId;
 use crate::manifest::check::accounts::Accounts;
 use crate::manifest::check::draft::{ServiceDraft, Target};
 use crate::manifest::check::{Checker, entries, given, items};
-use crate::manifest::fault::suggest;
 use crate::manifest::image::{ImageSource, Running};
 use crate::manifest::select::Candidate;
 use crate::manifest::spanned::{Span, Spanned};

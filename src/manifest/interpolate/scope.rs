@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::nearest::nearest;
 use crate::fleet::lookup::Lookup;
 use crate::fleet::organization::Member;
-use crate::manifest::fault::{OWN_NAMES, Problem, nearest};
+use crate::manifest::fault::{OWN_NAMES, Problem};
 
 /// What the own names of a target mean at some place of the manifest.
 #[derive(Clone, Copy, Debug, Default)]

@@ -14,6 +14,7 @@ use crate::aws::denial;
 use crate::aws::ecr::{Images, Resolved};
 use crate::aws::error::{CallError, Kind};
 use crate::base::error::Error;
+use crate::base::secrets;
 use crate::base::text::count;
 use crate::connect::CommandContext;
 use crate::engine::cancel::unless_cancelled;
@@ -157,6 +158,7 @@ impl Reader<'_> {
     async fn configuration(&self, target: &TargetSpec, image: &Image, digest: &str) -> Option<Value> {
         let url = self.images(target, &image.region).locate(image, digest).await.ok()?;
         let url = url.expose_secret();
+        secrets::hold(url);
         let asked = Request { method: Method::Get, url, secret: None, body: None, longest: LONGEST };
         let answer = self.web.send(asked, PATIENCE).await.ok().filter(Answered::is_success)?;
         answer.read()

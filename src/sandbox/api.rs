@@ -72,6 +72,7 @@ impl Api {
             (Self::Ecr, "DescribeImageReplicationStatus") => ecr::replication(world, call, input),
             (Self::Ecr, "DescribeImages") => ecr::images(world, call, input),
             (Self::Ecr, "DescribePullThroughCacheRules") => ecr::caches(world, call, input),
+            (Self::Ecr, "GetDownloadUrlForLayer") => ecr::locate(world, call, input),
             (Self::Ecr, _) => unknown("ECR"),
             (Self::Logs, "DescribeLogGroups") => logs::groups(world, call, input),
             (Self::Logs, "GetLogEvents") => logs::events(world, call, input),

@@ -1,4 +1,5 @@
-//! ECR: what is read of images, their replication and pull through caches. An image has an index and nothing below it.
+//! ECR: what is read of images, their replication and pull through caches. An image has an index, or a manifest and its
+//! configuration, and no layers.
 
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -16,14 +17,17 @@ use crate::sandbox::world::{Call, World};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The configuration of an image without an index, and where it is kept.
+const CONFIGURATION: &str = r#"{"architecture":"arm64","os":"linux"}"#;
+const LAYERS: &str = "/layers/";
 
 /// An image as it is stored.
 struct Stored<'a> {
     /// Its tag, while that names it.
     tag: Option<&'a str>,
     digest: String,
-    /// Its index, unless only its digest is known.
-    index: String,
+    /// Its index or its manifest, unless only its digest is known.
+    manifest: String,
 }
 
 impl Sandbox {
@@ -81,24 +85,37 @@ fn stored<'a>(world: &World, image: &'a Image) -> Vec<Stored<'a>> {
     let tag = match &image.version {
         Version::Tag(tag) => tag.as_str(),
         Version::Digest(digest) => {
-            return vec![Stored { tag: None, digest: digest.clone(), index: String::new() }];
+            return vec![Stored { tag: None, digest: digest.clone(), manifest: String::new() }];
         }
     };
     let faults = world.image_faults(image);
     let differs = if faults.contains(&Fault::ImageDiffers) { &image.registry } else { "" };
-    let platforms: &[&str] = if faults.contains(&Fault::ImageArm64) { &["arm64"] } else { &["amd64", "arm64"] };
+    let is_single = faults.contains(&Fault::ImageArm64);
     // A replica has the contents of the original, in whatever account it is.
     let first = format!("{}:{tag}{differs}", image.repository);
     let pushed = world.things.pushed.get(image).map(Vec::as_slice).unwrap_or_default();
     let contents = [first].into_iter().chain(pushed.iter().cloned()).enumerate();
     let one = |(number, content): (usize, String)| {
-        let index = index(world, &content, platforms);
-        Stored { tag: (number == pushed.len()).then_some(tag), digest: sha256(&index), index }
+        let manifest = if is_single { single(&content) } else { index(world, &content) };
+        Stored { tag: (number == pushed.len()).then_some(tag), digest: sha256(&manifest), manifest }
     };
     contents.map(one).collect()
 }
 
-fn index(world: &World, content: &str, platforms: &[&str]) -> String {
+/// An image for one platform.
+fn single(content: &str) -> String {
+    let configuration = json!({
+        "mediaType": "application/vnd.oci.image.config.v1+json",
+        "digest": sha256(CONFIGURATION),
+        "size": CONFIGURATION.len(),
+    });
+    let annotations = json!({ "org.opencontainers.image.title": content });
+    let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": configuration, "layers": [],
+        "annotations": annotations });
+    manifest.to_string()
+}
+
+fn index(world: &World, content: &str) -> String {
     let one = |architecture: &&str| {
         json!({
             "mediaType": MANIFEST,
@@ -107,7 +124,7 @@ fn index(world: &World, content: &str, platforms: &[&str]) -> String {
             "platform": { "architecture": architecture, "os": "linux" },
         })
     };
-    let manifests: Vec<Value> = platforms.iter().map(one).collect();
+    let manifests: Vec<Value> = ["amd64", "arm64"].iter().map(one).collect();
     json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string()
 }
 
@@ -126,11 +143,29 @@ pub(crate) fn find_digest(world: &World, name: &str) -> String {
     known.unwrap_or_else(|| format!("sha256:{}", world.chance.hex(64, name)))
 }
 
-/// Answers as any other registry does, whatever its host: it has every image, also as its replicas in ECR are.
+/// Returns where a part of an image is kept.
+pub(crate) fn locate(world: &mut World, call: &Call, input: &Value) -> Result<Value, AwsError> {
+    repository(world, call, input)?;
+    let digest = text_of(input, "layerDigest").unwrap_or_default();
+    if digest != sha256(CONFIGURATION) {
+        let text = format!("The layer with digest '{digest}' does not exist.");
+        return Err(AwsError::new("LayersNotFoundException", text));
+    }
+    let url = format!("https://storage.sandbox.test{LAYERS}{digest}?X-Amz-Signature={}", world.chance.hex(64, digest));
+    Ok(json!({ "downloadUrl": url, "layerDigest": digest }))
+}
+
+/// Answers as any other registry does, whatever its host: it has every image, also as its replicas in ECR are. And
+/// as the storage of ECR.
 pub(crate) fn describe_elsewhere(world: &World, request: &Request) -> Option<Answer> {
-    let (repository, tag) = request.path.strip_prefix("/v2/")?.split_once("/manifests/")?;
-    let body = index(world, &format!("{repository}:{tag}"), &["amd64", "arm64"]).into_bytes();
-    Some(Answer { status: 200, content_type: INDEX, request_id: world.request_id(), body })
+    let body = match request.path.strip_prefix(LAYERS) {
+        Some(digest) => (digest == sha256(CONFIGURATION)).then(|| CONFIGURATION.to_owned())?,
+        None => {
+            let (repository, tag) = request.path.strip_prefix("/v2/")?.split_once("/manifests/")?;
+            index(world, &format!("{repository}:{tag}"))
+        }
+    };
+    Some(Answer { status: 200, content_type: INDEX, request_id: world.request_id(), body: body.into_bytes() })
 }
 
 /// Finds an image by what a request says of it: its digest, its tag, or both.
@@ -179,8 +214,9 @@ pub(crate) fn manifests(world: &mut World, call: &Call, input: &Value) -> Result
     let accepted = list_of(input, "acceptedMediaTypes");
     let (mut images, mut failures) = (Vec::new(), Vec::new());
     for id in input["imageIds"].as_array().into_iter().flatten() {
-        // What was made as an index is not given as anything else here.
-        match find(&stored, id).filter(|_| accepted.is_empty() || accepted.contains(&INDEX)) {
+        let kind = |image: &Stored<'_>| if image.manifest.contains(INDEX) { INDEX } else { MANIFEST };
+        // What is not asked for is not given as anything else here.
+        match find(&stored, id).filter(|image| accepted.is_empty() || accepted.contains(&kind(image))) {
             Some(image) => {
                 let mut id = id.clone();
                 id["imageDigest"] = json!(image.digest);
@@ -188,8 +224,8 @@ pub(crate) fn manifests(world: &mut World, call: &Call, input: &Value) -> Result
                     "registryId": registry(call, input),
                     "repositoryName": input["repositoryName"],
                     "imageId": id,
-                    "imageManifest": image.index,
-                    "imageManifestMediaType": INDEX,
+                    "imageManifest": image.manifest,
+                    "imageManifestMediaType": kind(image),
                 }));
             }
             None => failures.push(json!({

@@ -8,7 +8,7 @@ use crate::base::redact::{self, REDACTED};
 use crate::base::secrets;
 
 /// Members whose values are taken out, whatever they are: they hold what applications are told, or what they say.
-const SECRET: [&str; 5] = ["SecretString", "SecretBinary", "Value", "command", "entryPoint"];
+const SECRET: [&str; 6] = ["SecretString", "SecretBinary", "Value", "command", "downloadUrl", "entryPoint"];
 /// Members that hold lists of `name` and `value`, of which the values are taken out.
 const PAIRS: [&str; 2] = ["environment", "environmentFiles"];
 /// Members that are maps of which the values are taken out.

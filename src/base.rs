@@ -15,3 +15,4 @@ pub mod markdown;
 pub mod redact;
 pub mod secrets;
 pub mod text;
+pub mod tfstate;

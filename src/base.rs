@@ -16,3 +16,4 @@ pub mod nearest;
 pub mod redact;
 pub mod secrets;
 pub mod text;
+pub mod tfstate;

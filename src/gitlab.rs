@@ -10,6 +10,8 @@ pub mod note;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +35,8 @@ const QUOTED: usize = 300;
 const LONGEST: usize = 1 << 20;
 /// The longest page of a list: a hundred notes, of which some may have a million characters.
 const LONGEST_PAGE: usize = 8 << 20;
+/// The longest Terraform state that is read.
+const LONGEST_STATE: usize = 32 << 20;
 /// The longest refusal that words are looked for in.
 const LONGEST_REFUSAL: usize = 64 << 10;
 
@@ -188,6 +192,29 @@ impl Api {
             wait *= 2;
             attempt += 1;
         }
+    }
+}
+
+/// Reads a Terraform state of a project by a job's token. That endpoint takes the token only as a password.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn terraform_state(
+    web: Web,
+    root: &str,
+    (project, state): (&str, &str),
+    token: &SecretString,
+) -> Result<String, CallError> {
+    secrets::hold(token.expose_secret());
+    let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+    let basic = format!("Basic {}", BASE64.encode(format!("gitlab-ci-token:{}", token.expose_secret())));
+    let api = Api::new(web, root, &escaped(project), "authorization", SecretString::from(basic));
+    let url = format!("{}/terraform/state/{}", api.project, escaped(state));
+    let answer = api.request(Method::Get, &url, None, LONGEST_STATE).await?;
+    match answer.status {
+        200 => String::from_utf8(answer.body).map_err(|_| CallError::Foreign(200)),
+        // GitLab says so of a state without a version.
+        status => Err(CallError::Foreign(status)),
     }
 }
 

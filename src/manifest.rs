@@ -32,6 +32,7 @@ pub mod select;
 mod shown;
 pub mod spanned;
 pub mod taskdef;
+pub mod tfstate;
 mod yaml;
 
 use schemars::JsonSchema;
@@ -53,6 +54,7 @@ use crate::manifest::run_task::RunTask;
 use crate::manifest::scalar::{AmountValue, Count, DurationValue, Json, Scalar};
 use crate::manifest::select::Selector;
 use crate::manifest::spanned::{Entries, OneOrMany, Spanned};
+use crate::manifest::tfstate::TfState;
 
 /// The ECS services, the AWS accounts that they are deployed to, the way to reach these accounts, and the order.
 ///
@@ -82,6 +84,8 @@ pub struct Manifest {
     pub services: Option<Spanned<Vec<Spanned<Service>>>>,
     /// Settings of every service that says nothing else.
     pub defaults: Option<Spanned<Defaults>>,
+    /// The Terraform states that `${tfstate:...}` looks into, by a name of your own.
+    pub tfstate: Option<Spanned<Entries<TfState>>>,
     /// The order of the rollout, and how much of it may fail. Default: every target at once, in one wave named `all`.
     pub rollout: Option<Spanned<Rollout>>,
     /// Webhooks that get a message when a run starts, halts and ends. A webhook that fails changes nothing.

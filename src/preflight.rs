@@ -9,6 +9,7 @@ pub mod lookups;
 pub mod promotion;
 pub mod references;
 pub mod run_tasks;
+pub mod states;
 pub mod verified;
 
 use std::borrow::Cow;

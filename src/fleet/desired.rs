@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::base::document::Document;
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::image_ref::ImageRef;
-use crate::fleet::lookup::{Asked, Known, Lookup, fill_json, fill_text};
+use crate::fleet::lookup::{Asked, Known, Lookup, StateSource, fill_json, fill_text};
 use crate::fleet::{Launch, Pin, RunTasks, TargetId};
 
 /// What the manifest declares of a target. Anything absent is left as it is in ECS.
@@ -49,6 +50,8 @@ pub struct Desired {
     pub codedeploy: Option<CodeDeploy>,
     /// The lookups in these texts.
     pub lookups: BTreeMap<Lookup, Asked>,
+    /// The Terraform states that they look into, by the manifest's names.
+    pub states: BTreeMap<String, Arc<StateSource>>,
 }
 
 impl Desired {
@@ -94,6 +97,14 @@ impl Desired {
     /// Returns the lookups whose values are not known.
     pub fn open_lookups(&self) -> impl Iterator<Item = &Lookup> {
         self.lookups.iter().filter(|(_, asked)| asked.found.is_none()).map(|(lookup, _)| lookup)
+    }
+
+    /// Returns the state that a lookup looks into.
+    pub fn state_of(&self, lookup: &Lookup) -> Option<&StateSource> {
+        match lookup.state_and_address().0 {
+            Some(name) => self.states.get(name).map(|source| &**source),
+            None => self.states.values().next().map(|source| &**source),
+        }
     }
 
     /// Puts values into all texts. What is not known stays.

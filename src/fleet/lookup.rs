@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::base::document::Document;
+use crate::base::tfstate;
 
 /// Where values live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,11 +21,13 @@ pub enum Store {
     Cfn,
     /// What a stack of CloudFormation exports.
     CfnExport,
+    /// An output or an attribute in a state of Terraform.
+    Tfstate,
 }
 
 impl Store {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ssm, Self::Cfn, Self::CfnExport];
+    pub const ALL: [Self; 4] = [Self::Ssm, Self::Cfn, Self::CfnExport, Self::Tfstate];
 
     /// Returns the word that begins its references.
     pub fn word(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Store {
             Self::Ssm => "ssm",
             Self::Cfn => "cfn",
             Self::CfnExport => "cfn-export",
+            Self::Tfstate => "tfstate",
         }
     }
 
@@ -105,11 +109,22 @@ impl Lookup {
             Store::CfnExport => {
                 (letters(key, ":-"), "export's name", "write ${cfn-export:NAME}: letters, digits, `:` and `-`")
             }
+            Store::Tfstate => {
+                let is_valid = tfstate::is_address(split_state(key).1) && !key.contains(['}', '\n']);
+                let help = "write ${tfstate:output.NAME} or ${tfstate:aws_x.y.attribute}, with NAME: of the state before it where \
+                            there are several";
+                (is_valid, "address in a state", help)
+            }
         };
         match is_valid {
             true => Ok(Self { store, key: key.to_owned() }),
             false => Err(format!("`{key}` is no {what}\n{help}")),
         }
+    }
+
+    /// Returns the name of the state that it looks into, where it says so, and the address in it.
+    pub fn state_and_address(&self) -> (Option<&str>, &str) {
+        split_state(&self.key)
     }
 
     /// Reads a lookup and its value, as in `ssm:/path=VALUE`.
@@ -150,7 +165,66 @@ impl Lookup {
     }
 }
 
+/// Splits the name of a state from an address: a colon in an address is within quotes.
+fn split_state(key: &str) -> (Option<&str>, &str) {
+    match key.split_once(':') {
+        Some((name, address)) if !name.contains('"') => (Some(name), address),
+        _ => (None, key),
+    }
+}
+
+/// Where a state of Terraform is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StateSource {
+    /// In a file.
+    File {
+        /// Its name.
+        name: String,
+        /// What is in it, or why that is not known.
+        text: Result<StateText, String>,
+    },
+    /// In GitLab.
+    GitLab {
+        /// The project's id or path; `None` = the job's own.
+        project: Option<String>,
+        /// The state's name.
+        state: String,
+    },
+}
+
+impl fmt::Display for StateSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { name, .. } => write!(f, "Terraform state {name}"),
+            Self::GitLab { state, .. } => write!(f, "Terraform state {state} in GitLab"),
+        }
+    }
+}
+
+/// The text of a state, which may hold secrets: it prints as none.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StateText(pub Arc<str>);
+
+impl fmt::Debug for StateText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[a state]")
+    }
+}
+
 impl Found {
+    /// Makes a value of JSON; `None` where that is neither text, a number, `true`, `false` nor a list of those.
+    pub fn of_json(value: &Value, source: String) -> Option<Self> {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        match value {
+            Value::Array(items) => Some(Self::of_list(items.iter().map(text).collect::<Option<_>>()?, source)),
+            value => Some(Self::of_text(text(value)?, source)),
+        }
+    }
+
     /// Makes a value of a text.
     pub fn of_text(text: impl Into<String>, source: impl Into<String>) -> Self {
         Self { text: text.into(), items: None, source: source.into() }

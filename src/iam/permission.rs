@@ -196,6 +196,7 @@ impl Needs<'_> {
                     let arn = self.arn("cloudformation", &format!("stack/{stack}/*"));
                     grants.allow("LookUpStacks", &["cloudformation:DescribeStacks"], [arn], None);
                 }
+                Store::Tfstate => {}
                 Store::CfnExport => {
                     // It knows no resources.
                     grants.allow("LookUpExports", &["cloudformation:ListExports"], [ALL.to_owned()], None);

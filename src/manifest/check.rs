@@ -23,6 +23,7 @@ mod room;
 mod roster;
 mod run_task;
 mod services;
+mod tfstate;
 mod waves;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,8 @@ pub type Reading = (String, Result<String, String>);
 pub struct Files<'a> {
     /// Reads a task definition.
     pub read: &'a dyn Fn(&Path) -> Reading,
+    /// Reads a Terraform state.
+    pub read_state: &'a dyn Fn(&Path) -> Reading,
     /// Makes a path usable from where the program runs: it is relative to the file that names it, at this place.
     pub path: &'a dyn Fn(&str, Span) -> PathBuf,
     /// Whether the images of task definition files are final: the command line puts no others in their place.
@@ -97,6 +100,7 @@ pub fn check(
     let services = checker.services(manifest, span);
     let vocabulary = accounts.vocabulary(&services);
     let mut targets = checker.targets(&services, &accounts, &vocabulary, files, &mut warnings);
+    checker.states(manifest, &mut targets, &accounts, files);
     warnings.extend(context.take_warnings());
     let timeout = checker.timeout(manifest);
     let release = Release {

@@ -144,6 +144,8 @@ fn title(name: &str) -> String {
         "RollbackScope" => "`rollback_scope`".to_owned(),
         "Per" => "`per`".to_owned(),
         "Network" => "`network`".to_owned(),
+        "TfState" => "a state".to_owned(),
+        "GitLabState" => "`gitlab`".to_owned(),
         "Allow" => "`allow`".to_owned(),
         "SubjectForm" => "`sub`".to_owned(),
         "RunTask" => "a task".to_owned(),

@@ -24,6 +24,8 @@ use crate::manifest::{Manifest, check};
 
 /// ECS takes a task definition of at most 64 KiB; indentation and read-only fields may make a file larger.
 const MAX_TASK_DEFINITION: u64 = 256 << 10;
+/// The largest Terraform state.
+const MAX_STATE: u64 = 32 << 20;
 
 /// The variables of flags that name a variable with a credential in it.
 const NAMING: [&str; 2] = ["ROLEOUT_MR_NOTE_TOKEN_ENV", "ROLEOUT_SIGN_ENV"];
@@ -156,10 +158,12 @@ fn with_manifest<T>(
         including.join(&mut root, &lookup, &context);
         let directories = including.directories;
         let manifest = Spanned::<Manifest>::deserialize(Decoder::new(&root, &context)).ok()?;
-        let read = |path: &Path| {
-            let text = read(file::read, path, MAX_TASK_DEFINITION);
+        let read_up_to = |path: &Path, most: u64| {
+            let text = read(file::read, path, most);
             (path.display().to_string(), text.and_then(|text| within(base, path, variables).map(|()| text)))
         };
+        let read = |path: &Path| read_up_to(path, MAX_TASK_DEFINITION);
+        let read_state = |path: &Path| read_up_to(path, MAX_STATE);
         let directory = |span: Span| {
             let index = directories.partition_point(|(start, _)| *start <= span.start);
             index.checked_sub(1).and_then(|index| directories.get(index)).map_or(base, |(_, directory)| directory)
@@ -169,7 +173,14 @@ fn with_manifest<T>(
         let question = manifest.get().and_then(first_question);
         let lock = question.and_then(|span| read_lock(given, &lock_path, span, &context));
         let lock_file = &lock_path.display().to_string();
-        let files = check::Files { read: &read, path: &path, images: how.images, lock: lock.as_ref(), lock_file };
+        let files = check::Files {
+            read: &read,
+            read_state: &read_state,
+            path: &path,
+            images: how.images,
+            lock: lock.as_ref(),
+            lock_file,
+        };
         check(&manifest, &context, &files)
     });
     match (context.into_error(), checked) {

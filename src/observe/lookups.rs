@@ -53,6 +53,8 @@ async fn in_place(target: &TargetSpec, wanted: BTreeSet<Lookup>, others: &AuxCli
     for (store, lookups) in by_store {
         read.extend(match store {
             Store::Ssm => parameters(target, &lookups, &others.parameters(&target.id.region)).await,
+            // They are not in AWS.
+            Store::Tfstate => Read::new(),
             Store::Cfn => outputs(target, &lookups, &others.stacks(&target.id.region)).await,
             Store::CfnExport => exports(target, &lookups, &others.stacks(&target.id.region)).await,
         });

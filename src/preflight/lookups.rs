@@ -10,6 +10,7 @@ use crate::fleet::lookup::Known;
 use crate::fleet::{Desired, Fleet, image};
 use crate::observe::lookups::{Read, locate, read};
 use crate::observe::{Observation, ObserveError};
+use crate::preflight::states;
 
 /// Reads the values of all targets that were seen, and fills them in.
 ///
@@ -29,7 +30,10 @@ pub async fn fill(
     view.phase(&format!("looking up values for {}", count(asking.len(), "target")));
     let clients = connection.clients();
     let others = |target: &_| clients(target).aux().clone();
-    let values = unless_cancelled(read(&fleet, &asking, &others), cancel).await?;
+    let mut values = unless_cancelled(read(&fleet, &asking, &others), cancel).await?;
+    for (place, read) in unless_cancelled(states::read(&fleet, &asking), cancel).await? {
+        values.entry(place).or_default().extend(read);
+    }
     for index in asking {
         let Some(read) = values.get(&locate(&fleet.targets[index])) else { continue };
         let desired = &mut fleet.targets[index].desired;

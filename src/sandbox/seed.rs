@@ -111,6 +111,7 @@ impl World {
                     let (stack, output) = lookup.key.rsplit_once('.').unwrap_or_default();
                     self.put_output(place, stack, output, &value);
                 }
+                Store::Tfstate => continue,
                 Store::CfnExport => self.put_export(place, &lookup.key, &value),
             }
             known.insert(lookup.clone(), Found::of_text(value, "the sandbox"));

@@ -159,7 +159,7 @@ fn read(mut stream: TcpStream) -> Option<(TcpStream, Request)> {
         let length: usize = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         if body.len() >= length {
             let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
-            let token = header("job-token").or(header("private-token"));
+            let token = header("job-token").or(header("private-token")).or(header("authorization"));
             return Some((stream, Request { line, token, body: serde_json::from_str(body).unwrap_or_default() }));
         }
     }
@@ -214,6 +214,36 @@ fn the_binary_records_a_deployment_of_each_account_by_the_job_s_token() {
 }
 
 /// That a slow GitLab delays the end by no more than is promised is held in `src/run/deployments.rs`, on the paused clock.
+#[test]
+fn a_state_that_gitlab_manages_is_read_once_with_the_job_s_token() {
+    let directory = Directory::new("gitlab-state");
+    let here = directory.0.as_path();
+    let states = "tfstate: { net: { gitlab: { project: team/net, state: \"net ${account.name}\" } }, own: { gitlab: { state: own } } }\n";
+    let variables =
+        "    environment: { app: { A: \"${tfstate:net:output.vpc}\", B: \"${tfstate:own:output.vpc}\" } }\n";
+    let text = manifest(2, 2, "").replace("services:", &format!("{states}services:"));
+    let text = text.replace("    cluster: main\n", &format!("    cluster: main\n{variables}"));
+    fs_err::write(here.join("deploy.yaml"), text).expect("written");
+    let server = Server::start(here);
+    let gitlab = GitLab::start(|request| match request.line.as_str() {
+        "GET /api/v4/projects/7/terraform/state/own" => (403, json!({ "message": "403 Forbidden" })),
+        _ => (200, json!({ "version": 4, "outputs": { "vpc": { "value": "vpc-1" } }, "resources": [] })),
+    });
+    let output = gitlab.job(here, &server, &["plan"]).output().expect("it runs");
+    let lines: Vec<String> = gitlab.requests().into_iter().map(|request| request.line).collect();
+    let state = |rest: &str| format!("GET /api/v4/projects/{rest}");
+    let wanted =
+        ["7/terraform/state/own", "team%2Fnet/terraform/state/net%20a0", "team%2Fnet/terraform/state/net%20a1"];
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(wanted.iter().all(|wanted| lines.contains(&state(wanted))), "{lines:?}");
+    // gitlab-ci-token:job-secret
+    let token = "Basic Z2l0bGFiLWNpLXRva2VuOmpvYi1zZWNyZXQ=";
+    assert!(gitlab.requests().iter().all(|request| request.token.as_deref() == Some(token)));
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    let refused = "Terraform state own in GitLab: GitLab answered HTTP 403";
+    assert!(said(&output).contains(refused) && !said(&output).contains("job-secret"), "{}", said(&output));
+}
+
 #[test]
 fn a_cancelled_job_tells_gitlab_so_of_each_deployment() {
     let directory = Directory::new("gitlab-cancel");

@@ -153,3 +153,36 @@ async fn outputs_and_exports_are_read_once_for_each_stack_and_what_is_missing_is
     let denied = scene.planning().fault("a0/*/*=deny:cloudformation:ListExports").deploy().await;
     assert_eq!(denied.code(), Exit::Preflight, "{:?}", denied.exit);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_state_of_terraform_gives_outputs_and_attributes_and_nothing_sensitive() {
+    let state = |more: &str| {
+        let text =
+            text(more).replace("services:", "tfstate: { net: { file: tests/deploy/network.tfstate } }\nservices:");
+        Scene::new(&text).quick()
+    };
+    let more = "    environment: { app: { HOST: \"${tfstate:aws_db_instance.main.address}:${tfstate:net:aws_db_instance.main.port}\", \
+                NETS: \"${tfstate:output.subnets}\" } }\n";
+    let scene = state(more);
+    let ran = scene.deploy().await;
+    assert_eq!(ran.count(Outcome::Succeeded), 2, "{}", ran.said);
+    let definition = live(&scene, "a0");
+    assert_eq!(variable(&definition, "HOST").as_deref(), Some("db.a0:5432"));
+    assert_eq!(variable(&definition, "NETS").as_deref(), Some("subnet-1,subnet-2"));
+    let summary = summary(&ran, ONE);
+    let wanted = "${tfstate:output.subnets} is subnet-1,subnet-2 (Terraform state ./tests/deploy/network.tfstate)";
+    assert!(summary.contains(wanted), "{summary}");
+    let secret = state(
+        "    environment: { app: { A: \"${tfstate:output.password}\", B: \"${tfstate:aws_db_instance.main.password}\", \
+         C: \"${tfstate:output.gone}\" } }\n",
+    );
+    let ran = secret.deploy().await;
+    let error = format!("{:?}", ran.exit);
+    assert_eq!(ran.code(), Exit::Blocked, "{error}");
+    for wanted in
+        ["output password is sensitive", "aws_db_instance.main.password is sensitive", "it has no output gone"]
+    {
+        assert!(error.contains(wanted), "{error}");
+    }
+    assert!(!format!("{error}{}{:?}", ran.said, secret.fleet).contains("hunter2"));
+}

@@ -108,6 +108,10 @@ impl Checker<'_> {
 
     /// Resolves what is set of a target; nothing where AWS would refuse that by itself, which is recorded.
     pub fn set(self, patches: &[&Spanned<Patch>], scope: &Scope<'_>) -> Option<Map<String, Value>> {
+        // Most manifests set nothing, and need no model of AWS's to say so.
+        if patches.iter().all(|patch| patch.get().is_none()) {
+            return Some(Map::new());
+        }
         let before = self.context.count();
         let mut set = Value::Object(Map::new());
         for patch in patches.iter().filter_map(|patch| patch.get()) {

@@ -138,9 +138,6 @@ impl Scene {
         let reach = Connection::sandbox(&self.fleet, &self.sandbox, self.token.clone());
         let began = tokio::time::Instant::now();
         let exit = command(&reach, view).await;
-        if let Err(error) = &exit {
-            eprintln!("{error:?}");
-        }
         let seconds = began.elapsed().as_secs();
         let events: Vec<Stamped> =
             out.text().lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect();

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::nearest::suggest;
 use crate::fleet::lookup::{StateSource, StateText, Store};
 use crate::manifest::check::accounts::Accounts;
 use crate::manifest::check::draft::Targets;
 use crate::manifest::check::{Checker, Files, entries};
-use crate::manifest::fault::suggest;
 use crate::manifest::interpolate::Scope;
 use crate::manifest::spanned::{Entry, Span};
 use crate::manifest::tfstate::TfState;

@@ -198,6 +198,11 @@ impl Aws {
         Self { others: Some(others), ..self }
     }
 
+    /// Whether this is the embedded sandbox, from which nothing leads to the network.
+    pub fn is_embedded(&self) -> bool {
+        self.others.is_some()
+    }
+
     /// Returns what opens connections to servers that are not AWS's.
     ///
     /// # Errors

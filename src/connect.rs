@@ -1,6 +1,6 @@
 //! How a command reaches AWS: the real one by the job's identity, or the sandbox by a token of its own issuer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -14,7 +14,7 @@ use crate::base::secrets;
 use crate::cli::{Furnishing, RecordArgs, SandboxArgs, Selection};
 use crate::engine::cancel::Cancel;
 use crate::engine::context::Clients;
-use crate::fleet::lookup::Lookup;
+use crate::fleet::lookup::{Lookup, Store};
 use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenSource;
@@ -199,8 +199,12 @@ fn ambient(fleet: &Fleet) -> Option<SharedCredentialsProvider> {
 pub fn seeded(fleet: &Fleet, size: Size, clock: Clock, with: &Furnishing<'_>) -> Result<Sandbox, Error> {
     let given = with.values.iter().map(|text| Lookup::read_with_value(text));
     let given = given
-        .collect::<Result<_, _>>()
+        .collect::<Result<BTreeMap<_, _>, _>>()
         .map_err(|error| Error::new(Exit::Usage, format!("--sandbox-value: {error}")))?;
+    if given.keys().any(|lookup: &Lookup| lookup.store == Store::Tfstate) {
+        let message = "--sandbox-value: a Terraform state in a file is the real one, and gives its own values";
+        return Err(Error::new(Exit::Usage, message).help("change the file that `tfstate` names"));
+    }
     let sandbox = Sandbox::for_fleet_of(size, fleet, (with.seed, given), clock);
     sandbox.forget_writes();
     for text in with.faults {

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_service_is_known_in_every_partition() {
-        let all = [CLOUDWATCH, CODEDEPLOY, ECR, ELB, IAM, LOGS, ORGANIZATIONS, SECRETS, SSM];
+        let all = [CLOUDFORMATION, CLOUDWATCH, CODEDEPLOY, ECR, ELB, IAM, LOGS, ORGANIZATIONS, SECRETS, SSM];
         assert_eq!(PLACES.len(), all.len());
         for service in all {
             assert_eq!(PLACES.get(service.id).map(BTreeMap::len), Some(8), "{service:?}");

@@ -139,6 +139,12 @@ impl Lookup {
         Ok((lookup, value.to_owned()))
     }
 
+    /// Returns a value for it in the sandbox, where nobody gave one: `sandbox-` and the last word of its key.
+    pub fn made_up(&self) -> String {
+        let words = self.key.split(|char: char| !char.is_ascii_alphanumeric() && char != '-');
+        format!("sandbox-{}", words.rev().find(|word| !word.is_empty()).unwrap_or("value"))
+    }
+
     /// Returns the lookups in a text, in their order, each with the text before it; and the text after the last.
     pub fn find_all(text: &str) -> (Vec<(&str, Self)>, &str) {
         let (mut found, mut rest, mut from) = (Vec::new(), text, 0);

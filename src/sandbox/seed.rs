@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::document::Document;
 use crate::fleet::image_ref::ImageRef;
-use crate::fleet::lookup::{Found, Known, Lookup, Store};
+use crate::fleet::lookup::{Found, Known, Store};
 use crate::fleet::{Base, Desired, Fleet, IdentitySource, TargetSpec};
 use crate::sandbox::account::{Provider, Role, parts};
 use crate::sandbox::aws_sized::{Size, enlarge};
@@ -23,12 +23,6 @@ use crate::sandbox::world::{Call, World};
 const AGE: u64 = 26 * 3_600_000;
 /// How long ago a past was added to.
 const RECENT: u64 = 3_600_000;
-
-/// Returns a value for what nobody gave one.
-fn invented(lookup: &Lookup) -> String {
-    let words: Vec<&str> = lookup.key.split(|char: char| !char.is_ascii_alphanumeric() && char != '-').collect();
-    format!("sandbox-{}", words.iter().rev().find(|word| !word.is_empty()).unwrap_or(&"value"))
-}
 
 impl World {
     /// Adds an account, with its static keys.
@@ -104,7 +98,7 @@ impl World {
         let place = (target.account.id.as_str(), target.id.region.as_ref());
         let mut known = Known::new();
         for lookup in target.desired.lookups.keys() {
-            let value = self.given.get(lookup).cloned().unwrap_or_else(|| invented(lookup));
+            let value = self.given.get(lookup).cloned().unwrap_or_else(|| lookup.made_up());
             match lookup.store {
                 Store::Ssm => self.put_parameter(place, &lookup.key, "String", &value),
                 Store::Cfn => {

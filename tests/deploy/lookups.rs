@@ -155,6 +155,17 @@ async fn outputs_and_exports_are_read_once_for_each_stack_and_what_is_missing_is
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_sandbox_makes_up_what_is_in_a_state_that_gitlab_manages() {
+    let more = "    environment: { app: { HOST: \"${tfstate:aws_db_instance.main.address}\" } }\n";
+    let text =
+        text(more).replace("services:", "tfstate: { net: { gitlab: { project: team/net, state: net } } }\nservices:");
+    let scene = Scene::new(&text).quick();
+    let ran = scene.deploy().await;
+    assert_eq!(ran.count(Outcome::Succeeded), 2, "{}", ran.said);
+    assert_eq!(variable(&live(&scene, "a0"), "HOST").as_deref(), Some("sandbox-address"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_state_of_terraform_gives_outputs_and_attributes_and_nothing_sensitive() {
     let state = |more: &str| {
         let text =

@@ -202,11 +202,14 @@ impl Ecs {
             describe_task_definition,
             body
         )?;
-        let (mut definition, tags) = (answer["taskDefinition"].take(), list(&mut answer, "tags"));
+        let (definition, tags) = (answer["taskDefinition"].take(), list(&mut answer, "tags"));
+        let Value::Object(mut definition) = definition else {
+            return Err(CallError::unreadable("DescribeTaskDefinition", 200));
+        };
         if !tags.is_empty() {
-            definition["tags"] = Value::Array(tags);
+            definition.insert("tags".to_owned(), Value::Array(tags));
         }
-        Ok(definition)
+        Ok(Value::Object(definition))
     }
 
     /// Registers a revision: once, never repeated, since the call has no idempotency token. `definition` is JSON

@@ -40,10 +40,10 @@ impl Wire {
         Self { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default(), attempt }
     }
 
-    /// Takes the answer of a call that succeeded; `None` = it is not JSON.
+    /// Takes the answer of a call that succeeded; `None` = it is no JSON object.
     pub fn take_answer(&self) -> Option<Value> {
         let bytes = std::mem::take(&mut *self.answer.lock().unwrap_or_else(PoisonError::into_inner));
-        serde_json::from_slice(&bytes).ok()
+        serde_json::from_slice(&bytes).ok().filter(Value::is_object)
     }
 }
 
@@ -140,6 +140,13 @@ mod tests {
         let (read, wire) = read(vec![Ok("{\"services\": [{\"desired"), Ok("Count\": \"two\"}]}")]).await;
         assert_eq!(read.as_deref(), Ok(NOTHING));
         assert_eq!(wire.take_answer(), Some(serde_json::json!({ "services": [{ "desiredCount": "two" }] })));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_object_is_none() {
+        for text in ["1", "[]", "null", "", "<html>"] {
+            assert_eq!(read(vec![Ok(text)]).await.1.take_answer(), None, "{text}");
+        }
     }
 
     #[tokio::test]

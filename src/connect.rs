@@ -202,8 +202,9 @@ pub fn seeded(fleet: &Fleet, size: Size, clock: Clock, with: &Furnishing<'_>) ->
         .collect::<Result<BTreeMap<_, _>, _>>()
         .map_err(|error| Error::new(Exit::Usage, format!("--sandbox-value: {error}")))?;
     if given.keys().any(|lookup: &Lookup| lookup.store == Store::Tfstate) {
-        let message = "--sandbox-value: a Terraform state in a file is the real one, and gives its own values";
-        return Err(Error::new(Exit::Usage, message).help("change the file that `tfstate` names"));
+        let message = "--sandbox-value: Terraform states take no values here";
+        let help = "a state in a file is the real one, and the values of one that GitLab manages are made up";
+        return Err(Error::new(Exit::Usage, message).help(help));
     }
     let sandbox = Sandbox::for_fleet_of(size, fleet, (with.seed, given), clock);
     sandbox.forget_writes();

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::base::document::{Document, SharedDocuments};
+use crate::base::text::count;
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{self, Tag};
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
@@ -298,7 +299,7 @@ fn unregistrable(wanted: &Value, declared: &Base, base: &Value) -> Option<Decisi
     let first = faults.first()?;
     let reason = match faults.len() {
         1 => first.message.clone(),
-        count => format!("{}, and {} more faults of the task definition", first.message, count - 1),
+        number => format!("{}, and {} of the task definition", first.message, count(number - 1, "more fault")),
     };
     Some(Decision::blocked(reason, first.help.clone()))
 }

@@ -253,6 +253,13 @@ def test_what_the_manifest_names_exists_and_nothing_else_does(account):
     details = ecr.describe_images(**image, imageIds=[{"imageTag": "1"}])["imageDetails"]
     assert details[0]["imageTags"] == ["1"] and details[0]["imageDigest"].startswith("sha256:")
     refused("ImageNotFoundException", ecr.describe_images, **image, imageIds=[{"imageTag": "2"}])
+    got = ecr.batch_get_image(**image, imageIds=[{"imageTag": "1"}, {"imageTag": "2"}])
+    assert [one["imageId"]["imageDigest"] for one in got["images"]] == [details[0]["imageDigest"]]
+    assert [failure["failureCode"] for failure in got["failures"]] == ["ImageNotFound"]
+    replicas = ecr.describe_image_replication_status(**image, imageId={"imageTag": "1"})
+    assert replicas["replicationStatuses"] == []
+    no_layer = "sha256:" + "0" * 64
+    refused("LayersNotFoundException", ecr.get_download_url_for_layer, **image, layerDigest=no_layer)
     refused("RepositoryNotFoundException", ecr.describe_images, repositoryName="team/worker")
     assert ecr.describe_pull_through_cache_rules(registryId=IDS["hub"])["pullThroughCacheRules"] == []
     groups = logs.describe_log_groups(logGroupNamePrefix="ap")["logGroups"]
@@ -262,6 +269,7 @@ def test_what_the_manifest_names_exists_and_nothing_else_does(account):
     refused("ResourceNotFoundException", secrets.describe_secret, SecretId="none")
     named = [{"Key": "Name", "Option": "Equals", "Values": ["none", "db"]}]
     assert [parameter["Name"] for parameter in ssm.describe_parameters(ParameterFilters=named)["Parameters"]] == ["db"]
+    assert ssm.get_parameters(Names=["none"])["InvalidParameters"] == ["none"]
 
 
 def test_a_container_writes_to_its_stream(account):
@@ -358,7 +366,8 @@ def test_every_operation_answers_in_aws_shapes(account, checker):
     refused("NoSuchEntity", iam.get_policy, PolicyArn=f"arn:aws:iam::{IDS['staging']}:policy/none")
     refused("NoSuchEntity", iam.get_policy_version, PolicyArn=f"arn:aws:iam::{IDS['staging']}:policy/none", VersionId="v1")
     refused("NoSuchEntity", iam.get_open_id_connect_provider, OpenIDConnectProviderArn=provider)
-    nothing_to_read = {"GetRolePolicy", "GetPolicy", "GetPolicyVersion", "GetOpenIDConnectProvider"}
+    # No image here has a configuration of its own.
+    nothing_to_read = {"GetDownloadUrlForLayer", "GetRolePolicy", "GetPolicy", "GetPolicyVersion", "GetOpenIDConnectProvider"}
 
     services = ("ecs", "sts", "iam", "ecr", "logs", "secretsmanager", "ssm", "elbv2")
     wanted = set()

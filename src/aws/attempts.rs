@@ -35,6 +35,13 @@ impl Attempts {
         Self::new(1)
     }
 
+    /// Begins the time of the call with its first attempt: how long it waited for its turn before that does not count.
+    pub fn begin(&mut self) {
+        if self.number() == 1 {
+            self.since = Instant::now();
+        }
+    }
+
     /// Returns the number of the attempt that is under way, from 1.
     pub fn number(&self) -> u32 {
         self.failed + self.throttled + 1
@@ -101,6 +108,16 @@ mod tests {
         assert_eq!(made(2, &[Kind::Unknown]).await, (2, 2));
         // No attempt begins that could not end within the time of one call.
         assert_eq!(made(60, &[Kind::Unknown]).await.1, 21);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_its_first_turn_takes_no_time_of_a_call() {
+        for kind in [Kind::Throttled, Kind::Unknown] {
+            let mut attempts = Attempts::new(6);
+            tokio::time::sleep(THROTTLED_TIMEOUT).await;
+            attempts.begin();
+            assert!(attempts.again(&error(kind)).await, "{kind:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -75,6 +75,7 @@ macro_rules! call {
         loop {
             $self.limits.take($group).await;
             let place = $self.places.acquire().await;
+            attempts.begin();
             let result = sent!($self, attempts, $group, $name, $operation, body);
             drop(place);
             match result {
@@ -393,6 +394,7 @@ impl Ecs {
         let mut attempts = self.attempts();
         loop {
             let turn = self.turn(Group::ClusterResourceModify, "StopTask", permit).await?;
+            attempts.begin();
             match write!(self, turn, permit, attempts, Group::ClusterResourceModify, "StopTask", stop_task, body) {
                 Err(error) if attempts.again(&error).await => {}
                 result => return result.map(drop),

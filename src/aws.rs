@@ -16,6 +16,7 @@ pub mod health;
 pub mod iam;
 pub mod limits;
 pub mod logs;
+pub mod objects;
 pub mod operation;
 pub mod organizations;
 pub mod others;

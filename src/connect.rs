@@ -14,7 +14,7 @@ use crate::base::secrets;
 use crate::cli::{Furnishing, RecordArgs, SandboxArgs, Selection};
 use crate::engine::cancel::Cancel;
 use crate::engine::context::Clients;
-use crate::fleet::lookup::{Lookup, Store};
+use crate::fleet::lookup::{Lookup, StateSource, Store};
 use crate::fleet::{Fleet, Identity, IdentitySource, TargetSpec};
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenSource;
@@ -201,8 +201,12 @@ pub fn seeded(fleet: &Fleet, size: Size, clock: Clock, with: &Furnishing<'_>) ->
     let given = given
         .collect::<Result<BTreeMap<_, _>, _>>()
         .map_err(|error| Error::new(Exit::Usage, format!("--sandbox-value: {error}")))?;
-    if given.keys().any(|lookup: &Lookup| lookup.store == Store::Tfstate) {
-        let message = "--sandbox-value: Terraform states take no values here";
+    let is_in_s3 = |lookup: &Lookup| {
+        let states = fleet.targets.iter().filter_map(|target| target.desired.state_of(lookup));
+        states.into_iter().any(|state| matches!(state, StateSource::S3 { .. }))
+    };
+    if given.keys().any(|lookup: &Lookup| lookup.store == Store::Tfstate && !is_in_s3(lookup)) {
+        let message = "--sandbox-value: only a Terraform state in S3 takes a value here";
         let help = "a state in a file is the real one, and the values of one that GitLab manages are made up";
         return Err(Error::new(Exit::Usage, message).help(help));
     }

@@ -1,6 +1,6 @@
 //! An AWS to deploy to without AWS: STS, ECS and a GitLab issuer per account and region, with a seeded fault model; and
-//! of IAM, Organizations, ECR, CloudWatch, CloudWatch Logs, Secrets Manager, Systems Manager and Elastic Load Balancing what
-//! is read of them.
+//! of IAM, Organizations, ECR, CloudWatch, CloudWatch Logs, CloudFormation, S3, Secrets Manager, Systems Manager and Elastic
+//! Load Balancing what is read of them.
 //!
 //! It stands behind the AWS SDK's own HTTP client ([`Sandbox::http_client`]), so everything above that is the real
 //! thing, or behind a loopback server ([`Sandbox::serve`]). Time comes from the clock that it is given and chance from
@@ -47,6 +47,7 @@ mod model;
 mod moment;
 mod one_off;
 mod organizations;
+mod page;
 mod parameters;
 mod policy;
 mod protocol;
@@ -57,6 +58,7 @@ mod region;
 mod resources;
 mod rng;
 mod rollout;
+mod s3;
 mod secrets;
 mod seed;
 mod server;
@@ -164,31 +166,6 @@ impl Sandbox {
         world.furnish(fleet, now);
         drop(world);
         sandbox
-    }
-
-    /// Gives a parameter of an account, by its id, and region a value; `kind` is `String`, `StringList` or `SecureString`.
-    pub fn put_parameter(&self, place: (&str, &str), name: &str, kind: &str, value: &str) {
-        self.world().put_parameter(place, name, kind, value);
-    }
-
-    /// Gives a stack of CloudFormation an output.
-    pub fn put_output(&self, place: (&str, &str), stack: &str, output: &str, value: &str) {
-        self.world().put_output(place, stack, output, value);
-    }
-
-    /// Takes a stack of CloudFormation away.
-    pub fn remove_stack(&self, place: (&str, &str), stack: &str) {
-        self.world().stacks.remove(&(place.0.to_owned(), place.1.to_owned(), stack.to_owned()));
-    }
-
-    /// Has a stack of CloudFormation export something.
-    pub fn put_export(&self, place: (&str, &str), name: &str, value: &str) {
-        self.world().put_export(place, name, value);
-    }
-
-    /// Takes a parameter away.
-    pub fn remove_parameter(&self, place: (&str, &str), name: &str) {
-        self.world().parameters.remove(&(place.0.to_owned(), place.1.to_owned(), name.to_owned()));
     }
 
     /// Gives every target of the fleet a past: an hour ago, a newer revision than the one that it was furnished with was

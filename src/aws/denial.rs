@@ -107,7 +107,8 @@ impl<'a> Denial<'a> {
         let message = error.message.as_str();
         let word = |after: &str| {
             let word = message.split_once(after)?.1.split_whitespace().next()?;
-            Some(word.trim_end_matches(['.', ',', ';']))
+            // S3 quotes ARNs.
+            Some(word.trim_end_matches(['.', ',', ';']).trim_matches('"'))
         };
         let named = word("to perform: ").filter(|action| action.contains(':'));
         let action = named.map_or_else(|| format!("{service}:{}", error.operation), str::to_owned);
@@ -321,7 +322,10 @@ fn implicit(error: &CallError, action: &str, user: Option<&str>, resource: Optio
 
 /// Whether AWS does not know a session where the call went.
 fn is_unknown_session(error: &CallError) -> bool {
-    ["UnrecognizedClient", "InvalidClientTokenId", "OptInRequired"].iter().any(|code| error.is(code))
+    // The last two are S3's words.
+    ["UnrecognizedClient", "InvalidClientTokenId", "OptInRequired", "InvalidAccessKeyId", "InvalidToken"]
+        .iter()
+        .any(|code| error.is(code))
 }
 
 #[cfg(test)]

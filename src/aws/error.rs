@@ -271,7 +271,9 @@ pub(super) fn kind_of(code: Option<&str>, status: u16) -> Kind {
         "AccessDenied"
         | "AccessDeniedException"
         | "UnrecognizedClientException"
+        | "InvalidAccessKeyId"
         | "InvalidClientTokenId"
+        | "InvalidToken"
         | "OptInRequired"
         | "UnauthorizedOperation" => Kind::Denied,
         "ExpiredToken" | "ExpiredTokenException" => Kind::Expired,

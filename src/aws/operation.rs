@@ -25,6 +25,7 @@ use aws_smithy_runtime::client::stalled_stream_protection::StalledStreamProtecti
 use aws_smithy_runtime_api::client::auth::AuthSchemeOptionResolverParams;
 use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
 use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
+use aws_smithy_runtime_api::client::orchestrator::SensitiveOutput;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
 use aws_smithy_runtime_api::client::runtime_plugin::{SharedRuntimePlugin, StaticRuntimePlugin};
 use aws_smithy_types::config_bag::{FrozenLayer, Layer};
@@ -38,7 +39,8 @@ use serde_json::Value;
 use crate::aws::calls::CallLog;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::{Gate, Permit};
-use crate::aws::service::{Locator, Service};
+use crate::aws::protocol::Protocol;
+use crate::aws::service::{Locator, S3, Service};
 use crate::aws::timing::{ATTEMPTS, OPERATION_TIMEOUT};
 
 /// Whether a write is sent again where its answer is lost.
@@ -62,10 +64,19 @@ pub struct Client {
 impl Client {
     /// Makes the client of an account, by its id, with the settings and the credentials of `config`.
     pub fn new(service: Service, config: &SdkConfig, account: &str, region: &str) -> Self {
+        Self::at(Locator::new(service, config, region), service, config, (account, region))
+    }
+
+    /// Makes the client of one bucket of S3, in its region.
+    pub fn of_bucket(config: &SdkConfig, account: &str, region: &str, bucket: &str) -> Self {
+        Self::at(Locator::new(S3, config, region).in_bucket(bucket), S3, config, (account, region))
+    }
+
+    fn at(locator: Locator, service: Service, config: &SdkConfig, (account, region): (&str, &str)) -> Self {
         let log = CallLog::new(account, region);
         let plugin = StaticRuntimePlugin::new()
             .with_config(settings(service, config, account, region))
-            .with_runtime_components(components(config, log, Locator::new(service, config, region)));
+            .with_runtime_components(components(config, log, locator));
         let attempts = config.retry_config().map_or(ATTEMPTS, RetryConfig::max_attempts);
         let limit = config.timeout_config().and_then(TimeoutConfig::operation_timeout).unwrap_or(OPERATION_TIMEOUT);
         Self { service, plugin: SharedRuntimePlugin::new(plugin), patience: (attempts, limit) }
@@ -160,7 +171,11 @@ fn settings(service: Service, config: &SdkConfig, account: &str, region: &str) -
     layer.store_put(EndpointResolverParams::new(()));
     // The SDK's bucket of retries is shared by every account of a region unless it is given one of its own.
     layer.store_put(RetryPartition::custom(format!("{account}/{region}/{}", service.name)).build());
-    layer.store_put(SigV4OperationSigningConfig::default());
+    layer.store_put(signing(service.protocol));
+    if service.protocol == Protocol::Object {
+        // What an object holds may be a secret: the SDK's own log leaves it out.
+        layer.store_put(SensitiveOutput);
+    }
     layer.store_put(SigningName::from_static(service.name));
     layer.store_put(SigningRegion::from(Region::new(region.to_owned())));
     layer.store_or_unset(config.app_name().cloned());
@@ -168,6 +183,17 @@ fn settings(service: Service, config: &SdkConfig, account: &str, region: &str) -
     config.stalled_stream_protection().map(|protection| layer.store_put(protection));
     config.timeout_config().cloned().map(|timeouts| layer.store_put(timeouts));
     layer.freeze()
+}
+
+/// Returns how requests are signed. The path of an object's is its key, letter for letter: S3 encodes it once and resolves no
+/// dots in it. It wants the hash of the body in a header, too.
+fn signing(protocol: Protocol) -> SigV4OperationSigningConfig {
+    let mut signing = SigV4OperationSigningConfig::default();
+    if protocol == Protocol::Object {
+        let options = &mut signing.signing_options;
+        (options.double_uri_encode, options.normalize_uri_path, options.content_sha256_header) = (false, false, true);
+    }
+    signing
 }
 
 fn components(config: &SdkConfig, log: CallLog, locator: Locator) -> RuntimeComponentsBuilder {
@@ -245,12 +271,16 @@ mod tests {
     /// Returns a client of the service as account 1 has it in eu-west-1, and its server.
     fn client(service: Service, answers: &[(u16, &'static str)]) -> (Client, Server) {
         let server = Server { answers: answers.to_vec(), asked: Arc::default() };
+        (Client::new(service, &base(&server), "1", "eu-west-1"), server)
+    }
+
+    /// Returns what clients of account 1 share that ask the server.
+    fn base(server: &Server) -> SdkConfig {
         let connector = server.clone();
         let http = SharedHttpClient::new(http_client_fn(move |_, _| SharedHttpConnector::new(connector.clone())));
         let base = Aws::in_process(http, Clock::tokio_from_system(), "eu-central-1").base;
         let keys = SharedCredentialsProvider::new(Sandbox::account_credentials("1"));
-        let base = base.into_builder().credentials_provider(keys).build();
-        (Client::new(service, &base, "1", "eu-west-1"), server)
+        base.into_builder().credentials_provider(keys).build()
     }
 
     #[tokio::test(start_paused = true)]
@@ -273,6 +303,24 @@ mod tests {
         assert_eq!(asked[0].uri(), "https://iam.amazonaws.com/");
         let signature = asked[0].headers().get("authorization").unwrap_or_default();
         assert!(signature.contains("/us-east-1/iam/aws4_request"), "{signature}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_is_asked_for_at_its_bucket_and_signed_as_s3_wants_it() {
+        let (_, server) = client(SSM, &[(200, "{\"version\": 4}")]);
+        let base = base(&server);
+        let states = Client::of_bucket(&base, "1", "eu-west-1", "states");
+        let text = states.read("GetObject", json!({ "Key": "a//../b c" })).await;
+        assert_eq!(text, Ok(json!("{\"version\": 4}")));
+        let asked = server.taken();
+        let header = |name: &str| asked[0].headers().get(name).unwrap_or_default().to_owned();
+        assert_eq!(
+            (asked[0].method(), asked[0].uri()),
+            ("GET", "https://states.s3.eu-west-1.amazonaws.com/a//../b%20c")
+        );
+        assert!(header("authorization").contains("/eu-west-1/s3/aws4_request"), "{}", header("authorization"));
+        let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(header("x-amz-content-sha256"), nothing);
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ use crate::aws::ecr::Images;
 use crate::aws::health::TargetGroups;
 use crate::aws::iam::Roles;
 use crate::aws::logs::Logs;
+use crate::aws::objects::Objects;
 use crate::aws::operation::Client;
 use crate::aws::organizations::Organizations;
 use crate::aws::parameters::Parameters;
@@ -79,6 +80,11 @@ impl AuxClients {
     /// Returns the organization, which is the same in every region of a partition.
     pub fn organization(&self, region: &str) -> Organizations {
         Organizations::new(self.client(ORGANIZATIONS, region))
+    }
+
+    /// Returns the objects of a bucket of S3, which is in the region.
+    pub fn objects(&self, region: &str, bucket: &str) -> Objects {
+        Objects::new(Client::of_bucket(&self.base, &self.account, region, bucket))
     }
 
     /// Returns ECR.

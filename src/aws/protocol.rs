@@ -1,12 +1,13 @@
-//! How a call is written and an answer read: awsJson, and awsQuery with its XML. Pure.
+//! How a call is written and an answer read: awsJson, awsQuery with its XML, and what S3 needs of restXml. Pure.
 //!
-//! Both are JSON values here. XML becomes one, too: an element is an object of its children, a list if they are all called
+//! All are JSON values here. XML becomes one, too: an element is an object of its children, a list if they are all called
 //! `member`, or else its text.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::ErrorMetadata;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
@@ -14,6 +15,8 @@ use serde_json::{Map, Value};
 
 /// Deeper XML is not read. AWS's has some ten levels.
 const DEEPEST: usize = 64;
+/// What S3 wants encoded in a key: all but the unreserved characters and the slash.
+const IN_KEYS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// A protocol of AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,9 @@ pub enum Protocol {
         /// The version of the service's interface.
         version: &'static str,
     },
+    /// restXml, as far as GetObject needs it: `Key` is the path of a GET, and the answer is what the object holds, a text. The
+    /// bucket is in the endpoint.
+    Object,
 }
 
 impl Protocol {
@@ -38,13 +44,19 @@ impl Protocol {
     /// # Errors
     /// A form takes texts, numbers and booleans only.
     pub fn request(self, operation: &str, input: &Value) -> Result<HttpRequest, BoxError> {
+        let mut request = HttpRequest::new(SdkBody::empty());
         let (body, kind) = match self {
+            Self::Object => {
+                let key = input["Key"].as_str().ok_or("an object has a key")?;
+                request.set_method("GET")?;
+                request.set_uri(format!("/{}", utf8_percent_encode(key, IN_KEYS)))?;
+                return Ok(request);
+            }
             Self::Json { version, .. } => (input.to_string(), format!("application/x-amz-json-{version}")),
             Self::Query { version } => {
                 (form(operation, version, input)?, "application/x-www-form-urlencoded".to_owned())
             }
         };
-        let mut request = HttpRequest::new(SdkBody::empty());
         request.set_method("POST")?;
         request.set_uri("/")?;
         let headers = request.headers_mut();
@@ -64,10 +76,14 @@ impl Protocol {
     pub fn answer(self, operation: &str, answer: &HttpResponse) -> Result<Value, OrchestratorError<ErrorMetadata>> {
         if !answer.status().is_success() {
             let refusal = refusal(answer).ok_or_else(|| OrchestratorError::other("an error without a code"))?;
-            return Err(OrchestratorError::operation(refusal));
+            return Err(OrchestratorError::operation(match self {
+                Self::Object => elsewhere(refusal, answer),
+                Self::Json { .. } | Self::Query { .. } => refusal,
+            }));
         }
         let body = answer.body().bytes().unwrap_or_default();
         let read = match self {
+            Self::Object => std::str::from_utf8(body).ok().map(Value::from),
             // Operations without an output answer with nothing at all.
             Self::Json { .. } if body.is_empty() => Some(Value::Object(Map::new())),
             Self::Json { .. } => serde_json::from_slice(body).ok().filter(Value::is_object),
@@ -100,6 +116,22 @@ pub fn refusal(answer: &HttpResponse) -> Option<ErrorMetadata> {
         None => error,
     };
     (!code.is_empty()).then(|| error.build())
+}
+
+/// Puts the region of a bucket, where S3 says that it is in another one, in the place of S3's words, which do not have it.
+fn elsewhere(refusal: ErrorMetadata, answer: &HttpResponse) -> ErrorMetadata {
+    let redirects = ["PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"];
+    if !refusal.code().is_some_and(|code| redirects.contains(&code)) {
+        return refusal;
+    }
+    let in_body = || xml(answer.body().bytes()?)?.1["Region"].as_str().map(str::to_owned);
+    match answer.headers().get("x-amz-bucket-region").map(str::to_owned).or_else(in_body) {
+        Some(region) => ErrorMetadata::builder()
+            .code(refusal.code().unwrap_or_default())
+            .message(format!("the bucket is in the region {region}"))
+            .build(),
+        None => refusal,
+    }
 }
 
 fn form(operation: &str, version: &str, input: &Value) -> Result<String, BoxError> {
@@ -220,6 +252,43 @@ mod tests {
     }
 
     #[test]
+    fn an_object_is_asked_for_by_its_key_and_its_text_is_the_answer() {
+        for (key, path) in [
+            ("a/b.tfstate", "/a/b.tfstate"),
+            ("env:/prod/é +=&?#%2F~*'(", "/env%3A/prod/%C3%A9%20%2B%3D%26%3F%23%252F~%2A%27%28"),
+            ("/a//../b", "//a//../b"),
+        ] {
+            let request = Protocol::Object.request("GetObject", &json!({ "Key": key })).expect("a request");
+            assert_eq!((request.method(), request.uri()), ("GET", path));
+        }
+        assert!(Protocol::Object.request("GetObject", &json!({})).is_err());
+        let read = Protocol::Object.answer("GetObject", &answer(200, &[], "{\"version\": 4}\n"));
+        assert_eq!(read.ok(), Some(json!("{\"version\": 4}\n")));
+    }
+
+    #[test]
+    fn a_bucket_elsewhere_is_told_with_its_region() {
+        let code =
+            |code: &str, more: &str| format!("<Error><Code>{code}</Code><Message>m</Message>{more}</Error>").leak();
+        let message = |protocol: Protocol, headers: &[(&'static str, &'static str)], body: &'static str| {
+            let error = protocol.answer("GetObject", &answer(301, headers, body)).expect_err("refused");
+            error.as_operation_error().and_then(|error| error.message().map(str::to_owned))
+        };
+        let header = [("x-amz-bucket-region", "eu-north-1")];
+        let wanted = Some("the bucket is in the region eu-north-1".to_owned());
+        assert_eq!(message(Protocol::Object, &header, code("PermanentRedirect", "")), wanted);
+        let body = code("AuthorizationHeaderMalformed", "<Region>eu-north-1</Region>");
+        assert_eq!(message(Protocol::Object, &[], body), wanted);
+        for (protocol, headers, code) in [
+            (Protocol::Object, &header[..], code("AccessDenied", "")),
+            (Protocol::Object, &[], code("PermanentRedirect", "")),
+            (QUERY, &header, code("PermanentRedirect", "")),
+        ] {
+            assert_eq!(message(protocol, headers, code).as_deref(), Some("m"));
+        }
+    }
+
+    #[test]
     fn an_answer_in_json_may_be_empty_but_not_of_another_form() {
         let read = |body| JSON.answer("DescribeParameters", &answer(200, &[], body)).ok();
         assert_eq!(read(r#"{"Parameters":[]}"#), Some(json!({ "Parameters": [] })));
@@ -245,7 +314,7 @@ mod tests {
             ("of S3", &[], "<Error><Code>NoSuchKey</Code><Message>m</Message></Error>", Some(("NoSuchKey", Some("m")))),
             ("a page", &[], "<html>a proxy</html>", None),
         ] {
-            for protocol in [JSON, QUERY] {
+            for protocol in [JSON, QUERY, Protocol::Object] {
                 match protocol.answer("GetRole", &answer(400, headers, body)) {
                     Err(error) => {
                         let found =

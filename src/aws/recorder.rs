@@ -1,8 +1,8 @@
 //! `--record DIR`: the answers of AWS as files, for somebody who cannot run against this AWS to see how it answers.
 //!
 //! Each answer to a JSON operation is one file, in the order in which they came. Account ids are mapped to `000000000001` and
-//! so on, the same for the same account. Values of environment variables, log lines, parameters and secrets are taken out, and
-//! so is what looks like a token. STS is not recorded: its answers are nothing but keys. Names of services, clusters, images and
+//! so on, the same for the same account. Values of environment variables, log lines, parameters, secrets and objects of S3 are
+//! taken out, and so is what looks like a token. STS is not recorded: its answers are nothing but keys. Names of services, clusters, images and
 //! roles stay, since an answer without them says nothing: whoever passes a recording on reads it first.
 
 mod redacted;
@@ -132,9 +132,9 @@ impl Recorder {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.answers += 1;
-        // Log lines are what applications say: no part of them is known to be harmless.
-        let output =
-            if call.service == "logs" { Value::Null } else { serde_json::from_slice(body).unwrap_or_default() };
+        // Log lines are what applications say, and a Terraform state has secrets: no part of them is known to be harmless.
+        let is_unknown = ["logs", "s3"].contains(&call.service.as_str());
+        let output = if is_unknown { Value::Null } else { serde_json::from_slice(body).unwrap_or_default() };
         let recorded = Recorded {
             number: state.answers,
             at_ms: milliseconds(call.at.saturating_duration_since(self.began)),
@@ -242,7 +242,7 @@ impl HttpConnector for RecordingConnector {
 }
 
 impl Call {
-    /// Reads which operation a request is: by `x-amz-target` for JSON, by `Action` for queries.
+    /// Reads which operation a request is: by `x-amz-target` for JSON, by `Action` for queries. Of S3 it is always one.
     fn read(request: &HttpRequest) -> Self {
         let body = request.body().bytes().unwrap_or_default();
         let header = |name: &str| request.headers().get(name).unwrap_or_default();
@@ -253,9 +253,10 @@ impl Call {
         let target = header("x-amz-target").rsplit('.').next().unwrap_or_default();
         let action =
             || form_urlencoded::parse(body).find(|(key, _)| key == "Action").map(|(_, value)| value.into_owned());
-        let operation = match target {
-            "" => action().unwrap_or_else(|| "Unknown".to_owned()),
-            target => target.to_owned(),
+        let operation = match (target, scope.get(3)) {
+            ("", Some(&"s3")) => "GetObject".to_owned(),
+            ("", _) => action().unwrap_or_else(|| "Unknown".to_owned()),
+            (target, _) => target.to_owned(),
         };
         // It becomes part of a file's name.
         let plain = |text: String| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();

@@ -43,6 +43,8 @@ pub const ELB: Service = query("Elastic Load Balancing v2", "elasticloadbalancin
 pub const IAM: Service = query("IAM", "iam", "2010-05-08");
 /// Organizations.
 pub const ORGANIZATIONS: Service = json("Organizations", "organizations", "1.1", "AWSOrganizationsV20161128");
+/// S3.
+pub const S3: Service = Service { id: "S3", name: "s3", protocol: Protocol::Object };
 /// Secrets Manager.
 pub const SECRETS: Service = json("Secrets Manager", "secretsmanager", "1.1", "secretsmanager");
 /// Systems Manager.
@@ -61,7 +63,7 @@ const fn query(id: &'static str, name: &'static str, version: &'static str) -> S
 struct Place {
     /// The only region that it is in.
     region: Option<String>,
-    /// The usual host, that with dual-stack, that with FIPS, and that with both.
+    /// The usual host, that with dual-stack, that with FIPS, and that with both; one that there is not is empty.
     hosts: [String; 4],
 }
 
@@ -77,6 +79,8 @@ pub struct Locator {
     fips: bool,
     dual_stack: bool,
     configured: Option<String>,
+    /// The bucket of S3 that all calls are for.
+    bucket: Option<String>,
 }
 
 impl Locator {
@@ -89,19 +93,35 @@ impl Locator {
             fips: config.use_fips().unwrap_or_default(),
             dual_stack: config.use_dual_stack().unwrap_or_default(),
             configured: key.build().ok().and_then(|key| config.service_config()?.load_config(key)),
+            bucket: None,
         }
     }
 
+    /// Makes it lead to one bucket of S3: by its host, unless the endpoint is a configured one, which may know one host alone, or
+    /// the bucket's name has a dot, for which no certificate of AWS's holds. Then the bucket begins the path.
+    #[must_use]
+    pub fn in_bucket(self, bucket: &str) -> Self {
+        Self { bucket: Some(bucket.to_owned()), ..self }
+    }
+
     fn find(&self) -> Result<Endpoint, BoxError> {
-        let Self { service, region, fips, dual_stack, configured } = self;
+        let Self { service, region, fips, dual_stack, configured, bucket } = self;
+        let is_label = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let in_path = bucket.as_ref().filter(|bucket| configured.is_some() || !is_label(bucket));
+        let path = in_path.map(|bucket| format!("/{bucket}")).unwrap_or_default();
+        let label =
+            bucket.as_ref().filter(|_| in_path.is_none()).map(|bucket| format!("{bucket}.")).unwrap_or_default();
         match configured {
             Some(_) if *fips || *dual_stack => Err("a configured endpoint is neither FIPS's nor dual-stack".into()),
-            Some(url) => Ok(Endpoint::builder().url(url.clone()).build()),
+            Some(url) => Ok(Endpoint::builder().url(format!("{}{path}", url.trim_end_matches('/'))).build()),
             None => {
                 let places = PLACES.get(service.id).and_then(|partitions| partitions.get(partition_of(region)));
                 let place = places.ok_or_else(|| format!("{} is not known in {region}", service.id))?;
                 let host = place.hosts[usize::from(*fips) * 2 + usize::from(*dual_stack)].replace("{region}", region);
-                let endpoint = Endpoint::builder().url(format!("https://{host}"));
+                if host.is_empty() {
+                    return Err(format!("{} has no such endpoint in {region}", service.id).into());
+                }
+                let endpoint = Endpoint::builder().url(format!("https://{label}{host}{path}"));
                 Ok(match &place.region {
                     Some(home) => {
                         let signed = EndpointAuthScheme::with_capacity("sigv4", 1).put("signingRegion", home.clone());
@@ -153,9 +173,18 @@ mod tests {
             (ECR, "us-gov-west-1", true, false, "https://api.ecr-fips.us-gov-west-1.amazonaws.com"),
             (SECRETS, "eu-west-1", false, true, "https://secretsmanager.eu-west-1.amazonaws.com"),
             (CODEDEPLOY, "eu-west-1", true, false, "https://codedeploy-fips.eu-west-1.amazonaws.com"),
+            (S3, "us-east-1", false, false, "https://s3.us-east-1.amazonaws.com"),
+            (S3, "us-east-1", true, true, "https://s3-fips.dualstack.us-east-1.amazonaws.com"),
         ] {
             assert_eq!(find(service, region, fips, dual_stack), (url.to_owned(), None), "{service:?} {region}");
         }
+    }
+
+    #[test]
+    fn an_endpoint_that_there_is_not_is_an_error() {
+        let config = SdkConfig::builder().use_fips(true).build();
+        let error = Locator::new(S3, &config, "cn-north-1").find().expect_err("no FIPS there");
+        assert_eq!(error.to_string(), "S3 has no such endpoint in cn-north-1");
     }
 
     #[test]
@@ -174,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_service_is_known_in_every_partition() {
-        let all = [CLOUDFORMATION, CLOUDWATCH, CODEDEPLOY, ECR, ELB, IAM, LOGS, ORGANIZATIONS, SECRETS, SSM];
+        let all = [CLOUDFORMATION, CLOUDWATCH, CODEDEPLOY, ECR, ELB, IAM, LOGS, ORGANIZATIONS, S3, SECRETS, SSM];
         assert_eq!(PLACES.len(), all.len());
         for service in all {
             assert_eq!(PLACES.get(service.id).map(BTreeMap::len), Some(8), "{service:?}");
@@ -187,7 +216,7 @@ mod tests {
 
     impl LoadServiceConfig for Configured {
         fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-            (key.service_id() == "IAM").then(|| "http://127.0.0.1:4566/x".to_owned())
+            ["IAM", "S3"].contains(&key.service_id()).then(|| "http://127.0.0.1:4566/x".to_owned())
         }
     }
 
@@ -198,5 +227,21 @@ mod tests {
         assert_eq!((endpoint.url(), endpoint.auth_schemes().len()), ("http://127.0.0.1:4566/x", 0));
         assert!(Locator::new(IAM, &config(true), "eu-west-1").find().is_err());
         assert!(Locator::new(SSM, &config(true), "eu-west-1").find().is_ok());
+    }
+
+    #[test]
+    fn a_bucket_is_a_host_or_begins_the_path() {
+        for (bucket, region, configured, url) in [
+            ("states", "eu-west-1", false, "https://states.s3.eu-west-1.amazonaws.com"),
+            ("states", "cn-north-1", false, "https://states.s3.cn-north-1.amazonaws.com.cn"),
+            ("acme.states", "eu-west-1", false, "https://s3.eu-west-1.amazonaws.com/acme.states"),
+            ("127@localhost/", "eu-west-1", false, "https://s3.eu-west-1.amazonaws.com/127@localhost/"),
+            ("states", "eu-west-1", true, "http://127.0.0.1:4566/x/states"),
+        ] {
+            let config = SdkConfig::builder();
+            let config = if configured { config.service_config(Configured).build() } else { config.build() };
+            let endpoint = Locator::new(S3, &config, region).in_bucket(bucket).find().expect("an endpoint");
+            assert_eq!((endpoint.url(), endpoint.auth_schemes().len()), (url, 0), "{bucket}");
+        }
     }
 }

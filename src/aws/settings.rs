@@ -17,7 +17,7 @@ use crate::base::exit::Exit;
 use crate::base::secrets;
 
 /// The services that are called, by the ids that the SDK has for them.
-const SERVICES: [&str; 12] = [
+const SERVICES: [&str; 13] = [
     "STS",
     "ECS",
     service::CLOUDWATCH.id,
@@ -28,6 +28,7 @@ const SERVICES: [&str; 12] = [
     service::ECR.id,
     service::IAM.id,
     service::ORGANIZATIONS.id,
+    service::S3.id,
     service::SECRETS.id,
     service::SSM.id,
 ];

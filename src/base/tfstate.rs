@@ -1,6 +1,9 @@
 //! Terraform's state, version 4: the value of an attribute or an output, by its address. What is sensitive is not given.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// The longest list that is made up.
+const LONGEST: usize = 1000;
 
 /// Why there is no value: a lower-case fragment.
 pub type Missing = String;
@@ -53,6 +56,66 @@ pub fn find<'s>(state: &'s Value, address: &str) -> Result<&'s Value, Missing> {
     }
     let value = descend(&instance["attributes"], rest).filter(|value| !value.is_null());
     value.ok_or_else(|| format!("{} has no such attribute", wanted.address))
+}
+
+/// Puts a text at an address into a state, which may be nothing yet: for a state that is made up.
+pub fn put(state: &mut Value, address: &str, text: &str) {
+    let Some(steps) = parse(address) else { return };
+    state["version"] = 4.into();
+    if let [Step::Name(first), Step::Name(name), rest @ ..] = steps.as_slice()
+        && first == "output"
+    {
+        return fill(&mut state["outputs"][name.as_str()]["value"], rest, text);
+    }
+    let Some((wanted, rest)) = resource(&steps) else { return };
+    let known = array(&mut state["resources"]);
+    let resource = position(
+        known,
+        |it| wanted.is(it),
+        || {
+            let Resource { module, mode, kind, name, .. } = &wanted;
+            json!({ "module": module, "mode": mode, "type": kind, "name": name })
+        },
+    );
+    let instances = array(&mut known[resource]["instances"]);
+    let is_it = |it: &Value| it["index_key"] == *wanted.index.as_ref().unwrap_or(&Value::Null);
+    let instance = position(instances, is_it, || json!({ "index_key": wanted.index }));
+    fill(&mut instances[instance]["attributes"], rest, text);
+}
+
+fn array(value: &mut Value) -> &mut Vec<Value> {
+    if !value.is_array() {
+        *value = Value::Array(Vec::new());
+    }
+    value.as_array_mut().expect("it is one")
+}
+
+/// Returns the place of an item, which is made where it is not there.
+fn position(items: &mut Vec<Value>, is_it: impl Fn(&Value) -> bool, make: impl FnOnce() -> Value) -> usize {
+    items.iter().position(is_it).unwrap_or_else(|| {
+        items.push(make());
+        items.len() - 1
+    })
+}
+
+fn fill(value: &mut Value, steps: &[Step], text: &str) {
+    match steps {
+        [] => *value = text.into(),
+        [Step::Index(Value::Number(index)), rest @ ..] => {
+            let items = array(value);
+            let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
+            let Some(index) = index.filter(|index| *index < LONGEST) else { return };
+            items.resize(items.len().max(index + 1), "".into());
+            fill(&mut items[index], rest, text);
+        }
+        [Step::Name(name) | Step::Index(Value::String(name)), rest @ ..] => {
+            if !value.is_object() {
+                *value = json!({});
+            }
+            fill(&mut value[name.as_str()], rest, text);
+        }
+        [Step::Index(_), ..] => {}
+    }
 }
 
 /// A resource of a state.
@@ -201,6 +264,28 @@ mod tests {
         ] {
             assert_eq!((find(&state, address), is_address(address)), (Ok(&wanted), true), "{address}");
         }
+    }
+
+    #[test]
+    fn what_is_put_into_a_state_is_found_there() {
+        let addresses = [
+            "output.vpc",
+            "output.nets[2]",
+            "output.zones[\"a.b\"].id",
+            "aws_db.main.host",
+            "aws_db.main.port",
+            "aws_db.many[1].host",
+            "aws_db.many[0].host",
+            "module.net[\"eu\"].module.sub.aws_subnet.private[\"k\"].ids[1]",
+            "data.aws_db.main.host",
+        ];
+        let mut state = Value::Null;
+        addresses.iter().for_each(|address| put(&mut state, address, address));
+        for address in addresses {
+            assert_eq!(find(&state, address), Ok(&json!(address)));
+        }
+        assert_eq!(find(&state, "output.nets[0]"), Ok(&json!("")));
+        put(&mut state, "no address", "x");
     }
 
     #[test]

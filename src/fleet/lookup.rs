@@ -196,6 +196,15 @@ pub enum StateSource {
         /// The state's name.
         state: String,
     },
+    /// In an object of S3, read in the target's account.
+    S3 {
+        /// The bucket's name.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// The bucket's region.
+        region: String,
+    },
 }
 
 impl fmt::Display for StateSource {
@@ -203,6 +212,7 @@ impl fmt::Display for StateSource {
         match self {
             Self::File { name, .. } => write!(f, "Terraform state {name}"),
             Self::GitLab { state, .. } => write!(f, "Terraform state {state} in GitLab"),
+            Self::S3 { bucket, key, .. } => write!(f, "Terraform state s3://{bucket}/{key}"),
         }
     }
 }

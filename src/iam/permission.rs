@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fleet::lookup::Store;
+use crate::fleet::lookup::{StateSource, Store};
 use crate::fleet::role_arn::RoleArn;
 use crate::fleet::{Account, Base, Fleet, OnCancel, OnFailure, OrganizationSource, Pin, TargetSpec, identity_provider};
 use crate::iam::grant::{Grants, one_or_many};
@@ -41,6 +41,7 @@ pub fn of_account(fleet: &Fleet, account: &Account, choice: IamOptions, grants: 
         needs.read(grants);
         needs.resolve(grants);
         needs.look_up(grants);
+        notes.extend(needs.encrypted().map(|why| (why, target.id.service.to_string())));
         if choice.verify && needs.starts_tasks() {
             needs.verify(grants);
         }
@@ -196,13 +197,28 @@ impl Needs<'_> {
                     let arn = self.arn("cloudformation", &format!("stack/{stack}/*"));
                     grants.allow("LookUpStacks", &["cloudformation:DescribeStacks"], [arn], None);
                 }
-                Store::Tfstate => {}
+                Store::Tfstate => {
+                    if let Some(StateSource::S3 { bucket, key, .. }) = self.target.desired.state_of(lookup) {
+                        let arn = format!("arn:{}:s3:::{bucket}/{key}", self.partition);
+                        grants.allow("LookUpStates", &["s3:GetObject"], [arn], None);
+                    }
+                }
                 Store::CfnExport => {
                     // It knows no resources.
                     grants.allow("LookUpExports", &["cloudformation:ListExports"], [ALL.to_owned()], None);
                 }
             }
         }
+    }
+
+    /// Says what a state needs besides, which is not known here.
+    fn encrypted(&self) -> Option<String> {
+        let mut states = self.target.desired.states.values();
+        states.any(|state| matches!(**state, StateSource::S3 { .. })).then(|| {
+            "it looks into a Terraform state in S3: where a customer managed key of KMS encrypts it, the role needs kms:Decrypt \
+             on that key, too"
+                .to_owned()
+        })
     }
 
     /// What a deployment changes.

@@ -146,6 +146,7 @@ fn title(name: &str) -> String {
         "Network" => "`network`".to_owned(),
         "TfState" => "a state".to_owned(),
         "GitLabState" => "`gitlab`".to_owned(),
+        "S3State" => "`s3`".to_owned(),
         "Allow" => "`allow`".to_owned(),
         "SubjectForm" => "`sub`".to_owned(),
         "RunTask" => "a task".to_owned(),

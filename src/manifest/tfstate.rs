@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::manifest::interpolate::Template;
 use crate::manifest::spanned::Spanned;
 
-/// Where a Terraform state is: one of `file` and `gitlab`. `${account.id}`, `${account.name}`, `${vars.x}` and `${region}` are the
+/// Where a Terraform state is: one of `file`, `gitlab` and `s3`. `${account.id}`, `${account.name}`, `${vars.x}` and `${region}` are the
 /// target's.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +15,22 @@ pub struct TfState {
     pub file: Option<Spanned<Template>>,
     /// A state that GitLab manages.
     pub gitlab: Option<Spanned<GitLabState>>,
+    /// A state in S3, with the names that Terraform's own backend has for it.
+    pub s3: Option<Spanned<S3State>>,
+}
+
+/// A state in S3, read with a session of the target's account.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct S3State {
+    /// The bucket's name. One of another account must allow the target's role in its policy.
+    #[schemars(required)]
+    pub bucket: Option<Spanned<Template>>,
+    /// The object's whole key. That of a workspace is `env:/WORKSPACE/KEY`.
+    #[schemars(required)]
+    pub key: Option<Spanned<Template>>,
+    /// The bucket's region. Default: the target's.
+    pub region: Option<Spanned<Template>>,
 }
 
 /// A state that GitLab manages, read with the job's own token.

@@ -154,12 +154,12 @@ async fn exports(target: &TargetSpec, lookups: &[Lookup], client: &Stacks) -> Re
 }
 
 /// Says what is wrong with a value that AWS answered for.
-fn finding(reason: String, help: &str) -> ObserveError {
+pub fn finding(reason: String, help: &str) -> ObserveError {
     ObserveError { reason, help: Some(help.to_owned()), answered: true }
 }
 
 /// Says why AWS gave no value.
-fn unread(target: &TargetSpec, error: &CallError, service: &str) -> ObserveError {
+pub fn unread(target: &TargetSpec, error: &CallError, service: &str) -> ObserveError {
     let help = denial::help(error, service, target);
     let help = (error.kind == Kind::Denied).then_some(help);
     ObserveError { reason: error.to_string(), help, answered: error.kind == Kind::Refused }

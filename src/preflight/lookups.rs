@@ -31,7 +31,8 @@ pub async fn fill(
     let clients = connection.clients();
     let others = |target: &_| clients(target).aux().clone();
     let mut values = unless_cancelled(read(&fleet, &asking, &others), cancel).await?;
-    for (place, read) in unless_cancelled(states::read(&fleet, &asking, connection.aws.is_embedded()), cancel).await? {
+    let states = states::read(&fleet, &asking, &others, connection.aws.is_embedded());
+    for (place, read) in unless_cancelled(states, cancel).await? {
         values.entry(place).or_default().extend(read);
     }
     for index in asking {

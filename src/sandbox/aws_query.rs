@@ -67,9 +67,7 @@ impl World {
             Queried::CloudFormation => stacks::answer(self, form, &caller, &place, denied),
         });
         Fate::Answered(match answer {
-            Ok(body) => {
-                Answer { status: 200, content_type: XML, request_id: self.request_id(), body: body.into_bytes() }
-            }
+            Ok(body) => Answer::new(200, XML, self.request_id(), body.into_bytes()),
             Err(error) => error.xml_of(namespace, self.request_id()),
         })
     }

@@ -94,5 +94,6 @@ fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {
     }
     headers.insert("content-type", answer.content_type);
     headers.insert("x-amzn-requestid", answer.request_id);
+    answer.headers.into_iter().for_each(|(name, value)| drop(headers.insert(name, value)));
     Ok(response)
 }

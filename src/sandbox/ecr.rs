@@ -165,7 +165,7 @@ pub(crate) fn describe_elsewhere(world: &World, request: &Request) -> Option<Ans
             index(world, &format!("{repository}:{tag}"))
         }
     };
-    Some(Answer { status: 200, content_type: INDEX, request_id: world.request_id(), body: body.into_bytes() })
+    Some(Answer::new(200, INDEX, world.request_id(), body.into_bytes()))
 }
 
 /// Finds an image by what a request says of it: its digest, its tag, or both.

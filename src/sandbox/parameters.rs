@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::references::need::Need;
+use crate::sandbox::Sandbox;
 use crate::sandbox::account::partition;
 use crate::sandbox::ecs::{list_of, text_of};
 use crate::sandbox::moment::epoch;
@@ -24,6 +25,18 @@ pub(crate) struct StoredParameter {
     pub(crate) kind: String,
     pub(crate) value: String,
     pub(crate) version: u64,
+}
+
+impl Sandbox {
+    /// Gives a parameter of an account, by its id, and region a value; `kind` is `String`, `StringList` or `SecureString`.
+    pub fn put_parameter(&self, place: (&str, &str), name: &str, kind: &str, value: &str) {
+        self.world().put_parameter(place, name, kind, value);
+    }
+
+    /// Takes a parameter away.
+    pub fn remove_parameter(&self, place: (&str, &str), name: &str) {
+        self.world().parameters.remove(&(place.0.to_owned(), place.1.to_owned(), name.to_owned()));
+    }
 }
 
 /// Returns the ARN of a parameter.

@@ -43,7 +43,7 @@ impl Coding {
             Self::Json => json_answer(text, request_id),
             Self::Cbor => {
                 let body: Value = serde_json::from_str(&text).unwrap_or_default();
-                Answer { status: 200, content_type: CBOR, request_id, body: cbor::write(&body) }
+                Answer::new(200, CBOR, request_id, cbor::write(&body))
             }
         }
     }
@@ -54,7 +54,7 @@ impl Coding {
             Self::Json => error.json(request_id),
             Self::Cbor => {
                 let body = cbor::write(&json!({ "__type": error.code, "message": error.message }));
-                Answer { status: error.status, content_type: CBOR, request_id, body }
+                Answer::new(error.status, CBOR, request_id, body)
             }
         }
     }

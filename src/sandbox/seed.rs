@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::base::document::Document;
+use crate::base::tfstate;
 use crate::fleet::image_ref::ImageRef;
-use crate::fleet::lookup::{Found, Known, Store};
+use crate::fleet::lookup::{Found, Known, StateSource, Store};
 use crate::fleet::{Base, Desired, Fleet, IdentitySource, TargetSpec};
 use crate::sandbox::account::{Provider, Role, parts};
 use crate::sandbox::aws_sized::{Size, enlarge};
@@ -105,7 +106,15 @@ impl World {
                     let (stack, output) = lookup.key.rsplit_once('.').unwrap_or_default();
                     self.put_output(place, stack, output, &value);
                 }
-                Store::Tfstate => continue,
+                Store::Tfstate => match target.desired.state_of(lookup) {
+                    Some(StateSource::S3 { bucket, key, region }) => {
+                        let state = self.object(bucket, key).and_then(|text| serde_json::from_str(text).ok());
+                        let mut state = state.unwrap_or_default();
+                        tfstate::put(&mut state, lookup.state_and_address().1, &value);
+                        self.put_object(region, bucket, key, state.to_string());
+                    }
+                    _ => continue,
+                },
                 Store::CfnExport => self.put_export(place, &lookup.key, &value),
             }
             known.insert(lookup.clone(), Found::of_text(value, "the sandbox"));

@@ -61,6 +61,11 @@ fn response(answer: Answer) -> Response {
     if let Ok(id) = answer.request_id.parse() {
         headers.insert("x-amzn-requestid", id);
     }
+    for (name, value) in answer.headers {
+        if let Ok(value) = value.parse() {
+            headers.insert(name, value);
+        }
+    }
     response
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::sandbox::Sandbox;
 use crate::sandbox::account::partition;
 use crate::sandbox::barrier::Barrier;
 use crate::sandbox::session::Principal;
@@ -22,6 +23,23 @@ const EXPORTING: &str = "exports";
 pub(crate) type Stacks = BTreeMap<(String, String, String), BTreeMap<String, String>>;
 /// Exports by account and region: values by their names.
 pub(crate) type Exports = BTreeMap<(String, String), BTreeMap<String, String>>;
+
+impl Sandbox {
+    /// Gives a stack of CloudFormation an output.
+    pub fn put_output(&self, place: (&str, &str), stack: &str, output: &str, value: &str) {
+        self.world().put_output(place, stack, output, value);
+    }
+
+    /// Takes a stack of CloudFormation away.
+    pub fn remove_stack(&self, place: (&str, &str), stack: &str) {
+        self.world().stacks.remove(&(place.0.to_owned(), place.1.to_owned(), stack.to_owned()));
+    }
+
+    /// Has a stack of CloudFormation export something.
+    pub fn put_export(&self, place: (&str, &str), name: &str, value: &str) {
+        self.world().put_export(place, name, value);
+    }
+}
 
 impl World {
     /// Gives a stack an output.

@@ -39,6 +39,15 @@ pub(crate) struct Answer {
     pub(crate) request_id: String,
     /// The body.
     pub(crate) body: Vec<u8>,
+    /// Other headers.
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Answer {
+    /// Makes an answer with a status, a content type, the request's id and a body.
+    pub(crate) fn new(status: u16, content_type: &'static str, request_id: String, body: Vec<u8>) -> Self {
+        Self { status, content_type, request_id, body, headers: Vec::new() }
+    }
 }
 
 /// What becomes of a request.
@@ -93,7 +102,7 @@ impl AwsError {
     pub(crate) fn json(&self, request_id: String) -> Answer {
         // AWS's front end says `message`, and so do ECS's own exceptions.
         let body = json!({ "__type": self.code, "message": self.message });
-        Answer { status: self.status, content_type: JSON, request_id, body: body.to_string().into_bytes() }
+        Answer::new(self.status, JSON, request_id, body.to_string().into_bytes())
     }
 
     /// Returns the error in awsQuery, as STS writes it.
@@ -110,7 +119,7 @@ impl AwsError {
             escape(&self.code),
             escape(&self.message)
         );
-        Answer { status: self.status, content_type: XML, request_id, body: body.into_bytes() }
+        Answer::new(self.status, XML, request_id, body.into_bytes())
     }
 }
 
@@ -118,7 +127,7 @@ impl AwsError {
 pub(crate) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 /// The XML namespace of IAM's answers.
 pub(crate) const IAM_NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
-/// The XML namespace of Elastic Load Balancing's answers.
+/// The XML namespace of CloudFormation's answers.
 pub(crate) const CLOUDFORMATION_NAMESPACE: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
 /// The namespace of Elastic Load Balancing.
 pub(crate) const ELB_NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
@@ -129,7 +138,7 @@ pub(crate) const XML: &str = "text/xml";
 
 /// Returns an awsJson answer.
 pub(crate) fn json_answer(text: String, request_id: String) -> Answer {
-    Answer { status: 200, content_type: JSON, request_id, body: text.into_bytes() }
+    Answer::new(200, JSON, request_id, text.into_bytes())
 }
 
 /// Escapes text for XML, which has no place for control characters.

@@ -8,7 +8,7 @@ mod faulted;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::fleet::lookup::Lookup;
 use crate::sandbox::account::Account;
@@ -37,7 +37,7 @@ use crate::sandbox::signature::{self, Claimed};
 use crate::sandbox::stacks::{Exports, Stacks};
 use crate::sandbox::timing::Timing;
 use crate::sandbox::wire::{Answer, AwsError, Fate, Request, XML};
-use crate::sandbox::{ecr, ecs, elb, iam, stacks, sts, validation};
+use crate::sandbox::{ecs, elb, iam, s3, stacks, sts, validation};
 
 /// The state of the sandbox.
 pub(crate) struct World {
@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) stacks: Stacks,
     /// What they export.
     pub(crate) exports: Exports,
+    /// The buckets of S3.
+    pub(crate) objects: s3::Buckets,
     /// The values that lookups have where somebody gave them, in every account.
     pub(crate) given: BTreeMap<Lookup, String>,
     /// The alarms of CloudWatch.
@@ -100,6 +102,7 @@ impl World {
             parameters: Parameters::default(),
             stacks: Stacks::default(),
             exports: Exports::default(),
+            objects: s3::Buckets::new(),
             given: BTreeMap::new(),
             alarms: Alarms::default(),
             codedeploy: CodeDeploy::default(),
@@ -156,8 +159,11 @@ impl World {
         self.requests += 1;
         let claimed = signature::claimed(request);
         let (coding, target) = Coding::parse(request);
+        if s3::is_asked(claimed.as_ref()) {
+            return self.s3(request, claimed.as_ref(), now);
+        }
         if request.method == "GET" {
-            return Fate::Answered(self.metadata(request));
+            return Fate::Answered(self.page(request));
         }
         match Api::parse(&target) {
             Some((api, operation)) => self.json((api, coding), request, claimed.as_ref(), operation, sent, now),
@@ -172,23 +178,6 @@ impl World {
     /// Returns this request's id.
     pub(crate) fn request_id(&self) -> String {
         self.chance.uuid(&format!("request/{}", self.requests))
-    }
-
-    /// The issuer's public pages.
-    fn metadata(&self, request: &Request) -> Answer {
-        if let Some(answer) = ecr::describe_elsewhere(self, request) {
-            return answer;
-        }
-        let page = match request.path.as_str() {
-            "/oauth/discovery/keys" => Some(self.issuer.key_set()),
-            "/.well-known/openid-configuration" => Some(self.issuer.discovery()),
-            // No address of AWS's: what was asked so far, for whoever measures.
-            "/sandbox/calls" => Some(json!(self.calls.by_operation())),
-            _ => None,
-        };
-        let status = if page.is_some() { 200 } else { 404 };
-        let body = page.unwrap_or_else(|| json!({ "message": "not found" })).to_string().into_bytes();
-        Answer { status, content_type: "application/json", request_id: self.request_id(), body }
     }
 
     /// A request in awsJson or RPC v2.
@@ -439,9 +428,7 @@ impl World {
             }
         };
         Fate::Answered(match outcome {
-            Ok(body) => {
-                Answer { status: 200, content_type: XML, request_id: self.request_id(), body: body.into_bytes() }
-            }
+            Ok(body) => Answer::new(200, XML, self.request_id(), body.into_bytes()),
             Err(error) => error.xml(self.request_id()),
         })
     }

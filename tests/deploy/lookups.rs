@@ -4,11 +4,13 @@ use roleout::base::exit::Exit;
 use roleout::engine::Start;
 use roleout::event::Event;
 use roleout::fleet::Outcome;
+use roleout::iam::IamOptions;
 use roleout::plan::rollback_target::deployed::DeployedBy;
 use roleout::run::rollback::RollbackOptions;
 use serde_json::Value;
 
 use crate::harness::{Ran, Scene, manifest};
+use crate::iam::{allow, needed};
 use crate::runs;
 
 const ACCOUNT: &str = "200000000000";
@@ -196,4 +198,75 @@ async fn a_state_of_terraform_gives_outputs_and_attributes_and_nothing_sensitive
         assert!(error.contains(wanted), "{error}");
     }
     assert!(!format!("{error}{}{:?}", ran.said, secret.fleet).contains("hunter2"));
+}
+
+/// Two accounts with two services in two regions, which look into a state in S3.
+fn in_s3(state: &str, address: &str) -> Scene {
+    let more = format!("    environment: {{ app: {{ HOST: \"${{tfstate:{address}}}\" }} }}\n");
+    let text = manifest(2, 2, "").replace("    cluster: main\n", &format!("    cluster: main\n{more}"));
+    let text = text.replace("regions: [eu-west-1]", "regions: [eu-west-1, eu-north-1]");
+    Scene::new(&text.replace("services:", &format!("tfstate: {{ net: {{ s3: {state} }} }}\nservices:"))).quick()
+}
+
+const STATE: &str = "{ bucket: acme-states, key: \"env:/${account.name}/net +.tfstate\", region: eu-west-1 }";
+
+#[tokio::test(start_paused = true)]
+async fn a_state_in_s3_is_read_once_by_each_account_whatever_its_regions() {
+    let scene = in_s3(STATE, "output.host");
+    let state = r#"{"version":4,"outputs":{"host":{"value":"db.a0"},"password":{"value":"hunter2","sensitive":true}}}"#;
+    scene.sandbox.put_object("eu-west-1", "acme-states", "env:/a0/net +.tfstate", state);
+    let ran = scene.deploy().await;
+    assert_eq!(ran.count(Outcome::Succeeded), 8, "{:?}", ran.exit);
+    assert_eq!(calls(&scene, "GetObject"), 2);
+    assert_eq!(variable(&live(&scene, "a0"), "HOST").as_deref(), Some("db.a0"));
+    assert_eq!(variable(&live(&scene, "a1"), "HOST").as_deref(), Some("sandbox-host"), "made up");
+    let summary = summary(&ran, ONE);
+    let wanted = "${tfstate:output.host} is db.a0 (Terraform state s3://acme-states/env:/a0/net +.tfstate)";
+    assert!(summary.contains(wanted), "{summary}");
+    let secret = in_s3(STATE, "output.password");
+    secret.sandbox.put_object("eu-west-1", "acme-states", "env:/a0/net +.tfstate", state);
+    let ran = secret.deploy().await;
+    let error = format!("{:?}", ran.exit);
+    assert_eq!(ran.code(), Exit::Blocked, "{error}");
+    assert!(error.contains("the output password is sensitive"), "{error}");
+    assert!(!format!("{error}{}", ran.said).contains("hunter2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_in_s3_that_cannot_be_read_says_why_and_what_to_do() {
+    let refused = async |change: &dyn Fn(&Scene), state: &str| {
+        let scene = in_s3(state, "output.host");
+        change(&scene);
+        let ran = scene.deploy().await;
+        assert_eq!(scene.sandbox.calls().writes.len(), 0);
+        (ran.code(), format!("{:?}", ran.exit))
+    };
+    let gone = |scene: &Scene| assert!(scene.sandbox.remove_object("acme-states", "env:/a0/net +.tfstate"));
+    let (code, error) = refused(&gone, STATE).await;
+    assert_eq!(code, Exit::Blocked, "{error}");
+    let wanted = "Terraform state s3://acme-states/env:/a0/net +.tfstate: GetObject: NoSuchKey: The specified key does not exist.";
+    assert!(error.contains(wanted) && error.contains("env:/WORKSPACE/KEY"), "{error}");
+    assert!(error.contains("deploy.yaml:13:34"), "its place: {error}");
+    // A bucket is in one region: here it is made in that of the first target.
+    let (code, error) = refused(&|_| (), "{ bucket: acme-states, key: net }").await;
+    assert_eq!(code, Exit::Blocked, "{error}");
+    let wanted = "PermanentRedirect: the bucket is in the region eu-west-1";
+    assert!(error.contains(wanted) && error.contains("write that region"), "{error}");
+    // Who may not list the bucket is not told that the state is not there.
+    let mut unlisted = in_s3(STATE, "output.host");
+    unlisted.fleet.allow = Some(allow());
+    unlisted.sandbox.apply(&needed(&unlisted.fleet, IamOptions::default()));
+    gone(&unlisted);
+    let error = format!("{:?}", unlisted.deploy().await.exit);
+    assert!(error.contains("s3:ListBucket") && error.contains("S3 says so of a state that is not there"), "{error}");
+    for (fault, wanted) in [
+        ("a0/*/*=deny:s3:GetObject", "allow s3:GetObject to arn:aws:iam::200000000000:role/leaf"),
+        ("a0/*/*=deny:s3:GetObject:scp", "narrow the Deny of s3:GetObject in the service control policy"),
+    ] {
+        let scene = in_s3(STATE, "output.host").fault(fault);
+        let ran = scene.deploy().await;
+        let error = format!("{:?}", ran.exit);
+        assert_eq!(ran.code(), Exit::Preflight, "{error}");
+        assert!(error.contains("AccessDenied") && error.contains(wanted), "{error}");
+    }
 }

@@ -3,7 +3,7 @@
 `python tests/peers/endpoint_table.py` renews the file; `test_endpoint_table.py` asserts that it is up to date.
 
 The table has the ids of services, and in each the partitions: `hosts` has the usual host, that with dual-stack, that with FIPS,
-and that with both. A service without regions has the `region` of the partition in which it is.
+and that with both; one that there is not is empty. A service without regions has the `region` of the partition in which it is.
 """
 
 import json
@@ -11,11 +11,12 @@ import pathlib
 
 import botocore.session
 from botocore.endpoint_provider import EndpointProvider
+from botocore.exceptions import EndpointResolutionError
 
 TABLE = pathlib.Path(__file__).parents[2] / "src" / "aws" / "endpoints.json"
 
 # The services of src/aws/service.rs.
-SERVICES = ["cloudformation", "cloudwatch", "codedeploy", "ecr", "elbv2", "iam", "logs", "organizations", "secretsmanager", "ssm"]
+SERVICES = ["cloudformation", "cloudwatch", "codedeploy", "ecr", "elbv2", "iam", "logs", "organizations", "s3", "secretsmanager", "ssm"]
 
 
 def place(provider, region):
@@ -25,9 +26,16 @@ def place(provider, region):
         return provider.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dual_stack)
 
     scheme = find(False, False).properties.get("authSchemes", [{}])[0]
-    home, region = scheme.get("signingRegion"), scheme.get("signingRegion", region)
+    # Those of S3, which alone has this setting, name the region that was asked for.
+    home = None if scheme.get("disableDoubleEncoding") else scheme.get("signingRegion")
+    region = home or region
     modes = [(fips, dual_stack) for fips in (False, True) for dual_stack in (False, True)]
-    hosts = [find(*mode).url.removeprefix("https://") for mode in modes]
+    hosts = []
+    for mode in modes:
+        try:
+            hosts.append(find(*mode).url.removeprefix("https://"))
+        except EndpointResolutionError:
+            hosts.append("")
     return {"region": home, "hosts": hosts} if home else {"hosts": [host.replace(region, "{region}") for host in hosts]}
 
 

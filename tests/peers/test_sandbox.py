@@ -270,6 +270,11 @@ def test_what_the_manifest_names_exists_and_nothing_else_does(account):
     named = [{"Key": "Name", "Option": "Equals", "Values": ["none", "db"]}]
     assert [parameter["Name"] for parameter in ssm.describe_parameters(ParameterFilters=named)["Parameters"]] == ["db"]
     assert ssm.get_parameters(Names=["none"])["InvalidParameters"] == ["none"]
+    # Only what is signed as S3 wants it gets that far.
+    keys = (account.session[key] for key in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+    s3 = peers.client(account.sandbox, "s3", "eu-west-1", *keys)
+    refused("NoSuchBucket", s3.get_object, Bucket="none", Key="env:/a//../b c+é")
+    refused("NotImplemented", s3.list_objects_v2, Bucket="none")
 
 
 def test_a_container_writes_to_its_stream(account):

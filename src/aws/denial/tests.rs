@@ -136,6 +136,27 @@ fn what_is_of_another_account_is_told() {
 }
 
 #[test]
+fn what_s3_quotes_and_what_it_reads_with_a_key_are_named() {
+    let read = |message: &str| {
+        let error = error("AccessDenied", message);
+        let denial = Denial::read(&error, "s3");
+        (denial.action.clone(), denial.resource.map(str::to_owned))
+    };
+    let object = "arn:aws:s3:::states/net.tfstate";
+    let why = "because no identity-based policy allows the s3:GetObject action";
+    assert_eq!(
+        read(&format!("{USER}s3:GetObject on resource: \"{object}\" {why}")),
+        ("s3:GetObject".to_owned(), Some(object.to_owned()))
+    );
+    let (why, help) =
+        advise("AccessDenied", &format!("{USER}kms:Decrypt on the resource associated with this ciphertext"));
+    assert_eq!(
+        (why, help.starts_with("allow kms:Decrypt to arn:aws:iam::111111111111:role/deploy")),
+        (Why::Silent, true)
+    );
+}
+
+#[test]
 fn a_session_that_is_not_known_is_a_matter_of_the_region() {
     let invalid = "The security token included in the request is invalid.";
     for code in ["UnrecognizedClientException", "InvalidClientTokenId", "OptInRequired"] {

@@ -8,10 +8,13 @@ use crate::fleet::lookup::{StateSource, StateText, Store};
 use crate::manifest::check::accounts::Accounts;
 use crate::manifest::check::draft::Targets;
 use crate::manifest::check::{Checker, Files, entries};
-use crate::manifest::interpolate::Scope;
-use crate::manifest::spanned::{Entry, Span};
+use crate::manifest::interpolate::{Scope, Template};
+use crate::manifest::spanned::{Entry, Span, Spanned};
 use crate::manifest::tfstate::TfState;
 use crate::manifest::{Manifest, tfstate};
+
+/// The most bytes of a key of S3.
+const LONGEST_KEY: usize = 1024;
 
 impl Checker<'_> {
     /// Gives each target the states that it looks into. A file is read once.
@@ -55,20 +58,23 @@ impl Checker<'_> {
 
     fn state(self, entry: &Entry<TfState>) {
         let Some(state) = entry.value.get() else { return };
-        match (&state.file, &state.gitlab) {
-            (Some(_), Some(other)) => {
-                self.fault(other.span, "a state is in one place: `file` or `gitlab`", "keep one of them");
-            }
-            (None, None) => {
-                let help = "add `file: PATH` or `gitlab: { state: NAME }`";
-                self.fault(entry.value.span, format!("the state `{}` has no place", entry.key), help);
-            }
-            (None, Some(gitlab)) => {
-                if let Some(value) = gitlab.get() {
-                    self.need(&value.state, gitlab.span, "`gitlab`", "state");
-                }
-            }
-            (Some(_), None) => {}
+        let file = state.file.as_ref().map(|file| file.span);
+        let gitlab = state.gitlab.as_ref().map(|gitlab| gitlab.span);
+        let s3 = state.s3.as_ref().map(|s3| s3.span);
+        let mut places = [file, gitlab, s3].into_iter().flatten();
+        if places.next().is_none() {
+            let help = "add `file: PATH`, `gitlab: { state: NAME }` or `s3: { bucket: NAME, key: KEY }`";
+            self.fault(entry.value.span, format!("the state `{}` has no place", entry.key), help);
+        }
+        if let Some(second) = places.next() {
+            self.fault(second, "a state is in one place: `file`, `gitlab` or `s3`", "keep one of them");
+        }
+        if let (Some(span), Some(value)) = (gitlab, state.gitlab.as_ref().and_then(Spanned::get)) {
+            self.need(&value.state, span, "`gitlab`", "state");
+        }
+        if let (Some(span), Some(value)) = (s3, state.s3.as_ref().and_then(Spanned::get)) {
+            self.need(&value.bucket, span, "`s3`", "bucket");
+            self.need(&value.key, span, "`s3`", "key");
         }
     }
 
@@ -78,6 +84,9 @@ impl Checker<'_> {
             let (name, text) = (files.read_state)(&(files.path)(&path, file.span));
             return Some(StateSource::File { name, text: text.map(|text| StateText(text.into())) });
         }
+        if let Some(s3) = &state.s3 {
+            return self.in_s3(s3.get()?, scope);
+        }
         let tfstate::GitLabState { state, project } = state.gitlab.as_ref()?.get()?;
         let project = match project {
             Some(project) => Some(self.word(&Some(project.clone()), scope, "project")?),
@@ -85,4 +94,37 @@ impl Checker<'_> {
         };
         Some(StateSource::GitLab { project, state: self.word(state, scope, "state")? })
     }
+
+    fn in_s3(self, state: &tfstate::S3State, scope: &Scope<'_>) -> Option<StateSource> {
+        let tfstate::S3State { bucket, key, region } = state;
+        let span = |text: &Option<Spanned<Template>>| text.as_ref().map_or(Span::default(), |text| text.span);
+        let name = self.word(bucket, scope, "bucket")?;
+        if !is_bucket(&name) {
+            let help = "write its name, such as acme-states: 3 to 63 of a-z, 0-9, `-` and `.`";
+            self.fault(span(bucket), format!("`{name}` is no name of a bucket"), help);
+            return None;
+        }
+        let path = self.word(key, scope, "key")?;
+        if path.len() > LONGEST_KEY {
+            self.fault(span(key), format!("the key is longer than {LONGEST_KEY} bytes"), "correct it");
+            return None;
+        }
+        let region = match region {
+            Some(text) => self.resolve(text, scope).filter(|region| self.region(region, text.span))?,
+            None => scope.region?.to_owned(),
+        };
+        Some(StateSource::S3 { bucket: name, key: path, region })
+    }
+}
+
+/// Whether a text is the name of a bucket, by S3's rules. It becomes a part of a host's name.
+fn is_bucket(name: &str) -> bool {
+    let is_end = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_inner = |byte: u8| is_end(byte) || b"-.".contains(&byte);
+    let bytes = name.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    (3..=63).contains(&bytes.len())
+        && bytes.iter().all(|&byte| is_inner(byte))
+        && ends.into_iter().flatten().all(|&byte| is_end(byte))
+        && !name.contains("..")
 }

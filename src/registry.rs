@@ -6,17 +6,14 @@
 pub mod challenge;
 pub mod keychain;
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::base::secrets;
 use crate::fleet::image_ref::{ImageRef, LATEST};
-use crate::references::content::{Content, MEDIA_TYPES};
+use crate::references::content::{Content, MEDIA_TYPES, digest_of};
 use crate::registry::challenge::Challenge;
 use crate::registry::keychain::{DOCKER_HUB, Keychain};
 use crate::web::{Answer, Method, Request, Web, WebError};
@@ -67,7 +64,7 @@ impl Registries {
             404 => return Ok(None),
             status => return Err(refusal(&place, status)),
         }
-        let own = sha256(&answer.body);
+        let own = digest_of(&answer.body);
         if digest.is_some_and(|digest| digest.starts_with("sha256:") && digest != own) {
             return Err(format!("{} sent another description than its digest is of", place.host));
         }
@@ -132,7 +129,7 @@ impl Registries {
     }
 
     /// Returns the configuration of an image; what cannot be read is not known, and stops nothing.
-    async fn configuration(&self, place: &Place<'_>, digest: &str, key: Option<&SecretString>) -> Option<Value> {
+    async fn configuration(&self, place: &Place<'_>, digest: &str, key: Option<&SecretString>) -> Option<Vec<u8>> {
         let url = place.url(&format!("blobs/{digest}"));
         let secret = key.map(|key| ("authorization", key));
         let asked = Request { method: Method::Get, url: &url, secret, body: None, longest: LONGEST };
@@ -144,7 +141,7 @@ impl Registries {
             let asked = Request { method: Method::Get, url, secret: None, body: None, longest: LONGEST };
             answer = self.web.send(asked, PATIENCE).await.ok()?;
         }
-        (answer.is_success() && sha256(&answer.body) == digest).then(|| answer.read()).flatten()
+        answer.is_success().then_some(answer.body)
     }
 }
 
@@ -187,13 +184,6 @@ fn refusal(place: &Place<'_>, status: u16) -> String {
 
 fn unreached(place: &Place<'_>, error: &WebError) -> String {
     format!("{}: {error}", place.host)
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::aws::error::CallError;
 use crate::aws::operation::Client;
-use crate::references::content::{Content, MEDIA_TYPES};
+use crate::references::content::{Content, MEDIA_TYPES, digest_of};
 use crate::references::finding::Finding;
 use crate::references::image::{Image, Version};
 
@@ -71,9 +71,8 @@ impl Images {
             }
             answer => answer?,
         };
-        let found = &answer["images"][0];
-        if let Some(digest) = found["imageId"]["imageDigest"].as_str() {
-            return Ok(Resolved::Found(Content::read(digest, found["imageManifest"].as_str().unwrap_or_default())));
+        if let Some(resolved) = described(&answer["images"][0]) {
+            return Ok(resolved);
         }
         let failure = &answer["failures"][0];
         let words = |member: &str| failure[member].as_str().unwrap_or_default().to_owned();
@@ -112,9 +111,38 @@ impl Images {
     }
 }
 
+/// Reads what ECR describes, where that is anything: the manifest must be the one that the digest is of.
+fn described(found: &Value) -> Option<Resolved> {
+    let digest = found["imageId"]["imageDigest"].as_str()?;
+    let manifest = found["imageManifest"].as_str().unwrap_or_default();
+    let is_own = manifest.is_empty() || !digest.starts_with("sha256:") || digest_of(manifest.as_bytes()) == digest;
+    Some(match is_own {
+        true => Resolved::Found(Content::read(digest, manifest)),
+        false => Resolved::Failed("ECR sent another description than its digest is of".to_owned()),
+    })
+}
+
 fn id(image: &Image) -> Value {
     match &image.version {
         Version::Tag(tag) => json!({ "imageTag": tag }),
         Version::Digest(digest) => json!({ "imageDigest": digest }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_held_against_its_digest() {
+        let manifest = r#"{"schemaVersion":2}"#;
+        let found = |digest: &str, manifest: &str| {
+            described(&json!({ "imageId": { "imageDigest": digest }, "imageManifest": manifest }))
+        };
+        let own = digest_of(manifest.as_bytes());
+        assert!(matches!(found(&own, manifest), Some(Resolved::Found(content)) if content.digest == own));
+        assert!(matches!(found(&own, r#"{"schemaVersion":3}"#), Some(Resolved::Failed(_))));
+        assert!(matches!(found(&own, ""), Some(Resolved::Found(_))), "it may be left out");
+        assert_eq!(described(&json!({})), None);
     }
 }

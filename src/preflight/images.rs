@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use secrecy::ExposeSecret;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::aws::denial;
@@ -155,13 +154,13 @@ impl Reader<'_> {
     }
 
     /// Returns the configuration of one image, which says what it runs on; a refusal says nothing, and stops nothing.
-    async fn configuration(&self, target: &TargetSpec, image: &Image, digest: &str) -> Option<Value> {
+    async fn configuration(&self, target: &TargetSpec, image: &Image, digest: &str) -> Option<Vec<u8>> {
         let url = self.images(target, &image.region).locate(image, digest).await.ok()?;
         let url = url.expose_secret();
         secrets::hold(url);
         let asked = Request { method: Method::Get, url, secret: None, body: None, longest: LONGEST };
         let answer = self.web.send(asked, PATIENCE).await.ok().filter(Answered::is_success)?;
-        answer.read()
+        Some(answer.body)
     }
 
     /// Returns a target of each account that may ask for an image, the owner of its registry first.

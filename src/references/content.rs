@@ -1,8 +1,9 @@
 //! What an image is, by its manifest in a registry: an index of images for several platforms, or one image.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::references::finding::Finding;
 
@@ -53,9 +54,13 @@ impl Content {
         Self { digest: digest.to_owned(), platforms, configuration }
     }
 
-    /// Takes what one image runs on from its configuration.
-    pub fn configure(&mut self, configuration: &Value) {
-        self.platforms.extend(Platform::read(configuration));
+    /// Takes what one image runs on from its configuration, unless that is another one than its digest is of.
+    pub fn configure(&mut self, configuration: &[u8]) {
+        if self.configuration.as_deref() == Some(&digest_of(configuration))
+            && let Ok(configuration) = serde_json::from_slice::<Value>(configuration)
+        {
+            self.platforms.extend(Platform::read(&configuration));
+        }
     }
 
     /// Says that tasks of a platform cannot run an image, where that is known.
@@ -68,6 +73,14 @@ impl Content {
         let help = format!("build it for {wanted}, or correct `runtimePlatform` in the task definition");
         Some(Finding::new(reason, help))
     }
+}
+
+/// Returns the digest of what a registry keeps, as registries write it: `sha256:` and 64 hexadecimal digits.
+pub fn digest_of(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 impl Platform {
@@ -114,9 +127,13 @@ mod tests {
         let content = Content::read("sha256:ab", &index.to_string());
         let names: Vec<String> = content.platforms.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["linux/amd64", "linux/arm64"]);
-        let mut one = Content::read("sha256:ab", r#"{"config":{"digest":"sha256:cd"}}"#);
-        assert_eq!((one.platforms.len(), one.configuration.as_deref()), (0, Some("sha256:cd")));
-        one.configure(&json!({ "os": "linux", "architecture": "arm64", "variant": "v8" }));
+        let configuration = json!({ "os": "linux", "architecture": "arm64", "variant": "v8" }).to_string();
+        let digest = digest_of(configuration.as_bytes());
+        let mut one = Content::read("sha256:ab", &json!({ "config": { "digest": digest } }).to_string());
+        assert_eq!((one.platforms.len(), one.configuration.as_ref()), (0, Some(&digest)));
+        one.configure(configuration.replace("arm64", "amd64").as_bytes());
+        assert_eq!(one.platforms, [], "the digest is of another one");
+        one.configure(configuration.as_bytes());
         assert_eq!(one.platforms[0].to_string(), "linux/arm64");
     }
 

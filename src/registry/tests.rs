@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::web::pretended::{Arrived, Fate, Server};
@@ -42,7 +42,7 @@ fn gitlab(answer: impl Fn(&str) -> Fate + Send + Sync + 'static) -> Server {
 async fn a_job_gets_a_token_for_its_registry_and_then_the_digest() {
     let server = gitlab(|_| Fate::answering(200, index()));
     let found = Registries::new(server.web(), keys()).resolve(IMAGE).await.expect("an answer").expect("an image");
-    assert_eq!(found.digest, sha256(index().to_string().as_bytes()));
+    assert_eq!(found.digest, digest_of(index().to_string().as_bytes()));
     assert_eq!(found.platforms[0].to_string(), "linux/arm64");
     let lines: Vec<String> = server.arrived().into_iter().map(|asked| asked.line).collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
@@ -76,7 +76,7 @@ async fn without_the_right_answer_nothing_is_known_and_the_reason_is_told() {
 #[tokio::test(start_paused = true)]
 async fn one_image_says_in_its_configuration_what_it_runs_on_wherever_that_is_kept() {
     let configuration = json!({ "os": "linux", "architecture": "amd64" });
-    let digest = sha256(configuration.to_string().as_bytes());
+    let digest = digest_of(configuration.to_string().as_bytes());
     let manifest = json!({ "config": { "digest": digest } });
     for is_elsewhere in [false, true] {
         let (manifest, configuration) = (manifest.clone(), configuration.clone());

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::fleet::image_ref::ImageRef;
 use crate::fleet::pin::with_tag;
@@ -21,11 +23,12 @@ pub type Resolved = Vec<BTreeMap<String, String>>;
 type Places = IndexMap<(String, Option<String>), Vec<TargetId>>;
 
 /// Every image that runs, and where.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunningImages {
     /// The version of this form: 1.
     pub version: u32,
     /// When it was read.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The containers of the services.
     pub containers: Vec<ContainerImages>,
@@ -34,7 +37,7 @@ pub struct RunningImages {
 }
 
 /// What a container of a service runs, in all targets.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerImages {
     /// The manifest's name of the service.
     pub service: String,
@@ -47,7 +50,7 @@ pub struct ContainerImages {
 }
 
 /// An image, and where it runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunningImage {
     /// Its name without its digest. `${account.id}` and `${region}` stand for each target's own.
     pub image: String,
@@ -92,6 +95,15 @@ impl RunningImages {
     pub fn differ(&self) -> bool {
         self.containers.iter().any(|container| !container.same)
     }
+}
+
+/// Returns the JSON Schema (draft 2020-12) of [`RunningImages`].
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(RunningImages).to_value();
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("title".to_owned(), json!("roleout status --images"));
+    }
+    schema
 }
 
 /// Whether images are one: by their digests, whatever their tags, and where a digest is not known by their names.

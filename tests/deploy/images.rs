@@ -5,6 +5,7 @@ use roleout::connect::Connection;
 use roleout::fleet::Outcome;
 use roleout::iam::IamOptions;
 use roleout::operations::running_images;
+use roleout::status::images::schema;
 use roleout::view::View;
 use roleout::view::options::Options;
 
@@ -222,7 +223,23 @@ async fn status_shows_which_digest_runs_where_and_by_its_exit_code_whether_they_
         let (_, out) = running(&scene, true).await;
         let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!((&json["version"], json["containers"][0]["images"].as_array().map(Vec::len)), (&1.into(), Some(2)));
+        let validator = jsonschema::validator_for(&schema()).expect("a JSON Schema");
+        let faults: Vec<String> = validator.iter_errors(&json).map(|fault| fault.to_string()).collect();
+        assert_eq!(faults, Vec::<String>::new());
+        assert!(!validator.is_valid(&serde_json::json!({ "version": 1 })));
     }
+}
+
+/// Programs read the schema from the repository. `ROLEOUT_BLESS=1 cargo test --test deploy schema` writes it anew.
+#[test]
+fn the_schema_of_running_images_in_the_repository_is_the_current_one() {
+    const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/status-images.schema.json");
+    let current = format!("{}\n", serde_json::to_string_pretty(&schema()).expect("a schema is JSON"));
+    if std::env::var_os("ROLEOUT_BLESS").is_some() {
+        fs_err::write(SCHEMA, &current).expect("the schema is written");
+    }
+    let stored = fs_err::read_to_string(SCHEMA).unwrap_or_default();
+    assert!(stored == current, "docs/status-images.schema.json is out of date: run with ROLEOUT_BLESS=1");
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,6 +85,15 @@ pub fn judge(definition: &Value) -> Vec<Finding> {
     findings
 }
 
+/// Returns a path as a JSON pointer, such as `/containerDefinitions/0/image`.
+pub fn pointer(path: &[Step]) -> String {
+    let step = |step: &Step| match step {
+        Step::Member(name) => format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+        Step::Entry(index) => format!("/{index}"),
+    };
+    path.iter().map(step).collect()
+}
+
 /// Returns a path in words: `memory` of container `app`.
 pub fn describe(definition: &Value, path: &[Step]) -> String {
     let mut written = String::new();

@@ -15,7 +15,7 @@ use crate::observe::{Observation, Observed};
 use crate::plan::outline::{Action, ChangeOutline, Outline, WaveOutline};
 use crate::plan::work::{Definition, LookedUp, Plan, Work};
 use crate::plan::{pinned, run_task, settings, strategy};
-use crate::task_definition::{compose, normalise};
+use crate::task_definition::{Step, compose, normalise};
 use crate::{references, task_definition};
 
 /// What is decided for one target.
@@ -153,8 +153,8 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
         );
     }
     let foreign = references::foreign(&wanted, target.account.id.as_str(), &target.id.region);
-    if let Some((_, foreign)) = foreign.filter(|_| !is_live && named.is_none()) {
-        return Decision::blocked(foreign.reason, foreign.help);
+    if let Some((path, foreign)) = foreign.filter(|_| !is_live && named.is_none()) {
+        return Decision::blocked(placed(target, &path, foreign.reason), foreign.help);
     }
     // Task sets have no rollout state, and `other_set` looks at them.
     let in_progress = service.in_progress().filter(|_| service.controller == "ECS");
@@ -206,7 +206,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
                 (Definition::Existing { arn, force: false }, revision)
             }
             newest => {
-                if let Some(blocked) = unregistrable(&wanted, declared, base) {
+                if let Some(blocked) = unregistrable(&wanted, target, base) {
                     return blocked;
                 }
                 let newest = newest.as_ref().or(observed.newest.as_ref().map(|_| live));
@@ -289,8 +289,8 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
 }
 
 /// Returns why AWS would refuse a definition, or nothing could run by it. What ECS has taken before, it takes again.
-fn unregistrable(wanted: &Value, declared: &Base, base: &Value) -> Option<Decision> {
-    let taken = match declared {
+fn unregistrable(wanted: &Value, target: &TargetSpec, base: &Value) -> Option<Decision> {
+    let taken = match &target.desired.task_definition {
         Base::File(_) => Vec::new(),
         Base::Live | Base::Revision { .. } => task_definition::judge(&normalise::registrable(base)),
     };
@@ -301,7 +301,19 @@ fn unregistrable(wanted: &Value, declared: &Base, base: &Value) -> Option<Decisi
         1 => first.message.clone(),
         number => format!("{}, and {} of the task definition", first.message, count(number - 1, "more fault")),
     };
-    Some(Decision::blocked(reason, first.help.clone()))
+    Some(Decision::blocked(placed(target, &first.path, reason), first.help.clone()))
+}
+
+/// Puts before what is wrong with a member of a target's definition where the manifest asks for the values in it.
+fn placed(target: &TargetSpec, path: &[Step], reason: String) -> String {
+    let own = format!("{}/", task_definition::pointer(path));
+    let is_there = |other: &str| !path.is_empty() && (own.starts_with(other) || other.starts_with(&own));
+    let filled = target.desired.filled.iter().filter(|(pointer, _)| is_there(&format!("{pointer}/")));
+    let places: BTreeSet<&str> = filled.map(|(_, place)| &**place).collect();
+    match places.is_empty() {
+        true => reason,
+        false => format!("{}: {reason}", places.into_iter().collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// Says that somebody else's deployment stands in the way.
@@ -328,7 +340,7 @@ fn words(deployment: &Deployment) -> String {
 }
 
 /// Returns the definition that a target starts from, or why there is none.
-fn base<'a>(declared: &'a Base, observed: &Observed, live: &'a Value) -> Result<Cow<'a, Value>, String> {
+pub fn base<'a>(declared: &'a Base, observed: &Observed, live: &'a Value) -> Result<Cow<'a, Value>, String> {
     let (found, what) = match declared {
         Base::Live if live.is_null() => return Err("the service runs no task definition".to_owned()),
         Base::Live => return Ok(Cow::Borrowed(live)),

@@ -2,15 +2,23 @@
 //!
 //! What is missing, or a secret, blocks its target, at the place of the manifest that asks for it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
 use crate::base::error::Error;
 use crate::base::text::count;
 use crate::connect::CommandContext;
 use crate::engine::cancel::unless_cancelled;
-use crate::fleet::lookup::Known;
+use crate::fleet::lookup::{Known, Lookup};
 use crate::fleet::{Desired, Fleet, image};
 use crate::observe::lookups::{Read, locate, read};
-use crate::observe::{Observation, ObserveError};
+use crate::observe::{Observation, ObserveError, Observed};
+use crate::plan::build;
 use crate::preflight::states;
+use crate::task_definition::{self, Step, compose};
 
 /// Reads the values of all targets that were seen, and fills them in.
 ///
@@ -40,8 +48,10 @@ pub async fn fill(
         let desired = &mut fleet.targets[index].desired;
         match known(desired, read) {
             Ok(known) => {
+                let open = desired.images.clone();
+                desired.filled = seen[index].as_ref().map(|observed| places(desired, observed)).unwrap_or_default();
                 desired.fill(&known);
-                desired.unknown = wrong_image(desired).or(desired.unknown.take());
+                desired.unknown = wrong_image(desired, &open).or(desired.unknown.take());
             }
             // What AWS answers is about the target; what it does not, about the run.
             Err(ObserveError { reason, help, answered: true }) => {
@@ -74,9 +84,41 @@ fn known(desired: &Desired, read: &Read) -> Result<Known, ObserveError> {
     }
 }
 
-/// Says that an image is none, with the values in it.
-fn wrong_image(desired: &Desired) -> Option<(String, String)> {
+/// Returns where in the task definition of a target its values go, as JSON pointers, and the place of each in the manifest. An
+/// entry of a list may become several, so the place of those is the list.
+fn places(desired: &Desired, observed: &Observed) -> Vec<(String, Arc<str>)> {
+    fn walk(value: &Value, pointer: &str, found: &mut Vec<(String, Lookup)>) {
+        match value {
+            Value::String(text) => {
+                found.extend(Lookup::find_all(text).0.into_iter().map(|(_, lookup)| (pointer.to_owned(), lookup)));
+            }
+            Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| match item {
+                Value::String(_) => walk(item, pointer, found),
+                item => walk(item, &format!("{pointer}/{index}"), found),
+            }),
+            Value::Object(members) => members.iter().for_each(|(name, member)| {
+                walk(member, &format!("{pointer}{}", task_definition::pointer(&[Step::Member(name.clone())])), found);
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let live = observed.live.value();
+    let open = build::base(&desired.task_definition, observed, &live)
+        .ok()
+        .and_then(|base| compose::build(&base, desired).ok());
+    let mut found = Vec::new();
+    walk(&open.unwrap_or_default(), "", &mut found);
+    let place = |lookup: &Lookup| desired.lookups.get(lookup).map(|asked| Arc::clone(&asked.place));
+    found.into_iter().filter_map(|(pointer, lookup)| Some((pointer, place(&lookup)?))).collect()
+}
+
+/// Says that an image is none, with the values in it; `open` are the images without them.
+fn wrong_image(desired: &Desired, open: &IndexMap<String, String>) -> Option<(String, String)> {
     let (container, reason) = desired.images.iter().find_map(|(name, text)| Some((name, image::check(text).err()?)))?;
-    let reason = format!("the image of `{container}`, with what is looked up: {reason}");
+    let lookups = Lookup::find_all(&open[container]).0.into_iter();
+    let places = lookups.filter_map(|(_, lookup)| desired.lookups.get(&lookup).map(|asked| &*asked.place));
+    let places: BTreeSet<&str> = places.collect();
+    let places = places.into_iter().collect::<Vec<_>>().join(", ");
+    let reason = format!("{places}: the image of `{container}`, with what is looked up: {reason}");
     Some((reason, "correct the value where it lives, or the image in the manifest".to_owned()))
 }

@@ -270,3 +270,27 @@ async fn a_state_in_s3_that_cannot_be_read_says_why_and_what_to_do() {
         assert!(error.contains("AccessDenied") && error.contains(wanted), "{error}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_aws_would_refuse_of_a_value_is_told_at_the_place_that_asks_for_it() {
+    let set = "    task_definition: { file: tests/deploy/named.json, set: { containerDefinitions: { app: { stopTimeout: \
+               \"${ssm:/timeout}\" } } } }\n";
+    let role = "    task_definition: { file: tests/deploy/named.json, set: { taskRoleArn: \"${ssm:/role}\" } }\n";
+    let secret = "    secrets: { app: { KEY: \"${ssm:/key}\" } }\n    task_definition: tests/deploy/named.json\n";
+    for (more, name, value, wanted) in [
+        (set, "/timeout", "soon", "deploy.yaml:12:107: `stopTimeout` of container `app`"),
+        (set, "/timeout", "9000", "deploy.yaml:12:107: `stopTimeout` of container `app`"),
+        (role, "/role", "arn:aws:iam::999999999999:role/task", "deploy.yaml:12:76: the role"),
+        (secret, "/key", "arn:aws:s3:::bucket", "deploy.yaml:12:29: `arn:aws:s3"),
+        ("", "/image", "a b", "deploy.yaml:12:21: the image of `app`"),
+    ] {
+        let image = if name == "/image" { "${ssm:/image}" } else { "registry.example.com/s0:v2" };
+        let scene = Scene::new(&text(more).replace("registry.example.com/s0:v2", image)).quick();
+        scene.sandbox.put_parameter((ACCOUNT, "eu-west-1"), name, "String", value);
+        let ran = scene.deploy().await;
+        let error = format!("{:?}", ran.exit);
+        assert_eq!(ran.code(), Exit::Blocked, "{error}");
+        assert!(error.contains(wanted), "{more}: {error}");
+        assert_eq!(scene.sandbox.calls().writes.len(), 0);
+    }
+}

@@ -329,6 +329,23 @@ async fn a_new_account_gets_its_role_by_itself() {
     assert!(body.contains("\"RoleName\":\"leaf\"") && !body.contains("222222222221"), "{body}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn several_projects_deploy_to_the_accounts_of_an_organization_and_no_other_does() {
+    let place = Place::new("projects", WORK, organization());
+    let text = manifest(WORK).replace("{ project: acme/shop,", "{ projects: [acme/shop, acme/blog],");
+    fs_err::write(place.directory.0.join("deploy.yaml"), text).expect("a file");
+    assert_eq!(place.update(&[]).await.exit, Ok(Exit::Done));
+    for (project, exit) in [("acme/shop", Exit::Done), ("acme/blog", Exit::Done), ("acme/blogs", Exit::Preflight)] {
+        let scene = Scene::seeded(place.load().expect("a fleet"));
+        scene.sandbox.apply(&setup(&scene.fleet, IamOptions::default()).expect("policies"));
+        let subject = format!("project_path:{project}:ref_type:branch:ref:main");
+        let ran = scene.claims(Claims { subject, ..Claims::default() }).deploy().await;
+        assert_eq!(ran.code(), exit, "{project}: {}", ran.said);
+        let succeeded = if exit == Exit::Done { 3 } else { 0 };
+        assert_eq!(ran.count(Outcome::Succeeded), succeeded, "{project}");
+    }
+}
+
 /// Accounts in units of twenty each, three deep, and in one that has many pages of them.
 fn large(accounts: u64) -> Organization {
     let mut organization = Organization::new(MANAGEMENT);

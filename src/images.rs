@@ -98,6 +98,11 @@ pub fn settle(fleet: &mut Fleet, wanted: &[Wanted], answers: &[Answer], platform
     }
 }
 
+/// Returns a digest as it is shown among others.
+pub fn short(digest: &str) -> &str {
+    digest.get(..SHORT).unwrap_or(digest)
+}
+
 fn joined(findings: &[Finding]) -> (String, String) {
     let join = |text: fn(&Finding) -> &str| {
         let mut texts: Vec<&str> = findings.iter().map(text).collect();
@@ -131,7 +136,7 @@ fn differences(fleet: &Fleet, known: &BTreeMap<&str, &Answer>) -> BTreeMap<Strin
         group.sort_by(|a, one, b, other| (a.is_none(), other.count()).cmp(&(b.is_none(), one.count())));
         let regions: BTreeSet<&String> = group.values().flat_map(Places::regions).collect();
         let row = |(digest, places): (&Option<&str>, &Places)| {
-            let what = digest.map_or("not there", |digest| digest.get(..SHORT).unwrap_or(digest));
+            let what = digest.map_or("not there", short);
             format!("{what} in {}", places.words(regions.len() > 1))
         };
         let rows: Vec<String> = group.iter().map(row).collect();

@@ -2,6 +2,7 @@
 //! and say why a run may not start.
 
 pub mod alarms;
+pub mod changed;
 pub mod codedeploy;
 pub mod diagnosis;
 pub mod images;

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::document::Document;
@@ -179,10 +181,12 @@ fn split_state(key: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Where a state of Terraform is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a state of Terraform is. A file has no written form: nobody else has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StateSource {
     /// In a file.
+    #[serde(skip)]
     File {
         /// Its name.
         name: String,
@@ -190,8 +194,9 @@ pub enum StateSource {
         text: Result<StateText, String>,
     },
     /// In GitLab.
+    #[serde(rename = "gitlab")]
     GitLab {
-        /// The project's id or path; `None` = the job's own.
+        /// The project's id or path; absent where it is the job's own.
         project: Option<String>,
         /// The state's name.
         state: String,
@@ -215,6 +220,18 @@ impl fmt::Display for StateSource {
             Self::S3 { bucket, key, .. } => write!(f, "Terraform state s3://{bucket}/{key}"),
         }
     }
+}
+
+/// Whether a text is the name of a bucket, by S3's rules. It becomes a part of a host's name.
+pub fn is_bucket(name: &str) -> bool {
+    let is_end = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_inner = |byte: u8| is_end(byte) || b"-.".contains(&byte);
+    let bytes = name.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    (3..=63).contains(&bytes.len())
+        && bytes.iter().all(|&byte| is_inner(byte))
+        && ends.into_iter().flatten().all(|&byte| is_end(byte))
+        && !name.contains("..")
 }
 
 /// The text of a state, which may hold secrets: it prints as none.

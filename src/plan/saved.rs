@@ -27,6 +27,7 @@ use thiserror::Error;
 use crate::base::document::SharedDocuments;
 use crate::base::json;
 use crate::base::json_schema::{titled, unwrap_descriptions};
+use crate::fleet::lookup::{StateSource, is_bucket};
 use crate::fleet::tier::Tier;
 use crate::fleet::webhook::Webhook;
 use crate::fleet::{
@@ -346,6 +347,15 @@ impl Saved {
         let regions = regions.chain(self.targets.iter().map(|target| &*target.id.region));
         if let Some(region) = regions.chain([self.identity.region.as_str()]).find(|region| !is_region(region)) {
             return Err(format!("`{region}` is not an AWS region"));
+        }
+        // Both become parts of a host's name, to which a session's requests are sent.
+        let values = self.targets.iter().filter_map(|target| target.work.as_ref()).flat_map(|work| &work.values);
+        for state in values.filter_map(|value| value.state.as_ref()) {
+            if let StateSource::S3 { bucket, region, .. } = state
+                && !(is_bucket(bucket) && is_region(region))
+            {
+                return Err(format!("`{bucket}` in `{region}` is no bucket of S3"));
+            }
         }
         let work: Vec<Option<Work>> = self.targets.iter().map(|target| target.work.clone()).collect();
         let (fleet, plan) = self.clone().into_parts();

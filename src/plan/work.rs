@@ -12,7 +12,7 @@ use crate::base::document::{Document, SharedDocuments};
 use crate::base::redact;
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::Tag;
-use crate::fleet::lookup::Found;
+use crate::fleet::lookup::{Found, StateSource, Store};
 use crate::fleet::{Fleet, RunTasks, TargetId, TargetSpec};
 use crate::observe::service::LiveService;
 use crate::plan::outline::{Action, Outline};
@@ -86,6 +86,9 @@ pub struct LookedUp {
     pub value: String,
     /// What it was read from, for people.
     pub source: String,
+    /// The Terraform state that it is in, where another job can read that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateSource>,
 }
 
 impl LookedUp {
@@ -93,7 +96,9 @@ impl LookedUp {
     pub fn of_target(target: &TargetSpec) -> Vec<Self> {
         let found = target.desired.lookups.iter().filter_map(|(lookup, asked)| {
             let Found { text, source, .. } = asked.found.as_ref()?;
-            Some(Self { reference: lookup.to_string(), value: text.clone(), source: source.clone() })
+            let state = target.desired.state_of(lookup).filter(|_| lookup.store == Store::Tfstate);
+            let state = state.filter(|state| !matches!(state, StateSource::File { .. })).cloned();
+            Some(Self { reference: lookup.to_string(), value: text.clone(), source: source.clone(), state })
         });
         found.collect()
     }

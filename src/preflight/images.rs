@@ -52,19 +52,27 @@ pub async fn pin(mut fleet: Fleet, seen: &[Observation], context: &mut CommandCo
     if wanted.is_empty() {
         return Ok(fleet);
     }
-    let CommandContext { connection, view, cancel } = context;
-    view.phase(&format!("asking registries for {}", count(wanted.len(), "image")));
-    let reader = Reader {
-        fleet: &fleet,
-        clients: connection.clients(),
-        registries: Registries::new(Web::beside(&connection.aws)?, Keychain::read(&environment)),
-        web: Web::beside(&connection.aws)?,
-    };
-    let answers = unless_cancelled(reader.all(&wanted, view), cancel).await?;
+    let answers = ask(&fleet, &wanted, context).await?;
     let platforms: Vec<Option<Platform>> =
         fleet.targets.iter().zip(seen).map(|(target, seen)| platform(target, seen.as_ref().ok()?)).collect();
     settle(&mut fleet, &wanted, &answers, &platforms);
     Ok(fleet)
+}
+
+/// Asks the registries for images, each once, and waits for those that are to be waited for.
+///
+/// # Errors
+/// A signal.
+pub async fn ask(fleet: &Fleet, wanted: &[Wanted], context: &mut CommandContext<'_>) -> Result<Vec<Answer>, Error> {
+    let CommandContext { connection, view, cancel } = context;
+    view.phase(&format!("asking registries for {}", count(wanted.len(), "image")));
+    let reader = Reader {
+        fleet,
+        clients: connection.clients(),
+        registries: Registries::new(Web::beside(&connection.aws)?, Keychain::read(&environment)),
+        web: Web::beside(&connection.aws)?,
+    };
+    unless_cancelled(reader.all(wanted, view), cancel).await
 }
 
 /// Returns what the tasks of a target run on.

@@ -24,7 +24,7 @@ use crate::plan::saved::{Origin, Saved};
 use crate::plan::work::Plan;
 use crate::plan::{description, drift};
 use crate::preflight::references::verify;
-use crate::preflight::{LISTED, check_from, hashed, limits, prepare, refusal};
+use crate::preflight::{LISTED, changed, check_from, hashed, limits, prepare, refusal};
 use crate::run::lifecycle::carry_out;
 use crate::run::planned::NONE_LEFT;
 use crate::view::Form;
@@ -77,10 +77,11 @@ pub async fn apply_plan(
     hold_external_ids(&fleet);
     check_from(&fleet, start.from.as_deref())?;
     let start = Start { read_at: Some(Instant::now()), ..start };
-    let compared = compare(&fleet, &mut plan, &start, terms.no_verify, context).await?;
+    let mut compared = compare(&fleet, &mut plan, &start, terms.no_verify, context).await?;
     if !compared.untrue.is_empty() {
         return Err(untrue(&compared.untrue));
     }
+    compared.notes.extend(changed::notes(&fleet, &plan, &compared.seen, context).await?);
     let limits = &limits(context.connection);
     let options = PreviewOptions { values: &values, limits, from: start.from.as_deref() };
     let mut preview = Preview::new(&fleet, &compared.seen, &plan, options);
@@ -122,7 +123,7 @@ struct Compared {
     blocked: Option<Error>,
     /// Targets that changed since the plan was made.
     stale: Option<Error>,
-    /// What was not checked.
+    /// What was not checked, or is not as it was when the plan was made.
     notes: Vec<String>,
     /// Targets of which the outline says something else than their work.
     untrue: Vec<String>,

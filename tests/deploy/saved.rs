@@ -442,6 +442,21 @@ async fn a_changed_plan_with_a_new_digest_is_refused_wherever_its_work_is_not_wh
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_that_names_another_host_as_a_bucket_is_refused() {
+    let scene = Scene::of(1, 1, "").quick();
+    let (directory, _) = plan(&scene, "hosts").await;
+    for (bucket, region, is_refused) in
+        [("states", "eu-west-1", false), ("states", "a@127.0.0.1:9443/", true), ("127.0.0.1/x", "eu-west-1", true)]
+    {
+        let state = json!({ "s3": { "bucket": bucket, "key": "net", "region": region } });
+        let value = json!({ "reference": "${tfstate:output.a}", "value": "a", "source": "", "state": state });
+        let read = resealed(&directory, |file| file["targets"][0]["work"]["values"] = json!([value]));
+        let said = read.err().map(|error| error.message).unwrap_or_default();
+        assert_eq!(said.contains("is no bucket of S3"), is_refused, "{bucket} {region}: {said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_changed_plan_does_is_what_is_shown_and_reported() {
     let scene = Scene::of(1, 1, "").quick();
     let (directory, _) = plan(&scene, "told").await;
@@ -516,4 +531,39 @@ fn the_binary_signs_plans_and_refuses_those_of_another_key() {
     assert!(code == Some(2) && said.contains("is not set"), "{said}");
     let (code, said) = run(&deploy, &keyed(good));
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_looked_up_and_is_another_value_by_now_is_a_note() {
+    let more = "    environment: { app: { A: \"${ssm:/a}\", B: \"${ssm:/b}\", C: \"${tfstate:output.c}\" } }\n    pin: digest\n";
+    let image = "${account.id}.dkr.ecr.${region}.amazonaws.com/s0:v2";
+    let text = manifest(2, 1, "").replace("    cluster: main\n", &format!("    cluster: main\n{more}"));
+    let text = text.replace("registry.example.com/s0:v2", image);
+    let text = text.replace("services:", "tfstate: { net: { s3: { bucket: acme-states, key: net } } }\nservices:");
+    let scene = Scene::new(&text).quick();
+    let (_directory, saved) = plan(&scene, "values").await;
+    let ran = carry_out(&scene, &saved, ApplyOptions { dry_run: true, ..terms() }).await;
+    assert!(!ran.said.contains("when the plan was made"), "{}", ran.said);
+    let place = ("200000000001", "eu-west-1");
+    scene.sandbox.put_parameter(place, "/a", "String", "new");
+    scene.sandbox.remove_parameter(place, "/b");
+    scene.sandbox.put_object("eu-west-1", "acme-states", "net", r#"{"version":4,"outputs":{"c":{"value":"other"}}}"#);
+    scene.sandbox.push_image("200000000001.dkr.ecr.eu-west-1.amazonaws.com/s0:v2", "another build");
+    let ran = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    for wanted in [
+        "${ssm:/a} was sandbox-a when the plan was made, and is new now: the plan's is deployed (a1/eu-west-1/s0)",
+        "${ssm:/b} could not be read again: the SSM parameter /b does not exist in eu-west-1 (a1/eu-west-1/s0)",
+        "${tfstate:output.c} was sandbox-c when the plan was made, and is other now: the plan's is deployed \
+         (a0/eu-west-1/s0, a1/eu-west-1/s0)",
+        "the tag ${account.id}.dkr.ecr.${region}.amazonaws.com/s0:v2 was sha256:",
+    ] {
+        assert!(ran.said.contains(wanted), "{wanted}: {}", ran.said);
+    }
+    let definition = scene.sandbox.task_definition("a1", "eu-west-1", "s0").expect("the newest");
+    assert!(definition.to_string().contains("sandbox-a"), "the plan's is deployed");
+    // What is carried out already has no work, and nothing is asked for it.
+    scene.sandbox.forget_calls();
+    let again = carry_out(&scene, &saved, terms()).await;
+    assert_eq!((again.code(), scene.sandbox.calls().operation("GetParameters")), (Exit::Done, 0), "{}", again.said);
 }

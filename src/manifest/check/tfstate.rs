@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::nearest::suggest;
-use crate::fleet::lookup::{StateSource, StateText, Store};
+use crate::fleet::lookup::{StateSource, StateText, Store, is_bucket};
 use crate::manifest::check::accounts::Accounts;
 use crate::manifest::check::draft::Targets;
 use crate::manifest::check::{Checker, Files, entries};
@@ -115,16 +115,4 @@ impl Checker<'_> {
         };
         Some(StateSource::S3 { bucket: name, key: path, region })
     }
-}
-
-/// Whether a text is the name of a bucket, by S3's rules. It becomes a part of a host's name.
-fn is_bucket(name: &str) -> bool {
-    let is_end = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_inner = |byte: u8| is_end(byte) || b"-.".contains(&byte);
-    let bytes = name.as_bytes();
-    let ends = [bytes.first(), bytes.last()];
-    (3..=63).contains(&bytes.len())
-        && bytes.iter().all(|&byte| is_inner(byte))
-        && ends.into_iter().flatten().all(|&byte| is_end(byte))
-        && !name.contains("..")
 }

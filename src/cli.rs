@@ -246,6 +246,9 @@ pub struct Deploy {
     /// Deploy even if GitLab reports a deploy freeze for the project
     #[arg(long, env = "ROLEOUT_OVERRIDE_FREEZE")]
     pub override_freeze: bool,
+    /// Take the digests of pinned images from this file, which `pipeline preflight` writes, and ask no registry for these
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_DIGESTS", conflicts_with = "plan")]
+    pub digests: Option<PathBuf>,
     /// Append every event to this file as a line of JSON, however the run ends
     #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL", conflicts_with = "dry_run")]
     pub journal: Option<PathBuf>,

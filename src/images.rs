@@ -3,6 +3,7 @@
 //! Pure: `preflight/images.rs` asks the registries. A target of which not every image is known is blocked: nothing is
 //! registered with a tag that was to be pinned.
 
+pub mod digests;
 mod places;
 
 use std::collections::{BTreeMap, BTreeSet};

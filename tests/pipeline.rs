@@ -124,6 +124,33 @@ fn the_jobs_of_a_pipeline_merge_into_one_run() {
 }
 
 #[test]
+fn the_jobs_of_a_pipeline_run_the_builds_that_its_preflight_found() {
+    let project = Project::new("pinned", "");
+    let path = project.0.join("deploy.yaml");
+    let manifest = std::fs::read_to_string(&path).expect("the manifest");
+    std::fs::write(&path, manifest + "defaults: { pin: digest }\n").expect("a file");
+    project.run("pipeline --out child.yml").ends(0);
+    let yaml = std::fs::read_to_string(project.0.join("child.yml")).expect("a pipeline");
+    assert_eq!(yaml.matches("--digests roleout-reports/preflight/digests.json").count(), 3, "{yaml}");
+    assert_eq!(yaml.matches("dependencies: [preflight]").count(), 2, "{yaml}");
+    assert_eq!(yaml.matches("exclude: [roleout-reports/preflight/**/*]").count(), 2, "{yaml}");
+    project.preflight(" --digests reports/preflight/digests.json").ends(0);
+    let file = project.0.join("reports/preflight/digests.json");
+    let digests: Value = serde_json::from_slice(&std::fs::read(&file).expect("digests")).expect("JSON");
+    let names: Vec<&String> = digests["digests"].as_object().expect("names").keys().collect();
+    assert_eq!(names, ["example.com/api:2", "example.com/web:2"]);
+    // By then the tag is another build: the sandbox of the job would say so.
+    let other = format!("sha256:{}", "ab".repeat(32));
+    let own = digests["digests"]["example.com/api:2"].as_str().expect("a digest");
+    std::fs::write(&file, digests.to_string().replace(own, &other)).expect("a file");
+    project.job("canary", 1, "1/1", " --digests reports/preflight/digests.json").ends(0);
+    let report = std::fs::read_to_string(project.0.join("reports/wave-1/shard-1/journal.jsonl")).expect("a journal");
+    assert!(report.contains(&format!("example.com/api:2@{other}")), "{report}");
+    let missing = project.job("canary", 1, "1/1", " --digests gone.json").ends(2);
+    assert!(missing.err.contains("--digests: gone.json: ") && missing.err.contains("`preflight`"), "{}", missing.err);
+}
+
+#[test]
 fn a_gated_wave_whose_jobs_left_nothing_does_not_pass() {
     let project = Project::new("gated", ", gate: manual");
     project.preflight("").ends(0);

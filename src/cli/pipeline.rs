@@ -133,6 +133,9 @@ pub struct Preflight {
     /// The file that passes the plan to the later jobs
     #[arg(long, value_name = "FILE", env = "ROLEOUT_JOURNAL")]
     pub journal: PathBuf,
+    /// Write the digests of pinned images to this file, for the later jobs
+    #[arg(long, value_name = "FILE", env = "ROLEOUT_DIGESTS")]
+    pub digests: Option<PathBuf>,
     /// Instead of AWS
     #[command(flatten)]
     pub embedded: SandboxArgs,

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
+use crate::base::file;
 use crate::cli;
 use crate::cli::hint::is_manifest;
 use crate::connect::{CommandContext, Connection, shorten_bakes};
 use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::fleet::OnBusy;
+use crate::images::digests::Digests;
 use crate::load::{choose_images, environment};
 use crate::plan::saved::Origin;
 use crate::run::lifecycle::{Consent, PlanInput, plan_and_decide};
@@ -17,6 +19,9 @@ use crate::run::outputs::{OutputKind, Outputs};
 use crate::run::saved_file;
 use crate::run::saved_plan::{ApplyOptions, apply_plan};
 use crate::view::View;
+
+/// The longest file of digests that is read, in bytes: more than the images of any fleet.
+const LONGEST_DIGESTS: u64 = 64 << 20;
 
 /// Deploys the fleet of a manifest, or carries out a saved plan.
 pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
@@ -58,10 +63,19 @@ async fn open_and_deploy(args: &cli::Deploy, view: &mut View, cancel: &Cancel) -
         no_verify: args.no_verify,
         out: args.out.clone(),
         key: saved_file::key(args.sign_env.as_deref().filter(|_| args.out.is_some()))?,
+        digests: args.digests.as_deref().map(read_digests).transpose()?.unwrap_or_default(),
         consent: Consent::wanted("Deploy", args.yes || args.embedded.sandbox),
     };
     let context = &mut CommandContext { connection: &connection, view, cancel };
     plan_and_decide(fleet, choice, start, context).await
+}
+
+/// Reads what the preflight of a pipeline left of images.
+fn read_digests(path: &Path) -> Result<Digests, Error> {
+    let text = file::read(path, LONGEST_DIGESTS).map_err(|error| error.to_string());
+    let digests = text.and_then(|text| Digests::read(&String::from_utf8_lossy(&text)));
+    let wrong = |reason| Error::new(Exit::Usage, format!("--digests: {}: {reason}", path.display()));
+    digests.map_err(|reason| wrong(reason).help("run the job `preflight` of the pipeline again: it writes this file"))
 }
 
 /// Carries out the plan in a file.

@@ -16,6 +16,9 @@ pub const REPORTS: &str = "roleout-reports";
 /// What a job leaves in its directory there.
 pub const JOURNAL: &str = crate::event::JOURNAL;
 
+/// What the preflight leaves for them of pinned images.
+pub const DIGESTS: &str = "digests.json";
+
 /// What a job that somebody starts leaves beside the wave's journals: the wave's name.
 pub const STARTED: &str = "started";
 
@@ -42,6 +45,8 @@ pub struct Jobs {
     pub fingerprint: String,
     /// Arguments of every job that reaches AWS, such as `--only` and its value.
     pub arguments: Vec<String>,
+    /// Whether images are pinned: then every job takes the digests that the preflight resolved.
+    pub pins: bool,
     /// Arguments of the preflight besides.
     pub preflight: Vec<String>,
     /// Arguments of the jobs that deploy besides.
@@ -86,6 +91,12 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
         let place_of_reports = format!("{REPORTS}/wave-{number}/shard-{index}");
         let mut arguments = jobs.arguments.clone();
         arguments.extend(jobs.deploy.clone());
+        arguments.extend(digests(jobs));
+        // What the job gets of the preflight is not its own to pass on.
+        let (needed, exclude) = match jobs.pins {
+            true => ("preflight", format!("    exclude: [{REPORTS}/preflight/**/*]\n")),
+            false => ("", String::new()),
+        };
         let command = format!(
             "roleout deploy {} --wave {word} --from {word} --shard \"{index}/{total}\" --reports-dir \"{place_of_reports}\" \
              --journal \"{place_of_reports}/{JOURNAL}\"",
@@ -93,10 +104,10 @@ pub fn text(layout: &Layout, jobs: &Jobs) -> Result<String, TooLarge> {
         );
         let parallel = if stage.parts > 1 { format!("  parallel: {}\n", stage.parts) } else { String::new() };
         text.push_str(&format!(
-            "\n{name}:\n  extends: .aws\n  stage: {name}\n{parallel}  dependencies: []\n  script:\n    - mkdir -p \"{place_of_reports}\"\n    \
+            "\n{name}:\n  extends: .aws\n  stage: {name}\n{parallel}  dependencies: [{needed}]\n  script:\n    - mkdir -p \"{place_of_reports}\"\n    \
              - {}\n  allow_failure:\n    exit_codes: [10, 11, 12, 13, 14]       # targets failed: the gate after the wave decides\n  \
              retry:\n    max: 1\n    exit_codes: [4]                        # identity or preflight failed, and nothing was changed\n  \
-             artifacts:\n    when: always\n    expire_in: {}\n    access: developer\n    paths: [{REPORTS}/]\n    reports:\n      \
+             artifacts:\n    when: always\n    expire_in: {}\n    access: developer\n    paths: [{REPORTS}/]\n{exclude}    reports:\n      \
              annotations: {REPORTS}/wave-{number}/shard-*/annotations.json\n",
             quoted(&command),
             quoted(&jobs.expire_in),
@@ -152,10 +163,17 @@ fn environment(jobs: &Jobs) -> String {
     jobs.environment.as_ref().map(line).unwrap_or_default()
 }
 
+/// The arguments that pass the digests of images on.
+fn digests(jobs: &Jobs) -> impl Iterator<Item = String> {
+    let words = ["--digests".to_owned(), format!("{REPORTS}/preflight/{DIGESTS}")];
+    words.into_iter().filter(|_| jobs.pins)
+}
+
 /// Every chain and every target, before the first change of any job.
 fn preflight(jobs: &Jobs) -> String {
     let mut arguments = jobs.arguments.clone();
     arguments.extend(jobs.preflight.clone());
+    arguments.extend(digests(jobs));
     let command =
         format!("roleout pipeline preflight {} --journal {REPORTS}/preflight/{JOURNAL}", shared(jobs, &arguments));
     format!(

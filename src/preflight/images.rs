@@ -19,10 +19,11 @@ use crate::connect::CommandContext;
 use crate::engine::cancel::unless_cancelled;
 use crate::engine::context::Clients;
 use crate::fleet::{Base, Fleet, OWN_IDENTITY, TargetSpec};
+use crate::images::digests::Digests;
 use crate::images::{Answer, Wanted, settle, wanted};
 use crate::load::environment;
 use crate::observe::{Observation, Observed};
-use crate::references::content::Platform;
+use crate::references::content::{Content, Platform};
 use crate::references::finding::Finding;
 use crate::references::image::{HELP, Image};
 use crate::registry::Registries;
@@ -43,16 +44,29 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many images that are waited for are named.
 const NAMED: usize = 3;
 
-/// Pins the images of every target that could be read, as the manifest says; `seen` is what was read of them.
+/// Pins the images of every target that could be read, as the manifest says; `seen` is what was read of them. No registry is asked
+/// for those whose digests are `known`.
 ///
 /// # Errors
 /// A signal.
-pub async fn pin(mut fleet: Fleet, seen: &[Observation], context: &mut CommandContext<'_>) -> Result<Fleet, Error> {
+pub async fn pin(
+    mut fleet: Fleet,
+    seen: &[Observation],
+    known: &Digests,
+    context: &mut CommandContext<'_>,
+) -> Result<Fleet, Error> {
     let wanted = wanted(&fleet, |index| seen[index].is_ok());
     if wanted.is_empty() {
         return Ok(fleet);
     }
-    let answers = ask(&fleet, &wanted, context).await?;
+    let (told, asked): (Vec<Wanted>, Vec<Wanted>) =
+        wanted.into_iter().partition(|wanted| known.find(&wanted.name).is_some());
+    let told_answers = told.iter().filter_map(|wanted| Some(Answer::Found(Content::named(known.find(&wanted.name)?))));
+    let mut answers: Vec<Answer> = told_answers.collect();
+    if !asked.is_empty() {
+        answers.extend(ask(&fleet, &asked, context).await?);
+    }
+    let wanted = [told, asked].concat();
     let platforms: Vec<Option<Platform>> =
         fleet.targets.iter().zip(seen).map(|(target, seen)| platform(target, seen.as_ref().ok()?)).collect();
     settle(&mut fleet, &wanted, &answers, &platforms);

@@ -54,6 +54,11 @@ impl Content {
         Self { digest: digest.to_owned(), platforms, configuration }
     }
 
+    /// Makes one of which nothing but its digest is known.
+    pub fn named(digest: &str) -> Self {
+        Self { digest: digest.to_owned(), platforms: Vec::new(), configuration: None }
+    }
+
     /// Takes what one image runs on from its configuration, unless that is another one than its digest is of.
     pub fn configure(&mut self, configuration: &[u8]) {
         if self.configuration.as_deref() == Some(&digest_of(configuration))

@@ -18,6 +18,7 @@ use crate::engine::context::{EVENTS, Handles};
 use crate::event::{Event, Job, Stamper};
 use crate::fleet::{Fleet, OnBusy};
 use crate::identity::preflight::OnLoss;
+use crate::images::digests::Digests;
 use crate::load::environment;
 use crate::plan::build;
 use crate::plan::preview::paces;
@@ -51,6 +52,8 @@ pub struct PlanInput {
     pub out: Option<PathBuf>,
     /// The key that signs it.
     pub key: Option<Key>,
+    /// The digests of images that an earlier job resolved.
+    pub digests: Digests,
     /// Whether somebody is asked before anything is changed.
     pub consent: Consent,
 }
@@ -102,7 +105,8 @@ pub async fn plan_and_decide(
         let CommandContext { connection, view, cancel } = context;
         unless_cancelled(wait_for_others(&fleet, &mut seen, connection, view), cancel).await?;
     }
-    let fleet = if fails { fleet } else { pin(promote(fleet, &seen, context).await?, &seen, context).await? };
+    let fleet =
+        if fails { fleet } else { pin(promote(fleet, &seen, context).await?, &seen, &choice.digests, context).await? };
     let plan = build::plan(&fleet, &seen);
     decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await
 }

@@ -8,6 +8,7 @@ use crate::connect::{CommandContext, Connection};
 use crate::engine::cancel::{Cancel, unless_cancelled};
 use crate::fleet::Fleet;
 use crate::identity::preflight::OnLoss;
+use crate::images::digests::Digests;
 use crate::plan::build;
 use crate::plan::diff::Values;
 use crate::plan::preview::Preview;
@@ -76,7 +77,7 @@ pub async fn run(
     check_from(&fleet, options.from.as_deref())?;
     let (unreachable, mut seen) = prepare(&fleet, OnLoss::GoOn, context).await?;
     let fleet = fill(fleet, &mut seen, context).await?;
-    let fleet = pin(promote(fleet, &seen, context).await?, &seen, context).await?;
+    let fleet = pin(promote(fleet, &seen, context).await?, &seen, &Digests::default(), context).await?;
     let plan = build::plan(&fleet, &seen);
     let mut planned = Planned { fleet, unreachable, seen, plan };
     let notes = planned.verify(options.no_verify, context).await?;

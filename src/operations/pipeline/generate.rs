@@ -8,7 +8,7 @@ use crate::base::file;
 use crate::base::text::count;
 use crate::cli::pipeline::{Make, PlanArgs};
 use crate::cli::{Busy, Selection, ShardArgs};
-use crate::fleet::{Fleet, IdentitySource};
+use crate::fleet::{Fleet, IdentitySource, Pin};
 use crate::load::{choose_images, environment, load_unfiltered, narrow};
 use crate::pipeline::yaml::{self, Jobs};
 use crate::pipeline::{Division, Layout, layout};
@@ -135,6 +135,7 @@ fn jobs(args: &Make, fleet: &Fleet, fingerprint: String) -> Jobs {
         manifest: args.file.display().to_string(),
         fingerprint,
         arguments,
+        pins: fleet.targets.iter().any(|target| target.desired.pin == Pin::Digest),
         preflight,
         deploy,
     }

@@ -2,12 +2,14 @@
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
+use crate::base::file;
 use crate::cli::pipeline::Preflight;
 use crate::connect::{CommandContext, Connection, variables};
 use crate::engine::cancel::Cancel;
 use crate::event::{self, Event, Stamper};
 use crate::fleet::OnBusy;
 use crate::identity::preflight::OnLoss;
+use crate::images::digests::Digests;
 use crate::load::{choose_images, environment, load_unfiltered};
 use crate::operations::pipeline::generate::narrow_from;
 use crate::plan::build;
@@ -37,7 +39,7 @@ pub async fn plan_pipeline(args: &Preflight, view: &mut View, cancel: &Cancel) -
     let context = &mut CommandContext { connection: &connection, view, cancel };
     let (unreachable, mut seen) = prepare(&fleet, OnLoss::GoOn, context).await?;
     let fleet = fill(fleet, &mut seen, context).await?;
-    let fleet = pin(promote(fleet, &seen, context).await?, &seen, context).await?;
+    let fleet = pin(promote(fleet, &seen, context).await?, &seen, &Digests::default(), context).await?;
     let plan = build::plan(&fleet, &seen);
     let mut planned = Planned { fleet, unreachable, seen, plan };
     let notes = planned.verify(args.decided.no_verify, context).await?;
@@ -45,6 +47,10 @@ pub async fn plan_pipeline(args: &Preflight, view: &mut View, cancel: &Cancel) -
     let preview = planned.preview(&connection, args.from.as_deref(), &hashed());
     context.view.preview(&Preview { notes, time_estimate: None, ..preview }, Form::Text);
     planned.refuse(args.decided.skip_blocked, UNCHANGED, context.view)?;
+    if let Some(path) = &args.digests {
+        file::write(path, Digests::of_fleet(&planned.fleet).to_json().as_bytes())
+            .map_err(|error| Error::new(Exit::Usage, format!("the digests cannot be written: {error}")))?;
+    }
     let mut plan = planned.plan;
     let clock = connection.aws.clock();
     let mut stamper = Stamper::new(run_id(clock));

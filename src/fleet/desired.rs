@@ -52,8 +52,8 @@ pub struct Desired {
     pub lookups: BTreeMap<Lookup, Asked>,
     /// The Terraform states that they look into, by the manifest's names.
     pub states: BTreeMap<String, Arc<StateSource>>,
-    /// Where in the task definition their values were put, as JSON pointers, and where the manifest asks for each.
-    pub filled: Vec<(String, Arc<str>)>,
+    /// Where in the task definition their values were put, as JSON pointers.
+    pub filled: Vec<(String, Lookup)>,
 }
 
 impl Desired {

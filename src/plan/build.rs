@@ -9,6 +9,7 @@ use crate::base::document::{Document, SharedDocuments};
 use crate::base::text::count;
 use crate::fleet::codedeploy::CodeDeploy;
 use crate::fleet::commit::{self, Tag};
+use crate::fleet::lookup::Lookup;
 use crate::fleet::{Amount, Base, Commit, Fleet, OnBusy, Parallelism, Release, Revision, TargetSpec, Wave};
 use crate::observe::service::{Deployment, LiveService};
 use crate::observe::{Observation, Observed};
@@ -154,7 +155,7 @@ pub(super) fn decide(target: &TargetSpec, observed: &Observed, release: &Release
     }
     let foreign = references::foreign(&wanted, target.account.id.as_str(), &target.id.region);
     if let Some((path, foreign)) = foreign.filter(|_| !is_live && named.is_none()) {
-        return Decision::blocked(placed(target, &path, foreign.reason), foreign.help);
+        return refuse(target, &path, foreign.reason, foreign.help);
     }
     // Task sets have no rollout state, and `other_set` looks at them.
     let in_progress = service.in_progress().filter(|_| service.controller == "ECS");
@@ -301,19 +302,27 @@ fn unregistrable(wanted: &Value, target: &TargetSpec, base: &Value) -> Option<De
         1 => first.message.clone(),
         number => format!("{}, and {} of the task definition", first.message, count(number - 1, "more fault")),
     };
-    Some(Decision::blocked(placed(target, &first.path, reason), first.help.clone()))
+    Some(refuse(target, &first.path, reason, first.help.clone()))
 }
 
-/// Puts before what is wrong with a member of a target's definition where the manifest asks for the values in it.
-fn placed(target: &TargetSpec, path: &[Step], reason: String) -> String {
+/// Blocks a target for what is wrong with a member of its definition. Where values were looked up for that member, they are
+/// told, and where the manifest asks for them.
+fn refuse(target: &TargetSpec, path: &[Step], reason: String, help: String) -> Decision {
     let own = format!("{}/", task_definition::pointer(path));
     let is_there = |other: &str| !path.is_empty() && (own.starts_with(other) || other.starts_with(&own));
     let filled = target.desired.filled.iter().filter(|(pointer, _)| is_there(&format!("{pointer}/")));
-    let places: BTreeSet<&str> = filled.map(|(_, place)| &**place).collect();
-    match places.is_empty() {
-        true => reason,
-        false => format!("{}: {reason}", places.into_iter().collect::<Vec<_>>().join(", ")),
+    let lookups: BTreeSet<&Lookup> = filled.map(|(_, lookup)| lookup).collect();
+    let asked = || lookups.iter().filter_map(|lookup| target.desired.lookups.get(*lookup));
+    let places: BTreeSet<&str> = asked().map(|asked| &*asked.place).collect();
+    if places.is_empty() {
+        return Decision::blocked(reason, help);
     }
+    let places = places.into_iter().collect::<Vec<_>>().join(", ");
+    let values = LookedUp::of_target(target).into_iter();
+    let values = values.filter(|value| lookups.iter().any(|lookup| lookup.to_string() == value.reference));
+    let values: Vec<_> = values.map(|value| value.line()).collect();
+    let reason = format!("{places}: {reason}; {}", values.join(", "));
+    Decision::blocked(reason, "correct the value where it is kept, or the manifest")
 }
 
 /// Says that somebody else's deployment stands in the way.

@@ -3,7 +3,6 @@
 //! What is missing, or a secret, blocks its target, at the place of the manifest that asks for it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -84,9 +83,9 @@ fn known(desired: &Desired, read: &Read) -> Result<Known, ObserveError> {
     }
 }
 
-/// Returns where in the task definition of a target its values go, as JSON pointers, and the place of each in the manifest. An
-/// entry of a list may become several, so the place of those is the list.
-fn places(desired: &Desired, observed: &Observed) -> Vec<(String, Arc<str>)> {
+/// Returns where in the task definition of a target its values go, as JSON pointers. An entry of a list may become several,
+/// so the pointer of those is the list's.
+fn places(desired: &Desired, observed: &Observed) -> Vec<(String, Lookup)> {
     fn walk(value: &Value, pointer: &str, found: &mut Vec<(String, Lookup)>) {
         match value {
             Value::String(text) => {
@@ -108,8 +107,7 @@ fn places(desired: &Desired, observed: &Observed) -> Vec<(String, Arc<str>)> {
         .and_then(|base| compose::build(&base, desired).ok());
     let mut found = Vec::new();
     walk(&open.unwrap_or_default(), "", &mut found);
-    let place = |lookup: &Lookup| desired.lookups.get(lookup).map(|asked| Arc::clone(&asked.place));
-    found.into_iter().filter_map(|(pointer, lookup)| Some((pointer, place(&lookup)?))).collect()
+    found
 }
 
 /// Says that an image is none, with the values in it; `open` are the images without them.

@@ -78,9 +78,9 @@ pub fn saved_plan(data: &[u8]) {
 
 /// A journal, folded and reported again.
 pub fn journal(data: &[u8]) {
-    let (runs, _) = record::runs(&String::from_utf8_lossy(data));
-    for run in runs.values() {
-        let report = run.report();
+    let (mut runs, _) = record::runs(&String::from_utf8_lossy(data));
+    for run in runs.values_mut() {
+        let report = run.take_report();
         assert!(serde_json::to_string(&report).is_ok());
         let _ = junit::text(&report);
         markdown::text(&report);

@@ -40,7 +40,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::context::{Handles, Run};
+use crate::engine::context::{Handles, Run, TargetProgress};
 use crate::engine::poller::Pollers;
 use crate::engine::register::Families;
 use crate::engine::rollback::succeeded::Deployed;
@@ -75,15 +75,15 @@ enum Stop {
 }
 
 /// Carries out `plan`. Returns once everything that was started has ended or was let go.
-pub async fn run(fleet: Fleet, mut plan: Plan, handles: Handles, start: Start) {
+pub async fn run(fleet: Fleet, plan: Plan, handles: Handles, start: Start) {
     let Handles { clients, events, cancel } = handles;
     let first = first_wave(&fleet, &start).unwrap_or_default();
     let shared_tasks = SharedTasks::new(start.run.clone(), &fleet, &plan, first);
-    // It is for whoever reads the events: the engine goes by the work.
-    let outline = std::mem::take(&mut plan.outline);
+    // The outline is for whoever reads the events: the engine goes by the work.
+    let Plan { outline, work } = plan;
+    let known = work.into_iter().map(|work| work.map(TargetProgress::planned)).collect();
     let run = Arc::new(Run {
         fleet,
-        plan,
         clients,
         events,
         cancel,
@@ -91,7 +91,7 @@ pub async fn run(fleet: Fleet, mut plan: Plan, handles: Handles, start: Start) {
         families: Families::default(),
         shared_tasks,
         read_at: start.read_at,
-        known: Mutex::default(),
+        known: Mutex::new(known),
         continues_hooks: start.continue_hooks,
         blind: AtomicBool::default(),
     });
@@ -99,7 +99,7 @@ pub async fn run(fleet: Fleet, mut plan: Plan, handles: Handles, start: Start) {
     let mut pollers = JoinSet::new();
     let stop_pollers = CancellationToken::new();
     for (index, target) in run.fleet.targets.iter().enumerate() {
-        if run.plan.work[index].is_some() {
+        if run.has_work(index) {
             run.watches.start(target, &run.ecs(target), &mut pollers, &stop_pollers);
         }
     }
@@ -128,7 +128,7 @@ pub async fn run(fleet: Fleet, mut plan: Plan, handles: Handles, start: Start) {
 impl Run {
     async fn waves(self: &Arc<Self>, start: &Start) {
         let first = first_wave(&self.fleet, start);
-        let has_work = |wave: &Wave| wave.targets.iter().any(|&index| self.plan.work[index].is_some());
+        let has_work = |wave: &Wave| wave.targets.iter().any(|&index| self.has_work(index));
         let mut stop: Option<Stop> = None;
         let mut deployed: Vec<(usize, Vec<Deployed>)> = Vec::new();
         for (number, wave) in self.fleet.waves.iter().enumerate().skip(first.unwrap_or_default()) {
@@ -151,7 +151,7 @@ impl Run {
     /// waves before it deployed, and then this one. Returns why nothing may follow, if so.
     async fn wave(self: &Arc<Self>, number: usize, deployed: &mut Vec<(usize, Vec<Deployed>)>) -> Option<Stop> {
         let wave = &self.fleet.waves[number];
-        if !wave.targets.iter().any(|&index| self.plan.work[index].is_some()) {
+        if !wave.targets.iter().any(|&index| self.has_work(index)) {
             return None;
         }
         self.emit(Event::WaveStarted { wave: wave.name.clone() }).await;
@@ -208,7 +208,7 @@ impl Run {
 
     async fn skip_wave(&self, wave: &Wave, stop: &Stop) {
         for &index in &wave.targets {
-            if self.plan.work[index].is_none() {
+            if !self.has_work(index) {
                 continue;
             }
             let target = self.fleet.targets[index].id.clone();

@@ -23,9 +23,9 @@ use crate::observe::progress::Progress;
 use crate::observe::service::LiveService;
 use futures::StreamExt;
 
-/// Account-and-region groups read at once; each has its own limits besides. Calls of 150 ms keep one core busy at some five
-/// hundred on their way, two a group; more groups are read no faster, and each holds its answers.
-const AT_ONCE: usize = 256;
+/// Account-and-region groups read at once; each has its own limits besides. A group has two calls on their way, so that these
+/// are as many as there are places for; more groups are read no faster, and each holds its answers.
+const AT_ONCE: usize = 128;
 
 /// What was seen of a target.
 pub type Observation = Result<Observed, ObserveError>;

@@ -158,12 +158,6 @@ impl Report {
         report
     }
 
-    /// Returns it as JSON, ending in a line break.
-    pub fn to_json(&self) -> String {
-        // A report holds nothing but text, numbers and lists, all of which JSON has.
-        crate::base::json::pretty(self).unwrap_or_default()
-    }
-
     /// Returns the reason of one of its targets.
     pub fn reason(&self, target: &Target) -> Option<&Reason> {
         self.reasons.get(target.reason?)

@@ -74,7 +74,6 @@ pub struct View {
     reports: Reports,
     /// The plan of a run that is refused.
     planned: Option<Outline>,
-    state: RunState,
     /// What of the command line the next one has again.
     invocation: Invocation,
 }
@@ -95,9 +94,9 @@ impl View {
             Screen::Lines(Lines::new(err, paint, options.verbose))
         };
         let jsonl = (options.format == Format::Jsonl).then(Jsonl::new);
-        let (reports, state) = (Reports::default(), RunState::new());
+        let reports = Reports::default();
         let invocation = Invocation::default();
-        Self { options, out, screen, jsonl, journal: None, reports, planned: None, state, invocation }
+        Self { options, out, screen, jsonl, journal: None, reports, planned: None, invocation }
     }
 
     /// Takes what of the command line the command that comes next has again.
@@ -289,18 +288,17 @@ impl View {
         }
         if !self.options.quiet {
             match &mut self.screen {
-                Screen::Live(live) => live.event(event, &self.state),
-                Screen::Lines(lines) => lines.event(event, &self.state),
+                Screen::Live(live) => live.event(event, self.reports.state()),
+                Screen::Lines(lines) => lines.event(event, self.reports.state()),
             }
             if let Event::RunStarted { .. } = &event.event {
-                summary::ships(&self.state).iter().for_each(|line| self.plain(Tone::Plain, &format!("  {line}")));
+                summary::ships(self.state()).iter().for_each(|line| self.plain(Tone::Plain, &format!("  {line}")));
             }
         }
     }
 
-    /// Takes in an event for the journal and the reports, and shows nothing of it.
+    /// Takes in an event for the journal alone.
     pub fn keep(&mut self, event: &Stamped) {
-        self.reports.event(event);
         if let Some(error) = self.journal.as_mut().and_then(|journal| journal.event(event)) {
             self.warning(&format!("the journal ends here: {error}"));
         }
@@ -308,7 +306,7 @@ impl View {
 
     /// Takes in an event of a run that is over: what has become of it is shown at the end.
     pub fn replay(&mut self, event: &Stamped) {
-        self.state.apply(event);
+        self.reports.event(event);
         self.keep(event);
     }
 
@@ -324,8 +322,8 @@ impl View {
     pub fn tick(&mut self, now: Timestamp) {
         if !self.options.quiet {
             match &mut self.screen {
-                Screen::Live(live) => live.tick(now, &self.state),
-                Screen::Lines(lines) => lines.tick(now, &self.state),
+                Screen::Live(live) => live.tick(now, self.reports.state()),
+                Screen::Lines(lines) => lines.tick(now, self.reports.state()),
             }
         }
     }
@@ -350,23 +348,24 @@ impl View {
             (false, true) => Extent::Drawn,
             (false, false) => Extent::Whole,
         };
-        let summary = summary::text(&self.state, Paint(self.options.color), width, extent);
+        let summary = summary::text(self.reports.state(), Paint(self.options.color), width, extent);
         let gap = if self.options.quiet || summary.is_empty() { "" } else { "\n" };
         let _ = write!(err, "{gap}{summary}").and_then(|()| err.flush());
         for fault in self.reports.take_faults() {
             let warning = Paint(self.options.color).paint(Tone::Warn, &format!("warning: {}", clean(&fault)));
             let _ = writeln!(err, "{warning}").and_then(|()| err.flush());
         }
-        if self.state.started_at().is_some() {
-            let next = next(self.state.exit(), &self.state, &self.invocation);
+        let state = self.reports.take_state();
+        if state.started_at().is_some() {
+            let next = next(state.exit(), &state, &self.invocation);
             let _ = err.write_all(style::next(&next, Paint(self.options.color)).as_bytes()).and_then(|()| err.flush());
         }
-        self.state
+        state
     }
 
     /// Returns what has become of the run so far.
     pub fn state(&self) -> &RunState {
-        &self.state
+        self.reports.state()
     }
 
     fn plain(&mut self, tone: Tone, text: &str) {

@@ -191,8 +191,9 @@ proptest! {
         }
         let mut record = Record::new();
         events.iter().for_each(|event| record.apply(event));
+        let report = record.take_report();
         for kind in Kind::ALL {
-            prop_assert!(kind.text(&record.report()).is_ok(), "{:?}", kind);
+            prop_assert!(kind.text(&report).is_ok(), "{:?}", kind);
         }
     }
 
@@ -211,7 +212,7 @@ proptest! {
         }
         let mut record = Record::new();
         events.iter().for_each(|event| record.apply(event));
-        let report = record.report();
+        let report = record.take_report();
 
         let dotenv = Kind::Dotenv.text(&report).expect("a dotenv");
         prop_assert!(dotenv.len() < DOTENV.0 && dotenv.lines().count() <= DOTENV.1, "{} bytes", dotenv.len());

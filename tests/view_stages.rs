@@ -252,7 +252,7 @@ fn a_live_row_names_the_task_that_runs() {
 fn reported(run: &Run) -> Target {
     let mut record = Record::new();
     run.events.iter().for_each(|event| record.apply(event));
-    let report = record.report();
+    let report = record.take_report();
     report.targets.into_iter().find(|target| target.target == id(CANARY)).expect("a target")
 }
 

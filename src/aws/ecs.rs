@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
+use aws_sdk_ecs::config::Builder;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -27,7 +28,10 @@ const TASKS_PER_CALL: usize = 100;
 /// The ECS of one account and region, with its own limits.
 #[derive(Debug)]
 pub struct Ecs {
+    /// The client of all accounts and regions.
     client: Client,
+    /// What is its own of a call: the region, the credentials and the line in the log.
+    place: Builder,
     /// How often a call is tried that may be repeated.
     attempts: u32,
     limits: Limits,
@@ -63,7 +67,8 @@ macro_rules! sent {
     ($self:ident, $attempts:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
         let wire = Wire::new(&$body, $attempts.number());
         // On the heap while it lasts: the SDK's futures are tens of kilobytes, and whoever awaits one would carry it.
-        let result = Box::pin($self.client.$operation().customize().interceptor(wire.clone()).send()).await;
+        let request = $self.client.$operation().customize().config_override($self.place.clone());
+        let result = Box::pin(request.interceptor(wire.clone()).send()).await;
         $self.finish($group, $name, result.map(drop), &wire, &$attempts)
     }};
 }
@@ -90,7 +95,8 @@ macro_rules! call {
 macro_rules! write {
     ($self:ident, $turn:expr, $permit:expr, $attempts:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
         let (wire, gate) = (Wire::new(&$body, $attempts.number()), Gate::new($permit));
-        let request = $self.client.$operation().customize().interceptor(wire.clone()).interceptor(gate.clone());
+        let request = $self.client.$operation().customize().config_override($self.place.clone());
+        let request = request.interceptor(wire.clone()).interceptor(gate.clone());
         let result = gate.carry(Box::pin(request.send())).await;
         drop($turn);
         match result {
@@ -113,10 +119,11 @@ macro_rules! write_once {
 pub struct Turn<'a>(#[expect(dead_code, reason = "it is held")] SemaphorePermit<'a>);
 
 impl Ecs {
-    /// Wraps a client that repeats nothing, whose calls share `places` with those of other accounts; `others` are of the
-    /// same account. A call that may be repeated has so many `attempts`.
-    pub fn new(client: Client, attempts: u32, places: Arc<Semaphore>, others: AuxClients) -> Self {
-        Self { client, attempts, limits: Limits::default(), places, others }
+    /// Wraps a client that repeats nothing, with what each call of this account and region has of its own. The calls share
+    /// `places` with those of other accounts; `others` are of the same account. A call that may be repeated has so many
+    /// `attempts`.
+    pub fn new((client, place): (Client, Builder), attempts: u32, places: Arc<Semaphore>, others: AuxClients) -> Self {
+        Self { client, place, attempts, limits: Limits::default(), places, others }
     }
 
     /// Returns the other services of its account, which are read with the same session.

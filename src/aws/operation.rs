@@ -280,7 +280,7 @@ mod tests {
         let http = SharedHttpClient::new(http_client_fn(move |_, _| SharedHttpConnector::new(connector.clone())));
         let base = Aws::in_process(http, Clock::tokio_from_system(), "eu-central-1").base;
         let keys = SharedCredentialsProvider::new(Sandbox::account_credentials("1"));
-        base.into_builder().credentials_provider(keys).build()
+        base.to_builder().credentials_provider(keys).build()
     }
 
     #[tokio::test(start_paused = true)]

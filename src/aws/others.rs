@@ -1,6 +1,7 @@
 //! The services of an account besides ECS. They are only read, so their calls may be repeated; and since nothing depends
 //! on their answers alone, they are given up sooner than those of ECS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -31,25 +32,26 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// The other services of one account. Clients are made when they are asked for: most runs need few of them.
 #[derive(Clone, Debug)]
 pub struct AuxClients {
-    base: SdkConfig,
+    base: Arc<SdkConfig>,
+    credentials: SharedCredentialsProvider,
     account: String,
 }
 
 impl AuxClients {
-    pub(super) fn new(base: &SdkConfig, account: &str, credentials: SharedCredentialsProvider) -> Self {
-        let timeouts = crate::aws::timeouts().to_builder().operation_timeout(OPERATION_TIMEOUT).build();
-        let base = base
-            .clone()
-            .into_builder()
-            .credentials_provider(credentials)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .build();
-        Self { base, account: account.to_owned() }
+    pub(super) fn new(base: Arc<SdkConfig>, account: &str, credentials: SharedCredentialsProvider) -> Self {
+        Self { base, credentials, account: account.to_owned() }
     }
 
     fn client(&self, service: Service, region: &str) -> Client {
-        Client::new(service, &self.base, &self.account, region)
+        let timeouts = crate::aws::timeouts().to_builder().operation_timeout(OPERATION_TIMEOUT).build();
+        let base = self
+            .base
+            .to_builder()
+            .credentials_provider(self.credentials.clone())
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .build();
+        Client::new(service, &base, &self.account, region)
     }
 
     /// Returns CloudWatch Logs.

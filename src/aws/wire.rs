@@ -28,7 +28,7 @@ const NOTHING: &[u8] = b"{}";
 /// Carries one JSON body in and one out.
 #[derive(Clone, Debug)]
 pub struct Wire {
-    request: Arc<Vec<u8>>,
+    request: Bytes,
     answer: Arc<Mutex<Vec<u8>>>,
     /// Which attempt at its call it is, from 1.
     attempt: u32,
@@ -37,7 +37,7 @@ pub struct Wire {
 impl Wire {
     /// Makes that of one attempt, by its number from 1.
     pub fn new(body: &impl fmt::Display, attempt: u32) -> Self {
-        Self { request: Arc::new(body.to_string().into_bytes()), answer: Arc::default(), attempt }
+        Self { request: Bytes::from(body.to_string()), answer: Arc::default(), attempt }
     }
 
     /// Takes the answer of a call that succeeded; `None` = it is no JSON object.
@@ -62,7 +62,7 @@ impl Intercept for Wire {
         config.interceptor_state().store_put(Attempt(self.attempt));
         let request = context.request_mut();
         request.headers_mut().insert("content-length", self.request.len().to_string());
-        *request.body_mut() = SdkBody::from(self.request.as_slice());
+        *request.body_mut() = SdkBody::from(self.request.clone());
         Ok(())
     }
 

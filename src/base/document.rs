@@ -3,12 +3,17 @@
 //! What a large fleet has of each target is kept like this, read where it is needed, and dropped again. It does not know
 //! what the JSON is about.
 
+mod passed;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+
+use crate::base::document::passed::Passed;
 
 /// A JSON value, as its compact text. Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,13 +55,15 @@ impl Default for Document {
 
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value().serialize(serializer)
+        Passed::new(&mut serde_json::Deserializer::from_str(&self.0)).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(|value| Self::write(&value))
+        let mut text = Vec::new();
+        Passed::new(deserializer).serialize(&mut serde_json::Serializer::new(&mut text)).map_err(D::Error::custom)?;
+        String::from_utf8(text).map(|text| Self(text.into())).map_err(D::Error::custom)
     }
 }
 
@@ -98,5 +105,24 @@ mod tests {
         let written = serde_json::to_string_pretty(&Document::write(&value)).expect("JSON");
         assert_eq!(written, serde_json::to_string_pretty(&value).expect("JSON"));
         assert_eq!(serde_json::from_str::<Document>(&written).expect("JSON"), Document::write(&value));
+    }
+
+    #[test]
+    fn a_document_is_read_and_written_as_a_value_of_each_kind_would_be() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        enum Tagged {
+            One { document: Document },
+        }
+
+        let value =
+            json!({ "a": [null, true, -1, 18_446_744_073_709_551_615_u64, 1.5, "\u{9b} \"ä"], "b": {}, "c": [] });
+        let tagged = Tagged::One { document: Document::write(&value) };
+        let text = serde_json::to_string(&tagged).expect("JSON");
+        assert_eq!(text, format!("{{\"kind\":\"one\",\"document\":{value}}}"));
+        assert_eq!(serde_json::from_str::<Tagged>(&text).expect("JSON"), tagged);
+        assert_eq!(serde_json::to_value(&tagged).expect("JSON")["document"], value);
+        assert_eq!(serde_json::from_value::<Document>(value.clone()).expect("JSON"), Document::write(&value));
+        assert!(serde_json::from_str::<Document>("[1, ").is_err());
     }
 }

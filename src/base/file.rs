@@ -6,7 +6,7 @@
 //! link at all.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -95,7 +95,19 @@ pub fn without_mark(text: &str) -> &str {
 /// # Errors
 /// It cannot be written; what was there before is still there.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    put(path, bytes, Care { sync: true, secret: false })
+    put(path, |file| file.write_all(bytes), Care { sync: true, secret: false })
+}
+
+/// Writes a file as [`write()`] does, piece by piece.
+///
+/// # Errors
+/// It cannot be written, or `pieces` fails; what was there before is still there.
+pub fn write_pieces(path: &Path, pieces: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let whole = |file: &mut fs_err::File| {
+        let mut buffer = BufWriter::new(file);
+        pieces(&mut buffer).and_then(|()| buffer.flush())
+    };
+    put(path, whole, Care { sync: true, secret: false })
 }
 
 /// Writes a file as [`write()`] does, which nobody but its owner may read.
@@ -103,7 +115,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// It cannot be written; what was there before is still there.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    put(path, bytes, Care { sync: true, secret: true })
+    put(path, |file| file.write_all(bytes), Care { sync: true, secret: true })
 }
 
 /// Opens a file to append to, and makes it where it is not there.
@@ -134,7 +146,7 @@ pub fn write_below(directory: &Path, below: &Path, bytes: &[u8]) -> io::Result<(
         };
         path.push(part);
         if parts.peek().is_none() {
-            return put(&path, bytes, Care::default());
+            return put(&path, |file| file.write_all(bytes), Care::default());
         }
         match fs_err::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -172,9 +184,9 @@ struct Care {
     secret: bool,
 }
 
-fn put(path: &Path, bytes: &[u8], care: Care) -> io::Result<()> {
+fn put(path: &Path, write: impl FnOnce(&mut fs_err::File) -> io::Result<()>, care: Care) -> io::Result<()> {
     let (beside, mut file) = beside(path, care.secret)?;
-    let written = file.write_all(bytes).and_then(|()| if care.sync { file.sync_all() } else { Ok(()) });
+    let written = write(&mut file).and_then(|()| if care.sync { file.sync_all() } else { Ok(()) });
     written.and_then(|()| fs_err::rename(&beside, path)).inspect_err(|_| {
         // Remove the partial file; ignore a failure to do so.
         let _ = fs_err::remove_file(&beside);

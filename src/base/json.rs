@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -23,6 +23,30 @@ pub fn line<T: Serialize>(value: &T) -> io::Result<String> {
 /// It has no form in JSON.
 pub fn pretty<T: Serialize>(value: &T) -> io::Result<String> {
     Ok(neutral(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
+}
+
+/// Writes a value as indented JSON, piece by piece: the text of a large one is never there as a whole.
+///
+/// # Errors
+/// It has no form in JSON, or the writer fails.
+pub fn write_pretty<T: Serialize>(value: &T, mut writer: impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(Neutral(&mut writer), value)?;
+    writer.write_all(b"\n")
+}
+
+/// Neutralises the JSON that passes through it, of which a serialiser writes whole characters.
+struct Neutral<W>(W);
+
+impl<W: Write> Write for Neutral<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.0.write_all(neutral(text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Returns a text as a literal between double quotes, as JSON, YAML and HCL all read it. HCL has the fewest escapes of them.
@@ -101,6 +125,9 @@ mod tests {
     #[test]
     fn nothing_in_json_commands_a_terminal_and_readers_see_no_difference() {
         let text = "a\u{1b}[2J\u{9b}1m\u{7f}\u{202e}\u{61c}\u{200b}\u{feff}\u{2028}\u{e0041}\r\n 일 ✔ é";
+        let mut written = Vec::new();
+        write_pretty(&[text], &mut written).expect("JSON");
+        assert_eq!(String::from_utf8_lossy(&written), pretty(&[text]).expect("JSON"));
         for json in [line(&text).expect("JSON"), pretty(&[text]).expect("JSON")] {
             assert!(!json.contains(|char| char != '\n' && is_unsafe(char)), "{json:?}");
             assert!(json.contains("일 ✔ é"), "{json:?}");

@@ -170,6 +170,45 @@ impl<W: Write> Write for Scrubbed<W> {
     }
 }
 
+/// A writer that scrubs a text that is written to it piece by piece. What it looks at ends with a line: no secret that is held
+/// has a line break in it, so none is divided.
+pub struct ScrubbedLines<W> {
+    writer: W,
+    pending: Vec<u8>,
+}
+
+/// How many bytes of whole lines are scrubbed at once, at least.
+const PIECE: usize = 64 * 1024;
+
+impl<W: Write> ScrubbedLines<W> {
+    /// Writes to `writer`, the last line at the end.
+    ///
+    /// # Errors
+    /// `pieces` fails, or the writer.
+    pub fn write_all(writer: W, pieces: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        let mut lines = Self { writer, pending: Vec::with_capacity(2 * PIECE) };
+        pieces(&mut lines)?;
+        lines.writer.write_all(&scrub_bytes(&lines.pending))
+    }
+}
+
+impl<W: Write> Write for ScrubbedLines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= PIECE
+            && let Some(end) = self.pending.iter().rposition(|byte| *byte == b'\n')
+        {
+            self.writer.write_all(&scrub_bytes(&self.pending[..=end]))?;
+            self.pending.drain(..=end);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +250,27 @@ mod tests {
             scrubbed(&held, "token IQoJb3JpZ2luX2VjE012 of somebody else"),
             "token IQoJb3JpZ2luX2VjE012 of somebody else"
         );
+    }
+
+    #[test]
+    fn a_text_in_pieces_is_scrubbed_as_a_whole_one() {
+        within(|| {
+            hold("canary-in-pieces");
+            let line = "one canary-in-pieces two\n";
+            let text = line.repeat(10_000) + "the last one: canary-in-pieces";
+            let mut written = Vec::new();
+            let mut largest = 0;
+            ScrubbedLines::write_all(&mut written, |lines| {
+                text.as_bytes().chunks(7).try_for_each(|piece| {
+                    lines.write_all(piece)?;
+                    largest = largest.max(lines.pending.len());
+                    Ok(())
+                })
+            })
+            .expect("a vector takes it");
+            assert_eq!(String::from_utf8_lossy(&written), scrub(&text));
+            assert!(largest < 2 * PIECE, "{largest}");
+        });
     }
 
     #[test]

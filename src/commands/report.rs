@@ -19,7 +19,7 @@ pub fn report(args: &cli::Report, mut view: View) -> Result<Exit, Error> {
     };
     let wanted = &args.reports;
     if wanted.is_empty() {
-        view.data(&report.to_json());
+        view.data(&Kind::Json.text(&report).unwrap_or_default());
         return Ok(Exit::Done);
     }
     let unwritten = |error: String| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));

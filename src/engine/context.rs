@@ -1,6 +1,5 @@
 //! What the rollouts of a run share.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -17,7 +16,7 @@ use crate::engine::register::Families;
 use crate::engine::shared_tasks::SharedTasks;
 use crate::event::Event;
 use crate::fleet::{Fleet, TargetSpec};
-use crate::plan::work::{Plan, Work};
+use crate::plan::work::Work;
 
 /// Gives the ECS client of a target's account and region.
 pub type Clients = Arc<dyn Fn(&TargetSpec) -> Arc<Ecs> + Send + Sync>;
@@ -38,7 +37,6 @@ pub struct Handles {
 /// A run: what it works on and what it shares between its rollouts.
 pub struct Run {
     pub(crate) fleet: Fleet,
-    pub(crate) plan: Plan,
     pub(crate) clients: Clients,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) cancel: Cancel,
@@ -47,25 +45,32 @@ pub struct Run {
     pub(crate) shared_tasks: SharedTasks,
     /// When the targets were read, if not too long ago to matter.
     pub(crate) read_at: Option<Instant>,
-    /// What is known of each target that was started, by its index.
-    pub(crate) known: Mutex<HashMap<usize, TargetProgress>>,
+    /// What is known of each target with something to do, by its index.
+    pub(crate) known: Mutex<Vec<Option<TargetProgress>>>,
     /// Whether it continues the PAUSE hooks of its own deployments.
     pub(crate) continues_hooks: bool,
     /// Whether it was said that there is no session any more.
     pub(crate) blind: AtomicBool,
 }
 
-/// What is known of a target that was started.
-#[derive(Debug, Default)]
+/// What is known of a target with something to do.
+#[derive(Debug)]
 pub(crate) struct TargetProgress {
-    /// Its work, by the last look at its service.
-    pub(crate) work: Option<Arc<Work>>,
+    /// Its work: as it was planned, and later by the last look at its service.
+    pub(crate) work: Arc<Work>,
     /// Our deployment's id.
     pub(crate) deployment: Option<String>,
     /// Whether its RegisterTaskDefinition may be on its way.
     pub(crate) registers: bool,
     /// Whether its UpdateService may have been sent.
     pub(crate) asked: bool,
+}
+
+impl TargetProgress {
+    /// Starts with what was planned.
+    pub(crate) fn planned(work: Work) -> Self {
+        Self { work: Arc::new(work), deployment: None, registers: false, asked: false }
+    }
 }
 
 impl Run {
@@ -75,13 +80,18 @@ impl Run {
 
     /// Returns a target's work, by the last look at its service.
     pub(crate) fn work(&self, index: usize) -> Arc<Work> {
-        let renewed = self.with_progress(index, |known| known.work.clone());
-        renewed.unwrap_or_else(|| Arc::new(self.plan.work[index].clone().expect("only targets with work are started")))
+        self.with_progress(index, |known| Arc::clone(&known.work))
     }
 
-    /// Reads or changes what is known of a target.
+    /// Whether there is something to do for a target.
+    pub(crate) fn has_work(&self, index: usize) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)[index].is_some()
+    }
+
+    /// Reads or changes what is known of a target with something to do.
     pub(crate) fn with_progress<T>(&self, index: usize, with: impl FnOnce(&mut TargetProgress) -> T) -> T {
-        with(self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(index).or_default())
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        with(known[index].as_mut().expect("only targets with work are started"))
     }
 
     /// Sends an event. Until it is sent it is on the heap: whoever waits would carry it several times over.

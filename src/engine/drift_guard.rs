@@ -72,8 +72,17 @@ impl<'a> DriftGuard<'a> {
     }
 
     /// Does the same right before UpdateService, whatever the age of the last look: another run may have begun since. What it
-    /// deploys is followed where it is the same, and is not taken the place of where it is not.
-    pub async fn look_again(&mut self, permit: &Permit) -> Result<(), RolloutResult> {
+    /// deploys is followed where it is the same, and is not taken the place of where it is not. After it nothing is compared
+    /// with the definition any more, which is most of what a target holds.
+    pub async fn look_a_last_time(&mut self, permit: &Permit) -> Result<(), RolloutResult> {
+        self.look_again(permit).await?;
+        if let Definition::Register { .. } = self.work.definition {
+            self.take(Work::clone(&self.work).once_registered());
+        }
+        Ok(())
+    }
+
+    async fn look_again(&mut self, permit: &Permit) -> Result<(), RolloutResult> {
         let writes = match self.work.definition {
             Definition::Return { .. } => false,
             Definition::Follow { .. } => settings(&self.work, None) != ServiceUpdate::default(),
@@ -96,7 +105,7 @@ impl<'a> DriftGuard<'a> {
 
     fn take(&mut self, work: Work) {
         self.work = Arc::new(work);
-        self.run.with_progress(self.index, |known| known.work = Some(Arc::clone(&self.work)));
+        self.run.with_progress(self.index, |known| known.work = Arc::clone(&self.work));
     }
 
     /// Decides about a service that is not what the work was planned against.

@@ -120,7 +120,7 @@ async fn begin<'a>(
     let deadline = Instant::now() + target.timeout;
     let within = permit.with_deadline(deadline);
     let unused = |ended: RolloutResult| ended.unused(registered.as_ref().map(|it| &it.revision));
-    current.look_again(&within).await.map_err(unused)?;
+    current.look_a_last_time(&within).await.map_err(unused)?;
     let work = &*current.work;
     if within.is_over() {
         return Err(unused(RolloutResult::stopped(run, &within, target)));

@@ -82,7 +82,8 @@ impl Write for Update<'_> {
     /// It took effect if a deployment of it began; or, where it starts none, if its settings hold.
     async fn took_effect(&self) -> Result<Option<Updated>, CallError> {
         let services = self.ecs.describe_services(&self.target.cluster, &[self.target.service.as_str()]).await?;
-        let Some(service) = services.found.first().map(LiveService::read) else { return Ok(None) };
+        let service = services.found.into_iter().next().map(|service| LiveService::read(&service));
+        let Some(service) = service else { return Ok(None) };
         let Some(wanted) = &self.update.task_definition else {
             let ServiceUpdate { desired_count, deployment, .. } = &self.update;
             let counts = desired_count.is_none_or(|count| service.desired == count);

@@ -59,7 +59,7 @@ struct WaveScheduler<'a> {
 /// targets, which may have gone off since the plan was made.
 pub async fn run(run: &Arc<Run>, number: usize, looks_at_alarms: bool) -> WaveEnd {
     let wave = &run.fleet.waves[number];
-    let queue = wave.targets.iter().copied().filter(|&index| run.plan.work[index].is_some()).collect();
+    let queue = wave.targets.iter().copied().filter(|&index| run.has_work(index)).collect();
     let mut running = WaveScheduler {
         run,
         wave,

@@ -22,7 +22,7 @@ pub fn report(path: &Path, wanted: Option<&str>, view: &mut View) -> Result<Repo
         Some(run) => runs.shift_remove(run),
         None => runs.pop().map(|(_, record)| record),
     };
-    let Some(record) = found else {
+    let Some(mut record) = found else {
         let what = wanted.map_or_else(|| "no run".to_owned(), |run| format!("no run {run}"));
         let known: Vec<&str> = runs.keys().map(String::as_str).collect();
         let error = failed(format!("{} has {what}", path.display()));
@@ -38,7 +38,7 @@ pub fn report(path: &Path, wanted: Option<&str>, view: &mut View) -> Result<Repo
     if record.state().refusal().is_none() && record.state().finished_at().is_none() {
         view.warning(&format!("{}: the run broke off; what was under way may go on in ECS", path.display()));
     }
-    Ok(record.report())
+    Ok(record.take_report())
 }
 
 /// Reads the last run of a journal.

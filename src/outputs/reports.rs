@@ -3,17 +3,19 @@
 //! They are made of the events alone, when the run is over, refused or cancelled. A report that cannot be written is a
 //! warning at the end and changes no exit code: what was deployed is deployed.
 
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use crate::base::secrets::ScrubbedLines;
 use crate::base::{file, json, secrets};
 use crate::event::Stamped;
 use crate::plan::preview::Preview;
 use crate::report::kind::Wanted;
-use crate::report::{Kind, Record, Report, html, log, terraform};
+use crate::report::{Kind, Record, Report, log, terraform};
+use crate::state::RunState;
 
-/// The files of one run.
-#[derive(Default)]
+/// The files of one run, and what has become of it so far.
 pub struct Reports {
     wanted: Vec<Wanted>,
     /// Where the logs of the targets go.
@@ -23,6 +25,14 @@ pub struct Reports {
     faults: Vec<String>,
     /// Open files that are closed before the reports are written: connections may have taken every other descriptor by then.
     room: Vec<fs_err::File>,
+}
+
+impl Default for Reports {
+    /// None are wanted.
+    fn default() -> Self {
+        let (wanted, faults, room) = (Vec::new(), Vec::new(), Vec::new());
+        Self { wanted, directory: None, record: Record::of_state(), written: false, faults, room }
+    }
 }
 
 /// How many files a report has open at once, with one to spare.
@@ -57,28 +67,33 @@ impl Reports {
             true => Vec::new(),
             false => (0..ROOM).map_while(|_| fs_err::File::open("/dev/null").ok()).collect(),
         };
-        Ok(Self { wanted: all, directory, record: Record::default(), written: false, faults: Vec::new(), room })
-    }
-
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.wanted.is_empty()
+        let record = if all.is_empty() { Record::of_state() } else { Record::new() };
+        Ok(Self { wanted: all, directory, record, written: false, faults: Vec::new(), room })
     }
 
     /// Takes in an event.
     pub fn event(&mut self, event: &Stamped) {
-        if !self.is_empty() {
-            self.record.apply(event);
-        }
+        self.record.apply(event);
+    }
+
+    /// Returns what has become of the run so far.
+    pub fn state(&self) -> &RunState {
+        self.record.state()
+    }
+
+    /// Returns what has become of the run, and forgets it: nothing more is written.
+    pub fn take_state(&mut self) -> RunState {
+        self.written = true;
+        self.record.take_state()
     }
 
     /// Writes the reports of what was taken in, once.
     pub fn write(&mut self) {
         let begun = self.record.state().started_at().is_some() || self.record.state().refusal().is_some();
-        if self.is_empty() || self.written || !begun {
+        if self.wanted.is_empty() || self.written || !begun {
             return;
         }
-        let report = self.record.report();
+        let report = self.record.take_report();
         self.write_report(&report);
     }
 
@@ -88,11 +103,8 @@ impl Reports {
         self.room.clear();
         let beside = self.directory.as_ref().map(|directory| directory.join(Kind::Html.file()));
         for wanted in std::mem::take(&mut self.wanted) {
-            let text = match wanted.kind {
-                Kind::Html if Some(&wanted.path) == beside.as_ref() => Ok(html::beside_logs(report)),
-                kind => kind.text(report),
-            };
-            self.put(&wanted, text);
+            let has_logs = Some(&wanted.path) == beside.as_ref();
+            self.put(&wanted, |writer| wanted.kind.write(report, has_logs, writer));
         }
         let Some(directory) = self.directory.take() else { return };
         let mut missing: Vec<String> = Vec::new();
@@ -118,7 +130,7 @@ impl Reports {
                 Kind::Markdown => markdown(preview),
                 Kind::Junit | Kind::Dotenv | Kind::Annotations | Kind::Html => continue,
             };
-            self.put(&wanted, Ok(text));
+            self.put(&wanted, |writer| writer.write_all(text.as_bytes()));
         }
     }
 
@@ -127,10 +139,9 @@ impl Reports {
         std::mem::take(&mut self.faults)
     }
 
-    fn put(&mut self, wanted: &Wanted, text: Result<String, String>) {
-        let written = text.and_then(|text| {
-            file::write(&wanted.path, secrets::scrub(&text).as_bytes()).map_err(|error| error.to_string())
-        });
+    fn put(&mut self, wanted: &Wanted, pieces: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        let written =
+            file::write_pieces(&wanted.path, |file| ScrubbedLines::write_all(file, |scrubbed| pieces(scrubbed)));
         if let Err(error) = written {
             self.faults.push(format!("the {} report was not written: {error}", wanted.kind.word()));
         }

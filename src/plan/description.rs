@@ -50,7 +50,7 @@ fn places(fleet: &Fleet) -> Vec<usize> {
 }
 
 /// Returns in what an outline contradicts the fleet and the work, as far as that can be told without a look at AWS.
-pub fn contradiction(fleet: &Fleet, outline: &Outline, work: &[Option<Work>]) -> Option<String> {
+pub fn contradiction(fleet: &Fleet, outline: &Outline, work: &[Option<&Work>]) -> Option<String> {
     let places = places(fleet);
     if !outline.changes.iter().map(|change| &change.target).eq(places.iter().map(|&index| &fleet.targets[index].id)) {
         return Some("its outline has other targets, or another order".to_owned());

@@ -160,11 +160,29 @@ pub enum AgeError {
     },
 }
 
-/// What the head of a file says, before anything else of it is believed.
+/// What the head of a file says that is not believed.
 #[derive(Deserialize)]
 struct Head {
     kind: Option<Value>,
     version: Option<Value>,
+}
+
+impl Head {
+    /// Says what a text is, where it is no saved plan of this version.
+    fn check(text: &str) -> Result<(), ReadError> {
+        let not_json = |error: serde_json::Error| match error.classify() {
+            serde_json::error::Category::Eof => ReadError::Truncated(error.to_string()),
+            _ => ReadError::NotAPlan(error.to_string()),
+        };
+        let head: Self = serde_json::from_str(text).map_err(not_json)?;
+        if head.kind != Some(json!(Kind::Plan)) {
+            return Err(ReadError::NotAPlan("its `kind` is not `roleout-plan`".to_owned()));
+        }
+        match head.version {
+            Some(version) if version == json!(VERSION) => Ok(()),
+            found => Err(ReadError::Version { found: found.unwrap_or_default().to_string() }),
+        }
+    }
 }
 
 impl Saved {
@@ -224,7 +242,10 @@ impl Saved {
     /// Says what cannot be written as JSON: a path that is not UTF-8.
     pub fn to_json(&self, key: Option<&Key>) -> Result<String, String> {
         let text = json::pretty(self).map_err(|error| error.to_string())?;
-        Ok(seal::close(&key.map_or(text.clone(), |key| seal::sign(&text, key))))
+        Ok(seal::close(match key {
+            Some(key) => seal::sign(text, key),
+            None => text,
+        }))
     }
 
     /// Reads what [`Saved::to_json`] writes.
@@ -240,26 +261,20 @@ impl Saved {
     /// # Errors
     /// As [`Saved::parse`], and where the signature is absent or of another key.
     pub fn parse_signed(text: &str, key: Option<&Key>) -> Result<Self, ReadError> {
-        let not_json = |error: serde_json::Error| match error.classify() {
-            serde_json::error::Category::Eof => ReadError::Truncated(error.to_string()),
-            _ => ReadError::NotAPlan(error.to_string()),
-        };
-        let head: Head = serde_json::from_str(text).map_err(not_json)?;
-        if head.kind != Some(json!(Kind::Plan)) {
-            return Err(ReadError::NotAPlan("its `kind` is not `roleout-plan`".to_owned()));
-        }
-        match head.version {
-            Some(version) if version == json!(VERSION) => {}
-            found => return Err(ReadError::Version { found: found.unwrap_or_default().to_string() }),
-        }
-        let (body, signature) = seal::unsign(seal::open(text).ok_or(ReadError::Digest)?);
+        // What the head says is the better reason; of a plan that is carried out it is not read apart.
+        let refused = |error: ReadError| Head::check(text).err().unwrap_or(error);
+        let (body, signature) = seal::unsign(seal::open(text).ok_or_else(|| refused(ReadError::Digest))?);
         if let Some(key) = key {
-            let signature = signature.ok_or(ReadError::Unsigned)?;
-            if !signature.is_of(key) {
-                return Err(ReadError::Signature);
+            let signature = signature.ok_or_else(|| refused(ReadError::Unsigned))?;
+            if !signature.is_of(&body, key) {
+                return Err(refused(ReadError::Signature));
             }
         }
-        let saved: Self = serde_json::from_str(&body).map_err(|error| ReadError::Content(error.to_string()))?;
+        let saved: Self =
+            serde_json::from_str(&body).map_err(|error| refused(ReadError::Content(error.to_string())))?;
+        if saved.version != VERSION {
+            return Err(ReadError::Version { found: saved.version.to_string() });
+        }
         saved.check().map_err(ReadError::Content)?;
         Ok(saved)
     }
@@ -357,9 +372,35 @@ impl Saved {
                 return Err(format!("`{bucket}` in `{region}` is no bucket of S3"));
             }
         }
-        let work: Vec<Option<Work>> = self.targets.iter().map(|target| target.work.clone()).collect();
-        let (fleet, plan) = self.clone().into_parts();
-        description::contradiction(&fleet, &plan.outline, &work).map_or(Ok(()), Err)
+        let work: Vec<Option<&Work>> = self.targets.iter().map(|target| target.work.as_ref()).collect();
+        let (fleet, _) = self.without_work().into_parts();
+        description::contradiction(&fleet, &self.outline, &work).map_or(Ok(()), Err)
+    }
+
+    /// Returns the same fleet with nothing to do and nothing to say.
+    fn without_work(&self) -> Self {
+        let target = |target: &Target| Target {
+            id: target.id.clone(),
+            cluster: target.cluster.clone(),
+            service: target.service.clone(),
+            timeout: target.timeout,
+            alarms: target.alarms.clone(),
+            work: None,
+        };
+        Self {
+            targets: self.targets.iter().map(target).collect(),
+            outline: Outline::default(),
+            made_by: self.made_by.clone(),
+            origin: self.origin.clone(),
+            salt: String::new(),
+            identity: self.identity.clone(),
+            accounts: self.accounts.clone(),
+            waves: self.waves.clone(),
+            notify: Vec::new(),
+            environments: BTreeMap::new(),
+            tiers: BTreeMap::new(),
+            ..*self
+        }
     }
 }
 

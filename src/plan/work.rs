@@ -146,6 +146,15 @@ impl Work {
         self.before.deployment = shared.share(std::mem::take(&mut self.before.deployment));
         self
     }
+
+    /// Forgets what was to be registered, which is most of what it holds, once that is and nothing is compared with it any more.
+    #[must_use]
+    pub fn once_registered(mut self) -> Self {
+        if let Definition::Register { definition, tags, .. } = &mut self.definition {
+            (*definition, *tags) = (Document::default(), Vec::new());
+        }
+        self
+    }
 }
 
 /// Which task definition a target should run.
@@ -196,4 +205,23 @@ pub struct PreviousState {
     /// `deploymentConfiguration`, in ECS's own terms.
     #[schemars(with = "Value")]
     pub deployment: Document,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_registered_is_forgotten_and_all_else_stays() {
+        let service = LiveService::read(&json!({ "taskDefinition": "api:1", "desiredCount": 2 }));
+        let tags = vec![Tag { key: "commit".to_owned(), value: "1".to_owned() }];
+        let definition = Document::write(&json!({ "family": "api" }));
+        let work = Work::new(Definition::Register { definition, newest: 1, tags }, &service);
+        let nothing = Definition::Register { definition: Document::default(), newest: 1, tags: Vec::new() };
+        assert_eq!(work.clone().once_registered(), Work { definition: nothing, ..work });
+        let kept = Work::new(Definition::Keep, &service);
+        assert_eq!(kept.clone().once_registered(), kept);
+    }
 }

@@ -6,6 +6,8 @@
 mod data;
 mod markup;
 
+use std::io::{self, Write};
+
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -34,18 +36,10 @@ const SCRIPT: &str = concat!(
     include_str!("html/page.js"),
 );
 
-/// Returns the report as a page: HTML in UTF-8, without anything to fetch.
-pub fn text(report: &Report) -> String {
-    page(report, false)
-}
-
-/// Returns the page that has the logs of its targets beside it, and links to them.
-pub fn beside_logs(report: &Report) -> String {
-    page(report, true)
-}
-
-fn page(report: &Report, has_logs: bool) -> String {
-    let mut page = Page::default();
+/// Writes the report as a page: HTML in UTF-8, without anything to fetch. Where the logs of its targets are beside it, it links
+/// to them.
+pub(super) fn write(report: &Report, has_logs: bool, writer: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page::new(writer);
     head(report, &mut page);
     page.html(GLYPHS);
     verdict(report, &mut page);
@@ -66,9 +60,10 @@ fn page(report: &Report, has_logs: bool) -> String {
     page.html("</main>\n<aside id=\"detail\" hidden aria-labelledby=\"detail-title\"></aside>\n");
     page.html("<footer>Made by roleout ").text(env!("CARGO_PKG_VERSION"));
     page.html(". Times of day are in UTC; those with a plus count from the start of the run.</footer>\n");
-    page.html("<script type=\"application/json\" id=\"data\">").html(&data::json(report, has_logs));
+    page.html("<script type=\"application/json\" id=\"data\">");
+    data::write(report, has_logs, &mut page);
     page.html("</script>\n<script>").html(SCRIPT).html("</script>\n</body>\n</html>\n");
-    page.into_text()
+    page.end()
 }
 
 /// Returns the glyph and the tone of a verdict.
@@ -81,7 +76,7 @@ fn sign(report: &Report) -> (&'static str, &'static str) {
     }
 }
 
-fn head(report: &Report, page: &mut Page) {
+fn head(report: &Report, page: &mut Page<'_>) {
     let (_, tone) = sign(report);
     let colour = match tone {
         "good" => "%231b7043",
@@ -100,7 +95,7 @@ fn head(report: &Report, page: &mut Page) {
     page.html(colour).html("'/%3E%3C/svg%3E\">\n<style>").html(STYLE).html("</style>\n</head>\n<body>\n");
 }
 
-fn verdict(report: &Report, page: &mut Page) {
+fn verdict(report: &Report, page: &mut Page<'_>) {
     let (shape, tone) = sign(report);
     page.html(
         "<header>\n<div class=\"brand\"><span><b>roleout</b> report</span>\n<nav aria-label=\"Parts of the page\">",
@@ -171,7 +166,7 @@ fn ships(report: &Report) -> Option<String> {
 }
 
 /// The totals: their shares as a bar, and in words.
-fn totals(report: &Report, page: &mut Page) {
+fn totals(report: &Report, page: &mut Page<'_>) {
     let all = report.all();
     if all == 0 {
         return;
@@ -201,7 +196,7 @@ fn totals(report: &Report, page: &mut Page) {
 }
 
 /// What ended the run early.
-fn callouts(report: &Report, page: &mut Page) {
+fn callouts(report: &Report, page: &mut Page<'_>) {
     let verdict = &report.verdict;
     if let Some(refused) = &verdict.refused {
         page.html("<section class=\"callout\" aria-label=\"Refused\"><p><b>Refused:</b> nothing was changed</p><pre>");
@@ -227,7 +222,7 @@ fn callouts(report: &Report, page: &mut Page) {
 }
 
 /// Why targets did not succeed: each distinct outcome and reason once, the worst first.
-fn failures(report: &Report, page: &mut Page) {
+fn failures(report: &Report, page: &mut Page<'_>) {
     let mut groups: IndexMap<_, Vec<&Target>> = IndexMap::new();
     for target in report.worst_first().into_iter().filter(|target| target.outcome.weight() >= 1) {
         let reason = report.reason(target).map(|reason| (summary(reason, target), &reason.evidence, &reason.help));
@@ -255,7 +250,7 @@ fn summary(reason: &Reason, target: &Target) -> String {
     target.deployment.as_ref().map(|id| summary.replace(id, "its deployment")).unwrap_or(summary)
 }
 
-fn failure(report: &Report, targets: &[&Target], page: &mut Page) {
+fn failure(report: &Report, targets: &[&Target], page: &mut Page<'_>) {
     let Some(first) = targets.first() else { return };
     let (shape, tone) = glyph_and_tone(first.outcome);
     page.html("<article class=\"why\">\n<h3 class=\"").html(tone).html("\">").html(&glyph(shape, "")).html("<span>");
@@ -298,7 +293,7 @@ fn failure(report: &Report, targets: &[&Target], page: &mut Page) {
     page.html("</ul>\n</article>\n");
 }
 
-fn waves(report: &Report, page: &mut Page) {
+fn waves(report: &Report, page: &mut Page<'_>) {
     if report.waves.is_empty() {
         return;
     }
@@ -338,7 +333,7 @@ fn wave_ended(wave: &Wave) -> String {
 }
 
 /// What was said of no target in particular.
-fn story(events: &[Line], start: Option<Timestamp>, page: &mut Page) {
+fn story(events: &[Line], start: Option<Timestamp>, page: &mut Page<'_>) {
     if events.is_empty() {
         return;
     }
@@ -354,7 +349,7 @@ fn story(events: &[Line], start: Option<Timestamp>, page: &mut Page) {
 }
 
 /// The runs of which a report was merged.
-fn parts(parts: &[Run], page: &mut Page) {
+fn parts(parts: &[Run], page: &mut Page<'_>) {
     if parts.is_empty() {
         return;
     }

@@ -1,8 +1,10 @@
 //! The forms of a report, and what `--report KIND=PATH` asks for.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::base::json;
 use crate::report::{Report, annotations, dotenv, html, junit, markdown, terraform};
 
 /// A form of a report.
@@ -58,20 +60,32 @@ impl Kind {
         }
     }
 
-    /// Returns a report in this form.
+    /// Writes a report in this form. The forms of which a large run has megabytes are written piece by piece. `has_logs` says
+    /// whether the logs of the targets are beside it.
     ///
     /// # Errors
-    /// It cannot be written in this form; nothing that a run can hold is known to be the reason.
-    pub fn text(self, report: &Report) -> Result<String, String> {
-        Ok(match self {
-            Self::Json => report.to_json(),
-            Self::Junit => junit::text(report)?,
+    /// The writer fails; or it cannot be written in this form: nothing that a run can hold is known to be the reason.
+    pub fn write(self, report: &Report, has_logs: bool, writer: &mut dyn Write) -> io::Result<()> {
+        let text = match self {
+            Self::Json => return json::write_pretty(report, writer),
+            Self::Html => return html::write(report, has_logs, writer),
+            Self::Junit => junit::text(report).map_err(io::Error::other)?,
             Self::Terraform => terraform::text(report),
             Self::Dotenv => dotenv::text(report),
             Self::Annotations => annotations::text(report),
             Self::Markdown => markdown::text(report),
-            Self::Html => html::text(report),
-        })
+        };
+        writer.write_all(text.as_bytes())
+    }
+
+    /// Returns a report in this form, without logs beside it.
+    ///
+    /// # Errors
+    /// As those of [`Self::write`].
+    pub fn text(self, report: &Report) -> io::Result<String> {
+        let mut text = Vec::new();
+        self.write(report, false, &mut text)?;
+        String::from_utf8(text).map_err(io::Error::other)
     }
 }
 

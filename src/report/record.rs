@@ -1,4 +1,6 @@
 //! A run's events, folded into what a report needs: while the run goes on, or out of a journal.
+//!
+//! It has the one state of a run that there is; views and reports both read it.
 
 use std::collections::HashMap;
 
@@ -14,7 +16,8 @@ use crate::state::{RunState, TargetState};
 /// The events of one run so far.
 pub struct Record {
     state: RunState,
-    narrator: Narrator,
+    /// Finds the words for events; `None` where only the state is asked for.
+    narrator: Option<Narrator>,
     lines: HashMap<TargetId, Vec<Line>>,
     events: Vec<Line>,
 }
@@ -28,18 +31,24 @@ impl Default for Record {
 impl Record {
     /// Starts with nothing known.
     pub fn new() -> Self {
-        Self { state: RunState::new(), narrator: Narrator::new(true), lines: HashMap::new(), events: Vec::new() }
+        Self { narrator: Some(Narrator::new(true)), ..Self::of_state() }
+    }
+
+    /// Starts with nothing known, and keeps no words for events: for a run of which no report is made.
+    pub fn of_state() -> Self {
+        Self { state: RunState::new(), narrator: None, lines: HashMap::new(), events: Vec::new() }
     }
 
     /// Takes in the next event.
     pub fn apply(&mut self, event: &Stamped) {
         self.state.apply(event);
+        let Some(narrator) = &mut self.narrator else { return };
         let sentence = match &event.event {
             Event::TasksChanged { target, tasks } => {
                 let revision = self.state.target(target).and_then(TargetState::deploys);
                 Some(sentence::tasks(target, revision, *tasks))
             }
-            _ => self.narrator.narrate(event, &self.state),
+            _ => narrator.narrate(event, &self.state),
         };
         let Some(sentence) = sentence else { return };
         let line = Line { at: event.at, text: sentence.text };
@@ -54,14 +63,18 @@ impl Record {
         &self.state
     }
 
-    /// Reports what is known of the run so far, with the events of its targets.
-    pub fn report(&self) -> Report {
+    /// Returns what has become of the run, and forgets it.
+    pub fn take_state(&mut self) -> RunState {
+        std::mem::take(&mut self.state)
+    }
+
+    /// Reports what is known of the run so far, with the events of its targets. These go into the report and are not in
+    /// another one: of a large run they are most of what a report holds.
+    pub fn take_report(&mut self) -> Report {
         let mut report = Report::from_state(&self.state);
-        report.events.clone_from(&self.events);
+        report.events = std::mem::take(&mut self.events);
         for target in &mut report.targets {
-            if let Some(lines) = self.lines.get(&target.target) {
-                target.events.clone_from(lines);
-            }
+            target.events = self.lines.remove(&target.target).unwrap_or_default();
         }
         report
     }

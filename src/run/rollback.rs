@@ -54,7 +54,7 @@ pub fn read_run(path: &Path, view: &mut View) -> Result<DeployedRun, Error> {
     let report = match serde_json::from_str::<Report>(&text) {
         Ok(report) => report,
         Err(_) => match runs(&text).0.pop() {
-            Some((_, record)) => record.report(),
+            Some((_, mut record)) => record.take_report(),
             None => {
                 let error = failed(format!("{} is neither a report nor a journal", path.display()));
                 return Err(error.help("give the report.json or the journal.jsonl of the run to roll back"));

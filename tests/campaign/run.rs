@@ -152,7 +152,7 @@ impl Back {
             Self::OfRun => {
                 let mut record = Record::new();
                 ran.events.iter().for_each(|event| record.apply(event));
-                DeployedBy::Run(Box::new(record.report().deployed()))
+                DeployedBy::Run(Box::new(record.take_report().deployed()))
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::harness::{Ran, Scene};
 fn report(ran: &Ran) -> Report {
     let mut record = Record::new();
     ran.events.iter().for_each(|event| record.apply(event));
-    record.report()
+    record.take_report()
 }
 
 fn page(report: &Report) -> String {
@@ -55,7 +55,7 @@ async fn the_page_says_the_verdict_and_each_reason_once_and_has_the_whole_report
 
 #[test]
 fn a_report_of_nothing_and_one_of_hard_text_are_pages() {
-    let mut report = Record::new().report();
+    let mut report = Record::new().take_report();
     let none = page(&report);
     assert!(none.contains("<span>not over: the events end before the run does</span></h1>"), "{none}");
     assert!(!none.contains("<section id=\"targets\""), "there is no timeline of no target");

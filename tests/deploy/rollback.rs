@@ -143,7 +143,7 @@ async fn where_nothing_tells_what_was_deployed_a_rollback_is_refused_and_a_repor
     assert_eq!(scene.sandbox.calls().writes, Vec::new());
     let mut record = roleout::report::Record::new();
     halted.events.iter().for_each(|event| record.apply(event));
-    let run = record.report().deployed();
+    let run = record.take_report().deployed();
     for _ in 0..2 {
         let which = DeployedBy::Run(Box::new(run.clone()));
         let ran = by_scope(&later, RollbackOptions { further: false, which }).await;

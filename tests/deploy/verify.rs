@@ -423,7 +423,7 @@ async fn a_success_without_a_task_is_said_to_be_one() {
         assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{count}: {}", ran.said);
         let mut record = Record::new();
         ran.events.iter().for_each(|event| record.apply(event));
-        let report = record.report();
+        let report = record.take_report();
         let texts = [
             summary::text(&ran.state, Paint(false), 120, summary::Extent::Whole),
             report.targets[0].events.iter().map(|line| line.text.as_str()).collect::<String>(),

@@ -70,8 +70,7 @@ fn where_a_signature_is_asked_for_no_other_plan_is_read() {
     let bound = empty().bound_to(Origin { project: Some("7".to_owned()), ..Origin::default() });
     let text = bound.to_json(Some(&one)).expect("JSON");
     let moved = seal::close(
-        &text
-            .replace("\"project\": \"7\"", "\"project\": \"8\"")
+        text.replace("\"project\": \"7\"", "\"project\": \"8\"")
             .split(",\n  \"digest\"")
             .next()
             .map(|it| format!("{it}}}"))

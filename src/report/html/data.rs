@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::base::json::line;
+use crate::report::html::markup::Page;
 use crate::report::{Ending, Pause, Report, Stage, Target, log};
 use crate::state::milliseconds;
 
@@ -37,10 +38,11 @@ pub(super) fn word(ending: Ending) -> String {
     serde_json::to_value(ending).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Returns the data as JSON that can stand in a script element; `has_logs` says whether the logs of targets are beside the page.
-/// Targets are written one by one: as one tree of values, those of a large run would take several times the room of the page.
-pub(super) fn json(report: &Report, has_logs: bool) -> String {
-    let without_targets = Report {
+/// Writes the data as JSON that can stand in a script element; `has_logs` says whether the logs of targets are beside the page.
+/// Reasons and targets are written one by one, a line each: as one text, those of a large run would take as much room as the
+/// whole page.
+pub(super) fn write(report: &Report, has_logs: bool, page: &mut Page<'_>) {
+    let without_lists = Report {
         version: report.version,
         run: report.run.clone(),
         parts: report.parts.clone(),
@@ -48,25 +50,35 @@ pub(super) fn json(report: &Report, has_logs: bool) -> String {
         ships: report.ships.clone(),
         totals: report.totals.clone(),
         waves: report.waves.clone(),
-        reasons: report.reasons.clone(),
+        reasons: Vec::new(),
         targets: Vec::new(),
         targets_left_out: report.targets_left_out,
         events: report.events.clone(),
     };
-    let mut head = present(value_of(&without_targets));
+    let mut head = present(value_of(&without_lists));
     head["first_events"] = json!(FIRST);
     // The worst first: the order in which the page counts them.
     let endings: Map<String, Value> =
         report.totals.keys().rev().map(|ending| (word(*ending), described(*ending))).collect();
-    let mut text = written(&head);
-    text.truncate(text.len() - 1);
+    let head = written(&head);
+    page.html("{\"report\":").html(head.strip_suffix('}').unwrap_or(&head));
     let mut paths = if has_logs { log::paths(&report.targets) } else { Vec::new() }.into_iter();
-    for (place, target) in report.targets.iter().enumerate() {
-        text.push_str(if place == 0 { ",\"targets\":[" } else { "," });
-        text.push_str(&written(&present(data_of(target, report.run.started_at, paths.next()))));
+    list("reasons", report.reasons.iter().map(value_of), page);
+    let targets = report.targets.iter().map(|target| data_of(target, report.run.started_at, paths.next()));
+    list("targets", targets, page);
+    page.html("},\"endings\":").html(&written(&Value::Object(endings))).html("}\n");
+}
+
+/// Writes a member that is a list, unless it is empty.
+fn list(name: &str, items: impl Iterator<Item = Value>, page: &mut Page<'_>) {
+    let mut before = format!(",\"{name}\":[\n");
+    for item in items {
+        page.html(&before).html(&written(&present(item)));
+        before = ",\n".to_owned();
     }
-    let end = if report.targets.is_empty() { "}" } else { "]}" };
-    format!("{{\"report\":{text}{end},\"endings\":{}}}\n", written(&Value::Object(endings)))
+    if before == ",\n" {
+        page.html("\n]");
+    }
 }
 
 /// Returns what the page has of a target, with the path of its log where that is beside the page.

@@ -1,4 +1,6 @@
-//! The text of a page as it grows. What is not ours goes in as text, and cannot become markup.
+//! A page as it is written. What is not ours goes in as text, and cannot become markup.
+
+use std::io::{self, Write};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,26 +8,34 @@ use sha2::{Digest, Sha256};
 
 use crate::base::text::clean_lines;
 
-/// A page so far.
-#[derive(Default)]
-pub(super) struct Page(String);
+/// A page that is being written.
+pub(super) struct Page<'a> {
+    writer: &'a mut dyn Write,
+    written: io::Result<()>,
+}
 
-impl Page {
-    /// Adds what is HTML already.
+impl<'a> Page<'a> {
+    /// Writes to `writer`.
+    pub fn new(writer: &'a mut dyn Write) -> Self {
+        Self { writer, written: Ok(()) }
+    }
+
+    /// Adds what is HTML already. After an error nothing more is written.
     pub fn html(&mut self, html: &str) -> &mut Self {
-        self.0.push_str(html);
+        if self.written.is_ok() {
+            self.written = self.writer.write_all(html.as_bytes());
+        }
         self
     }
 
     /// Adds text.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        self.0.push_str(&escaped(text));
-        self
+        self.html(&escaped(text))
     }
 
-    /// Returns all of it.
-    pub fn into_text(self) -> String {
-        self.0
+    /// Returns whether all of it was written.
+    pub fn end(self) -> io::Result<()> {
+        self.written
     }
 }
 

@@ -2,8 +2,7 @@
 //! the run, and what is on the disk is what was said.
 
 use roleout::base::exit::Exit;
-use roleout::report::Kind;
-use roleout::report::html::beside_logs;
+use roleout::report::Report;
 
 use crate::simulation::facts::{Facts, is_wanted};
 use crate::simulation::invariants::Broken;
@@ -89,9 +88,11 @@ pub fn files_say_the_same(facts: &Facts<'_>, broken: &mut Broken) {
     }
     for (kind, text) in &files.reports {
         // The page lies beside the logs of its targets, and links to them.
-        let made = |report| match kind {
-            Kind::Html => beside_logs(report),
-            kind => kind.text(report).unwrap_or_default(),
+        let made = |report: &Report| {
+            let mut text = Vec::new();
+            kind.write(report, true, &mut text)
+                .map(|()| String::from_utf8_lossy(&text).into_owned())
+                .unwrap_or_default()
         };
         let again = files.again.as_ref().map(made);
         let expected = again.filter(|_| facts.ran.exit.is_some());

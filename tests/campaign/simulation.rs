@@ -1,16 +1,21 @@
 //! A campaign of simulated runs: a seed draws a fleet and what goes wrong, everything happens on a clock that does not wait, and
 //! what must hold is checked on the sandbox's own records.
 
+pub mod changes;
+pub mod decisions;
 pub mod disk;
 pub mod draw;
 pub mod facts;
+pub mod further;
 pub mod invariants;
 pub mod jobs;
 pub mod others;
+pub mod pipeline;
 pub mod random;
 pub mod run;
 pub mod scenario;
 pub mod shrink;
+pub mod signing;
 pub mod truth;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

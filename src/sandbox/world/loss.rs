@@ -1,4 +1,4 @@
-//! What becomes of an answer on its way back: it arrives, is lost, or breaks off.
+//! What becomes of an answer once it is sent: it arrives, is lost, or breaks off.
 
 use crate::sandbox::fault::Fault;
 use crate::sandbox::moment::{Moment, millis};
@@ -6,7 +6,7 @@ use crate::sandbox::wire::{Answer, Fate};
 use crate::sandbox::world::World;
 
 impl World {
-    /// Sends an answer back. `call` is the name of its request, for chance, and when it is; `write` is the account and region
+    /// Sends an answer. `call` is the name of its request, for chance, and when it is; `write` is the account and region
     /// where it is that of a write that has happened.
     pub(super) fn send(
         &mut self,

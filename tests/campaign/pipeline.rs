@@ -78,7 +78,7 @@ impl Stage {
         tokio::select! {
             biased;
             () = meanwhile => {}
-            () = runner.run(true) => {}
+            () = Box::pin(runner.run(true)) => {}
         }
         let merged = runner.merge().await;
         let mut joined = runner.joined(&merged.0, merged.1);
@@ -87,7 +87,7 @@ impl Stage {
         runner.of.joined = Some(joined);
         self.sandbox.clear_faults();
         if drawn.resumes && self.comes_to_rest().await {
-            runner.run(false).await;
+            Box::pin(runner.run(false)).await;
             runner.of.resumed = Some(runner.merge().await.0);
         }
         Some(runner.of)
@@ -188,7 +188,7 @@ impl Runner<'_> {
             let skip_blocked = self.scenario.skip_blocked;
             let command = Command::Deploy;
             let job = Job { from, skip_blocked, journal: Some(journal), end, ..Job::of(command, &fleet) };
-            self.stage.job(job, std::future::pending())
+            Box::pin(self.stage.job(job, std::future::pending()))
         });
         let runs = futures::future::join_all(runs).await;
         // A service deployment is listed some time after it began.

@@ -112,7 +112,7 @@ pub fn simulate(scenario: &Scenario) -> History {
     // The SDK's waits before it sends something again.
     fastrand::seed(scenario.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    roleout::base::secrets::within(|| runtime.expect("a runtime").block_on(history(scenario)))
+    roleout::base::secrets::within(|| runtime.expect("a runtime").block_on(Box::pin(history(scenario))))
 }
 
 async fn history(scenario: &Scenario) -> History {
@@ -139,10 +139,10 @@ async fn history(scenario: &Scenario) -> History {
     let continues = scenario.decisions.is_none();
     let mut job = Job { skip_blocked: scenario.skip_blocked, end: scenario.end, continues, ..deploy };
     let planning = stage.planning(scenario, &mut job).await;
-    let mut pipeline = stage.pipeline(scenario).await;
+    let mut pipeline = Box::pin(stage.pipeline(scenario)).await;
     let mut runs = match &mut pipeline {
         Some(pipeline) => vec![pipeline.joined.take().expect("it was joined")],
-        None => stage.disturbed(scenario, job).await,
+        None => Box::pin(stage.disturbed(scenario, job)).await,
     };
     let rested = stage.comes_to_rest().await;
     let mut nothing_was_left = false;
@@ -264,7 +264,7 @@ impl Stage {
     async fn disturbed(&self, scenario: &Scenario, job: Job) -> Vec<Ran> {
         let decided = Mutex::default();
         let meanwhile = async {
-            tokio::join!(self.meanwhile(scenario), self.decide(scenario, &decided));
+            tokio::join!(Box::pin(self.meanwhile(scenario)), Box::pin(self.decide(scenario, &decided)));
         };
         let mut ran = self.run(job, meanwhile).await;
         self.sandbox.clear_faults();
@@ -340,7 +340,8 @@ impl Stage {
         let (before, began) = (truth::states(&self.sandbox, &job.fleet), self.now());
         let mut signalled = None;
         let exit = {
-            let whole = job.clone().run(&connection, view, &cancel);
+            // On the heap: a test's thread has little stack.
+            let whole = Box::pin(job.clone().run(&connection, view, &cancel));
             let whole = async {
                 let whole = tokio::time::timeout(FOR_EVER, whole).await;
                 whole.unwrap_or_else(|_| Err(Error::new(Exit::Unexpected, "it stood still for a day")))

@@ -41,7 +41,10 @@ pub fn log(scenario: &Scenario) -> String {
         text.push_str(&serde_json::to_string(stamped).expect("an event is JSON").replace(&stamped.run, "run"));
         text.push('\n');
     }
-    text
+    // A refused plan is named by its path, and each scenario has a directory of its own.
+    let mut parts = text.split("roleout-campaign-");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |told, part| told + part.trim_start_matches(|char: char| char.is_ascii_digit() || char == '-'))
 }
 
 /// Returns the invariant of which a line is.

@@ -96,7 +96,7 @@ pub struct Make {
 }
 
 /// What a person decides beforehand for every job that plans.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct PlanArgs {
     /// Go on without the targets that cannot be reached or deployed
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED")]

@@ -1,6 +1,7 @@
 //! The in-process face: the AWS SDK's own HTTP client, answered by the sandbox after its latency.
 
 use std::fmt;
+use std::io;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -10,7 +11,8 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Bytes, Frame};
 
 use crate::sandbox::Sandbox;
 use crate::sandbox::protocol::CBOR;
@@ -57,6 +59,7 @@ impl HttpConnector for InProcess {
             request.body = body.to_bytes().to_vec();
             match sandbox.carry(&request).await {
                 Fate::Answered(answer) => response(answer),
+                Fate::Truncated(answer) => response(answer).map(|response| response.map(truncated)),
                 Fate::Silent => std::future::pending().await,
                 Fate::Reset => Err(ConnectorError::io("connection reset by peer".into())),
             }
@@ -96,4 +99,13 @@ fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {
     headers.insert("x-amzn-requestid", answer.request_id);
     answer.headers.into_iter().for_each(|(name, value)| drop(headers.insert(name, value)));
     Ok(response)
+}
+
+/// The first half of a body, and then what a client reads where the connection breaks.
+fn truncated(body: SdkBody) -> SdkBody {
+    let bytes = body.bytes().unwrap_or_default();
+    let half = Bytes::copy_from_slice(&bytes[..bytes.len() / 2]);
+    let error = io::Error::new(io::ErrorKind::UnexpectedEof, "connection closed before message completed");
+    let parts = [Ok(Frame::data(half)), Err(error)];
+    SdkBody::from_body_1_x(StreamBody::new(futures::stream::iter(parts)))
 }

@@ -23,6 +23,8 @@ pub enum Fault {
     Hang,
     /// `unhealthy`: tasks of a new revision run, fail the health checks and are stopped for that.
     Unhealthy,
+    /// `flap`: tasks of a new revision become healthy, and exit with code 1 some time later, again and again.
+    Flap,
     /// `slow[:FACTOR]`: tasks take so many times longer; 5 unless told.
     Slow(f64),
     /// `vanish`: the service is deleted while it is being deployed.
@@ -58,6 +60,8 @@ pub enum Fault {
     /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService, StopServiceDeployment, RunTask and CreateDeployment happen, but
     /// so many answers are lost.
     Lost(u8),
+    /// `truncated:PERCENT`: so many answers in JSON break off in the middle; what they are the answers to has happened.
+    Truncated(u8),
     /// `cut:PERCENT`: the connections of so many writes break before they are looked at.
     Cut(u8),
     /// `broken:PERCENT`: so many writes are answered with HTTP 500, and do not happen.
@@ -157,6 +161,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "nopull" => Fault::NoPull,
         "hang" => Fault::Hang,
         "unhealthy" => Fault::Unhealthy,
+        "flap" => Fault::Flap,
         "slow" if argument.is_none() => Fault::Slow(SLOW_FACTOR),
         "slow" => Fault::Slow(number("a factor")?),
         "vanish" => Fault::Vanish,
@@ -175,6 +180,7 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
         "silent" => Fault::Silent,
         "reset" => Fault::Reset,
         "lost" => Fault::Lost(percent()?),
+        "truncated" => Fault::Truncated(percent()?),
         "cut" => Fault::Cut(percent()?),
         "broken" => Fault::Broken(percent()?),
         "blind" => Fault::Blind(Duration::from_secs_f64(number("seconds")?.min(MAX_LATENCY / 1000.0))),
@@ -222,9 +228,9 @@ pub fn parse_fault(text: &str) -> Result<(String, Fault), String> {
 }
 
 /// Every fault's name, for help and errors.
-pub const NAMES: &str = "crash, nopull, hang, unhealthy, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
+pub const NAMES: &str = "crash, nopull, hang, unhealthy, flap, slow, vanish, supersede, degrade, stuck, no-return, hook-fails, \
                          hook-hangs, alarm, bake-alarm, task-fails, task-hangs, no-capacity, throttle, silent, reset, \
-                         lost, cut, broken, blind, busy, unavailable, stale, deny, region-off, latency, wrong-account, short-sessions, \
+                         lost, truncated, cut, broken, blind, busy, unavailable, stale, deny, region-off, latency, wrong-account, short-sessions, \
                          token-ends, lagging-lists, \
                          no-service-deployments, image-missing, image-differs, image-late, image-arm64, role-missing, \
                          log-group-missing, secret-missing, \
@@ -233,6 +239,7 @@ const TAKES_ARGUMENT: &[&str] = &[
     "slow",
     "throttle",
     "lost",
+    "truncated",
     "cut",
     "broken",
     "blind",

@@ -102,7 +102,8 @@ fn lines_of(task: &Task, region: &str, group: &str, stream: &str) -> Option<(Log
         (started, format!("level=info msg=\"{name} {} starts\"", container["image"].as_str().unwrap_or_default())),
         (started + 20, "level=info msg=\"connecting to postgres://app:open-sesame@db.internal:5432/app\"".to_owned()),
     ];
-    let crashed = task.nature == Nature::Crash || matches!(task.nature, Nature::Exit(code) if code != 0);
+    let crashed =
+        matches!(task.nature, Nature::Crash | Nature::Flap) || matches!(task.nature, Nature::Exit(code) if code != 0);
     match task.stopped {
         Some(stopped) if crashed => {
             let code = task.exit_code.unwrap_or(1);

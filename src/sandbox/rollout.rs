@@ -69,7 +69,7 @@ impl Service {
                     if let Some(deployment) = self.deployments.iter_mut().find(|one| one.id == owner) {
                         deployment.failed = 0;
                         let resets = breaker(&self.settings)["resetOnHealthyTask"].as_bool().unwrap_or(true);
-                        if resets && nature == Nature::Sound {
+                        if resets && matches!(nature, Nature::Sound | Nature::Flap) {
                             deployment.counted = 0;
                         }
                     }

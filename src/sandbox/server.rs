@@ -30,6 +30,7 @@ impl Sandbox {
             async move {
                 match sandbox.carry(&read(&method, &uri, &headers, &body)).await {
                     Fate::Answered(answer) => response(answer),
+                    Fate::Truncated(answer) => truncated(answer),
                     Fate::Silent => std::future::pending().await,
                     Fate::Reset => broken(),
                 }
@@ -73,4 +74,12 @@ fn response(answer: Answer) -> Response {
 fn broken() -> Response {
     let error = io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by the sandbox");
     Response::new(Body::from_stream(futures::stream::once(std::future::ready(Err::<Bytes, _>(error)))))
+}
+
+/// The first half of an answer, after which hyper closes the connection under the client.
+fn truncated(answer: Answer) -> Response {
+    let half = Bytes::copy_from_slice(&answer.body[..answer.body.len() / 2]);
+    let error = io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by the sandbox");
+    let parts = futures::stream::iter([Ok(half), Err(error)]);
+    response(Answer { body: Vec::new(), ..answer }).map(|_| Body::from_stream(parts))
 }

@@ -86,6 +86,7 @@ impl World {
                 Fault::ImageMissing if in_ecr(definition) => behaviour.nature = Nature::NoPull,
                 Fault::Hang => behaviour.nature = Nature::Hang,
                 Fault::Unhealthy => behaviour.nature = Nature::Unhealthy,
+                Fault::Flap => behaviour.nature = Nature::Flap,
                 Fault::Degrade => behaviour.degrades = true,
                 Fault::BakeAlarm => behaviour.raises = true,
                 Fault::HookFails => behaviour.hooks = Verdict::Fails(String::new()),

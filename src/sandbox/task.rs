@@ -24,6 +24,8 @@ pub(crate) enum Nature {
     Hang,
     /// It runs, fails the health checks and is stopped for that.
     Unhealthy,
+    /// It becomes healthy, and exits with code 1 some time later.
+    Flap,
     /// It runs to its end and exits with the code: a task of RunTask.
     Exit(i32),
 }
@@ -188,7 +190,12 @@ impl Task {
                 Turn::Moved
             }
             Phase::Running => match self.nature {
-                Nature::Crash => {
+                Nature::Flap if !self.healthy => {
+                    self.healthy = true;
+                    self.due = after(self, pace.timing.healthy * 3, "flap");
+                    Turn::Healthy
+                }
+                Nature::Crash | Nature::Flap => {
                     self.fail("EssentialContainerExited", "Essential container in task exited".into(), Some(1), now)
                 }
                 Nature::Unhealthy => {

@@ -55,6 +55,8 @@ impl Answer {
 pub(crate) enum Fate {
     /// It is answered.
     Answered(Answer),
+    /// It is answered, and the connection breaks in the middle of the body.
+    Truncated(Answer),
     /// The connection stays open and nothing comes.
     Silent,
     /// The connection breaks.

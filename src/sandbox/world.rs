@@ -4,6 +4,7 @@
 //! Synchronous: the time is an argument, and nothing here waits.
 
 mod faulted;
+mod loss;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::sandbox::codedeploy::CodeDeploy;
 use crate::sandbox::fault::{Fault, Rule};
 use crate::sandbox::iam_request::{self, IamRequest};
 use crate::sandbox::issuer::Issuer;
-use crate::sandbox::moment::{Moment, millis};
+use crate::sandbox::moment::Moment;
 use crate::sandbox::organizations::Organization;
 use crate::sandbox::parameters::Parameters;
 use crate::sandbox::policy::{Ask, Decision, action_matches, decide};
@@ -231,21 +232,12 @@ impl World {
             let call = Call { account, region, operation: operation.to_owned(), principal, sent, now };
             self.json_call(api, &call, input, &faults)
         });
-        let lost = |percent: u8| self.chance.happens(percent, &format!("lost/{name}"));
-        for fault in faults.iter().filter(|_| is_write(operation) && outcome.is_ok()) {
-            match fault {
-                Fault::Lost(percent) if lost(*percent) => return Fate::Reset,
-                Fault::Blind(long) => {
-                    self.blind.insert((account, region), now + millis(*long));
-                    return Fate::Reset;
-                }
-                _ => {}
-            }
-        }
-        Fate::Answered(match outcome {
+        let write = (is_write(operation) && outcome.is_ok()).then_some((account, region));
+        let answer = match outcome {
             Ok(output) => coding.answer(output, self.request_id()),
             Err(error) => coding.error(&error, self.request_id()),
-        })
+        };
+        self.send(answer, &faults, (&name, now), write)
     }
 
     /// Checks an input by the service's model, and leaves of it what AWS reads.

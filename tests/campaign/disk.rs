@@ -40,6 +40,11 @@ impl Disk {
         self.directory.join("plan.json")
     }
 
+    /// Where the jobs of a pipeline leave what the later ones read.
+    pub fn jobs(&self) -> PathBuf {
+        self.directory.join("roleout-reports")
+    }
+
     fn journal(&self) -> PathBuf {
         self.directory.join("journal.jsonl")
     }

@@ -1,5 +1,6 @@
 //! Draws a scenario from a seed.
 
+use crate::simulation::further;
 use crate::simulation::random::Random;
 use crate::simulation::scenario::{Account, Back, Deed, End, Fault, Other, Saved, Scenario, Service, Wave};
 
@@ -86,6 +87,12 @@ pub fn nothing(seed: u64) -> Scenario {
         back: None,
         on_disk: false,
         clock: Vec::new(),
+        pipeline: None,
+        decisions: None,
+        watches: false,
+        revoked: Vec::new(),
+        pinned: None,
+        lookups: None,
     }
 }
 
@@ -138,13 +145,13 @@ fn drawn(seed: u64, small: bool) -> Scenario {
         7 => short_sessions(&mut scenario),
         10 if !small => crowded(&mut random, &mut scenario),
         13 if !small => unanswered(&mut random, &mut scenario),
-        _ => {}
+        _ => further::add(&mut scenario),
     }
     scenario
 }
 
 /// Draws what others do to a service.
-fn other(random: &mut Random, scenario: &Scenario, span: u64) -> Other {
+pub fn other(random: &mut Random, scenario: &Scenario, span: u64) -> Other {
     let account = random.count(0, scenario.accounts.len() - 1);
     let region = random.pick(&scenario.accounts[account].regions);
     let what = random.pick(&[Deed::Deploys, Deed::Deploys, Deed::Scales, Deed::Repeats, Deed::Returns, Deed::Stops]);
@@ -161,7 +168,7 @@ fn between_jobs(random: &mut Random, scenario: &mut Scenario) {
         let age = if random.happens(10) { random.between(1_441, 5_000) } else { random.between(0, 1_200) };
         let others = if random.happens(50) { random.count(1, 2) } else { 0 };
         let meanwhile = (0..others).map(|_| other(random, scenario, 0)).collect();
-        scenario.saved = Some(Saved { age, meanwhile, skip_stale: random.happens(50) });
+        scenario.saved = Some(Saved { age, meanwhile, skip_stale: random.happens(50), signed: None });
     }
 }
 
@@ -233,7 +240,7 @@ fn crowded(random: &mut Random, scenario: &mut Scenario) {
     scenario.end = random.pick(&[End::Whole, End::Whole, End::Signal(moment)]);
 }
 
-fn account(random: &mut Random, number: usize, rings: usize, regions: usize) -> Account {
+pub fn account(random: &mut Random, number: usize, rings: usize, regions: usize) -> Account {
     let first = random.count(0, 2);
     let regions = (0..random.count(1, regions)).map(|step| REGIONS[(first + step) % 3]).collect();
     Account { number, regions, chain: random.pick(&[2, 2, 2, 1, 3, 4]), ring: random.count(0, rings) }

@@ -69,12 +69,12 @@ impl<'a> Facts<'a> {
     pub fn new(scenario: &'a Scenario, history: &'a History, ran: &'a Ran) -> Self {
         let rolls_back = ran.job.rolls_back();
         let mut facts = Self { scenario, history, ran, rolls_back, targets: Vec::new() };
-        facts.targets = (0..history.fleet.targets.len()).map(|index| facts.facets(index)).collect();
+        facts.targets = (0..ran.job.fleet.targets.len()).map(|index| facts.facets(index)).collect();
         facts
     }
 
     fn facets(&self, index: usize) -> Facets {
-        let target = &self.history.fleet.targets[index];
+        let target = &self.fleet().targets[index];
         let mut facets = Facets { is_codedeploy: target.desired.codedeploy.is_some(), ..Facets::default() };
         let writes = self.ran.calls.writes.iter();
         for write in writes.filter(|write| write.error.is_none() && is_of(write, target)) {
@@ -133,16 +133,16 @@ impl<'a> Facts<'a> {
     }
 
     pub fn fleet(&self) -> &Fleet {
-        &self.history.fleet
+        &self.ran.job.fleet
     }
 
     pub fn id(&self, index: usize) -> &TargetId {
-        &self.history.fleet.targets[index].id
+        &self.fleet().targets[index].id
     }
 
     /// The id of a target's account, and its region.
     pub fn place(&self, index: usize) -> (&str, &str) {
-        let target = &self.history.fleet.targets[index];
+        let target = &self.fleet().targets[index];
         (target.account.id.as_str(), &target.id.region)
     }
 
@@ -170,7 +170,7 @@ impl<'a> Facts<'a> {
 
 /// Whether an image is what the manifest wants.
 pub fn is_wanted(image: &str) -> bool {
-    image.ends_with(":v2")
+    image.split('@').next().is_some_and(|name| name.ends_with(":v2"))
 }
 
 /// Whether a write names a target.

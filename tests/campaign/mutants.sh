@@ -22,7 +22,7 @@ for bug in "${bugs[@]}"; do
     for size in --small ""; do
         found=$(ROLEOUT_MUTANT=$bug "$binary" $size --seeds "0..$seeds" --first 2> /dev/null || true)
         seed=$(sed -n 's/^seed \([0-9]*\) fails.*/\1/p' <<< "$found" | head -1)
-        what=$(sed -n 's/^  \(run [0-9]*: \)\?\([a-z]*\): .*/\2/p' <<< "$found" | head -1)
+        what=$(sed -n 's/^  \(run [^:]*: \)\?\([a-z]*\): .*/\2/p' <<< "$found" | head -1)
         [[ -z $seed ]] || break
     done
     printf '| `%s` | %s | %s |\n' "$bug" "${seed:-none of $seeds} $size" "${what:--}"

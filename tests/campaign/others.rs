@@ -63,6 +63,7 @@ impl Others<'_> {
         let changed = match deed.what {
             Deed::Deploys => deploy(self.sandbox, &place),
             Deed::Scales => update(self.sandbox, &place, json!({ "desiredCount": 3 })),
+            Deed::ScalesTo(count) => update(self.sandbox, &place, json!({ "desiredCount": count })),
             Deed::Repeats => update(self.sandbox, &place, json!({ "forceNewDeployment": true })),
             Deed::Returns => {
                 update(self.sandbox, &place, json!({ "taskDefinition": self.first[index].as_ref()?.revision }))

@@ -14,17 +14,23 @@ use roleout::engine::cancel::{Cancel, Signal};
 use roleout::event::{Event, Stamped};
 use roleout::fleet::{Fleet, TargetSpec};
 use roleout::manifest::load::load_str;
+use roleout::outputs::journal::Journal;
 use roleout::plan::rollback_target::deployed::DeployedBy;
 use roleout::report::Record;
+use roleout::run::saved_file;
 use roleout::sandbox::{Calls, Claims, Sandbox, Timing, parse_fault};
 use roleout::view::View;
 use roleout::view::options::{Format, Options};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::simulation::changes::Changes;
+use crate::simulation::decisions::Decided;
 use crate::simulation::disk::{Disk, Files};
 use crate::simulation::jobs::{self, Command, Job, MAX_AGE};
 use crate::simulation::others::{self, Done, Others};
-use crate::simulation::scenario::{Back, End, Scenario};
+use crate::simulation::pipeline::Pipelined;
+use crate::simulation::scenario::{Back, End, Scenario, Signed};
+use crate::simulation::signing;
 use crate::simulation::truth::{self, Deployment, State, States};
 
 /// One run of the tool, and what the sandbox has of it.
@@ -56,6 +62,8 @@ pub struct Ran {
     pub disturbed: bool,
     /// The ID token that it came with.
     pub token: SecretString,
+    /// The times that somebody ran `roleout continue` meanwhile.
+    pub decided: Vec<Decided>,
 }
 
 impl Ran {
@@ -71,6 +79,8 @@ pub struct Planning {
     pub attempts: usize,
     /// Why no plan was saved.
     pub failed: Option<Error>,
+    /// Why it was not accepted by the job that is to carry it out.
+    pub refused: Option<Error>,
     /// What others did before it was carried out, and ECS had not undone by then.
     pub done: Vec<Done>,
     /// Whether it was too old by then.
@@ -79,12 +89,15 @@ pub struct Planning {
 
 /// All that happened in a scenario.
 pub struct History {
-    pub fleet: Fleet,
+    pub fleet: Arc<Fleet>,
     pub sandbox: Sandbox,
     pub planning: Option<Planning>,
-    /// Every run: the disturbed one first, then a rollback, then those that finish it, then one that has nothing to do,
+    /// The jobs of a child pipeline, which together are the first run.
+    pub pipeline: Option<Pipelined>,
+    /// Every run: the disturbed one first, then who follows what it left, then a rollback, then those that finish it, then one that has nothing to do,
     /// unless the one before it had nothing to do.
     pub runs: Vec<Ran>,
+    pub changes: Changes,
     /// Whether the run that finishes what is left found nothing.
     pub nothing_was_left: bool,
     /// Whether everything had come to rest before the run that finishes; without that it has no say.
@@ -99,7 +112,7 @@ pub fn simulate(scenario: &Scenario) -> History {
     // The SDK's waits before it sends something again.
     fastrand::seed(scenario.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    roleout::base::secrets::within(|| runtime.expect("a runtime").block_on(history(scenario)))
+    roleout::base::secrets::within(|| runtime.expect("a runtime").block_on(Box::pin(history(scenario))))
 }
 
 async fn history(scenario: &Scenario) -> History {
@@ -108,18 +121,29 @@ async fn history(scenario: &Scenario) -> History {
     if scenario.realistic {
         sandbox.set_timing(Timing::realistic());
     }
-    let fleet = fleet(&scenario.manifest(true));
+    let fleet = Arc::new(fleet(&scenario.manifest(true)));
     if scenario.back.is_some() {
         let by_ecs: Vec<bool> = fleet.targets.iter().map(|target| target.desired.codedeploy.is_none()).collect();
-        sandbox.add_history(&fleet.clone().retain(&by_ecs));
+        sandbox.add_history(&(*fleet).clone().retain(&by_ecs));
     }
     let first = truth::states(&sandbox, &fleet);
-    let disk = (scenario.on_disk || scenario.saved.is_some()).then(|| Mutex::new(Disk::new()));
+    let needs_disk = scenario.on_disk || scenario.saved.is_some() || scenario.pipeline.is_some();
+    let disk = needs_disk.then(|| Mutex::new(Disk::new()));
     let writes = scenario.on_disk;
-    let stage = Stage { sandbox, fleet, first, disk, writes, done: Mutex::default(), error: Box::leak(Box::default()) };
-    let mut job = Job { skip_blocked: scenario.skip_blocked, ..Job::of(Command::Deploy) };
+    let (done, changes, error) = (Mutex::default(), Mutex::default(), Box::leak(Box::default()));
+    let stage = Stage { sandbox, fleet, first, disk, writes, done, changes, error };
+    if scenario.lookups.is_some() {
+        stage.put(scenario);
+    }
+    let deploy = Job::of(Command::Deploy, &stage.fleet);
+    let continues = scenario.decisions.is_none();
+    let mut job = Job { skip_blocked: scenario.skip_blocked, end: scenario.end, continues, ..deploy };
     let planning = stage.planning(scenario, &mut job).await;
-    let mut runs = vec![stage.disturbed(scenario, job).await];
+    let mut pipeline = Box::pin(stage.pipeline(scenario)).await;
+    let mut runs = match &mut pipeline {
+        Some(pipeline) => vec![pipeline.joined.take().expect("it was joined")],
+        None => Box::pin(stage.disturbed(scenario, job)).await,
+    };
     let rested = stage.comes_to_rest().await;
     let mut nothing_was_left = false;
     if rested {
@@ -138,10 +162,12 @@ async fn history(scenario: &Scenario) -> History {
         runs.extend(finishing);
         if !nothing_was_left {
             stage.comes_to_rest().await;
-            runs.push(stage.undisturbed(Job::of(Command::Deploy)).await);
+            runs.push(stage.undisturbed(Job::of(Command::Deploy, &stage.fleet)).await);
         }
     }
-    History { fleet: stage.fleet, sandbox: stage.sandbox, planning, runs, nothing_was_left, rested }
+    let changes = stage.changes.into_inner().expect("nobody panicked");
+    let Stage { fleet, sandbox, .. } = stage;
+    History { fleet, sandbox, planning, pipeline, runs, changes, nothing_was_left, rested }
 }
 
 impl Back {
@@ -159,7 +185,7 @@ impl Back {
 }
 
 /// Returns the wave at whose gate a run stopped.
-fn gate(events: &[Stamped]) -> Option<String> {
+pub fn gate(events: &[Stamped]) -> Option<String> {
     events.iter().find_map(|stamped| match &stamped.event {
         Event::GateReached { wave } => Some(wave.clone()),
         _ => None,
@@ -167,22 +193,23 @@ fn gate(events: &[Stamped]) -> Option<String> {
 }
 
 /// The AWS and the fleet of a scenario.
-struct Stage {
-    sandbox: Sandbox,
-    fleet: Fleet,
+pub struct Stage {
+    pub sandbox: Sandbox,
+    pub fleet: Arc<Fleet>,
     /// What each target was at first.
     first: States,
-    disk: Option<Mutex<Disk>>,
+    pub disk: Option<Mutex<Disk>>,
     /// Whether runs write to the disk.
     writes: bool,
     /// What others did since the last look.
     done: Mutex<Vec<Done>>,
+    pub changes: Mutex<Changes>,
     /// By how many milliseconds the clock of the runner is wrong.
-    error: &'static AtomicI64,
+    pub error: &'static AtomicI64,
 }
 
 impl Stage {
-    fn now(&self) -> u64 {
+    pub fn now(&self) -> u64 {
         truth::now(&self.sandbox)
     }
 
@@ -190,7 +217,7 @@ impl Stage {
         Others { sandbox: &self.sandbox, fleet: &self.fleet, first: &self.first, done: &self.done }
     }
 
-    fn take_done(&self) -> Vec<Done> {
+    pub fn take_done(&self) -> Vec<Done> {
         std::mem::take(&mut self.done.lock().expect("nobody panicked"))
     }
 
@@ -200,23 +227,27 @@ impl Stage {
         let path = disk.lock().expect("nobody panicked").plan();
         let token = self.sandbox.id_token(Claims::default());
         let connection = jobs::connection(&self.fleet, &self.sandbox, token, self.error);
-        let planned = jobs::plan(self.fleet.clone(), &connection, &path).await;
+        let signs = drawn.signed.filter(|signed| *signed != Signed::Not).map(|_| signing::key());
+        let planned = jobs::plan((*self.fleet).clone(), &connection, &path, signs).await;
         let attempts = self.sandbox.calls().attempts.len();
         let primaries = self.primaries();
         let age = Duration::from_secs(60 * drawn.age);
         let began = tokio::time::Instant::now();
         self.others().act(scenario, &drawn.meanwhile).await;
         tokio::time::sleep_until(began + age).await;
-        let failed = match planned {
-            Ok(saved) => {
-                job.command = Command::Apply { saved: Box::new(saved), skip_stale: drawn.skip_stale };
-                None
-            }
-            Err(error) => Some(error),
-        };
+        let mut refused = None;
+        let failed = planned.err();
+        if failed.is_none() {
+            drawn.signed.iter().for_each(|signed| signing::tamper(&path, *signed));
+            let wanted = drawn.signed.map(|_| signing::key());
+            job.command = match saved_file::read_signed(&path, wanted.as_ref()) {
+                Ok(saved) => Command::Apply { saved: Box::new(saved), skip_stale: drawn.skip_stale },
+                Err(error) => Command::Refuse(refused.insert(error).clone()),
+            };
+        }
         let (mut done, now) = (self.take_done(), self.primaries());
         done.retain(|done| now[done.index] != primaries[done.index]);
-        Some(Planning { attempts, failed, done, is_too_old: age > MAX_AGE })
+        Some(Planning { attempts, failed, refused, done, is_too_old: age > MAX_AGE })
     }
 
     /// Returns the id of each target's PRIMARY deployment.
@@ -229,26 +260,45 @@ impl Stage {
         self.fleet.targets.iter().map(id).collect()
     }
 
-    async fn disturbed(&self, scenario: &Scenario, job: Job) -> Ran {
-        let others = self.others();
+    /// Runs a job while all goes wrong that is drawn, and follows what it left where somebody does so.
+    async fn disturbed(&self, scenario: &Scenario, job: Job) -> Vec<Ran> {
+        let decided = Mutex::default();
         let meanwhile = async {
-            tokio::join!(self.break_things(scenario), others.act(scenario, &scenario.others), self.set_clock(scenario));
+            tokio::join!(Box::pin(self.meanwhile(scenario)), Box::pin(self.decide(scenario, &decided)));
         };
-        let mut ran = self.run(job, scenario.end, meanwhile).await;
+        let mut ran = self.run(job, meanwhile).await;
         self.sandbox.clear_faults();
         self.error.store(0, Ordering::Relaxed);
         ran.disturbed = true;
+        ran.decided = decided.into_inner().expect("nobody panicked");
+        let watch = match scenario.watches {
+            true => Some(self.run(Job::of(Command::Watch, &self.fleet), std::future::pending()).await),
+            false => None,
+        };
         // A service deployment is listed some time after it began.
         tokio::time::sleep(Duration::from_secs(5)).await;
         ran.deployments = truth::deployments(&self.sandbox, &self.fleet);
-        ran
+        let deployments = ran.deployments.clone();
+        let watch = watch.map(|watch| Ran { deployments, ..watch });
+        [ran].into_iter().chain(watch).collect()
+    }
+
+    /// All that goes wrong beside a run.
+    pub async fn meanwhile(&self, scenario: &Scenario) {
+        let others = self.others();
+        tokio::join!(
+            self.break_things(scenario),
+            others.act(scenario, &scenario.others),
+            self.set_clock(scenario),
+            self.change(scenario)
+        );
     }
 
     /// Runs a command without faults, as often as it has gates.
     async fn whole(&self, scenario: &Scenario, command: &Command) -> Vec<Ran> {
         let (mut runs, mut from) = (Vec::new(), None);
         for _ in 0..=scenario.waves.len() {
-            let ran = self.undisturbed(Job { from, ..Job::of(command.clone()) }).await;
+            let ran = self.undisturbed(Job { from, ..Job::of(command.clone(), &self.fleet) }).await;
             from = gate(&ran.events);
             runs.push(ran);
             if from.is_none() {
@@ -259,15 +309,22 @@ impl Stage {
     }
 
     async fn undisturbed(&self, job: Job) -> Ran {
-        let mut ran = self.run(job, End::Whole, std::future::pending()).await;
+        let mut ran = self.run(job, std::future::pending()).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         ran.deployments = truth::deployments(&self.sandbox, &self.fleet);
         ran
     }
 
-    /// Runs the tool as a job of its own, while something happens around it.
-    async fn run(&self, job: Job, end: End, meanwhile: impl Future<Output = ()>) -> Ran {
+    /// Runs the tool alone, while something happens around it.
+    async fn run(&self, job: Job, meanwhile: impl Future<Output = ()>) -> Ran {
         self.sandbox.forget_calls();
+        let mut ran = self.job(job, meanwhile).await;
+        (ran.calls, ran.done) = (self.sandbox.calls(), self.take_done());
+        ran
+    }
+
+    /// Runs the tool as a job of its own, beside whatever else there is.
+    pub async fn job(&self, job: Job, meanwhile: impl Future<Output = ()>) -> Ran {
         let out = Written { told: Some(self.error), ..Written::default() };
         let err = Written::default();
         let options = Options { format: Format::Jsonl, verbose: true, ..Options::default() };
@@ -276,19 +333,21 @@ impl Stage {
         if let Some(disk) = disk {
             disk.lock().expect("nobody panicked").open(&mut view);
         }
+        job.journal.iter().for_each(|path| view.record(Journal::open(path).expect("a journal")));
         let token = self.sandbox.id_token(Claims::default());
-        let connection = jobs::connection(&self.fleet, &self.sandbox, token.clone(), self.error);
+        let connection = jobs::connection(&job.fleet, &self.sandbox, token.clone(), self.error);
         let cancel = Cancel::default();
-        let (before, began) = (truth::states(&self.sandbox, &self.fleet), self.now());
+        let (before, began) = (truth::states(&self.sandbox, &job.fleet), self.now());
         let mut signalled = None;
         let exit = {
-            let whole = job.clone().run(self.fleet.clone(), &connection, view, &cancel);
+            // On the heap: a test's thread has little stack.
+            let whole = Box::pin(job.clone().run(&connection, view, &cancel));
             let whole = async {
                 let whole = tokio::time::timeout(FOR_EVER, whole).await;
                 whole.unwrap_or_else(|_| Err(Error::new(Exit::Unexpected, "it stood still for a day")))
             };
             let interrupt = async {
-                match end {
+                match job.end {
                     End::Whole => std::future::pending().await,
                     End::Signal(after) => {
                         tokio::time::sleep(Duration::from_millis(after)).await;
@@ -316,6 +375,7 @@ impl Stage {
         let events = stdout.lines().filter_map(|line| serde_json::from_str::<Stamped>(line).ok());
         // A run dates its events from its first one on.
         let events = events.map(|event| Stamped { at: event.at - error, ..event }).collect();
+        let after = truth::states(&self.sandbox, &job.fleet);
         Ran {
             job,
             exit,
@@ -326,13 +386,14 @@ impl Stage {
             began,
             ended,
             signalled,
-            calls: self.sandbox.calls(),
-            done: self.take_done(),
+            calls: Calls::default(),
+            done: Vec::new(),
             before,
-            after: truth::states(&self.sandbox, &self.fleet),
+            after,
             deployments: Vec::new(),
             disturbed: false,
             token,
+            decided: Vec::new(),
         }
     }
 
@@ -365,7 +426,7 @@ impl Stage {
 
     /// Waits until no deployment goes on. What hangs for hours somebody rolls back. Returns whether all services are there
     /// and at rest.
-    async fn comes_to_rest(&self) -> bool {
+    pub async fn comes_to_rest(&self) -> bool {
         let is_at_rest =
             |state: &Option<State>| state.as_ref().is_some_and(|state| state.settled && state.status == "ACTIVE");
         for round in 0..30 {
@@ -401,7 +462,7 @@ fn fleet(manifest: &str) -> Fleet {
 
 /// What the tool writes.
 #[derive(Clone, Default)]
-struct Written {
+pub struct Written {
     bytes: Arc<Mutex<Vec<u8>>>,
     /// By how many milliseconds the clock is wrong now.
     told: Option<&'static AtomicI64>,
@@ -410,7 +471,7 @@ struct Written {
 }
 
 impl Written {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes.lock().expect("no writer panicked")).into_owned()
     }
 

@@ -28,6 +28,54 @@ pub struct Scenario {
     pub on_disk: bool,
     /// When somebody sets the clock of the machine that runs it, and by how many milliseconds it is wrong from then on.
     pub clock: Vec<(u64, i64)>,
+    /// The jobs of a child pipeline that the run is divided into; `None` = it is one job.
+    pub pipeline: Option<Shards>,
+    /// Somebody who runs `roleout continue` beside the run; `None` = the run continues its hooks itself.
+    pub decisions: Option<Vec<Decision>>,
+    /// Whether somebody runs `roleout watch` after the run.
+    pub watches: bool,
+    /// When the sessions of an account, by its place, end before their time, in milliseconds after the run began.
+    pub revoked: Vec<(u64, usize)>,
+    /// When the tags of images that are pinned move, in every registry at once; `None` = images are deployed by their tags.
+    pub pinned: Option<Vec<u64>>,
+    /// When the parameters that are looked up get another value, in every account at once; `None` = there are none.
+    pub lookups: Option<Vec<u64>>,
+}
+
+/// One time that somebody runs `roleout continue`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Milliseconds after the run began.
+    pub at: u64,
+    /// Whether ECS is to roll the deployments back.
+    pub rollback: bool,
+    /// The account that is selected, by its place; `None` = all of them.
+    pub account: Option<usize>,
+}
+
+/// How a child pipeline is divided, and what becomes of its jobs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shards {
+    /// How many jobs share a wave, at most.
+    pub jobs: usize,
+    pub upsets: Vec<Upset>,
+    /// Whether a job that is killed leaves no journal.
+    pub loses: bool,
+    /// Whether somebody starts the waves that have a gate.
+    pub starts: bool,
+    /// Whether the jobs that did not succeed are run again later, when nothing goes wrong any more.
+    pub resumes: bool,
+}
+
+/// What becomes of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upset {
+    /// The place of its wave among those that have targets, and its own in the wave, from 0.
+    pub wave: usize,
+    pub job: usize,
+    pub end: End,
+    /// Whether it is run again at once.
+    pub again: bool,
 }
 
 /// A saved plan, and what happens before it is carried out.
@@ -39,6 +87,23 @@ pub struct Saved {
     pub meanwhile: Vec<Other>,
     /// Whether the run goes on without the targets that changed.
     pub skip_stale: bool,
+    /// What becomes of a plan that only a certain key may have signed; `None` = nobody asks for a signature.
+    pub signed: Option<Signed>,
+}
+
+/// What becomes of the file of a saved plan between the job that signs it and the one that asks for that signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// Nothing.
+    Kept,
+    /// It was never signed.
+    Not,
+    /// Somebody edits it.
+    Edited,
+    /// Somebody edits it and makes its digest anew.
+    Resealed,
+    /// Somebody edits it and signs it with another key.
+    Resigned,
 }
 
 /// How `roleout rollback` is told what to take back.
@@ -113,8 +178,10 @@ pub struct Other {
 pub enum Deed {
     /// Deploys another image.
     Deploys,
-    /// Sets the desired count, as autoscaling does.
+    /// Sets the desired count.
     Scales,
+    /// Sets it to so many, again and again, as autoscaling does.
+    ScalesTo(u32),
     /// Deploys again what runs.
     Repeats,
     /// Deploys what ran at first.
@@ -152,6 +219,13 @@ impl Account {
     }
 }
 
+impl Service {
+    /// Returns the name of the parameter that it looks up.
+    pub fn parameter(&self) -> String {
+        format!("/s{}/url", self.number)
+    }
+}
+
 impl Scenario {
     /// Returns how many targets it has.
     pub fn targets(&self) -> usize {
@@ -160,12 +234,13 @@ impl Scenario {
 
     /// Whether no call fails or is delayed: what goes wrong goes wrong in tasks.
     pub fn is_calm(&self) -> bool {
-        self.clock.is_empty() && self.calls_are_answered()
+        self.clock.is_empty() && self.revoked.is_empty() && self.calls_are_answered()
     }
 
     fn calls_are_answered(&self) -> bool {
-        const CALLS: [&str; 14] = [
+        const CALLS: [&str; 15] = [
             "throttle",
+            "truncated",
             "silent",
             "reset",
             "lost",
@@ -228,8 +303,16 @@ impl Scenario {
         for service in &self.services {
             let (number, cluster) = (service.number, service.cluster);
             let _ = writeln!(text, "  - name: s{number}\n    cluster: {cluster}");
-            let _ = writeln!(text, "    images: {{ app: \"registry.example.com/s{number}:v2\" }}");
-            let _ = writeln!(text, "    environment: {{ app: {{ PASSWORD: {ENVIRONMENT_VALUE} }} }}");
+            let registry = match &self.pinned {
+                Some(_) => "${account.id}.dkr.ecr.${region}.amazonaws.com",
+                None => "registry.example.com",
+            };
+            let _ = writeln!(text, "    images: {{ app: \"{registry}/s{number}:v2\" }}");
+            let pin = self.pinned.as_ref().map(|_| "    pin: digest\n    wait_for_images: 10s\n");
+            text.push_str(pin.unwrap_or_default());
+            let lookup = self.lookups.as_ref().map(|_| format!(", URL: \"${{ssm:{}}}\"", service.parameter()));
+            let lookup = lookup.unwrap_or_default();
+            let _ = writeln!(text, "    environment: {{ app: {{ PASSWORD: {ENVIRONMENT_VALUE}{lookup} }} }}");
             let new = service.new_keys.iter().filter(|_| whole);
             text.extend(service.keys.iter().chain(new).map(|key| format!("    {key}\n")));
         }
@@ -260,7 +343,11 @@ impl Scenario {
         }
         if let Some(saved) = &self.saved {
             let skips = if saved.skip_stale { ", with --skip-stale" } else { "" };
-            let _ = writeln!(text, "# a plan is saved, and carried out {} minutes later{skips}", saved.age);
+            let _ = writeln!(
+                text,
+                "# a plan is saved, and carried out {} minutes later{skips}, signed {:?}",
+                saved.age, saved.signed
+            );
         }
         let before = self.saved.iter().flat_map(|saved| &saved.meanwhile);
         if self.skip_blocked {
@@ -271,6 +358,30 @@ impl Scenario {
         }
         if self.on_disk {
             text.push_str("# with a journal and reports\n");
+        }
+        if let Some(Shards { jobs, upsets, loses, starts, resumes }) = &self.pipeline {
+            let _ = writeln!(
+                text,
+                "# a child pipeline of {jobs} jobs a wave; loses {loses}, starts {starts}, resumes {resumes}"
+            );
+            for Upset { wave, job, end, again } in upsets {
+                let _ = writeln!(text, "# wave {wave}, job {job}: {end:?}, run again {again}");
+            }
+        }
+        for Decision { at, rollback, account } in self.decisions.iter().flatten() {
+            let _ = writeln!(text, "# at {at} ms roleout continue, rollback {rollback}, account {account:?}");
+        }
+        for (at, account) in &self.revoked {
+            let _ = writeln!(text, "# at {at} ms the sessions of a{account} end");
+        }
+        if let Some(moments) = &self.pinned {
+            let _ = writeln!(text, "# images are pinned, and their tags move at {moments:?} ms");
+        }
+        if let Some(moments) = &self.lookups {
+            let _ = writeln!(text, "# parameters are looked up, and change at {moments:?} ms");
+        }
+        if self.watches {
+            text.push_str("# and then roleout watch\n");
         }
         for other in before.chain(&self.others) {
             let Other { at, account, region, service, what } = other;

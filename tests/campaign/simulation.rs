@@ -1,16 +1,21 @@
 //! A campaign of simulated runs: a seed draws a fleet and what goes wrong, everything happens on a clock that does not wait, and
 //! what must hold is checked on the sandbox's own records.
 
+pub mod changes;
+pub mod decisions;
 pub mod disk;
 pub mod draw;
 pub mod facts;
+pub mod further;
 pub mod invariants;
 pub mod jobs;
 pub mod others;
+pub mod pipeline;
 pub mod random;
 pub mod run;
 pub mod scenario;
 pub mod shrink;
+pub mod signing;
 pub mod truth;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,7 +41,10 @@ pub fn log(scenario: &Scenario) -> String {
         text.push_str(&serde_json::to_string(stamped).expect("an event is JSON").replace(&stamped.run, "run"));
         text.push('\n');
     }
-    text
+    // A refused plan is named by its path, and each scenario has a directory of its own.
+    let mut parts = text.split("roleout-campaign-");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |told, part| told + part.trim_start_matches(|char: char| char.is_ascii_digit() || char == '-'))
 }
 
 /// Returns the invariant of which a line is.

@@ -27,6 +27,7 @@ pub struct State {
 /// A service deployment of ECS.
 #[derive(Clone, Debug)]
 pub struct Deployment {
+    pub arn: String,
     pub created: u64,
     pub finished: Option<u64>,
     pub status: String,
@@ -109,6 +110,7 @@ fn of_target(sandbox: &Sandbox, target: &TargetSpec, images: &mut BTreeMap<Strin
             self::image(sandbox, account, region, revision)
         });
         found.push(Deployment {
+            arn: brief["serviceDeploymentArn"].as_str().unwrap_or_default().to_owned(),
             created: millis(&brief["createdAt"]).unwrap_or_default(),
             finished: millis(&brief["finishedAt"]),
             status: brief["status"].as_str().unwrap_or_default().to_owned(),

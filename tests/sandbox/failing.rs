@@ -50,6 +50,25 @@ fn find<'a>(service: &'a Service, id: &str) -> Option<&'a Deployment> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flapping_task_becomes_healthy_and_exits_again_and_again() {
+    let fixture = Fixture::new().await;
+    set_breaker(&fixture, false, false).await;
+    fixture.sandbox.fault("prod/*/api", Fault::Flap).expect("a pattern");
+    fixture.deploy("registry.example.com/api:2").await;
+    let (mut most, mut changes, mut last) = (0, 0, 0);
+    for _ in 0..1_800 {
+        advance(Duration::from_secs(1)).await;
+        let service = fixture.service().await;
+        let running = service.deployments()[0].running_count();
+        (most, changes, last) = (most.max(running), changes + u32::from(running != last), running);
+    }
+    assert!(most > 0 && changes > 10, "{most} ran at once, and that changed {changes} times");
+    let list = fixture.ecs().await.list_tasks().cluster(CLUSTER).desired_status(DesiredStatus::Stopped);
+    let stopped = list.send().await.expect("a list").task_arns.expect("tasks");
+    assert!(stopped.len() > 3, "{stopped:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_trips_the_breaker_and_rolls_back_under_the_old_id() {
     let fixture = Fixture::new().await;
     let before = fixture.service().await;

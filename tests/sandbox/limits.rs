@@ -118,6 +118,19 @@ async fn a_lost_answer_leaves_its_write_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_breaks_off_leaves_its_write_behind_too() {
+    let fixture = Fixture::new().await;
+    fixture.sandbox.fault("prod", Fault::Truncated(100)).expect("a pattern");
+    let ecs = fixture.ecs().await;
+    let call = ecs.update_service().cluster(CLUSTER).service("api").force_new_deployment(true);
+    let error = call.send().await.expect_err("half an answer");
+    assert!(matches!(&error, SdkError::ResponseError(_)), "{error:?}");
+    assert!(ecs.list_clusters().send().await.is_err(), "reads break off, too");
+    fixture.sandbox.clear_faults();
+    assert_eq!(fixture.service().await.deployments().len(), 2, "the update happened");
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_can_break_stall_and_drag() {
     let fixture = Fixture::new().await;
     let ecs = fixture.ecs().await;

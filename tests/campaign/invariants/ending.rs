@@ -69,7 +69,7 @@ pub fn a_rerun_converges(scenario: &Scenario, history: &History, broken: &mut Br
         // One that hangs is for somebody to stop.
         return;
     }
-    if finishing.code() != Some(Exit::Done) && scenario.has_fault("degrade") {
+    if finishing.code() != Some(Exit::Done) && (scenario.has_fault("degrade") || scenario.has_fault("flap")) {
         // What degrades does so for as long as it runs, and where only the count differs nothing is deployed in its place.
         return;
     }

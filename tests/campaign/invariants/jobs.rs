@@ -7,7 +7,7 @@ use roleout::report::Report;
 use crate::simulation::facts::{Facts, is_wanted};
 use crate::simulation::invariants::Broken;
 use crate::simulation::run::{History, Ran};
-use crate::simulation::scenario::{Back, ENVIRONMENT_VALUE, EXTERNAL_ID, End, Scenario};
+use crate::simulation::scenario::{Back, ENVIRONMENT_VALUE, EXTERNAL_ID, End, Scenario, Signed};
 
 /// A saved plan changes nothing when it is made, and nothing of what changed since.
 pub fn plans_are_true_or_refused(scenario: &Scenario, history: &History, broken: &mut Broken) {
@@ -22,6 +22,16 @@ pub fn plans_are_true_or_refused(scenario: &Scenario, history: &History, broken:
         return;
     }
     let attempts = &ran.calls.attempts;
+    match (drawn.signed, &planning.refused) {
+        (None | Some(Signed::Kept), Some(error)) => broken.push("plans", format!("it was not accepted: {error}")),
+        (Some(how), None) if how != Signed::Kept => {
+            broken.push("plans", format!("a plan was accepted of which the signature is {how:?}"));
+        }
+        _ => {}
+    }
+    if planning.refused.is_some() && (!attempts.is_empty() || ran.code() != Some(Exit::Blocked)) {
+        broken.push("plans", format!("a plan that is not accepted ended with {:?}: {attempts:?}", ran.exit));
+    }
     if planning.is_too_old && (!attempts.is_empty() || matches!(ran.exit, Some(Ok(_)))) {
         broken.push("plans", format!("one of {} minutes was carried out: {:?}", drawn.age, ran.exit));
     }

@@ -188,6 +188,11 @@ fn goes_back(facts: &Facts<'_>, account: &str, region: &str, before: u64) -> boo
     })
 }
 
+/// Whether a write is that of somebody who runs `roleout continue` beside a run, which itself continues nothing.
+fn is_somebodys(facts: &Facts<'_>, operation: &str) -> bool {
+    operation == "ContinueServiceDeployment" && !facts.ran.job.continues
+}
+
 pub fn nothing_starts_after_a_halt(facts: &Facts<'_>, broken: &mut Broken) {
     let halt = facts.ran.events.iter().find(|stamped| matches!(stamped.event, Event::RunHalted { .. }));
     let told = halt.map(|stamped| u64::try_from(stamped.at.as_millisecond()).unwrap_or_default());
@@ -195,7 +200,7 @@ pub fn nothing_starts_after_a_halt(facts: &Facts<'_>, broken: &mut Broken) {
         for attempt in facts.ran.calls.attempts.iter().filter(|attempt| attempt.sent > at) {
             let rolls_back = facts.fleet().waves.iter().any(|wave| wave.on_failure != roleout::fleet::OnFailure::Stop);
             let (account, region) = (attempt.account.as_str(), attempt.region.as_str());
-            let begins = BEGINNINGS.contains(&attempt.operation.as_str());
+            let begins = BEGINNINGS.contains(&attempt.operation.as_str()) && !is_somebodys(facts, &attempt.operation);
             // What CodeDeploy is asked for names no service.
             let back = rolls_back
                 && (attempt.operation == "CreateDeployment"
@@ -244,7 +249,8 @@ fn begins_after(facts: &Facts<'_>, wave: &Wave, mut failures: Vec<u64>, late: u6
 
 pub fn nothing_starts_after_a_signal(facts: &Facts<'_>, broken: &mut Broken) {
     let Some(at) = facts.ran.signalled else { return };
-    let late = |operation: &str, sent: u64| BEGINNINGS.contains(&operation) && sent > at;
+    let begins = |operation: &str| BEGINNINGS.contains(&operation) && !is_somebodys(facts, operation);
+    let late = |operation: &str, sent: u64| begins(operation) && sent > at;
     for attempt in facts.ran.calls.attempts.iter().filter(|attempt| late(&attempt.operation, attempt.sent)) {
         broken.push("signal", format!("{attempt:?} was sent after the signal at {at}"));
     }

@@ -6,6 +6,7 @@ use roleout::fleet::{OnBusy, OnFailure, Outcome};
 
 use crate::simulation::facts::{Facets, Facts, is_of};
 use crate::simulation::invariants::Broken;
+use crate::simulation::run::Planning;
 use crate::simulation::scenario::{Deed, End, Saved};
 use crate::simulation::truth::State;
 
@@ -184,13 +185,16 @@ pub fn the_harmless_does_no_harm(facts: &Facts<'_>, broken: &mut Broken) {
     let harmless = |text: &str| {
         HARMLESS.iter().any(|fault| text.ends_with(fault) && !(pauses && fault.ends_with("=no-service-deployments")))
     };
-    let mut disturbs = !facts.ran.done.is_empty() || scenario.end != End::Whole;
+    // A session that AWS ends before its time is used until it was to end.
+    let undecided = scenario.decisions.is_some();
+    let mut disturbs =
+        undecided || !facts.ran.done.is_empty() || !scenario.revoked.is_empty() || facts.ran.job.end != End::Whole;
     // AWS takes a request whose date is wrong by less than five minutes.
     disturbs |= scenario.clock.iter().any(|(_, error)| error.abs() > 280_000 || !scenario.faults.is_empty());
     // What changed since it was planned is refused.
     let is_stale = |saved: &Saved| !saved.meanwhile.is_empty();
-    let is_too_old = facts.history.planning.as_ref().is_some_and(|planning| planning.is_too_old);
-    disturbs |= is_too_old || scenario.saved.as_ref().is_some_and(is_stale);
+    let is_unfit = |planning: &Planning| planning.is_too_old || planning.refused.is_some();
+    disturbs |= facts.history.planning.as_ref().is_some_and(is_unfit) || scenario.saved.as_ref().is_some_and(is_stale);
     if facts.ran.disturbed && (disturbs || !scenario.faults.iter().all(|fault| harmless(&fault.text))) {
         return;
     }
@@ -202,7 +206,7 @@ pub fn the_harmless_does_no_harm(facts: &Facts<'_>, broken: &mut Broken) {
 
 /// A target that names an alarm which goes off during a long bake has not succeeded.
 pub fn a_bake_sees_alarms(facts: &Facts<'_>, broken: &mut Broken) {
-    let is_whole = facts.ran.disturbed && facts.scenario.end == End::Whole && !facts.halted();
+    let is_whole = facts.ran.disturbed && facts.ran.job.end == End::Whole && !facts.halted();
     if !is_whole || !facts.is_calm() || facts.is_shared() || facts.has_fault("slow") {
         return;
     }
@@ -210,7 +214,9 @@ pub fn a_bake_sees_alarms(facts: &Facts<'_>, broken: &mut Broken) {
     for &index in facts.fleet().waves.iter().filter(|wave| wave.bake.as_secs() >= 20).flat_map(|wave| &wave.targets) {
         let (target, facets) = (&facts.fleet().targets[index], &facts.targets[index]);
         let goes_off = !target.alarms.is_empty() && faults().any(|fault| fault.covers(&target.id));
-        if goes_off && facets.last == Some(Outcome::Succeeded) && !facets.is_codedeploy {
+        // A fault is of new revisions: one that an earlier run of the same job has deployed works.
+        let is_new = !facets.registered.is_empty();
+        if goes_off && is_new && facets.last == Some(Outcome::Succeeded) && !facets.is_codedeploy {
             broken.push("alarms", format!("{} succeeded with {:?} in ALARM", target.id, target.alarms));
         }
     }
@@ -218,7 +224,7 @@ pub fn a_bake_sees_alarms(facts: &Facts<'_>, broken: &mut Broken) {
 
 /// What loses its tasks during a long bake that was not cut short has not succeeded.
 pub fn a_bake_sees_what_degrades(facts: &Facts<'_>, broken: &mut Broken) {
-    let is_whole = facts.ran.disturbed && facts.scenario.end == End::Whole && !facts.halted();
+    let is_whole = facts.ran.disturbed && facts.ran.job.end == End::Whole && !facts.halted();
     if !is_whole || !facts.is_calm() || facts.is_shared() || !facts.has_fault("degrade") {
         return;
     }

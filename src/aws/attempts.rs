@@ -22,12 +22,14 @@ pub struct Attempts {
     since: Instant,
     failed: u32,
     throttled: u32,
+    /// How often AWS refused the time of a signature.
+    mistimed: u32,
 }
 
 impl Attempts {
     /// Begins a call that may be tried so often.
     pub fn new(most: u32) -> Self {
-        Self { most, since: Instant::now(), failed: 0, throttled: 0 }
+        Self { most, since: Instant::now(), failed: 0, throttled: 0, mistimed: 0 }
     }
 
     /// A call that is sent once: a later one takes its place.
@@ -44,7 +46,7 @@ impl Attempts {
 
     /// Returns the number of the attempt that is under way, from 1.
     pub fn number(&self) -> u32 {
-        self.failed + self.throttled + 1
+        self.failed + self.throttled + self.mistimed + 1
     }
 
     /// Returns how long the call has been tried by now.
@@ -68,6 +70,11 @@ impl Attempts {
                     return false;
                 }
                 tokio::time::sleep(wait).await;
+                true
+            }
+            // The SDK takes AWS's time from any answer, and signs the next call by that.
+            _ if error.is_mistimed() && self.mistimed == 0 => {
+                self.mistimed += 1;
                 true
             }
             _ => false,
@@ -118,6 +125,21 @@ mod tests {
             attempts.begin();
             assert!(attempts.again(&error(kind)).await, "{kind:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signature_of_a_wrong_time_is_made_once_more() {
+        let mistimed = CallError {
+            code: Some("InvalidSignatureException".to_owned()),
+            ..CallError::plain("DescribeServices", Kind::Refused, "Signature expired: 20261102T070000Z is now earlier")
+        };
+        for mut attempts in [Attempts::once(), Attempts::new(6)] {
+            assert!(attempts.again(&mistimed).await);
+            assert_eq!(attempts.number(), 2);
+            assert!(!attempts.again(&mistimed).await);
+        }
+        let other = CallError { message: "The request signature does not match".to_owned(), ..mistimed };
+        assert!(!Attempts::new(6).again(&other).await);
     }
 
     #[tokio::test(start_paused = true)]

@@ -160,6 +160,13 @@ impl CallError {
         matches!(self.kind, Kind::Throttled | Kind::Unknown)
     }
 
+    /// Whether AWS refused a request for the time of its signature: the clocks differ by more than five minutes.
+    pub fn is_mistimed(&self) -> bool {
+        let is_of_signature = self.is("InvalidSignatureException") || self.is("SignatureDoesNotMatch");
+        let of_time = ["Signature expired", "Signature not yet current"];
+        self.is("RequestTimeTooSkewed") || is_of_signature && of_time.iter().any(|words| self.message.contains(words))
+    }
+
     /// Whether AWS answered with this code, with or without its `Exception`.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref().is_some_and(|own| own.trim_end_matches("Exception") == code.trim_end_matches("Exception"))

@@ -13,6 +13,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::aws::error::{CallError, HopError, Kind};
 use crate::aws::sts::{Grant, Sts};
@@ -28,10 +29,12 @@ use crate::identity::token::{Claims, TokenError, TokenSource};
 
 /// STS fetches the issuer's keys at each exchange and fails under bursts (configure-aws-credentials#299).
 const WEB_IDENTITY_EXCHANGES: usize = 4;
-/// A session is renewed when less than this is left of it, or a third of its length where that is shorter.
+/// A session is renewed when no more than this is left of it, or a third of its length where that is shorter.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
 /// A session with less than this left is not used any more: a request signed now must still be valid on arrival.
 const TOO_LATE: Duration = Duration::from_secs(10);
+/// How long a session is that was asked for without a length (STS API reference, `DurationSeconds`).
+const DEFAULT_LENGTH: Duration = Duration::from_secs(3600);
 /// How long a failed renewal is not repeated while the old session still serves.
 const RETRY_RENEWAL: Duration = Duration::from_secs(30);
 /// The waits between attempts at "Couldn't retrieve verification key", which no SDK repeats (aws-cli#7194).
@@ -45,6 +48,8 @@ pub struct Session {
     pub grant: Arc<Grant>,
     /// How long it was when it was new.
     length: Duration,
+    /// When it was asked for: by a clock that nobody sets, and by one that goes on while the machine sleeps.
+    since: (Instant, SystemTime),
 }
 
 impl std::error::Error for HopError {}
@@ -144,7 +149,9 @@ impl Sessions {
                 let quiet = slot.quiet_until.is_some_and(|until| now < until);
                 let fallback = slot.current.clone().filter(|session| session.serves(now));
                 match &fallback {
-                    Some(session) if now < session.renew_at(left) || quiet => return Ok(session.clone()),
+                    Some(session) if session.left(now) > left.min(session.length / 3) || quiet => {
+                        return Ok(session.clone());
+                    }
                     _ => {}
                 }
                 let walk = slot.walk.get_or_insert_with(|| {
@@ -183,6 +190,7 @@ impl Sessions {
         } else {
             Some(SharedCredentialsProvider::new(self.session(before).await?.grant.credentials.clone()))
         };
+        let since = (Instant::now(), self.shared.clock.now());
         let result = match (from, &self.shared.token) {
             (Some(from), _) => self.shared.sts.assume(hop, &self.shared.session_name, from).await,
             (None, Some(token)) => self.exchange(hop, token).await,
@@ -193,9 +201,8 @@ impl Sessions {
         };
         match result {
             Ok(grant) => {
-                let now = self.shared.clock.now();
-                let length = grant.expires.duration_since(now).unwrap_or_default();
-                Ok(Session { grant: Arc::new(grant), length })
+                let length = length(hop, grant.expires, since.1);
+                Ok(Session { grant: Arc::new(grant), length, since })
             }
             Err(error) => {
                 let token = self
@@ -283,14 +290,23 @@ impl Sessions {
 }
 
 impl Session {
-    /// When it should be renewed by those who want so much of it left.
-    fn renew_at(&self, left: Duration) -> SystemTime {
-        self.grant.expires - left.min(self.length / 3)
+    /// Returns how much of it is left.
+    fn left(&self, now: SystemTime) -> Duration {
+        let (began, date) = self.since;
+        let age = began.elapsed().max(now.duration_since(date).unwrap_or_default());
+        self.length.saturating_sub(age)
     }
 
     fn serves(&self, now: SystemTime) -> bool {
-        now + TOO_LATE < self.grant.expires
+        self.left(now) > TOO_LATE
     }
+}
+
+/// Returns how long a session is that ends at `expires`, by AWS's clock, and was asked for at `now`, by ours. Ours may be wrong,
+/// so it is never longer than it was asked to be, which is what STS gives.
+fn length(hop: &Hop, expires: SystemTime, now: SystemTime) -> Duration {
+    let asked = hop.duration.unwrap_or(DEFAULT_LENGTH);
+    expires.duration_since(now).ok().filter(|left| !left.is_zero()).map_or(asked, |left| left.min(asked))
 }
 
 /// The bridge from [`Sessions`] to the SDK.

@@ -10,9 +10,12 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::Format;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
+use jiff::Timestamp;
 
 use crate::sandbox::Sandbox;
 use crate::sandbox::protocol::CBOR;
@@ -57,9 +60,11 @@ impl HttpConnector for InProcess {
             // To its end, as a connection does: the SDK takes a body that nobody reads for an upload that stalls.
             let body = body.collect().await.map_err(ConnectorError::user)?;
             request.body = body.to_bytes().to_vec();
-            match sandbox.carry(&request).await {
-                Fate::Answered(answer) => response(answer),
-                Fate::Truncated(answer) => response(answer).map(|response| response.map(truncated)),
+            let carried = sandbox.carry(&request).await;
+            let now = sandbox.clock().timestamp();
+            match carried {
+                Fate::Answered(answer) => response(answer, now),
+                Fate::Truncated(answer) => response(answer, now).map(|response| response.map(truncated)),
                 Fate::Silent => std::future::pending().await,
                 Fate::Reset => Err(ConnectorError::io("connection reset by peer".into())),
             }
@@ -88,7 +93,7 @@ fn read(request: &HttpRequest) -> Request {
     }
 }
 
-fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {
+fn response(answer: Answer, now: Timestamp) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
     let headers = response.headers_mut();
@@ -96,6 +101,8 @@ fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {
         headers.insert("smithy-protocol", "rpc-v2-cbor");
     }
     headers.insert("content-type", answer.content_type);
+    // As every server's: the SDK signs by the time that it shows.
+    headers.insert("date", DateTime::from_secs(now.as_second()).fmt(Format::HttpDate).unwrap_or_default());
     headers.insert("x-amzn-requestid", answer.request_id);
     answer.headers.into_iter().for_each(|(name, value)| drop(headers.insert(name, value)));
     Ok(response)

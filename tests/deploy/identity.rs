@@ -1,18 +1,23 @@
 //! Role chains: walked once, renewed in time, and refused before anything is changed.
 
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use roleout::aws::Aws;
 use roleout::base::exit::Exit;
 use roleout::connect::Connection;
 use roleout::event::{Event, Stamped};
 use roleout::exec::keys::Keys;
 use roleout::fleet::Outcome;
+use roleout::identity::session::Sessions;
+use roleout::identity::token::TokenSource;
 use roleout::sandbox::Claims;
 
 use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::harness::{Scene, manifest};
+use crate::runs;
 
 #[tokio::test(start_paused = true)]
 async fn the_token_is_exchanged_once_however_many_accounts_share_the_hub() {
@@ -38,6 +43,32 @@ async fn a_chain_that_expires_every_fifteen_minutes_lasts_through_two_hours() {
     let exchanges = calls.operation("AssumeRoleWithWebIdentity");
     assert!((8..=16).contains(&exchanges), "{exchanges} exchanges in {} s", ran.seconds);
     assert!(!ran.said.contains("Expired"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runner_whose_clock_is_wrong_renews_its_sessions_in_time_and_no_more_often() {
+    let short = manifest(1, 1, "rollout: { timeout: 3h }\n")
+        .replace("role/hub\" }", "role/hub\", duration: 15m }")
+        .replace("external_id: team }", "external_id: team, duration: 15m }");
+    for minutes in [-120, -20, 20, 120] {
+        let scene = Scene::new(&short).claims(Claims { lifetime: Duration::from_secs(4 * 3600), ..Claims::default() });
+        let scene = scene.fault("*=slow:100");
+        let error: &AtomicI64 = Box::leak(Box::new(AtomicI64::new(minutes * 60_000)));
+        let aws = Aws::in_process(scene.sandbox.http_client(), scene.sandbox.clock().set_by(error), "eu-west-1");
+        let token = TokenSource::Held { variable: "TOKEN".to_owned(), token: scene.token.clone() };
+        let sessions = Sessions::new(aws.sts("eu-west-1"), aws.clock(), "job", Some(token), None);
+        let connection = Connection { aws, sessions };
+        let (fleet, choice, start) = (scene.fleet.clone(), scene.choice.clone(), scene.start.clone());
+        let deploy = async |_: &Connection, view| {
+            runs::deploy(fleet, &connection, choice, start, view, scene.cancel.clone()).await
+        };
+        let ran = scene.ran(deploy).await;
+        let told = format!("{minutes}: {:?}\n{}", ran.exit, ran.said);
+        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{told}");
+        let exchanges = scene.sandbox.calls().operation("AssumeRoleWithWebIdentity");
+        assert!((8..=30).contains(&exchanges), "{minutes}: {exchanges} exchanges in {} s", ran.seconds);
+        assert!(!ran.said.contains("Expired"), "{minutes}: {}", ran.said);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,16 +42,19 @@ impl AuxClients {
         Self { base, credentials, account: account.to_owned() }
     }
 
-    fn client(&self, service: Service, region: &str) -> Client {
+    /// Returns how calls of the account are made, and with which credentials.
+    fn config(&self) -> SdkConfig {
         let timeouts = crate::aws::timeouts().to_builder().operation_timeout(OPERATION_TIMEOUT).build();
-        let base = self
-            .base
+        self.base
             .to_builder()
             .credentials_provider(self.credentials.clone())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .build();
-        Client::new(service, &base, &self.account, region)
+            .build()
+    }
+
+    fn client(&self, service: Service, region: &str) -> Client {
+        Client::new(service, &self.config(), &self.account, region)
     }
 
     /// Returns CloudWatch Logs.
@@ -86,7 +89,7 @@ impl AuxClients {
 
     /// Returns the objects of a bucket of S3, which is in the region.
     pub fn objects(&self, region: &str, bucket: &str) -> Objects {
-        Objects::new(Client::of_bucket(&self.base, &self.account, region, bucket))
+        Objects::new(Client::of_bucket(&self.config(), &self.account, region, bucket))
     }
 
     /// Returns ECR.

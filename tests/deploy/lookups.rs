@@ -278,7 +278,7 @@ async fn what_aws_would_refuse_of_a_value_is_told_at_the_place_that_asks_for_it(
     let role = "    task_definition: { file: tests/deploy/named.json, set: { taskRoleArn: \"${ssm:/role}\" } }\n";
     let secret = "    secrets: { app: { KEY: \"${ssm:/key}\" } }\n    task_definition: tests/deploy/named.json\n";
     for (more, name, value, wanted) in [
-        (set, "/timeout", "soon", "must be a number; ${ssm:/timeout} is soon (SSM parameter, version 1)"),
+        (set, "/timeout", "soon", "must be a number; ${ssm:/timeout} is soon (SSM parameter, version 2)"),
         (set, "/timeout", "9000", "deploy.yaml:12:107: `stopTimeout` of container `app`"),
         (role, "/role", "arn:aws:iam::999999999999:role/task", "deploy.yaml:12:76: the role"),
         (secret, "/key", "arn:aws:s3:::bucket", "deploy.yaml:12:29: `arn:aws:s3"),

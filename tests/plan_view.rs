@@ -244,7 +244,7 @@ fn text() {
 
     up to 4 targets can fail before this halts
     estimated 13m, at worst 1h 25m; the job has 58m left; the sessions last 1h 00m, and the ID token
-    that renews them ends before
+    ends before
 
     plan: 8 to deploy, 1 to update, 3 unchanged, 9 blocked
     ");
@@ -262,7 +262,7 @@ fn markdown() {
     | <code>canary</code> | 11 | 4 | 0 | 4 | 7m | 25m | all at once, then 5m of bake |
     | <code>rest</code> | 10 | 5 | 1 | 3 | 6m | 1h 00m | 1 first, then 2 at a time |
 
-    Up to 4 targets can fail before this halts. In time: estimated 13m, at worst 1h 25m; the job has 58m left; the sessions last 1h 00m, and the ID token that renews them ends before.
+    Up to 4 targets can fail before this halts. In time: estimated 13m, at worst 1h 25m; the job has 58m left; the sessions last 1h 00m, and the ID token ends before.
 
     <details><summary>new revision <code>staging/eu-west-1/api</code> <code>(api:7 -&gt; new)</code></summary>
 

@@ -277,7 +277,7 @@ pub(super) fn time(estimate: &TimeEstimate) -> String {
             let left = duration(limit.seconds.saturating_mul(1000));
             match limit.what {
                 Limited::IdToken => format!("the ID token is valid for another {left}"),
-                Limited::Sessions => format!("the sessions last {left}, and the ID token that renews them ends before"),
+                Limited::Sessions => format!("the sessions last {left}, and the ID token ends before"),
                 Limited::Job => format!("the job has {left} left"),
             }
         })

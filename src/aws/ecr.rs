@@ -71,8 +71,9 @@ impl Images {
             }
             answer => answer?,
         };
-        if let Some(resolved) = described(&answer["images"][0]) {
-            return Ok(resolved);
+        let found = &answer["images"][0];
+        if let Some(digest) = found["imageId"]["imageDigest"].as_str() {
+            return Ok(Resolved::Found(Content::read(digest, found["imageManifest"].as_str().unwrap_or_default())));
         }
         let failure = &answer["failures"][0];
         let words = |member: &str| failure[member].as_str().unwrap_or_default().to_owned();
@@ -109,14 +110,6 @@ impl Images {
             self.client.list("DescribePullThroughCacheRules", input, "pullThroughCacheRules", "nextToken").await?;
         Ok(rules.iter().filter_map(|rule| rule["ecrRepositoryPrefix"].as_str().map(str::to_owned)).collect())
     }
-}
-
-/// Reads what ECR describes, where that is anything. The manifest is not held against its digest: ECR answers by the session
-/// that asked, and what plays ECR (moto) makes digests in another way.
-fn described(found: &Value) -> Option<Resolved> {
-    let digest = found["imageId"]["imageDigest"].as_str()?;
-    let manifest = found["imageManifest"].as_str().unwrap_or_default();
-    Some(Resolved::Found(Content::read(digest, manifest)))
 }
 
 fn id(image: &Image) -> Value {

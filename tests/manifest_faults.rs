@@ -148,6 +148,40 @@ fn windows_line_ends_and_a_byte_order_mark() {
 }
 
 #[test]
+fn two_places_far_from_each_other_are_shown_without_what_is_between_them() {
+    let accounts: String = (0..600)
+        .map(|number| {
+            let id = if number == 500 { 400 } else { number };
+            format!(
+                "  - {{ name: a{number}, id: \"444444444{id:03}\", chain: [hub, deployer], regions: [eu-west-1] }}\n"
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(faults(&MANIFEST.replacen("services:\n", &format!("{accounts}services:\n"), 1)), @r#"
+      × accounts `a400` and `a500` have the id 444444444400, so service `api` is there twice: `api` in
+      │ web, eu-west-1
+         ╭─[deploy.yaml:417:23]
+     416 │   - { name: a399, id: "444444444399", chain: [hub, deployer], regions: [eu-west-1] }
+     417 │   - { name: a400, id: "444444444400", chain: [hub, deployer], regions: [eu-west-1] }
+         ·                       ───────┬──────
+         ·                              ╰── and this one
+     418 │   - { name: a401, id: "444444444401", chain: [hub, deployer], regions: [eu-west-1] }
+         ╰────
+         ╭─[deploy.yaml:517:23]
+     516 │   - { name: a499, id: "444444444499", chain: [hub, deployer], regions: [eu-west-1] }
+     517 │   - { name: a500, id: "444444444400", chain: [hub, deployer], regions: [eu-west-1] }
+         ·                       ───────┬──────
+         ·                              ╰── this id
+     518 │   - { name: a501, id: "444444444501", chain: [hub, deployer], regions: [eu-west-1] }
+         ╰────
+      help: correct an id; or, where both are one account, make them one, or give them other clusters or
+            services
+
+    deploy.yaml: 1 error
+    "#);
+}
+
+#[test]
 fn a_manifest_that_is_too_large() {
     let large = format!("{MANIFEST}# {}\n", "x".repeat(1 << 20));
     let error = load_str("deploy.yaml", base(), &large, &variables).expect_err("a fault").to_string();

@@ -3,6 +3,7 @@
 //! The text makes sense without colour, and is the same for the same manifest and width. Prints nothing itself.
 
 use std::fmt;
+use std::ops::Range;
 
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
@@ -11,6 +12,7 @@ use miette::{
 
 use crate::base::text::{clean, is_unsafe};
 use crate::manifest::fault::{Fault, LoadError, plain};
+use crate::manifest::spanned::Span;
 
 /// More faults than this are counted and not shown: the first ones are what a person works on.
 const SHOWN: usize = 50;
@@ -18,6 +20,9 @@ const SHOWN: usize = 50;
 const LONG_LINE: usize = 240;
 /// How much of a long line stays on either side of the fault, in bytes.
 const AROUND: usize = 60;
+/// Two places with no more lines than this between what is shown of them are shown in one piece. The handler asks how many lines
+/// a snippet has, and nothing else of that number.
+const NEAR: usize = 2;
 
 impl LoadError {
     /// Renders every fault with its place, a snippet and what to do, `width` columns wide.
@@ -64,7 +69,7 @@ impl<'a> Shown<'a> {
             None => wrap(&format!("{}: {}", clean(fault.file()), clean(fault.message())), width - 4),
         };
         let help = fault.advice().map(|help| wrap(&clean(help), width - 8));
-        Self { fault, message, help, excerpt: Excerpt { fault, text: visible(fault.text()) } }
+        Self { fault, message, help, excerpt: Excerpt::new(fault) }
     }
 }
 
@@ -126,7 +131,7 @@ impl Diagnostic for Shown<'_> {
         // An excerpt of a long line has room for one place.
         let shown = if self.excerpt.is_cut() { 1 } else { usize::MAX };
         let labels = self.fault.places().take(shown).enumerate().map(|(index, (span, label))| {
-            let (label, range) = (label.map(|label| clean(label).into_owned()), span.start..span.end);
+            let (label, range) = (label.map(|label| clean(label).into_owned()), self.excerpt.within(span));
             match index {
                 0 => LabeledSpan::new_primary_with_span(label, range),
                 _ => LabeledSpan::new_with_span(label, range),
@@ -136,26 +141,48 @@ impl Diagnostic for Shown<'_> {
     }
 }
 
-/// The file, with long lines cut to the part around the place that is asked for.
+/// The lines of the file around the places of a fault, with long ones cut to the part around the place that is asked for. Most faults
+/// need a few lines, and a file can have megabytes.
 #[derive(Debug)]
 struct Excerpt<'a> {
     fault: &'a Fault,
-    /// The file's text, with nothing that a terminal could obey and every character in its place.
+    /// Where in the file it begins, in bytes.
+    from: usize,
+    /// How many lines are above it.
+    above: usize,
+    /// Its text, with nothing that a terminal could obey and every character in its place.
     text: String,
 }
 
-impl Excerpt<'_> {
+impl<'a> Excerpt<'a> {
+    fn new(fault: &'a Fault) -> Self {
+        let file = fault.text();
+        let first = fault.places().map(|(span, _)| span.start).min().unwrap_or_default();
+        let last = fault.places().map(|(span, _)| span.end).max().unwrap_or_default();
+        let (from, to) = around(file, first..last);
+        Self { fault, from, above: file[..from].matches('\n').count(), text: visible(&file[from..to]) }
+    }
+
+    /// Returns where a place of the file is in it.
+    fn within(&self, span: Span) -> Range<usize> {
+        span.start - self.from..span.end - self.from
+    }
+
     /// Whether a line that would be shown is too long.
     fn is_cut(&self) -> bool {
-        let text = &self.text;
         self.fault.places().any(|(span, _)| {
-            let before = &text[..span.start];
-            let start = before.rfind('\n').map_or(0, |at| before[..at].rfind('\n').map_or(0, |at| at + 1));
-            // The line above, the lines of the span and the one below.
-            let end = text[span.end..].match_indices('\n').nth(1).map_or(text.len(), |(at, _)| span.end + at);
-            text[start..end].lines().any(|line| line.len() > LONG_LINE)
+            let (start, end) = around(&self.text, self.within(span));
+            self.text[start..end].lines().any(|line| line.len() > LONG_LINE)
         })
     }
+}
+
+/// Returns where the lines of a span begin and end, with the one above and the one below, and its line end.
+fn around(text: &str, span: Range<usize>) -> (usize, usize) {
+    let before = &text[..span.start];
+    let start = before.rfind('\n').map_or(0, |at| before[..at].rfind('\n').map_or(0, |at| at + 1));
+    let end = text[span.end..].match_indices('\n').nth(1).map_or(text.len(), |(at, _)| span.end + at + 1);
+    (start, end)
 }
 
 impl SourceCode for Excerpt<'_> {
@@ -175,9 +202,9 @@ impl SourceCode for Excerpt<'_> {
                 name,
                 whole.data(),
                 *shown,
-                whole.line(),
+                self.above + whole.line(),
                 whole.column(),
-                whole.line_count(),
+                String::from_utf8_lossy(whole.data()).lines().count() + NEAR,
             );
             return Ok(Box::new(contents));
         }
@@ -193,7 +220,7 @@ impl SourceCode for Excerpt<'_> {
         let line_end = text[line_start..].find('\n').map_or(text.len(), |at| line_start + at);
         let start = boundary(offset.saturating_sub(AROUND)).max(line_start);
         let end = boundary((offset + span.len().min(AROUND) + AROUND).min(line_end)).max(start);
-        let line = text[..line_start].matches('\n').count();
+        let line = self.above + text[..line_start].matches('\n').count();
         let column = text[line_start..start].chars().count();
         let excerpt = SourceSpan::from(start..end);
         Ok(Box::new(MietteSpanContents::new_named(name, &text.as_bytes()[start..end], excerpt, line, column, 1)))

@@ -168,6 +168,11 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// Whether an operation is that of somebody who runs `roleout continue` beside a run, which itself continues nothing.
+pub fn is_somebodys(ran: &Ran, operation: &str) -> bool {
+    operation == "ContinueServiceDeployment" && !ran.job.continues
+}
+
 /// Whether an image is what the manifest wants.
 pub fn is_wanted(image: &str) -> bool {
     image.split('@').next().is_some_and(|name| name.ends_with(":v2"))

@@ -54,7 +54,9 @@ pub fn hooks_are_continued_by_whom_they_concern(facts: &Facts<'_>, broken: &mut 
         let done = if decided.what.rollback { "rolls back" } else { "continues" };
         let told = decided.told.lines().filter(|line| line.contains(done) && line.starts_with('✔')).count();
         if told > took {
-            broken.push("hooks", format!("{told} were told as {done}, and {took} were: {}", decided.told));
+            let writes: Vec<_> = facts.ran.calls.writes.iter().filter(continued).collect();
+            let what = format!("{told} were told as {done}, and {took} were: {}, {writes:?}", decided.told);
+            broken.push("hooks", what);
         }
         if let Some(Ok(Exit::Done)) = &decided.exit
             && decided.told.contains('✖')
@@ -73,10 +75,13 @@ pub fn a_watch_only_reads(facts: &Facts<'_>, broken: &mut Broken) {
         broken.push("watch", format!("it sent {attempt:?}"));
     }
     let mut all_succeeded = true;
+    // A read that lags behind shows no deployment that began just before.
+    let lag = if facts.scenario.has_fault("stale") { 10_000 } else { 0 };
     for (index, facets) in facts.targets.iter().enumerate().filter(|(_, facets)| !facets.is_codedeploy) {
         let id = facts.id(index);
         let began = facts.ran.began;
-        let under_way = |one: &&Deployment| one.created < began && one.finished.is_none_or(|at| at > began + 5_000);
+        let under_way =
+            |one: &&Deployment| one.created + lag < began && one.finished.is_none_or(|at| at > began + 5_000);
         let followed = facts.ran.deployments[index].iter().rfind(under_way);
         let told = facets.finished.first();
         if facets.finished.len() > 1 || (facets.has_work && told.is_none()) {

@@ -60,7 +60,9 @@ pub fn a_rollback_takes_the_run_back(scenario: &Scenario, history: &History, bro
     let is_told = scenario.end == End::Whole && history.planning.is_none();
     // A group of CodeDeploy that has deployed once does not say what ran before it.
     let by_ecs = history.fleet.targets.iter().all(|target| target.desired.codedeploy.is_none());
-    let is_known = forward.is_calm() && !forward.is_shared() && is_told && by_ecs;
+    // By the manifest it is looked for what that would deploy now.
+    let is_moved = back == Back::OfManifest && scenario.lookups.is_some();
+    let is_known = forward.is_calm() && !forward.is_shared() && is_told && by_ecs && !is_moved;
     for (index, target) in history.fleet.targets.iter().enumerate() {
         let (Some(before), Some(was), Some(is)) = (&run.before[index], &begin.before[index], &end.after[index]) else {
             continue;

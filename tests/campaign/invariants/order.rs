@@ -7,7 +7,7 @@ use roleout::base::exit::Exit;
 use roleout::event::Event;
 use roleout::fleet::{Amount, Parallelism, Wave};
 
-use crate::simulation::facts::{Facts, is_of};
+use crate::simulation::facts::{Facts, is_of, is_somebodys};
 use crate::simulation::invariants::Broken;
 
 /// The writes that begin something.
@@ -15,10 +15,11 @@ const BEGINNINGS: [&str; 5] =
     ["RegisterTaskDefinition", "UpdateService", "RunTask", "ContinueServiceDeployment", "CreateDeployment"];
 
 pub fn preflight_comes_first(facts: &Facts<'_>, broken: &mut Broken) {
-    let calls = &facts.ran.calls;
-    let Some(first) = calls.attempts.iter().map(|attempt| attempt.sent).min() else { return };
+    let own = facts.ran.calls.attempts.iter().filter(|attempt| !is_somebodys(facts.ran, &attempt.operation));
+    let own: Vec<_> = own.collect();
+    let Some(first) = own.iter().map(|attempt| attempt.sent).min() else { return };
     if let Some(Exit::Preflight | Exit::Blocked | Exit::Manifest) = facts.ran.code() {
-        broken.push("preflight", format!("a refused run made {} writes", calls.attempts.len()));
+        broken.push("preflight", format!("a refused run made {} writes", own.len()));
     }
     for (target, facets) in facts.fleet().targets.iter().zip(&facts.targets) {
         // A target that is blocked, or that a saved plan has no work for, need not be read.
@@ -26,7 +27,7 @@ pub fn preflight_comes_first(facts: &Facts<'_>, broken: &mut Broken) {
             continue;
         }
         let key = (target.account.id.to_string(), target.id.region.to_string(), target.service.clone());
-        match calls.described.get(&key) {
+        match facts.ran.calls.described.get(&key) {
             Some(at) if *at <= first => {}
             at => {
                 broken.push("preflight", format!("{} was first read at {at:?}, and written to at {first}", target.id))
@@ -188,11 +189,6 @@ fn goes_back(facts: &Facts<'_>, account: &str, region: &str, before: u64) -> boo
     })
 }
 
-/// Whether a write is that of somebody who runs `roleout continue` beside a run, which itself continues nothing.
-fn is_somebodys(facts: &Facts<'_>, operation: &str) -> bool {
-    operation == "ContinueServiceDeployment" && !facts.ran.job.continues
-}
-
 pub fn nothing_starts_after_a_halt(facts: &Facts<'_>, broken: &mut Broken) {
     let halt = facts.ran.events.iter().find(|stamped| matches!(stamped.event, Event::RunHalted { .. }));
     let told = halt.map(|stamped| u64::try_from(stamped.at.as_millisecond()).unwrap_or_default());
@@ -200,7 +196,8 @@ pub fn nothing_starts_after_a_halt(facts: &Facts<'_>, broken: &mut Broken) {
         for attempt in facts.ran.calls.attempts.iter().filter(|attempt| attempt.sent > at) {
             let rolls_back = facts.fleet().waves.iter().any(|wave| wave.on_failure != roleout::fleet::OnFailure::Stop);
             let (account, region) = (attempt.account.as_str(), attempt.region.as_str());
-            let begins = BEGINNINGS.contains(&attempt.operation.as_str()) && !is_somebodys(facts, &attempt.operation);
+            let begins =
+                BEGINNINGS.contains(&attempt.operation.as_str()) && !is_somebodys(facts.ran, &attempt.operation);
             // What CodeDeploy is asked for names no service.
             let back = rolls_back
                 && (attempt.operation == "CreateDeployment"
@@ -249,7 +246,7 @@ fn begins_after(facts: &Facts<'_>, wave: &Wave, mut failures: Vec<u64>, late: u6
 
 pub fn nothing_starts_after_a_signal(facts: &Facts<'_>, broken: &mut Broken) {
     let Some(at) = facts.ran.signalled else { return };
-    let begins = |operation: &str| BEGINNINGS.contains(&operation) && !is_somebodys(facts, operation);
+    let begins = |operation: &str| BEGINNINGS.contains(&operation) && !is_somebodys(facts.ran, operation);
     let late = |operation: &str, sent: u64| begins(operation) && sent > at;
     for attempt in facts.ran.calls.attempts.iter().filter(|attempt| late(&attempt.operation, attempt.sent)) {
         broken.push("signal", format!("{attempt:?} was sent after the signal at {at}"));

@@ -4,7 +4,7 @@ use roleout::base::exit::Exit;
 use roleout::event::Event;
 use roleout::fleet::{OnBusy, OnFailure, Outcome};
 
-use crate::simulation::facts::{Facets, Facts, is_of};
+use crate::simulation::facts::{Facets, Facts, is_of, is_somebodys, is_wanted};
 use crate::simulation::invariants::Broken;
 use crate::simulation::run::Planning;
 use crate::simulation::scenario::{Deed, End, Saved};
@@ -22,7 +22,8 @@ pub fn one_terminal_event_each(facts: &Facts<'_>, broken: &mut Broken) {
         return;
     }
     let Some(Event::RunStarted { plan, .. }) = events.first().map(|stamped| &stamped.event) else {
-        if events.len() > 1 || !facts.ran.calls.writes.is_empty() {
+        let mut own = facts.ran.calls.writes.iter().filter(|write| !is_somebodys(facts.ran, &write.operation));
+        if events.len() > 1 || own.next().is_some() {
             broken.push("events", "what is no run has events or writes");
         }
         return;
@@ -131,6 +132,13 @@ pub fn rollbacks_restore(facts: &Facts<'_>, broken: &mut Broken) {
             broken.push("rollbacks", format!("{} was rolled back and is gone", facts.id(index)));
             continue;
         };
+        // A job that is run again follows what it has begun itself, and brings back what was before that.
+        if is_wanted(&before.image) && !facts.rolls_back && facts.history.pipeline.is_some() {
+            if is_wanted(&after.image) {
+                broken.push("rollbacks", format!("{} is {after:?}: {facets:?}", facts.id(index)));
+            }
+            continue;
+        }
         // Where ECS alone goes back, it gives back the revision, and no settings of deployments.
         let wave = facts.fleet().waves.iter().find(|wave| wave.targets.contains(&index));
         let whole = !facts.rolls_back && wave.is_some_and(|wave| wave.on_failure != OnFailure::Stop);
@@ -194,6 +202,8 @@ pub fn the_harmless_does_no_harm(facts: &Facts<'_>, broken: &mut Broken) {
     // What changed since it was planned is refused.
     let is_stale = |saved: &Saved| !saved.meanwhile.is_empty();
     let is_unfit = |planning: &Planning| planning.is_too_old || planning.refused.is_some();
+    // What is done beside the jobs of a pipeline is known of all of them together.
+    disturbs |= facts.history.pipeline.is_some() && !scenario.others.is_empty();
     disturbs |= facts.history.planning.as_ref().is_some_and(is_unfit) || scenario.saved.as_ref().is_some_and(is_stale);
     if facts.ran.disturbed && (disturbs || !scenario.faults.iter().all(|fault| harmless(&fault.text))) {
         return;

@@ -190,6 +190,17 @@ struct Continue<'a> {
     action: &'static str,
 }
 
+impl Continue<'_> {
+    /// Whether a hook ended in another way than this call would have ended it: somebody else was there before, or its time was over.
+    fn contradicts(&self, hook: &Hook) -> bool {
+        let timed_out = |action: &str| hook.status == "TIMED_OUT" && hook.timeout_action.as_deref() == Some(action);
+        match self.action {
+            "CONTINUE" => hook.status == "FAILED" || timed_out("ROLLBACK"),
+            _ => hook.status == "SUCCEEDED" || timed_out("CONTINUE"),
+        }
+    }
+}
+
 impl Write for Continue<'_> {
     type Answer = Value;
 
@@ -197,12 +208,13 @@ impl Write for Continue<'_> {
         self.ecs.continue_service_deployment(self.arn, self.hook, self.action, permit).await
     }
 
-    /// It took effect if the hook waits no longer.
+    /// It took effect if the hook waits no longer, and did not end in another way.
     async fn took_effect(&self) -> Result<Option<Value>, CallError> {
         let objects = self.ecs.describe_service_deployments(&[self.arn]).await?;
-        let object = objects.into_iter().next();
-        let waits = |object: &Value| Progress::read(object).waiting().any(|hook| hook.id == self.hook);
-        Ok(object.filter(|object| !waits(object)))
+        let is_open = |hook: &Hook| hook.is_waiting() || self.contradicts(hook);
+        let is_open =
+            |object: &Value| Progress::read(object).hooks.iter().any(|hook| hook.id == self.hook && is_open(hook));
+        Ok(objects.into_iter().next().filter(|object| !is_open(object)))
     }
 }
 

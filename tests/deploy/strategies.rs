@@ -294,6 +294,37 @@ async fn at_a_hook_a_deployment_can_be_sent_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_somebody_else_decided_before_a_lost_answer_is_not_told_as_ours() {
+    for (rollback, theirs) in [(false, "ROLLBACK"), (true, "CONTINUE")] {
+        let mut scene = scene(1, &[BLUE_GREEN, PAUSE]);
+        scene.fleet.targets[0].timeout = Duration::from_secs(480);
+        assert_eq!(scene.deploy().await.code(), Exit::TimedOut);
+        let reads = || scene.sandbox.calls().operation("DescribeServiceDeployments");
+        let before = reads();
+        let ((exit, said), ()) =
+            tokio::join!(answer(&scene, continue_hooks::HookFilter { dry_run: false, rollback }), async {
+                while reads() == before {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                scene.sandbox.fault("*", Fault::Reset).expect("a fault");
+                let input = json!({ "cluster": "main", "service": "s0" });
+                let ask = |operation, input| scene.sandbox.call_as_operator("a0", "eu-west-1", operation, input);
+                let listed = ask("ListServiceDeployments", &input).expect("listed");
+                let arn = listed["serviceDeployments"][0]["serviceDeploymentArn"].clone();
+                let described = json!({ "serviceDeploymentArns": [arn] });
+                let described = ask("DescribeServiceDeployments", &described).expect("described");
+                let hook = described["serviceDeployments"][0]["lifecycleHookDetails"][0]["hookId"].clone();
+                let input = json!({ "serviceDeploymentArn": arn, "hookId": hook, "action": theirs });
+                ask("ContinueServiceDeployment", &input).expect("they were first");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                scene.sandbox.clear_faults();
+            });
+        assert_eq!(exit, Exit::Failed, "{theirs}: {said}");
+        assert!(said.contains("The lifecycle hook does not await an action"), "{theirs}: {said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rollback_continues_the_hooks_of_its_own_deployment_as_the_run_does() {
     for continues in [true, false] {
         let settings = format!("    cluster: main\n    deployment: {{ {BLUE_GREEN}, {PAUSE} }}\n");

@@ -128,6 +128,13 @@ fn container(mode: &'static str) -> impl Strategy<Value = Value> {
         maybe("linuxParameters", object(linux)),
         maybe("privileged", switch()),
         maybe("user", word()),
+        maybe("workingDirectory", word()),
+        maybe("startTimeout", number()),
+        maybe("stopTimeout", number()),
+        maybe("readonlyRootFilesystem", switch()),
+        maybe("interactive", switch()),
+        maybe("dnsServers", words()),
+        maybe("dockerLabels", prop::collection::hash_map("[a-z]{3}", "[a-z]{3}", 0..3).prop_map(|map| json!(map))),
         maybe("memberOfTheFuture", object(vec![always("setting", word()), maybe("count", number())])),
     ])
 }

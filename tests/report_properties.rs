@@ -24,7 +24,8 @@ const OUTCOMES: [&str; 9] =
 type Course = Vec<Value>;
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    // A failure is made smaller for so long, in milliseconds.
+    ProptestConfig { cases, failure_persistence: None, max_shrink_time: 10_000, ..ProptestConfig::default() }
 }
 
 fn id(number: usize) -> String {
@@ -41,16 +42,19 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A log: a few lines, or what a task writes that never stops.
-fn log() -> impl Strategy<Value = Vec<String>> {
-    let endless = ("[<&a-z]{400,800}", 40..80_usize).prop_map(|(line, lines)| vec![line; lines]);
-    prop_oneof![9 => prop::collection::vec(text(), 0..4), 1 => endless]
+/// What speaks for a failure: one thing, or more than anybody reads.
+fn evidence() -> impl Strategy<Value = Vec<Value>> {
+    let one = |(text, log): (String, Vec<String>)| json!({ "text": text, "tasks": 2, "log": log });
+    let short = (text(), prop::collection::vec(text(), 0..4)).prop_map(move |it| vec![one(it)]);
+    let endless = ("[<&a-z]{400,800}", 20..40_usize).prop_map(move |(line, times)| {
+        (0..times).map(|number| one((format!("{number}{line}"), vec![line.clone(); times]))).collect()
+    });
+    prop_oneof![9 => short, 1 => endless]
 }
 
 fn reason() -> impl Strategy<Value = Value> {
-    (text(), text(), log()).prop_map(|(summary, help, log)| {
-        json!({ "summary": summary, "evidence": [{ "text": help, "tasks": 2, "log": log }], "help": help })
-    })
+    (text(), text(), evidence())
+        .prop_map(|(summary, help, evidence)| json!({ "summary": summary, "evidence": evidence, "help": help }))
 }
 
 fn course() -> impl Strategy<Value = Course> {

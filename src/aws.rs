@@ -8,6 +8,7 @@ mod attempts;
 pub mod bounded;
 pub mod calls;
 pub mod codedeploy;
+pub mod credentials;
 pub mod denial;
 pub mod ecr;
 pub mod ecs;
@@ -56,6 +57,7 @@ use tokio::sync::Semaphore;
 
 use self::bounded::Bounded;
 use self::calls::CallLog;
+use self::credentials::AccountCredentials;
 use self::settings::{Endpoints, Settings};
 use crate::aws::timing::{ATTEMPT_TIMEOUT, ATTEMPTS, CONNECT_TIMEOUT, OPERATION_TIMEOUT};
 use crate::base::clock::Clock;
@@ -248,27 +250,27 @@ impl Aws {
     }
 
     /// Returns the services of an account besides ECS, as a session of it may use them.
-    pub fn aux_clients(&self, account: &str, credentials: SharedCredentialsProvider) -> others::AuxClients {
-        others::AuxClients::new(Arc::clone(&self.base), account, credentials)
+    pub fn aux_clients(&self, account: &str, credentials: impl Into<AccountCredentials>) -> others::AuxClients {
+        others::AuxClients::new(Arc::clone(&self.base), account, credentials.into())
     }
 
     /// Returns the ECS client of one account and region, made at the first call with `credentials`.
-    pub fn ecs(
+    pub fn ecs<C: Into<AccountCredentials>>(
         &self,
         account: &str,
         region: &str,
-        credentials: impl Fn() -> SharedCredentialsProvider,
+        credentials: impl Fn() -> C,
     ) -> Arc<ecs::Ecs> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let Clients { shared, by_place } = &mut *clients;
         let key = (account.to_owned(), region.to_owned());
         Arc::clone(by_place.entry(key).or_insert_with(|| {
             let attempts = self.base.retry_config().map_or(ATTEMPTS, RetryConfig::max_attempts);
-            let credentials = credentials();
+            let credentials = credentials().into();
             let others = others::AuxClients::new(Arc::clone(&self.base), account, credentials.clone());
             let place = aws_sdk_ecs::config::Builder::new()
                 .region(Region::new(region.to_owned()))
-                .credentials_provider(credentials)
+                .credentials_provider(credentials.provider)
                 // Sessions renew themselves; a second cache in front of them would only hide it.
                 .identity_cache(aws_sdk_ecs::config::IdentityCache::no_cache())
                 .interceptor(CallLog::new(account, region));

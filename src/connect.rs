@@ -151,7 +151,7 @@ impl Connection {
         let connection = self.clone();
         Arc::new(move |target: &TargetSpec| {
             let chain = &target.account.chain;
-            connection.aws.ecs(target.account.id.as_str(), &target.id.region, || connection.sessions.provider(chain))
+            connection.aws.ecs(target.account.id.as_str(), &target.id.region, || connection.sessions.credentials(chain))
         })
     }
 }

@@ -68,7 +68,8 @@ macro_rules! sent {
         let wire = Wire::new(&$body, $attempts.number());
         // On the heap while it lasts: the SDK's futures are tens of kilobytes, and whoever awaits one would carry it.
         let request = $self.client.$operation().customize().config_override($self.place.clone());
-        let result = Box::pin(request.interceptor(wire.clone()).send()).await;
+        let request = request.interceptor(wire.clone()).interceptor($attempts.signer());
+        let result = Box::pin(request.send()).await;
         $self.finish($group, $name, result.map(drop), &wire, &$attempts)
     }};
 }
@@ -91,26 +92,40 @@ macro_rules! call {
     }};
 }
 
-/// Sends a write whose turn it is, once, unless the permit is over before it is on the wire.
+/// Sends a write in a turn that is held, once, unless the permit is over before it is on the wire.
 macro_rules! write {
-    ($self:ident, $turn:expr, $permit:expr, $attempts:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
+    ($self:ident, $permit:expr, $attempts:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
         let (wire, gate) = (Wire::new(&$body, $attempts.number()), Gate::new($permit));
         let request = $self.client.$operation().customize().config_override($self.place.clone());
-        let request = request.interceptor(wire.clone()).interceptor(gate.clone());
-        let result = gate.carry(Box::pin(request.send())).await;
-        drop($turn);
-        match result {
+        let request = request.interceptor(wire.clone()).interceptor(gate.clone()).interceptor($attempts.signer());
+        match gate.carry(Box::pin(request.send())).await {
             Some(result) => $self.finish($group, $name, result.map(drop), &wire, &$attempts),
             None => Err(CallError::withdrawn($name)),
         }
     }};
 }
 
-/// Sends a write once, unless the permit is over before it is on the wire.
+/// Sends a write whose turn it is, unless the permit is over before it is on the wire. It is sent once, and in the same turn once
+/// more where AWS did nothing for the session that had signed it.
+macro_rules! write_in_turn {
+    ($self:ident, $turn:expr, $permit:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
+        let (turn, mut attempts) = ($turn, $self.once());
+        let result = loop {
+            match write!($self, $permit, attempts, $group, $name, $operation, $body) {
+                Err(error) if attempts.again(&error).await => {}
+                result => break result,
+            }
+        };
+        drop(turn);
+        result
+    }};
+}
+
+/// Sends a write once its turn has come, as `write_in_turn` does.
 macro_rules! write_once {
     ($self:ident, $permit:expr, $group:expr, $name:literal, $operation:ident, $body:expr) => {{
         let turn = $self.turn($group, $name, $permit).await?;
-        write!($self, turn, $permit, Attempts::once(), $group, $name, $operation, $body)
+        write_in_turn!($self, turn, $permit, $group, $name, $operation, $body)
     }};
 }
 
@@ -133,7 +148,12 @@ impl Ecs {
 
     /// Returns the attempts at a call that may be repeated.
     fn attempts(&self) -> Attempts {
-        Attempts::new(self.attempts)
+        Attempts::new(self.attempts, self.others.signer())
+    }
+
+    /// Returns those at a call that is sent once.
+    fn once(&self) -> Attempts {
+        Attempts::once(self.others.signer())
     }
 
     fn finish<E>(
@@ -182,8 +202,14 @@ impl Ecs {
     /// Describes a service in the place of the write whose turn it is. Sent once.
     pub async fn look_in_turn(&self, _: &Turn<'_>, cluster: &str, service: &str) -> Result<Services, CallError> {
         let body = json!({ "cluster": cluster, "services": [service] });
-        self.limits.take(Group::ServiceRead).await;
-        sent!(self, Attempts::once(), Group::ServiceRead, "DescribeServices", describe_services, body).map(services)
+        let mut attempts = self.once();
+        loop {
+            self.limits.take(Group::ServiceRead).await;
+            match sent!(self, attempts, Group::ServiceRead, "DescribeServices", describe_services, body) {
+                Err(error) if attempts.again(&error).await => {}
+                result => return result.map(services),
+            }
+        }
     }
 
     /// Describes at most [`SERVICES_PER_CALL`] services of one cluster.
@@ -195,7 +221,7 @@ impl Ecs {
     /// Describes services as [`Self::describe_services`] does, but is sent once: the next look is the retry.
     pub async fn look_at_services(&self, cluster: &str, names: &[&str]) -> Result<Services, CallError> {
         let body = json!({ "cluster": cluster, "services": names });
-        call!(self, Attempts::once(), Group::ServiceRead, "DescribeServices", describe_services, body).map(services)
+        call!(self, self.once(), Group::ServiceRead, "DescribeServices", describe_services, body).map(services)
     }
 
     /// Describes a revision, by `family`, `family:revision` or ARN. A family alone means its newest ACTIVE revision. Its
@@ -273,7 +299,7 @@ impl Ecs {
             body["forceNewDeployment"] = json!(true);
         }
         let mut answer =
-            write!(self, turn, permit, Attempts::once(), Group::ServiceModify, "UpdateService", update_service, body)?;
+            write_in_turn!(self, turn, permit, Group::ServiceModify, "UpdateService", update_service, body)?;
         Ok(answer["service"].take())
     }
 
@@ -282,7 +308,7 @@ impl Ecs {
         let body = json!({ "cluster": cluster, "service": service });
         let mut answer = call!(
             self,
-            Attempts::once(),
+            self.once(),
             Group::ServiceDeployment,
             "ListServiceDeployments",
             list_service_deployments,
@@ -361,7 +387,7 @@ impl Ecs {
         let body = json!({ "serviceDeploymentArns": arns });
         let mut answer = call!(
             self,
-            Attempts::once(),
+            self.once(),
             Group::ServiceDeployment,
             "DescribeServiceDeployments",
             describe_service_deployments,
@@ -390,8 +416,7 @@ impl Ecs {
     /// Describes one task; `None` where ECS does not know it. Once: the next look is the retry.
     pub async fn look_at_task(&self, cluster: &str, task: &str) -> Result<Option<Value>, CallError> {
         let body = json!({ "cluster": cluster, "tasks": [task] });
-        let mut answer =
-            call!(self, Attempts::once(), Group::ClusterResourceRead, "DescribeTasks", describe_tasks, body)?;
+        let mut answer = call!(self, self.once(), Group::ClusterResourceRead, "DescribeTasks", describe_tasks, body)?;
         Ok(list(&mut answer, "tasks").pop())
     }
 
@@ -402,7 +427,9 @@ impl Ecs {
         loop {
             let turn = self.turn(Group::ClusterResourceModify, "StopTask", permit).await?;
             attempts.begin();
-            match write!(self, turn, permit, attempts, Group::ClusterResourceModify, "StopTask", stop_task, body) {
+            let result = write!(self, permit, attempts, Group::ClusterResourceModify, "StopTask", stop_task, body);
+            drop(turn);
+            match result {
                 Err(error) if attempts.again(&error).await => {}
                 result => return result.map(drop),
             }

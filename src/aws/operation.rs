@@ -37,6 +37,7 @@ use aws_types::region::SigningRegion;
 use serde_json::Value;
 
 use crate::aws::calls::CallLog;
+use crate::aws::credentials::{AccountCredentials, Signer};
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::{Gate, Permit};
 use crate::aws::protocol::Protocol;
@@ -57,29 +58,37 @@ pub enum Repeat {
 pub struct Client {
     service: Service,
     plugin: SharedRuntimePlugin,
+    credentials: AccountCredentials,
     /// How often a call is tried at most, and how long all that may take.
     patience: (u32, Duration),
 }
 
 impl Client {
-    /// Makes the client of an account, by its id, with the settings and the credentials of `config`.
-    pub fn new(service: Service, config: &SdkConfig, account: &str, region: &str) -> Self {
-        Self::at(Locator::new(service, config, region), service, config, (account, region))
+    /// Makes the client of an account, by its id, in a region, with the settings of `config`.
+    pub fn new(service: Service, config: &SdkConfig, credentials: &AccountCredentials, place: (&str, &str)) -> Self {
+        Self::at(Locator::new(service, config, place.1), service, config, credentials, place)
     }
 
     /// Makes the client of one bucket of S3, in its region.
-    pub fn of_bucket(config: &SdkConfig, account: &str, region: &str, bucket: &str) -> Self {
-        Self::at(Locator::new(S3, config, region).in_bucket(bucket), S3, config, (account, region))
+    pub fn of_bucket(config: &SdkConfig, credentials: &AccountCredentials, place: (&str, &str), bucket: &str) -> Self {
+        Self::at(Locator::new(S3, config, place.1).in_bucket(bucket), S3, config, credentials, place)
     }
 
-    fn at(locator: Locator, service: Service, config: &SdkConfig, (account, region): (&str, &str)) -> Self {
+    fn at(
+        locator: Locator,
+        service: Service,
+        config: &SdkConfig,
+        credentials: &AccountCredentials,
+        (account, region): (&str, &str),
+    ) -> Self {
         let log = CallLog::new(account, region);
         let plugin = StaticRuntimePlugin::new()
             .with_config(settings(service, config, account, region))
-            .with_runtime_components(components(config, log, locator));
+            .with_runtime_components(components(config, credentials, log, locator));
         let attempts = config.retry_config().map_or(ATTEMPTS, RetryConfig::max_attempts);
         let limit = config.timeout_config().and_then(TimeoutConfig::operation_timeout).unwrap_or(OPERATION_TIMEOUT);
-        Self { service, plugin: SharedRuntimePlugin::new(plugin), patience: (attempts, limit) }
+        let (plugin, credentials) = (SharedRuntimePlugin::new(plugin), credentials.clone());
+        Self { service, plugin, credentials, patience: (attempts, limit) }
     }
 
     /// Sends an operation that only reads, and returns the answer; `input` is an object.
@@ -125,22 +134,39 @@ impl Client {
         repeat: Repeat,
         permit: &Permit,
     ) -> Result<Value, CallError> {
-        self.send(operation, input, repeat, Some(Gate::new(permit))).await
+        self.send(operation, input, repeat, Some(permit)).await
     }
 
+    /// Sends an operation, and once more where AWS had ended the session that signed it.
     async fn send(
         &self,
         name: &'static str,
         input: Value,
         repeat: Repeat,
-        gate: Option<Gate>,
+        permit: Option<&Permit>,
     ) -> Result<Value, CallError> {
-        let protocol = self.service.protocol;
+        let signer = self.credentials.signer();
+        match self.send_once(name, input.clone(), repeat, permit, &signer).await {
+            Err(error) if signer.give_up(&error) => self.send_once(name, input, repeat, permit, &signer).await,
+            result => result,
+        }
+    }
+
+    async fn send_once(
+        &self,
+        name: &'static str,
+        input: Value,
+        repeat: Repeat,
+        permit: Option<&Permit>,
+        signer: &Signer,
+    ) -> Result<Value, CallError> {
+        let (protocol, gate) = (self.service.protocol, permit.map(Gate::new));
         let mut operation = Operation::builder()
             .service_name(self.service.id)
             .operation_name(name)
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .runtime_plugin(self.plugin.clone());
+            .runtime_plugin(self.plugin.clone())
+            .interceptor(signer.clone());
         if let Some(gate) = &gate {
             operation = operation.interceptor(gate.clone());
         }
@@ -196,7 +222,12 @@ fn signing(protocol: Protocol) -> SigV4OperationSigningConfig {
     signing
 }
 
-fn components(config: &SdkConfig, log: CallLog, locator: Locator) -> RuntimeComponentsBuilder {
+fn components(
+    config: &SdkConfig,
+    credentials: &AccountCredentials,
+    log: CallLog,
+    locator: Locator,
+) -> RuntimeComponentsBuilder {
     let mut components = RuntimeComponentsBuilder::new("roleout")
         .with_http_client(config.http_client())
         .with_sleep_impl(config.sleep_impl())
@@ -218,9 +249,7 @@ fn components(config: &SdkConfig, log: CallLog, locator: Locator) -> RuntimeComp
         .with_interceptor(InvocationIdInterceptor::new())
         .with_interceptor(RecursionDetectionInterceptor::new())
         .with_interceptor(log);
-    if let Some(credentials) = config.credentials_provider() {
-        components.set_identity_resolver(SCHEME_ID, credentials);
-    }
+    components.set_identity_resolver(SCHEME_ID, credentials.provider.clone());
     components
 }
 
@@ -237,8 +266,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aws::Aws;
+    use crate::aws::credentials::Renewal;
     use crate::aws::service::{CODEDEPLOY, IAM, SSM};
+    use crate::aws::{Aws, Credentials, ProvideCredentials, credentials_future};
     use crate::base::clock::Clock;
     use crate::sandbox::Sandbox;
 
@@ -271,16 +301,18 @@ mod tests {
     /// Returns a client of the service as account 1 has it in eu-west-1, and its server.
     fn client(service: Service, answers: &[(u16, &'static str)]) -> (Client, Server) {
         let server = Server { answers: answers.to_vec(), asked: Arc::default() };
-        (Client::new(service, &base(&server), "1", "eu-west-1"), server)
+        (Client::new(service, &base(&server), &keys(), ("1", "eu-west-1")), server)
     }
 
     /// Returns what clients of account 1 share that ask the server.
     fn base(server: &Server) -> SdkConfig {
         let connector = server.clone();
         let http = SharedHttpClient::new(http_client_fn(move |_, _| SharedHttpConnector::new(connector.clone())));
-        let base = Aws::in_process(http, Clock::tokio_from_system(), "eu-central-1").base;
-        let keys = SharedCredentialsProvider::new(Sandbox::account_credentials("1"));
-        base.to_builder().credentials_provider(keys).build()
+        SdkConfig::clone(&Aws::in_process(http, Clock::tokio_from_system(), "eu-central-1").base)
+    }
+
+    fn keys() -> AccountCredentials {
+        SharedCredentialsProvider::new(Sandbox::account_credentials("1")).into()
     }
 
     #[tokio::test(start_paused = true)]
@@ -309,7 +341,7 @@ mod tests {
     async fn an_object_is_asked_for_at_its_bucket_and_signed_as_s3_wants_it() {
         let (_, server) = client(SSM, &[(200, "{\"version\": 4}")]);
         let base = base(&server);
-        let states = Client::of_bucket(&base, "1", "eu-west-1", "states");
+        let states = Client::of_bucket(&base, &keys(), ("1", "eu-west-1"), "states");
         let text = states.read("GetObject", json!({ "Key": "a//../b c" })).await;
         assert_eq!(text, Ok(json!("{\"version\": 4}")));
         let asked = server.taken();
@@ -337,6 +369,65 @@ mod tests {
         let answer = codedeploy.write("CreateDeployment", json!({}), Repeat::Never, &permit).await;
         assert_eq!(answer, Err(CallError::withdrawn("CreateDeployment")));
         assert!(server.taken().is_empty());
+    }
+
+    /// Sessions of which the next one is there as soon as one is given up, and what then ends.
+    #[derive(Clone, Debug, Default)]
+    struct Sessions(Arc<Mutex<Vec<String>>>, Permit);
+
+    impl Sessions {
+        fn current(&self) -> String {
+            format!("ASIA{}", self.0.lock().expect("no panic").len())
+        }
+    }
+
+    impl ProvideCredentials for Sessions {
+        fn provide_credentials<'a>(&'a self) -> credentials_future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let keys = Credentials::new(self.current(), "secret", Some("token".to_owned()), None, "test");
+            credentials_future::ProvideCredentials::ready(Ok(keys))
+        }
+    }
+
+    impl Renewal for Sessions {
+        fn give_up(&self, access_key_id: &str) -> bool {
+            self.0.lock().expect("no panic").push(access_key_id.to_owned());
+            self.1.withdraw();
+            true
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_refused_for_its_session_is_signed_once_more_by_the_next_one() {
+        const ENDED: (u16, &str) = (400, r#"{"__type":"ExpiredTokenException","message":"m"}"#);
+        for (answers, is_done) in [(&[ENDED, (200, r#"{"deploymentId":"d-1"}"#)][..], true), (&[ENDED], false)] {
+            let (_, server) = client(CODEDEPLOY, answers);
+            let sessions = Sessions::default();
+            let credentials = AccountCredentials::of_sessions(sessions.clone());
+            let codedeploy = Client::new(CODEDEPLOY, &base(&server), &credentials, ("1", "eu-west-1"));
+            let answer = codedeploy.write("CreateDeployment", json!({}), Repeat::Never, &Permit::default()).await;
+            assert_eq!(answer.map_err(|error| error.kind).is_ok(), is_done);
+            let asked = server.taken();
+            assert_eq!(asked.len(), 2, "it is never made a third time");
+            for (request, key) in asked.iter().zip(["ASIA0", "ASIA1"]) {
+                let signature = request.headers().get("authorization").unwrap_or_default();
+                assert!(signature.contains(&format!("Credential={key}/")), "{signature}");
+            }
+            assert_eq!(*sessions.0.lock().expect("no panic"), ["ASIA0"]);
+        }
+        let (_, server) = client(CODEDEPLOY, &[ENDED]);
+        let permit = Permit::default();
+        let credentials = AccountCredentials::of_sessions(Sessions(Arc::default(), permit.clone()));
+        let codedeploy = Client::new(CODEDEPLOY, &base(&server), &credentials, ("1", "eu-west-1"));
+        let answer = codedeploy.write("CreateDeployment", json!({}), Repeat::Never, &permit).await;
+        assert_eq!(answer, Err(CallError::withdrawn("CreateDeployment")));
+        assert_eq!(server.taken().len(), 1, "the permit was over by then");
+        let (codedeploy, server) = client(CODEDEPLOY, &[ENDED]);
+        let answer = codedeploy.read("ListDeployments", json!({})).await;
+        assert_eq!(answer.map_err(|error| error.kind), Err(Kind::Expired));
+        assert_eq!(server.taken().len(), 1, "nobody renews these keys here");
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_types::retry::RetryConfig;
 
 use crate::aws::alarms::Alarms;
 use crate::aws::codedeploy::CodeDeploy;
+use crate::aws::credentials::{AccountCredentials, Signer};
 use crate::aws::ecr::Images;
 use crate::aws::health::TargetGroups;
 use crate::aws::iam::Roles;
@@ -33,28 +33,32 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub struct AuxClients {
     base: Arc<SdkConfig>,
-    credentials: SharedCredentialsProvider,
+    credentials: AccountCredentials,
     account: String,
 }
 
 impl AuxClients {
-    pub(super) fn new(base: Arc<SdkConfig>, account: &str, credentials: SharedCredentialsProvider) -> Self {
+    pub(super) fn new(base: Arc<SdkConfig>, account: &str, credentials: AccountCredentials) -> Self {
         Self { base, credentials, account: account.to_owned() }
     }
 
-    /// Returns how calls of the account are made, and with which credentials.
+    /// Returns what finds out who signs a call of the account.
+    pub(super) fn signer(&self) -> Signer {
+        self.credentials.signer()
+    }
+
+    /// Returns how calls of the account are made.
     fn config(&self) -> SdkConfig {
         let timeouts = crate::aws::timeouts().to_builder().operation_timeout(OPERATION_TIMEOUT).build();
         self.base
             .to_builder()
-            .credentials_provider(self.credentials.clone())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .build()
     }
 
     fn client(&self, service: Service, region: &str) -> Client {
-        Client::new(service, &self.config(), &self.account, region)
+        Client::new(service, &self.config(), &self.credentials, (&self.account, region))
     }
 
     /// Returns CloudWatch Logs.
@@ -89,7 +93,7 @@ impl AuxClients {
 
     /// Returns the objects of a bucket of S3, which is in the region.
     pub fn objects(&self, region: &str, bucket: &str) -> Objects {
-        Objects::new(Client::of_bucket(&self.config(), &self.account, region, bucket))
+        Objects::new(Client::of_bucket(&self.config(), &self.credentials, (&self.account, region), bucket))
     }
 
     /// Returns ECR.

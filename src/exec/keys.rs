@@ -32,7 +32,7 @@ impl Keys {
     pub async fn fetch(sessions: &Sessions, account: &Account, now: SystemTime) -> Result<Self, String> {
         let hops = &account.chain.hops;
         let credentials = if hops.is_empty() {
-            let provider = sessions.provider(&account.chain);
+            let provider = sessions.credentials(&account.chain).provider;
             provider.provide_credentials().await.map_err(|error| aws::error::credentials(&error).to_owned())?
         } else {
             let session = sessions.session_with(hops, LEFT).await.map_err(|error| error.to_string())?;

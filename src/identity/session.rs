@@ -2,7 +2,7 @@
 //!
 //! Every prefix of a chain is a session of its own with a slot of its own. Whoever needs one that is not fresh joins
 //! the walk that is under way or starts it; nobody walks a hop twice at a time. A renewal that fails leaves a session
-//! that is still valid in use.
+//! that is still valid in use. A session that AWS has ended before its time is given up by the first call that it refuses.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::aws::credentials::{AccountCredentials, Renewal};
 use crate::aws::error::{CallError, HopError, Kind};
 use crate::aws::sts::{Grant, Sts};
 use crate::aws::{
@@ -37,6 +38,9 @@ const TOO_LATE: Duration = Duration::from_secs(10);
 const DEFAULT_LENGTH: Duration = Duration::from_secs(3600);
 /// How long a failed renewal is not repeated while the old session still serves.
 const RETRY_RENEWAL: Duration = Duration::from_secs(30);
+/// So many sessions of a chain are given up at once, and one more each [`RETRY_RENEWAL`]: where AWS ends one after the other, new
+/// ones are of no use.
+const GIVEN_UP_AT_ONCE: u32 = 5;
 /// The waits between attempts at "Couldn't retrieve verification key", which no SDK repeats (aws-cli#7194).
 const KEY_RETRIES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
@@ -62,6 +66,8 @@ struct Slot {
     current: Option<Session>,
     walk: Option<Shared<BoxFuture<'static, Walked>>>,
     quiet_until: Option<SystemTime>,
+    /// When as many sessions may be given up at once again as ever.
+    given_up_until: Option<Instant>,
 }
 
 /// All sessions of a run. Clones share them.
@@ -183,21 +189,50 @@ impl Sessions {
         walked
     }
 
+    /// Gives up the session at the end of a chain that has this access key, since AWS has ended it. Returns whether another one
+    /// is to be had in its place, or is there.
+    fn give_up(&self, hops: &[Hop], access_key_id: &str) -> bool {
+        let mut slots = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = slots.get_mut(hops) else { return true };
+        if slot.current.as_ref().is_none_or(|session| session.grant.credentials.access_key_id() != access_key_id) {
+            return true;
+        }
+        let now = Instant::now();
+        let until = slot.given_up_until.map_or(now, |until| until.max(now)) + RETRY_RENEWAL;
+        if until > now + RETRY_RENEWAL * GIVEN_UP_AT_ONCE {
+            return false;
+        }
+        slot.given_up_until = Some(until);
+        slot.current = None;
+        true
+    }
+
     async fn walk(&self, hops: &[Hop]) -> Walked {
         let (hop, before) = hops.split_last().expect("a chain that is walked has a hop");
-        let from = if before.is_empty() {
-            None
-        } else {
-            Some(SharedCredentialsProvider::new(self.session(before).await?.grant.credentials.clone()))
-        };
-        let since = (Instant::now(), self.shared.clock.now());
-        let result = match (from, &self.shared.token) {
-            (Some(from), _) => self.shared.sts.assume(hop, &self.shared.session_name, from).await,
-            (None, Some(token)) => self.exchange(hop, token).await,
-            (None, None) => match self.shared.ambient.clone() {
-                Some(from) => self.shared.sts.assume(hop, &self.shared.session_name, from).await,
-                None => Err(CallError::plain("AssumeRole", Kind::NotSent, "the SDK found no credentials of its own")),
-            },
+        let mut is_again = false;
+        let (since, result) = loop {
+            let from = if before.is_empty() { None } else { Some(self.session(before).await?.grant) };
+            let since = (Instant::now(), self.shared.clock.now());
+            let result = match (&from, &self.shared.token) {
+                (Some(from), _) => self.assume(hop, SharedCredentialsProvider::new(from.credentials.clone())).await,
+                (None, Some(token)) => self.exchange(hop, token).await,
+                (None, None) => match self.shared.ambient.clone() {
+                    Some(from) => self.assume(hop, from).await,
+                    None => {
+                        Err(CallError::plain("AssumeRole", Kind::NotSent, "the SDK found no credentials of its own"))
+                    }
+                },
+            };
+            match (&result, from) {
+                (Err(error), Some(from))
+                    if error.kind == Kind::Expired
+                        && !is_again
+                        && self.give_up(before, from.credentials.access_key_id()) =>
+                {
+                    is_again = true;
+                }
+                _ => break (since, result),
+            }
         };
         match result {
             Ok(grant) => {
@@ -234,6 +269,10 @@ impl Sessions {
         }
     }
 
+    async fn assume(&self, hop: &Hop, from: SharedCredentialsProvider) -> Result<Grant, CallError> {
+        self.shared.sts.assume(hop, &self.shared.session_name, from).await
+    }
+
     /// Exchanges the ID token, a few at a time, and tries again where STS could not fetch the issuer's keys.
     async fn exchange(&self, hop: &Hop, source: &TokenSource) -> Result<Grant, CallError> {
         let _place = self.shared.exchanges.acquire().await.expect("the semaphore is never closed");
@@ -257,11 +296,14 @@ impl Sessions {
         }
     }
 
-    /// Returns a provider for SDK clients that asks for a fresh session at every call.
-    pub fn provider(&self, chain: &RoleChain) -> SharedCredentialsProvider {
+    /// Returns the credentials for SDK clients: a fresh session at every call. The SDK's own are renewed by the SDK alone.
+    pub fn credentials(&self, chain: &RoleChain) -> AccountCredentials {
         match (&self.shared.ambient, chain.hops.is_empty()) {
-            (Some(ambient), true) => ambient.clone(),
-            _ => SharedCredentialsProvider::new(ChainProvider { sessions: self.clone(), hops: chain.hops.clone() }),
+            (Some(ambient), true) => ambient.clone().into(),
+            _ => AccountCredentials::of_sessions(ChainProvider {
+                sessions: self.clone(),
+                hops: chain.hops.as_slice().into(),
+            }),
         }
     }
 
@@ -310,10 +352,16 @@ fn length(hop: &Hop, expires: SystemTime, now: SystemTime) -> Duration {
 }
 
 /// The bridge from [`Sessions`] to the SDK.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ChainProvider {
     sessions: Sessions,
-    hops: Vec<Hop>,
+    hops: Arc<[Hop]>,
+}
+
+impl Renewal for ChainProvider {
+    fn give_up(&self, access_key_id: &str) -> bool {
+        self.sessions.give_up(&self.hops, access_key_id)
+    }
 }
 
 impl ProvideCredentials for ChainProvider {
@@ -331,32 +379,4 @@ impl ProvideCredentials for ChainProvider {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::aws::Aws;
-    use crate::sandbox::Sandbox;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_secret_that_is_no_token_is_not_sent_to_sts() {
-        let sandbox = Sandbox::new(1, Clock::tokio_from_system());
-        let sts = Aws::in_process(sandbox.http_client(), sandbox.clock(), "us-east-1").sts("us-east-1");
-        let token = TokenSource::Held { variable: "ID_TOKEN".into(), token: "glcbt-64_canary".into() };
-        let sessions = Sessions::new(sts, sandbox.clock(), "t", Some(token), None);
-        let hop = Hop {
-            role: "hub".into(),
-            arn: "arn:aws:iam::111111111111:role/hub".parse().expect("an ARN"),
-            external_id: None,
-            tags: Default::default(),
-            transitive_tags: Vec::new(),
-            source_identity: None,
-            policy: None,
-            policy_arns: Vec::new(),
-            duration: None,
-        };
-        let error = sessions.session(&[hop]).await.expect_err("nothing to exchange");
-        assert_eq!(sandbox.calls().total(), 0, "{error}");
-        assert!(error.to_string().contains("what ID_TOKEN holds is another secret of GitLab's"), "{error}");
-        assert!(error.help[0].starts_with("token-malformed: "), "{:?}", error.help);
-        assert!(!format!("{error:?}").contains("canary"));
-    }
-}
+mod tests;

@@ -124,7 +124,7 @@ async fn read_by(
         let error = Error::new(Exit::Preflight, format!("the chain to the organization: {error:#}"));
         Error { help, ..error }
     })?;
-    let credentials = connection.sessions.provider(chain);
+    let credentials = connection.sessions.credentials(chain);
     let organizations = connection.aws.aux_clients(account.as_str(), credentials).organization(source.region());
     view.phase("reading the organization");
     let (id, management) = organizations.describe().await.map_err(|error| refused(&error, &account, ""))?;

@@ -88,7 +88,7 @@ async fn account(
     let roles = session(fleet, account).map(|chain| {
         let region = fleet.accounts.iter().find(|one| one.id == account.id).and_then(|one| one.regions.first());
         let region = region.unwrap_or(&fleet.identity.region);
-        let ecs = connection.aws.ecs(account.id.as_str(), region, || connection.sessions.provider(&chain));
+        let ecs = connection.aws.ecs(account.id.as_str(), region, || connection.sessions.credentials(&chain));
         ecs.aux().roles(region)
     });
     let mut compared = Vec::new();

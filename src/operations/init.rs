@@ -161,7 +161,8 @@ async fn services(
         return Vec::new();
     };
     let place = format!("{}/{} in {}", source.region, source.cluster, account.id);
-    let ecs = connection.aws.ecs(account.id.as_str(), &source.region, || connection.sessions.provider(&account.chain));
+    let ecs =
+        connection.aws.ecs(account.id.as_str(), &source.region, || connection.sessions.credentials(&account.chain));
     let mut names: Vec<String> = match ecs.list_services(&source.cluster).await {
         Ok(arns) => arns.iter().map(|arn| arn::name(arn).to_owned()).filter(|name| glob.is_match(name)).collect(),
         Err(error) => {

@@ -39,6 +39,7 @@ mod rollbacks;
 mod runs;
 mod saved;
 mod scale;
+mod sessions;
 mod shards;
 mod status;
 mod stopping;

@@ -57,13 +57,12 @@ use tokio::sync::Semaphore;
 
 use self::bounded::Bounded;
 use self::calls::CallLog;
-use self::credentials::AccountCredentials;
+use self::credentials::{AccountCredentials, OwnCredentials};
 use self::settings::{Endpoints, Settings};
 use crate::aws::timing::{ATTEMPT_TIMEOUT, ATTEMPTS, CONNECT_TIMEOUT, OPERATION_TIMEOUT};
 use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
-use crate::base::secrets::hold;
 
 /// ECS calls on their way at once, over all accounts: 6,400 a second at 40 ms each, and 1,700 at 150 ms. One core makes some
 /// 3,500. Each takes 90 KB with its connection and its answer, and without a bound a fleet of ten thousand targets opens as many
@@ -99,24 +98,6 @@ struct ClockSource(Clock);
 impl TimeSource for ClockSource {
     fn now(&self) -> SystemTime {
         self.0.now()
-    }
-}
-
-/// The SDK's own credentials, held as secrets as soon as they are there.
-#[derive(Debug)]
-struct Held(SharedCredentialsProvider);
-
-impl ProvideCredentials for Held {
-    fn provide_credentials<'a>(&'a self) -> credentials_future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        credentials_future::ProvideCredentials::new(async {
-            let own = self.0.provide_credentials().await?;
-            hold(own.secret_access_key());
-            own.session_token().into_iter().for_each(hold);
-            Ok(own)
-        })
     }
 }
 
@@ -238,7 +219,7 @@ impl Aws {
 
     /// Returns the SDK's own credentials, where the identity is ambient.
     pub fn ambient_credentials(&self) -> Option<SharedCredentialsProvider> {
-        self.base.credentials_provider().map(|own| SharedCredentialsProvider::new(Held(own)))
+        self.base.credentials_provider().map(|own| SharedCredentialsProvider::new(OwnCredentials::new(own, self.clock)))
     }
 
     /// Returns an STS client for the region, unsigned.

@@ -1,10 +1,12 @@
 //! The credentials of an account's calls, and which of them signed one: AWS may end a session before its time. Then that session
-//! is given up, and the call is made once more. How sessions are made is not known here.
+//! is given up, and the call is made once more. How sessions are made is not known here. The SDK's own credentials are kept here.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future as credentials_future};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
@@ -12,6 +14,13 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
 use crate::aws::error::{CallError, Kind};
+use crate::base::clock::Clock;
+use crate::base::secrets::hold;
+
+/// How long the SDK's own credentials are kept that do not say when they end: as long as the SDK's cache of a client does.
+const KEPT: Duration = Duration::from_secs(15 * 60);
+/// They are asked for again when no more than this is left of them.
+const TOO_LATE: Duration = Duration::from_secs(10);
 
 /// Sessions that are renewed.
 pub trait Renewal: fmt::Debug + Send + Sync {
@@ -87,5 +96,106 @@ impl Intercept for Signer {
         let id = header.split_once("Credential=").and_then(|(_, scope)| scope.split('/').next());
         id.unwrap_or_default().clone_into(&mut self.access_key_id.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(())
+    }
+}
+
+/// The SDK's own credentials, held as secrets as soon as they are there, and kept until they are about to end. A client's own
+/// cache would keep them for that client alone, and each call that assumes a role has one of its own: a `credential_process`
+/// would run, and an instance be asked, for nearly every call.
+pub struct OwnCredentials {
+    provider: SharedCredentialsProvider,
+    clock: Clock,
+    /// With when they are asked for again. Who waits here shares the answer.
+    kept: tokio::sync::Mutex<Option<(Credentials, SystemTime)>>,
+}
+
+impl OwnCredentials {
+    /// Wraps where the SDK gets them.
+    pub fn new(provider: SharedCredentialsProvider, clock: Clock) -> Self {
+        Self { provider, clock, kept: tokio::sync::Mutex::default() }
+    }
+}
+
+/// Nothing of the keys.
+impl fmt::Debug for OwnCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnCredentials").finish_non_exhaustive()
+    }
+}
+
+impl ProvideCredentials for OwnCredentials {
+    fn provide_credentials<'a>(&'a self) -> credentials_future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        credentials_future::ProvideCredentials::new(async {
+            let mut kept = self.kept.lock().await;
+            let now = self.clock.now();
+            if let Some((own, _)) = kept.as_ref().filter(|(_, until)| now < *until) {
+                return Ok(own.clone());
+            }
+            let own = self.provider.provide_credentials().await?;
+            hold(own.secret_access_key());
+            own.session_token().into_iter().for_each(hold);
+            let until = own.expiry().unwrap_or(now + KEPT) - TOO_LATE;
+            *kept = Some((own.clone(), until));
+            Ok(own)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// A process that gives new credentials each time, which end after so many seconds.
+    #[derive(Clone, Debug)]
+    struct Process {
+        clock: Clock,
+        length: Option<u64>,
+        runs: Arc<AtomicU64>,
+    }
+
+    impl ProvideCredentials for Process {
+        fn provide_credentials<'a>(&'a self) -> credentials_future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            credentials_future::ProvideCredentials::new(async {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
+                let ends = self.length.map(|length| self.clock.now() + Duration::from_secs(length));
+                Ok(Credentials::new(format!("AKIA{number}"), "secret", None, ends, "test"))
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn own_credentials_are_asked_for_once_until_they_are_about_to_end() {
+        for (length, kept) in [(Some(3600), 3589), (None, 889)] {
+            let clock = Clock::tokio_from_system();
+            let process = Process { clock, length, runs: Arc::default() };
+            let own = OwnCredentials::new(SharedCredentialsProvider::new(process.clone()), clock);
+            let ask = || async { own.provide_credentials().await.expect("credentials").access_key_id().to_owned() };
+            let many = futures::future::join_all((0..300).map(|_| ask())).await;
+            assert!(many.iter().all(|key| key == "AKIA1"), "{many:?}");
+            tokio::time::sleep(Duration::from_secs(kept)).await;
+            assert_eq!(ask().await, "AKIA1");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert_eq!(ask().await, "AKIA2");
+            assert_eq!(process.runs.load(Ordering::Relaxed), 2);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_have_ended_already_are_asked_for_each_time() {
+        let clock = Clock::tokio_from_system();
+        let process = Process { clock, length: Some(5), runs: Arc::default() };
+        let own = OwnCredentials::new(SharedCredentialsProvider::new(process), clock);
+        for wanted in ["AKIA1", "AKIA2"] {
+            assert_eq!(own.provide_credentials().await.expect("credentials").access_key_id(), wanted);
+        }
     }
 }

@@ -153,6 +153,10 @@ impl Runner<'_> {
             if place + 1 == stages.len() {
                 return;
             }
+            // Who runs jobs again that are left runs none that succeeded.
+            if self.of.gates.contains(&(wave.wave.clone(), Exit::Done)) {
+                continue;
+            }
             let code = self.gate(wave);
             self.of.gates.extend(disturbed.then(|| (wave.wave.clone(), code)));
             if code != Exit::Done {

@@ -166,18 +166,25 @@ pub fn waves_follow_each_other(facts: &Facts<'_>, broken: &mut Broken) {
     }
 }
 
-/// Whether a write to a service may follow a halt: one that takes back what the run itself did.
+/// Whether a write to a service may follow a halt: one that takes back what the run itself had sent by then.
 fn takes_back(facts: &Facts<'_>, account: &str, region: &str, service: Option<&str>, before: u64) -> bool {
-    let mut targets = facts.fleet().targets.iter().zip(&facts.targets);
-    let of_target = |name: &str| {
-        targets.any(|(target, facets)| {
+    let has_deployed = |name: &str| {
+        facts.fleet().targets.iter().zip(&facts.targets).any(|(target, facets)| {
             target.account.id.as_str() == account
                 && *target.id.region == *region
                 && target.service == name
-                && facets.forward.iter().any(|at| *at <= before)
+                && !facets.forward.is_empty()
         })
     };
-    service.is_some_and(of_target)
+    // It may have taken effect later than it was sent.
+    let was_sent = facts.ran.calls.attempts.iter().any(|attempt| {
+        attempt.sent <= before
+            && attempt.account == account
+            && attempt.region == region
+            && attempt.operation == "UpdateService"
+            && attempt.service.as_deref() == service
+    });
+    was_sent && service.is_some_and(has_deployed)
 }
 
 /// Whether a rollback's own deployment may wait at a hook of an account and region, which names no service either.

@@ -149,7 +149,10 @@ impl<'a> Facts<'a> {
     /// Whether somebody else changed services during the run.
     pub fn is_shared(&self) -> bool {
         let words = ["supersede", "vanish"];
-        self.ran.disturbed && (!self.ran.done.is_empty() || words.iter().any(|word| self.scenario.has_fault(word)))
+        // What others began beside one job of a pipeline goes on beside the next.
+        let beside_a_job = self.history.pipeline.is_some() && !self.scenario.others.is_empty();
+        let is_done = beside_a_job || !self.ran.done.is_empty();
+        self.ran.disturbed && (is_done || words.iter().any(|word| self.scenario.has_fault(word)))
     }
 
     /// Whether the run said that nothing new starts.

@@ -10,6 +10,8 @@ pub struct Calls {
     by_place: BTreeMap<(String, String, String), u64>,
     /// How many were answered with a throttling error.
     pub throttled: u64,
+    /// How many of ECS, and of other services that are asked in JSON, were signed by a session that had ended.
+    pub expired: u64,
     /// The calls that change something and reached their operation, in order.
     pub writes: Vec<Write>,
     /// All calls that would change something, whatever became of them, in the order in which they were sent.

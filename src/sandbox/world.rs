@@ -222,7 +222,9 @@ impl World {
                 _ => {}
             }
         }
-        let caller = verify(session, request, claimed, now).and_then(|principal| {
+        let caller = verify(session, request, claimed, now);
+        self.calls.expired += u64::from(matches!(caller, Err(Refusal::Expired)));
+        let caller = caller.and_then(|principal| {
             if self.is_off(&principal.account, &region) { Err(Refusal::Unknown) } else { Ok(principal) }
         });
         let outcome = caller.map_err(Refusal::ecs).and_then(|principal| {

@@ -26,7 +26,7 @@ impl Broken {
 type Check = fn(&Facts<'_>, &mut Broken);
 
 /// The checks of one run.
-const OF_A_RUN: [Check; 24] = [
+const OF_A_RUN: [Check; 25] = [
     order::preflight_comes_first,
     order::writes_have_a_plan,
     order::writes_stay_in_the_manifest,
@@ -47,6 +47,7 @@ const OF_A_RUN: [Check; 24] = [
     ending::nothing_secret_is_written,
     ending::it_ends_in_time,
     ending::calls_stay_in_their_buckets,
+    ending::no_session_is_used_after_its_end,
     jobs::files_say_the_same,
     following::hooks_are_continued_by_whom_they_concern,
     values::one_value_everywhere,

@@ -54,6 +54,15 @@ pub fn calls_stay_in_their_buckets(facts: &Facts<'_>, broken: &mut Broken) {
     }
 }
 
+/// A session is renewed before it ends: no call is signed by one that is over, unless AWS ended it, or the call took long.
+pub fn no_session_is_used_after_its_end(facts: &Facts<'_>, broken: &mut Broken) {
+    let is_late = facts.has_fault("latency") || !facts.scenario.clock.is_empty();
+    let expired = facts.ran.calls.expired;
+    if expired > 0 && facts.scenario.revoked.is_empty() && !is_late {
+        broken.push("sessions", format!("{expired} calls were signed by a session that had ended"));
+    }
+}
+
 /// After the faults are over, a run finishes what is left, and a further one has nothing to do.
 pub fn a_rerun_converges(scenario: &Scenario, history: &History, broken: &mut Broken) {
     if !history.rested {

@@ -67,7 +67,7 @@ fn size(text: &str) -> usize {
 }
 
 fn written(char: char) -> usize {
-    if "<>&'\"".contains(char) || char.is_control() { "&quot;".len() } else { char.len_utf8() }
+    if matches!(char, '<' | '>' | '&' | '\'' | '"') || char.is_control() { "&quot;".len() } else { char.len_utf8() }
 }
 
 /// Returns as much of a text as takes so many bytes in XML.
@@ -132,15 +132,17 @@ fn status(report: &Report, target: &Target, log: bool) -> TestCaseStatus {
 }
 
 fn with_message(mut status: TestCaseStatus, kind: &str, summary: &str, lines: &[String]) -> TestCaseStatus {
-    let mut content = String::new();
+    let (mut content, mut taken) = (String::new(), 0);
     for line in lines {
         let line = shortened(&clean(line), SUMMARY);
-        if size(&content) + size(&line) > CONTENT {
+        taken += size(&line);
+        if taken > CONTENT {
             content.push_str("…\n");
             break;
         }
         content.push_str(&line);
         content.push('\n');
+        taken += written('\n');
     }
     if let TestCaseStatus::NonSuccess { .. } = status {
         status.set_type(kind).set_message(shortened(&clean(summary), SUMMARY));

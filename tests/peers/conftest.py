@@ -1,5 +1,8 @@
 """The servers that the tests talk to. Nothing is skipped: what is missing is an error."""
 
+import contextlib
+import functools
+
 import pytest
 
 import peers
@@ -36,14 +39,28 @@ def ministack(ministack_server):
     return ministack_server
 
 
+@pytest.fixture(scope="session")
+def moto_servers(tmp_path_factory):
+    """Starts moto once for each number of running tasks that a test asks for: the number is a setting of the server."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def started(running):
+            home = tmp_path_factory.mktemp("moto")
+            port = peers.free_port()
+            environment = peers.clean_environment(home) | {"MOTO_ECS_SERVICE_RUNNING": str(running)}
+            command = [peers.MOTO, "-H", "127.0.0.1", "-p", port]
+            return stack.enter_context(peers.server(command, port, environment, home))
+
+        yield started
+
+
 @pytest.fixture
-def moto(tmp_path_factory, request):
-    """moto, whose services have as many running tasks as the test says; with two, the default, they are stable."""
-    home = tmp_path_factory.mktemp("moto")
-    port = peers.free_port()
-    environment = peers.clean_environment(home) | {"MOTO_ECS_SERVICE_RUNNING": str(getattr(request, "param", 2))}
-    with peers.server([peers.MOTO, "-H", "127.0.0.1", "-p", port], port, environment, home) as peer:
-        yield peer
+def moto(moto_servers, request):
+    """moto without any state. Its services have as many running tasks as the test says; with two, the default, they are stable."""
+    peer = moto_servers(getattr(request, "param", 2))
+    peers.post(f"{peer.url}/moto-api/reset")
+    return peer
 
 
 @pytest.fixture(scope="session")

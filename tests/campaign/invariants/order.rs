@@ -168,14 +168,17 @@ pub fn waves_follow_each_other(facts: &Facts<'_>, broken: &mut Broken) {
 
 /// Whether a write to a service may follow a halt: one that takes back what the run itself had sent by then.
 fn takes_back(facts: &Facts<'_>, account: &str, region: &str, service: Option<&str>, before: u64) -> bool {
-    let has_deployed = |name: &str| {
-        facts.fleet().targets.iter().zip(&facts.targets).any(|(target, facets)| {
-            target.account.id.as_str() == account
-                && *target.id.region == *region
-                && target.service == name
-                && !facets.forward.is_empty()
+    let named = |name: &str| {
+        facts.fleet().targets.iter().zip(&facts.targets).find(|(target, _)| {
+            target.account.id.as_str() == account && *target.id.region == *region && target.service == name
         })
     };
+    let Some((target, facets)) = service.and_then(named) else { return false };
+    // What an earlier run of the same job began is its own, too.
+    let follows = |event: &Event| matches!(event, Event::DeploymentStarted { target: id, attached: true, .. } if *id == target.id);
+    if facts.ran.events.iter().any(|stamped| follows(&stamped.event)) {
+        return true;
+    }
     // It may have taken effect later than it was sent.
     let was_sent = facts.ran.calls.attempts.iter().any(|attempt| {
         attempt.sent <= before
@@ -184,7 +187,7 @@ fn takes_back(facts: &Facts<'_>, account: &str, region: &str, service: Option<&s
             && attempt.operation == "UpdateService"
             && attempt.service.as_deref() == service
     });
-    was_sent && service.is_some_and(has_deployed)
+    was_sent && !(facets.forward.is_empty() && facets.adjusted.is_empty())
 }
 
 /// Whether a rollback's own deployment may wait at a hook of an account and region, which names no service either.
@@ -241,11 +244,12 @@ fn begins_after(facts: &Facts<'_>, wave: &Wave, mut failures: Vec<u64>, late: u6
     for &index in &wave.targets {
         // What was on the wire by then may take effect later.
         let (account, region) = facts.place(index);
+        let Some(begun) = facts.targets[index].first() else { continue };
         let was_sent = facts.ran.calls.attempts.iter().any(|attempt| {
-            let here = attempt.account == account && attempt.region == region;
+            let here = attempt.account == account && attempt.region == region && attempt.sent <= begun;
             here && attempt.sent > exceeded + late && BEGINNINGS.contains(&attempt.operation.as_str())
         });
-        if was_sent && facts.targets[index].first().is_some_and(|begun| begun > exceeded + late) {
+        if was_sent {
             broken.push("halt", format!("{} began after the budget was exceeded at {exceeded}", facts.id(index)));
         }
     }

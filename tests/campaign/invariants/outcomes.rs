@@ -233,7 +233,8 @@ pub fn a_bake_sees_alarms(facts: &Facts<'_>, broken: &mut Broken) {
 /// What loses its tasks during a long bake that was not cut short has not succeeded.
 pub fn a_bake_sees_what_degrades(facts: &Facts<'_>, broken: &mut Broken) {
     let is_whole = facts.ran.disturbed && facts.ran.job.end == End::Whole && !facts.halted();
-    if !is_whole || !facts.is_calm() || facts.is_shared() || !facts.has_fault("degrade") {
+    // What flaps does so after its bake as well, which can be long before the run ends.
+    if !is_whole || !facts.is_calm() || facts.is_shared() || !facts.has_fault("degrade") || facts.has_fault("flap") {
         return;
     }
     let baked = facts.fleet().waves.iter().filter(|wave| wave.bake.as_secs() >= 20);

@@ -80,13 +80,14 @@ pub fn a_watch_only_reads(facts: &Facts<'_>, broken: &mut Broken) {
         broken.push("watch", format!("it sent {attempt:?}"));
     }
     let mut all_succeeded = true;
-    // A read that lags behind shows no deployment that began just before.
-    let lag = if facts.scenario.has_fault("stale") { 10_000 } else { 0 };
+    // A read that lags behind shows no deployment that began just before, and one that is not answered for some time comes late.
+    let is_late = ["stale", "blind"].iter().any(|word| facts.scenario.has_fault(word));
+    let lag = if is_late { 10_000 } else { 0 };
     for (index, facets) in facts.targets.iter().enumerate().filter(|(_, facets)| !facets.is_codedeploy) {
         let id = facts.id(index);
         let began = facts.ran.began;
         let under_way =
-            |one: &&Deployment| one.created + lag < began && one.finished.is_none_or(|at| at > began + 5_000);
+            |one: &&Deployment| one.created + lag < began && one.finished.is_none_or(|at| at > began + 5_000 + lag);
         let followed = facts.ran.deployments[index].iter().rfind(under_way);
         let told = facets.finished.first();
         if facets.finished.len() > 1 || (facets.has_work && told.is_none()) {
@@ -95,6 +96,7 @@ pub fn a_watch_only_reads(facts: &Facts<'_>, broken: &mut Broken) {
         all_succeeded &= told.is_none_or(|(outcome, _)| *outcome == Outcome::Succeeded);
         let Some(followed) = followed else {
             if told.is_some()
+                && !is_late
                 && facts.ran.deployments[index].iter().all(|one| one.finished.is_some_and(|at| at < began))
             {
                 broken.push("watch", format!("{id} had nothing under way, and is {told:?}"));

@@ -38,6 +38,7 @@ def first_request(roleout, directory, runs):
     """Returns the least wall time from the start of `plan` to the first byte of its first request, in milliseconds."""
     least = float("inf")
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         environment = os.environ | {"AWS_ENDPOINT_URL": address, "TOKEN": TOKEN}
         for _ in range(runs):

@@ -211,10 +211,8 @@ impl Write for Continue<'_> {
     /// It took effect if the hook waits no longer, and did not end in another way.
     async fn took_effect(&self) -> Result<Option<Value>, CallError> {
         let objects = self.ecs.describe_service_deployments(&[self.arn]).await?;
-        let is_open = |hook: &Hook| hook.is_waiting() || self.contradicts(hook);
-        let is_open =
-            |object: &Value| Progress::read(object).hooks.iter().any(|hook| hook.id == self.hook && is_open(hook));
-        Ok(objects.into_iter().next().filter(|object| !is_open(object)))
+        let differs = |hook: &Hook| hook.id == self.hook && (hook.is_waiting() || self.contradicts(hook));
+        Ok(objects.into_iter().next().filter(|object| !Progress::read(object).hooks.iter().any(differs)))
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
-use crate::base::text::{count, without_request_ids};
+use crate::base::text::{count, hex, without_request_ids};
 use crate::connect::{CommandContext, Connection};
 use crate::engine::cancel::unless_cancelled;
 use crate::fleet::{Fleet, TargetId, TargetSpec};
@@ -229,5 +229,5 @@ pub fn hashed() -> Values {
 pub fn salt() -> String {
     let mut bytes = [0_u8; 16];
     SystemRandom::new().fill(&mut bytes).expect("without random numbers there is no TLS, and so no AWS to plan for");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&bytes)
 }

@@ -140,9 +140,15 @@ pub(crate) fn take(chars: impl Iterator<Item = char>, columns: usize) -> (String
     (kept, used)
 }
 
+/// Returns bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// Returns eight hexadecimal digits that tell a name from others, for where it is cut or loses characters.
 pub fn hash(name: &str) -> String {
-    Sha256::digest(name).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(name)[..4])
 }
 
 /// Returns the text filled up with spaces to so many columns.

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::base::clock::Clock;
 use crate::base::secrets;
+use crate::base::text::hex;
 use crate::exec::environment::Session;
 use crate::exec::keys::Keys;
 use crate::fleet::Account;
@@ -84,7 +85,7 @@ impl Endpoint {
 fn token() -> SecretString {
     let mut bytes = [0_u8; 32];
     SystemRandom::new().fill(&mut bytes).expect("without random numbers there is no TLS, and so no session");
-    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = hex(&bytes);
     secrets::hold(&token);
     token.into()
 }

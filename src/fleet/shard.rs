@@ -10,6 +10,7 @@ use std::str::FromStr;
 use ring::digest;
 use serde_json::json;
 
+use crate::base::text::hex;
 use crate::fleet::{AccountId, Amount, Fleet, Parallelism, Per, Scope};
 
 /// The bytes of a digest that are written: enough that no two fleets have the same by chance.
@@ -96,7 +97,7 @@ impl Fleet {
         let targets: Vec<_> = self.targets.iter().map(target).collect();
         let text = json!([targets, self.waves]).to_string();
         let digest = digest::digest(&digest::SHA256, text.as_bytes());
-        digest.as_ref()[..WRITTEN].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest.as_ref()[..WRITTEN])
     }
 
     /// Makes sure that a fleet is the one that a fingerprint was made of.

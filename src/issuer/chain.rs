@@ -16,6 +16,7 @@ use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
+use crate::base::text::hex;
 use crate::doctor::finding::{Finding, Severity};
 use crate::issuer::roots::Roots;
 
@@ -46,8 +47,7 @@ pub fn check(host: &str, served: &[CertificateDer<'static>], roots: &Roots, now:
 
 /// Returns the SHA-1 fingerprint of a certificate as IAM writes it: 40 hexadecimal digits.
 pub fn thumbprint(der: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, der);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, der).as_ref())
 }
 
 /// One certificate of a chain.

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use crate::base::redact;
+use crate::base::text::hex;
 use crate::fleet::RunTasks;
 use crate::plan::placeholders::{PlaceholderScope, Placeholders};
 use crate::plan::settings;
@@ -82,9 +83,7 @@ impl Values {
                 let hash = [salt.as_str(), place, path, text].iter().fold(Sha256::new(), |hash, part| {
                     hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part)
                 });
-                let hash = hash.finalize();
-                let short: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-                format!("(value {short})")
+                format!("(value {})", hex(&hash.finalize()[..4]))
             }
         }
     }

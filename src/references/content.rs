@@ -1,10 +1,11 @@
 //! What an image is, by its manifest in a registry: an index of images for several platforms, or one image.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::base::text::hex;
 use crate::references::finding::Finding;
 
 /// The forms of a manifest: of what a tag can name. One that is not asked for here would be translated, and with that have
@@ -82,10 +83,7 @@ impl Content {
 
 /// Returns the digest of what a registry keeps, as registries write it: `sha256:` and 64 hexadecimal digits.
 pub fn digest_of(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 impl Platform {

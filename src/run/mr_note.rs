@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::base::exit::Exit;
+use crate::base::text::hex;
 use crate::gitlab::job::{MergeRequest, given};
 use crate::gitlab::note::{self, Written};
 use crate::gitlab::{Api, CallError, PRIVATE_TOKEN};
@@ -46,8 +47,7 @@ impl Note {
     /// Returns the way in which the note shows values of environment variables: as hashes, and the same hash in the next
     /// pipeline, so that the note of a plan that is the same is the same. The salt is as secret as the token.
     pub fn values(&self) -> Values {
-        let digest = Sha256::digest(format!("roleout note {}", self.token.expose_secret()));
-        Values::Hashed { salt: digest.iter().map(|byte| format!("{byte:02x}")).collect() }
+        Values::Hashed { salt: hex(&Sha256::digest(format!("roleout note {}", self.token.expose_secret()))) }
     }
 
     /// Writes the plan, made with the note's own [`Self::values`].

@@ -4,6 +4,7 @@
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
+use crate::base::text::hex;
 use crate::fleet::image_ref::ImageRef;
 use crate::references::image::{Image, Version};
 use crate::references::need::Need;
@@ -129,8 +130,7 @@ fn index(world: &World, content: &str) -> String {
 }
 
 fn sha256(text: &str) -> String {
-    let hash = digest(&SHA256, text.as_bytes());
-    hash.as_ref().iter().fold("sha256:".to_owned(), |hex, byte| format!("{hex}{byte:02x}"))
+    format!("sha256:{}", hex(digest(&SHA256, text.as_bytes()).as_ref()))
 }
 
 /// Returns the digest of an image of any registry, by its name. ECS has that of the time of a deployment; here a tag of ECR

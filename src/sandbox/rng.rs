@@ -3,9 +3,9 @@
 //! Each value is a hash of what it is for, never the next of a common sequence: so two runs agree even when their
 //! requests arrive in another order.
 
-use std::fmt::Write as _;
-
 use ring::digest;
+
+use crate::base::text;
 
 /// A source of derived values.
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +45,9 @@ impl Chance {
     /// Returns so many lower-case hexadecimal digits, at most 64.
     pub(crate) fn hex(self, digits: usize, name: &str) -> String {
         let hash = digest::digest(&digest::SHA256, format!("{}/{name}", self.seed).as_bytes());
-        let mut text = String::with_capacity(64);
-        for byte in hash.as_ref() {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text.truncate(digits);
-        text
+        let mut whole = text::hex(hash.as_ref());
+        whole.truncate(digits);
+        whole
     }
 
     /// Returns 19 decimal digits, as in `ecs-svc/1234567890123456789`.

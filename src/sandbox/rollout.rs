@@ -60,35 +60,32 @@ impl Service {
                 continue;
             };
             let ran = task.started.is_some();
-            let turn = task.turn(at, pace);
-            let (id, owner) = (task.id.clone(), task.started_by.clone().unwrap_or_default());
-            let (reason, nature) = (task.container_reason.clone(), task.nature);
-            match turn {
+            match task.turn(at, pace) {
                 Turn::Healthy => {
                     self.never_ran = 0;
-                    if let Some(deployment) = self.deployments.iter_mut().find(|one| one.id == owner) {
+                    let owner = task.started_by.as_ref();
+                    if let Some(deployment) = self.deployments.iter_mut().find(|one| Some(&one.id) == owner) {
                         deployment.failed = 0;
                         let resets = breaker(&self.settings)["resetOnHealthyTask"].as_bool().unwrap_or(true);
-                        if resets && matches!(nature, Nature::Sound | Nature::Flap) {
+                        if resets && matches!(task.nature, Nature::Sound | Nature::Flap) {
                             deployment.counted = 0;
                         }
                     }
                 }
-                Turn::Failed => self.failed(&id, &owner, ran, reason, at, pace),
+                Turn::Failed => {
+                    let (id, owner) = (task.id.clone(), task.started_by.clone().unwrap_or_default());
+                    let reason = task.container_reason.clone();
+                    self.failed(&id, &owner, ran, reason, at, pace);
+                }
                 Turn::Moved | Turn::Stopped => {}
             }
         }
-        let (gone, present): (Vec<Task>, Vec<Task>) =
-            std::mem::take(&mut self.tasks).into_iter().partition(|task| task.phase == Phase::Stopped);
-        self.tasks = present;
-        self.stopped.extend(gone);
+        self.stopped.extend(self.tasks.extract_if(.., |task| task.phase == Phase::Stopped));
         // ECS keeps them for an hour; a crash loop of a long test should not keep thousands.
         while self.stopped.len() > 400 {
             self.stopped.pop_front();
         }
-        let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.acts).into_iter().partition(|(when, _)| *when <= at);
-        self.acts = later;
+        let due: Vec<_> = self.acts.extract_if(.., |(when, _)| *when <= at).collect();
         for (_, act) in due {
             self.act(act, at, pace);
         }
@@ -374,8 +371,9 @@ impl Service {
         let listed = |one: &Deployment, service: &Self| {
             one.id == primary.id || service.counts(Some(&one.id)).present > 0 || one.lingers > at
         };
-        let kept: Vec<Deployment> = self.deployments.iter().filter(|one| listed(one, self)).cloned().collect();
-        self.deployments = kept;
+        if !self.deployments.iter().all(|one| listed(one, self)) {
+            self.deployments = self.deployments.iter().filter(|one| listed(one, self)).cloned().collect();
+        }
     }
 
     fn is_stopping(&self, deployment: &Deployment) -> bool {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use ring::{digest, hmac};
 
+use crate::base::text::hex;
 use crate::sandbox::moment::{Moment, basic, from_basic};
 use crate::sandbox::wire::Request;
 
@@ -95,11 +96,7 @@ fn canonical(request: &Request, claimed: &Claimed) -> String {
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in digest::digest(&digest::SHA256, bytes).as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 fn decode_hex(text: &str) -> Option<Vec<u8>> {

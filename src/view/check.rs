@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::base::json::pretty;
-use crate::base::text::{clean, count};
+use crate::base::text::{clean, count, hex};
 use crate::fleet::{Fleet, Wave};
 use crate::manifest::fault::Fault;
 
@@ -123,7 +123,7 @@ pub fn code_quality(file: &Path, checked: Result<&Fleet, &[Fault]>) -> String {
 fn entry(file: &str, description: &str, severity: &str, line: usize) -> Value {
     // The same finding keeps its name when lines above it change.
     let hash = digest(&SHA256, format!("{file}\n{description}").as_bytes());
-    let fingerprint: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = hex(&hash.as_ref()[..16]);
     json!({
         "description": description,
         "check_name": "roleout check",

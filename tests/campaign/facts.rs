@@ -2,6 +2,7 @@
 
 use roleout::event::Event;
 use roleout::fleet::{Fleet, Outcome, TargetId, TargetSpec};
+use roleout::plan::outline::Action;
 use roleout::sandbox::Write;
 
 use crate::simulation::run::{History, Ran};
@@ -42,6 +43,8 @@ pub struct Facets {
     pub is_codedeploy: bool,
     /// Whether the plan of the run changes it.
     pub has_work: bool,
+    /// Whether the plan of the run says that it is blocked.
+    pub is_blocked: bool,
 }
 
 impl Facets {
@@ -100,8 +103,10 @@ impl<'a> Facts<'a> {
             let at = u64::try_from(stamped.at.as_millisecond()).unwrap_or_default();
             match &stamped.event {
                 Event::RunStarted { plan, .. } => {
-                    let mut changes = plan.changes.iter().filter(|change| change.target == target.id);
-                    facets.has_work = changes.any(|change| change.action.changes());
+                    for change in plan.changes.iter().filter(|change| change.target == target.id) {
+                        facets.has_work |= change.action.changes();
+                        facets.is_blocked |= matches!(change.action, Action::Blocked { .. });
+                    }
                 }
                 Event::RolloutFinished { target: id, outcome, reason, .. } if *id == target.id => {
                     facets.finished.push((*outcome, at));

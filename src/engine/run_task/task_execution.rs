@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
+use crate::base::text::hex;
 use crate::engine::context::Run;
 use crate::engine::evidence;
 use crate::engine::hints::help;
@@ -293,7 +294,7 @@ impl TaskExecution<'_> {
         let target = self.target.id.to_string();
         let parts = [&self.run.shared_tasks.run, target.as_str(), self.moment.word(), &self.task.name];
         let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part).chain_update([0]));
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest.finalize())
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! It covers the text itself and not what some parser makes of it: every byte that is not white space between tokens.
 
-use std::fmt::Write as _;
-
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
+
+use crate::base::text::hex;
 
 /// What is signed begins with it, so that the key signs nothing else of the same bytes.
 const SIGNED: &str = "roleout saved plan\n";
@@ -163,13 +163,6 @@ fn digest(text: &str) -> String {
     let mut digest = Sha256::new();
     minify(text, |piece| digest.update(piece));
     hex(&digest.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 #[cfg(test)]

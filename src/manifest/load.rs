@@ -19,7 +19,7 @@ use crate::manifest::interpolate::Lookup;
 use crate::manifest::lock::{self, ReadLock};
 use crate::manifest::node::{Node, Value, expand};
 use crate::manifest::spanned::{Span, Spanned};
-use crate::manifest::yaml::{MAX_MANIFEST, parse};
+use crate::manifest::yaml::{MAX_MANIFEST, parse, parse_all};
 use crate::manifest::{Manifest, check};
 
 /// ECS takes a task definition of at most 64 KiB; indentation and read-only fields may make a file larger.
@@ -260,6 +260,19 @@ struct Including<'a> {
 impl Including<'_> {
     /// Joins the included files to the manifest. Records those that cannot be.
     fn join(&mut self, root: &mut Node, lookup: &Lookup<'_>, context: &Context) {
+        let files = self.files(root, context);
+        for ((base, file), parsed) in files.iter().zip(parse_all(&files)) {
+            if let Some(mut file) = parsed.judge(file.inner(), *base, context) {
+                file.set_aside();
+                expand(&mut file, lookup, context);
+                include::join(root, file, context);
+            }
+        }
+    }
+
+    /// Reads the included files. Returns each with the place where its text begins; records those that cannot be read.
+    fn files(&mut self, root: &Node, context: &Context) -> Vec<(usize, Arc<Source>)> {
+        let mut files = Vec::new();
         for pattern in include::patterns(root, context) {
             let refuse = |reason: String, place: &Path| {
                 let help = match reason.as_str() {
@@ -285,21 +298,19 @@ impl Including<'_> {
                     }
                 };
                 if self.directories.len() == include::MAX_FILES || self.size > include::MAX_TEXT {
-                    let (files, mib) = (include::MAX_FILES, include::MAX_TEXT >> 20);
+                    let (most, mib) = (include::MAX_FILES, include::MAX_TEXT >> 20);
                     let fault =
-                        context.fault(pattern.span, format!("more than {files} files or {mib} MiB are included"));
+                        context.fault(pattern.span, format!("more than {most} files or {mib} MiB are included"));
                     context.push(fault.help("split the fleet into several manifests"));
-                    return;
+                    return files;
                 }
-                let base = context.add(Arc::new(Source::new(path.display().to_string(), text.clone())));
+                let file = Arc::new(Source::new(path.display().to_string(), text));
+                let base = context.add(Arc::clone(&file));
                 self.directories.push((base, path.parent().unwrap_or(Path::new("")).to_owned()));
-                if let Some(mut file) = parse(&text, base, context) {
-                    file.set_aside();
-                    expand(&mut file, lookup, context);
-                    include::join(root, file, context);
-                }
+                files.push((base, file));
             }
         }
+        files
     }
 
     /// Returns the text of a file; `None` where it is included already, as two patterns may match one file.

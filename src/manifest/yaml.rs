@@ -2,12 +2,17 @@
 //!
 //! Its limits are far above any real fleet, and far below what would be felt.
 
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread;
+
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use crate::fleet::organization::lock::MAX_LOCK;
-use crate::manifest::fault::Context;
+use crate::manifest::fault::{Context, Source};
 use crate::manifest::interpolate::Template;
 use crate::manifest::node::{Node, Value};
 use crate::manifest::spanned::Span;
@@ -37,58 +42,91 @@ pub fn parse(text: &str, base: usize, context: &Context) -> Option<Node> {
 
 /// Does as [`parse`] does, within other bounds.
 pub fn parse_within(bounds: Bounds, text: &str, base: usize, context: &Context) -> Option<Node> {
-    let whole = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
-    let what = if base == 0 { "the manifest" } else { "the file" };
-    if text.len() as u64 > bounds.bytes {
-        let message = format!("{what} has {} bytes; the limit is {}", text.len(), bounds.bytes);
-        let fault = context.fault(Span::default().at(base), message);
-        context.push(fault.help("split it: `include` joins several files"));
-        return None;
-    }
-    let options = serde_yaml::options! {
-        // Far above any real fleet, and far below what would be felt: see MAX_MANIFEST.
-        budget: serde_yaml::budget! {
-            max_documents: 1,
-            max_depth: 32,
-            max_nodes: bounds.nodes,
-            max_events: bounds.nodes * 5 / 2,
-            max_aliases: 2_000,
-            max_anchors: 500,
-            max_merge_keys: 2_000,
-            max_total_scalar_bytes: 16 << 20,
-            max_recorded_anchor_events: 200_000,
-        },
-        alias_limits: serde_yaml::alias_limits! {
-            max_total_replayed_events: 200_000,
-            max_replay_stack_depth: 8,
-        },
-        // Passed through so that every duplicate is reported, with the place of the first.
-        duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
-        strict_booleans: true,
-        reject_unsupported_tags: true,
-        with_snippet: false,
+    Parsed::new(bounds, text, base).judge(text, base, context)
+}
+
+/// Parses files, each with the place where its text begins, on as many threads as there are cores.
+pub fn parse_all(files: &[(usize, Arc<Source>)]) -> Vec<Parsed> {
+    let parse = |part: &[(usize, Arc<Source>)]| -> Vec<Parsed> {
+        part.iter().map(|(base, file)| Parsed::new(Bounds::MANIFEST, file.inner(), *base)).collect()
     };
-    match serde_yaml::from_str_with_options::<Yaml>(text, options) {
-        Ok(yaml) => {
-            let node = yaml.into_node(text, base);
-            if matches!(node.value, Value::Null) {
+    if files.len() < 2 {
+        return parse(files);
+    }
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(cores));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || parse(part))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
+/// A text that was parsed, and of which nothing was said yet.
+pub struct Parsed(Result<Node, NotParsed>);
+
+enum NotParsed {
+    TooLarge(u64),
+    Syntax(Box<serde_yaml::Error>),
+}
+
+impl Parsed {
+    fn new(bounds: Bounds, text: &str, base: usize) -> Self {
+        if text.len() as u64 > bounds.bytes {
+            return Self(Err(NotParsed::TooLarge(bounds.bytes)));
+        }
+        let options = serde_yaml::options! {
+            // Far above any real fleet, and far below what would be felt: see MAX_MANIFEST.
+            budget: serde_yaml::budget! {
+                max_documents: 1,
+                max_depth: 32,
+                max_nodes: bounds.nodes,
+                max_events: bounds.nodes * 5 / 2,
+                max_aliases: 2_000,
+                max_anchors: 500,
+                max_merge_keys: 2_000,
+                max_total_scalar_bytes: 16 << 20,
+                max_recorded_anchor_events: 200_000,
+            },
+            alias_limits: serde_yaml::alias_limits! {
+                max_total_replayed_events: 200_000,
+                max_replay_stack_depth: 8,
+            },
+            // Passed through so that every duplicate is reported, with the place of the first.
+            duplicate_keys: DuplicateKeyPolicy::PassThrough,
+            non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+            strict_booleans: true,
+            reject_unsupported_tags: true,
+            with_snippet: false,
+        };
+        let yaml = serde_yaml::from_str_with_options::<Yaml>(text, options);
+        Self(yaml.map(|yaml| yaml.into_node(text, base)).map_err(|error| NotParsed::Syntax(Box::new(error))))
+    }
+
+    /// Returns the nodes. Records what is wrong with the text as YAML, and every duplicate key.
+    pub fn judge(self, text: &str, base: usize, context: &Context) -> Option<Node> {
+        let whole = Span { start: 0, end: text.find('\n').unwrap_or(text.len()) };
+        let what = if base == 0 { "the manifest" } else { "the file" };
+        let fault = match self.0 {
+            Ok(node) if !matches!(node.value, Value::Null) => return Some(unique(node, context)),
+            Ok(_) => {
                 let help =
                     if base == 0 { "start with `version: 1`" } else { "write `services:` into it, or remove it" };
-                context.push(context.fault(whole.at(base), format!("{what} is empty")).help(help));
-                return None;
+                context.fault(whole.at(base), format!("{what} is empty")).help(help)
             }
-            Some(unique(node, context))
-        }
-        Err(error) => {
-            let (message, help) = explain(&error.to_string());
-            let span = error.location().and_then(|location| at(text, location.line(), location.column()));
-            let help = if span.is_some_and(|span| is_bare_reference(text, span)) { BARE_REFERENCE } else { help };
-            let span = if message.contains("tab") { tab(text, span).or(span) } else { span };
-            let fault = context.fault(span.unwrap_or(whole).at(base), message);
-            context.push(fault.help(help));
-            None
-        }
+            Err(NotParsed::TooLarge(limit)) => {
+                let message = format!("{what} has {} bytes; the limit is {limit}", text.len());
+                context.fault(Span::default().at(base), message).help("split it: `include` joins several files")
+            }
+            Err(NotParsed::Syntax(error)) => {
+                let (message, help) = explain(&error.to_string());
+                let span = error.location().and_then(|location| at(text, location.line(), location.column()));
+                let help = if span.is_some_and(|span| is_bare_reference(text, span)) { BARE_REFERENCE } else { help };
+                let span = if message.contains("tab") { tab(text, span).or(span) } else { span };
+                context.fault(span.unwrap_or(whole).at(base), message).help(help)
+            }
+        };
+        context.push(fault);
+        None
     }
 }
 

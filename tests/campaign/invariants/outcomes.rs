@@ -168,7 +168,13 @@ pub fn others_are_not_overwritten(facts: &Facts<'_>, broken: &mut Broken) {
                 one.created.abs_diff(done.at) < 1_000 && one.status.starts_with("ROLLBACK_") && one.failed_by(at)
             })
         };
-        if let Some(at) = facets.forward.iter().find(|at| **at > done.at + 1_000 && !is_undone(**at)) {
+        // What they superseded themselves is gone with what they deployed last.
+        let is_last = |at: u64| {
+            let mut later = facts.ran.done.iter().filter(|other| other.deploys && other.index == done.index);
+            !later.any(|other| other.at > done.at && other.at < at)
+        };
+        let mut updates = facets.forward.iter().filter(|at| **at > done.at + 1_000);
+        if let Some(at) = updates.find(|at| is_last(**at) && !is_undone(**at)) {
             broken.push("others", format!("{} was read at {planned}, updated at {at}, after {done:?}", target.id));
         }
     }

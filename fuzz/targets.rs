@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use roleout::aws::credentials::Signer;
 use roleout::aws::permit::Permit;
 use roleout::aws::{Aws, Credentials, SharedCredentialsProvider};
 use roleout::base::clock::Clock;
@@ -124,8 +125,9 @@ pub fn sts_answer(data: &[u8]) {
         let hop: Hop = serde_json::from_value(hop).expect("a hop");
         let sts = aws.sts("eu-west-1");
         let _ = sts.assume_with_web_identity(&hop, "roleout-1", TOKEN).await;
-        let _ = sts.assume(&hop, "roleout-1", credentials()).await;
-        let _ = sts.caller(credentials()).await;
+        let own = credentials().into();
+        let _ = sts.assume(&hop, "roleout-1", &own, Signer::default()).await;
+        let _ = sts.caller(&own, Signer::default()).await;
     });
 }
 

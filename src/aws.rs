@@ -218,8 +218,8 @@ impl Aws {
     }
 
     /// Returns the SDK's own credentials, where the identity is ambient.
-    pub fn ambient_credentials(&self) -> Option<SharedCredentialsProvider> {
-        self.base.credentials_provider().map(|own| SharedCredentialsProvider::new(OwnCredentials::new(own, self.clock)))
+    pub fn ambient_credentials(&self) -> Option<AccountCredentials> {
+        self.base.credentials_provider().map(|own| AccountCredentials::renewed(OwnCredentials::new(own, self.clock)))
     }
 
     /// Returns an STS client for the region, unsigned.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use crate::aws::credentials::AccountCredentials;
 use crate::aws::recorder::Recorder;
 use crate::aws::{Aws, SharedCredentialsProvider};
 use crate::base::clock::Clock;
@@ -190,9 +191,9 @@ pub fn shorten_bakes(fleet: &mut Fleet, view: &mut View) {
 }
 
 /// Returns the sandbox's stand-in for the SDK's own credentials: those of the first account.
-fn ambient(fleet: &Fleet) -> Option<SharedCredentialsProvider> {
+fn ambient(fleet: &Fleet) -> Option<AccountCredentials> {
     let account = fleet.accounts.first()?;
-    Some(SharedCredentialsProvider::new(Sandbox::account_credentials(account.id.as_str())))
+    Some(SharedCredentialsProvider::new(Sandbox::account_credentials(account.id.as_str())).into())
 }
 
 /// Makes a sandbox in which every target of the fleet exists, with the values and faults of the command line.

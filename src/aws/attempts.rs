@@ -178,7 +178,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_whose_session_aws_ended_is_made_once_more_if_there_is_another_session() {
-        let signer = |others| AccountCredentials::of_sessions(Sessions(others)).signer();
+        let signer = |others| AccountCredentials::renewed(Sessions(others)).signer();
         for mut attempts in [Attempts::once(signer(true)), Attempts::new(6, signer(true))] {
             assert!(attempts.again(&error(Kind::Expired)).await);
             assert_eq!(attempts.number(), 2);

@@ -64,6 +64,7 @@ mod tests {
 
     use super::*;
     use crate::aws::Aws;
+    use crate::aws::credentials::Signer;
     use crate::base::clock::Clock;
     use crate::sandbox::Sandbox;
 
@@ -100,8 +101,8 @@ mod tests {
     async fn an_answer_without_an_end_is_an_error_in_words() {
         let client = http_client_fn(|_, _| SharedHttpConnector::new(Endless));
         let aws = Aws::in_process(SharedHttpClient::new(Bounded(client)), Clock::tokio_from_system(), "eu-west-1");
-        let keys = SharedCredentialsProvider::new(Sandbox::account_credentials("1"));
-        let error = aws.sts("eu-west-1").caller(keys).await.expect_err("it has no end");
+        let keys = SharedCredentialsProvider::new(Sandbox::account_credentials("1")).into();
+        let error = aws.sts("eu-west-1").caller(&keys, Signer::default()).await.expect_err("it has no end");
         assert_eq!(error.to_string(), "GetCallerIdentity: the answer is longer than 16 MiB");
     }
 }

@@ -1,5 +1,5 @@
-//! The credentials of an account's calls, and which of them signed one: AWS may end a session before its time. Then that session
-//! is given up, and the call is made once more. How sessions are made is not known here. The SDK's own credentials are kept here.
+//! The credentials of an account's calls, and which of them signed one: AWS may end credentials before their time. Then they are
+//! given up, and the call is made once more. How sessions are made is not known here. The SDK's own credentials are kept here.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,10 +22,10 @@ const KEPT: Duration = Duration::from_secs(15 * 60);
 /// They are asked for again when no more than this is left of them.
 const TOO_LATE: Duration = Duration::from_secs(10);
 
-/// Sessions that are renewed.
+/// Credentials that are renewed.
 pub trait Renewal: fmt::Debug + Send + Sync {
-    /// Gives up the session with an access key, which AWS has ended, unless another one has taken its place. Returns whether a
-    /// call that it signed is to be made again.
+    /// Gives up those with an access key, which AWS has ended, unless others have taken their place. Returns whether a call that
+    /// they signed is to be made again.
     fn give_up(&self, access_key_id: &str) -> bool;
 }
 
@@ -38,10 +38,10 @@ pub struct AccountCredentials {
 }
 
 impl AccountCredentials {
-    /// Wraps sessions that are renewed.
-    pub fn of_sessions(sessions: impl ProvideCredentials + Renewal + Clone + 'static) -> Self {
-        let renewal: Arc<dyn Renewal> = Arc::new(sessions.clone());
-        Self { provider: SharedCredentialsProvider::new(sessions), renewal: Some(renewal) }
+    /// Wraps credentials that are renewed.
+    pub fn renewed(credentials: impl ProvideCredentials + Renewal + Clone + 'static) -> Self {
+        let renewal: Arc<dyn Renewal> = Arc::new(credentials.clone());
+        Self { provider: SharedCredentialsProvider::new(credentials), renewal: Some(renewal) }
     }
 
     /// Returns what finds out who signs a call. It has to be an interceptor of that call.
@@ -50,7 +50,7 @@ impl AccountCredentials {
     }
 }
 
-/// Credentials that nobody renews here, such as the SDK's own.
+/// Credentials that nobody renews.
 impl From<SharedCredentialsProvider> for AccountCredentials {
     fn from(provider: SharedCredentialsProvider) -> Self {
         Self { provider, renewal: None }
@@ -65,8 +65,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Gives up the session that signed the call, where AWS has ended it. Returns whether the call is to be made again: AWS did
-    /// nothing.
+    /// Gives up what signed the call, where AWS has ended it. Returns whether the call is to be made again: AWS did nothing.
     pub fn give_up(&self, error: &CallError) -> bool {
         let Some(renewal) = self.renewal.as_ref().filter(|_| error.kind == Kind::Expired) else { return false };
         renewal.give_up(&self.access_key_id.lock().unwrap_or_else(PoisonError::into_inner))
@@ -101,18 +100,44 @@ impl Intercept for Signer {
 
 /// The SDK's own credentials, held as secrets as soon as they are there, and kept until they are about to end. A client's own
 /// cache would keep them for that client alone, and each call that assumes a role has one of its own: a `credential_process`
-/// would run, and an instance be asked, for nearly every call.
+/// would run, and an instance be asked, for nearly every call. Clones share them.
+#[derive(Clone)]
 pub struct OwnCredentials {
     provider: SharedCredentialsProvider,
     clock: Clock,
-    /// With when they are asked for again. Who waits here shares the answer.
-    kept: tokio::sync::Mutex<Option<(Credentials, SystemTime)>>,
+    /// Who waits here shares the answer.
+    kept: Arc<tokio::sync::Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// With when they are asked for again.
+    own: Option<(Credentials, SystemTime)>,
+    /// The access key of those that AWS ended last.
+    ended: String,
 }
 
 impl OwnCredentials {
     /// Wraps where the SDK gets them.
     pub fn new(provider: SharedCredentialsProvider, clock: Clock) -> Self {
-        Self { provider, clock, kept: tokio::sync::Mutex::default() }
+        Self { provider, clock, kept: Arc::default() }
+    }
+}
+
+/// They are asked for again once: where the same come back, as those of variables do, nothing else is to be had.
+impl Renewal for OwnCredentials {
+    fn give_up(&self, access_key_id: &str) -> bool {
+        // Whoever holds them is asking for new ones.
+        let Ok(mut kept) = self.kept.try_lock() else { return true };
+        if kept.own.as_ref().is_none_or(|(own, _)| own.access_key_id() != access_key_id) {
+            return true;
+        }
+        if kept.ended == access_key_id {
+            return false;
+        }
+        access_key_id.clone_into(&mut kept.ended);
+        kept.own = None;
+        true
     }
 }
 
@@ -131,14 +156,14 @@ impl ProvideCredentials for OwnCredentials {
         credentials_future::ProvideCredentials::new(async {
             let mut kept = self.kept.lock().await;
             let now = self.clock.now();
-            if let Some((own, _)) = kept.as_ref().filter(|(_, until)| now < *until) {
+            if let Some((own, _)) = kept.own.as_ref().filter(|(_, until)| now < *until) {
                 return Ok(own.clone());
             }
             let own = self.provider.provide_credentials().await?;
             hold(own.secret_access_key());
             own.session_token().into_iter().for_each(hold);
             let until = own.expiry().unwrap_or(now + KEPT) - TOO_LATE;
-            *kept = Some((own.clone(), until));
+            kept.own = Some((own.clone(), until));
             Ok(own)
         })
     }
@@ -186,6 +211,31 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(2)).await;
             assert_eq!(ask().await, "AKIA2");
             assert_eq!(process.runs.load(Ordering::Relaxed), 2);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn own_credentials_that_aws_has_ended_are_asked_for_once_more() {
+        let clock = Clock::tokio_from_system();
+        let process = Process { clock, length: Some(3600), runs: Arc::default() };
+        let own = OwnCredentials::new(SharedCredentialsProvider::new(process.clone()), clock);
+        let ask = || async { own.provide_credentials().await.expect("credentials").access_key_id().to_owned() };
+        assert_eq!(ask().await, "AKIA1");
+        // All calls that they signed are refused, some of them late.
+        for _ in 0..3 {
+            assert!(own.give_up("AKIA1"));
+            assert_eq!(ask().await, "AKIA2");
+        }
+        assert_eq!(process.runs.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn own_credentials_that_never_change_are_not_asked_for_at_every_refusal() {
+        let own = Credentials::new("AKIA", "secret", None, None, "test");
+        let own = OwnCredentials::new(SharedCredentialsProvider::new(own), Clock::tokio_from_system());
+        for is_again in [true, false, false] {
+            own.provide_credentials().await.expect("credentials");
+            assert_eq!(own.give_up("AKIA"), is_again);
         }
     }
 

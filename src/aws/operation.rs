@@ -405,7 +405,7 @@ mod tests {
         for (answers, is_done) in [(&[ENDED, (200, r#"{"deploymentId":"d-1"}"#)][..], true), (&[ENDED], false)] {
             let (_, server) = client(CODEDEPLOY, answers);
             let sessions = Sessions::default();
-            let credentials = AccountCredentials::of_sessions(sessions.clone());
+            let credentials = AccountCredentials::renewed(sessions.clone());
             let codedeploy = Client::new(CODEDEPLOY, &base(&server), &credentials, ("1", "eu-west-1"));
             let answer = codedeploy.write("CreateDeployment", json!({}), Repeat::Never, &Permit::default()).await;
             assert_eq!(answer.map_err(|error| error.kind).is_ok(), is_done);
@@ -419,7 +419,7 @@ mod tests {
         }
         let (_, server) = client(CODEDEPLOY, &[ENDED]);
         let permit = Permit::default();
-        let credentials = AccountCredentials::of_sessions(Sessions(Arc::default(), permit.clone()));
+        let credentials = AccountCredentials::renewed(Sessions(Arc::default(), permit.clone()));
         let codedeploy = Client::new(CODEDEPLOY, &base(&server), &credentials, ("1", "eu-west-1"));
         let answer = codedeploy.write("CreateDeployment", json!({}), Repeat::Never, &permit).await;
         assert_eq!(answer, Err(CallError::withdrawn("CreateDeployment")));

@@ -3,11 +3,11 @@
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sts::Client;
 use aws_sdk_sts::types::{AssumedRoleUser, PolicyDescriptorType, Tag};
 
 use crate::aws::calls::CallLog;
+use crate::aws::credentials::{AccountCredentials, Signer};
 use crate::aws::error::{CallError, Kind};
 use crate::base::secrets;
 use crate::fleet::{AccountId, Hop};
@@ -72,12 +72,13 @@ impl Sts {
         grant(OPERATION, answer.credentials, answer.assumed_role_user)
     }
 
-    /// AssumeRole, signed with the session before it.
+    /// AssumeRole, signed with the session before it. The signer, which is of those credentials, gets to know with which.
     pub async fn assume(
         &self,
         hop: &Hop,
         session_name: &str,
-        from: SharedCredentialsProvider,
+        from: &AccountCredentials,
+        signer: Signer,
     ) -> Result<Grant, CallError> {
         const OPERATION: &str = "AssumeRole";
         let tags = hop.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
@@ -98,22 +99,25 @@ impl Sts {
             .set_policy_arns(policy_arns(hop))
             .customize()
             .interceptor(self.log(hop))
-            .config_override(aws_sdk_sts::config::Config::builder().credentials_provider(from))
+            .interceptor(signer)
+            .config_override(aws_sdk_sts::config::Config::builder().credentials_provider(from.provider.clone()))
             .send()
             .await
             .map_err(|error| CallError::new(OPERATION, &error))?;
         grant(OPERATION, answer.credentials, answer.assumed_role_user)
     }
 
-    /// GetCallerIdentity: the account and ARN of credentials that no hop gave. It needs no permission.
-    pub async fn caller(&self, from: SharedCredentialsProvider) -> Result<(AccountId, String), CallError> {
+    /// GetCallerIdentity: the account and ARN of credentials that no hop gave. It needs no permission. The signer is as that of
+    /// [`Sts::assume`].
+    pub async fn caller(&self, from: &AccountCredentials, signer: Signer) -> Result<(AccountId, String), CallError> {
         const OPERATION: &str = "GetCallerIdentity";
         let answer = self
             .client
             .get_caller_identity()
             .customize()
             .interceptor(CallLog::new("", self.region()))
-            .config_override(aws_sdk_sts::config::Config::builder().credentials_provider(from))
+            .interceptor(signer)
+            .config_override(aws_sdk_sts::config::Config::builder().credentials_provider(from.provider.clone()))
             .send()
             .await
             .map_err(|error| CallError::new(OPERATION, &error))?;

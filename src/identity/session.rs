@@ -18,9 +18,7 @@ use tokio::time::Instant;
 use crate::aws::credentials::{AccountCredentials, Renewal};
 use crate::aws::error::{CallError, HopError, Kind};
 use crate::aws::sts::{Grant, Sts};
-use crate::aws::{
-    Credentials, CredentialsError, ProvideCredentials, SharedCredentialsProvider, credentials_future, denial,
-};
+use crate::aws::{Credentials, CredentialsError, ProvideCredentials, credentials_future, denial};
 use crate::base::clock::Clock;
 use crate::doctor::live::Live;
 use crate::doctor::refusal::Refusal;
@@ -81,7 +79,7 @@ struct Inner {
     clock: Clock,
     session_name: String,
     token: Option<TokenSource>,
-    ambient: Option<SharedCredentialsProvider>,
+    ambient: Option<AccountCredentials>,
     exchanges: Semaphore,
     slots: Mutex<HashMap<Vec<Hop>, Slot>>,
 }
@@ -99,7 +97,7 @@ impl Sessions {
         clock: Clock,
         session_name: impl Into<String>,
         token: Option<TokenSource>,
-        ambient: Option<SharedCredentialsProvider>,
+        ambient: Option<AccountCredentials>,
     ) -> Self {
         let shared = Inner {
             sts,
@@ -209,28 +207,24 @@ impl Sessions {
 
     async fn walk(&self, hops: &[Hop]) -> Walked {
         let (hop, before) = hops.split_last().expect("a chain that is walked has a hop");
+        let from = if before.is_empty() { self.shared.ambient.clone() } else { Some(self.of_hops(before)) };
         let mut is_again = false;
         let (since, result) = loop {
-            let from = if before.is_empty() { None } else { Some(self.session(before).await?.grant) };
+            if !before.is_empty() {
+                // Where that fails, it is the failure of another hop.
+                self.session(before).await?;
+            }
             let since = (Instant::now(), self.shared.clock.now());
+            let signer = from.as_ref().map(AccountCredentials::signer).unwrap_or_default();
             let result = match (&from, &self.shared.token) {
-                (Some(from), _) => self.assume(hop, SharedCredentialsProvider::new(from.credentials.clone())).await,
+                (Some(from), _) => self.shared.sts.assume(hop, &self.shared.session_name, from, signer.clone()).await,
                 (None, Some(token)) => self.exchange(hop, token).await,
-                (None, None) => match self.shared.ambient.clone() {
-                    Some(from) => self.assume(hop, from).await,
-                    None => {
-                        Err(CallError::plain("AssumeRole", Kind::NotSent, "the SDK found no credentials of its own"))
-                    }
-                },
-            };
-            match (&result, from) {
-                (Err(error), Some(from))
-                    if error.kind == Kind::Expired
-                        && !is_again
-                        && self.give_up(before, from.credentials.access_key_id()) =>
-                {
-                    is_again = true;
+                (None, None) => {
+                    Err(CallError::plain("AssumeRole", Kind::NotSent, "the SDK found no credentials of its own"))
                 }
+            };
+            match &result {
+                Err(error) if !is_again && signer.give_up(error) => is_again = true,
                 _ => break (since, result),
             }
         };
@@ -269,10 +263,6 @@ impl Sessions {
         }
     }
 
-    async fn assume(&self, hop: &Hop, from: SharedCredentialsProvider) -> Result<Grant, CallError> {
-        self.shared.sts.assume(hop, &self.shared.session_name, from).await
-    }
-
     /// Exchanges the ID token, a few at a time, and tries again where STS could not fetch the issuer's keys.
     async fn exchange(&self, hop: &Hop, source: &TokenSource) -> Result<Grant, CallError> {
         let _place = self.shared.exchanges.acquire().await.expect("the semaphore is never closed");
@@ -296,15 +286,16 @@ impl Sessions {
         }
     }
 
-    /// Returns the credentials for SDK clients: a fresh session at every call. The SDK's own are renewed by the SDK alone.
+    /// Returns the credentials for SDK clients: a fresh session at every call, or the SDK's own.
     pub fn credentials(&self, chain: &RoleChain) -> AccountCredentials {
         match (&self.shared.ambient, chain.hops.is_empty()) {
-            (Some(ambient), true) => ambient.clone().into(),
-            _ => AccountCredentials::of_sessions(ChainProvider {
-                sessions: self.clone(),
-                hops: chain.hops.as_slice().into(),
-            }),
+            (Some(ambient), true) => ambient.clone(),
+            _ => self.of_hops(&chain.hops),
         }
+    }
+
+    fn of_hops(&self, hops: &[Hop]) -> AccountCredentials {
+        AccountCredentials::renewed(ChainProvider { sessions: self.clone(), hops: hops.into() })
     }
 
     /// Returns the account and ARN behind a chain: of its last session, or of the ambient credentials themselves.
@@ -313,8 +304,14 @@ impl Sessions {
             let session = self.session(&chain.hops).await?;
             return Ok((session.grant.account.clone(), session.grant.arn.clone()));
         }
-        let called = match self.shared.ambient.clone() {
-            Some(from) => self.shared.sts.caller(from).await,
+        let called = match &self.shared.ambient {
+            Some(from) => {
+                let signer = from.signer();
+                match self.shared.sts.caller(from, signer.clone()).await {
+                    Err(error) if signer.give_up(&error) => self.shared.sts.caller(from, signer).await,
+                    called => called,
+                }
+            }
             None => {
                 Err(CallError::plain("GetCallerIdentity", Kind::NotSent, "the SDK found no credentials of its own"))
             }

@@ -241,7 +241,7 @@ async fn one_service_by_the_credentials_at_hand_is_written_as_it_is() {
     let fleet = empty(&sources, IdentitySource::Ambient);
     let aws = Aws::in_process(scene.sandbox.http_client(), scene.sandbox.clock(), "eu-west-1");
     let ambient = SharedCredentialsProvider::new(Sandbox::account_credentials("200000000001"));
-    let sessions = Sessions::new(aws.sts("eu-west-1"), aws.clock(), "roleout", None, Some(ambient));
+    let sessions = Sessions::new(aws.sts("eu-west-1"), aws.clock(), "roleout", None, Some(ambient.into()));
     let reach = Connection { aws, sessions };
     let files = imported(&sources, fleet, &reach, &mut view()).await.unwrap_or_else(|error| panic!("{error}"));
     let path = directory("ambient").join("deploy.yaml");

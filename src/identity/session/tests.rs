@@ -1,7 +1,8 @@
 //! Sessions on a sandbox: what is walked how often, and what is told.
 
 use super::*;
-use crate::aws::Aws;
+use crate::aws::credentials::OwnCredentials;
+use crate::aws::{Aws, SharedCredentialsProvider};
 use crate::manifest::load::load_str;
 use crate::sandbox::{Claims, Sandbox};
 
@@ -23,6 +24,26 @@ fn sessions_of_a_chain() -> (Sandbox, Sessions, Vec<Hop>) {
     let token = TokenSource::Held { variable: "T".into(), token: sandbox.id_token(Claims::default()) };
     let sessions = Sessions::new(sts, sandbox.clock(), "job", Some(token), None);
     (sandbox, sessions, fleet.accounts[0].chain.hops.clone())
+}
+
+/// A job whose own credentials are those of a role: new ones, whenever it is asked.
+#[derive(Debug)]
+struct Runner {
+    sts: Sts,
+    role: Hop,
+    token: SecretString,
+}
+
+impl ProvideCredentials for Runner {
+    fn provide_credentials<'a>(&'a self) -> credentials_future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        credentials_future::ProvideCredentials::new(async {
+            let grant = self.sts.assume_with_web_identity(&self.role, "runner", self.token.expose_secret()).await;
+            grant.map(|grant| grant.credentials).map_err(CredentialsError::provider_error)
+        })
+    }
 }
 
 fn key(session: &Session) -> String {
@@ -74,6 +95,25 @@ async fn sessions_that_are_refused_one_after_the_other_are_not_all_given_up() {
         let renewed = walked(&sandbox).1 - before;
         assert!((given_up..=given_up + 1).contains(&renewed), "{seconds} s: {renewed}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_credentials_that_aws_ended_are_asked_for_once_more() {
+    let (sandbox, of_token, hops) = sessions_of_a_chain();
+    let sts = || Aws::in_process(sandbox.http_client(), sandbox.clock(), "eu-west-1").sts("eu-west-1");
+    let token = of_token.id_token().expect("a source").expect("a token");
+    let runner = SharedCredentialsProvider::new(Runner { sts: sts(), role: hops[0].clone(), token });
+    let own = AccountCredentials::renewed(OwnCredentials::new(runner, sandbox.clock()));
+    let sessions = Sessions::new(sts(), sandbox.clock(), "job", None, Some(own));
+    let (nothing, leaf) = (RoleChain::default(), &hops[1..]);
+    assert_eq!(sessions.identify(&nothing).await.expect("an identity").0.as_str(), "111111111111");
+    sandbox.expire_sessions("111111111111");
+    let first = key(&sessions.session(leaf).await.expect("a session"));
+    assert_eq!(walked(&sandbox), (2, 2), "the second hop was refused once");
+    sandbox.expire_sessions("111111111111");
+    assert_eq!(sessions.identify(&nothing).await.expect("an identity").0.as_str(), "111111111111");
+    assert_eq!(key(&sessions.session(leaf).await.expect("a session")), first);
+    assert_eq!(walked(&sandbox), (3, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use crate::sandbox::moment::Moment;
 use crate::sandbox::session::{Refusal, verify};
 use crate::sandbox::signature::Claimed;
 use crate::sandbox::wire::{Answer, CLOUDFORMATION_NAMESPACE, ELB_NAMESPACE, Fate, IAM_NAMESPACE, Request, XML};
-use crate::sandbox::world::World;
+use crate::sandbox::world::{Mishap, World};
 use crate::sandbox::{elb, iam, stacks, sts};
 
 /// One of these services.
@@ -42,20 +42,20 @@ impl World {
         };
         let services = self.with_aliases(&account, &place, services);
         let action = format!("{prefix}:{operation}");
-        let mut denied = None;
         let names = self.account_names(&account);
         let here = |rule: &&Rule| match api {
             Queried::Iam => rule.covers_account(&names),
             Queried::Elb | Queried::CloudFormation => rule.covers(&names, &place),
         };
-        let rules = self.rules.iter().filter(|rule| !rule.sts).filter(here);
-        for rule in rules.filter(|rule| rule.covers_service(&services)) {
-            match &rule.fault {
-                Fault::Silent => return Fate::Silent,
-                Fault::Reset => return Fate::Reset,
-                fault => denied = denied.or_else(|| fault.denies(&action)),
-            }
+        let rules = self.rules.iter().filter(|rule| !rule.sts && rule.covers_service(&services)).filter(here);
+        let faults: Vec<Fault> = rules.map(|rule| rule.fault.clone()).collect();
+        let name = format!("{account}/{counted}/{operation}/{}", self.calls.count(&account, counted, &operation));
+        match self.mishap(&faults, &name, false, "ServiceUnavailable") {
+            Some(Mishap::Unanswered(fate)) => return fate,
+            Some(Mishap::Refused(error)) => return Fate::Answered(error.xml_of(namespace, self.request_id())),
+            None => {}
         }
+        let denied = faults.iter().find_map(|fault| fault.denies(&action));
         let session = claimed.and_then(|claimed| self.sessions.get(&claimed.access_key));
         let off = !matches!(api, Queried::Iam) && self.is_off(&account, &place);
         let caller = verify(session, request, claimed, now);
@@ -66,9 +66,10 @@ impl World {
             Queried::Elb => elb::answer(self, form, &caller, &place, now, denied),
             Queried::CloudFormation => stacks::answer(self, form, &caller, &place, denied),
         });
-        Fate::Answered(match answer {
+        let answer = match answer {
             Ok(body) => Answer::new(200, XML, self.request_id(), body.into_bytes()),
             Err(error) => error.xml_of(namespace, self.request_id()),
-        })
+        };
+        self.send(answer, &faults, (&name, now), None)
     }
 }

@@ -60,7 +60,7 @@ pub enum Fault {
     /// `lost:PERCENT`: RegisterTaskDefinition, UpdateService, StopServiceDeployment, RunTask and CreateDeployment happen, but
     /// so many answers are lost.
     Lost(u8),
-    /// `truncated:PERCENT`: so many answers in JSON break off in the middle; what they are the answers to has happened.
+    /// `truncated:PERCENT`: so many answers break off in the middle; what they are the answers to has happened.
     Truncated(u8),
     /// `cut:PERCENT`: the connections of so many writes break before they are looked at.
     Cut(u8),

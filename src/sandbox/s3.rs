@@ -13,7 +13,7 @@ use crate::sandbox::moment::Moment;
 use crate::sandbox::session::{Principal, Refusal, verify};
 use crate::sandbox::signature::Claimed;
 use crate::sandbox::wire::{Answer, AwsError, Fate, Request, XML, escape};
-use crate::sandbox::world::World;
+use crate::sandbox::world::{Mishap, World};
 
 /// What requests to it are signed for.
 const SERVICE: &str = "s3";
@@ -75,21 +75,21 @@ impl World {
         self.calls.record(&account, &region, "GetObject");
         let names = self.account_names(&account);
         let here = |rule: &&Rule| !rule.sts && rule.covers(&names, &region) && rule.covers_service(&[]);
-        let mut denied = None;
-        for rule in self.rules.iter().filter(here) {
-            match &rule.fault {
-                Fault::Silent => return Fate::Silent,
-                Fault::Reset => return Fate::Reset,
-                fault => denied = denied.or_else(|| fault.denies("s3:GetObject")),
-            }
+        let faults: Vec<Fault> = self.rules.iter().filter(here).map(|rule| rule.fault.clone()).collect();
+        let name = format!("{account}/{region}/GetObject/{}", self.calls.count(&account, &region, "GetObject"));
+        match self.mishap(&faults, &name, false, "ServiceUnavailable") {
+            Some(Mishap::Unanswered(fate)) => return fate,
+            Some(Mishap::Refused(error)) => return Fate::Answered(refused(&error, "", self.request_id())),
+            None => {}
         }
+        let denied = faults.iter().find_map(|fault| fault.denies("s3:GetObject"));
         let caller = verify(session, request, claimed, now);
         let caller =
             caller.and_then(|caller| if self.is_off(&account, &region) { Err(Refusal::Unknown) } else { Ok(caller) });
         let id = self.request_id();
         let answer =
             caller.map_err(unverified).and_then(|caller| self.read_object((&bucket, &key), &region, &caller, denied));
-        Fate::Answered(match answer {
+        let answer = match answer {
             Ok(text) => Answer::new(200, ANYTHING, id, text.into_bytes()),
             Err(error) if error.code == "PermanentRedirect" => {
                 let own = self.objects.get(&bucket).map(|bucket| bucket.region.clone()).unwrap_or_default();
@@ -97,7 +97,8 @@ impl World {
                 Answer { headers: vec![("x-amz-bucket-region", own)], ..refused(&error, &more, id) }
             }
             Err(error) => refused(&error, "", id),
-        })
+        };
+        self.send(answer, &faults, (&name, now), None)
     }
 
     fn read_object(

@@ -38,6 +38,7 @@ use crate::sandbox::signature::{self, Claimed};
 use crate::sandbox::stacks::{Exports, Stacks};
 use crate::sandbox::timing::Timing;
 use crate::sandbox::wire::{Answer, AwsError, Fate, Request, XML};
+pub(crate) use crate::sandbox::world::loss::Mishap;
 use crate::sandbox::{ecs, elb, iam, s3, stacks, sts, validation};
 
 /// The state of the sandbox.
@@ -203,24 +204,10 @@ impl World {
         if self.blind.get(&(account.clone(), region.clone())).is_some_and(|until| now < *until) {
             return Fate::Reset;
         }
-        for fault in &faults {
-            match fault {
-                Fault::Silent => return Fate::Silent,
-                Fault::Reset => return Fate::Reset,
-                Fault::Cut(percent) if changes && self.chance.happens(*percent, &format!("cut/{name}")) => {
-                    return Fate::Reset;
-                }
-                Fault::Broken(percent) if changes && self.chance.happens(*percent, &format!("broken/{name}")) => {
-                    let error =
-                        AwsError::with_status(500, "ServerException", "Service Unavailable. Please try again later.");
-                    return Fate::Answered(coding.error(&error, self.request_id()));
-                }
-                Fault::Unavailable(percent) if self.chance.happens(*percent, &format!("unavailable/{name}")) => {
-                    let error = AwsError::with_status(503, "ServiceUnavailableException", "Service Unavailable");
-                    return Fate::Answered(coding.error(&error, self.request_id()));
-                }
-                _ => {}
-            }
+        match self.mishap(&faults, &name, changes, "ServiceUnavailableException") {
+            Some(Mishap::Unanswered(fate)) => return fate,
+            Some(Mishap::Refused(error)) => return Fate::Answered(coding.error(&error, self.request_id())),
+            None => {}
         }
         let caller = verify(session, request, claimed, now);
         self.calls.expired += u64::from(matches!(caller, Err(Refusal::Expired)));
@@ -358,17 +345,14 @@ impl World {
             })
             .map(|rule| rule.fault.clone())
             .collect();
-        let count = self.calls.count(&account, &region, &operation);
+        let name = format!("sts/{account}/{operation}/{}", self.calls.count(&account, &region, &operation));
+        match self.mishap(&faults, &name, false, "ServiceUnavailable") {
+            Some(Mishap::Unanswered(fate)) => return fate,
+            Some(Mishap::Refused(error)) => return Fate::Answered(error.xml(self.request_id())),
+            None => {}
+        }
         for fault in &faults {
             match fault {
-                Fault::Silent => return Fate::Silent,
-                Fault::Reset => return Fate::Reset,
-                Fault::Unavailable(percent)
-                    if self.chance.happens(*percent, &format!("sts/{account}/{operation}/{count}")) =>
-                {
-                    let error = AwsError::with_status(503, "ServiceUnavailable", "Service Unavailable");
-                    return Fate::Answered(error.xml(self.request_id()));
-                }
                 Fault::Throttle(rate)
                     if !self.buckets.take(&account, "sts", Group::throttled(*rate, &operation), now) =>
                 {
@@ -421,10 +405,11 @@ impl World {
                 Err(AwsError::new("InvalidAction", text))
             }
         };
-        Fate::Answered(match outcome {
+        let answer = match outcome {
             Ok(body) => Answer::new(200, XML, self.request_id(), body.into_bytes()),
             Err(error) => error.xml(self.request_id()),
-        })
+        };
+        self.send(answer, &faults, (&name, now), None)
     }
 
     /// Whether the principal may call the action on the resource.

@@ -70,6 +70,41 @@ async fn who_waits_for_a_bucket_when_the_run_halts_is_not_started() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_ecs_rolled_back_is_only_rolled_back_once_its_settings_are_restored() {
+    let keys = "    cluster: main\n    desired_count: 5\n    \
+                deployment: { circuit_breaker: { enable: true, rollback: true } }\n";
+    let scene = || {
+        let manifest = manifest(1, 1, "rollout: { on_failure: rollback }\n").replace("    cluster: main\n", keys);
+        let scene = Scene::new(&manifest).quick().fault("*=crash");
+        let fewer = json!({ "cluster": "main", "service": "s0", "desiredCount": 2 });
+        scene.sandbox.call_as_operator("200000000000", "eu-west-1", "UpdateService", &fewer).expect("a service");
+        scene.sandbox.set_latency(Duration::from_millis(200));
+        scene
+    };
+    let count = |scene: &Scene| {
+        let service = scene.sandbox.service("200000000000", "eu-west-1", "main", "s0").expect("a service");
+        service.desired
+    };
+    let (whole, mut seen) = (scene(), Vec::new());
+    let before = count(&whole);
+    let ran = whole.deploy().await;
+    assert_eq!((ran.code(), count(&whole)), (Exit::RolledBack, before), "{}", ran.said);
+    for millis in (ran.seconds * 1000 - 2500..ran.seconds * 1000 + 1000).step_by(50) {
+        let scene = scene();
+        let (ran, _) = terminated(&scene, Duration::from_millis(millis)).await;
+        let outcome = ran.outcome("a0/eu-west-1/s0");
+        if outcome == Some(Outcome::RolledBack) {
+            assert_eq!(count(&scene), before, "{millis}: {}", ran.said);
+            assert!(!ran.said.contains("before this was rolled back"), "{millis}: {}", ran.said);
+        } else if ran.reason("a0/eu-west-1/s0").contains("before its settings were restored") {
+            assert_eq!(outcome, Some(Outcome::Detached), "{millis}: {}", ran.said);
+            seen.push(millis);
+        }
+    }
+    assert!(seen.len() > 2, "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_when_a_signal_comes_is_cancelled_and_not_detached() {
     for after in (200..6_000).step_by(800).map(Duration::from_millis) {
         let scene = Scene::of(1, 40, "").quick();

@@ -16,6 +16,9 @@ use crate::engine::update::Update;
 use crate::event::{Reason, RollbackStep};
 use crate::observe::service::LiveService;
 
+/// What is said of a target that is rolled back, where a signal came before the rest.
+const CANCELLED: &str = "the run was cancelled before its settings were restored";
+
 impl Rollback<'_> {
     /// Restores only the settings, after ECS has rolled the deployment back itself. Returns how that ended, unless well.
     pub async fn restore_settings(mut self) -> Option<RollbackResult> {
@@ -25,6 +28,11 @@ impl Rollback<'_> {
         }
         match self.read_service(deadline).await {
             Ok(service) => self.restore(&service, deadline).await,
+            Err(RollbackResult::Cancelled) => return Some(RollbackResult::Detached(CANCELLED.to_owned())),
+            Err(RollbackResult::Nothing(summary)) => {
+                return Some(not_restored(Reason { summary, ..Reason::default() }));
+            }
+            Err(RollbackResult::Stuck(reason)) => return Some(not_restored(reason)),
             Err(result) => return Some(result),
         }
         self.unset.take().map(|error| self.unset(&error))
@@ -89,14 +97,19 @@ impl Rollback<'_> {
     pub(super) fn unset(&self, error: &CallError) -> RollbackResult {
         let why = match error.kind {
             Kind::Withdrawn if self.run.cancel.is_cancelled() => {
-                return RollbackResult::Detached("the run was cancelled before its settings were restored".to_owned());
+                return RollbackResult::Detached(CANCELLED.to_owned());
             }
             Kind::Withdrawn => {
                 format!("UpdateService was not sent within {}", humantime::format_duration(self.timeout))
             }
             _ => format!("{error:#}"),
         };
-        let summary = format!("it is rolled back, but its settings could not be restored: {why}");
-        RollbackResult::Stuck(Reason { summary, help: help(error, self.target), ..Reason::default() })
+        not_restored(Reason { summary: why, help: help(error, self.target), ..Reason::default() })
     }
+}
+
+/// Says why the settings of what is rolled back could not be restored.
+fn not_restored(why: Reason) -> RollbackResult {
+    let summary = format!("it is rolled back, but its settings could not be restored: {}", why.summary);
+    RollbackResult::Stuck(Reason { summary, ..why })
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::aws::error::CallError;
+use crate::aws::error::{CallError, Kind};
 
 /// The longest wait between attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(20);
+
+/// So often a read that AWS refuses for its session is put off: each call asks for another session itself.
+const ENDED: u32 = 3;
 
 /// Why something could not be read.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ where
         match tokio::time::timeout_at(deadline, call()).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) if error.is_transient() => last = Some(error),
+            // The next session may last longer.
+            Ok(Err(error)) if error.kind == Kind::Expired && put_off < ENDED => last = Some(error),
             Ok(Err(error)) => return Err(Unread::Refused(error)),
             Err(_) => return Err(Unread::Late(last)),
         }

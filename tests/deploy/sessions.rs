@@ -8,7 +8,7 @@ use roleout::event::Event;
 use roleout::fleet::Outcome;
 use roleout::sandbox::Sandbox;
 
-use crate::harness::{Ran, Scene};
+use crate::harness::{Ran, Scene, manifest};
 
 const HUB: &str = "111111111111";
 const LEAF: &str = "200000000000";
@@ -101,6 +101,26 @@ async fn a_write_that_is_refused_for_its_session_is_made_again_and_done_once() {
             assert_eq!(writes(&scene, each), (sent, 1), "{each}, {operation} refused: {}", ran.said);
         }
         assert_eq!(scene.sandbox.calls().operation("AssumeRole"), 2, "{operation}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_session_ends_again_and_again_is_watched_on() {
+    for task in ["before", "after"] {
+        let task = format!("    cluster: main\n    {task}: [ {{ run_task: smoke }} ]\n");
+        let scene = Scene::new(&manifest(1, 1, "").replace("    cluster: main\n", &task));
+        let ended = async {
+            while scene.sandbox.calls().operation("DescribeTasks") == 0 {
+                tokio::time::sleep(LATENCY / 10).await;
+            }
+            for _ in 0..60 {
+                scene.sandbox.expire_sessions(LEAF);
+                tokio::time::sleep(LATENCY / 2).await;
+            }
+        };
+        let ran = deploy_beside(&scene, ended).await;
+        assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 1), "{}", ran.said);
+        assert_eq!(scene.sandbox.calls().operation("StopTask"), 0, "{}", ran.said);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::aws::ecs::Ecs;
 use crate::aws::error::{CallError, Kind};
 use crate::aws::permit::Permit;
 use crate::base::text::hex;
+use crate::engine::blind::Blind;
 use crate::engine::context::Run;
 use crate::engine::evidence;
 use crate::engine::hints::help;
@@ -133,6 +134,7 @@ impl TaskExecution<'_> {
 
     async fn watch(self, arn: &str, deadline: Instant) -> Result<(), Unfinished> {
         let (mut misses, mut last, start) = (0, None, Instant::now());
+        let mut blind = Blind::default();
         loop {
             let look = async {
                 tokio::time::sleep(interval::of_task(start.elapsed())).await;
@@ -153,16 +155,22 @@ impl TaskExecution<'_> {
                 }
                 looked = look => looked,
             };
+            if let Err(error) = &looked {
+                self.run.lost_session(self.target, error).await;
+            }
             match looked {
                 Ok(Some(task)) if task["lastStatus"] == "STOPPED" => return self.judge(&task).await,
-                Ok(Some(_)) => (misses, last) = (0, None),
+                Ok(Some(_)) => {
+                    (misses, last) = (0, None);
+                    blind.sees();
+                }
                 Ok(None) => {
                     misses += 1;
                     if misses == MISSES {
                         return Err(self.failed("vanished: ECS does not know it any more", Reason::default()));
                     }
                 }
-                Err(error) if matches!(error.kind, Kind::Denied | Kind::Expired | Kind::NoSession) => {
+                Err(error) if error.kind == Kind::Denied || blind.misses(&error, Instant::now()) => {
                     let stopped = self.stop(arn, "nobody may see how it ends", Instant::now() + STOP).await;
                     return Err(self.failed(&format!("cannot be watched, and {stopped}"), self.refused(&error)));
                 }

@@ -25,7 +25,12 @@ pub fn hooks_are_continued_by_whom_they_concern(facts: &Facts<'_>, broken: &mut 
         let Some((index, deployment)) = found else { continue };
         if facts.ran.job.continues {
             // Where the answer to our own UpdateService is lost, nobody can tell one more deployment of our revision from ours.
-            let is_like_ours = |done: &Done| done.what == Deed::Repeats && !facts.is_calm();
+            // Nor can one tell from our rollback what somebody else brings back, where reads are late.
+            let is_like_ours = |done: &Done| match done.what {
+                Deed::Repeats => !facts.is_calm(),
+                Deed::Returns => facts.has_fault("stale"),
+                _ => false,
+            };
             let is_others = facts.ran.done.iter().any(|done| {
                 done.index == index && done.deploys && done.at.abs_diff(deployment.created) <= 1 && !is_like_ours(done)
             });

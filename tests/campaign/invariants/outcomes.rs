@@ -136,7 +136,9 @@ pub fn rollbacks_restore(facts: &Facts<'_>, broken: &mut Broken) {
         };
         // A job that is run again follows what it has begun itself, and brings back what was before that.
         if is_wanted(&before.image) && !facts.rolls_back && facts.history.pipeline.is_some() {
-            if is_wanted(&after.image) {
+            // Where only settings were changed, they alone are rolled back.
+            let only_settings = facets.backward.is_empty() && !facets.adjusted.is_empty();
+            if is_wanted(&after.image) && !only_settings {
                 broken.push("rollbacks", format!("{} is {after:?}: {facets:?}", facts.id(index)));
             }
             continue;
@@ -154,7 +156,9 @@ pub fn rollbacks_restore(facts: &Facts<'_>, broken: &mut Broken) {
 
 /// What somebody else deploys after the plan is theirs, unless the manifest says that they give way.
 pub fn others_are_not_overwritten(facts: &Facts<'_>, broken: &mut Broken) {
-    if facts.fleet().on_busy != OnBusy::Fail || facts.has_fault("stale") || facts.has_fault("latency") {
+    if facts.fleet().on_busy != OnBusy::Fail
+        || ["stale", "latency", "truncated"].iter().any(|fault| facts.has_fault(fault))
+    {
         return;
     }
     for done in facts.ran.done.iter().filter(|done| done.deploys && done.what != Deed::Stops) {

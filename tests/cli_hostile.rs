@@ -371,10 +371,13 @@ fn no_command_says_a_byte_that_commands_anything() {
     // What does not fit a line goes on further to the right.
     let names = list.lines().filter(|line| !line.starts_with("   "));
     let mut left: BTreeSet<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
-    let mut all = |code: &[i32], arguments: &[&str]| {
-        left.remove(arguments[0]);
+    let ends = |code: &[i32], arguments: &[&str]| {
         let (ended, said) = run(&directory, arguments, &[("ID_TOKEN", HOSTILE)]);
         assert!(code.contains(&ended), "{arguments:?}: {ended}\n{said}");
+    };
+    let mut all = |code: &[i32], arguments: &[&str]| {
+        left.remove(arguments[0]);
+        ends(code, arguments);
     };
     all(&[0], &["check"]);
     all(&[2], &["check", "--only", HOSTILE]);
@@ -395,20 +398,10 @@ fn no_command_says_a_byte_that_commands_anything() {
     all(&[2], &["plan", "--sandbox", "--report", &format!("{HOSTILE}=x")]);
     all(&[2], &["plan", "--sign-env", HOSTILE, "--out", "x.json"]);
     all(&[4], &["plan"]);
-    for form in values(&directory, &["deploy"], "--format") {
-        let journal = format!("{form}.jsonl");
-        let journal = ["deploy", "--sandbox", "--format", &form, "--journal", &journal, "--reports-dir", "reports"];
-        all(&[0], &[&journal[..], &["--sections", "always", "--verbose"]].concat());
-    }
-    all(
-        &[10, 11],
-        &["deploy", "--sandbox", "--sandbox-fault", "*=crash", "--reports-dir", "failed", "--sections", "always"],
-    );
     all(&[4], &["deploy", "plan.json"]);
     all(&[2], &["deploy", HOSTILE]);
     all(&[2], &["deploy", "deploy.yaml"]);
     all(&[5], &["deploy", "td.json"]);
-    all(&[0, 5], &["rollback", "--sandbox", "--reports-dir", "rollback"]);
     all(&[2], &["rollback", "--sandbox", "--of", HOSTILE]);
     all(&[0], &["watch", "--sandbox"]);
     all(&[0], &["continue", "--sandbox"]);
@@ -458,10 +451,29 @@ fn no_command_says_a_byte_that_commands_anything() {
     std::fs::create_dir_all(directory.join("left/preflight")).expect("a directory");
     all(&[0], &["pipeline", "preflight", "--sandbox", "--journal", "left/preflight/journal.jsonl"]);
     all(&[2], &["pipeline", "gate", "--wave", HOSTILE, "left"]);
-    let part = "left/wave-1/shard-1/journal.jsonl";
     std::fs::create_dir_all(directory.join("left/wave-1/shard-1")).expect("a directory");
-    let deploy = ["deploy", "--sandbox", "--sandbox-fault", "*=crash", "--wave", "canary", "--from", "canary"];
-    all(&[10, 11], &[&deploy[..], &["--shard", "1/1", "--journal", part]].concat());
+    // What waits for tasks waits beside the others.
+    let forms = values(&directory, &["deploy"], "--format");
+    std::thread::scope(|scope| {
+        for form in &forms {
+            scope.spawn(move || {
+                let (journal, reports) = (format!("{form}.jsonl"), format!("reports-{form}"));
+                let files = ["--format", form, "--journal", &journal, "--reports-dir", &reports];
+                ends(&[0], &[&["deploy", "--sandbox", "--sections", "always", "--verbose"], &files[..]].concat());
+            });
+        }
+        let crash = ["deploy", "--sandbox", "--sandbox-fault", "*=crash"];
+        scope.spawn(move || {
+            let files = ["--reports-dir", "failed", "--sections", "always"];
+            ends(&[10, 11], &[crash, files].concat());
+        });
+        scope.spawn(move || {
+            let shard = ["--wave", "canary", "--from", "canary", "--shard", "1/1"];
+            let journal = ["--journal", "left/wave-1/shard-1/journal.jsonl"];
+            ends(&[10, 11], &[&crash[..], &shard, &journal].concat());
+        });
+        scope.spawn(move || ends(&[0, 5], &["rollback", "--sandbox", "--reports-dir", "rollback"]));
+    });
     all(&[10, 11], &["pipeline", "gate", "--wave", "canary", "left"]);
     all(&[10, 11], &["pipeline", "merge", "left", "--reports-dir", "merged"]);
     all(&[2], &["init", "--from-service", HOSTILE]);
@@ -511,11 +523,17 @@ fn no_command_says_a_byte_that_commands_anything() {
     all(&[0, 2], &["pipeline", "--file", &name]);
     all(&[5], &["deploy", &name]);
     assert!(left.is_empty(), "commands that this test does not run: {left:?}");
-    for (directory, least) in
-        [("plan", 3), ("reports", 8), ("failed", 8), ("again", 6), ("merged", 6), ("iam-json", 3), ("iam-terraform", 1)]
-    {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile/offline").join(directory);
-        assert!(assert_files_safe(&path) >= least, "{directory} has {least} files at least");
+    for (written, least) in [
+        ("plan", 3),
+        ("reports-text", 8),
+        ("reports-jsonl", 8),
+        ("failed", 8),
+        ("again", 6),
+        ("merged", 6),
+        ("iam-json", 3),
+        ("iam-terraform", 1),
+    ] {
+        assert!(assert_files_safe(&directory.join(written)) >= least, "{written} has {least} files at least");
     }
     for file in ["plan.json", "text.jsonl", "pipeline.yml"] {
         assert_safe(file, &std::fs::read(directory.join(file)).expect("a file"));
@@ -594,67 +612,64 @@ fn message(from: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
 
 #[test]
 fn no_message_of_aws_commands_anything() {
-    let directory = directory("aws");
+    std::thread::scope(|scope| {
+        scope.spawn(|| no_message_commands_anything("crash", "*=crash", &[10, 11, 14]));
+        scope.spawn(|| no_message_commands_anything("update", "*=deny:ecs:UpdateService", &[10]));
+        scope.spawn(|| no_message_commands_anything("assume", "*=deny:sts:AssumeRole", &[4]));
+    });
+}
+
+/// Runs commands against a sandbox with a fault, whose messages are hostile; a deployment ends with one of the codes.
+fn no_message_commands_anything(name: &str, fault: &str, code: &[i32]) {
+    let directory = directory(&format!("aws-{name}"));
     let (mut manifest, definition) = (manifest(), definition());
     // Of one service alone, so that a deployment is over soon.
     manifest["services"].as_array_mut().expect("services").truncate(1);
     manifest["services"][0].as_object_mut().expect("a service").remove("before");
     std::fs::write(directory.join("td.json"), ascii(&definition)).expect("a file");
     std::fs::write(directory.join("deploy.yaml"), ascii(&manifest)).expect("a file");
-    for (fault, code) in
-        [("*=crash", &[10, 11, 14][..]), ("*=deny:ecs:UpdateService", &[10]), ("*=deny:sts:AssumeRole", &[4])]
-    {
-        let mut child = roleout(&directory)
-            .args([
-                "sandbox",
-                "--listen",
-                "127.0.0.1:0",
-                "-f",
-                "deploy.yaml",
-                "--token-file",
-                "token",
-                "--sandbox-fault",
-                fault,
-            ])
-            .env("CI_PROJECT_PATH", "team/shop")
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
-        let line = lines.find(|line| line.contains("listens on")).expect("it says where it listens");
-        let address =
-            line.split("http://").nth(1).and_then(|rest| rest.split(';').next()).expect("an address").to_owned();
-        let server = Server(child, address);
-        std::thread::spawn(move || lines.for_each(drop));
-        let endpoint = between(server.1.clone());
-        let token = std::fs::read_to_string(directory.join("token")).expect("a token");
-        let variables =
-            [("AWS_ENDPOINT_URL", endpoint.as_str()), ("ID_TOKEN", token.as_str()), ("AWS_MAX_ATTEMPTS", "1")];
-        let (ended, said) =
-            run(&directory, &["deploy", "--no-verify", "--reports-dir", "reports", "--sections", "always"], &variables);
-        assert!(code.contains(&ended), "{fault}: {ended}: {said}");
-        assert!(said.contains("section_start:1:e"), "{fault}: the text of AWS is shown: {said}");
-        assert!(assert_files_safe(&directory.join("reports")) >= 8);
-        for arguments in [
-            &["status", "--verbose"][..],
-            &["status", "--format", "json"],
-            &["plan", "--format", "markdown"],
-            &["doctor", "--offline"],
-            &["exec", "--account", "prod", "--", "true"],
-            &["credentials", "--account", "prod"],
-            &["rollback", "--dry-run"],
-            &["iam", "check"],
-            &["watch"],
-            &["continue"],
-            &[
-                "init",
-                "--file",
-                "new.yaml",
-                "--from-service",
-                "arn:aws:iam::111122223333:role/deployer:eu-west-1/web/api",
-            ],
-        ] {
-            run(&directory, arguments, &variables);
-        }
+    let mut child = roleout(&directory)
+        .args([
+            "sandbox",
+            "--listen",
+            "127.0.0.1:0",
+            "-f",
+            "deploy.yaml",
+            "--token-file",
+            "token",
+            "--sandbox-fault",
+            fault,
+        ])
+        .env("CI_PROJECT_PATH", "team/shop")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.contains("listens on")).expect("it says where it listens");
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split(';').next()).expect("an address").to_owned();
+    let server = Server(child, address);
+    std::thread::spawn(move || lines.for_each(drop));
+    let endpoint = between(server.1.clone());
+    let token = std::fs::read_to_string(directory.join("token")).expect("a token");
+    let variables = [("AWS_ENDPOINT_URL", endpoint.as_str()), ("ID_TOKEN", token.as_str()), ("AWS_MAX_ATTEMPTS", "1")];
+    let (ended, said) =
+        run(&directory, &["deploy", "--no-verify", "--reports-dir", "reports", "--sections", "always"], &variables);
+    assert!(code.contains(&ended), "{fault}: {ended}: {said}");
+    assert!(said.contains("section_start:1:e"), "{fault}: the text of AWS is shown: {said}");
+    assert!(assert_files_safe(&directory.join("reports")) >= 8);
+    for arguments in [
+        &["status", "--verbose"][..],
+        &["status", "--format", "json"],
+        &["plan", "--format", "markdown"],
+        &["doctor", "--offline"],
+        &["exec", "--account", "prod", "--", "true"],
+        &["credentials", "--account", "prod"],
+        &["rollback", "--dry-run"],
+        &["iam", "check"],
+        &["watch"],
+        &["continue"],
+        &["init", "--file", "new.yaml", "--from-service", "arn:aws:iam::111122223333:role/deployer:eu-west-1/web/api"],
+    ] {
+        run(&directory, arguments, &variables);
     }
 }

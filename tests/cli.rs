@@ -409,7 +409,7 @@ fn a_second_signal_ends_the_process_at_once() {
 #[test]
 fn a_terminal_that_is_closed_hangs_up_twice_and_nohup_is_heeded() {
     let file = project("hangup", "").display().to_string();
-    let faults = ["--sandbox-fault", "*=slow:6", "--sandbox-fault", "*=latency:300"];
+    let faults = ["--sandbox-fault", "*=slow:3", "--sandbox-fault", "*=latency:300"];
     let hung_up = |nohup: bool| {
         let trap = if nohup { "trap '' HUP; " } else { "" };
         let mut child = Command::new("sh")
@@ -429,11 +429,15 @@ fn a_terminal_that_is_closed_hangs_up_twice_and_nohup_is_heeded() {
         let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
         (child.wait().expect("it ends").code(), rest.join("\n"))
     };
-    let (code, said) = hung_up(false);
-    assert_eq!(code, Some(143), "{said}");
-    assert!(said.contains("! cancelled by SIGHUP (exit code 143)"), "{said}");
-    let (code, said) = hung_up(true);
-    assert_eq!(code, Some(0), "{said}");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (code, said) = hung_up(false);
+            assert_eq!(code, Some(143), "{said}");
+            assert!(said.contains("! cancelled by SIGHUP (exit code 143)"), "{said}");
+        });
+        let (code, said) = hung_up(true);
+        assert_eq!(code, Some(0), "{said}");
+    });
 }
 
 #[test]
@@ -720,13 +724,17 @@ fn in_a_gitlab_job_the_log_is_folded_unless_it_is_told_otherwise() {
         text(&output.stderr)
     };
     let folded = |said: &str| said.matches("\x1b[0Ksection_start:").count();
-    let log = said(&[], "true");
-    assert_eq!((folded(&log), log.matches("section_end:").count()), (1, 1), "{log}");
-    assert!(log.contains(":roleout_prod_eu-west-1_api[collapsed=true]\r\x1b[0K"), "{log}");
-    assert_eq!(folded(&said(&["--sections", "never"], "true")), 0);
-    assert_eq!(folded(&said(&[], "")), 0);
-    assert_eq!(folded(&said(&["--sections", "always"], "")), 1);
-    assert_eq!(folded(&said(&["--quiet"], "true")), 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let log = said(&[], "true");
+            assert_eq!((folded(&log), log.matches("section_end:").count()), (1, 1), "{log}");
+            assert!(log.contains(":roleout_prod_eu-west-1_api[collapsed=true]\r\x1b[0K"), "{log}");
+        });
+        scope.spawn(|| assert_eq!(folded(&said(&["--sections", "never"], "true")), 0));
+        scope.spawn(|| assert_eq!(folded(&said(&[], "")), 0));
+        scope.spawn(|| assert_eq!(folded(&said(&["--sections", "always"], "")), 1));
+        scope.spawn(|| assert_eq!(folded(&said(&["--quiet"], "true")), 0));
+    });
 }
 
 #[test]

@@ -386,7 +386,7 @@ fn signals_end_a_run_and_name_what_goes_on() {
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
     let file = project("signals", "rollout: { on_cancel: rollback }\n").display().to_string();
-    let faults = ["--sandbox-fault", "*=hang", "--sandbox-fault", "*=latency:1500"];
+    let faults = ["--sandbox-fault", "*=hang", "--sandbox-fault", "*=lagging-lists:60"];
     let mut child = roleout()
         .args(["deploy", "--sandbox", "-f", &file])
         .args(faults)
@@ -396,7 +396,7 @@ fn a_second_signal_ends_the_process_at_once() {
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
     let started = lines.by_ref().map(|line| line.expect("UTF-8")).find(|line| line.contains("deploys api:"));
     assert!(started.is_some(), "the rollout never started");
-    // The first one is being acted on, and ECS takes its time to be asked to roll back: the second one waits for nothing.
+    // The first one is being acted on, and ECS does not list yet what it shall roll back: the second one waits for nothing.
     // One shell sends both, so that no other process comes between them.
     let both = format!("kill -INT {0} && kill -TERM {0}", child.id());
     assert!(Command::new("sh").args(["-c", &both]).status().expect("a shell runs").success());
@@ -408,8 +408,9 @@ fn a_second_signal_ends_the_process_at_once() {
 
 #[test]
 fn a_terminal_that_is_closed_hangs_up_twice_and_nohup_is_heeded() {
-    let file = project("hangup", "").display().to_string();
-    let faults = ["--sandbox-fault", "*=slow:3", "--sandbox-fault", "*=latency:300"];
+    let file = project("hangup", "rollout: { on_cancel: rollback }\n").display().to_string();
+    // ECS does not list yet what it shall roll back, so that the first of both is still being acted on.
+    let faults = ["--sandbox-fault", "*=slow:3", "--sandbox-fault", "*=lagging-lists:60"];
     let hung_up = |nohup: bool| {
         let trap = if nohup { "trap '' HUP; " } else { "" };
         let mut child = Command::new("sh")
@@ -561,14 +562,20 @@ impl Drop for Server {
     }
 }
 
-#[test]
-fn a_deployment_over_http_with_a_token_file_changes_once_and_then_nothing() {
-    let file = project("http", "");
+/// A manifest with a token of its own, and the server that takes it.
+fn served(name: &str) -> (String, Server) {
+    let file = project(name, "");
     let token = file.with_file_name("token");
     let manifest = std::fs::read_to_string(&file).expect("written");
     std::fs::write(&file, manifest.replace("token_env: ID_TOKEN", "token_file: token")).expect("a file");
     let (file, token) = (file.display().to_string(), token.display().to_string());
     let server = Server::start(&["-f", &file, "--token-file", &token]);
+    (file, server)
+}
+
+#[test]
+fn a_deployment_over_http_with_a_token_file_changes_once_and_then_nothing() {
+    let (file, server) = served("http");
     let deploy = || {
         let mut command = roleout();
         let output = command.args(["deploy", "-f", &file]).env("AWS_ENDPOINT_URL", &server.address).output();
@@ -1374,34 +1381,47 @@ fn typed(arguments: &str, typed: &str, variables: &[(&str, &str)]) -> (Option<i3
 
 #[test]
 fn a_person_at_a_terminal_sees_the_plan_and_is_asked() {
-    let file = project("asked", "");
-    let token = file.with_file_name("token");
-    let manifest = std::fs::read_to_string(&file).expect("written");
-    std::fs::write(&file, manifest.replace("token_env: ID_TOKEN", "token_file: token")).expect("a file");
-    let (file, token) = (file.display().to_string(), token.display().to_string());
-    let server = Server::start(&["-f", &file, "--token-file", &token]);
+    std::thread::scope(|scope| {
+        scope.spawn(nobody_is_asked_in_a_job_or_with_yes);
+        a_person_is_asked();
+    });
+}
+
+fn a_person_is_asked() {
+    let (file, server) = served("asked");
     let endpoint = ("AWS_ENDPOINT_URL", server.address.as_str());
     let deploy = format!("deploy -f '{file}'");
-    for (answer, code) in [("n\n", 5), ("\n", 5), ("yes please\n", 5), ("\u{4}", 5), ("\u{3}", 130)] {
-        let (ended, said) = typed(&deploy, answer, &[endpoint]);
-        assert_eq!(ended, Some(code), "{answer:?}: {said}");
-        assert!(said.contains("+ image: example.com/api:2"), "{said}");
-        assert!(said.contains("Deploy 1 target in 1 account? [y/N]"), "{said}");
-        assert!(said.contains("nothing was changed") || said.contains("before anything was changed"), "{said}");
-    }
+    std::thread::scope(|scope| {
+        for (answer, code) in [("n\n", 5), ("\n", 5), ("yes please\n", 5), ("\u{4}", 5), ("\u{3}", 130)] {
+            let deploy = &deploy;
+            scope.spawn(move || {
+                let (ended, said) = typed(deploy, answer, &[endpoint]);
+                assert_eq!(ended, Some(code), "{answer:?}: {said}");
+                assert!(said.contains("+ image: example.com/api:2"), "{said}");
+                assert!(said.contains("Deploy 1 target in 1 account? [y/N]"), "{said}");
+                assert!(said.contains("nothing was changed") || said.contains("before anything was changed"), "{said}");
+            });
+        }
+    });
     let (ended, said) = typed(&deploy, "y\n", &[endpoint]);
     assert_eq!(ended, Some(0), "{said}");
     assert!(said.contains("1 target: 1 succeeded"), "{said}");
-    // Where there is nothing to do there is nothing to ask, and neither in a job nor with --yes.
+    // Where there is nothing to do there is nothing to ask.
     assert!(!typed(&deploy, "", &[endpoint]).1.contains("[y/N]"));
-    let rollback = format!("rollback --all -f '{file}'");
-    let (ended, said) = typed(&rollback, "n\n", &[endpoint]);
+    let (ended, said) = typed(&format!("rollback --all -f '{file}'"), "n\n", &[endpoint]);
     assert_eq!(ended, Some(5), "{said}");
     assert!(said.contains("Roll back 1 target in 1 account? [y/N]"), "{said}");
-    let (ended, said) = typed(&rollback, "", &[endpoint, ("CI", "true")]);
+}
+
+fn nobody_is_asked_in_a_job_or_with_yes() {
+    let (file, server) = served("not-asked");
+    let endpoint = ("AWS_ENDPOINT_URL", server.address.as_str());
+    let (ended, said) = typed(&format!("deploy -f '{file}' --yes"), "", &[endpoint]);
     assert!(!said.contains("[y/N]") && ended == Some(0), "{said}");
-    let (ended, said) = typed(&format!("{deploy} --yes"), "", &[endpoint]);
+    assert!(said.contains("1 target: 1 succeeded"), "{said}");
+    let (ended, said) = typed(&format!("rollback --all -f '{file}'"), "", &[endpoint, ("CI", "true")]);
     assert!(!said.contains("[y/N]") && ended == Some(0), "{said}");
+    assert!(said.contains("1 target: 1 succeeded"), "{said}");
 }
 
 #[test]

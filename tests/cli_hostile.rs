@@ -657,7 +657,7 @@ fn no_message_commands_anything(name: &str, fault: &str, code: &[i32]) {
     assert!(code.contains(&ended), "{fault}: {ended}: {said}");
     assert!(said.contains("section_start:1:e"), "{fault}: the text of AWS is shown: {said}");
     assert!(assert_files_safe(&directory.join("reports")) >= 8);
-    for arguments in [
+    let others = [
         &["status", "--verbose"][..],
         &["status", "--format", "json"],
         &["plan", "--format", "markdown"],
@@ -669,7 +669,11 @@ fn no_message_commands_anything(name: &str, fault: &str, code: &[i32]) {
         &["watch"],
         &["continue"],
         &["init", "--file", "new.yaml", "--from-service", "arn:aws:iam::111122223333:role/deployer:eu-west-1/web/api"],
-    ] {
-        run(&directory, arguments, &variables);
-    }
+    ];
+    std::thread::scope(|scope| {
+        let run = |arguments| run(&directory, arguments, &variables);
+        for arguments in others {
+            scope.spawn(move || run(arguments));
+        }
+    });
 }

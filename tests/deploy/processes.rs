@@ -54,32 +54,50 @@ pub fn roleout(directory: &Path) -> Command {
 }
 
 /// A job: the binary, with an ID token and the server's address.
-fn job(directory: &Path, server: &Server, args: &[&str]) -> Output {
+fn command(directory: &Path, server: &Server, args: &[&str]) -> Command {
     let token = fs_err::read_to_string(directory.join("token")).expect("a token");
     let mut command = roleout(directory);
     command.env("AWS_ENDPOINT_URL", &server.url).env("TOKEN", token).args(args);
-    command.output().expect("the binary runs")
+    command
+}
+
+fn job(directory: &Path, server: &Server, args: &[&str]) -> Output {
+    command(directory, server, args).output().expect("the binary runs")
 }
 
 fn code(output: &Output) -> Option<i32> {
     output.status.code()
 }
 
-#[test]
-fn a_change_between_the_planning_and_the_deploying_process_is_refused() {
-    let directory = Directory::new("processes");
+/// A directory with a saved plan and the manifest of somebody else, and their AWS.
+fn planned(name: &str) -> (Directory, Server) {
+    let directory = Directory::new(name);
     let here = directory.0.as_path();
     fs_err::write(here.join("deploy.yaml"), manifest(3, 1, "")).expect("written");
     fs_err::write(here.join("other.yaml"), manifest(3, 1, "").replace("s0:v2", "s0:hotfix")).expect("written");
     let server = Server::start(here);
-
     let planned = job(here, &server, &["deploy", "--dry-run", "--out", "plan.json"]);
     let said = String::from_utf8_lossy(&planned.stderr).into_owned();
     assert_eq!(code(&planned), Some(i32::from(Exit::Done.code())), "{said}");
     assert!(said.contains("the plan is saved; carry it out with: roleout deploy plan.json"), "{said}");
     fs_err::remove_file(here.join("deploy.yaml")).expect("removed: the plan needs no manifest");
+    (directory, server)
+}
 
-    let other = job(here, &server, &["deploy", "--file", "other.yaml", "--only", "a1"]);
+#[test]
+fn a_change_between_the_planning_and_the_deploying_process_is_refused() {
+    std::thread::scope(|scope| {
+        scope.spawn(a_plan_with_a_change_is_refused);
+        scope.spawn(a_plan_goes_on_without_the_target_that_changes);
+    });
+}
+
+const OTHER: [&str; 5] = ["deploy", "--file", "other.yaml", "--only", "a1"];
+
+fn a_plan_with_a_change_is_refused() {
+    let (directory, server) = planned("processes");
+    let here = directory.0.as_path();
+    let other = job(here, &server, &OTHER);
     assert_eq!(code(&other), Some(0), "{}", String::from_utf8_lossy(&other.stderr));
 
     let refused = job(here, &server, &["deploy", "plan.json"]);
@@ -87,6 +105,15 @@ fn a_change_between_the_planning_and_the_deploying_process_is_refused() {
     assert_eq!(code(&refused), Some(i32::from(Exit::Blocked.code())), "{said}");
     assert!(said.contains("error: 1 target changed since the plan was made:\n  a1/eu-west-1/s0: it ran s0:"), "{said}");
     assert!(said.contains("help: nothing was changed"), "{said}");
+}
+
+fn a_plan_goes_on_without_the_target_that_changes() {
+    let (directory, server) = planned("processes-skip");
+    let here = directory.0.as_path();
+    let mut other = command(here, &server, &[&OTHER[..], &["--format", "jsonl"]].concat());
+    let mut other = other.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut lines = BufReader::new(other.stdout.take().expect("its stdout")).lines();
+    while !lines.next().expect("it goes on").expect("a line").contains("\"deployment_started\"") {}
 
     let done = job(here, &server, &["deploy", "plan.json", "--skip-stale", "--format", "jsonl"]);
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
@@ -95,6 +122,10 @@ fn a_change_between_the_planning_and_the_deploying_process_is_refused() {
     let ended = events.lines().filter(|line| line.contains("\"rollout_finished\"")).collect::<Vec<_>>();
     assert!(ended.len() == 2 && ended.iter().all(|line| line.contains("\"succeeded\"")), "{events}");
     assert!(!ended.iter().any(|line| line.contains("a1/eu-west-1")), "{events}");
+
+    lines.for_each(drop);
+    let other = other.wait_with_output().expect("it ends");
+    assert_eq!(code(&other), Some(0), "{}", String::from_utf8_lossy(&other.stderr));
 }
 
 #[test]
@@ -129,39 +160,38 @@ fn kinds(output: &[u8]) -> Vec<String> {
 
 #[test]
 fn a_job_that_a_signal_ends_is_finished_by_the_next_one() {
-    let directory = Directory::new("signals");
+    std::thread::scope(|scope| {
+        scope.spawn(|| what_a_signal_leaves_is_finished("-TERM", Some(143)));
+        scope.spawn(|| what_a_signal_leaves_is_finished("-KILL", None));
+    });
+}
+
+fn what_a_signal_leaves_is_finished(signal: &str, exit: Option<i32>) {
+    let directory = Directory::new(&format!("signal{signal}"));
     let here = directory.0.as_path();
     fs_err::write(here.join("deploy.yaml"), manifest(3, 2, "")).expect("written");
     let server = Server::start(here);
-    let token = fs_err::read_to_string(here.join("token")).expect("a token");
-    for (signal, exit) in [("-TERM", Some(143)), ("-KILL", None)] {
-        // Each time there is something new to deploy.
-        let text = manifest(3, 2, "").replace(":v2", &format!(":{}", signal.trim_start_matches('-')));
-        fs_err::write(here.join("deploy.yaml"), text).expect("written");
-        let mut command = roleout(here);
-        command.env("AWS_ENDPOINT_URL", &server.url).env("TOKEN", &token);
-        command.args(["deploy", "--format", "jsonl", "--journal", "journal"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("its stdout")).lines();
-        while !lines.next().expect("it goes on").expect("a line").contains("\"deployment_started\"") {}
-        let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
-        assert!(killed.success(), "{signal}");
-        let rest: Vec<String> = lines.map_while(Result::ok).collect();
-        let output = child.wait_with_output().expect("it ends");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), exit, "{signal}: {said}");
-        assert_eq!(rest.iter().any(|line| line.contains("\"run_finished\"")), exit.is_some(), "{signal}: {said}");
-        assert_eq!(
-            said.contains("console.aws.amazon.com"),
-            exit.is_some(),
-            "{signal}: what goes on has its address: {said}"
-        );
+    let mut command = command(here, &server, &["deploy", "--format", "jsonl", "--journal", "journal"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its stdout")).lines();
+    while !lines.next().expect("it goes on").expect("a line").contains("\"deployment_started\"") {}
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success(), "{signal}");
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), exit, "{signal}: {said}");
+    assert_eq!(rest.iter().any(|line| line.contains("\"run_finished\"")), exit.is_some(), "{signal}: {said}");
+    assert_eq!(
+        said.contains("console.aws.amazon.com"),
+        exit.is_some(),
+        "{signal}: what goes on has its address: {said}"
+    );
 
-        let next = job(here, &server, &["deploy", "--format", "jsonl"]);
-        assert_eq!(code(&next), Some(0), "{signal}: {}", String::from_utf8_lossy(&next.stderr));
-        let again = job(here, &server, &["deploy", "--format", "jsonl"]);
-        assert_eq!(kinds(&again.stdout), ["run_started", "run_finished"], "{signal}: nothing is left");
-    }
+    let next = job(here, &server, &["deploy", "--format", "jsonl"]);
+    assert_eq!(code(&next), Some(0), "{signal}: {}", String::from_utf8_lossy(&next.stderr));
+    let again = job(here, &server, &["deploy", "--format", "jsonl"]);
+    assert_eq!(kinds(&again.stdout), ["run_started", "run_finished"], "{signal}: nothing is left");
 }
 
 /// Answers one request with `status`, and returns its head and its body.

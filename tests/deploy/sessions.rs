@@ -19,14 +19,11 @@ const LATENCY: Duration = Duration::from_millis(100);
 /// Deploys while AWS does something beside it.
 async fn deploy_beside(scene: &Scene, beside: impl Future<Output = ()>) -> Ran {
     scene.sandbox.set_latency(LATENCY);
-    let (deployed, ()) = tokio::join!(scene.deploy(), async {
-        tokio::select! {
-            () = beside => {},
-            // A run that never gets so far.
-            () = tokio::time::sleep(Duration::from_secs(24 * 3600)) => {}
-        }
-    });
-    deployed
+    let mut deployed = std::pin::pin!(scene.deploy());
+    tokio::select! {
+        ran = &mut deployed => ran,
+        () = beside => deployed.await,
+    }
 }
 
 /// Waits until requests of an operation are on their way, and ends the account's sessions before they arrive.

@@ -154,6 +154,9 @@ fn find_line(text: &str, start: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
@@ -195,14 +198,6 @@ mod tests {
                 .map(|(path, id)| (path.to_owned(), id.to_owned()))
                 .into(),
             accounts: [(id, Locked { member, leaves: Some(Leaves::State("CLOSED".to_owned())) })].into(),
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn what_is_written_is_read(name in "\\PC{1,20}|[\\x00-\\x7f]{1,20}", value in "\\PC{0,20}") {
-            let lock = lock(&name, &value);
-            proptest::prop_assert_eq!(read_text(&lock.text()), Ok(lock));
         }
     }
 

@@ -202,6 +202,24 @@ async fn an_organization_that_moved_is_shown_and_no_account_leaves_in_silence() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lock_without_accounts_is_read_and_its_first_ones_come_later() {
+    let entries = WORK.replace("ou: work\n", "ou: work\n    name: \"New*\"\n");
+    let place = Place::new("none", &entries, organization());
+    assert_eq!(place.update(&[]).await.exit, Ok(Exit::Done));
+    let fleet = place.load().expect("a fleet without accounts");
+    assert_eq!(fleet.warnings, ["service `api` is in no account: its `select` matches nothing"]);
+    place
+        .sandbox
+        .change_organization(|organization| organization.add_member("222222222224", "New Team", "work/prod", &[]));
+    let told = place.update(&[]).await;
+    assert_eq!(told.exit, Ok(Exit::Done), "{}", told.err);
+    assert_eq!(place.load().expect("a fleet").accounts.len(), 1);
+    place.sandbox.change_organization(|organization| assert!(organization.remove_member("222222222224")));
+    assert_eq!(place.update(&["222222222224"]).await.exit, Ok(Exit::Done), "the last one leaves");
+    assert_eq!(place.check().await.exit, Ok(Exit::Done));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_that_changed_needs_a_new_lock() {
     let place = Place::new("changed", WORK, organization());
     let _ = place.update(&[]).await;

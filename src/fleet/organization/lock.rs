@@ -171,17 +171,19 @@ impl Lock {
         );
         let _ = writeln!(text, "changed: {}", literal(&self.changed));
         let _ = writeln!(text, "organization: {}", literal(&self.organization));
-        text.push_str("entries:\n");
+        // YAML has no empty list in this form: a key without a value would be nothing.
+        let key = |name: &str, is_empty: bool| format!("{name}:{}\n", if is_empty { " []" } else { "" });
+        text.push_str(&key("entries", self.question.entries.is_empty()));
         for criteria in &self.question.entries {
             let _ = writeln!(text, "  - {}", of_criteria(criteria));
         }
         let Facts { email, tags } = &self.question.facts;
         let _ = writeln!(text, "facts: {{ email: {email}, tags: {} }}", list(tags));
-        text.push_str("units:\n");
+        text.push_str(&key("units", self.units.is_empty()));
         for (path, id) in &self.units {
             let _ = writeln!(text, "  - {{ id: {}, path: {} }}", literal(id), literal(path));
         }
-        text.push_str(if self.accounts.is_empty() { "accounts: []\n" } else { "accounts:\n" });
+        text.push_str(&key("accounts", self.accounts.is_empty()));
         for locked in self.accounts.values() {
             let Member { id, name, email, unit, tags, .. } = &locked.member;
             let _ = write!(text, "  - {{ id: \"{id}\", name: {}, ou: {}", literal(name), literal(unit));

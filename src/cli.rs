@@ -39,6 +39,7 @@ pub use crate::cli::selection::{Selection, ShardArgs};
 pub use crate::cli::status::{Status, StatusFormat};
 pub use crate::cli::verbosity::{ColorChoice, OutputFormat, ShowCalls, Verbosity};
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -50,6 +51,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use crate::base::exit::Exit;
 use crate::fleet::{ImageChoice, OnBusy};
+use crate::narrate::next::Invocation;
 use crate::view::Form;
 
 const STYLES: Styles = Styles::styled()
@@ -87,6 +89,9 @@ pub struct Cli {
     /// When text is coloured
     #[arg(long, global = true, value_name = "WHEN", env = "ROLEOUT_COLOR", default_value = "auto")]
     pub color: ColorChoice,
+    /// What the command that comes next has again of this one.
+    #[arg(skip)]
+    pub invocation: Invocation,
 }
 
 impl Cli {
@@ -96,12 +101,17 @@ impl Cli {
     /// # Errors
     /// A wrong argument, or a request for help.
     pub fn read() -> Result<Self, clap::Error> {
+        Self::parse(std::env::args_os())
+    }
+
+    fn parse(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = empty_env_is_unset(command());
-        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = command.try_get_matches_from_mut(words);
         let mut matches = matches.map_err(|error| hint::improve(&mut command, error))?;
         effect::refuse_without(&mut command, &matches)?;
-        let read = Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command));
-        read.map(Self::with_patterns)
+        let invocation = invocation::read(&command, &matches);
+        let read = Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?;
+        Ok(Self { invocation, ..read.with_patterns() })
     }
 }
 

@@ -105,7 +105,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, Error> {
     if !matches!(cli.command, Command::Exec(_)) {
         raise_open_files();
     }
-    let called = Called { color: Color::from(cli.color), invocation: cli.invocation() };
+    let called = Called { color: Color::from(cli.color), invocation: cli.invocation.clone() };
     let result = run_command(cli, &called).await;
     result.map_err(|error| Error { next: next(error.exit, &RunState::new(), &called.invocation), ..error })
 }

@@ -12,7 +12,7 @@ use roleout::base::exit::Exit;
 use roleout::event::{Event, Evidence, Reason, Stamped};
 use roleout::fleet::Outcome;
 use roleout::fleet::webhook::{Format as WebhookFormat, Occasion};
-use roleout::narrate::next::{Invocation, next};
+use roleout::narrate::next::{Flag, Invocation, next};
 use roleout::notify;
 use roleout::plan::outline::Action;
 use roleout::report::Report;
@@ -755,16 +755,25 @@ fn every_exit_code_but_0_has_the_command_that_comes_next() {
     let of = |verb: &str| Invocation { verb: verb.into(), ..Invocation::default() };
     let (rollback, watch) = (of("rollback"), of("watch"));
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let flag = |name: &str, written: &[&str], commands: &[&str]| Flag {
+        name: name.to_owned(),
+        words: words(written),
+        commands: words(commands),
+    };
+    let runs = ["plan", "deploy", "rollback", "watch", "status", "doctor"];
     let narrow = Invocation {
-        flags: words(&["-f", "prod.yaml", "--sandbox"]),
-        selection: words(&["--only", "'a b'"]),
+        flags: vec![
+            flag("file", &["-f", "prod.yaml"], &[&runs[..], &["check"]].concat()),
+            flag("sandbox", &["--sandbox"], &runs),
+        ],
+        selection: vec![flag("only", &["--only", "'a b'"], &runs)],
         ..of("deploy")
     };
     let cases: Vec<(Exit, &Run, &Invocation, &[&str])> = vec![
         (Exit::Done, &nothing, &deploy, &[]),
         (Exit::Unexpected, &nothing, &deploy, &["roleout status"]),
         (Exit::Usage, &nothing, &deploy, &["roleout help deploy"]),
-        (Exit::Manifest, &nothing, &narrow, &["roleout check -f prod.yaml --sandbox"]),
+        (Exit::Manifest, &nothing, &narrow, &["roleout check -f prod.yaml"]),
         (
             Exit::Preflight,
             &nothing,

@@ -13,17 +13,37 @@ use crate::state::{RunState, TargetState};
 /// With more patterns than this, the command finds the targets by itself.
 const NAMED: usize = 20;
 
-/// What of a command line the next one has again.
+/// Flags that a deployment has for a saved plan alone.
+const OF_SAVED_PLANS: [&str; 3] = ["sign-env", "max-age", "skip-stale"];
+
+/// A flag of a command line, with its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flag {
+    /// Its long name, without hyphens before it.
+    pub name: String,
+    /// How it is written, as words of a shell.
+    pub words: Vec<String>,
+    /// The commands that take it, such as `deploy` and `iam check`.
+    pub commands: Vec<String>,
+}
+
+impl Flag {
+    fn is_of(&self, command: &str) -> bool {
+        self.commands.iter().any(|one| one == command)
+    }
+}
+
+/// What of a command line the next one has again, where it takes that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
-    /// The command, such as `deploy`; empty = nothing is known of it.
+    /// The command, such as `deploy` or `iam check`; empty = nothing is known of it.
     pub verb: String,
-    /// The saved plan that is carried out.
+    /// The saved plan that is carried out, or that was made.
     pub plan: Option<String>,
-    /// The flags that say where the manifest is and how AWS is reached, as words of a shell.
-    pub flags: Vec<String>,
-    /// The flags that select targets, as words of a shell.
-    pub selection: Vec<String>,
+    /// The flags that say where the manifest is, how AWS is reached and what is deployed.
+    pub flags: Vec<Flag>,
+    /// The flags that select targets.
+    pub selection: Vec<Flag>,
 }
 
 impl Invocation {
@@ -32,14 +52,49 @@ impl Invocation {
         matches!(self.verb.as_str(), "deploy" | "rollback" | "watch" | "")
     }
 
-    fn line(&self, verb: &str, more: &[String]) -> String {
-        let words = ["roleout", verb].into_iter().chain(self.flags.iter().map(String::as_str));
-        words.chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+    /// Whether a command line of its flags is whole: the others need more, or have no manifest yet.
+    fn can_be_repeated(&self) -> bool {
+        !matches!(self.verb.as_str(), "init" | "exec" | "credentials" | "iam" | "sandbox" | "man" | "pipeline")
+            && !self.verb.starts_with("pipeline ")
+    }
+
+    /// Writes a command with those of its flags that it takes.
+    fn line(&self, command: &str, more: &[String]) -> String {
+        // The wave that a deployment began with is not one that its rollback begins with.
+        let begins = !more.iter().any(|word| word == "--from") && (command != "rollback" || self.verb == command);
+        let is_kept = |flag: &&Flag| {
+            let name = flag.name.as_str();
+            flag.is_of(command) && !OF_SAVED_PLANS.contains(&name) && (begins || name != "from")
+        };
+        let flags = self.flags.iter().filter(is_kept).flat_map(|flag| &flag.words);
+        join(command, flags.chain(more))
+    }
+
+    /// Writes the command that carries the saved plan out. What was decided when it was made is in it.
+    fn saved(&self, plan: &str, more: &[String]) -> String {
+        let is_kept = |flag: &&Flag| match flag.name.as_str() {
+            "from" => false,
+            "allow-http" | "sign-env" => true,
+            _ => self.verb == "deploy" && flag.is_of("deploy"),
+        };
+        let flags = self.flags.iter().filter(is_kept).flat_map(|flag| &flag.words);
+        join(&format!("deploy {plan}"), flags.chain(more))
+    }
+
+    /// The words that select the targets, as far as a command takes them.
+    fn selected(&self, command: &str) -> Vec<String> {
+        self.selection.iter().filter(|flag| flag.is_of(command)).flat_map(|flag| flag.words.clone()).collect()
+    }
+
+    /// How its own flags are looked up.
+    fn help(&self) -> Next {
+        let command = format!("roleout help {}", self.verb).trim_end().to_owned();
+        Next { command, what: "lists the flags".to_owned() }
     }
 
     /// Of the same targets.
     fn repeat(&self, verb: &str, what: impl Into<String>) -> Next {
-        Next { command: self.line(verb, &self.selection), what: what.into() }
+        Next { command: self.line(verb, &self.selected(verb)), what: what.into() }
     }
 
     /// Of some targets of the run.
@@ -51,6 +106,10 @@ impl Invocation {
         let only = ["--only".to_owned(), shell_word(&patterns.join(" "))];
         Next { command: self.line(verb, &only), what: what.into() }
     }
+}
+
+fn join<'a>(command: &'a str, words: impl Iterator<Item = &'a String>) -> String {
+    ["roleout", command].into_iter().chain(words.map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
 fn names(targets: &[&TargetState]) -> Vec<String> {
@@ -81,13 +140,10 @@ pub fn next(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> {
     let all = |wanted: &dyn Fn(&TargetState) -> bool| state.targets().filter(|it| wanted(it)).collect::<Vec<_>>();
     match exit {
         Exit::Done => Vec::new(),
+        Exit::Usage => vec![line.help()],
+        // There is no manifest that another command could read.
+        _ if matches!(verb, "init" | "sandbox" | "man") => vec![line.help()],
         Exit::Unexpected => vec![line.repeat("status", "shows what runs")],
-        Exit::Usage => {
-            vec![Next {
-                command: format!("roleout help {verb}").trim_end().to_owned(),
-                what: "lists the flags".to_owned(),
-            }]
-        }
         Exit::Manifest => {
             vec![Next { command: line.line("check", &[]), what: "checks the manifest, offline".to_owned() }]
         }
@@ -99,16 +155,18 @@ pub fn next(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> {
         ],
         Exit::Blocked if verb == "plan" => vec![line.repeat("status", "shows what each target runs")],
         Exit::Blocked if verb == "rollback" => {
-            vec![Next {
-                command: line.line("rollback --dry-run", &line.selection),
-                what: "shows what it would do".to_owned(),
-            }]
+            let more: Vec<String> = ["--dry-run".to_owned()].into_iter().chain(line.selected(verb)).collect();
+            vec![Next { command: line.line(verb, &more), what: "shows what it would do".to_owned() }]
         }
         Exit::Blocked => vec![line.repeat("plan", "shows what each target needs")],
         Exit::Pending => vec![match verb {
             "status" => line.repeat("plan", "shows what a deploy would change"),
-            "iam" => Next { command: line.line("iam", &[]), what: "writes what the roles need".to_owned() },
-            _ => line.repeat("deploy", "carries it out"),
+            "iam check" => Next { command: line.line("iam", &[]), what: "writes what the roles need".to_owned() },
+            "accounts" => {
+                let command = line.line("accounts", &["--update".to_owned()]);
+                Next { command, what: "writes the lock; --accept-gone lets accounts leave".to_owned() }
+            }
+            _ => carry_out(line),
         }],
         Exit::Gate => vec![past_the_gate(state, line)],
         Exit::Stuck => {
@@ -123,7 +181,9 @@ pub fn next(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> {
             let mut next = follow(state, line);
             // What ECS rolls back would be deployed once more.
             let turns = state.targets().any(|it| it.goes_on() && it.rollback.is_some());
-            if !turns && verb != "watch" {
+            if !turns && verb != "watch" && !line.can_be_repeated() {
+                next.push(line.help());
+            } else if !turns && verb != "watch" {
                 let what = match (state.started_at().is_some(), next.is_empty()) {
                     (false, _) => "starts again",
                     (true, true) => "does the rest",
@@ -140,13 +200,23 @@ pub fn next(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> {
     }
 }
 
+fn carry_out(line: &Invocation) -> Next {
+    let what = "carries it out".to_owned();
+    // The sandbox is made anew for each command, and carries no saved plan out.
+    match line.plan.as_ref().filter(|_| !line.flags.iter().any(|flag| flag.name == "sandbox")) {
+        Some(plan) => Next { command: line.saved(plan, &[]), what },
+        None => line.repeat("deploy", what),
+    }
+}
+
 fn past_the_gate(state: &RunState, line: &Invocation) -> Next {
     let verb = if line.verb.is_empty() { "deploy" } else { &line.verb };
-    let verb = line.plan.as_ref().map_or_else(|| verb.to_owned(), |plan| format!("{verb} {plan}"));
-    let wave = state.gate().unwrap_or_default();
-    let mut more = vec!["--from".to_owned(), shell_word(wave)];
-    more.extend(line.selection.iter().cloned());
-    Next { command: line.line(&verb, &more), what: "goes on past the gate".to_owned() }
+    let mut more = vec!["--from".to_owned(), shell_word(state.gate().unwrap_or_default())];
+    let command = line.plan.as_ref().map(|plan| line.saved(plan, &more)).unwrap_or_else(|| {
+        more.extend(line.selected(verb));
+        line.line(verb, &more)
+    });
+    Next { command, what: "goes on past the gate".to_owned() }
 }
 
 /// Returns the commands for what goes on in ECS: those that wait for a person first.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
+use crate::base::text::shell_word;
 use crate::base::{file, secrets};
 use crate::connect::CommandContext;
 use crate::load::{environment, variable_name};
@@ -46,7 +47,8 @@ pub fn save(
         Values::Shown => saved.salted(&salt()),
     };
     write(path, &salted.bound_to(Origin::read(&environment)), key)?;
-    context.view.note(&format!("the plan is saved; carry it out with: roleout deploy {}", path.display()));
+    let word = shell_word(&path.display().to_string());
+    context.view.note(&format!("the plan is saved; carry it out with: roleout deploy {word}"));
     Ok(())
 }
 

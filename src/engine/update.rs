@@ -59,6 +59,14 @@ impl Update<'_> {
         self.updated(service, ours)
     }
 
+    /// Whether a service has the settings.
+    fn holds(&self, service: &LiveService) -> bool {
+        let ServiceUpdate { desired_count, deployment, .. } = &self.update;
+        let counts = desired_count.is_none_or(|count| service.desired == count);
+        let declared = deployment.as_ref();
+        counts && declared.is_none_or(|declared| settings::settings_hold(declared, &service.configuration.value()))
+    }
+
     fn updated(&self, service: LiveService, ours: Option<String>) -> Updated {
         let wanted = self.update.task_definition.as_deref();
         let others = wanted.into_iter().flat_map(|wanted| self.past.overtaken(&service, wanted));
@@ -79,22 +87,29 @@ impl Write for Update<'_> {
         Ok(self.answered(&answer))
     }
 
-    /// It took effect if a deployment of it began; or, where it starts none, if its settings hold.
+    /// It took effect if a deployment of it began; or, where it starts none, if its settings hold. Where neither is so of a service
+    /// that was deleted meanwhile, nobody can say: its deployments end with it.
     async fn took_effect(&self) -> Result<Option<Updated>, CallError> {
         let services = self.ecs.describe_services(&self.target.cluster, &[self.target.service.as_str()]).await?;
         let service = services.found.into_iter().next().map(|service| LiveService::read(&service));
-        let Some(service) = service else { return Ok(None) };
-        let Some(wanted) = &self.update.task_definition else {
-            let ServiceUpdate { desired_count, deployment, .. } = &self.update;
-            let counts = desired_count.is_none_or(|count| service.desired == count);
-            let holds = deployment
-                .as_ref()
-                .is_none_or(|declared| settings::settings_hold(declared, &service.configuration.value()));
-            return Ok((counts && holds).then(|| self.updated(service, None)));
+        let Some(service) = service else { return Err(unseen("the service does not exist any more".to_owned())) };
+        let ended = service.ending();
+        let updated = match &self.update.task_definition {
+            Some(wanted) => {
+                let ours = self.past.begun(self.ecs, self.target, &service, wanted).await?;
+                ours.map(|ours| self.updated(service, Some(ours)))
+            }
+            None => self.holds(&service).then(|| self.updated(service, None)),
         };
-        let ours = self.past.begun(self.ecs, self.target, &service, wanted).await?;
-        Ok(ours.map(|ours| self.updated(service, Some(ours))))
+        match (updated, ended) {
+            (None, Some(ended)) => Err(unseen(ended)),
+            (updated, _) => Ok(updated),
+        }
     }
+}
+
+fn unseen(why: String) -> CallError {
+    CallError::plain("DescribeServices", Kind::Refused, why)
 }
 
 /// An UpdateService that is sent after a wait only while the service still has the PRIMARY deployment that it was decided on.

@@ -122,6 +122,8 @@ impl Runner<'_> {
             if self.of.preflight.0.is_err() {
                 return;
             }
+            // A runner takes its time to begin the next jobs. The preflight has taken of each account's bucket what they take of it.
+            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
         }
         let stages = self.layout.stages.clone();
         for (place, wave) in stages.iter().enumerate() {

@@ -333,6 +333,30 @@ async fn a_revision_that_may_have_been_registered_is_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_service_that_is_deleted_nobody_says_that_it_was_not_deployed() {
+    let scene = Scene::of(1, 1, "").fault("*=lost:100");
+    let meanwhile = async {
+        while scene.sandbox.calls().operation("UpdateService") == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        scene.sandbox.clear_faults();
+        let service = json!({ "cluster": "main", "service": "s0", "force": true });
+        scene.sandbox.call_as_operator("a0", "eu-west-1", "DeleteService", &service).expect("deleted");
+        scene.cancel.cancel(Signal::Terminate);
+        millis(scene.sandbox.clock().now())
+    };
+    let (ran, at) = tokio::join!(scene.deploy(), meanwhile);
+    keeps_its_word(&scene, &ran, at);
+    let target = "a0/eu-west-1/s0";
+    assert_eq!(ran.outcome(target), Some(Outcome::Failed), "{}", ran.said);
+    let reason = ran.reason(target);
+    assert!(
+        reason.contains("whether it took effect could not be read") && reason.contains("is being deleted"),
+        "{reason}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_signal_is_told_of_when_it_comes_and_not_when_the_run_is_over() {
     let scene = Scene::of(1, 3, "").fault("*=latency:4000");
     let (ran, at) = terminated(&scene, Duration::from_secs(90)).await;

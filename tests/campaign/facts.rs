@@ -5,8 +5,9 @@ use roleout::fleet::{Fleet, Outcome, TargetId, TargetSpec};
 use roleout::plan::outline::Action;
 use roleout::sandbox::Write;
 
+use crate::simulation::others::Done;
 use crate::simulation::run::{History, Ran};
-use crate::simulation::scenario::Scenario;
+use crate::simulation::scenario::{Deed, Scenario};
 use crate::simulation::truth::{self, Deployment};
 
 /// A run under examination.
@@ -168,6 +169,12 @@ impl<'a> Facts<'a> {
     /// Whether calls failed or were delayed.
     pub fn is_calm(&self) -> bool {
         !self.ran.disturbed || self.scenario.is_calm()
+    }
+
+    /// Whether somebody deployed once more what we deploy, while answers were lost: nobody can tell that from our deployment then.
+    pub fn is_doubled(&self, index: usize) -> bool {
+        let is_double = |done: &Done| done.index == index && done.what == Deed::Repeats && done.deploys;
+        !self.is_calm() && self.ran.done.iter().any(is_double)
     }
 
     /// Whether the run has a fault with this word.

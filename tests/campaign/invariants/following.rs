@@ -24,10 +24,9 @@ pub fn hooks_are_continued_by_whom_they_concern(facts: &Facts<'_>, broken: &mut 
         });
         let Some((index, deployment)) = found else { continue };
         if facts.ran.job.continues {
-            // Where the answer to our own UpdateService is lost, nobody can tell one more deployment of our revision from ours.
-            // Nor can one tell from our rollback what somebody else brings back, where reads are late.
+            // Nobody can tell from our rollback what somebody else brings back, where reads are late.
             let is_like_ours = |done: &Done| match done.what {
-                Deed::Repeats => !facts.is_calm(),
+                Deed::Repeats => facts.is_doubled(index),
                 Deed::Returns => facts.has_fault("stale"),
                 _ => false,
             };

@@ -145,7 +145,7 @@ pub fn waves_follow_each_other(facts: &Facts<'_>, broken: &mut Broken) {
                     broken.push("waves", format!("{name}, while {} was in flight: {target:?}", facts.id(index)));
                 }
                 let Some(deployment) = &target.deployment else { continue };
-                failed += usize::from(deployment.failed_by(begun));
+                failed += usize::from(deployment.failed_by(begun) && !facts.is_doubled(index));
                 // What degraded is not watched any more.
                 if deployment.succeeded_by(begun)
                     && target.last.is_some_and(|outcome| !outcome.is_failure())

@@ -137,9 +137,14 @@ impl DeploymentTracker {
         let told = failed || mine.is_some() || status.is_some();
         let returned = self.before.contains(&primary.id)
             || (primary.is_return() && (told || self.returns))
+            || (failed && service.says_returned_to(&primary.id))
             || (primary.task_definition == self.from && self.from != self.wanted && failed);
         if !returned {
             return superseded(primary);
+        }
+        // Once it is complete, ECS says no more that it is a return.
+        if !self.before.contains(&primary.id) {
+            self.before.push(primary.id.clone());
         }
         if self.why.is_none() && primary.is_return() {
             self.why.clone_from(&primary.rollout_reason);

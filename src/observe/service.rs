@@ -190,6 +190,11 @@ impl LiveService {
         self.messages.iter().any(|message| message.failed() == Some(deployment))
     }
 
+    /// Whether ECS's messages say that it rolled back to a deployment.
+    pub fn says_returned_to(&self, deployment: &str) -> bool {
+        self.messages.iter().any(|message| message.returned_to() == Some(deployment))
+    }
+
     /// Returns the revision that it should run.
     pub fn revision(&self) -> Option<Revision> {
         self.task_definition.parse().ok()
@@ -197,6 +202,11 @@ impl LiveService {
 }
 
 impl Message {
+    /// Returns the id of the deployment of which it says `rolling back to deployment ecs-svc/M.`
+    pub fn returned_to(&self) -> Option<&str> {
+        Some(self.text.split_once("rolling back to deployment ")?.1.trim_end_matches('.'))
+    }
+
     /// Returns the id of the deployment of which it says `(deployment ecs-svc/N) deployment failed`.
     pub fn failed(&self) -> Option<&str> {
         let (id, words) = self.text.split_once("(deployment ")?.1.split_once(") ")?;

@@ -123,6 +123,30 @@ fn a_rollback_between_two_looks_is_told_by_ecs_messages_about_ours() {
 }
 
 #[test]
+fn a_rollback_to_a_deployment_that_was_not_listed_is_one_when_it_is_complete_too() {
+    // It deploys what ran before, again: ECS returns to an older deployment of the same revision.
+    let followed = || DeploymentTracker::attached("ecs-svc/3".into(), "td/api:1".into(), vec!["ecs-svc/2".into()]);
+    let mut back = deployment(1, "PRIMARY", 1, "IN_PROGRESS");
+    back["rolloutStateReason"] = json!("ECS deployment rolling back to deploymentId ecs-svc/1.");
+    let failing = deployment(3, "ACTIVE", 1, "FAILED");
+    let done = deployment(1, "PRIMARY", 1, "COMPLETED");
+    let mut seen = followed();
+    assert_eq!(seen.judge(&service(&[back, failing]), None, at(1)), Verdict::RollingBack);
+    assert_eq!(seen.judge(&service(std::slice::from_ref(&done)), None, at(2)), Verdict::RolledBack);
+    // Between two looks, ECS's messages have it.
+    let told = |texts: [&str; 2]| {
+        let events: Vec<_> = texts.iter().map(|text| json!({ "id": text, "message": text })).collect();
+        LiveService::read(&json!({ "status": "ACTIVE", "events": events, "deployments": [done.clone()] }))
+    };
+    let failed = "(service api) (deployment ecs-svc/3) deployment failed: hook execution failure(s) detected.";
+    let returns = "(service api) rolling back to deployment ecs-svc/1.";
+    assert_eq!(followed().judge(&told([returns, failed]), None, at(1)), Verdict::RolledBack);
+    assert!(matches!(followed().judge(&told([failed, ""]), None, at(1)), Verdict::Superseded(_)), "nobody says so");
+    let elsewhere = "(service api) rolling back to deployment ecs-svc/11.";
+    assert!(matches!(followed().judge(&told([elsewhere, failed]), None, at(1)), Verdict::Superseded(_)));
+}
+
+#[test]
 fn a_strangers_failure_that_ecs_rolls_back_is_not_ours() {
     let dated = |mut deployment: Value, at: u32| {
         deployment["createdAt"] = json!(at);

@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::observe::family::Known;
-use crate::observe::service::LiveService;
+use crate::observe::service::{LiveService, Message};
 
 /// What speaks for a revision. As text it names no time, so that it is the same in every account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,14 +52,14 @@ pub fn ran(service: &LiveService, revision: &Known) -> WasHealthy {
     };
     let (Some(from), Some(until)) = (revision.registered_at, revision.until) else { return tagged() };
     // Oldest first, as they were said.
-    let said: Vec<(Timestamp, &str)> =
-        service.messages.iter().rev().filter_map(|message| Some((message.at?, message.text.as_str()))).collect();
+    let said: Vec<(Timestamp, &Message)> =
+        service.messages.iter().rev().filter_map(|message| Some((message.at?, message))).collect();
     let mut returned: Vec<&str> = Vec::new();
     let (mut failed, mut steady) = (false, false);
-    for (at, text) in &said {
-        let then = (from..until).contains(at);
-        if let Some((_, deployment)) = text.split_once("rolling back to deployment ") {
-            returned.push(deployment.trim_end_matches('.'));
+    for (at, message) in &said {
+        let (then, text) = ((from..until).contains(at), message.text.as_str());
+        if let Some(deployment) = message.returned_to() {
+            returned.push(deployment);
             failed |= then;
         } else if let Some(deployment) = completed(text) {
             // A deployment that is returned to completes again, and says nothing of what failed meanwhile.

@@ -205,6 +205,9 @@ mod tests {
             ("accounts --sandbox --update", Exit::Preflight, "doctor --sandbox"),
             ("init", Exit::Preflight, "help init"),
             ("exec --only a -- true", Exit::Interrupted, "help exec"),
+            ("deploy --skip-blocked --from rest --image app=a:b", Exit::Unexpected, "status --image 'app=a:b'"),
+            ("deploy --skip-blocked --from rest", Exit::Interrupted, "deploy --from rest --skip-blocked"),
+            ("watch --skip-blocked --only a", Exit::Interrupted, "watch --skip-blocked --only a"),
             ("exec --only a --ambient -- true", Exit::Preflight, "doctor --ambient --only a"),
         ];
         for (line, exit, expected) in cases {

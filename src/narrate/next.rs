@@ -16,6 +16,9 @@ const NAMED: usize = 20;
 /// Flags that a deployment has for a saved plan alone.
 const OF_SAVED_PLANS: [&str; 3] = ["sign-env", "max-age", "skip-stale"];
 
+/// What is decided of a deployment is not decided of its rollback, nor of who watches it.
+const DECIDED: [&str; 5] = ["from", "skip-blocked", "no-verify", "continue-hooks", "override-freeze"];
+
 /// A flag of a command line, with its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flag {
@@ -60,11 +63,15 @@ impl Invocation {
 
     /// Writes a command with those of its flags that it takes.
     fn line(&self, command: &str, more: &[String]) -> String {
-        // The wave that a deployment began with is not one that its rollback begins with.
-        let begins = !more.iter().any(|word| word == "--from") && (command != "rollback" || self.verb == command);
+        let are_alike =
+            command == self.verb || [command, &self.verb].iter().all(|one| matches!(*one, "plan" | "deploy"));
+        let begins = !more.iter().any(|word| word == "--from");
         let is_kept = |flag: &&Flag| {
             let name = flag.name.as_str();
-            flag.is_of(command) && !OF_SAVED_PLANS.contains(&name) && (begins || name != "from")
+            flag.is_of(command)
+                && !OF_SAVED_PLANS.contains(&name)
+                && (are_alike || !DECIDED.contains(&name))
+                && (begins || name != "from")
         };
         let flags = self.flags.iter().filter(is_kept).flat_map(|flag| &flag.words);
         join(command, flags.chain(more))

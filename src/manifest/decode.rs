@@ -303,7 +303,15 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        let word = self.literal("a word")?;
+        let word = match &self.node.value {
+            Value::Number(raw) | Value::Bool(_, raw) => raw,
+            Value::Text(_) => self.literal("a word")?,
+            Value::Broken => return Err(DecodeError::Recorded),
+            _ => {
+                let message = format!("expected a word, found {}", self.node.kind());
+                return self.refuse(message, suggest("", variants.iter().copied()));
+            }
+        };
         if !variants.contains(&word) {
             let message = format!("{} cannot be `{word}`", title(name));
             return self.refuse(message, suggest(word, variants.iter().copied()));

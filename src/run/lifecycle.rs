@@ -167,6 +167,9 @@ async fn ask(verb: &str, planned: &Planned, from: Option<&str>, context: &mut Co
 /// Carries out a plan, and shows it while it goes on.
 pub async fn carry_out(fleet: Fleet, plan: Plan, start: Start, context: &mut CommandContext<'_>) -> Exit {
     let CommandContext { connection, view, cancel } = context;
+    if let Some(warning) = passed_over(&fleet, &plan, start.from.as_deref()) {
+        view.warning(&warning);
+    }
     let (events, mut received) = mpsc::channel(EVENTS);
     let clock = connection.aws.clock().steady();
     let run = run_id(clock);
@@ -206,4 +209,19 @@ pub async fn carry_out(fleet: Fleet, plan: Plan, start: Start, context: &mut Com
         tokio::join!(notifier.finish(cancelled), recorder.finish(cancel), tracer.finish(view.state()));
     posted.iter().chain(&recorded).chain(&traced).for_each(|warning| view.warning(warning));
     view.state().exit()
+}
+
+/// Says what a run that begins at a wave leaves undone in the waves before it.
+fn passed_over(fleet: &Fleet, plan: &Plan, from: Option<&str>) -> Option<String> {
+    let from = from?;
+    let before = fleet.waves.iter().take_while(|wave| wave.name != from);
+    let undone =
+        before.flat_map(|wave| &wave.targets).filter(|&&index| plan.work.get(index).is_some_and(Option::is_some));
+    match undone.count() {
+        0 => None,
+        1 => Some(format!("--from {from}: 1 target of an earlier wave has something to do, and is left as it is")),
+        number => Some(format!(
+            "--from {from}: {number} targets of earlier waves have something to do, and are left as they are"
+        )),
+    }
 }

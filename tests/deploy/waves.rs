@@ -123,6 +123,17 @@ async fn a_gate_stops_the_run_and_from_goes_on() {
     scene.start.from = Some("rest".into());
     let ran = scene.deploy().await;
     assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    assert!(!ran.said.contains("warning"), "{}", ran.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_from_passes_over_is_said() {
+    let mut scene = Scene::of(3, 1, CANARY);
+    scene.start.from = Some("rest".into());
+    let ran = scene.deploy().await;
+    assert_eq!((ran.code(), ran.count(Outcome::Succeeded)), (Exit::Done, 2), "{}", ran.said);
+    let warning = "warning: --from rest: 1 target of an earlier wave has something to do, and is left as it is";
+    assert!(ran.said.contains(warning), "{}", ran.said);
 }
 
 #[tokio::test(start_paused = true)]

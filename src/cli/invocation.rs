@@ -49,7 +49,7 @@ pub(super) fn read(root: &clap::Command, matches: &ArgMatches) -> Invocation {
     }
     // They end with the summary of a run that another command made.
     if matches!(path[..], ["report" | "completions" | "schema"] | ["pipeline", "gate" | "merge"]) {
-        return Invocation::default();
+        return Invocation { typed: path.join(" "), ..Invocation::default() };
     }
     let flags = |names: &[&str]| names.iter().filter_map(|name| flag(root, command, matches, name)).collect();
     let path_of = |id: &str| is_given(matches, id).then(|| words(matches, id).join(" "));
@@ -58,7 +58,8 @@ pub(super) fn read(root: &clap::Command, matches: &ArgMatches) -> Invocation {
         ["plan"] => path_of("out"),
         _ => None,
     };
-    Invocation { verb: path.join(" "), plan, flags: flags(&AGAIN), selection: flags(&SELECTION) }
+    let verb = path.join(" ");
+    Invocation { typed: verb.clone(), verb, plan, flags: flags(&AGAIN), selection: flags(&SELECTION) }
 }
 
 /// Returns a flag as it was given; `None` = it was not.
@@ -204,6 +205,8 @@ mod tests {
             ("accounts --check --sandbox", Exit::Pending, "accounts --sandbox --update"),
             ("accounts --sandbox --update", Exit::Preflight, "doctor --sandbox"),
             ("init", Exit::Preflight, "help init"),
+            ("report none.jsonl", Exit::Usage, "help report"),
+            ("report a.jsonl", Exit::Gate, "deploy --from ''"),
             ("exec --only a -- true", Exit::Interrupted, "help exec"),
             ("deploy --skip-blocked --from rest --image app=a:b", Exit::Unexpected, "status --image 'app=a:b'"),
             ("deploy --skip-blocked --from rest", Exit::Interrupted, "deploy --from rest --skip-blocked"),

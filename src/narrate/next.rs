@@ -39,8 +39,10 @@ impl Flag {
 /// What of a command line the next one has again, where it takes that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
-    /// The command, such as `deploy` or `iam check`; empty = nothing is known of it.
+    /// The command, such as `deploy` or `iam check`; empty = nothing is known of it, or it tells of another command's run.
     pub verb: String,
+    /// The command as it was typed: empty = as `verb`.
+    pub typed: String,
     /// The saved plan that is carried out, or that was made.
     pub plan: Option<String>,
     /// The flags that say where the manifest is, how AWS is reached and what is deployed.
@@ -95,7 +97,8 @@ impl Invocation {
 
     /// How its own flags are looked up.
     fn help(&self) -> Next {
-        let command = format!("roleout help {}", self.verb).trim_end().to_owned();
+        let typed = if self.typed.is_empty() { &self.verb } else { &self.typed };
+        let command = format!("roleout help {typed}").trim_end().to_owned();
         Next { command, what: "lists the flags".to_owned() }
     }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::event::Hook;
 use crate::fleet::image_ref::ImageRef;
 use crate::fleet::tasks::Tasks;
-use crate::fleet::{AccountId, Commit, Fleet, Revision, TargetId};
+use crate::fleet::{AccountId, Commit, Fleet, Revision, TargetId, TargetSpec};
 use crate::identity::preflight::Unreachable;
 use crate::observe::progress::{self, Progress};
 use crate::observe::service::LiveService;
@@ -196,7 +196,9 @@ impl Status {
         let lives: Vec<Option<Live>> = seen.iter().map(|seen| seen.as_ref().ok().map(Live::read)).collect();
         let lost: HashMap<&str, &Unreachable> = unreachable.iter().map(|it| (it.account.name.as_str(), it)).collect();
         // What differs is asked of a plan in which nothing stands in the way.
-        seen.iter_mut().filter_map(|seen| seen.as_mut().ok()).for_each(ignore_in_flight);
+        for (target, seen) in fleet.targets.iter().zip(&mut seen) {
+            seen.iter_mut().for_each(|seen| ignore_in_flight(target, seen));
+        }
         let settled = actions(fleet, build::unguarded(fleet, &seen));
         let mut targets = Vec::with_capacity(fleet.targets.len());
         for (((target, seen), live), (blocked, settled)) in
@@ -283,12 +285,15 @@ impl DeploymentStatus {
             timeout_action: hook.timeout_action.clone(),
         };
         let waiting = progress.into_iter().flat_map(Progress::waiting).map(hook).collect();
+        // A task set has no state, and the one that replaces the other is not PRIMARY yet.
+        let replacing = service.deployments.iter().find(|set| service.controller != "ECS" && set.status != "PRIMARY");
+        let shown = replacing.unwrap_or(primary);
         let read = || Self {
-            id: primary.id.clone(),
-            state: primary.rollout_state.clone(),
-            reason: primary.rollout_reason.clone(),
-            revision: primary.revision(),
-            tasks: primary.tasks,
+            id: shown.id.clone(),
+            state: shown.rollout_state.clone(),
+            reason: shown.rollout_reason.clone(),
+            revision: shown.revision(),
+            tasks: shown.tasks,
             stage,
             production_percent: progress.and_then(|progress| progress.production_percent),
             waiting,
@@ -371,10 +376,15 @@ fn actions(fleet: &Fleet, plan: Plan) -> Vec<Decision> {
     decisions.into_iter().map(|(_, decision)| decision).collect()
 }
 
-/// Takes away what keeps a plan from saying what differs: a deployment under way, and controllers other than ECS's.
-fn ignore_in_flight(observed: &mut Observed) {
+/// Takes away what keeps a plan from saying what differs: a deployment under way, and controllers that the manifest has not.
+fn ignore_in_flight(target: &TargetSpec, observed: &mut Observed) {
     let service = &mut observed.service;
-    service.controller = "ECS".to_owned();
+    service.controller = if target.desired.codedeploy.is_some() { "CODE_DEPLOY" } else { "ECS" }.to_owned();
+    observed.codedeploy = None;
+    if target.desired.codedeploy.is_some() {
+        // The task set that replaces another one is the deployment under way.
+        service.deployments.retain(|set| set.status == "PRIMARY");
+    }
     service.express = false;
     for deployment in &mut service.deployments {
         if deployment.is("IN_PROGRESS") {

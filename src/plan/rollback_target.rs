@@ -56,22 +56,30 @@ pub enum RollbackTarget {
 }
 
 /// How a rollback takes what a target runs now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Present {
     /// The deployment history says whether it is rolled back already.
     #[default]
     Judged,
+    /// So it does, and nothing is rolled back but what the manifest deploys: of that, a newer revision than the one before it
+    /// was deployed once more.
+    Wanted,
     /// The run that is rolled back deployed it, so it is not rolled back.
-    Deployed,
+    Deployed {
+        /// What the target ran before that run, where its report has it.
+        from: Option<Revision>,
+    },
     /// It may be rolled back already, and goes one revision further.
     Further,
 }
 
 impl RollbackTarget {
-    /// Returns what a rollback means for a target, if the deploy changed it or not.
-    pub fn of_deployed(self, deployed: &Deployed) -> Self {
+    /// Returns what a rollback means for a target, if the deploy changed it or not. One that it changed, and that is rolled back
+    /// already, may go further.
+    pub fn of_deployed(self, deployed: &Deployed, goes_further: bool) -> Self {
         match (deployed, self) {
-            (Deployed::No(why), Self::To { .. } | Self::Return { .. } | Self::Nowhere(_)) => {
+            (Deployed::Was(_), way) if goes_further => way,
+            (Deployed::No(why) | Deployed::Was(why), Self::To { .. } | Self::Return { .. } | Self::Nowhere(_)) => {
                 Self::Untouched(why.clone())
             }
             (_, way) => way,
@@ -86,7 +94,7 @@ impl RollbackTarget {
 
 /// Decides what a rollback means for a target with a deployment history: as [`decide`] does, unless a deployment by
 /// CodeDeploy is under way.
-pub fn way_of(observed: &Observed, past: &History, is: Present) -> RollbackTarget {
+pub fn way_of(observed: &Observed, past: &History, is: &Present) -> RollbackTarget {
     let Some(under_way) = &observed.codedeploy else { return decide(&observed.service, past, is) };
     let (deployment, deploys) = (under_way.id.clone(), under_way.task_definition.clone());
     let completed: Vec<&str> = match past {
@@ -112,13 +120,15 @@ pub fn way_of(observed: &Observed, past: &History, is: Present) -> RollbackTarge
 }
 
 /// Decides what a rollback means for a service with a deployment history.
-pub fn decide(service: &LiveService, past: &History, is: Present) -> RollbackTarget {
+pub fn decide(service: &LiveService, past: &History, is: &Present) -> RollbackTarget {
     let Some(primary) = service.primary() else {
         return RollbackTarget::Nowhere("the service has no deployment".to_owned());
     };
     let present = primary.task_definition.as_str();
     let (in_progress, failed) = (primary.is("IN_PROGRESS"), primary.is("FAILED"));
     let deployment = primary.id.clone();
+    let is_judged = matches!(is, Present::Judged | Present::Wanted);
+    let revision = |arn: &str| arn.parse::<Revision>().ok();
     let back = |after: &str| format!("already back on {}, after {}", name(present), name(after));
     match past {
         History::Deployments(attempts) => {
@@ -139,15 +149,20 @@ pub fn decide(service: &LiveService, past: &History, is: Present) -> RollbackTar
                 || RollbackTarget::Nowhere("no other revision completed in the 90 days that ECS remembers".to_owned());
             let Some(other) = completed.iter().position(|arn| *arn != present) else {
                 return match newest.filter(|newest| *newest != present && !failed) {
-                    Some(after) if is == Present::Judged => RollbackTarget::Already(back(after)),
+                    Some(after) if is_judged => RollbackTarget::Already(back(after)),
                     _ => nowhere(),
                 };
             };
             let mut from = other;
-            if !failed && is != Present::Deployed {
+            if let Present::Deployed { from: Some(before) } = is {
+                let place = completed.iter().position(|arn| revision(arn).as_ref() == Some(before));
+                from = place.unwrap_or(other);
+            } else if !failed && !matches!(is, Present::Deployed { .. }) {
                 let before = completed[other..].iter().rposition(|arn| *arn == present).map(|place| other + place);
+                let is_newer = *is == Present::Wanted && is_newer(revision(present), revision(completed[other]));
+                let before = before.filter(|_| !is_newer);
                 let after = newest.filter(|newest| *newest != present).or(before.map(|_| completed[other]));
-                if let (Some(after), Present::Judged) = (after, is) {
+                if let (Some(after), true) = (after, is_judged) {
                     return RollbackTarget::Already(back(after));
                 }
                 from = before.unwrap_or(other);
@@ -172,7 +187,7 @@ pub fn decide(service: &LiveService, past: &History, is: Present) -> RollbackTar
                     },
                 };
             }
-            let is_judged = !failed && is == Present::Judged;
+            let is_judged = !failed && is_judged;
             let newer = arns.first().filter(|arn| is_judged && number(arn) > number(present));
             if let Some(newer) = newer {
                 return RollbackTarget::Already(format!(
@@ -198,6 +213,11 @@ pub fn decide(service: &LiveService, past: &History, is: Present) -> RollbackTar
             }
         }
     }
+}
+
+/// Whether a revision was registered after another one of its family.
+fn is_newer(one: Option<Revision>, other: Option<Revision>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one.family == other.family && one.number > other.number)
 }
 
 fn name(arn: &str) -> &str {
@@ -350,13 +370,13 @@ mod tests {
             (2, "3- 2+ 1+", RollbackTarget::Already("already back on api:2, after api:3".into())),
         ] {
             assert_eq!(
-                decide(&service(present, "COMPLETED"), &past(attempts), Present::Judged),
+                decide(&service(present, "COMPLETED"), &past(attempts), &Present::Judged),
                 expected,
                 "{present} of {attempts}"
             );
         }
         assert!(matches!(
-            decide(&service(2, "COMPLETED"), &past("2+ 2+"), Present::Judged),
+            decide(&service(2, "COMPLETED"), &past("2+ 2+"), &Present::Judged),
             RollbackTarget::Nowhere(_)
         ));
     }
@@ -364,9 +384,28 @@ mod tests {
     #[test]
     fn what_the_run_deployed_is_not_back_whatever_came_after_it() {
         for (present, attempts) in [(3, "2- 3+ 2+ 1+"), (3, "3+ 2+ 3+ 1+"), (3, "4- 3+ 2+")] {
-            let way = decide(&service(present, "COMPLETED"), &past(attempts), Present::Deployed);
+            let way = decide(&service(present, "COMPLETED"), &past(attempts), &Present::Deployed { from: None });
             assert_eq!(way, to(2), "{present} of {attempts}");
         }
+    }
+
+    #[test]
+    fn what_a_run_found_is_what_it_is_rolled_back_to_whatever_was_deployed_since() {
+        // 2 was deployed over 1, then 3, which was rolled back; the run is the one that deployed 2.
+        for (from, expected) in [(1, to(1)), (3, to(3)), (9, to(3))] {
+            let run = Present::Deployed { from: format!("td/api:{from}").parse().ok() };
+            assert_eq!(decide(&service(2, "COMPLETED"), &past("2+ 3+ 2+ 1+"), &run), expected, "{from}");
+        }
+    }
+
+    #[test]
+    fn what_was_rolled_back_and_deployed_once_more_is_rolled_back_once_more() {
+        let decide = |present, attempts| decide(&service(present, "COMPLETED"), &past(attempts), &Present::Wanted);
+        assert_eq!(decide(2, "2+ 1+ 2+ 1+"), to(1));
+        let back = RollbackTarget::Already("already back on api:1, after api:2".into());
+        assert_eq!(decide(1, "1+ 2+ 1+"), back);
+        assert_eq!(decide(1, "2- 1+"), back);
+        assert!(matches!(decide(2, "3- 2+ 1+ 2+"), RollbackTarget::Already(_)));
     }
 
     #[test]
@@ -374,30 +413,30 @@ mod tests {
         for (present, attempts, expected) in [(2, "2+ 3+ 2+ 1+", to(1)), (2, "3- 2+ 1+", to(1)), (3, "3+ 2+ 1+", to(2))]
         {
             assert_eq!(
-                decide(&service(present, "COMPLETED"), &past(attempts), Present::Further),
+                decide(&service(present, "COMPLETED"), &past(attempts), &Present::Further),
                 expected,
                 "{present} of {attempts}"
             );
         }
         assert!(matches!(
-            decide(&service(1, "COMPLETED"), &past("1+ 2+ 1+"), Present::Further),
+            decide(&service(1, "COMPLETED"), &past("1+ 2+ 1+"), &Present::Further),
             RollbackTarget::Nowhere(_)
         ));
     }
 
     #[test]
     fn a_failed_one_goes_back_to_what_completed_last() {
-        assert_eq!(decide(&service(3, "FAILED"), &past("3- 2+ 1+"), Present::Judged), to(2));
-        assert_eq!(decide(&service(1, "FAILED"), &past("1- 2+ 1+"), Present::Judged), to(2));
+        assert_eq!(decide(&service(3, "FAILED"), &past("3- 2+ 1+"), &Present::Judged), to(2));
+        assert_eq!(decide(&service(1, "FAILED"), &past("1- 2+ 1+"), &Present::Judged), to(2));
     }
 
     #[test]
     fn what_is_under_way_is_stopped_unless_it_goes_back_itself() {
         let follow = RollbackTarget::Follow { deployment: "ecs-svc/9".into(), deploys: None };
-        assert_eq!(decide(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), Present::Judged), follow);
+        assert_eq!(decide(&service(1, "IN_PROGRESS"), &past("1- 2+ 1+"), &Present::Judged), follow);
         let back =
             RollbackTarget::Return { deployment: "ecs-svc/9".into(), to: Some("td/api:2".into()), deploys: None };
-        assert_eq!(decide(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), Present::Judged), back);
+        assert_eq!(decide(&service(3, "IN_PROGRESS"), &past("3- 2+ 1+"), &Present::Judged), back);
     }
 
     #[test]
@@ -408,17 +447,17 @@ mod tests {
             because: "no".into(),
         };
         let older = RollbackTarget::To { arn: "td/api:2".into(), because: Some("no".into()), support: None };
-        assert_eq!(decide(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), Present::Judged), older);
+        assert_eq!(decide(&service(3, "COMPLETED"), &revisions(&[3, 2, 1]), &Present::Judged), older);
         assert!(matches!(
-            decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), Present::Judged),
+            decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), &Present::Judged),
             RollbackTarget::Already(_)
         ));
         assert!(matches!(
-            decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), Present::Further),
+            decide(&service(2, "COMPLETED"), &revisions(&[3, 2, 1]), &Present::Further),
             RollbackTarget::To { .. }
         ));
         assert!(matches!(
-            decide(&service(1, "COMPLETED"), &revisions(&[1]), Present::Judged),
+            decide(&service(1, "COMPLETED"), &revisions(&[1]), &Present::Judged),
             RollbackTarget::Nowhere(_)
         ));
     }
@@ -443,8 +482,8 @@ mod tests {
         let present = service(4, "COMPLETED");
         let tagged = Some(HealthEvidence::Registered("the pipeline 7".to_owned()));
         let past_of_two = past(vec![known(3, None), known(2, Some("7")), known(1, Some("6"))]);
-        assert_eq!(decide(&present, &past_of_two, Present::Judged), to(2, tagged));
-        assert_eq!(decide(&present, &past(vec![known(3, None), known(2, None)]), Present::Judged), to(3, None));
+        assert_eq!(decide(&present, &past_of_two, &Present::Judged), to(2, tagged));
+        assert_eq!(decide(&present, &past(vec![known(3, None), known(2, None)]), &Present::Judged), to(3, None));
         let mut refuted = known(3, Some("7"));
         (refuted.registered_at, refuted.until) = (Timestamp::from_second(100).ok(), Timestamp::from_second(200).ok());
         let mut failed = present.clone();
@@ -453,6 +492,6 @@ mod tests {
             text: "(service api) (deployment ecs-svc/3) deployment failed: tasks failed to start.".into(),
             at: Timestamp::from_second(150).ok(),
         }];
-        assert_eq!(decide(&failed, &past(vec![refuted.clone(), known(2, None)]), Present::Judged), to(2, None));
+        assert_eq!(decide(&failed, &past(vec![refuted.clone(), known(2, None)]), &Present::Judged), to(2, None));
     }
 }

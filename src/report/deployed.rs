@@ -1,6 +1,6 @@
 //! What a run deployed, by its report.
 
-use crate::plan::rollback_target::deployed::DeployedRun;
+use crate::plan::rollback_target::deployed::{Change, DeployedRun};
 use crate::report::{Ending, Report, Target};
 
 impl Report {
@@ -15,7 +15,7 @@ impl Report {
                 (_, from, Some(to)) if from.as_ref() == Some(to) => {
                     Err("that run started new tasks of the revision that it ran before".to_owned())
                 }
-                (_, _, Some(to)) => Ok(to.clone()),
+                (_, from, Some(to)) => Ok(Change { from: from.clone(), to: to.clone() }),
                 (_, _, None) => Err("that run asked ECS for no other revision".to_owned()),
             };
             (target.target.clone(), changed)

@@ -38,10 +38,12 @@ pub struct RollbackOptions {
 
 impl RollbackOptions {
     fn present(&self, id: &TargetId, service: &LiveService) -> Present {
+        let deployed = |run: &DeployedRun| Some(Present::Deployed { from: run.change(id, service)?.from.clone() });
         match &self.which {
             _ if self.further => Present::Further,
-            DeployedBy::Run(run) if run.deployed(id, service) => Present::Deployed,
-            _ => Present::Judged,
+            DeployedBy::Run(run) => deployed(run).unwrap_or_default(),
+            DeployedBy::Manifest => Present::Wanted,
+            DeployedBy::All => Present::Judged,
         }
     }
 }
@@ -101,10 +103,13 @@ pub async fn roll_back(
         let past: Vec<Option<Past>> = history::targets(&fleet, &seen, &|target| clients(target)).await;
         let way = |target: &TargetSpec, seen: &Observation, past: &Option<Past>| {
             let (seen, past) = (seen.as_ref().ok()?, past.as_ref()?.as_ref().ok()?);
-            Some(rollback_target::way_of(seen, past, options.present(&target.id, &seen.service)))
+            let way = |present: Present| rollback_target::way_of(seen, past, &present);
+            let goes_further = options.further && matches!(way(Present::Judged), RollbackTarget::Already(_));
+            Some((way(options.present(&target.id, &seen.service)), goes_further))
         };
         let pairs = fleet.targets.iter().zip(&seen).zip(&past);
-        let ways: Vec<Option<RollbackTarget>> = pairs.map(|((target, seen), past)| way(target, seen, past)).collect();
+        let ways: Vec<Option<(RollbackTarget, bool)>> =
+            pairs.map(|((target, seen), past)| way(target, seen, past)).collect();
         // What they told is known by now, and they are most of what was seen.
         seen.iter_mut().flatten().for_each(|observed| observed.service.drop_messages());
         if let (DeployedBy::Manifest, Some(name)) = (&options.which, fleet.open.first()) {
@@ -112,7 +117,7 @@ pub async fn roll_back(
                 "`{name}` is not set: the last deploy is taken to be that of the newest commit; --of FILE names another"
             ));
         }
-        let is_back = ways.iter().flatten().any(RollbackTarget::is_back);
+        let is_back = ways.iter().flatten().any(|(way, _)| way.is_back());
         let deployed = deployed(&fleet, &seen, &options.which, is_back).map_err(|why| {
             Error::new(Exit::Blocked, why).help(
                 "nothing was changed; name the report or the journal of the run to roll back with --of FILE, \
@@ -123,10 +128,10 @@ pub async fn roll_back(
             .into_iter()
             .zip(&deployed)
             .map(|(way, deployed)| match (way, deployed) {
-                (Some(way), Some(deployed)) => Some(way.of_deployed(deployed)),
+                (Some((way, further)), Some(deployed)) => Some(way.of_deployed(deployed, further)),
                 // What it ran before needs not be known where it stays.
-                (None, Some(Deployed::No(why))) => Some(RollbackTarget::Untouched(why.clone())),
-                (way, _) => way,
+                (None, Some(Deployed::No(why) | Deployed::Was(why))) => Some(RollbackTarget::Untouched(why.clone())),
+                (way, _) => way.map(|(way, _)| way),
             })
             .collect();
         for ((seen, past), way) in seen.iter_mut().zip(past).zip(&ways) {
@@ -149,24 +154,27 @@ pub async fn roll_back(
             observed.newest = Some(found.clone());
         }
     }
-    print_sources(&fleet, &ways, view);
+    print_sources(&fleet, &ways, &deployed, view);
     decide(Planned { fleet, unreachable, seen, plan }, choice, start, context).await
 }
 
 /// Says where the past is known from, where it is not from service deployments, and what is back already.
-fn print_sources(fleet: &Fleet, ways: &[Option<RollbackTarget>], view: &mut View) {
+fn print_sources(fleet: &Fleet, ways: &[Option<RollbackTarget>], deployed: &[Option<Deployed>], view: &mut View) {
     let mut guessed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    let mut already: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut already: BTreeMap<(&str, bool), Vec<String>> = BTreeMap::new();
     let mut untouched: BTreeMap<&str, usize> = BTreeMap::new();
-    for (target, way) in fleet.targets.iter().zip(ways) {
+    for ((target, way), deployed) in fleet.targets.iter().zip(ways).zip(deployed) {
         match way {
             Some(RollbackTarget::To { because: Some(because), support, .. }) => {
                 let by = if support.is_some() { &mut told } else { &mut guessed };
                 by.entry(because).or_default().push(target.id.to_string());
             }
             Some(RollbackTarget::Untouched(why)) => *untouched.entry(why).or_default() += 1,
-            Some(RollbackTarget::Already(why)) => already.entry(why).or_default().push(target.id.to_string()),
+            Some(RollbackTarget::Already(why)) => {
+                let may_go_further = !matches!(deployed, Some(Deployed::No(_)));
+                already.entry((why, may_go_further)).or_default().push(target.id.to_string());
+            }
             _ => {}
         }
     }
@@ -183,11 +191,13 @@ fn print_sources(fleet: &Fleet, ways: &[Option<RollbackTarget>], view: &mut View
             targets.join(", ")
         ));
     }
-    for (why, targets) in already {
-        view.note(&format!("{}: {why}; --further rolls back one revision further", targets.join(", ")));
+    for ((why, may_go_further), targets) in already {
+        let hint = if may_go_further { "; --further rolls back one revision further" } else { "" };
+        view.note(&format!("{}: {why}{hint}", targets.join(", ")));
     }
     for (why, number) in untouched {
-        view.note(&format!("{} left as it is, {why}; --all takes it back too", count(number, "target")));
+        let (left, all) = if number == 1 { ("left as it is", "it") } else { ("left as they are", "them") };
+        view.note(&format!("{} {left}, {why}; --all rolls {all} back too", count(number, "target")));
     }
     let known = |by_codedeploy: bool| {
         let mut known = fleet

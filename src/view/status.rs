@@ -391,7 +391,7 @@ impl Alike {
 
 /// `ecs-svc/123 IN_PROGRESS, api:13, 1 of 2 tasks run, 3 failed`
 fn words(deployment: &DeploymentStatus) -> String {
-    let state = deployment.state.as_deref().unwrap_or("of unknown state");
+    let state = deployment.state.as_deref().unwrap_or("under way");
     let mut words = vec![format!("{} {}", clean(&deployment.id), clean(state))];
     words.extend(deployment.revision.as_ref().map(|revision| clean(&revision.to_string()).into_owned()));
     if let Some(stage) = &deployment.stage {

@@ -98,7 +98,7 @@ async fn what_a_halted_run_never_touched_stays() {
         let ran = by_manifest(&scene).await;
         assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
         assert_eq!(images(&scene), ["registry.example.com/s0:v2"; 3], "{}", ran.said);
-        assert!(ran.said.contains("2 targets left as it is, not deployed by it"), "{}", ran.said);
+        assert!(ran.said.contains("2 targets left as they are, not deployed by it"), "{}", ran.said);
     }
     let touched: Vec<String> = scene.sandbox.calls().writes.into_iter().map(|write| write.account).collect();
     assert_eq!(touched.len(), 1, "{touched:?}");
@@ -237,6 +237,60 @@ async fn after_a_deploy_the_rollback_is_to_what_the_deploy_replaced() {
     assert_eq!(runs(&scene), present);
     assert_eq!(rollback(&scene, true).await.code(), Exit::Done, "further goes on");
     assert_eq!(runs(&scene), present - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rollback_of_an_older_run_is_to_what_that_run_replaced() {
+    let scene = scene(1, 1, ROLLOUT);
+    let present = runs(&scene);
+    let first = scene.deploy().await;
+    let later = with_image(&scene, "v3");
+    assert_eq!((later.deploy().await.code(), runs(&scene)), (Exit::Done, present + 2));
+    assert_eq!((by_manifest(&later).await.code(), runs(&scene)), (Exit::Done, present + 1));
+    let mut record = roleout::report::Record::new();
+    first.events.iter().for_each(|event| record.apply(event));
+    let which = DeployedBy::Run(Box::new(record.take_report().deployed()));
+    let options = RollbackOptions { further: false, which };
+    let ran = by_scope(&scene, options.clone()).await;
+    assert_eq!((ran.code(), runs(&scene)), (Exit::Done, present), "{}", ran.said);
+    let again = by_scope(&scene, options.clone()).await;
+    assert_eq!((again.code(), runs(&scene)), (Exit::Done, present), "{}", again.said);
+    let further = by_scope(&scene, RollbackOptions { further: true, ..options }).await;
+    assert_eq!((further.code(), runs(&scene)), (Exit::Done, present - 1), "{}", further.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deployed_once_more_after_its_rollback_is_rolled_back_once_more() {
+    let scene = scene(1, 1, ROLLOUT);
+    let present = runs(&scene);
+    for _ in 0..2 {
+        assert_eq!((scene.planning().deploy().await.code(), runs(&scene)), (Exit::Done, present + 1));
+        let ran = by_manifest(&scene).await;
+        assert_eq!((ran.code(), runs(&scene)), (Exit::Done, present), "{}", ran.said);
+        let again = by_manifest(&scene).await;
+        assert_eq!((again.code(), runs(&scene)), (Exit::Done, present), "{}", again.said);
+        assert!(again.said.contains("already back"), "{}", again.said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn further_goes_further_in_the_job_of_the_rollback_and_only_what_it_had_changed() {
+    let scene = scene(2, 1, ROLLOUT);
+    let present = runs(&scene);
+    let mut first = scene.planning();
+    first.fleet = first.fleet.retain(&[true, false]);
+    assert_eq!(first.deploy().await.code(), Exit::Done);
+    assert_eq!((by_manifest(&scene).await.code(), runs(&scene)), (Exit::Done, present));
+    let before = images(&scene);
+    let further = RollbackOptions { further: true, which: DeployedBy::Manifest };
+    let ran = by_scope(&scene, further).await;
+    assert_eq!((ran.code(), runs(&scene)), (Exit::Done, present - 1), "{}", ran.said);
+    assert_eq!(images(&scene)[1], before[1], "{}", ran.said);
+    assert!(
+        ran.said.contains("1 target left as it is") && ran.said.contains("--all rolls it back too"),
+        "{}",
+        ran.said
+    );
 }
 
 #[tokio::test(start_paused = true)]

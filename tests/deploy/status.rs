@@ -181,6 +181,24 @@ async fn services_of_other_controllers_are_compared_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_under_codedeploy_drifts_as_others_do() {
+    let group = "    cluster: main\n    codedeploy: { application: shop, deployment_group: \"${service.name}\", container: app, \
+                 port: 8080 }\n";
+    let scene = Scene::new(&manifest(1, 1, "").replace("    cluster: main\n", group));
+    assert_eq!(show(&scene, Layout::Table, 100).await.code(), Exit::Pending);
+    let under_way = async {
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        show(&scene, Layout::Table, 100).await
+    };
+    let (ran, during) = tokio::join!(scene.deploy(), under_way);
+    assert_eq!(ran.code(), Exit::Done, "{}", ran.said);
+    assert!(during.out.contains("under way, s0:") && during.out.contains("1 deployment under way"), "{}", during.out);
+    let after = show(&scene, Layout::Table, 100).await;
+    assert_eq!(after.code(), Exit::Done, "{}", after.out);
+    assert!(after.out.contains("1 target: 1 in sync"), "{}", after.out);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_service_without_a_task_definition_is_there_and_cannot_be_deployed() {
     let scene = Scene::of(1, 2, "");
     behind(&scene, "a0", "DeleteService", &json!({"cluster": "main", "service": "s0", "force": true}));

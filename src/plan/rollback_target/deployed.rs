@@ -31,8 +31,17 @@ pub enum DeployedBy {
 pub struct DeployedRun {
     /// What the run is called.
     pub name: String,
-    /// What it asked ECS for, for each target that it changed; an error says why it did not change a target.
-    pub targets: BTreeMap<TargetId, Result<Revision, String>>,
+    /// What it did to each target that it changed; an error says why it did not change a target.
+    pub targets: BTreeMap<TargetId, Result<Change, String>>,
+}
+
+/// What a run did to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What the target ran before.
+    pub from: Option<Revision>,
+    /// What the run asked ECS for.
+    pub to: Revision,
 }
 
 /// Whether the deploy has changed a target, and how that is known.
@@ -40,6 +49,8 @@ pub struct DeployedRun {
 pub enum Deployed {
     /// It has.
     Yes(String),
+    /// It had, and the target does not run that any more.
+    Was(String),
     /// It has not.
     No(String),
 }
@@ -51,20 +62,22 @@ impl Deployed {
 }
 
 impl DeployedRun {
-    /// Whether it deployed what a service runs now.
-    pub fn deployed(&self, id: &TargetId, service: &LiveService) -> bool {
-        let present = service.revision();
-        matches!((self.targets.get(id), present), (Some(Ok(to)), Some(present)) if *to == present)
+    /// Returns how it deployed what a service runs now, where it did.
+    pub fn change(&self, id: &TargetId, service: &LiveService) -> Option<&Change> {
+        let change = self.targets.get(id)?.as_ref().ok()?;
+        (service.revision().as_ref() == Some(&change.to)).then_some(change)
     }
 
     fn judge(&self, id: &TargetId, observed: &Observed) -> Deployed {
         match self.targets.get(id) {
             None => Deployed::no("that run had no such target"),
             Some(Err(why)) => Deployed::no(why),
-            Some(Ok(to)) if has(observed, |arn| arn.parse::<Revision>().is_ok_and(|it| it == *to)) => {
+            Some(Ok(Change { to, .. })) if has(observed, |arn| arn.parse::<Revision>().is_ok_and(|it| it == *to)) => {
                 Deployed::Yes(format!("{} deployed what it runs", self.name))
             }
-            Some(Ok(to)) => Deployed::no(format!("it does not run {to}, which that run deployed")),
+            Some(Ok(Change { to, .. })) => {
+                Deployed::Was(format!("not deployed by it: it does not run {to}, which that run deployed"))
+            }
         }
     }
 }
@@ -208,7 +221,8 @@ fn by_manifest(fleet: &Fleet, seen: &[Observation], is_back: bool) -> Result<Vec
             Some(words) => Deployed::no(format!("it runs {words}, which is not the newest")),
             None => Deployed::no("its revision does not say of which commit it is"),
         },
-        Stand::Knows(_) | Stand::Other => Deployed::no("it does not run what the manifest deploys"),
+        Stand::Knows(_) => Deployed::Was("not deployed by it: it does not run what the manifest deploys".to_owned()),
+        Stand::Other => Deployed::no("it does not run what the manifest deploys"),
         Stand::Unknown(why) => Deployed::no(format!("it cannot be compared with the manifest: {why}")),
     };
     Ok(stands.iter().map(|stand| stand.as_ref().map(decide)).collect())

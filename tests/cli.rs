@@ -144,6 +144,20 @@ fn a_second_set_of_roles_leaves_the_identity_provider_to_the_first() {
 }
 
 #[test]
+fn roles_of_which_none_is_selected_are_no_success() {
+    for check in [&[][..], &["--out", "target/tmp/no-roles"]] {
+        let arguments = ["iam", "-f", "deploy.yaml.example", "--account", "staging", "--role", "hub"];
+        let told = run(&[&arguments[..], check].concat());
+        assert_eq!(told.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert!(said.contains("no role of the manifest is selected"), "{said}");
+    }
+    let arguments = ["iam", "check", "-f", "deploy.yaml.example", "--sandbox", "--account", "staging", "--role", "hub"];
+    let told = run(&arguments);
+    assert_eq!(told.status.code(), Some(2), "{}", String::from_utf8_lossy(&told.stderr));
+}
+
+#[test]
 fn every_role_gets_a_boundary_a_path_and_tags() {
     let marks = ["--permissions-boundary", "edge", "--role-path", "/ci/", "--tag", "team=platform,cost centre=4711"];
     let written = |format: &str, more: &[&str]| {

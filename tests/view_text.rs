@@ -798,6 +798,12 @@ fn every_exit_code_but_0_has_the_command_that_comes_next() {
                 "roleout deploy -f prod.yaml --sandbox --only 'a b'",
             ],
         ),
+        (
+            Exit::Failed,
+            ended([good, good, Outcome::Superseded], 0),
+            &deploy,
+            &["roleout status --only b/eu-west-1/api", "roleout deploy"],
+        ),
         (Exit::RolledBack, ended([back; 3], 0), &deploy, &["roleout deploy"]),
         (Exit::Stuck, ended([good, good, Outcome::Stuck], 0), &deploy, &["roleout status --only b/eu-west-1/api"]),
         (Exit::Tolerated, ended([good, good, back], 1), &deploy, &["roleout deploy --only b/eu-west-1/api"]),
@@ -855,6 +861,8 @@ fn what_is_shipped_and_by_whom_begins_the_log_and_ends_the_summary() {
     run.events.iter().for_each(|event| state.apply(event));
     let report = Report::from_state(&state);
     assert_eq!((report.ships.len(), report.ships[0].targets), (1, 2));
+    let merged = Report::merge(vec![report.clone(), report.clone()]).expect("two");
+    assert_eq!((merged.ships.len(), merged.ships[0].targets), (1, 2), "its targets are those of the first, again");
     let markdown = roleout::report::markdown::text(&report);
     assert!(
         markdown.contains("api: previous -&gt; 5f2c9d7b") || markdown.contains("api: previous -> 5f2c9d7b"),

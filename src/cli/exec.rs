@@ -34,7 +34,7 @@ pub struct Exec {
     /// Go on without the accounts that cannot be reached
     #[arg(long, env = "ROLEOUT_SKIP_BLOCKED", conflicts_with = "account")]
     pub skip_blocked: bool,
-    /// Print only roleout's own errors
+    /// Print only roleout's own errors; of several accounts, those in which the command failed
     #[arg(short, long, env = "ROLEOUT_QUIET")]
     pub quiet: bool,
     /// Whether the calls are shown

@@ -49,7 +49,8 @@ pub(super) fn read(root: &clap::Command, matches: &ArgMatches) -> Invocation {
     }
     // They end with the summary of a run that another command made.
     if matches!(path[..], ["report" | "completions" | "schema"] | ["pipeline", "gate" | "merge"]) {
-        return Invocation { typed: path.join(" "), ..Invocation::default() };
+        let flags = flag(root, command, matches, "file").into_iter().collect();
+        return Invocation { typed: path.join(" "), flags, ..Invocation::default() };
     }
     let flags = |names: &[&str]| names.iter().filter_map(|name| flag(root, command, matches, name)).collect();
     let path_of = |id: &str| is_given(matches, id).then(|| words(matches, id).join(" "));
@@ -207,6 +208,7 @@ mod tests {
             ("init", Exit::Preflight, "help init"),
             ("report none.jsonl", Exit::Usage, "help report"),
             ("report a.jsonl", Exit::Gate, "deploy --from ''"),
+            ("pipeline merge --file f.yaml reports", Exit::Gate, "deploy -f f.yaml --from ''"),
             ("exec --only a -- true", Exit::Interrupted, "help exec"),
             ("deploy --skip-blocked --from rest --image app=a:b", Exit::Unexpected, "status --image 'app=a:b'"),
             ("deploy --skip-blocked --from rest", Exit::Interrupted, "deploy --from rest --skip-blocked"),

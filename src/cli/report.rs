@@ -12,7 +12,7 @@ pub struct Reports {
     /// Write a report: json, junit, terraform, dotenv, annotations, markdown or html; repeat it, or separate with spaces
     #[arg(long, value_name = "KIND=PATH", env = "ROLEOUT_REPORT", value_delimiter = ' ')]
     pub report: Vec<Wanted>,
-    /// Write all reports to this directory, the log of each target to log/ in it, and every event to journal.jsonl
+    /// Write all reports to this directory, the log of each target to log/ in it, and every event of a run to journal.jsonl
     #[arg(long, value_name = "DIR", env = "ROLEOUT_REPORTS_DIR")]
     pub reports_dir: Option<PathBuf>,
 }

@@ -92,7 +92,7 @@ impl Write for Update<'_> {
     async fn took_effect(&self) -> Result<Option<Updated>, CallError> {
         let services = self.ecs.describe_services(&self.target.cluster, &[self.target.service.as_str()]).await?;
         let service = services.found.into_iter().next().map(|service| LiveService::read(&service));
-        let Some(service) = service else { return Err(unseen("the service does not exist any more".to_owned())) };
+        let Some(service) = service else { return Err(cannot_tell("the service does not exist any more".to_owned())) };
         let ended = service.ending();
         let updated = match &self.update.task_definition {
             Some(wanted) => {
@@ -102,13 +102,13 @@ impl Write for Update<'_> {
             None => self.holds(&service).then(|| self.updated(service, None)),
         };
         match (updated, ended) {
-            (None, Some(ended)) => Err(unseen(ended)),
+            (None, Some(ended)) => Err(cannot_tell(ended)),
             (updated, _) => Ok(updated),
         }
     }
 }
 
-fn unseen(why: String) -> CallError {
+fn cannot_tell(why: String) -> CallError {
     CallError::plain("DescribeServices", Kind::Refused, why)
 }
 

@@ -252,7 +252,12 @@ impl<'a> Checker<'a> {
         let text = self.need(name, parent, owner, "name")?;
         let place = name.as_ref().map_or(parent, |name| name.span);
         if !is_name(text) {
-            let help = "use letters, digits, `.`, `_` and `-`: names are part of `account/region/service`";
+            let help = match owner {
+                "an account" | "a service" => {
+                    "use letters, digits, `.`, `_` and `-`: names are part of `account/region/service`"
+                }
+                _ => "use letters, digits, `.`, `_` and `-`",
+            };
             self.fault(place, format!("`{text}` is not a name"), help);
             return None;
         }

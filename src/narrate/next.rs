@@ -266,6 +266,14 @@ fn after_failures(exit: Exit, state: &RunState, line: &Invocation) -> Vec<Next> 
         }
         _ => {}
     }
+    // Whoever took its place may deploy still.
+    if failed.iter().all(|target| target.outcome() == Some(Outcome::Superseded)) {
+        let what = format!("shows what {} now, and what is under way", runs(&failed));
+        return vec![
+            line.name_targets("status", &failed, state, what),
+            line.repeat("deploy", "deploys again, once that is over"),
+        ];
+    }
     if exit == Exit::Tolerated {
         let what = format!("deploys {}, once the cause is fixed", count(failed.len(), "target"));
         return vec![line.name_targets("deploy", &failed, state, what)];

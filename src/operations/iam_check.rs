@@ -14,6 +14,13 @@ use crate::fleet::{Fleet, RoleChain};
 use crate::iam::live::{self, Difference, Kind, LiveRole};
 use crate::iam::{AccountSetup, RoleSetup, Setup};
 
+/// No role of the manifest is in the selection: to say that nothing differs would say nothing.
+pub fn none_selected() -> Error {
+    let help =
+        "--account and --role select the roles that both name; `roleout accounts` lists the accounts and their chains";
+    Error::new(Exit::Usage, "no role of the manifest is selected").help(help)
+}
+
 /// Compares by a way to AWS that is given, and says what differs: what `iam check` and its tests have in common. What
 /// the first set-up has must be there, and nothing that the second one has not.
 ///
@@ -25,7 +32,11 @@ pub async fn compare(
     context: &mut CommandContext<'_>,
 ) -> Result<Exit, Error> {
     let CommandContext { connection, view, cancel } = context;
-    view.phase(&format!("comparing {}", count(setup.accounts.iter().map(|account| account.roles.len()).sum(), "role")));
+    let roles = setup.accounts.iter().map(|account| account.roles.len()).sum();
+    if roles == 0 {
+        return Err(none_selected());
+    }
+    view.phase(&format!("comparing {}", count(roles, "role")));
     let read = unless_cancelled(read(fleet, (setup, most), connection), cancel).await?;
     let (mut text, mut missing, mut extra, mut unread) = (String::new(), 0, 0, 0);
     for part in &read {

@@ -13,6 +13,7 @@ use crate::cli::{self, IamFormat, IamPermissions, IamScope};
 use crate::fleet::Fleet;
 use crate::iam::refusal::Refusal;
 use crate::iam::{self, IamOptions, Permissions, Setup, cloudformation, json, marks, stackset, terraform};
+use crate::operations::iam_check::none_selected;
 
 /// The columns of what is said to people.
 const COLUMNS: usize = 100;
@@ -28,6 +29,9 @@ pub fn write(args: &cli::Iam, mut fleet: Fleet, out: &mut dyn Write, err: &mut d
         None => Vec::new(),
     };
     let mut setup = setup(&fleet, &args.scope)?;
+    if setup.accounts.iter().all(|account| account.roles.is_empty()) {
+        return Err(none_selected());
+    }
     marks::mark(&mut setup, args.marks.permissions_boundary.as_deref(), &args.marks.tag).map_err(refused)?;
     let mut of_sets = Vec::new();
     let files = match (args.format, &args.out) {

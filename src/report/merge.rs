@@ -2,7 +2,7 @@
 //!
 //! What the parts agree in is kept, what they count is added up, and the verdict is that of the worst of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -94,11 +94,21 @@ fn run(all: &[Report]) -> Run {
     Run { id: all[0].run.id.clone(), sandbox, started_at, ended_at, elapsed_ms, job }
 }
 
-/// Each change once, with the targets of all parts.
+/// Each change once, with the targets of all parts. A target that is in an earlier part, too, is counted there.
 fn ships(all: &[Report]) -> Vec<ImageChange> {
     let mut ships: IndexMap<ImageChange, usize> = IndexMap::new();
-    for change in all.iter().flat_map(|report| &report.ships) {
-        *ships.entry(ImageChange { targets: 0, ..change.clone() }).or_default() += change.targets;
+    let mut known: HashSet<&TargetId> = HashSet::new();
+    for report in all {
+        let again = report.targets.iter().filter(|target| known.contains(&target.target));
+        let mut again_of: HashMap<&str, usize> = HashMap::new();
+        again.for_each(|target| *again_of.entry(&*target.target.service).or_default() += 1);
+        for change in &report.ships {
+            let again = again_of.get(change.service.as_str()).copied().unwrap_or_default();
+            let counted = ships.entry(ImageChange { targets: 0, ..change.clone() }).or_default();
+            // One that another part has shipped already.
+            *counted += if *counted == 0 { change.targets } else { change.targets.saturating_sub(again) };
+        }
+        known.extend(report.targets.iter().map(|target| &target.target));
     }
     ships.into_iter().map(|(change, targets)| ImageChange { targets, ..change }).collect()
 }

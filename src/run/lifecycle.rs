@@ -211,13 +211,13 @@ pub async fn carry_out(fleet: Fleet, plan: Plan, start: Start, context: &mut Com
     view.state().exit()
 }
 
-/// Says what a run that begins at a wave leaves undone in the waves before it.
+/// Says what a run that begins at a wave leaves waiting in the waves before it.
 fn passed_over(fleet: &Fleet, plan: &Plan, from: Option<&str>) -> Option<String> {
     let from = from?;
     let before = fleet.waves.iter().take_while(|wave| wave.name != from);
-    let undone =
+    let waiting =
         before.flat_map(|wave| &wave.targets).filter(|&&index| plan.work.get(index).is_some_and(Option::is_some));
-    match undone.count() {
+    match waiting.count() {
         0 => None,
         1 => Some(format!("--from {from}: 1 target of an earlier wave has something to do, and is left as it is")),
         number => Some(format!(

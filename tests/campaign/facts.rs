@@ -177,6 +177,13 @@ impl<'a> Facts<'a> {
         !self.is_calm() && self.ran.done.iter().any(is_double)
     }
 
+    /// Whether somebody brought back what ran before, while answers were lost or reads were late: nobody can tell that from our
+    /// rollback then.
+    pub fn is_brought_back(&self, index: usize) -> bool {
+        let is_return = |done: &Done| done.index == index && done.what == Deed::Returns && done.deploys;
+        !self.is_calm() && self.ran.done.iter().any(is_return)
+    }
+
     /// Whether the run has a fault with this word.
     pub fn has_fault(&self, word: &str) -> bool {
         self.ran.disturbed && self.scenario.has_fault(word)

@@ -24,10 +24,9 @@ pub fn hooks_are_continued_by_whom_they_concern(facts: &Facts<'_>, broken: &mut 
         });
         let Some((index, deployment)) = found else { continue };
         if facts.ran.job.continues {
-            // Nobody can tell from our rollback what somebody else brings back, where reads are late.
             let is_like_ours = |done: &Done| match done.what {
                 Deed::Repeats => facts.is_doubled(index),
-                Deed::Returns => facts.has_fault("stale"),
+                Deed::Returns => facts.is_brought_back(index),
                 _ => false,
             };
             let is_others = facts.ran.done.iter().any(|done| {

@@ -192,10 +192,10 @@ fn takes_back(facts: &Facts<'_>, account: &str, region: &str, service: Option<&s
 
 /// Whether a rollback's own deployment may wait at a hook of an account and region, which names no service either.
 fn goes_back(facts: &Facts<'_>, account: &str, region: &str, before: u64) -> bool {
-    let mut targets = facts.fleet().targets.iter().zip(&facts.targets);
-    targets.any(|(target, facets)| {
+    let mut targets = facts.fleet().targets.iter().zip(&facts.targets).enumerate();
+    targets.any(|(index, (target, facets))| {
         let is_there = target.account.id.as_str() == account && *target.id.region == *region;
-        is_there && facets.backward.iter().any(|at| *at <= before)
+        is_there && (facets.backward.iter().any(|at| *at <= before) || facts.is_brought_back(index))
     })
 }
 

@@ -144,6 +144,45 @@ fn a_second_set_of_roles_leaves_the_identity_provider_to_the_first() {
 }
 
 #[test]
+fn no_file_is_written_over_that_the_command_reads_or_writes() {
+    let file = project("overlaps", "");
+    let directory = file.parent().expect("a directory");
+    let here = |name: &str| directory.join(name).display().to_string();
+    let (manifest, journal) = (here("deploy.yaml"), here("run.jsonl"));
+    let text = fs_err::read_to_string(&manifest).unwrap();
+    let report = |path: &str| format!("json={path}");
+    let same = format!("{}/./deploy.yaml", directory.display());
+    let cases: Vec<Vec<String>> = vec![
+        vec!["plan".into(), "--report".into(), report(&manifest)],
+        vec!["plan".into(), "--out".into(), same.clone()],
+        vec!["plan".into(), "--out".into(), here("p.json"), "--report".into(), report(&here("p.json"))],
+        vec!["deploy".into(), "--report".into(), report(&same)],
+        vec!["deploy".into(), "--journal".into(), manifest.clone()],
+        vec!["deploy".into(), "--journal".into(), journal.clone(), "--report".into(), report(&journal)],
+        vec!["rollback".into(), "--report".into(), report(&manifest)],
+        vec!["watch".into(), "--report".into(), report(&manifest)],
+    ];
+    for case in &cases {
+        let mut words: Vec<&str> = case.iter().map(String::as_str).collect();
+        words.extend(["-f", &manifest, "--sandbox"]);
+        let told = run(&words);
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(2), "{case:?}: {said}");
+        assert!(said.contains("name another path; nothing was written"), "{case:?}: {said}");
+        assert_eq!(fs_err::read_to_string(&manifest).unwrap(), text, "{case:?}");
+    }
+    let directory_of_all = here("all");
+    fs_err::create_dir_all(&directory_of_all).unwrap();
+    let named = format!("{directory_of_all}/journal.jsonl");
+    let words = ["deploy", "-f", &manifest, "--sandbox", "--reports-dir", &directory_of_all, "--journal", &named];
+    let told = run(&words);
+    assert_eq!(told.status.code(), Some(0), "{}", String::from_utf8_lossy(&told.stderr));
+    let told = run(&["report", &named, "--report", &report(&named)]);
+    assert_eq!(told.status.code(), Some(2), "{}", String::from_utf8_lossy(&told.stderr));
+    assert!(fs_err::read_to_string(&named).unwrap().contains("run_finished"));
+}
+
+#[test]
 fn roles_of_which_none_is_selected_are_no_success() {
     for check in [&[][..], &["--out", "target/tmp/no-roles"]] {
         let arguments = ["iam", "-f", "deploy.yaml.example", "--account", "staging", "--role", "hub"];

@@ -175,6 +175,16 @@ pub fn check(path: &Path) -> io::Result<()> {
     fs_err::remove_file(&beside)
 }
 
+/// Whether two paths lead to one file, which need not be there yet.
+pub fn are_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        path.canonicalize()
+            .or_else(|_| Ok::<_, io::Error>(parent.canonicalize()?.join(path.file_name().unwrap_or_default())))
+    };
+    one == other || matches!((whole(one), whole(other)), (Ok(one), Ok(other)) if one == other)
+}
+
 /// How a file is written.
 #[derive(Clone, Copy, Default)]
 struct Care {

@@ -1,6 +1,6 @@
 //! `roleout deploy`: preflight, plan, and the rollouts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::error::Error;
 use crate::base::exit::Exit;
@@ -15,7 +15,7 @@ use crate::images::digests::Digests;
 use crate::load::{choose_images, environment};
 use crate::plan::saved::Origin;
 use crate::run::lifecycle::{Consent, PlanInput, plan_and_decide};
-use crate::run::outputs::{OutputKind, Outputs};
+use crate::run::outputs::{OutputKind, Outputs, refuse_overlaps};
 use crate::run::saved_file;
 use crate::run::saved_plan::{ApplyOptions, apply_plan};
 use crate::view::View;
@@ -32,6 +32,13 @@ pub async fn deploy(args: &cli::Deploy, mut view: View, cancel: Cancel) -> Resul
     }
     let kind = OutputKind::for_run(args.dry_run);
     let outputs = Outputs { journal: args.journal.as_deref(), reports: &reports, folding: args.folding, kind };
+    let read: Vec<&Path> = match &args.plan {
+        Some(plan) => vec![plan],
+        None => {
+            [Some(&args.selection.file), args.digests.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect()
+        }
+    };
+    refuse_overlaps(&read, args.journal.as_deref(), args.out.as_deref(), &args.reports)?;
     let run = (!args.dry_run).then_some(args.embedded.sandbox);
     outputs.wrap(view, run, async |view| open_and_deploy(args, view, &cancel).await).await
 }

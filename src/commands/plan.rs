@@ -12,6 +12,7 @@ use crate::plan::diff::Values;
 use crate::preflight::hashed;
 use crate::report::Kind;
 use crate::run::mr_note::Note;
+use crate::run::outputs::refuse_overlaps;
 use crate::run::plan::{PlanOptions, run};
 use crate::run::saved_file;
 use crate::view::View;
@@ -19,6 +20,8 @@ use crate::view::accounts::age;
 
 /// Plans the fleet of a manifest.
 pub async fn plan(args: &cli::Plan, mut view: View, cancel: Cancel) -> Result<Exit, Error> {
+    let cli::PlanReports { report, reports_dir } = args.reports.clone();
+    refuse_overlaps(&[&args.selection.file], None, args.out.as_deref(), &cli::Reports { report, reports_dir })?;
     let reports = Reports::open(&args.reports.report, args.reports.reports_dir.as_deref(), &Kind::OF_PLANS);
     let unwritten = |error| Error::new(Exit::Usage, format!("a report cannot be written: {error}"));
     view.report(reports.map_err(unwritten)?);

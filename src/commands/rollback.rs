@@ -1,5 +1,7 @@
 //! `roleout rollback`: every selected target back to the last revision that completed before the present one.
 
+use std::path::PathBuf;
+
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::cli;
@@ -10,7 +12,7 @@ use crate::fleet::Fleet;
 use crate::load::choose_images;
 use crate::plan::rollback_target::deployed::DeployedBy;
 use crate::run::lifecycle::{Consent, PlanInput};
-use crate::run::outputs::{OutputKind, Outputs};
+use crate::run::outputs::{OutputKind, Outputs, refuse_overlaps};
 use crate::run::rollback::{RollbackOptions, read_run, roll_back};
 use crate::sandbox::Sandbox;
 use crate::view::View;
@@ -19,6 +21,9 @@ use crate::view::View;
 pub async fn rollback(args: &cli::Rollback, view: View, cancel: Cancel) -> Result<Exit, Error> {
     let kind = OutputKind::for_run(args.dry_run);
     let outputs = Outputs { journal: args.journal.as_deref(), reports: &args.reports, folding: args.folding, kind };
+    let read: Vec<_> =
+        [Some(&args.selection.file), args.of.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+    refuse_overlaps(&read, args.journal.as_deref(), None, &args.reports)?;
     let run = (!args.dry_run).then_some(args.embedded.sandbox);
     outputs.wrap(view, run, async |view| open_and_roll_back(args, view, &cancel).await).await
 }

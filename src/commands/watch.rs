@@ -7,12 +7,13 @@ use crate::connect::{CommandContext, Connection};
 use crate::engine::Start;
 use crate::engine::cancel::Cancel;
 use crate::run;
-use crate::run::outputs::{OutputKind, Outputs};
+use crate::run::outputs::{OutputKind, Outputs, refuse_overlaps};
 use crate::view::View;
 
 /// Follows the deployments of a manifest's fleet.
 pub async fn watch(args: &cli::Watch, view: View, cancel: Cancel) -> Result<Exit, Error> {
     let kind = OutputKind::Run;
+    refuse_overlaps(&[&args.selection.file], args.journal.as_deref(), None, &args.reports)?;
     let outputs = Outputs { journal: args.journal.as_deref(), reports: &args.reports, folding: args.folding, kind };
     let sandbox = args.embedded.sandbox;
     let follow = async |view: &mut View| {

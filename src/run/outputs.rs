@@ -1,6 +1,6 @@
 //! What a run leaves: its journal and its reports, opened before anything is changed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::clock::Clock;
 use crate::base::error::Error;
@@ -84,6 +84,37 @@ impl Outputs<'_> {
         }
         Ok(())
     }
+}
+
+/// Refuses a file that a command both reads and writes, or writes twice: one of the two would be lost.
+///
+/// # Errors
+/// Two of the paths are one file.
+pub fn refuse_overlaps(
+    read: &[&Path],
+    journal: Option<&Path>,
+    out: Option<&Path>,
+    reports: &cli::Reports,
+) -> Result<(), Error> {
+    let directory = reports.reports_dir.as_ref();
+    let kept = directory.into_iter().flat_map(|directory| Kind::ALL.map(|kind| directory.join(kind.file())));
+    let kept: Vec<PathBuf> = kept.chain(directory.filter(|_| journal.is_none()).map(|it| it.join(JOURNAL))).collect();
+    let named = reports.report.iter().map(|wanted| wanted.path.as_path());
+    let written: Vec<&Path> =
+        journal.into_iter().chain(out).chain(named).chain(kept.iter().map(PathBuf::as_path)).collect();
+    let of_reports = written.len() - kept.len() - reports.report.len();
+    for (place, path) in written.iter().enumerate() {
+        if let Some(read) = read.iter().find(|read| file::are_same(read, path)) {
+            let error =
+                Error::new(Exit::Usage, format!("{} would be written over, and this command reads it", read.display()));
+            return Err(error.help("name another path; nothing was written"));
+        }
+        if written[..place.min(of_reports)].iter().any(|other| file::are_same(other, path)) {
+            let error = Error::new(Exit::Usage, format!("{} is named for two files that are written", path.display()));
+            return Err(error.help("name another path; nothing was written"));
+        }
+    }
+    Ok(())
 }
 
 /// Ends a command. A run that was refused before anything was changed is recorded as a `RunRefused` event, so that reports say

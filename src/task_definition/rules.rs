@@ -90,6 +90,7 @@ impl Rules<'_> {
         self.unique(containers, &path, "name", "container");
         self.volumes();
         self.routers();
+        self.size_words();
         self.sizes();
         self.ports();
         self.proxy();

@@ -53,7 +53,7 @@ pub(super) fn read(root: &clap::Command, matches: &ArgMatches) -> Invocation {
         return Invocation { typed: path.join(" "), flags, ..Invocation::default() };
     }
     let flags = |names: &[&str]| names.iter().filter_map(|name| flag(root, command, matches, name)).collect();
-    let path_of = |id: &str| is_given(matches, id).then(|| words(matches, id).join(" "));
+    let path_of = |id: &str| is_given(matches, id).then(|| shell_word(&raw(matches, id).join(" ")));
     let plan = match path[..] {
         ["deploy"] => path_of("plan"),
         ["plan"] => path_of("out"),
@@ -70,17 +70,15 @@ fn flag(root: &clap::Command, command: &clap::Command, matches: &ArgMatches, nam
     if !is_given(matches, id) {
         return None;
     }
-    let spelled = if name == "file" { "-f".to_owned() } else { format!("--{name}") };
+    let spell = |value: &str| match (value.starts_with('-'), name) {
+        (true, _) => vec![format!("--{name}={}", shell_word(value))],
+        (false, "file") => vec!["-f".to_owned(), shell_word(value)],
+        (false, _) => vec![format!("--{name}"), shell_word(value)],
+    };
     let words = match (arg.get_action().takes_values(), arg.get_value_delimiter()) {
-        (false, _) => {
-            if matches.get_flag(id) {
-                vec![spelled]
-            } else {
-                return None;
-            }
-        }
-        (true, Some(' ')) => vec![spelled, shell_word(&raw(matches, id).join(" "))],
-        (true, _) => words(matches, id).into_iter().flat_map(|word| [spelled.clone(), word]).collect(),
+        (false, _) => matches.get_flag(id).then(|| vec![format!("--{name}")])?,
+        (true, Some(' ')) => spell(&raw(matches, id).join(" ")),
+        (true, _) => raw(matches, id).iter().flat_map(|value| spell(value)).collect(),
     };
     let mut commands = Vec::new();
     takers(root, name, "", &mut commands);
@@ -93,14 +91,10 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
     source.is_some_and(|source| source != ValueSource::DefaultValue)
 }
 
+/// Returns its values as they were typed.
 fn raw(matches: &ArgMatches, id: &str) -> Vec<String> {
     let values = matches.get_raw(id).into_iter().flatten();
     values.map(|value| value.to_string_lossy().into_owned()).collect()
-}
-
-/// Returns its values as words of a shell.
-fn words(matches: &ArgMatches, id: &str) -> Vec<String> {
-    raw(matches, id).iter().map(|value| shell_word(value)).collect()
 }
 
 /// Collects the commands that take a flag, such as `deploy` or `iam check`.
@@ -159,6 +153,7 @@ mod tests {
             format!("roleout doctor {common} {selected} --allow-private --ambient"),
             format!("roleout doctor {common} {sandbox}"),
             "roleout check -f x.yaml --account a --ambient".to_owned(),
+            "roleout plan --file='-my fleet.yaml' --only=-a --image=-b=c:d --sandbox".to_owned(),
             format!("roleout accounts {common} --update --accept-gone 111111111111 {sandbox}"),
             format!("roleout accounts {common} --check --ambient"),
             "roleout iam -f x.yaml --account a".to_owned(),

@@ -158,19 +158,8 @@ mod properties;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::properties::read_text;
     use super::*;
-    use crate::manifest::fault::Source;
-
-    fn read_text(text: &str) -> Result<Lock, String> {
-        let context = Context::new(Arc::new(Source::new("deploy.accounts.lock.yaml", text.to_owned())));
-        let read = read(text, 0, &context);
-        match context.into_error() {
-            Some(error) => Err(error.to_string()),
-            None => Ok(read.expect("no fault").lock),
-        }
-    }
 
     fn lock(name: &str, value: &str) -> Lock {
         let id: AccountId = "012345678901".parse().expect("an id");

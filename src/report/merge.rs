@@ -105,7 +105,6 @@ fn ships(all: &[Report]) -> Vec<ImageChange> {
         for change in &report.ships {
             let again = again_of.get(change.service.as_str()).copied().unwrap_or_default();
             let counted = ships.entry(ImageChange { targets: 0, ..change.clone() }).or_default();
-            // One that another part has shipped already.
             *counted += if *counted == 0 { change.targets } else { change.targets.saturating_sub(again) };
         }
         known.extend(report.targets.iter().map(|target| &target.target));

@@ -97,21 +97,19 @@ pub fn refuse_overlaps(
     reports: &cli::Reports,
 ) -> Result<(), Error> {
     let directory = reports.reports_dir.as_ref();
-    let kept = directory.into_iter().flat_map(|directory| Kind::ALL.map(|kind| directory.join(kind.file())));
-    let kept: Vec<PathBuf> = kept.chain(directory.filter(|_| journal.is_none()).map(|it| it.join(JOURNAL))).collect();
-    let named = reports.report.iter().map(|wanted| wanted.path.as_path());
-    let written: Vec<&Path> =
-        journal.into_iter().chain(out).chain(named).chain(kept.iter().map(PathBuf::as_path)).collect();
-    let of_reports = written.len() - kept.len() - reports.report.len();
-    for (place, path) in written.iter().enumerate() {
+    let kept = Kind::ALL.map(Kind::file).into_iter().chain(journal.is_none().then_some(JOURNAL));
+    let kept = directory.into_iter().flat_map(|directory| kept.clone().map(|name| directory.join(name)));
+    let reports: Vec<PathBuf> = reports.report.iter().map(|wanted| wanted.path.clone()).chain(kept).collect();
+    // Two reports of one path are told where they are opened.
+    let single: Vec<&Path> = journal.into_iter().chain(out).collect();
+    let refused =
+        |message: String| Err(Error::new(Exit::Usage, message).help("name another path; nothing was written"));
+    for (place, path) in single.iter().copied().chain(reports.iter().map(PathBuf::as_path)).enumerate() {
         if let Some(read) = read.iter().find(|read| file::are_same(read, path)) {
-            let error =
-                Error::new(Exit::Usage, format!("{} would be written over, and this command reads it", read.display()));
-            return Err(error.help("name another path; nothing was written"));
+            return refused(format!("{} would be written over, and this command reads it", read.display()));
         }
-        if written[..place.min(of_reports)].iter().any(|other| file::are_same(other, path)) {
-            let error = Error::new(Exit::Usage, format!("{} is named for two files that are written", path.display()));
-            return Err(error.help("name another path; nothing was written"));
+        if single.iter().take(place).any(|other| file::are_same(other, path)) {
+            return refused(format!("{} is named for two files that are written", path.display()));
         }
     }
     Ok(())

@@ -89,7 +89,8 @@ fn question() -> impl Strategy<Value = Question> {
         .prop_map(|(entries, email, tags)| Question::new(entries, Facts { email, tags }))
 }
 
-fn read_text(text: &str) -> Result<Lock, String> {
+/// Reads a lock, or tells what is wrong with it.
+pub(super) fn read_text(text: &str) -> Result<Lock, String> {
     let context = Context::new(Arc::new(Source::new("deploy.accounts.lock.yaml", text.to_owned())));
     let read = read(text, 0, &context);
     match context.into_error() {

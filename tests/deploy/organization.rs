@@ -384,6 +384,8 @@ const PROD: &str = "  - from: organization\n    ou: work\n    tags: { env: prod 
 
 #[tokio::test(start_paused = true)]
 async fn two_thousand_accounts_are_read_within_the_rate_and_with_calls_that_grow_as_they_do() {
+    // The SDK's waits before it sends something again: by chance they would be throttled a little more once in hundreds of runs.
+    fastrand::seed(1);
     let place = Place::new("large", PROD, large(2000));
     let told = place.update(&[]).await;
     assert_eq!(told.exit, Ok(Exit::Done), "{}", told.err);
